@@ -1,0 +1,110 @@
+// Decorrelation: resolution, flux and inverse variance from the eigenmodes of the inverse covariance (BS10 eq. 10-19):
+// Q = sqrt(matrix), s = Q 1, R = Q / s row by row, ivar = s^2, flux = R x.
+#import grid
+
+// Invocations of a workgroup.
+const THREADS: u32 = 64;
+// Values of workgroup memory for one number a mode: at least n.
+const MODES: u32 = 128;
+
+// Eigenvalues are clipped from below at this fraction of the largest, as the peers do.
+const EIGENVALUE_FLOOR: f32 = 1e-14;
+
+struct Args {
+    // Workgroups, one a spectrum (a core fibre of a patch), and the spectrum of the first.
+    count: u32,
+    first: u32,
+    // Fibres and bins of a patch, its core fibres and the first of them.
+    nspec: u32,
+    nbin: u32,
+    ncore: u32,
+    core: u32,
+    // Unknowns of a matrix: nbin where each spectrum has its own (signal), nspec nbin where a patch has one (noise).
+    n: u32,
+    // Diagonals of R to each side.
+    half: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+// Eigenvalues, ascending, and eigenvectors, one a row, [matrix, n] and [matrix, n, n].
+@group(0) @binding(1) var<storage, read> values: array<f32>;
+@group(0) @binding(2) var<storage, read> vectors: array<f32>;
+// Deconvolved flux, [patch, nbin, nspec].
+@group(0) @binding(3) var<storage, read> x: array<f32>;
+// R x and s^2, [spectrum, nbin].
+@group(0) @binding(4) var<storage, read_write> flux: array<f32>;
+@group(0) @binding(5) var<storage, read_write> ivar: array<f32>;
+// R's rows, [spectrum, nbin, 2 half + 1]: element k of row i is R[i, i + k - half], 0 beyond the matrix.
+@group(0) @binding(6) var<storage, read_write> resolution: array<f32>;
+
+// Square roots of the eigenvalues, and these times the mode's scalar products with 1 and with x.
+var<workgroup> roots: array<f32, MODES>;
+var<workgroup> ones: array<f32, MODES>;
+var<workgroup> fluxes: array<f32, MODES>;
+// 1 / s of each bin.
+var<workgroup> norm: array<f32, MODES>;
+
+@compute @workgroup_size(THREADS)
+fn spectra(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let group_index = workgroup_index(group, groups);
+    if group_index >= args.count {
+        return;
+    }
+    let g = args.first + group_index;
+    let p = g / args.ncore;
+    let fibre = args.core + g % args.ncore;
+    // The unknowns of a matrix of this fibre alone are its bins; of all fibres, bin nspec + fibre.
+    let alone = args.n == args.nbin;
+    let matrix = select(p, g, alone);
+    let start = select(fibre, 0u, alone);
+    let stride = select(args.nspec, 1u, alone);
+    let x_start = p * args.nspec * args.nbin + select(0u, fibre, alone);
+    let x_stride = select(1u, args.nspec, alone);
+    let first = matrix * args.n * args.n;
+    let floor_value = EIGENVALUE_FLOOR * values[matrix * args.n + args.n - 1u];
+    for (var k = thread; k < args.n; k += THREADS) {
+        let root = sqrt(max(max(values[matrix * args.n + k], floor_value), 0.0));
+        var one = 0.0;
+        var flux_of_mode = 0.0;
+        for (var u = 0u; u < args.n; u += 1u) {
+            let v = vectors[first + k * args.n + u];
+            one += v;
+            flux_of_mode += v * x[x_start + u * x_stride];
+        }
+        roots[k] = root;
+        ones[k] = root * one;
+        fluxes[k] = root * flux_of_mode;
+    }
+    workgroupBarrier();
+    for (var i = thread; i < args.nbin; i += THREADS) {
+        var s = 0.0;
+        var qx = 0.0;
+        for (var k = 0u; k < args.n; k += 1u) {
+            let v = vectors[first + k * args.n + start + i * stride];
+            s += ones[k] * v;
+            qx += fluxes[k] * v;
+        }
+        norm[i] = 1.0 / s;
+        flux[g * args.nbin + i] = qx / s;
+        ivar[g * args.nbin + i] = s * s;
+    }
+    workgroupBarrier();
+    let width = 2u * args.half + 1u;
+    for (var k = thread; k < args.nbin * width; k += THREADS) {
+        let i = k / width;
+        let shifted = i + k % width;
+        var q = 0.0;
+        if shifted >= args.half && shifted - args.half < args.nbin {
+            let row = first + start + i * stride;
+            let column = first + start + (shifted - args.half) * stride;
+            for (var m = 0u; m < args.n; m += 1u) {
+                q += roots[m] * vectors[row + m * args.n] * vectors[column + m * args.n];
+            }
+        }
+        resolution[g * args.nbin * width + k] = q * norm[i];
+    }
+}

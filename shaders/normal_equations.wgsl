@@ -1,0 +1,150 @@
+// Normal equations: K = A^T W A + prior, y = A^T W p and the flux weight A^T W 1 of every patch (BS10 eq. 4).
+#import grid
+#import patch
+
+// Invocations of a workgroup, a power of two.
+const THREADS: u32 = 64;
+// Values of workgroup memory for one spot: at least ny nx.
+const SPOT: u32 = 256;
+
+// Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
+@group(0) @binding(4) var<storage, read> image: array<f32>;
+@group(0) @binding(5) var<storage, read> ivar: array<f32>;
+// K in row-aligned lower band storage, [patch, n, half_bandwidth + 1]: column j of row i at j + half_bandwidth - i.
+@group(0) @binding(6) var<storage, read_write> band: array<f32>;
+// y and the flux weight, [patch, n].
+@group(0) @binding(7) var<storage, read_write> rhs: array<f32>;
+@group(0) @binding(8) var<storage, read_write> flux_weight: array<f32>;
+// K with all of its elements, [patch, n, n].
+@group(0) @binding(9) var<storage, read_write> full: array<f32>;
+
+// One spot times W, 0 where it is off the patch.
+var<workgroup> weighted: array<f32, SPOT>;
+var<workgroup> partial: array<vec2<f32>, THREADS>;
+
+// Sum of `weighted`, which lies at a, times the spot at b, over the pixels they share.
+fn overlap(a: Stamp, b: Stamp) -> f32 {
+    let nx = i32(spot_nx());
+    let ny = i32(spot_ny());
+    let dy = b.y - a.y;
+    let dx = b.x - a.x;
+    var sum = 0.0;
+    for (var y = max(dy, 0); y < ny + min(dy, 0); y += 1) {
+        let left = y * nx;
+        let right = i32(b.first) + (y - dy) * nx - dx;
+        for (var x = max(dx, 0); x < nx + min(dx, 0); x += 1) {
+            sum += weighted[left + x] * spots[right + x];
+        }
+    }
+    return sum;
+}
+
+// Row i of K without the prior, y and the flux weight: one workgroup each, n a patch.
+@compute @workgroup_size(THREADS)
+fn rows(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let group_index = workgroup_index(group, groups);
+    if group_index >= args.count {
+        return;
+    }
+    let g = args.first + group_index;
+    let n = args.nspec * args.nbin;
+    let i = g % n;
+    let patch_ = patch_at(g / n);
+    let a = stamp_of(patch_, i);
+    let nx = spot_nx();
+    var sums = vec2(0.0);
+    for (var k = thread; k < nx * spot_ny(); k += THREADS) {
+        let y = a.y + i32(k / nx);
+        let x = a.x + i32(k % nx);
+        var product = 0.0;
+        if on_patch(patch_, y, x) {
+            let p = on_ccd(patch_, y, x);
+            product = spots[a.first + k] * ivar[p];
+            sums += product * vec2(image[p], 1.0);
+        }
+        weighted[k] = product;
+    }
+    partial[thread] = sums;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if thread < half {
+            partial[thread] += partial[thread + half];
+        }
+        workgroupBarrier();
+    }
+    if thread == 0u {
+        rhs[g] = partial[0].x;
+        flux_weight[g] = partial[0].y;
+    }
+    let width = args.half_bandwidth + 1u;
+    for (var k = thread; k < width; k += THREADS) {
+        var sum = 0.0;
+        if i + k >= args.half_bandwidth {
+            sum = overlap(a, stamp_of(patch_, i + k - args.half_bandwidth));
+        }
+        band[g * width + k] = sum;
+    }
+}
+
+// Adds the prior alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative, with
+// minweight = min_weight max(fluxweight), else regularize. One workgroup a patch.
+@compute @workgroup_size(THREADS)
+fn prior(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let p = workgroup_index(group, groups);
+    if p >= args.count {
+        return;
+    }
+    let n = args.nspec * args.nbin;
+    // Weights are not negative.
+    var largest = 0.0;
+    for (var i = thread; i < n; i += THREADS) {
+        largest = max(largest, flux_weight[p * n + i]);
+    }
+    partial[thread].x = largest;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if thread < half {
+            partial[thread].x = max(partial[thread].x, partial[thread + half].x);
+        }
+        workgroupBarrier();
+    }
+    let least = args.min_weight * partial[0].x;
+    for (var i = thread; i < n; i += THREADS) {
+        let weight = flux_weight[p * n + i];
+        let alpha = select(args.regularize, least - weight, weight <= least);
+        band[(p * n + i) * (args.half_bandwidth + 1u) + args.half_bandwidth] += alpha * alpha + 1e-15;
+    }
+}
+
+// K of band storage with all of its elements: one workgroup a row, n a patch.
+@compute @workgroup_size(THREADS)
+fn full_rows(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let g = workgroup_index(group, groups);
+    if g >= args.count {
+        return;
+    }
+    let n = args.nspec * args.nbin;
+    let i = g % n;
+    let width = args.half_bandwidth + 1u;
+    for (var j = thread; j < n; j += THREADS) {
+        let row = max(i, j);
+        let distance = row - min(i, j);
+        var value = 0.0;
+        if distance < width {
+            value = band[(g - i + row) * width + args.half_bandwidth - distance];
+        }
+        full[g * n + j] = value;
+    }
+}

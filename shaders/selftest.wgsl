@@ -1,0 +1,66 @@
+// What every kernel takes for granted of a device: loops that run to their end, exp and sqrt, barriers, workgroup memory.
+#import grid
+
+// Invocations of a workgroup.
+const THREADS: u32 = 64;
+
+@group(0) @binding(0) var<uniform> args: u32;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> roots: array<f32>;
+@group(0) @binding(3) var<storage, read_write> powers: array<f32>;
+@group(0) @binding(4) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(5) var<storage, read_write> sums: array<u32>;
+
+var<workgroup> partial: array<u32, THREADS>;
+
+// Counts `args` turns of a loop. A linear congruential generator rides along, so that no compiler can put a
+// closed form in place of the loop. Mesa 22.3's software Vulkan ends this loop early.
+@compute @workgroup_size(1)
+fn loop_count() {
+    var count = 0u;
+    var state = 1u;
+    while count < args {
+        state = state * 1664525u + 1013904223u;
+        count += 1u;
+    }
+    counts[0] = count;
+    counts[1] = state;
+}
+
+// sqrt and exp of args values.
+@compute @workgroup_size(THREADS)
+fn functions(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = workgroup_index(group, groups) * THREADS + thread;
+    if i < args {
+        roots[i] = sqrt(x[i]);
+        powers[i] = exp(x[i]);
+    }
+}
+
+// Each of args workgroups sums (workgroup + thread) over its threads by a tree, one barrier a level.
+@compute @workgroup_size(THREADS)
+fn barrier_sum(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let g = workgroup_index(group, groups);
+    if g >= args {
+        return;
+    }
+    partial[thread] = g + thread;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if thread < half {
+            partial[thread] += partial[thread + half];
+        }
+        workgroupBarrier();
+    }
+    if thread == 0u {
+        sums[g] = partial[0];
+    }
+}

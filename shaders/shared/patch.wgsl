@@ -1,0 +1,103 @@
+// Spots of a batch of patches and where they lie on each patch's pixels; unknowns are ordered bin by bin.
+
+// Sizes that all patches of a batch share, and numbers of single stages.
+struct Args {
+    // Workgroups, and the item of the first: a row, a bin, or a patch.
+    count: u32,
+    first: u32,
+    // Fibres and bins of a patch.
+    nspec: u32,
+    nbin: u32,
+    // Bins of a fibre in `pixel`, and fibres by bins: the distance of y from x.
+    pixel_bins: u32,
+    pixel_stride: u32,
+    // Bins of a fibre in `spots`, and the first of them.
+    spot_bins: u32,
+    spot_first: u32,
+    // Half size of a spot: it is [2 half_y + 1, 2 half_x + 1].
+    half_x: u32,
+    half_y: u32,
+    // Columns of the CCD.
+    ccd_nx: u32,
+    // normal_equations: half bandwidth of K.
+    half_bandwidth: u32,
+    // model: rows of the highest patch.
+    rows: u32,
+    // goodness: first fibre and bin wanted of a patch, and their numbers.
+    core_fibre: u32,
+    ncore_fibre: u32,
+    core_bin: u32,
+    ncore_bin: u32,
+    // normal_equations: the prior.
+    regularize: f32,
+    min_weight: f32,
+    // goodness: fractional error of the PSF.
+    psferr: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+// Spots of the bundle, [nfibre, spot_bins, ny, nx].
+@group(0) @binding(1) var<storage, read> spots: array<f32>;
+// Nearest pixel of each spot on the CCD, [2, nfibre, pixel_bins], x before y.
+@group(0) @binding(2) var<storage, read> pixel: array<i32>;
+// Patches: first fibre, first bin, first CCD row and column, rows, columns, places of their first pixel and of
+// their first row among those of the batch, [patch, 8].
+@group(0) @binding(3) var<storage, read> patches: array<u32>;
+
+// A patch's place among fibres, bins and pixels.
+struct Patch {
+    fibre: u32,
+    bin: u32,
+    y: i32,
+    x: i32,
+    ny: i32,
+    nx: i32,
+    first_pixel: u32,
+    first_row: u32,
+}
+
+fn patch_at(p: u32) -> Patch {
+    let k = 8u * p;
+    return Patch(
+        patches[k], patches[k + 1u], i32(patches[k + 2u]), i32(patches[k + 3u]),
+        i32(patches[k + 4u]), i32(patches[k + 5u]), patches[k + 6u], patches[k + 7u],
+    );
+}
+
+// A spot's place: its first value in `spots`, and its first row and column counted from the patch's.
+struct Stamp {
+    first: u32,
+    y: i32,
+    x: i32,
+}
+
+fn spot_nx() -> u32 {
+    return 2u * args.half_x + 1u;
+}
+
+fn spot_ny() -> u32 {
+    return 2u * args.half_y + 1u;
+}
+
+// The spot of unknown i = bin nspec + fibre.
+fn stamp_of(patch_: Patch, i: u32) -> Stamp {
+    let fibre = patch_.fibre + i % args.nspec;
+    let bin = patch_.bin + i / args.nspec;
+    let at = fibre * args.pixel_bins + bin;
+    let spot = fibre * args.spot_bins + bin - args.spot_first;
+    return Stamp(
+        spot * spot_nx() * spot_ny(),
+        pixel[args.pixel_stride + at] - i32(args.half_y) - patch_.y,
+        pixel[at] - i32(args.half_x) - patch_.x,
+    );
+}
+
+// Whether a pixel of the patch, counted from its first, exists.
+fn on_patch(patch_: Patch, y: i32, x: i32) -> bool {
+    return y >= 0 && y < patch_.ny && x >= 0 && x < patch_.nx;
+}
+
+// Place on the CCD of a pixel of the patch.
+fn on_ccd(patch_: Patch, y: i32, x: i32) -> u32 {
+    return u32(patch_.y + y) * args.ccd_nx + u32(patch_.x + x);
+}

@@ -1,0 +1,191 @@
+// Spots: the pixel-integrated Gauss-Hermite PSF of every fibre and bin, clipped at 0 and normalised to sum 1.
+#import grid
+
+// Invocations of a workgroup, a power of two; a workgroup makes one spot.
+const THREADS: u32 = 64;
+// Values of workgroup memory for one spot: at least (degree_x + 1) (nx + ny) + (degree_y + 1) ny.
+const PROFILES: u32 = 512;
+
+// 1 / sqrt(2 pi).
+const PHI_0: f32 = 0.3989422804;
+
+struct Args {
+    // Workgroups, one a spot, and the spot of the first.
+    count: u32,
+    first_spot: u32,
+    // Bins of a fibre in `offset` and `shape`.
+    nbin: u32,
+    // First of the bins to make spots of, and their number; spots are counted over fibres by `take` bins.
+    first_bin: u32,
+    take: u32,
+    // Fibres by nbin: the distance of parameters in `offset` and `shape`.
+    stride: u32,
+    // Half size of a spot, pixels: it is [2 half_y + 1, 2 half_x + 1].
+    half_x: u32,
+    half_y: u32,
+    // Highest Hermite orders.
+    degree_x: u32,
+    degree_y: u32,
+    // 1 where tails are added.
+    tails: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+// Offset of each trace from its pixel, [2, stride], x before y.
+@group(0) @binding(1) var<storage, read> offset: array<f32>;
+// Widths, Gauss-Hermite coefficients, tail parameters, [nparam, stride].
+@group(0) @binding(2) var<storage, read> shape: array<f32>;
+// [fibre, take, ny, nx].
+@group(0) @binding(3) var<storage, read_write> spots: array<f32>;
+
+// Profiles along x [degree_x + 1, nx], along y [degree_y + 1, ny], and those along y summed over their orders
+// for each order along x [degree_x + 1, ny].
+var<workgroup> profiles: array<f32, PROFILES>;
+var<workgroup> partial: array<f32, THREADS>;
+
+// The normal distribution between 0 and e, for |e| <= 1: Taylor's series, short by 3e-9 at the end.
+fn normal_core(e: f32) -> f32 {
+    let s = -0.5 * e * e;
+    var sum = 1.0 / 75600.0;
+    sum = sum * s + 1.0 / 9360.0;
+    sum = sum * s + 1.0 / 1320.0;
+    sum = sum * s + 1.0 / 216.0;
+    sum = sum * s + 1.0 / 42.0;
+    sum = sum * s + 1.0 / 10.0;
+    sum = sum * s + 1.0 / 3.0;
+    return PHI_0 * e * (sum * s + 1.0);
+}
+
+// The normal distribution beyond e, for e > 0, as phi(e) times Mills' ratio. The ratio is a polynomial in
+// t = 1 / (1 + e/4) fitted over e = 0..14 to 8e-9 of its value, so that tails keep their digits.
+fn normal_tail(e: f32, phi: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.25 * e);
+    var ratio = 0.041559271514;
+    ratio = ratio * t - 0.157397925854;
+    ratio = ratio * t + 0.129476144910;
+    ratio = ratio * t + 0.071274526417;
+    ratio = ratio * t + 0.031866449863;
+    ratio = ratio * t + 0.217215448618;
+    ratio = ratio * t + 0.180476099253;
+    ratio = ratio * t + 0.239422351122;
+    ratio = ratio * t + 0.249390855432;
+    ratio = ratio * t + 0.250030905008;
+    return phi * t * ratio;
+}
+
+// The normal distribution between 0 and e.
+fn normal_from_0(e: f32, phi: f32) -> f32 {
+    if abs(e) <= 1.0 {
+        return normal_core(e);
+    }
+    return sign(e) * (0.5 - normal_tail(abs(e), phi));
+}
+
+// The normal distribution between edges a and b; in the wings from what lies beyond them.
+fn normal_between(a: f32, phi_a: f32, b: f32, phi_b: f32) -> f32 {
+    if min(a, b) > 1.0 {
+        return normal_tail(a, phi_a) - normal_tail(b, phi_b);
+    }
+    if max(a, b) < -1.0 {
+        return normal_tail(-b, phi_b) - normal_tail(-a, phi_a);
+    }
+    return normal_from_0(b, phi_b) - normal_from_0(a, phi_a);
+}
+
+// Writes the profiles of all orders at one pixel, n apart from each other: order 0 is the normal distribution
+// between the pixel's edges, order k > 0 is He_{k-1}(e) phi(e) at the left edge minus at the right.
+fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: f32, sigma: f32, degree: u32) {
+    let left = (f32(pixel) - f32(half) - 0.5 - offset) / sigma;
+    let right = (f32(pixel) - f32(half) + 0.5 - offset) / sigma;
+    let e = vec2(left, right);
+    var before = vec2(0.0);
+    var current = PHI_0 * exp(-0.5 * e * e);
+    profiles[first + pixel] = normal_between(e.x, current.x, e.y, current.y);
+    for (var k = 1u; k <= degree; k += 1u) {
+        profiles[first + k * n + pixel] = current.x - current.y;
+        let next = e * current - f32(k - 1u) * before;
+        before = current;
+        current = next;
+    }
+}
+
+// The power-law tail at a pixel centre dx, dy from the trace; parameters from `first` on.
+fn tail(first: u32, dx: f32, dy: f32) -> f32 {
+    let core = shape[first + args.stride];
+    let x = dx * shape[first + 2u * args.stride];
+    let y = dy * shape[first + 3u * args.stride];
+    let index = shape[first + 4u * args.stride];
+    let r2 = x * x + y * y;
+    // No tail at its own centre, and no logarithm of 0.
+    if r2 == 0.0 {
+        return 0.0;
+    }
+    return shape[first] * r2 * exp2(-(1.0 + 0.5 * index) * log2(core * core + r2));
+}
+
+@compute @workgroup_size(THREADS)
+fn spots_of_traces(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let group_index = workgroup_index(group, groups);
+    if group_index >= args.count {
+        return;
+    }
+    let spot = args.first_spot + group_index;
+    let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
+    let nx = 2u * args.half_x + 1u;
+    let ny = 2u * args.half_y + 1u;
+    let along_y = (args.degree_x + 1u) * nx;
+    let summed = along_y + (args.degree_y + 1u) * ny;
+    let dx = offset[at];
+    let dy = offset[args.stride + at];
+    for (var i = thread; i < nx + ny; i += THREADS) {
+        if i < nx {
+            profile(0u, i, nx, args.half_x, dx, shape[at], args.degree_x);
+        } else {
+            profile(along_y, i - nx, ny, args.half_y, dy, shape[args.stride + at], args.degree_y);
+        }
+    }
+    workgroupBarrier();
+    for (var k = thread; k < (args.degree_x + 1u) * ny; k += THREADS) {
+        let first = 2u + (k / ny) * (args.degree_y + 1u);
+        var sum = 0.0;
+        for (var j = 0u; j <= args.degree_y; j += 1u) {
+            sum += shape[(first + j) * args.stride + at] * profiles[along_y + j * ny + k % ny];
+        }
+        profiles[summed + k] = sum;
+    }
+    workgroupBarrier();
+    let tails = (2u + (args.degree_x + 1u) * (args.degree_y + 1u)) * args.stride + at;
+    var total = 0.0;
+    for (var p = thread; p < nx * ny; p += THREADS) {
+        let x = p % nx;
+        let y = p / nx;
+        var value = 0.0;
+        for (var i = 0u; i <= args.degree_x; i += 1u) {
+            value += profiles[summed + i * ny + y] * profiles[i * nx + x];
+        }
+        if args.tails != 0u {
+            value += tail(tails, f32(x) - f32(args.half_x) - dx, f32(y) - f32(args.half_y) - dy);
+        }
+        value = max(value, 0.0);
+        total += value;
+        spots[spot * nx * ny + p] = value;
+    }
+    partial[thread] = total;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if thread < half {
+            partial[thread] += partial[thread + half];
+        }
+        workgroupBarrier();
+    }
+    // A spot without anything positive stays zero: it covers nothing.
+    let sum = partial[0];
+    let scale = select(0.0, 1.0 / sum, sum > 0.0);
+    for (var p = thread; p < nx * ny; p += THREADS) {
+        spots[spot * nx * ny + p] *= scale;
+    }
+}

@@ -1,0 +1,66 @@
+//! `spextral compare`: the parity table of two extractions, or chi against the truth.
+
+use super::{Outcome, print};
+use spextral::compare::{against_truth, compare, read};
+use spextral::fits::read_frame;
+use spextral::simulate::read_truth;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Compare two extractions bin by bin, or one with the truth it was simulated from
+///
+/// Prints which fraction of bins agrees to within 1e-5 sigma up to 1, the same for sigma and resolution, and
+/// the worst bins. Only fibres and wavelengths that both have are compared. Bins with half of their PSF on
+/// masked pixels in both are listed, but do not count for --tolerance; in one alone they are beyond it.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Frame file, or a file of reference arrays (FLUX, IVAR, RDIAGS, PIXMASK_FRACTION, WAVELENGTH)
+    #[arg(value_name = "A")]
+    a: PathBuf,
+    /// The same, to compare with: its sigma is the unit
+    #[arg(value_name = "B", required_unless_present = "truth")]
+    b: Option<PathBuf>,
+    /// Exit with 1 where a usable bin's flux differs by more than T sigma, or its sigma (relative) or R by more than T
+    #[arg(long, value_name = "T", requires = "b")]
+    tolerance: Option<f64>,
+    /// Compare A, a frame, with the truth of `spextral simulate --truth`
+    #[arg(long, value_name = "TRUTH", conflicts_with = "b")]
+    truth: Option<PathBuf>,
+}
+
+/// Compares and prints; fails where the tolerance is not met.
+///
+/// # Errors
+/// Files that cannot be read or have nothing in common.
+pub fn run(args: &Arguments) -> Outcome {
+    if let Some(path) = &args.truth {
+        let (frame, truth) = (read_frame(&args.a)?, read_truth(path)?);
+        let report = against_truth(&frame, &truth)?;
+        print(report.to_string().trim_end())?;
+        if report.bins == 0 {
+            let (frame, truth) = (args.a.display(), path.display());
+            return Err(format!("no bin of {frame} can be judged by {truth}: all are masked, without information, or at an end; extract more bins").into());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let b = args.b.as_ref().expect("clap asks for B where there is no --truth");
+    if let Some(tolerance) = args.tolerance.filter(|t| t.is_nan() || *t < 0.0) {
+        return Err(format!("--tolerance is {tolerance}: it must be a number of sigma, 0 or more").into());
+    }
+    let parity = compare(&read(&args.a)?, &read(b)?)?;
+    print(&parity.to_string())?;
+    match args.tolerance {
+        Some(_) if parity.good.flux.bins == 0 => {
+            Err("no bin is usable in both files: nothing was compared; extract more bins".into())
+        }
+        Some(tolerance) if !parity.within(tolerance) => {
+            print(&format!("beyond the tolerance of {tolerance}"))?;
+            Ok(ExitCode::FAILURE)
+        }
+        Some(tolerance) => {
+            print(&format!("within the tolerance of {tolerance}"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,48 @@
+//! `spextral devices`: what there is to compute on.
+
+use super::{Outcome, print};
+use spextral::gpu::{self, DeviceEntry};
+use std::process::ExitCode;
+
+/// Arguments of `spextral devices`: none.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+`--device` takes the index or `cpu` of the first column, a part of a name, or a PCI bus id. `--device auto` takes a
+discrete GPU, else an integrated one, else the CPU; a software GPU is used only when named.")]
+pub struct Arguments {}
+
+/// Prints a paragraph a device.
+///
+/// # Errors
+/// The standard output cannot be written.
+pub fn run(_: &Arguments) -> Outcome {
+    let entries = gpu::list();
+    print(&entries.iter().map(paragraph).collect::<Vec<_>>().join("\n"))?;
+    if entries.len() == 1 {
+        print("no GPU: neither Vulkan, nor Metal, nor DX12 shows one")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn paragraph(entry: &DeviceEntry) -> String {
+    let index = entry.index.map_or_else(|| "cpu".to_string(), |index| index.to_string());
+    let mut lines = vec![format!("{index:>4}  {}: {}, {}", entry.kind, entry.name, entry.backend)];
+    if !entry.driver.is_empty() {
+        lines.push(format!("driver {}", entry.driver));
+    }
+    if let Some(pci) = &entry.pci {
+        lines.push(format!("PCI bus id {pci}"));
+    }
+    if let Some(limits) = &entry.limits {
+        lines.push(format!(
+            "limits: binding {} MiB, workgroup memory {} KiB, {} invocations a workgroup",
+            limits.binding_bytes >> 20,
+            limits.workgroup_bytes >> 10,
+            limits.invocations
+        ));
+    }
+    if let Some(reason) = &entry.refused {
+        lines.push(format!("refused: {reason}"));
+    }
+    lines.join("\n      ")
+}

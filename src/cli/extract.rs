@@ -1,0 +1,290 @@
+//! `spextral extract`: the options of one extraction, turned into a checked request.
+
+use super::words::{MaskBits, Wavelength, stage};
+use super::{Outcome, logging::Progress};
+use clap::{Args, ValueEnum};
+use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
+use spextral::extract::{Done, ModelFlux, Options, Request, Solver, extract_file};
+use spextral::gpu::{DeviceChoice, OpenOptions};
+use spextral::plan::PatchOptions;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  spextral extract -i preproc-r0-00051060.fits.gz -p psf-r0-00051060.fits -o frame-r0-00051060.fits
+  spextral extract -i preproc.fits -p psf.fits -o frame.fits -w 5760,7620,0.8 --barycentric-correction
+  spextral extract -i preproc.fits -p psf.fits -o part.fits -s 25 -n 50 -m model.fits --device cpu
+
+Outputs are written whole or not at all; a name that ends in .gz makes a gzipped file.";
+
+/// Arguments of `spextral extract`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// The preprocessed frame: IMAGE, IVAR, MASK (.fits, .fits.gz or .fits.fz)
+    #[arg(short, long, value_name = "PREPROC")]
+    input: PathBuf,
+    /// The Gauss-Hermite PSF of this camera
+    #[arg(short, long)]
+    psf: PathBuf,
+    /// The frame to write: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES
+    #[arg(short, long, value_name = "FRAME")]
+    output: PathBuf,
+    /// A file with the FIBERMAP, in place of the frame's own
+    #[arg(short, long)]
+    fibermap: Option<PathBuf>,
+    /// Write the model of the CCD image, too [electron]
+    #[arg(short, long)]
+    model: Option<PathBuf>,
+    /// What the model shows: the image the fit believes in, or the decorrelated flux projected
+    #[arg(long, value_name = "FLUX", default_value = "deconvolved", requires = "model")]
+    model_flux: ModelFluxWord,
+    /// Replace outputs that exist
+    #[arg(long)]
+    overwrite: bool,
+    /// Leave out the SCORES table
+    #[arg(long)]
+    no_scores: bool,
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    how: How,
+    #[command(flatten)]
+    patches: Patches,
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+/// Which spectra, on which grid, from which pixels.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to extract")]
+struct What {
+    /// The grid [Angstrom]; by default the PSF's WAVEMIN to WAVEMAX by 0.8
+    #[arg(short, long, value_name = "WMIN,WMAX,DW", allow_hyphen_values = true)]
+    wavelength: Option<Wavelength>,
+    /// First spectrum, counted on the PSF
+    #[arg(short, long, default_value_t = 0)]
+    specmin: usize,
+    /// Number of spectra; by default all from SPECMIN on
+    #[arg(short, long)]
+    nspec: Option<usize>,
+    /// Pixels with any of these MASK bits are not used: bits and ranges (0-7,9), a number in hexadecimal (0x2ff), or none
+    #[arg(long, value_name = "BITS", default_value = "0-7,9")]
+    mask_bits: MaskBits,
+    /// Make the grid barycentric: extract on w/f by dw/f with the factor f at mid-exposure, and write HELIOCOR
+    #[arg(long)]
+    barycentric_correction: bool,
+}
+
+/// The model and the method.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How to extract")]
+struct How {
+    /// How the problem is cut: patches, the published divide and conquer, or banded, whole bundles exact to TOLERANCE (on the CPU)
+    #[arg(long, default_value = "patches")]
+    solver: SolverWord,
+    /// Error of flux that the banded solver may make [sigma]
+    #[arg(long, value_name = "SIGMA", default_value_t = Options::default().tolerance, allow_hyphen_values = true)]
+    tolerance: f64,
+    /// What is decorrelated together: the bins of a fibre (signal), or all fibres of a patch (noise)
+    #[arg(long, value_name = "KIND", default_value = "signal")]
+    decorrelate: DecorrelateWord,
+    /// Regularisation of the deconvolved flux
+    #[arg(short, long, default_value_t = 0.0, allow_hyphen_values = true)]
+    regularize: f64,
+    /// Fractional error of the PSF, for chi2pix; by default the PSF's PSFERR, or 0.01
+    #[arg(long, value_name = "F", allow_hyphen_values = true)]
+    psferr: Option<f64>,
+    /// Add the PSF's power-law tails
+    #[arg(long)]
+    psf_tails: bool,
+}
+
+/// How bundles are cut into patches.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Patches")]
+struct Patches {
+    /// Fibres of a bundle
+    #[arg(long, value_name = "N", default_value_t = PatchOptions::default().bundlesize)]
+    bundlesize: usize,
+    /// Sub-bundles of a bundle; must divide BUNDLESIZE
+    #[arg(long, value_name = "N", default_value_t = PatchOptions::default().nsubbundles)]
+    nsubbundles: usize,
+    /// Wavelength bins of a patch
+    #[arg(long, value_name = "N", default_value_t = PatchOptions::default().nwavestep)]
+    nwavestep: usize,
+    /// Bins of padding at each end of a patch
+    #[arg(long, value_name = "N", default_value_t = PatchOptions::default().wavepad)]
+    wavepad: usize,
+    /// Further padding, as a fraction of WAVEPAD
+    #[arg(long, value_name = "F", default_value_t = PatchOptions::default().wavepad_frac, allow_hyphen_values = true)]
+    wavepad_frac: f64,
+    /// Fraction of the padding bins' pixel rows that are used
+    #[arg(long, value_name = "F", default_value_t = PatchOptions::default().pixpad_frac, allow_hyphen_values = true)]
+    pixpad_frac: f64,
+}
+
+/// Where to compute.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Device")]
+pub struct DeviceArguments {
+    /// auto (a discrete GPU, else an integrated one, else the CPU), cpu, an index, part of a name, or a PCI bus id
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Stages that the CPU does while the rest stays on the GPU (finds a wrong kernel): traces, spots,
+    /// normal_equations, cholesky, schur, jacobi, decorrelate, model, goodness
+    #[arg(long, value_name = "STAGE", value_delimiter = ',', value_parser = stage)]
+    stage_on_cpu: Vec<Stage>,
+}
+
+/// Extracts one frame.
+///
+/// # Errors
+/// No such device, a file that cannot be read or written, options that don't fit each other or the PSF.
+pub fn run(arguments: Arguments) -> Outcome {
+    let engine = arguments.device.open()?;
+    let request = arguments.request();
+    tracing::info!("extracting {} on {}", request.input.display(), engine.device());
+    let progress = Progress::new("bundles");
+    let done = extract_file(&request, &engine, &|done, total| progress.report(done, total))?;
+    drop(progress);
+    report(&request, &done);
+    // A frame without a single result is written, so that its masks tell why, but it is no success.
+    Ok(if done.summary.failed == done.summary.patches { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl DeviceArguments {
+    /// All stages on one device.
+    pub fn on(device: DeviceChoice) -> Self {
+        Self { device, stage_on_cpu: Vec::new() }
+    }
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// There is none of that name, or it is refused.
+    pub fn open(&self) -> Result<Engine, EngineError> {
+        let engine = Engine::open(&self.device, &OpenOptions::default(), &self.stage_on_cpu)?;
+        if !engine.is_gpu() && !self.stage_on_cpu.is_empty() {
+            tracing::warn!("all stages are on the CPU");
+        }
+        // Times of stages are printed at this level; they cost waiting for the device.
+        Ok(if tracing::enabled!(tracing::Level::DEBUG) { engine.with_exact_times() } else { engine })
+    }
+}
+
+impl Arguments {
+    fn request(self) -> Request {
+        let (what, how, patches) = (self.what, self.how, self.patches);
+        Request {
+            input: self.input,
+            psf: self.psf,
+            output: self.output,
+            fibermap: self.fibermap,
+            model: self.model.map(|path| (path, self.model_flux.into())),
+            wavelength: what.wavelength.map(|Wavelength(grid)| grid),
+            mask_bits: what.mask_bits.0,
+            barycentric: what.barycentric_correction,
+            scores: !self.no_scores,
+            overwrite: self.overwrite,
+            options: Options {
+                specmin: what.specmin,
+                nspec: what.nspec,
+                regularize: how.regularize,
+                psferr: how.psferr,
+                psf_tails: how.psf_tails,
+                decorrelate: how.decorrelate.into(),
+                solver: how.solver.into(),
+                tolerance: how.tolerance,
+                patches: PatchOptions {
+                    bundlesize: patches.bundlesize,
+                    nsubbundles: patches.nsubbundles,
+                    nwavestep: patches.nwavestep,
+                    wavepad: patches.wavepad,
+                    wavepad_frac: patches.wavepad_frac,
+                    pixpad_frac: patches.pixpad_frac,
+                },
+                ..Options::default()
+            },
+        }
+    }
+}
+
+fn report(request: &Request, done: &Done) {
+    let summary = &done.summary;
+    for (stage, time) in &summary.stage_time {
+        tracing::debug!("{:>8.3} s in {}", time.as_secs_f64(), stage.name());
+    }
+    if let Some(factor) = done.barycentric {
+        tracing::info!("barycentric factor {factor:.10}");
+    }
+    if summary.redone > 0 {
+        let (redone, patches) = (summary.redone, summary.patches);
+        tracing::warn!(
+            "{redone} of {patches} patches were beyond the device's precision and done again in f64 on the CPU"
+        );
+    }
+    if summary.failed > 0 {
+        let (failed, patches) = (summary.failed, summary.patches);
+        tracing::warn!("{failed} of {patches} patches have no solution; their bins have ivar 0 and mask bit BAD2DFIT");
+    }
+    tracing::info!(
+        "{} spectra of {} bins ({} bins without information) written to {}: read {:.1} s, extracted {:.1} s, wrote {:.1} s",
+        done.nspec,
+        done.nwave,
+        summary.no_information,
+        request.output.display(),
+        done.read.as_secs_f64(),
+        done.compute.as_secs_f64(),
+        done.write.as_secs_f64()
+    );
+}
+
+/// [`Solver`] as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SolverWord {
+    Patches,
+    Banded,
+}
+
+impl From<SolverWord> for Solver {
+    fn from(word: SolverWord) -> Self {
+        match word {
+            SolverWord::Patches => Self::Patches,
+            SolverWord::Banded => Self::Banded,
+        }
+    }
+}
+
+/// [`Decorrelate`] as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DecorrelateWord {
+    Signal,
+    Noise,
+}
+
+impl From<DecorrelateWord> for Decorrelate {
+    fn from(word: DecorrelateWord) -> Self {
+        match word {
+            DecorrelateWord::Signal => Self::Signal,
+            DecorrelateWord::Noise => Self::Noise,
+        }
+    }
+}
+
+/// [`ModelFlux`] as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ModelFluxWord {
+    Deconvolved,
+    Decorrelated,
+}
+
+impl From<ModelFluxWord> for ModelFlux {
+    fn from(word: ModelFluxWord) -> Self {
+        match word {
+            ModelFluxWord::Deconvolved => Self::Deconvolved,
+            ModelFluxWord::Decorrelated => Self::Decorrelated,
+        }
+    }
+}

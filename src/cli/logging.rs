@@ -1,0 +1,115 @@
+//! What is said on the standard error: plain lines, above a progress bar where there is one.
+
+use indicatif::MultiProgress;
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
+use std::time::Instant;
+use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format::Writer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Everything drawn on the terminal, so that a line and a bar don't run into each other.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// The least severe message that is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// Only why it failed.
+    Error,
+    /// What is odd about the input, too.
+    #[value(alias = "warning")]
+    Warn,
+    /// What is being done, too, with progress.
+    Info,
+    /// With details of the plan.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Starts saying what happens, from `level` up.
+pub fn start(level: LogLevel) {
+    let filter = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt().with_max_level(filter).event_format(Plain).with_writer(|| AboveBars).init();
+}
+
+/// Lines that read like the messages of a compiler: `warning: …`, and information as it is.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        match *event.metadata().level() {
+            Level::ERROR => write!(out, "error: ")?,
+            Level::WARN => write!(out, "warning: ")?,
+            Level::INFO => {}
+            level => write!(out, "{level} {}: ", event.metadata().target())?,
+        }
+        context.format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+struct AboveBars;
+
+impl Write for AboveBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        BARS.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Progress of a piece of work: a bar on a terminal, otherwise a line each tenth of the way.
+pub struct Progress {
+    what: &'static str,
+    bar: Option<indicatif::ProgressBar>,
+    start: Instant,
+}
+
+impl Progress {
+    /// Progress of work counted in `what`, in the plural ("bundles").
+    pub fn new(what: &'static str) -> Self {
+        let wanted = tracing::enabled!(Level::INFO);
+        let bar = (wanted && io::stderr().is_terminal()).then(|| {
+            let style = "{bar:40} {pos}/{len} {msg}, {elapsed} gone, {eta} to go";
+            let style = indicatif::ProgressStyle::with_template(style).expect("a constant, seen to parse");
+            BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
+        });
+        Self { what, bar, start: Instant::now() }
+    }
+
+    /// `done` of `total` are done.
+    pub fn report(&self, done: usize, total: usize) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(total as u64);
+                bar.set_position(done as u64);
+            }
+            None if done > 0 && done * 10 / total != (done - 1) * 10 / total => {
+                let seconds = self.start.elapsed().as_secs_f64();
+                tracing::info!("{done} of {total} {} done after {seconds:.1} s", self.what);
+            }
+            None => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

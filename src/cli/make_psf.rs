@@ -1,0 +1,135 @@
+//! `spextral make-psf`: writes a DESI-like PSF file.
+
+use super::{Outcome, print};
+use clap::ValueEnum;
+use spextral::fits::{check_outputs, write_psf};
+use spextral::psf::synthetic::{Camera, Synthetic};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Make a DESI-like PSF file: traces, widths and Gauss-Hermite terms of a fibre-fed spectrograph
+///
+/// Without options it is that of a DESI r camera: 500 fibres in 20 bundles on 4114 x 4128 pixels.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// PSF file to write (.fits or .fits.gz)
+    #[arg(short = 'o', long, value_name = "PSF")]
+    output: PathBuf,
+    /// Arm of the spectrograph: sets the wavelength range and the size of the CCD
+    #[arg(long, value_enum, default_value_t = Arm::R)]
+    camera: Arm,
+    /// Number of fibres
+    #[arg(long, value_name = "N", default_value_t = Synthetic::default().nfibre)]
+    nfibre: usize,
+    /// Fibres a bundle
+    #[arg(long, value_name = "N", default_value_t = Synthetic::default().bundlesize)]
+    bundlesize: usize,
+    /// Columns of the CCD [default: what the fibres need; 4114 for 500 fibres]
+    #[arg(long, value_name = "PIXELS")]
+    npix_x: Option<usize>,
+    /// Rows of the CCD [default: the arm's, 4128; 4096 in b]
+    #[arg(long, value_name = "PIXELS")]
+    npix_y: Option<usize>,
+    /// Lower end of the wavelength range in Angstrom [default: the arm's, at the arm's dispersion]
+    #[arg(long, value_name = "ANGSTROM")]
+    wave_min: Option<f64>,
+    /// Upper end of the wavelength range in Angstrom [default: the arm's, at the arm's dispersion]
+    #[arg(long, value_name = "ANGSTROM")]
+    wave_max: Option<f64>,
+    /// Distance of neighbouring fibres in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().spacing)]
+    spacing: f64,
+    /// Distance of neighbouring fibres across the gap between two bundles in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().bundle_gap)]
+    bundle_gap: f64,
+    /// Width of the PSF along columns (x): standard deviation in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().sigma_x)]
+    sigma_x: f64,
+    /// Width of the PSF along rows (y): standard deviation in pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().sigma_y)]
+    sigma_y: f64,
+    /// Departure from a Gaussian: the Hermite terms relative to DESI's, 0 for none
+    #[arg(long, value_name = "FACTOR", default_value_t = Synthetic::default().gh_amplitude)]
+    gh_amplitude: f64,
+    /// Highest Hermite order along either axis
+    #[arg(long, value_name = "DEGREE", default_value_t = Synthetic::default().gh_degree)]
+    ghdeg: usize,
+    /// Amplitude of the power-law tails, as TAILAMP; used with --psf-tails only
+    #[arg(long, value_name = "AMPLITUDE", default_value_t = Synthetic::default().tail_amplitude)]
+    tail_amplitude: f64,
+    /// Half width of a spot in pixels: it has 2 N + 1 columns
+    #[arg(long, value_name = "N", default_value_t = Synthetic::default().half_x)]
+    hsizex: usize,
+    /// Half height of a spot in pixels: it has 2 N + 1 rows
+    #[arg(long, value_name = "N", default_value_t = Synthetic::default().half_y)]
+    hsizey: usize,
+    /// Degree of the Legendre series of widths and Hermite terms along wavelength
+    #[arg(long, value_name = "DEGREE", default_value_t = Synthetic::default().legendre_degree)]
+    legdeg: usize,
+    /// Seed of the scatter from fibre to fibre and bundle to bundle
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+    /// Replace the output where it exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// An arm of the spectrograph.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Arm {
+    /// Blue, 3550 to 5950 Angstrom
+    B,
+    /// Red, 5543 to 7826 Angstrom
+    R,
+    /// Near infrared, 7400 to 9920 Angstrom
+    Z,
+}
+
+impl Arguments {
+    fn request(&self) -> Synthetic {
+        Synthetic {
+            camera: match self.camera {
+                Arm::B => Camera::B,
+                Arm::R => Camera::R,
+                Arm::Z => Camera::Z,
+            },
+            nfibre: self.nfibre,
+            bundlesize: self.bundlesize,
+            spacing: self.spacing,
+            bundle_gap: self.bundle_gap,
+            npix_x: self.npix_x,
+            npix_y: self.npix_y,
+            wave_min: self.wave_min,
+            wave_max: self.wave_max,
+            sigma_x: self.sigma_x,
+            sigma_y: self.sigma_y,
+            gh_amplitude: self.gh_amplitude,
+            gh_degree: self.ghdeg,
+            tail_amplitude: self.tail_amplitude,
+            half_x: self.hsizex,
+            half_y: self.hsizey,
+            legendre_degree: self.legdeg,
+            seed: self.seed,
+        }
+    }
+}
+
+/// Makes and writes the PSF.
+///
+/// # Errors
+/// Figures that make no PSF, or an output that cannot be written.
+pub fn run(args: &Arguments) -> Outcome {
+    check_outputs(&[], &[&args.output], args.overwrite)?;
+    let psf = args.request().build()?;
+    write_psf(&args.output, &psf, args.overwrite)?;
+    print(&format!(
+        "{}: {} fibres on {} x {} pixels, {} to {} Angstrom",
+        args.output.display(),
+        psf.nfibre,
+        psf.npix_x,
+        psf.npix_y,
+        psf.wave_min,
+        psf.wave_max
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,113 @@
+//! `spextral simulate`: writes a simulated frame, and the truth behind it.
+
+use super::words::Wavelength;
+use super::{Outcome, print};
+use spextral::fits::{check_outputs, fill_preproc, read_psf};
+use spextral::simulate::{SimulateError, Simulation, fill_truth, simulate};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Simulate a frame: sky, stars, galaxies, quasars, noise, cosmic rays and CCD defects, as a preproc file
+///
+/// The same seed gives the same bytes, whatever the number of threads.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// PSF file: DESI's or one of `spextral make-psf`
+    #[arg(short = 'p', long, value_name = "PSF")]
+    psf: PathBuf,
+    /// Preproc file to write (.fits or .fits.gz)
+    #[arg(short = 'o', long, value_name = "PREPROC")]
+    output: PathBuf,
+    /// Also write the true spectra here: FLUX in electron a bin, WAVELENGTH, FIBER
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+    /// Seed of targets, noise and defects
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+    /// First fibre that is lit, counted on the PSF
+    #[arg(short = 's', long, value_name = "FIBRE", default_value_t = 0)]
+    specmin: usize,
+    /// Number of fibres that are lit [default: all from --specmin on]
+    #[arg(short = 'n', long, value_name = "N")]
+    nspec: Option<usize>,
+    /// Bins of light in Angstrom, those of the extraction to come [default: the PSF's range by 0.8]
+    #[arg(short = 'w', long, value_name = "WMIN,WMAX,DW", allow_hyphen_values = true)]
+    wavelength: Option<Wavelength>,
+    /// Read noise in electron
+    #[arg(long, value_name = "ELECTRON", default_value_t = Simulation::default().readnoise)]
+    readnoise: f64,
+    /// Exposure time in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = Simulation::default().exptime)]
+    exptime: f64,
+    /// Start of the exposure: modified Julian date (UTC)
+    #[arg(long, value_name = "DAYS", default_value_t = Simulation::default().mjd)]
+    mjd: f64,
+    /// Exposure number
+    #[arg(long, value_name = "NUMBER", default_value_t = Simulation::default().expid)]
+    expid: i64,
+    /// Cosmic rays relative to the usual number, 0 for none
+    #[arg(long, value_name = "FACTOR", default_value_t = Simulation::default().cosmics)]
+    cosmics: f64,
+    /// Bad columns [default: one in 4 million pixels, at least one]
+    #[arg(long, value_name = "N")]
+    bad_columns: Option<usize>,
+    /// Dead patches of the CCD [default: as bad columns]
+    #[arg(long, value_name = "N")]
+    dead_patches: Option<usize>,
+    /// Spread light into the PSF's power-law tails too
+    #[arg(long)]
+    psf_tails: bool,
+    /// Replace outputs that exist
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Arguments {
+    fn request(&self) -> Simulation {
+        Simulation {
+            seed: self.seed,
+            specmin: self.specmin,
+            nspec: self.nspec,
+            wave: self.wavelength.map(|Wavelength((min, max, step))| [min, max, step]),
+            readnoise: self.readnoise,
+            exptime: self.exptime,
+            mjd: self.mjd,
+            expid: self.expid,
+            cosmics: self.cosmics,
+            bad_columns: self.bad_columns,
+            dead_patches: self.dead_patches,
+            psf_tails: self.psf_tails,
+        }
+    }
+}
+
+/// Simulates and writes.
+///
+/// # Errors
+/// A PSF that cannot be read, a request that does not fit it, or an output that cannot be written.
+pub fn run(args: &Arguments) -> Outcome {
+    let outputs: Vec<&Path> = [&args.output].into_iter().chain(&args.truth).map(PathBuf::as_path).collect();
+    check_outputs(&[&args.psf], &outputs, args.overwrite)?;
+    let psf = read_psf(&args.psf)?;
+    let of_psf = |error: SimulateError| match error {
+        SimulateError::Fibres { .. } | SimulateError::Range { .. } => format!("{}: {error}", args.psf.display()),
+        other => other.to_string(),
+    };
+    let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;
+    let preproc = fill_preproc(&args.output, &simulated.preproc, args.overwrite)?;
+    if let Some(path) = &args.truth {
+        fill_truth(path, &simulated.truth, args.overwrite)?.persist()?;
+    }
+    preproc.persist()?;
+    let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
+    print(&format!(
+        "{}: {} fibres lit, {} bins from {:.1} to {:.1} Angstrom, seed {}",
+        args.output.display(),
+        truth.fibres.len(),
+        wave.len(),
+        wave[0],
+        wave[wave.len() - 1],
+        args.seed
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}

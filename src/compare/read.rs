@@ -1,0 +1,153 @@
+//! One side of a comparison: spectra from a frame, in memory or on disk, or from a file of reference arrays.
+
+use crate::fits::{FitsError, read_frame, read_image_f64};
+use crate::frame::{Frame, specmask};
+use std::path::Path;
+use thiserror::Error;
+
+/// Share of a bin's PSF on masked pixels from which on the bin does not count as usable.
+const USABLE: f64 = 0.5;
+/// Mask bits of bins that are not usable.
+const UNUSABLE: u32 = specmask::SOMEBADPIX | specmask::ALLBADPIX | specmask::NODATA;
+
+/// Why two sets of spectra cannot be compared.
+#[derive(Debug, Error)]
+pub enum CompareError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Fits(#[from] FitsError),
+    /// An array of another shape than the flux.
+    #[error("{path}: {hdu} has shape {found:?}, FLUX needs {expected:?}; are these spectra of one extraction?")]
+    Shape {
+        /// The file.
+        path: String,
+        /// The HDU.
+        hdu: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it must have.
+        expected: Vec<usize>,
+    },
+    /// No fibre is in both.
+    #[error("no fibre is in both: {} has fibres {}, {} has {}", names[0], ranges[0], names[1], ranges[1])]
+    NoFibres {
+        /// The sides.
+        names: [String; 2],
+        /// Their fibres.
+        ranges: [String; 2],
+    },
+    /// No wavelength is in both.
+    #[error("no wavelength is in both: the grid of {} is {}, that of {} is {}; extract both with the same -w",
+        names[0], grids[0], names[1], grids[1])]
+    NoWaves {
+        /// The sides.
+        names: [String; 2],
+        /// Their grids.
+        grids: [String; 2],
+    },
+    /// The resolutions have different diagonals.
+    #[error("the resolution has {} diagonals in {}, {} in {}: they were extracted with different PSFs",
+        ndiag[0], names[0], ndiag[1], names[1])]
+    Diagonals {
+        /// The sides.
+        names: [String; 2],
+        /// Their numbers of diagonals.
+        ndiag: [usize; 2],
+    },
+}
+
+/// One side of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Side {
+    /// What to call it: the file's name.
+    pub name: String,
+    /// Fibre numbers, `[nspec]`.
+    pub fibres: Vec<i64>,
+    /// Wavelengths in Angstrom, ascending, `[nwave]`.
+    pub wave: Vec<f64>,
+    /// Flux in electron/Angstrom, `[nspec, nwave]`.
+    pub flux: Vec<f64>,
+    /// Inverse variance, `[nspec, nwave]`.
+    pub ivar: Vec<f64>,
+    /// Number of diagonals of R.
+    pub ndiag: usize,
+    /// Diagonals of R, `[nspec, ndiag, nwave]`, where there are some.
+    pub resolution: Option<Vec<f64>>,
+    /// Whether less than half of a bin's PSF is on masked pixels, `[nspec, nwave]`.
+    pub good: Vec<bool>,
+    /// Mask bits, `[nspec, nwave]`, where there are some.
+    pub mask: Option<Vec<u32>>,
+}
+
+impl Side {
+    /// The side that a frame is.
+    pub fn of_frame(name: &str, frame: &Frame) -> Self {
+        let s = &frame.spectra;
+        // A frame read from disk has no pixmask_fraction: its mask says the same.
+        let good = if s.pixmask_fraction.is_empty() {
+            s.mask.iter().map(|m| m & UNUSABLE == 0).collect()
+        } else {
+            s.pixmask_fraction.iter().map(|f| *f < USABLE).collect()
+        };
+        Self {
+            name: name.to_string(),
+            fibres: fibre_numbers(frame),
+            wave: frame.wave.clone(),
+            flux: s.flux.clone(),
+            ivar: s.ivar.clone(),
+            ndiag: s.ndiag,
+            resolution: Some(s.resolution.clone()),
+            good,
+            mask: Some(s.mask.clone()),
+        }
+    }
+}
+
+/// FIBER of the fibermap; without one the numbers from FIBERMIN on.
+fn fibre_numbers(frame: &Frame) -> Vec<i64> {
+    let nspec = frame.spectra.nspec;
+    let listed = frame.fibermap.as_ref().and_then(|table| table.column_i64("FIBER"));
+    listed.filter(|fibres| fibres.len() == nspec).unwrap_or_else(|| {
+        let first = frame.header.get_i64("FIBERMIN").unwrap_or(0);
+        (0..nspec as i64).map(|row| first.saturating_add(row)).collect()
+    })
+}
+
+/// Reads a frame file, or a file of the arrays FLUX, IVAR, RDIAGS, PIXMASK_FRACTION and WAVELENGTH.
+///
+/// # Errors
+/// [`CompareError`] where the file is neither or its arrays do not fit together.
+pub fn read(path: &Path) -> Result<Side, CompareError> {
+    match read_image_f64(path, "RDIAGS") {
+        Ok(rdiags) => read_arrays(path, rdiags),
+        Err(FitsError::MissingHdu { .. }) => Ok(Side::of_frame(&name_of(path), &read_frame(path)?)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn read_arrays(path: &Path, (rshape, resolution): (Vec<usize>, Vec<f64>)) -> Result<Side, CompareError> {
+    let needs = |hdu: &str, found: &[usize], expected: &[usize]| {
+        let (path, hdu) = (path.display().to_string(), hdu.to_string());
+        let (found, expected) = (found.to_vec(), expected.to_vec());
+        if found == expected { Ok(()) } else { Err(CompareError::Shape { path, hdu, found, expected }) }
+    };
+    let (wshape, wave) = read_image_f64(path, "WAVELENGTH")?;
+    let (shape, flux) = read_image_f64(path, "FLUX")?;
+    let [nspec, nwave] = [shape[0], wave.len()];
+    needs("FLUX", &shape, &[nspec, nwave])?;
+    needs("WAVELENGTH", &wshape, &[nwave])?;
+    let ndiag = rshape.get(1).copied().unwrap_or(0);
+    needs("RDIAGS", &rshape, &[nspec, ndiag, nwave])?;
+    let (ishape, ivar) = read_image_f64(path, "IVAR")?;
+    needs("IVAR", &ishape, &shape)?;
+    let (mshape, masked) = read_image_f64(path, "PIXMASK_FRACTION")?;
+    needs("PIXMASK_FRACTION", &mshape, &shape)?;
+    let good = masked.into_iter().map(|f| f < USABLE).collect();
+    let fibres = (0..nspec as i64).collect();
+    let resolution = Some(resolution);
+    Ok(Side { name: name_of(path), fibres, wave, flux, ivar, ndiag, resolution, good, mask: None })
+}

@@ -1,0 +1,72 @@
+//! A field: numbers on the host, on the device, or on both, moved when a stage asks for them.
+
+use super::EngineError;
+use crate::gpu::patch::CcdBuffers;
+use crate::gpu::{Buffer, Gpu};
+use crate::stages::patch::Ccd;
+use std::sync::OnceLock;
+
+/// Reals of one stage's output: f64 on the host, f32 on a device. Written once, by the stage that makes it; read by any.
+#[derive(Debug, Default)]
+pub struct Field {
+    host: OnceLock<Vec<f64>>,
+    device: OnceLock<Buffer<f32>>,
+}
+
+impl Field {
+    /// A field whose values are on the host.
+    pub fn on_host(values: Vec<f64>) -> Self {
+        Self { host: OnceLock::from(values), ..Self::default() }
+    }
+
+    /// A field whose values are on a device.
+    pub fn on_device(values: Buffer<f32>) -> Self {
+        Self { device: OnceLock::from(values), ..Self::default() }
+    }
+
+    /// The values on the host, downloaded if only the device has them.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn host(&self) -> Result<&[f64], EngineError> {
+        if let (None, Some(device)) = (self.host.get(), self.device.get()) {
+            let values = device.download()?.into_iter().map(f64::from).collect();
+            // A thread that was faster has put the same there.
+            let _ = self.host.set(values);
+        }
+        Ok(self.host.get().expect("a field is written when it is made"))
+    }
+
+    /// The values on a device, uploaded if only the host has them.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn device(&self, gpu: &Gpu) -> Result<&Buffer<f32>, EngineError> {
+        if let (None, Some(host)) = (self.device.get(), self.host.get()) {
+            let values: Vec<f32> = host.iter().map(|&v| v as f32).collect();
+            let _ = self.device.set(gpu.upload("field", &values)?);
+        }
+        Ok(self.device.get().expect("a field is written when it is made"))
+    }
+}
+
+/// One frame's CCD: on the host, and on the device from the first stage on that needs it there.
+#[derive(Debug)]
+pub struct EngineCcd<'a> {
+    /// On the host.
+    pub host: Ccd<'a>,
+    device: OnceLock<CcdBuffers>,
+}
+
+impl<'a> EngineCcd<'a> {
+    pub(super) fn new(host: Ccd<'a>) -> Self {
+        Self { host, device: OnceLock::new() }
+    }
+
+    pub(super) fn device(&self, gpu: &Gpu) -> Result<&CcdBuffers, EngineError> {
+        if self.device.get().is_none() {
+            let _ = self.device.set(CcdBuffers::upload(gpu, &self.host)?);
+        }
+        Ok(self.device.get().expect("set above"))
+    }
+}

@@ -1,0 +1,327 @@
+//! The engine: one method a stage. A solver does not know whether it drives the CPU or a GPU.
+
+mod cpu;
+mod field;
+mod gpu;
+mod nouns;
+
+pub use field::{EngineCcd, Field};
+pub use nouns::{
+    BundleSpots, BundleTraces, Decorrelate, DecorrelatedField, ModesField, NormalField, PatchFailure, PatchResults,
+    PatchStatus,
+};
+
+use crate::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions};
+use crate::plan::Batch;
+use crate::psf::Psf;
+use crate::stages::goodness::Goodness;
+use crate::stages::normal_equations::Prior;
+use crate::stages::patch::Ccd;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Why a stage could not run. Single patches that fail do not come here: see [`PatchStatus`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The GPU.
+    #[error(transparent)]
+    Gpu(#[from] GpuError),
+}
+
+type Result<T> = std::result::Result<T, EngineError>;
+
+/// The stages, in the order a pixel meets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Legendre series of the PSF.
+    Traces,
+    /// Pixel-integrated PSF.
+    Spots,
+    /// K, y and flux weight.
+    NormalEquations,
+    /// Deconvolved flux.
+    Cholesky,
+    /// S_f, the inverse of a fibre's covariance block.
+    Schur,
+    /// Eigenmodes of S_f.
+    Jacobi,
+    /// Resolution, flux, inverse variance.
+    Decorrelate,
+    /// Model image.
+    Model,
+    /// chi2pix and masked fraction.
+    Goodness,
+}
+
+impl Stage {
+    /// All stages in order.
+    pub const ALL: [Self; 9] = [
+        Self::Traces,
+        Self::Spots,
+        Self::NormalEquations,
+        Self::Cholesky,
+        Self::Schur,
+        Self::Jacobi,
+        Self::Decorrelate,
+        Self::Model,
+        Self::Goodness,
+    ];
+
+    /// The name of its shader and of its twin.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Spots => "spots",
+            Self::NormalEquations => "normal_equations",
+            Self::Cholesky => "cholesky",
+            Self::Schur => "schur",
+            Self::Jacobi => "jacobi",
+            Self::Decorrelate => "decorrelate",
+            Self::Model => "model",
+            Self::Goodness => "goodness",
+        }
+    }
+}
+
+/// A device that carries out the stages.
+#[derive(Debug, Default)]
+pub struct Engine {
+    gpu: Option<Gpu>,
+    /// Stages that the CPU does although there is a GPU.
+    on_cpu: Mutex<BTreeSet<Stage>>,
+    times: Mutex<BTreeMap<Stage, Duration>>,
+    exact_times: bool,
+    most_patches: Option<usize>,
+}
+
+/// Host memory a batch may take, bytes: some hundred patches, enough to keep all threads busy.
+const HOST_BATCH_BYTES: usize = 256 << 20;
+
+impl Engine {
+    /// The CPU: f64, all threads of the current rayon pool.
+    pub fn cpu() -> Self {
+        Self::default()
+    }
+
+    /// Opens a device. The stages in `on_cpu` run on the CPU in f64 even where it is a GPU: one switch a stage finds
+    /// the wrong kernel.
+    ///
+    /// # Errors
+    /// There is no such device, or it is refused.
+    pub fn open(choice: &DeviceChoice, options: &OpenOptions, on_cpu: &[Stage]) -> Result<Self> {
+        Ok(match Device::open(choice, options)? {
+            Device::Cpu => Self::cpu(),
+            Device::Gpu(gpu) => Self::on_gpu(gpu, on_cpu),
+        })
+    }
+
+    /// A GPU that is open; the stages in `on_cpu` run on the CPU.
+    pub fn on_gpu(gpu: Gpu, on_cpu: &[Stage]) -> Self {
+        Self { gpu: Some(gpu), on_cpu: Mutex::new(on_cpu.iter().copied().collect()), ..Self::default() }
+    }
+
+    /// The same with batches of at most `patches`: results do not depend on it, memory and speed do.
+    pub fn with_batches_of(self, patches: usize) -> Self {
+        Self { most_patches: Some(patches.max(1)), ..self }
+    }
+
+    /// The same, waiting for a GPU after every stage so that [`Engine::take_times`] tells what each took. Else a stage's
+    /// time there is that of handing it over, and the stage that fetches results waits for all before it.
+    pub fn with_exact_times(self) -> Self {
+        Self { exact_times: true, ..self }
+    }
+
+    /// Whether a GPU carries out any stage.
+    pub fn is_gpu(&self) -> bool {
+        Stage::ALL.into_iter().any(|stage| self.on(stage).is_some())
+    }
+
+    /// The device in words, for headers and logs.
+    pub fn device(&self) -> String {
+        match &self.gpu {
+            Some(gpu) if self.is_gpu() => format!("{}, f32", gpu.description()),
+            _ => "CPU f64".into(),
+        }
+    }
+
+    /// How many patches like those of `batch` to take at once. Where not even one fits, its stages will say so.
+    pub fn batch_size(&self, batch: &Batch, how: Decorrelate) -> usize {
+        let (matrices, n) = match how {
+            Decorrelate::Signal => (batch.core.len(), batch.nbin),
+            Decorrelate::Noise => (1, batch.n()),
+        };
+        let on_host = HOST_BATCH_BYTES / (8 * (batch.band_len() + 2 * matrices * n * n));
+        let on_device = self.gpu.as_ref().map_or(Ok(usize::MAX), |gpu| gpu::batch_size(gpu, batch, how)).unwrap_or(1);
+        on_host.min(on_device).clamp(1, self.most_patches.unwrap_or(usize::MAX))
+    }
+
+    /// How many bins of a bundle's spots may be asked for at once. Where not even one fits, [`Engine::spots`] will say so.
+    pub fn most_spot_bins(&self, traces: &BundleTraces) -> usize {
+        self.gpu.as_ref().map_or(Ok(usize::MAX), |gpu| gpu::most_spot_bins(gpu, traces)).unwrap_or(1)
+    }
+
+    /// Time spent in each stage since the last call.
+    pub fn take_times(&self) -> Vec<(Stage, Duration)> {
+        std::mem::take(&mut *lock(&self.times)).into_iter().collect()
+    }
+
+    /// Carries out `work` on the CPU and counts its time as `stage`.
+    pub fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        *lock(&self.times).entry(stage).or_default() += start.elapsed();
+        result
+    }
+
+    /// The GPU, if it does this stage.
+    fn on(&self, stage: Stage) -> Option<&Gpu> {
+        self.gpu.as_ref().filter(|_| !lock(&self.on_cpu).contains(&stage))
+    }
+
+    /// Runs one stage where it belongs. What is beyond a GPU's limits, the CPU does from then on.
+    fn run<T>(
+        &self,
+        stage: Stage,
+        on_gpu: impl FnOnce(&Gpu) -> Result<T>,
+        on_cpu: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let result = match self.on(stage).map(|gpu| (gpu, on_gpu(gpu))) {
+            None => on_cpu(),
+            Some((_, Err(EngineError::Gpu(limit @ GpuError::Limit { .. })))) => {
+                tracing::warn!("the CPU does {}: {limit}", stage.name());
+                lock(&self.on_cpu).insert(stage);
+                on_cpu()
+            }
+            Some((gpu, result)) if self.exact_times => result.and_then(|t| Ok(gpu.wait().map(|()| t)?)),
+            Some((_, result)) => result,
+        };
+        *lock(&self.times).entry(stage).or_default() += start.elapsed();
+        result
+    }
+
+    /// A frame's CCD, for the stages to read.
+    pub fn load<'a>(&self, ccd: Ccd<'a>) -> EngineCcd<'a> {
+        EngineCcd::new(ccd)
+    }
+
+    /// Traces and spot shapes of `fibres` at `wave` (Angstrom).
+    ///
+    /// # Errors
+    /// As all stages: what the device reports.
+    pub fn traces(&self, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Result<BundleTraces> {
+        let on_gpu = |gpu: &Gpu| gpu::traces(gpu, psf, fibres.clone(), wave, with_tails);
+        self.run(Stage::Traces, on_gpu, || Ok(cpu::traces(psf, fibres.clone(), wave, with_tails)))
+    }
+
+    /// Spots of the bins `bins`, `[nfibre, bins, ny, nx]`.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn spots(&self, traces: &BundleTraces, bins: Range<usize>) -> Result<BundleSpots> {
+        let on_gpu = |gpu: &Gpu| gpu::spots(gpu, traces, bins.clone());
+        let spots = self.run(Stage::Spots, on_gpu, || cpu::spots(traces, bins.clone()))?;
+        Ok(BundleSpots::new(traces, bins, spots))
+    }
+
+    /// K + prior and y of a batch.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn normal_equations(
+        &self,
+        batch: &Batch,
+        ccd: &EngineCcd,
+        traces: &BundleTraces,
+        spots: &BundleSpots,
+        prior: Prior,
+    ) -> Result<NormalField> {
+        let on_gpu = |gpu: &Gpu| gpu::normal_equations(gpu, batch, ccd, traces, spots, prior);
+        self.run(Stage::NormalEquations, on_gpu, || cpu::normal_equations(batch, ccd, traces, spots, prior))
+    }
+
+    /// Deconvolved flux x = K^-1 y, `[patch, n]`, electron a bin.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn solve(&self, batch: &Batch, normal: &NormalField) -> Result<(Field, PatchStatus)> {
+        self.run(Stage::Cholesky, |gpu| gpu::solve(gpu, batch, normal), || cpu::solve(batch, normal))
+    }
+
+    /// S_f of every core fibre, `[patch, core fibre, nbin, nbin]`.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn schur(&self, batch: &Batch, normal: &NormalField) -> Result<(Field, PatchStatus)> {
+        self.run(Stage::Schur, |gpu| gpu::schur(gpu, batch, normal), || cpu::schur(batch, normal))
+    }
+
+    /// K of every patch as full symmetric matrices, `[patch, n, n]`, for [`Decorrelate::Noise`]; where jacobi runs.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn full_matrix(&self, batch: &Batch, normal: &NormalField) -> Result<Field> {
+        match self.on(Stage::Jacobi) {
+            Some(gpu) => gpu::full_matrix(gpu, batch, normal),
+            None => cpu::full_matrix(batch, normal),
+        }
+    }
+
+    /// Eigenmodes of symmetric matrices `[n, n]`, equally many a patch.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn jacobi(&self, batch: &Batch, matrices: &Field, n: usize) -> Result<(ModesField, PatchStatus)> {
+        self.run(Stage::Jacobi, |gpu| gpu::jacobi(gpu, batch, matrices, n), || cpu::jacobi(batch, matrices, n))
+    }
+
+    /// Flux, ivar and resolution of the core fibres; R's rows `half` bins to each side.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn decorrelate(
+        &self,
+        batch: &Batch,
+        how: Decorrelate,
+        modes: &ModesField,
+        x: &Field,
+        half: usize,
+    ) -> Result<DecorrelatedField> {
+        let on_gpu = |gpu: &Gpu| gpu::decorrelate(gpu, batch, modes, x, half);
+        self.run(Stage::Decorrelate, on_gpu, || cpu::decorrelate(batch, how, modes, x, half))
+    }
+
+    /// Model images A x, one patch after another, each `[ny, nx]` of its patch.
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn model(&self, batch: &Batch, traces: &BundleTraces, spots: &BundleSpots, x: &Field) -> Result<Field> {
+        let on_gpu = |gpu: &Gpu| gpu::model(gpu, batch, traces, spots, x);
+        self.run(Stage::Model, on_gpu, || cpu::model(batch, traces, spots, x))
+    }
+
+    /// Goodness of the core bins, `[patch, core fibre, core bin]` (core bins of that patch).
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn goodness(
+        &self,
+        batch: &Batch,
+        ccd: &EngineCcd,
+        traces: &BundleTraces,
+        spots: &BundleSpots,
+        model: &Field,
+        psferr: f64,
+    ) -> Result<Vec<Vec<Goodness>>> {
+        let on_gpu = |gpu: &Gpu| gpu::goodness(gpu, batch, ccd, traces, spots, model, psferr);
+        self.run(Stage::Goodness, on_gpu, || cpu::goodness(batch, ccd, traces, spots, model, psferr))
+    }
+}
+
+/// A panic elsewhere leaves nothing half-written in what these guard.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

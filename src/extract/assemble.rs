@@ -1,0 +1,342 @@
+//! Assembly: patches' results into spectra, with units, masks and the rule for bins without information.
+
+use super::patches::model_flux;
+use super::{Extraction, ModelFlux, Options, Summary};
+use crate::engine::{BundleSpots, BundleTraces, DecorrelatedField, EngineError, Field, Stage};
+use crate::frame::{Spectra, specmask};
+use crate::median::median;
+use crate::plan::{Batch, Bundle, Patch, WaveGrid};
+use crate::psf::Psf;
+use crate::stages::banded::BandedRoot;
+use crate::stages::goodness::Goodness;
+use crate::stages::model::add_model;
+use crate::stages::patch::{Ccd, PatchSpots, Rectangle};
+use std::ops::Range;
+use std::time::Duration;
+
+/// Where less than this fraction of a bin's PSF is usable the bin has no information. Judged by
+/// coverage, not by flux weight: a very bright star has little weight.
+const MIN_COVERAGE: f64 = 1e-4;
+
+/// pixmask_fraction reaches 1 only to rounding.
+const ROUNDING: f64 = 1e-6;
+
+/// Files hold f4: larger flux or ivar, NaN and infinity are no result. A factor of ten is left for the units.
+const LARGEST: f64 = 3e37;
+
+/// With fewer fibres at a wavelength their median says nothing: a good fit's chi2pix, 1, stands in for it.
+const MIN_FIBRES: usize = 5;
+
+/// A bin's fit is bad where chi2pix is this many times the medians of its fibre and of its wavelength.
+const BAD_FIT: f64 = 5.0;
+
+/// Results of one patch's core fibres, per bin of the patch.
+#[derive(Clone, Debug)]
+pub struct PatchSpectra {
+    /// Bins of the patch.
+    nbin: usize,
+    /// Deconvolved flux, electron a bin, `[core fibre, nbin]`.
+    x: Vec<f64>,
+    /// Decorrelated flux, electron a bin, `[core fibre, nbin]`.
+    flux: Vec<f64>,
+    /// Its inverse variance, `[core fibre, nbin]`.
+    ivar: Vec<f64>,
+    /// R's rows, `[core fibre, nbin, ndiag]`.
+    resolution: Vec<f64>,
+    /// Goodness, `[core fibre, core bin]`.
+    goodness: Vec<Goodness>,
+    /// Whether the patch could not be solved.
+    lost: bool,
+}
+
+impl PatchSpectra {
+    /// Cuts a batch's results into patches.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn split(
+        batch: &Batch,
+        x: &Field,
+        decorrelated: &DecorrelatedField,
+        goodness: Vec<Vec<Goodness>>,
+    ) -> Result<Vec<Self>, EngineError> {
+        let (nbin, ncore, ndiag) = (batch.nbin, batch.core.len(), 2 * decorrelated.half + 1);
+        let part = |field: &[f64], k: usize, len: usize| field[k * len..(k + 1) * len].to_vec();
+        let (x, resolution) = (x.host()?, decorrelated.resolution.host()?);
+        let (flux, ivar) = (decorrelated.flux.host()?, decorrelated.ivar.host()?);
+        let of_patch = |(k, goodness): (usize, Vec<Goodness>)| {
+            let all = &x[k * batch.n()..(k + 1) * batch.n()];
+            let of_fibre = |f: usize| (0..nbin).map(move |b| all[b * batch.nspec + f]);
+            Self {
+                nbin,
+                x: batch.core.clone().flat_map(of_fibre).collect(),
+                flux: part(flux, k, ncore * nbin),
+                ivar: part(ivar, k, ncore * nbin),
+                resolution: part(resolution, k, ncore * nbin * ndiag),
+                goodness,
+                lost: false,
+            }
+        };
+        Ok(goodness.into_iter().enumerate().map(of_patch).collect())
+    }
+
+    /// A bundle's results as those of one patch; Q's diagonals become R's rows.
+    pub fn of_bands(x: &[Vec<f64>], roots: &[BandedRoot], half: usize, goodness: Vec<Goodness>) -> Self {
+        let nbin = x.first().map_or(0, Vec::len);
+        let width = 2 * half + 1;
+        let mut out = Self {
+            nbin,
+            x: x.concat(),
+            flux: Vec::with_capacity(x.len() * nbin),
+            ivar: Vec::with_capacity(x.len() * nbin),
+            resolution: vec![0.0; x.len() * nbin * width],
+            goodness,
+            lost: false,
+        };
+        for (root, rows) in roots.iter().zip(out.resolution.chunks_exact_mut(nbin * width)) {
+            out.flux.extend(root.flux.iter().zip(&root.ones).map(|(flux, s)| flux / s));
+            out.ivar.extend(root.ones.iter().map(|s| s * s));
+            for (bin, row) in rows.chunks_exact_mut(width).enumerate() {
+                let columns = bin.saturating_sub(half)..(bin + half + 1).min(nbin);
+                for column in columns {
+                    let (first, d) = (bin.min(column), bin.abs_diff(column));
+                    row[column + half - bin] = root.diagonals[first * (half + 1) + d] / root.ones[bin];
+                }
+            }
+        }
+        out
+    }
+
+    /// Marks the patch as not solved.
+    pub fn lost(self) -> Self {
+        Self { lost: true, ..self }
+    }
+}
+
+/// A frame in the making.
+#[derive(Debug)]
+pub struct FrameBuilder {
+    /// What was done so far.
+    pub summary: Summary,
+    specmin: usize,
+    spectra: Spectra,
+    /// Deconvolved flux, electron a bin, `[nspec, nwave]`.
+    x: Vec<f64>,
+    /// Fraction of the PSF off the CCD, `[nspec, nwave]`.
+    off_ccd: Vec<f64>,
+    /// Bins whose patch was lost, `[nspec, nwave]`.
+    lost: Vec<bool>,
+    which_model: ModelFlux,
+    model: Option<Vec<f64>>,
+    ccd: Rectangle,
+}
+
+impl FrameBuilder {
+    /// An empty frame of `nspec` fibres and `nwave` bins.
+    pub fn new(psf: &Psf, ccd: Ccd, nspec: usize, nwave: usize, options: &Options) -> Self {
+        let (bins, ndiag) = (nspec * nwave, psf.ndiag());
+        let zeros = || vec![0.0; bins];
+        Self {
+            summary: Summary::default(),
+            specmin: options.specmin,
+            spectra: Spectra {
+                nspec,
+                nwave,
+                ndiag,
+                flux: zeros(),
+                ivar: zeros(),
+                resolution: vec![0.0; bins * ndiag],
+                chi2pix: zeros(),
+                pixmask_fraction: zeros(),
+                mask: vec![0; bins],
+            },
+            x: zeros(),
+            off_ccd: zeros(),
+            lost: vec![false; bins],
+            which_model: options.model.unwrap_or_default(),
+            model: options.model.map(|_| vec![0.0; ccd.nx * ccd.ny]),
+            ccd: Rectangle { y0: 0, x0: 0, ny: ccd.ny, nx: ccd.nx },
+        }
+    }
+
+    /// Takes the core fibres and bins of one patch, those that are selected.
+    pub fn add_patch(&mut self, bundle: &Bundle, patch: &Patch, padding: usize, result: &PatchSpectra) {
+        self.summary.patches += 1;
+        let nwave = self.spectra.nwave;
+        for core in 0..patch.core.len() {
+            let fibre = bundle.fibres.start + patch.fibres.start + patch.core.start + core;
+            if !bundle.selected.contains(&fibre) {
+                continue;
+            }
+            for (k, bin) in patch.core_bins.clone().enumerate() {
+                let at = (fibre - self.specmin) * nwave + patch.bin0 + bin - padding;
+                let from = core * result.nbin + bin;
+                let goodness = result.goodness[core * patch.core_bins.len() + k];
+                self.x[at] = result.x[from];
+                self.spectra.flux[at] = result.flux[from];
+                self.spectra.ivar[at] = result.ivar[from];
+                self.spectra.chi2pix[at] = goodness.chi2pix;
+                self.spectra.pixmask_fraction[at] = goodness.pixmask_fraction;
+                self.off_ccd[at] = goodness.off_ccd;
+                self.lost[at] = result.lost;
+                self.add_resolution(at, core * result.nbin, bin, result);
+            }
+        }
+    }
+
+    /// The column of R at `bin` from the rows of the patch, its padding included:
+    /// stored diagonal d of column j is `R[j - ndiag/2 + d, j]`.
+    fn add_resolution(&mut self, at: usize, first: usize, bin: usize, result: &PatchSpectra) {
+        let (ndiag, nwave) = (self.spectra.ndiag, self.spectra.nwave);
+        let (spec, wave) = (at / nwave, at % nwave);
+        for d in 0..ndiag {
+            let row = (bin + d).checked_sub(ndiag / 2).filter(|&row| row < result.nbin);
+            let value = row.map_or(0.0, |row| result.resolution[(first + row) * ndiag + (ndiag - 1 - d)]);
+            self.spectra.resolution[(spec * ndiag + d) * nwave + wave] = value;
+        }
+    }
+
+    /// Projects the bins `waves` of the bundle's selected fibres onto the model image; `padding` bins of the bundle's
+    /// grid come before the frame's first.
+    pub fn add_model(
+        &mut self,
+        bundle: &Bundle,
+        traces: &BundleTraces,
+        spots: &BundleSpots,
+        padding: usize,
+        waves: Range<usize>,
+    ) -> Result<(), EngineError> {
+        let nwave = self.spectra.nwave;
+        let fibres: Vec<usize> = bundle.selected.clone().collect();
+        let informed = |at: &usize| !self.without_information(*at);
+        let bin_of = |w: usize, f: &usize| {
+            let at = (f - self.specmin) * nwave + w;
+            Some(at).filter(informed).map_or(0.0, |at| model_flux(self.which_model, self.x[at], self.spectra.flux[at]))
+        };
+        let bins = waves.clone().flat_map(|w| fibres.iter().map(move |f| (w, f)));
+        let x: Vec<f64> = bins.map(|(w, f)| bin_of(w, f)).collect();
+        let view = PatchSpots {
+            fibre0: bundle.selected.start - bundle.fibres.start,
+            nspec: fibres.len(),
+            bin0: padding + waves.start - spots.bins.start,
+            nbin: waves.len(),
+            ..spots.view(traces)?
+        };
+        if let Some(model) = &mut self.model {
+            add_model(&view, &self.ccd, &x, model);
+        }
+        Ok(())
+    }
+
+    /// Whether a bin has no information: nothing of its PSF is usable, or there is no result for it.
+    fn without_information(&self, at: usize) -> bool {
+        1.0 - self.spectra.pixmask_fraction[at] < MIN_COVERAGE || self.without_result(at)
+    }
+
+    /// Whether a bin's patch was lost, or gave numbers that a file cannot hold.
+    fn without_result(&self, at: usize) -> bool {
+        let values = [self.spectra.flux[at], self.spectra.ivar[at], self.x[at]];
+        self.lost[at] || !values.iter().all(|v| v.abs() < LARGEST)
+    }
+
+    /// Sets masks and units: electron/Angstrom on the bins of `grid`.
+    pub fn finish(mut self, grid: &WaveGrid, stage_time: Vec<(Stage, Duration)>) -> Extraction {
+        let nwave = self.spectra.nwave;
+        let none: Vec<bool> = (0..self.x.len()).map(|at| self.without_information(at)).collect();
+        let bad_fit = bad_fit(&self.spectra, &none);
+        let width = grid.widths();
+        for at in 0..none.len() {
+            self.spectra.mask[at] = self.mask_of(at, bad_fit[at]);
+            if none[at] {
+                self.clear(at);
+            }
+            let dw = width[at % nwave];
+            self.spectra.flux[at] /= dw;
+            self.spectra.ivar[at] *= dw * dw;
+        }
+        self.summary.no_information = none.iter().filter(|&&n| n).count();
+        self.summary.stage_time = stage_time;
+        let model = self.model.map(|m| m.into_iter().map(|v| v as f32).collect());
+        Extraction { spectra: self.spectra, model, summary: self.summary }
+    }
+
+    fn mask_of(&self, at: usize, bad_fit: bool) -> u32 {
+        let masked = self.spectra.pixmask_fraction[at];
+        let bits = [
+            (masked > 0.5, specmask::SOMEBADPIX),
+            (masked > 1.0 - ROUNDING || 1.0 - masked < MIN_COVERAGE, specmask::ALLBADPIX),
+            (bad_fit || self.without_result(at), specmask::BAD2DFIT),
+            (self.off_ccd[at] > 1.0 - ROUNDING, specmask::NODATA),
+        ];
+        bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
+    }
+
+    /// Empties a bin without information: flux, ivar and its row of R.
+    fn clear(&mut self, at: usize) {
+        let (nwave, ndiag) = (self.spectra.nwave, self.spectra.ndiag);
+        let (spec, row) = (at / nwave, at % nwave);
+        self.spectra.flux[at] = 0.0;
+        self.spectra.ivar[at] = 0.0;
+        if !self.spectra.chi2pix[at].is_finite() {
+            self.spectra.chi2pix[at] = 0.0;
+        }
+        for d in 0..ndiag {
+            // Element d of column j is in row j - ndiag/2 + d.
+            if let Some(column) = (row + ndiag / 2).checked_sub(d).filter(|&c| c < nwave) {
+                self.spectra.resolution[(spec * ndiag + d) * nwave + column] = 0.0;
+            }
+        }
+    }
+}
+
+/// Bins whose chi2pix is more than [`BAD_FIT`] times the median over fibres at that wavelength and more than
+/// that times the median over wavelengths of that fibre (desispec's rule); bins in `none` do not count. The one number
+/// of a fibre that depends on which others are extracted with it.
+fn bad_fit(spectra: &Spectra, none: &[bool]) -> Vec<bool> {
+    let (nspec, nwave) = (spectra.nspec, spectra.nwave);
+    let informed = |bins: &mut dyn Iterator<Item = usize>| -> Vec<f64> {
+        bins.filter(|&at| !none[at]).map(|at| spectra.chi2pix[at]).collect()
+    };
+    let over_fibres = |w: usize| {
+        let values = informed(&mut (0..nspec).map(|s| s * nwave + w));
+        if values.len() < MIN_FIBRES { 1.0 } else { median(values) }
+    };
+    let of_wave: Vec<f64> = (0..nwave).map(over_fibres).collect();
+    let of_fibre: Vec<f64> = (0..nspec).map(|s| median(informed(&mut (s * nwave..(s + 1) * nwave)))).collect();
+    let bad = |at: usize| {
+        let chi2 = spectra.chi2pix[at];
+        !none[at] && chi2 > BAD_FIT * of_wave[at % nwave] && chi2 > BAD_FIT * of_fibre[at / nwave]
+    };
+    (0..nspec * nwave).map(bad).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spectra(nspec: usize, nwave: usize) -> Spectra {
+        Spectra { nspec, nwave, chi2pix: vec![1.0; nspec * nwave], ..Spectra::default() }
+    }
+
+    #[test]
+    fn a_fit_is_bad_where_chi2_stands_out_of_its_fibre_and_of_its_wavelength() {
+        let mut frame = spectra(6, 9);
+        // A bright line, bad in all fibres; a bad fibre; a cosmic.
+        (0..6).for_each(|s| frame.chi2pix[s * 9 + 2] = 50.0);
+        (0..9).for_each(|w| frame.chi2pix[4 * 9 + w] = 40.0);
+        frame.chi2pix[9 + 7] = 5.1;
+        frame.chi2pix[2 * 9 + 8] = 4.9;
+        let bad = bad_fit(&frame, &[false; 54]);
+        assert_eq!(bad.iter().enumerate().filter(|(_, b)| **b).map(|(k, _)| k).collect::<Vec<_>>(), vec![9 + 7]);
+    }
+
+    #[test]
+    fn a_single_fibre_is_judged_against_a_good_fit() {
+        let mut frame = spectra(1, 9);
+        frame.chi2pix[3] = 6.0;
+        assert!(bad_fit(&frame, &[false; 9])[3]);
+        let mut none = [false; 9];
+        none[3] = true;
+        assert!(bad_fit(&frame, &none).iter().all(|b| !b));
+    }
+}

@@ -1,0 +1,234 @@
+//! One frame: checked options, bundles through a solver, assembly into spectra.
+
+mod assemble;
+mod banded;
+mod file;
+mod patches;
+
+pub use file::{Done, FileError, Request, extract_file};
+
+use crate::engine::{Decorrelate, Engine, EngineError, Stage};
+use crate::frame::Spectra;
+use crate::plan::{PatchOptions, PlanError, WaveGrid, bundles};
+use crate::psf::Psf;
+use crate::stages::banded::CouplingError;
+use crate::stages::patch::Ccd;
+use assemble::FrameBuilder;
+use std::time::Duration;
+
+/// Why a frame cannot be extracted.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// The options do not describe a division of this PSF.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The device failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The banded solver cannot serve this PSF on this grid.
+    #[error(transparent)]
+    Coupling(#[from] CouplingError),
+    /// The banded solver decorrelates one fibre at a time.
+    #[error("the banded solver decorrelates one fibre at a time: give --decorrelate signal, or --solver patches")]
+    Noise,
+    /// A tolerance that f64 cannot keep, or none.
+    #[error("tolerance is {0:e} sigma: give a number from 1e-8 to 0.01")]
+    Tolerance(f64),
+    /// The PSF belongs to another CCD.
+    #[error(
+        "the image is {nx} x {ny} pixels, the PSF is for a CCD of {psf_nx} x {psf_ny} (NPIX_X x NPIX_Y): give the PSF of this camera"
+    )]
+    CcdSize {
+        /// Columns of the image.
+        nx: usize,
+        /// Rows of the image.
+        ny: usize,
+        /// Columns of the PSF's CCD.
+        psf_nx: usize,
+        /// Rows of the PSF's CCD.
+        psf_ny: usize,
+    },
+    /// The grid reaches further beyond the PSF's range than its series can be extrapolated.
+    #[error(
+        "wavelength range {wmin:.2} to {wmax:.2} Angstrom reaches outside the PSF's {psf_min:.2} to {psf_max:.2}: give a range within the PSF's"
+    )]
+    OutsidePsf {
+        /// First wavelength of the grid.
+        wmin: f64,
+        /// Last wavelength of the grid.
+        wmax: f64,
+        /// The PSF's WAVEMIN.
+        psf_min: f64,
+        /// The PSF's WAVEMAX.
+        psf_max: f64,
+    },
+    /// An option outside its range.
+    #[error("{what} is {value}: give a finite number of at least 0")]
+    Negative {
+        /// The option's name.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// How far a grid may reach beyond the PSF's range, as a fraction of its width: further out the polynomials turn
+/// back, and fibres would seem to fall on the CCD where there is no light of theirs.
+const MAX_EXTRAPOLATION: f64 = 0.05;
+
+/// How the problem is cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solver {
+    /// The published divide and conquer: overlapping patches of a few fibres and bins.
+    #[default]
+    Patches,
+    /// Whole bundles by banded linear algebra, exact to [`Options::tolerance`].
+    Banded,
+}
+
+/// What the model image shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModelFlux {
+    /// A x with the deconvolved flux: the image the fit believes in.
+    #[default]
+    Deconvolved,
+    /// The decorrelated flux projected, as gpu_specter does.
+    Decorrelated,
+}
+
+/// Options of an extraction; the defaults are the survey's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// First fibre, a row of the PSF.
+    pub specmin: usize,
+    /// Number of fibres; None for all from `specmin` on.
+    pub nspec: Option<usize>,
+    /// Regularisation of unknowns with information, 1/sqrt of a prior variance in electron a bin.
+    pub regularize: f64,
+    /// Fractional error of the PSF, for chi2pix; None for the PSF's PSFERR.
+    pub psferr: Option<f64>,
+    /// Whether spots have the PSF's power-law tails.
+    pub psf_tails: bool,
+    /// Which fibres are decorrelated together.
+    pub decorrelate: Decorrelate,
+    /// How the problem is cut.
+    pub solver: Solver,
+    /// Error of flux that the banded solver may make, sigma.
+    pub tolerance: f64,
+    /// Bundles and patches.
+    pub patches: PatchOptions,
+    /// The model image wanted, if any.
+    pub model: Option<ModelFlux>,
+    /// Factor f of the barycentric correction: extraction runs on w/f by dw/f.
+    pub barycentric: Option<f64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            specmin: 0,
+            nspec: None,
+            regularize: 0.0,
+            psferr: None,
+            psf_tails: false,
+            decorrelate: Decorrelate::default(),
+            solver: Solver::default(),
+            tolerance: 1e-5,
+            patches: PatchOptions::default(),
+            model: None,
+            barycentric: None,
+        }
+    }
+}
+
+/// What an extraction gives.
+#[derive(Clone, Debug)]
+pub struct Extraction {
+    /// The spectra on the grid asked for.
+    pub spectra: Spectra,
+    /// The model image in electron, `[ny, nx]`, where asked for.
+    pub model: Option<Vec<f32>>,
+    /// What was done.
+    pub summary: Summary,
+}
+
+/// What was done in an extraction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Patches solved.
+    pub patches: usize,
+    /// Patches redone in f64 on the CPU because the device's precision did not serve.
+    pub redone: usize,
+    /// Patches without a result: their bins have ivar 0.
+    pub failed: usize,
+    /// Bins without information.
+    pub no_information: usize,
+    /// Time spent in each stage; on a GPU see [`Engine::with_exact_times`].
+    pub stage_time: Vec<(Stage, Duration)>,
+}
+
+/// Told about progress: bundles done of how many.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Extracts fibres `specmin..specmin + nspec` of one frame on `grid`.
+///
+/// # Errors
+/// Options that do not fit the PSF, a PSF of another CCD, a grid outside the PSF's range, a device that fails.
+pub fn extract(
+    psf: &Psf,
+    ccd: Ccd,
+    grid: &WaveGrid,
+    options: &Options,
+    engine: &Engine,
+    progress: Progress,
+) -> Result<Extraction, ExtractError> {
+    let nspec = options.nspec.unwrap_or(psf.nfibre.saturating_sub(options.specmin));
+    check(psf, ccd, grid, options)?;
+    let bundles = bundles(psf.nfibre, options.specmin, nspec, options.patches.bundlesize)?;
+    let observed = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
+    let on_engine = engine.load(ccd);
+    if options.solver == Solver::Banded && engine.is_gpu() {
+        tracing::warn!("the banded solver runs on the CPU so far, not on {}", engine.device());
+    }
+    let mut frame = FrameBuilder::new(psf, ccd, nspec, grid.nwave(), options);
+    for (done, bundle) in bundles.iter().enumerate() {
+        progress(done, bundles.len());
+        match options.solver {
+            Solver::Patches => {
+                patches::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?;
+            }
+            Solver::Banded => {
+                banded::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?;
+            }
+        }
+    }
+    progress(bundles.len(), bundles.len());
+    Ok(frame.finish(&observed, engine.take_times()))
+}
+
+fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), ExtractError> {
+    options.patches.check()?;
+    if (ccd.nx, ccd.ny) != (psf.npix_x, psf.npix_y) {
+        return Err(ExtractError::CcdSize { nx: ccd.nx, ny: ccd.ny, psf_nx: psf.npix_x, psf_ny: psf.npix_y });
+    }
+    let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
+    let beyond = MAX_EXTRAPOLATION * (psf.wave_max - psf.wave_min);
+    if wmin < psf.wave_min - beyond || wmax > psf.wave_max + beyond {
+        return Err(ExtractError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
+    }
+    if options.solver == Solver::Banded {
+        if options.decorrelate == Decorrelate::Noise {
+            return Err(ExtractError::Noise);
+        }
+        if !(1e-8..=0.01).contains(&options.tolerance) {
+            return Err(ExtractError::Tolerance(options.tolerance));
+        }
+    }
+    let numbers = [("regularize", Some(options.regularize)), ("psferr", options.psferr)];
+    for (what, value) in numbers {
+        if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
+            return Err(ExtractError::Negative { what, value });
+        }
+    }
+    Ok(())
+}

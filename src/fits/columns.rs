@@ -1,0 +1,104 @@
+//! Columns of binary tables: what TTYPEn and TFORMn say.
+
+use super::header::Header;
+
+/// The standard's limit of TFIELDS.
+const MOST_FIELDS: i64 = 999;
+
+/// One column of a binary table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// TTYPEn, empty where there is none.
+    pub name: String,
+    /// Values a row.
+    pub repeat: usize,
+    /// The type letter of TFORMn: L X B I J K A E D C M, or P, Q for arrays of variable length.
+    pub code: u8,
+    /// For P and Q: the type letter of the arrays' values.
+    pub element: Option<u8>,
+    /// Byte within a row where it begins.
+    pub offset: usize,
+    /// Bytes a row.
+    pub width: usize,
+}
+
+impl Column {
+    /// Number of values and byte in the heap of one row's array; None for columns of fixed length.
+    pub(crate) fn descriptor(&self, field: &[u8]) -> Option<(u64, u64)> {
+        let number = |from: usize, n: usize| field[from..from + n].iter().fold(0u64, |v, &b| v << 8 | u64::from(b));
+        match self.code {
+            b'P' if self.width == 8 => Some((number(0, 4), number(4, 4))),
+            b'Q' if self.width == 16 => Some((number(0, 8), number(8, 8))),
+            _ => None,
+        }
+    }
+
+    /// Bytes of an array of `count` values in the heap.
+    pub(crate) fn heap_bytes(&self, count: u64) -> u128 {
+        match self.element {
+            Some(b'X') => u128::from(count).div_ceil(8),
+            Some(code) => u128::from(count) * size_of_code(code).unwrap_or(1) as u128,
+            None => 0,
+        }
+    }
+
+    /// Whether an array lies within a heap of so many bytes.
+    pub(crate) fn within_heap(&self, count: u64, offset: u64, heap: usize) -> bool {
+        u128::from(offset) + self.heap_bytes(count) <= heap as u128 || count == 0
+    }
+}
+
+/// Bytes of one value; X counts bits and is not among them.
+pub(crate) fn size_of_code(code: u8) -> Option<usize> {
+    Some(match code {
+        b'L' | b'B' | b'A' => 1,
+        b'I' => 2,
+        b'J' | b'E' => 4,
+        b'K' | b'D' | b'C' | b'P' => 8,
+        b'M' | b'Q' => 16,
+        _ => return None,
+    })
+}
+
+/// The columns of a table's header, which must fill its rows of `row_bytes` bytes; the error says what is wrong.
+pub(crate) fn parse_columns(header: &Header, row_bytes: usize) -> Result<Vec<Column>, String> {
+    let fields = header.get_i64("TFIELDS").filter(|n| (0..=MOST_FIELDS).contains(n));
+    let fields = fields.ok_or("has no TFIELDS within 0 to 999; fetch the file again")?;
+    let mut columns = Vec::new();
+    let mut offset = 0usize;
+    for n in 1..=fields {
+        let tform =
+            header.get_str(&format!("TFORM{n}")).ok_or(format!("keyword TFORM{n} is missing; fetch the file again"))?;
+        let (repeat, code, element) =
+            parse_tform(&tform).ok_or(format!("TFORM{n} = '{tform}' is not a type FITS has; fetch the file again"))?;
+        let width = match code {
+            b'X' => Some(repeat.div_ceil(8)),
+            _ => size_of_code(code).and_then(|size| size.checked_mul(repeat)),
+        };
+        let end = width.and_then(|w| offset.checked_add(w)).filter(|&end| end <= row_bytes);
+        let end =
+            end.ok_or(format!("columns are wider than a row of {row_bytes} bytes (NAXIS1); fetch the file again"))?;
+        let name = header.get_str(&format!("TTYPE{n}")).unwrap_or_default();
+        columns.push(Column { name: name.trim().to_string(), repeat, code, element, offset, width: end - offset });
+        offset = end;
+    }
+    if offset != row_bytes {
+        return Err(format!("columns fill {offset} of the {row_bytes} bytes of a row (NAXIS1); fetch the file again"));
+    }
+    Ok(columns)
+}
+
+/// `rT` or `rPt(max)`: repeat, type, and the arrays' type.
+fn parse_tform(tform: &str) -> Option<(usize, u8, Option<u8>)> {
+    let text = tform.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let repeat = if digits == 0 { 1 } else { text[..digits].parse().ok()? };
+    let rest = text.as_bytes().get(digits..)?;
+    let code = rest.first()?.to_ascii_uppercase();
+    if !matches!(code, b'P' | b'Q') {
+        return (code == b'X' || size_of_code(code).is_some()).then_some((repeat, code, None));
+    }
+    let element = rest.get(1)?.to_ascii_uppercase();
+    let sound = repeat <= 1 && !matches!(element, b'P' | b'Q') && (element == b'X' || size_of_code(element).is_some());
+    sound.then_some((repeat, code, Some(element)))
+}

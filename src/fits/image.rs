@@ -1,0 +1,135 @@
+//! Pixels of image HDUs, plain or tile-compressed, as the numbers they stand for: BSCALE, BZERO and BLANK applied.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::error::FitsError;
+use super::source::{FitsFile, Hdu, Kind};
+use super::tiles;
+
+/// Pixels converted by one rayon task: long enough to make the task's own cost vanish.
+const CHUNK: usize = 1 << 16;
+
+/// How stored numbers become physical ones.
+struct Scaling {
+    scale: f64,
+    zero: f64,
+    blank: Option<i64>,
+}
+
+impl Scaling {
+    fn of(hdu: &Hdu) -> Self {
+        let number = |keyword, default| hdu.header.get_f64(keyword).unwrap_or(default);
+        let blank = hdu.header.get_i64("BLANK").or_else(|| hdu.header.get_i64("ZBLANK"));
+        Self { scale: number("BSCALE", 1.0), zero: number("BZERO", 0.0), blank }
+    }
+
+    fn of_int(&self, v: i64) -> f64 {
+        if Some(v) == self.blank { f64::NAN } else { self.of_float(v as f64) }
+    }
+
+    fn of_float(&self, v: f64) -> f64 {
+        v * self.scale + self.zero
+    }
+}
+
+impl FitsFile {
+    /// The shape of an image in numpy order, slowest axis first.
+    pub fn image_shape(&self, hdu: &Hdu) -> Result<Vec<usize>, FitsError> {
+        let mut axes = match hdu.kind {
+            Kind::Image => hdu.naxes.clone(),
+            Kind::TiledImage => tiles::axes(self, hdu)?,
+            _ => {
+                return Err(self.invalid(hdu, "holds a table where an image is needed; is it the right kind of file?"));
+            }
+        };
+        axes.reverse();
+        Ok(axes)
+    }
+
+    /// The shape of an image that must have two axes: `[ny, nx]`.
+    pub fn image_shape_2d(&self, hdu: &Hdu) -> Result<[usize; 2], FitsError> {
+        let shape = self.image_shape(hdu)?;
+        match shape[..] {
+            [ny, nx] if ny > 0 && nx > 0 => Ok([ny, nx]),
+            _ => Err(self.wrong_shape(hdu, &shape, "an image of two axes".into())),
+        }
+    }
+
+    /// Refuses an image whose shape is not the one needed.
+    pub fn need_shape(&self, hdu: &Hdu, needed: &[usize], because: &str) -> Result<(), FitsError> {
+        let shape = self.image_shape(hdu)?;
+        if shape == needed { Ok(()) } else { Err(self.wrong_shape(hdu, &shape, format!("{needed:?} ({because})"))) }
+    }
+
+    fn wrong_shape(&self, hdu: &Hdu, shape: &[usize], expected: String) -> FitsError {
+        FitsError::Shape { path: self.path.clone(), hdu: hdu.label(), found: format!("{shape:?}"), expected }
+    }
+
+    /// All pixels of an image as f64; blank ones are NaN.
+    pub fn image_f64(&self, hdu: &Hdu) -> Result<Vec<f64>, FitsError> {
+        let by = Scaling::of(hdu);
+        self.pixels(hdu, |v| by.of_int(v), |v| by.of_float(v))
+    }
+
+    /// All pixels of an image as f32; blank ones are NaN.
+    pub fn image_f32(&self, hdu: &Hdu) -> Result<Vec<f32>, FitsError> {
+        let by = Scaling::of(hdu);
+        self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32)
+    }
+
+    /// All pixels of an image of bits, unsigned ones (BZERO = 2^31) by their bits.
+    pub fn image_bits(&self, hdu: &Hdu) -> Result<Vec<i32>, FitsError> {
+        let by = Scaling::of(hdu);
+        if by.scale != 1.0 || by.zero.fract() != 0.0 || hdu.bitpix == -32 || hdu.bitpix == -64 {
+            return Err(
+                self.invalid(hdu, "holds real numbers where bits (integers) are needed; write it as an integer image")
+            );
+        }
+        let zero = by.zero as i64;
+        self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32)
+    }
+
+    /// Converts every stored pixel by the function of its kind.
+    fn pixels<T: Send + Copy>(
+        &self,
+        hdu: &Hdu,
+        int: impl Fn(i64) -> T + Sync,
+        float: impl Fn(f64) -> T + Sync,
+    ) -> Result<Vec<T>, FitsError> {
+        if hdu.kind == Kind::TiledImage {
+            return tiles::pixels(self, hdu, int, float);
+        }
+        let count: usize = self.image_shape(hdu)?.iter().product();
+        let data = self.data(hdu)?;
+        if hdu.naxes.is_empty() || count == 0 {
+            return Err(self.invalid(hdu, "holds no pixels; is it the right kind of file?"));
+        }
+        let raw = &data[..count * (hdu.bitpix.unsigned_abs() / 8) as usize];
+        Ok(match hdu.bitpix {
+            8 => convert(raw, |[b]| int(i64::from(b))),
+            16 => convert(raw, |b| int(i64::from(i16::from_be_bytes(b)))),
+            32 => convert(raw, |b| int(i64::from(i32::from_be_bytes(b)))),
+            64 => convert(raw, |b| int(i64::from_be_bytes(b))),
+            -32 => convert(raw, |b| float(f64::from(f32::from_be_bytes(b)))),
+            _ => convert(raw, |b| float(f64::from_be_bytes(b))),
+        })
+    }
+}
+
+/// Big-endian numbers of N bytes each, converted in parallel.
+fn convert<const N: usize, T: Send + Copy>(raw: &[u8], by: impl Fn([u8; N]) -> T + Sync) -> Vec<T> {
+    let one = |b: &[u8]| by(b.try_into().expect("chunks_exact gives N bytes"));
+    raw.par_chunks_exact(N).with_min_len(CHUNK).map(one).collect()
+}
+
+/// Any image of a file by its EXTNAME: its shape in numpy order and its pixels, BSCALE and BZERO applied.
+///
+/// # Errors
+/// [`FitsError`] where the file cannot be read, has no such HDU, or it is no image.
+pub fn read_image_f64(path: impl AsRef<Path>, extname: &str) -> Result<(Vec<usize>, Vec<f64>), FitsError> {
+    let file = FitsFile::open(path.as_ref())?;
+    let hdu = file.hdu(extname)?;
+    Ok((file.image_shape(hdu)?, file.image_f64(hdu)?))
+}

@@ -1,0 +1,147 @@
+//! Preprocessed CCD frames: IMAGE, IVAR, MASK, and where present READNOISE and FIBERMAP.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::error::FitsError;
+use super::header::Header;
+use super::output::{Image, Pixels};
+use super::place::{Filled, fill};
+use super::source::{FitsFile, Hdu, Kind};
+use super::table::{Table, read_fibermap};
+use super::{is_compression, is_structural};
+
+/// A CCD frame in electrons.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preproc {
+    /// Columns of the CCD.
+    pub nx: usize,
+    /// Rows of the CCD.
+    pub ny: usize,
+    /// Pixels in electron, `[ny, nx]`; 0 where they were bad.
+    pub image: Vec<f32>,
+    /// Inverse variance in 1/electron^2, `[ny, nx]`; 0 where masked or bad.
+    pub ivar: Vec<f32>,
+    /// CCD mask bits, `[ny, nx]`.
+    pub mask: Option<Vec<i32>>,
+    /// Read noise in electron, `[ny, nx]`.
+    pub readnoise: Option<Vec<f32>>,
+    /// The cards of IMAGE but for the structural ones.
+    pub header: Header,
+    /// The fibermap, with its own cards.
+    pub fibermap: Option<Table>,
+    /// Pixels whose value was not finite, or whose ivar was negative or not finite.
+    pub bad_pixels: usize,
+}
+
+/// How a preproc file is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreprocOptions {
+    /// Pixels with any of these bits in MASK get ivar = 0.
+    pub mask_bits: u32,
+    /// A file with the fibermap, in place of the frame's own.
+    pub fibermap: Option<PathBuf>,
+}
+
+impl Default for PreprocOptions {
+    /// The bits DESI's production uses: all of `ccdmask` but BADREADNOISE (8).
+    fn default() -> Self {
+        Self { mask_bits: 0x2ff, fibermap: None }
+    }
+}
+
+/// Reads a preproc file (`.fits`, `.fits.gz`, `.fits.fz`; any image tile-compressed or not).
+///
+/// # Errors
+/// [`FitsError`] where the file cannot be read, lacks IMAGE or IVAR, or its images differ in shape.
+pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<Preproc, FitsError> {
+    let file = FitsFile::open(path.as_ref())?;
+    let image_hdu = file.hdu("IMAGE")?;
+    let [ny, nx] = file.image_shape_2d(image_hdu)?;
+    let same = |name: &str| -> Result<Option<&Hdu>, FitsError> {
+        let Some(hdu) = file.find(name) else {
+            return Ok(None);
+        };
+        file.need_shape(hdu, &[ny, nx], "as IMAGE")?;
+        Ok(Some(hdu))
+    };
+    file.hdu("IVAR")?;
+    let (ivar_hdu, mask_hdu, readnoise_hdu) = (same("IVAR")?, same("MASK")?, same("READNOISE")?);
+    let mut ivar = ivar_hdu.map_or(Ok(Vec::new()), |hdu| file.image_f32(hdu))?;
+    let mut image = file.image_f32(image_hdu)?;
+    let mask = mask_hdu.map(|hdu| file.image_bits(hdu)).transpose()?;
+    let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
+    if let Some(mask) = &mask {
+        ivar.par_iter_mut().zip(mask).for_each(|(v, &bits)| {
+            if bits as u32 & options.mask_bits != 0 && v.is_finite() && *v > 0.0 {
+                *v = 0.0;
+            }
+        });
+    }
+    let bad_pixels = zero_bad_pixels(&mut image, &mut ivar);
+    let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
+        (Some(path), _) => Some(read_fibermap(path)?),
+        (None, Some(hdu)) => Some(Table::read(&file, hdu)?),
+        (None, None) => None,
+    };
+    let header = carried_cards(image_hdu);
+    Ok(Preproc { nx, ny, image, ivar, mask, readnoise, header, fibermap, bad_pixels })
+}
+
+/// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
+///
+/// # Errors
+/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+///
+/// # Panics
+/// Where an image has not `nx * ny` pixels.
+pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<(), FitsError> {
+    fill_preproc(path, frame, overwrite)?.persist()
+}
+
+/// As [`write_preproc`], but for [`Filled::persist`].
+///
+/// # Errors
+/// See [`write_preproc`].
+///
+/// # Panics
+/// See [`write_preproc`].
+pub fn fill_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<Filled, FitsError> {
+    let none = Header::new();
+    let image = |name, unit, pixels| Image { name, unit, shape: vec![frame.ny, frame.nx], pixels };
+    fill(path.as_ref(), overwrite, |out| {
+        out.image(&image("IMAGE", "electron", Pixels::F32(&frame.image)), &frame.header)?;
+        out.image(&image("IVAR", "", Pixels::F32(&frame.ivar)), &none)?;
+        if let Some(mask) = &frame.mask {
+            out.image(&image("MASK", "", Pixels::I32(mask)), &none)?;
+        }
+        if let Some(readnoise) = &frame.readnoise {
+            out.image(&image("READNOISE", "electron", Pixels::F32(readnoise)), &none)?;
+        }
+        match &frame.fibermap {
+            Some(fibermap) => out.table("FIBERMAP", fibermap),
+            None => Ok(()),
+        }
+    })
+}
+
+/// The cards of an image HDU that are carried to outputs.
+pub(crate) fn carried_cards(hdu: &Hdu) -> Header {
+    let tiled = hdu.kind == Kind::TiledImage;
+    let mut header = hdu.header.clone();
+    header.retain(|keyword| !(is_structural(keyword) || tiled && is_compression(keyword)));
+    header
+}
+
+/// Masks pixels that no arithmetic should meet; the number of them.
+fn zero_bad_pixels(image: &mut [f32], ivar: &mut [f32]) -> usize {
+    let bad = |(p, v): (&mut f32, &mut f32)| {
+        let bad = !p.is_finite() || !v.is_finite() || *v < 0.0;
+        if bad {
+            (*p, *v) = (0.0, 0.0);
+        }
+        usize::from(bad)
+    };
+    image.par_iter_mut().zip(ivar.par_iter_mut()).map(bad).sum()
+}

@@ -1,0 +1,231 @@
+//! PSF files read: Gauss-Hermite models of PSFVER 3 (traces in images of their own) and PSFVER 2 (traces as rows of the table).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::psf::{LegendreSeries, MOST_HALF_SIZE, Psf, Tails};
+
+use super::error::FitsError;
+use super::header::Header;
+use super::source::{FitsFile, Hdu, Kind};
+use super::table::Table;
+
+/// PSFERR where a file has none, as specter assumes.
+const DEFAULT_PSFERR: f64 = 0.01;
+/// Largest order that makes sense; beyond it the file is damaged.
+const MOST_DEGREE: i64 = 64;
+/// Most pixels of a CCD along an axis.
+const MOST_PIXELS: i64 = 1 << 20;
+/// Largest fibre number that makes sense: sums of fibre numbers must not overflow.
+const MOST_FIBRE: i64 = 1 << 31;
+
+/// The rows of the tails, all or none.
+pub(crate) const TAILS: [&str; 5] = ["TAILAMP", "TAILCORE", "TAILXSCA", "TAILYSCA", "TAILINDE"];
+
+/// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2.
+///
+/// # Errors
+/// [`FitsError`] where the file cannot be read, is of another PSFTYPE, or lacks or contradicts what the model needs.
+pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
+    let file = FitsFile::open(path.as_ref())?;
+    let psftype = file.hdus.iter().find_map(|h| h.header.get_str("PSFTYPE"));
+    if let Some(other) = psftype.filter(|t| t.trim() != "GAUSS-HERMITE") {
+        return Err(FitsError::UnsupportedPsf { path: file.path, psftype: other });
+    }
+    let hdu = table_hdu(&file)?;
+    let rows = ParamTable::read(&file, hdu)?;
+    let integer = |keyword: &str, least: i64, most: i64| -> Result<usize, FitsError> {
+        let v = file.need(hdu, keyword, Header::get_i64)?;
+        if (least..=most).contains(&v) {
+            return Ok(v as usize);
+        }
+        Err(file.invalid(hdu, format!("{keyword} is {v}, not within {least} to {most}; make the PSF file anew")))
+    };
+    let (gh_degree_x, gh_degree_y) = (integer("GHDEGX", 0, MOST_DEGREE)?, integer("GHDEGY", 0, MOST_DEGREE)?);
+    let mut gh = Vec::new();
+    for i in 0..=gh_degree_x {
+        for j in 0..=gh_degree_y {
+            gh.push(rows.series(&format!("GH-{i}-{j}"))?);
+        }
+    }
+    let [wave_min, wave_max] = rows.table_domain()?;
+    Ok(Psf {
+        nfibre: rows.nfibre,
+        fibermin: integer("FIBERMIN", 0, MOST_FIBRE)? as i64,
+        trace_x: trace(&file, &rows, "XTRACE", "X")?,
+        trace_y: trace(&file, &rows, "YTRACE", "Y")?,
+        sigma_x: rows.series("GHSIGX")?,
+        sigma_y: rows.series("GHSIGY")?,
+        gh,
+        gh_degree_x,
+        gh_degree_y,
+        tails: rows.tails()?,
+        half_x: integer("HSIZEX", 1, MOST_HALF_SIZE as i64)?,
+        half_y: integer("HSIZEY", 1, MOST_HALF_SIZE as i64)?,
+        npix_x: integer("NPIX_X", 1, MOST_PIXELS)?,
+        npix_y: integer("NPIX_Y", 1, MOST_PIXELS)?,
+        wave_min,
+        wave_max,
+        psferr: psferr(&file, hdu)?,
+        camera: camera(&hdu.header),
+    })
+}
+
+/// PSFERR, a fraction; the default serves where there is no such keyword, not where its value is bad.
+fn psferr(file: &FitsFile, hdu: &Hdu) -> Result<f64, FitsError> {
+    if !hdu.header.contains("PSFERR") {
+        return Ok(DEFAULT_PSFERR);
+    }
+    let fraction = file.need(hdu, "PSFERR", Header::get_f64)?;
+    if !(fraction.is_finite() && fraction >= 0.0) {
+        return Err(file.invalid(hdu, format!("PSFERR is {fraction:?}, not a fraction; mend the keyword")));
+    }
+    Ok(fraction)
+}
+
+/// The HDU of the parameters: PSF, or in PSFVER 2, which has no EXTNAME, the first table with a PARAM column.
+fn table_hdu(file: &FitsFile) -> Result<&Hdu, FitsError> {
+    let has_param = |h: &Hdu| (1..=16).any(|n| h.header.get_str(&format!("TTYPE{n}")).as_deref() == Some("PARAM"));
+    match file.find("PSF").or_else(|| file.hdus.iter().find(|h| h.kind == Kind::Table && has_param(h))) {
+        Some(hdu) => Ok(hdu),
+        None => file.hdu("PSF"),
+    }
+}
+
+/// CAMERA, which some files hold in quotes of its own.
+fn camera(header: &Header) -> Option<String> {
+    let text = header.get_str("CAMERA")?;
+    let bare = text.trim_matches([' ', '\'', '"']);
+    (!bare.is_empty()).then(|| bare.to_string())
+}
+
+/// A trace: an image of its own in PSFVER 3, else a row of the table.
+fn trace(file: &FitsFile, rows: &ParamTable, extname: &str, param: &str) -> Result<LegendreSeries, FitsError> {
+    let Some(hdu) = file.find(extname) else {
+        if rows.row.contains_key(param) {
+            return rows.series(param);
+        }
+        return Err(file.hdu(extname).err().unwrap_or_else(|| rows.missing(param)));
+    };
+    let shape = file.image_shape_2d(hdu)?;
+    let [nfibre, ncoeff] = shape;
+    if nfibre != rows.nfibre {
+        file.need_shape(hdu, &[rows.nfibre, ncoeff], "one row a fibre of the PSF table")?;
+    }
+    let domain = [file.need(hdu, "WAVEMIN", Header::get_f64)?, file.need(hdu, "WAVEMAX", Header::get_f64)?];
+    checked_series(file, hdu, extname, domain, ncoeff, file.image_f64(hdu)?)
+}
+
+/// A series whose numbers are finite and whose domain is a range.
+fn checked_series(
+    file: &FitsFile,
+    hdu: &Hdu,
+    name: &str,
+    domain: [f64; 2],
+    ncoeff: usize,
+    coeff: Vec<f64>,
+) -> Result<LegendreSeries, FitsError> {
+    if !(domain[0].is_finite() && domain[1].is_finite() && domain[0] < domain[1]) {
+        return Err(file.invalid(
+            hdu,
+            format!("{name} has WAVEMIN {} and WAVEMAX {}, not a range; make the PSF file anew", domain[0], domain[1]),
+        ));
+    }
+    if let Some(at) = coeff.iter().position(|c| !c.is_finite()) {
+        let (fibre, term) = (at / ncoeff, at % ncoeff);
+        return Err(file.invalid(
+            hdu,
+            format!("{name} has coefficient {} at fibre {fibre}, term {term}; make the PSF file anew", coeff[at]),
+        ));
+    }
+    Ok(LegendreSeries { domain, ncoeff, coeff })
+}
+
+/// The PSF table: one row a parameter.
+struct ParamTable<'a> {
+    file: &'a FitsFile,
+    hdu: &'a Hdu,
+    nfibre: usize,
+    ncoeff: usize,
+    /// The row of each PARAM.
+    row: HashMap<String, usize>,
+    /// COEFF, `[row, nfibre, ncoeff]`.
+    coeff: Vec<f64>,
+    /// WAVEMIN, WAVEMAX of each row.
+    domains: Vec<[f64; 2]>,
+}
+
+impl<'a> ParamTable<'a> {
+    fn read(file: &'a FitsFile, hdu: &'a Hdu) -> Result<Self, FitsError> {
+        let table = Table::read(file, hdu)?;
+        let no_column =
+            |name: &str| file.invalid(hdu, format!("has no column {name} of the right type; is it a PSF file?"));
+        let params = table.column_str("PARAM").ok_or_else(|| no_column("PARAM"))?;
+        let coeff = table.column_f64("COEFF").ok_or_else(|| no_column("COEFF"))?;
+        let first = file.need(hdu, "FIBERMIN", Header::get_i64)?;
+        let last = file.need(hdu, "FIBERMAX", Header::get_i64)?;
+        let nfibre = last.checked_sub(first).and_then(|n| usize::try_from(n).ok()).and_then(|n| n.checked_add(1));
+        let width = coeff.len().checked_div(params.len()).unwrap_or(0);
+        let Some(nfibre) = nfibre.filter(|&n| width > 0 && width.is_multiple_of(n)) else {
+            return Err(file.invalid(hdu, format!("COEFF has {width} numbers a row, which FIBERMIN {first} to FIBERMAX {last} do not divide; make the PSF file anew")));
+        };
+        let ncoeff = width / nfibre;
+        let degree = hdu.header.get_i64("LEGDEG").unwrap_or(ncoeff as i64 - 1);
+        if degree != ncoeff as i64 - 1 {
+            let what = format!(
+                "COEFF has {ncoeff} terms a fibre, LEGDEG {degree} asks for another number; make the PSF file anew"
+            );
+            return Err(file.invalid(hdu, what));
+        }
+        let domains = match (table.column_f64("WAVEMIN"), table.column_f64("WAVEMAX")) {
+            (Some(low), Some(high)) if [low.len(), high.len()] != [params.len(); 2] => {
+                let what = "columns WAVEMIN and WAVEMAX have not one number a row; make the PSF file anew";
+                return Err(file.invalid(hdu, what));
+            }
+            (Some(low), Some(high)) => low.into_iter().zip(high).map(|(a, b)| [a, b]).collect(),
+            _ => {
+                let domain = [file.need(hdu, "WAVEMIN", Header::get_f64)?, file.need(hdu, "WAVEMAX", Header::get_f64)?];
+                vec![domain; params.len()]
+            }
+        };
+        let row = params.into_iter().enumerate().map(|(i, name)| (name.trim().to_string(), i)).collect();
+        Ok(Self { file, hdu, nfibre, ncoeff, row, coeff, domains })
+    }
+
+    fn missing(&self, param: &str) -> FitsError {
+        self.file.invalid(self.hdu, format!("has no row of PARAM {param}; make the PSF file anew"))
+    }
+
+    fn series(&self, param: &str) -> Result<LegendreSeries, FitsError> {
+        let row = *self.row.get(param).ok_or_else(|| self.missing(param))?;
+        let n = self.nfibre * self.ncoeff;
+        checked_series(
+            self.file,
+            self.hdu,
+            param,
+            self.domains[row],
+            self.ncoeff,
+            self.coeff[row * n..(row + 1) * n].to_vec(),
+        )
+    }
+
+    /// The tails, where all five parameters are there.
+    fn tails(&self) -> Result<Option<Tails>, FitsError> {
+        if !["TAILAMP", "TAILCORE", "TAILXSCA", "TAILYSCA", "TAILINDE"].iter().all(|p| self.row.contains_key(*p)) {
+            return Ok(None);
+        }
+        Ok(Some(Tails {
+            amplitude: self.series("TAILAMP")?,
+            core: self.series("TAILCORE")?,
+            x_scale: self.series("TAILXSCA")?,
+            y_scale: self.series("TAILYSCA")?,
+            index: self.series("TAILINDE")?,
+        }))
+    }
+
+    /// The range of wavelengths of the whole table: the widest in PSFVER 2, where each row has its own.
+    fn table_domain(&self) -> Result<[f64; 2], FitsError> {
+        let sigma = self.series("GHSIGX")?.domain;
+        Ok(self.domains.iter().filter(|d| d[0] < d[1]).fold(sigma, |all, d| [all[0].min(d[0]), all[1].max(d[1])]))
+    }
+}

@@ -1,0 +1,143 @@
+//! Tile-compressed images: the layout is checked here, `fitsio-pure` unpacks the tiles.
+
+use fitsio_pure::header::{Card, parse_card};
+use fitsio_pure::image::ImageData;
+use fitsio_pure::value::Value;
+use rayon::prelude::*;
+
+use super::columns::{Column, parse_columns};
+use super::error::FitsError;
+use super::source::{FitsFile, Hdu};
+
+/// The compressions read; others (HCOMPRESS_1, PLIO_1) are lossy or for other data than ours.
+const KNOWN: [&str; 5] = ["RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS"];
+/// No CCD has more pixels (16384 x 16384); a header that claims more is damaged or hostile.
+const MOST_PIXELS: usize = 1 << 28;
+/// Deflate packs at most 1032 bytes into one, Rice less: a claim beyond that is false whatever the tiles hold.
+const MOST_PIXELS_A_BYTE: usize = 1100;
+/// Pixels of a Rice block: 16 or 32 in practice.
+const MOST_BLOCKSIZE: i64 = 1 << 16;
+
+/// ZNAXISn in FITS order, fastest first.
+pub(crate) fn axes(file: &FitsFile, hdu: &Hdu) -> Result<Vec<usize>, FitsError> {
+    let integer = |keyword: &str| file.need(hdu, keyword, super::Header::get_i64);
+    let naxis = integer("ZNAXIS")?;
+    if !(1..=9).contains(&naxis) {
+        return Err(file.invalid(hdu, format!("ZNAXIS is {naxis}, not within 1 to 9; fetch the file again")));
+    }
+    let mut axes = Vec::new();
+    for axis in 1..=naxis {
+        let n = integer(&format!("ZNAXIS{axis}"))?;
+        axes.push(
+            usize::try_from(n)
+                .ok()
+                .filter(|&n| n > 0)
+                .ok_or_else(|| file.invalid(hdu, format!("ZNAXIS{axis} is {n}; fetch the file again")))?,
+        );
+    }
+    Ok(axes)
+}
+
+/// All pixels of a compressed image, each converted by the function of its kind.
+pub(crate) fn pixels<T: Send>(
+    file: &FitsFile,
+    hdu: &Hdu,
+    int: impl Fn(i64) -> T + Sync,
+    float: impl Fn(f64) -> T + Sync,
+) -> Result<Vec<T>, FitsError> {
+    let axes = axes(file, hdu)?;
+    let data = file.data(hdu)?;
+    let cards = checked_cards(file, hdu, &axes, &data)?;
+    let failed =
+        |e: fitsio_pure::Error| file.invalid(hdu, format!("cannot be decompressed ({e}); fetch the file again"));
+    let shape = fitsio_pure::hdu::Hdu::from_cards(cards, 0, 0).map_err(failed)?;
+    let unpacked = fitsio_pure::tiled::read_tiled_image(&data, &shape).map_err(failed)?;
+    let out: Vec<T> = match unpacked {
+        ImageData::U8(v) => v.into_par_iter().map(|p| int(i64::from(p))).collect(),
+        ImageData::I16(v) => v.into_par_iter().map(|p| int(i64::from(p))).collect(),
+        ImageData::I32(v) => v.into_par_iter().map(|p| int(i64::from(p))).collect(),
+        ImageData::I64(v) => v.into_par_iter().map(&int).collect(),
+        ImageData::F32(v) => v.into_par_iter().map(|p| float(f64::from(p))).collect(),
+        ImageData::F64(v) => v.into_par_iter().map(&float).collect(),
+    };
+    Ok(out)
+}
+
+/// The cards the decoder needs, once every size in them and every tile's place have been checked: it trusts them.
+fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Result<Vec<Card>, FitsError> {
+    let refuse = |what: String| Err(file.invalid(hdu, what));
+    let method = file.need(hdu, "ZCMPTYPE", super::Header::get_str)?;
+    if !KNOWN.contains(&method.as_str()) {
+        return refuse(format!(
+            "compression {method} is not supported; use RICE_1, GZIP_1 or GZIP_2, or unpack the file with funpack"
+        ));
+    }
+    let [row_bytes, rows] = hdu.naxes[..] else {
+        return refuse("has not the two axes of a table; fetch the file again".into());
+    };
+    let table = rows * row_bytes;
+    let heap = data.len() - table;
+    let total = axes.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).unwrap_or(usize::MAX);
+    if total > MOST_PIXELS || total > heap.saturating_mul(MOST_PIXELS_A_BYTE) {
+        return refuse(format!(
+            "claims {axes:?} pixels in {heap} compressed bytes, which cannot be; fetch the file again"
+        ));
+    }
+    let tile = |axis: usize| match hdu.header.get_i64(&format!("ZTILE{}", axis + 1)) {
+        Some(n) if n > 0 => (n as usize).min(axes[axis]),
+        // The standard's default: one row of the image a tile.
+        _ if axis == 0 => axes[0],
+        _ => 1,
+    };
+    let tiles: usize = (0..axes.len()).map(|axis| axes[axis].div_ceil(tile(axis))).product();
+    if tiles != rows {
+        return refuse(format!("has {rows} tiles where its size needs {tiles}; fetch the file again"));
+    }
+    if hdu.header.get_i64("THEAP").is_some_and(|at| at != table as i64) {
+        return refuse(
+            "has a gap before its heap (THEAP), which is not supported; unpack the file with funpack".into(),
+        );
+    }
+    let columns = parse_columns(&hdu.header, row_bytes).map_err(|what| file.invalid(hdu, what))?;
+    check_columns(&columns, data, rows, row_bytes).map_err(|what| file.invalid(hdu, what))?;
+    let blocksize = (1..=9).filter(|n| hdu.header.get_str(&format!("ZNAME{n}")).as_deref() == Some("BLOCKSIZE"));
+    for n in blocksize {
+        let size = hdu.header.get_i64(&format!("ZVAL{n}")).unwrap_or(0);
+        if !(1..=MOST_BLOCKSIZE).contains(&size) {
+            return refuse(format!("has a Rice BLOCKSIZE of {size}; fetch the file again"));
+        }
+    }
+    let mut cards: Vec<Card> = hdu.header.first_records().filter_map(|raw| parse_card(raw).ok()).collect();
+    cards.retain(|c| !c.keyword_str().starts_with("ZTILE"));
+    for axis in 0..axes.len() {
+        let card = Card::new(&format!("ZTILE{}", axis + 1), Value::Integer(tile(axis) as i64));
+        cards.push(card.expect("ZTILEn is a valid keyword"));
+    }
+    Ok(cards)
+}
+
+/// Every tile's bytes lie within the heap, and the columns beside them have the types the decoder reads.
+fn check_columns(columns: &[Column], data: &[u8], rows: usize, row_bytes: usize) -> Result<(), String> {
+    let heap = data.len() - rows * row_bytes;
+    for column in columns {
+        match (column.name.as_str(), column.code) {
+            ("ZSCALE" | "ZZERO", b'D') | ("ZBLANK", b'J') => {}
+            ("ZSCALE" | "ZZERO" | "ZBLANK", code) => {
+                return Err(format!("column {} has type {}; fetch the file again", column.name, code as char));
+            }
+            _ => {}
+        }
+        for row in 0..rows {
+            let at = row * row_bytes + column.offset;
+            if let Some((count, offset)) = column.descriptor(&data[at..at + column.width])
+                && !column.within_heap(count, offset, heap)
+            {
+                return Err(format!(
+                    "tile {} lies outside the file; it is truncated or damaged, fetch it again",
+                    row + 1
+                ));
+            }
+        }
+    }
+    Ok(())
+}

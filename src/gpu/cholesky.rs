@@ -1,0 +1,289 @@
+//! Batched Cholesky factors and triangular solves on a GPU, in f32: the wrapper of `shaders/cholesky.wgsl`.
+
+use std::ops::Range;
+
+use super::buffer::{expect_len, keep};
+use super::choice::DeviceKind;
+use super::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
+
+/// The largest n, in elements of the workgroup memory that a solve keeps its right side in.
+pub const LARGEST: usize = 1024;
+
+/// What [`record_factor`] leaves as the status of a matrix whose pivots were all positive; else the status is the
+/// index of the first pivot that was not.
+pub const ALL_POSITIVE: u32 = u32::MAX;
+
+/// Elements that variants in workgroup memory hold, beside the 256 bytes of the diagonal block: in 16, 32 and 48 KiB.
+const CAPACITIES: [usize; 3] = [4_000, 8_000, 12_000];
+
+/// (threads, rows a thread): few fat threads where a barrier is dear and vectors come from the compiler (lavapipe, 32 x 4
+/// was fastest), many thin ones on GPUs.
+const SHAPES: [(usize, usize); 3] = [(32, 4), (64, 1), (128, 1)];
+
+/// Threads of a workgroup of a solve; its blocks update at most as many rows as the half bandwidth, some 50 to 100.
+const SOLVE_THREADS: usize = 64;
+
+/// Which triangles to solve with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// L y = b.
+    Forward = 1,
+    /// L^T x = y.
+    Backward = 2,
+    /// L L^T x = b.
+    Both = 3,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::NoUninit)]
+struct Args {
+    first: u32,
+    end: u32,
+    n: u32,
+    half_band: u32,
+    pitch: u32,
+    origin: u32,
+    size: u32,
+    right_sides: u32,
+    passes: u32,
+}
+
+impl Args {
+    fn new(layout: Layout, range: &Range<usize>) -> Self {
+        let place = Place::of(layout);
+        Self {
+            first: range.start as u32,
+            end: range.end as u32,
+            n: layout.n() as u32,
+            half_band: place.half_band,
+            pitch: place.pitch,
+            origin: place.origin,
+            size: layout.len() as u32,
+            right_sides: 1,
+            passes: 0,
+        }
+    }
+}
+
+/// A [`Layout`] as shaders know it: element (i, j) is at `i * pitch + origin + j`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub half_band: u32,
+    pub pitch: u32,
+    pub origin: u32,
+}
+
+impl Place {
+    pub(super) fn of(layout: Layout) -> Self {
+        let last = layout.n() - 1;
+        let origin = layout.index(0, 0);
+        let pitch = if last == 0 { 0 } else { layout.index(1, 1) - origin - 1 };
+        let half_band = last - layout.first_column(last);
+        Self { half_band: half_band as u32, pitch: pitch as u32, origin: origin as u32 }
+    }
+}
+
+/// Every variant this file dispatches.
+pub(super) fn variants() -> Vec<Variant> {
+    let mut all = vec![solve_variant()];
+    for shape in SHAPES {
+        all.push(factor_variant(shape, None));
+        all.extend(CAPACITIES.map(|capacity| factor_variant(shape, Some(capacity))));
+    }
+    all
+}
+
+fn factor_variant((threads, rows): (usize, usize), capacity: Option<usize>) -> Variant {
+    let variant = Variant::new("cholesky").set("THREADS", threads).set("ROWS", rows);
+    match capacity {
+        Some(capacity) => variant.set("IN_WORKGROUP", true).set("CAPACITY", capacity),
+        None => variant,
+    }
+}
+
+fn solve_variant() -> Variant {
+    Variant::new("cholesky").set("THREADS", SOLVE_THREADS).set("LARGEST", LARGEST)
+}
+
+/// The variant for matrices of this layout on this device: in workgroup memory where one fits.
+fn choose(gpu: &Gpu, layout: Layout) -> Variant {
+    let rows = Place::of(layout).half_band as usize + 8;
+    let shape = match gpu.kind() {
+        DeviceKind::Software => SHAPES[0],
+        _ if rows <= SHAPES[1].0 => SHAPES[1],
+        _ => SHAPES[2],
+    };
+    let granted = gpu.limits().workgroup_bytes as usize;
+    let capacity = CAPACITIES.into_iter().find(|&capacity| layout.len() <= capacity && 4 * capacity + 256 <= granted);
+    factor_variant(shape, capacity)
+}
+
+/// Records the factorisation in place of a batch of matrices, K = L L^T: `matrices` `[batch, layout.len()]`. Returns the
+/// statuses `[batch]`: [`ALL_POSITIVE`], or the index of the first pivot that is not positive and finite, whose matrix
+/// then holds no factor.
+///
+/// # Errors
+/// [`GpuError::Length`] where `matrices` is not a whole number of matrices, [`GpuError::Limit`] beyond [`LARGEST`].
+pub fn record_factor(
+    recording: &mut Recording,
+    layout: Layout,
+    matrices: &Buffer<f32>,
+) -> Result<Buffer<u32>, GpuError> {
+    let batch = batch_of(layout, "matrices", matrices.len())?;
+    let gpu = matrices.gpu();
+    let scales = gpu.zeros::<f32>("scales", batch * layout.n())?;
+    let status = gpu.zeros::<u32>("status", batch)?;
+    let kernel = gpu.kernel(&choose(gpu, layout), "factor")?;
+    for range in gpu.dispatches(batch, operations(layout)) {
+        let bound = [matrices.named("band"), scales.named("scales"), status.named("status")];
+        recording.dispatch(&kernel, range.len(), &Args::new(layout, &range), &bound)?;
+    }
+    Ok(status)
+}
+
+/// Records triangular solves with factors of [`record_factor`]: `sides` `[batch, right sides, n]` holds b and receives x.
+///
+/// # Errors
+/// As [`record_factor`]; [`GpuError::Length`] also where `sides` is not a whole number of right sides a matrix.
+pub fn record_solve(
+    recording: &mut Recording,
+    layout: Layout,
+    factors: &Buffer<f32>,
+    sides: &Buffer<f32>,
+    passes: Passes,
+) -> Result<(), GpuError> {
+    let batch = batch_of(layout, "factors", factors.len())?;
+    let right_sides = sides.len() / (batch * layout.n()).max(1);
+    sides.expect_len(batch * right_sides * layout.n())?;
+    let gpu = factors.gpu();
+    let kernel = gpu.kernel(&solve_variant(), "solve")?;
+    let each = 4 * (layout.len() as u64);
+    for range in gpu.dispatches(batch * right_sides, each) {
+        let args = Args { right_sides: right_sides as u32, passes: passes as u32, ..Args::new(layout, &range) };
+        recording.dispatch(&kernel, range.len(), &args, &[factors.named("band"), sides.named("solution")])?;
+    }
+    Ok(())
+}
+
+/// Replaces each matrix of a batch on the host by its factor, as [`crate::stages::cholesky::factor`]: a matrix that is
+/// not positive definite is left as it was. Any batch: it goes through the device in parts that fit.
+///
+/// # Errors
+/// As [`record_factor`].
+pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f32]) -> Result<Vec<Status>, GpuError> {
+    factor_then(gpu, layout, matrices, None)
+}
+
+/// Solves K x = b for a batch of K on the host, which become their factors: `sides` `[batch, right sides, n]` holds b
+/// and receives x. Where a matrix is not positive definite, it and its b stay as they were.
+///
+/// # Errors
+/// As [`record_factor`] and [`record_solve`].
+pub fn factor_solve(
+    gpu: &Gpu,
+    layout: Layout,
+    matrices: &mut [f32],
+    sides: &mut [f32],
+) -> Result<Vec<Status>, GpuError> {
+    factor_then(gpu, layout, matrices, Some(sides))
+}
+
+fn factor_then(
+    gpu: &Gpu,
+    layout: Layout,
+    matrices: &mut [f32],
+    mut sides: Option<&mut [f32]>,
+) -> Result<Vec<Status>, GpuError> {
+    let batch = batch_of(layout, "matrices", matrices.len())?;
+    let side_len = sides.as_ref().map_or(0, |sides| sides.len() / batch.max(1));
+    if let Some(sides) = sides.as_ref() {
+        let whole = side_len / layout.n() * layout.n() * batch;
+        expect_len("sides", whole, sides.len())?;
+    }
+    let bytes = [4 * layout.len() as u64, 4 * layout.n() as u64, 4 * side_len as u64];
+    let part = gpu.batch("matrices", &bytes)?;
+    let mut statuses = Vec::with_capacity(batch);
+    for first in (0..batch).step_by(part) {
+        let range = first..batch.min(first + part);
+        let host = &mut matrices[range.start * layout.len()..range.end * layout.len()];
+        let mut recording = Recording::new();
+        let device = gpu.upload("matrices", host)?;
+        let status = record_factor(&mut recording, layout, &device)?;
+        let host_sides = sides.as_mut().map(|sides| &mut sides[range.start * side_len..range.end * side_len]);
+        let device_sides = host_sides.as_ref().map(|sides| gpu.upload("sides", sides)).transpose()?;
+        if let Some(sides) = &device_sides {
+            record_solve(&mut recording, layout, &device, sides, Passes::Both)?;
+        }
+        gpu.run(recording)?;
+        let judged = judge(layout, first, host, &device.download()?, &status.download()?);
+        keep(&judged, host, &device.download()?, layout.len());
+        if let (Some(host), Some(device)) = (host_sides, device_sides) {
+            keep(&judged, host, &device.download()?, side_len);
+        }
+        statuses.extend(judged);
+    }
+    Ok(statuses)
+}
+
+/// Types what the shader says of each matrix. A failed pivot stands, times the scale of its row, where L's diagonal would.
+fn judge(layout: Layout, first: usize, matrices: &[f32], factors: &[f32], status: &[u32]) -> Vec<Status> {
+    let one = |(k, &status): (usize, &u32)| {
+        if status == ALL_POSITIVE {
+            return Ok(());
+        }
+        let index = status as usize;
+        let place = k * layout.len() + layout.index(index, index);
+        let pivot = f64::from(factors[place]) / scale_of(matrices[place]);
+        Err(NonPositivePivot { matrix: first + k, index, pivot })
+    };
+    status.iter().enumerate().map(one).collect()
+}
+
+/// 2^-k with 4^k <= pivot < 4^(k + 1), as the shader's `scale_of`.
+fn scale_of(pivot: f32) -> f64 {
+    let usable = pivot > 0.0 && pivot.is_finite();
+    let exponent = if usable { (pivot.to_bits() >> 23) as i32 - 127 } else { 0 };
+    f64::from(-(exponent >> 1)).exp2()
+}
+
+/// Solves with factors on the host: L y = b, L^T x = y or both; `sides` `[batch, right sides, n]` holds b and receives x.
+///
+/// # Errors
+/// As [`record_solve`].
+pub fn solve(gpu: &Gpu, layout: Layout, factors: &[f32], sides: &mut [f32], passes: Passes) -> Result<(), GpuError> {
+    let batch = batch_of(layout, "factors", factors.len())?;
+    let side_len = sides.len() / batch.max(1);
+    expect_len("sides", side_len / layout.n() * layout.n() * batch, sides.len())?;
+    let part = gpu.batch("factors", &[4 * layout.len() as u64, 4 * side_len as u64])?;
+    for first in (0..batch).step_by(part) {
+        let range = first..batch.min(first + part);
+        let host = &mut sides[range.start * side_len..range.end * side_len];
+        let device = gpu.upload("sides", host)?;
+        let factors = gpu.upload("factors", &factors[range.start * layout.len()..range.end * layout.len()])?;
+        let mut recording = Recording::new();
+        record_solve(&mut recording, layout, &factors, &device, passes)?;
+        gpu.run(recording)?;
+        host.copy_from_slice(&device.download()?);
+    }
+    Ok(())
+}
+
+/// Floating-point operations of one factorisation, roughly.
+fn operations(layout: Layout) -> u64 {
+    let half = u64::from(Place::of(layout).half_band) + 8;
+    layout.n() as u64 * half * half
+}
+
+fn batch_of(layout: Layout, what: &str, len: usize) -> Result<usize, GpuError> {
+    if layout.is_empty() {
+        return Err(GpuError::Length { what: what.to_string(), expected: 1, found: 0 });
+    }
+    if layout.n() > LARGEST {
+        let what = format!("n of `{what}`");
+        return Err(GpuError::Limit { what, value: layout.n() as u64, limit: LARGEST as u64 });
+    }
+    let batch = len / layout.len();
+    expect_len(what, batch * layout.len(), len)?;
+    Ok(batch)
+}

@@ -1,0 +1,120 @@
+//! Decorrelation on the GPU: one workgroup a spectrum.
+
+use super::{Buffer, GpuError, Recording, Variant};
+use std::ops::Range;
+
+/// Invocations of a workgroup: a patch has 74 bins.
+const THREADS: usize = 64;
+
+/// Modes that the variants have workgroup memory for: four numbers each, 16 KiB at the most.
+const MODES: [usize; 3] = [128, 512, 1024];
+
+/// What patches of one batch share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Patches.
+    pub npatch: usize,
+    /// Fibres of a patch.
+    pub nspec: usize,
+    /// Bins of a patch.
+    pub nbin: usize,
+    /// The fibres to decorrelate, counted from a patch's first.
+    pub core: Range<usize>,
+    /// Diagonals of R to each side.
+    pub half: usize,
+}
+
+/// Decorrelated spectra on a device; a spectrum is one core fibre of one patch.
+#[derive(Clone, Debug)]
+pub struct Decorrelated {
+    /// R x, electron a bin, `[spectrum, nbin]`.
+    pub flux: Buffer<f32>,
+    /// s^2, `[spectrum, nbin]`.
+    pub ivar: Buffer<f32>,
+    /// R's rows within `half` of the diagonal, `[spectrum, nbin, 2 half + 1]`.
+    pub resolution: Buffer<f32>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::NoUninit)]
+struct Args {
+    count: u32,
+    first: u32,
+    nspec: u32,
+    nbin: u32,
+    ncore: u32,
+    core: u32,
+    n: u32,
+    half: u32,
+}
+
+pub(super) fn variants() -> Vec<Variant> {
+    MODES.into_iter().map(variant).collect()
+}
+
+fn variant(modes: usize) -> Variant {
+    Variant::new("decorrelate").set("THREADS", THREADS).set("MODES", modes)
+}
+
+/// Decorrelates the core fibres of a batch, as [`crate::stages::decorrelate::decorrelate`].
+///
+/// `values` `[matrix, n]` ascend, `vectors` `[matrix, n, n]` are one a row. With n = nbin there is a matrix a
+/// spectrum (each fibre by itself); with n = nspec nbin one a patch (all fibres together), its unknowns bin by bin.
+/// `x` is the deconvolved flux, `[patch, nbin, nspec]`.
+///
+/// # Errors
+/// [`GpuError::Length`] where shapes do not fit, [`GpuError::Limit`] where n is beyond 1024; what the driver reports.
+pub fn decorrelate(
+    shape: &Shape,
+    n: usize,
+    values: &Buffer<f32>,
+    vectors: &Buffer<f32>,
+    x: &Buffer<f32>,
+) -> Result<Decorrelated, GpuError> {
+    let gpu = values.gpu();
+    let Shape { npatch, nspec, nbin, half, .. } = *shape;
+    let count = npatch * shape.core.len();
+    let matrices = if n == nbin { count } else { npatch };
+    if n != nbin && n != nspec * nbin {
+        return Err(GpuError::Length { what: "modes".to_string(), expected: nspec * nbin, found: n });
+    }
+    values.expect_len(matrices * n)?;
+    vectors.expect_len(matrices * n * n)?;
+    x.expect_len(npatch * nspec * nbin)?;
+    let modes = MODES.into_iter().find(|&m| m >= n).ok_or_else(|| GpuError::Limit {
+        what: "number of unknowns decorrelated together".to_string(),
+        value: n as u64,
+        limit: MODES[MODES.len() - 1] as u64,
+    })?;
+    let out = Decorrelated {
+        flux: gpu.zeros("flux", count * nbin)?,
+        ivar: gpu.zeros("ivar", count * nbin)?,
+        resolution: gpu.zeros("resolution", count * nbin * (2 * half + 1))?,
+    };
+    let args = |items: &Range<usize>| Args {
+        count: items.len() as u32,
+        first: items.start as u32,
+        nspec: nspec as u32,
+        nbin: nbin as u32,
+        ncore: shape.core.len() as u32,
+        core: shape.core.start as u32,
+        n: n as u32,
+        half: half as u32,
+    };
+    let bound = [
+        values.named("values"),
+        vectors.named("vectors"),
+        x.named("x"),
+        out.flux.named("flux"),
+        out.ivar.named("ivar"),
+        out.resolution.named("resolution"),
+    ];
+    let mut recording = Recording::new();
+    let kernel = gpu.kernel(&variant(modes), "spectra")?;
+    let operations = 4 * n * (n + nbin) + 3 * n * nbin * (2 * half + 1);
+    for items in gpu.dispatches(count, operations as u64) {
+        recording.dispatch(&kernel, items.len(), &args(&items), &bound)?;
+    }
+    gpu.run(recording)?;
+    Ok(out)
+}

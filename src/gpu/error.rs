@@ -1,0 +1,93 @@
+//! What can go wrong with a GPU, as one typed error.
+
+/// An error of a GPU device, its buffers or its kernels.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GpuError {
+    /// The device asked for does not exist.
+    #[error("no device matches `{asked}`; there is: {known} (see `spextral devices`)")]
+    NoSuchDevice {
+        /// What was asked for.
+        asked: String,
+        /// The devices there are, separated by commas.
+        known: String,
+    },
+    /// The device exists but computes wrongly or cannot be opened.
+    #[error("device `{device}` is refused: {reason}")]
+    Refused {
+        /// The adapter's name.
+        device: String,
+        /// Why.
+        reason: String,
+    },
+    /// The driver lost the device; everything on it is gone.
+    #[error("device `{device}` was lost: {reason}; choose another with --device, or cpu")]
+    Lost {
+        /// The adapter's name.
+        device: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The device's memory is exhausted.
+    #[error("device `{device}` is out of memory at `{what}`; use a smaller batch")]
+    OutOfMemory {
+        /// The adapter's name.
+        device: String,
+        /// The buffer or the step that failed.
+        what: String,
+    },
+    /// A buffer is beyond what the device binds at once.
+    #[error("buffer `{what}` of {bytes} bytes is beyond the device's limit of {limit} bytes; use a smaller batch")]
+    TooLarge {
+        /// The buffer's label.
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// The granted limit.
+        limit: u64,
+    },
+    /// A problem of this size cannot run on this device.
+    #[error("{what} is {value}, beyond the limit of {limit}")]
+    Limit {
+        /// What is limited.
+        what: String,
+        /// The value asked for.
+        value: u64,
+        /// The largest possible.
+        limit: u64,
+    },
+    /// A slice or buffer has another length than its shape says.
+    #[error("`{what}` has {found} elements where its shape needs {expected}")]
+    Length {
+        /// The slice or buffer.
+        what: String,
+        /// Elements its shape needs.
+        expected: usize,
+        /// Elements it has.
+        found: usize,
+    },
+    /// A shader does not compile or lacks what was asked of it.
+    #[error("shader {shader}: {message}")]
+    Shader {
+        /// The variant, `name{PARAM=value}`.
+        shader: String,
+        /// The compiler's words.
+        message: String,
+    },
+    /// What is bound is not what the kernel declares.
+    #[error("kernel {kernel}: {message}")]
+    Binding {
+        /// The kernel, `variant::entry`.
+        kernel: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// An error that the driver reported outside of a call.
+    #[error("device `{device}` reports: {message}")]
+    Driver {
+        /// The adapter's name.
+        device: String,
+        /// The driver's words.
+        message: String,
+    },
+}

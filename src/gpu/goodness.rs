@@ -1,0 +1,48 @@
+//! Goodness on the GPU: one workgroup a bin.
+
+use super::patch::{CcdBuffers, Patches};
+use super::{Buffer, GpuError, Recording, Variant};
+
+/// Invocations of a workgroup: a spot has 187 pixels in DESI.
+const THREADS: usize = 64;
+
+/// Floating-point operations of a pixel.
+const OPERATIONS: u64 = 16;
+
+pub(super) fn variants() -> Vec<Variant> {
+    vec![variant()]
+}
+
+fn variant() -> Variant {
+    Variant::new("goodness").set("THREADS", THREADS)
+}
+
+/// chi2pix, pixmask_fraction and the fraction off the pixels of the core bins of a batch,
+/// `[patch, core fibre, core bin, 3]` over [`Patches::core_bins`], as [`crate::stages::goodness::goodness`];
+/// `model` is that of [`super::model::model`].
+///
+/// # Errors
+/// [`GpuError::Length`] where the model has another length; what the driver reports.
+pub fn goodness(
+    patches: &Patches,
+    ccd: &CcdBuffers,
+    model: &Buffer<f32>,
+    psferr: f64,
+) -> Result<Buffer<f32>, GpuError> {
+    let gpu = patches.gpu();
+    model.expect_len(patches.npix())?;
+    let count = patches.batch.len() * patches.batch.core.len() * patches.core_bins().len();
+    let goodness = gpu.zeros("goodness", 3 * count)?;
+    let [spots, pixel, table] = patches.bound();
+    let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
+    let bound = [spots, pixel, table, image, ivar, model.named("model"), goodness.named("goodness")];
+    let mut recording = Recording::new();
+    let kernel = gpu.kernel(&variant(), "goodness_of_bins")?;
+    for items in gpu.dispatches(count, OPERATIONS * patches.spots.shape.size() as u64) {
+        let mut args = patches.args(&items, ccd.nx);
+        args.psferr = psferr as f32;
+        recording.dispatch(&kernel, items.len(), &args, &bound)?;
+    }
+    gpu.run(recording)?;
+    Ok(goodness)
+}

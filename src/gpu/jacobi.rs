@@ -1,0 +1,228 @@
+//! Batched symmetric eigendecomposition on a GPU, in f32: the wrapper of `shaders/jacobi.wgsl`.
+
+use std::ops::Range;
+
+use super::buffer::keep;
+use super::{Buffer, Gpu, GpuError, Recording, Variant, cholesky};
+use crate::stages::cholesky::Layout;
+use crate::stages::jacobi::{MAX_SWEEPS, NotFinite, Status, Sweeps};
+
+/// vec4s that variants in workgroup memory hold, beside 16 bytes for the count and 16 for the flag: in 16, 32 and 48 KiB.
+const CAPACITIES: [usize; 3] = [1_020, 2_040, 3_060];
+
+/// Threads of a workgroup: one a pair of columns, up to what every WebGPU device has.
+const THREADS: [usize; 3] = [32, 64, 256];
+
+/// Words of progress a matrix, as in the shader.
+const WORDS: usize = 4;
+
+/// Cosine of the angle between columns of n elements below which they count as orthogonal: what rounding leaves of a
+/// sum of n products, twice over.
+fn tolerance(n: usize) -> f32 {
+    2.0 * f32::EPSILON * (n as f32).sqrt()
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::NoUninit)]
+struct Args {
+    first: u32,
+    end: u32,
+    n: u32,
+    height: u32,
+    round: u32,
+    rounds: u32,
+    shifting: u32,
+    tolerance: f32,
+}
+
+impl Args {
+    fn new(n: usize, range: &Range<usize>) -> Self {
+        Self {
+            first: range.start as u32,
+            end: range.end as u32,
+            n: n as u32,
+            height: height(n) as u32,
+            round: 0,
+            rounds: 0,
+            shifting: 0,
+            tolerance: tolerance(n),
+        }
+    }
+}
+
+/// vec4s between columns: odd, so that columns start in different banks of workgroup memory.
+fn height(n: usize) -> usize {
+    n.div_ceil(4) | 1
+}
+
+/// Every variant this file dispatches.
+pub(super) fn variants() -> Vec<Variant> {
+    let in_storage = THREADS.map(|threads| variant(threads, None));
+    let in_workgroup =
+        THREADS.into_iter().flat_map(|threads| CAPACITIES.map(|capacity| variant(threads, Some(capacity))));
+    in_storage.into_iter().chain(in_workgroup).collect()
+}
+
+fn variant(threads: usize, capacity: Option<usize>) -> Variant {
+    let variant = Variant::new("jacobi").set("THREADS", threads).set("LARGEST", cholesky::LARGEST);
+    match capacity {
+        Some(capacity) => variant.set("IN_WORKGROUP", true).set("CAPACITY", capacity),
+        None => variant,
+    }
+}
+
+/// The variant for n x n matrices on this device: in workgroup memory where one fits.
+fn choose(gpu: &Gpu, n: usize) -> Variant {
+    let pairs = n.div_ceil(2);
+    let threads = THREADS.into_iter().find(|&threads| pairs <= threads).unwrap_or(THREADS[2]);
+    let (needed, granted) = (n * height(n), gpu.limits().workgroup_bytes as usize);
+    let fits = |&capacity: &usize| needed <= capacity && 16 * capacity + 32 <= granted;
+    variant(threads, CAPACITIES.into_iter().find(fits))
+}
+
+/// What [`record_eigen`] leaves on the device.
+#[derive(Clone, Debug)]
+pub struct Eigen {
+    /// Eigenvalues `[batch, n]`, ascending.
+    pub values: Buffer<f32>,
+    /// Eigenvectors of unit length `[batch, n, n]`, the k-th in row k.
+    pub vectors: Buffer<f32>,
+    /// How each matrix ended, for [`Eigen::status`].
+    progress: Buffer<u32>,
+}
+
+impl Eigen {
+    /// Waits and reads how each matrix ended; None for a matrix with elements that are not finite, whose values and
+    /// vectors mean nothing.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn status(&self) -> Result<Vec<Option<Sweeps>>, GpuError> {
+        let words = self.progress.download()?;
+        let one =
+            |words: &[u32]| (words[3] == 0).then(|| Sweeps { sweeps: words[1] as usize, converged: words[2] != 0 });
+        Ok(words.chunks_exact(WORDS).map(one).collect())
+    }
+}
+
+/// Records the eigendecomposition of a batch of symmetric matrices `[batch, n, n]`, of which the lower triangles are read;
+/// n up to [`cholesky::LARGEST`].
+///
+/// # Errors
+/// [`GpuError::Length`] where `matrices` is not a whole number of matrices, [`GpuError::Limit`] where n is too large.
+pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Buffer<f32>) -> Result<Eigen, GpuError> {
+    let batch = batch_of(n, matrices.len())?;
+    let gpu = matrices.gpu();
+    let variant = choose(gpu, n);
+    let factors = gpu.zeros::<f32>("factors", matrices.len())?;
+    let shifts = gpu.zeros::<f32>("shifts", batch)?;
+    let columns = gpu.zeros::<f32>("columns", batch * n * height(n) * 4)?;
+    let progress = gpu.zeros::<u32>("progress", batch * WORDS)?;
+    let values = gpu.zeros::<f32>("values", batch * n)?;
+    let vectors = gpu.zeros::<f32>("vectors", matrices.len())?;
+    let whole = 0..batch;
+
+    // A may not be positive definite: its factor is tried, then that of A, shifted where the first has failed.
+    let prepare = gpu.kernel(&variant, "prepare")?;
+    let mut status = gpu.zeros::<u32>("status", batch)?;
+    for shifting in [0, 1] {
+        let args = Args { shifting, ..Args::new(n, &whole) };
+        let bound =
+            [matrices.named("matrices"), factors.named("factors"), status.named("status"), shifts.named("shifts")];
+        recording.dispatch(&prepare, batch, &args, &bound)?;
+        status = cholesky::record_factor(recording, Layout::dense(n), &factors)?;
+    }
+    let bound =
+        [factors.named("factors"), status.named("status"), columns.named("columns"), progress.named("progress")];
+    recording.dispatch(&gpu.kernel(&variant, "gather")?, batch, &Args::new(n, &whole), &bound)?;
+
+    record_sweeps(recording, n, batch, &variant, &columns, &progress)?;
+    let bound = [columns.named("columns"), shifts.named("shifts"), values.named("values"), vectors.named("vectors")];
+    recording.dispatch(&gpu.kernel(&variant, "finish")?, batch, &Args::new(n, &whole), &bound)?;
+    Ok(Eigen { values, vectors, progress })
+}
+
+/// Records [`MAX_SWEEPS`] sweeps; those of converged matrices return at once. Where one sweep of one matrix is more than
+/// a dispatch should do, it is cut by rounds.
+fn record_sweeps(
+    recording: &mut Recording,
+    n: usize,
+    batch: usize,
+    variant: &Variant,
+    columns: &Buffer<f32>,
+    progress: &Buffer<u32>,
+) -> Result<(), GpuError> {
+    let gpu = columns.gpu();
+    let kernel = gpu.kernel(variant, "sweep")?;
+    // n / 2 pairs a round, each 7 n operations; a single column is done after one empty round.
+    let ring = (n + n % 2 - 1) as u64;
+    let round = 4 * (n * n) as u64;
+    let rounds = (gpu.operations_per_dispatch() / round).clamp(1, ring);
+    for _ in 0..MAX_SWEEPS {
+        for range in gpu.dispatches(batch, round * rounds) {
+            for first in (0..ring).step_by(rounds as usize) {
+                let count = rounds.min(ring - first);
+                let args = Args { round: first as u32, rounds: count as u32, ..Args::new(n, &range) };
+                let bound = [columns.named("columns"), progress.named("progress")];
+                recording.dispatch(&kernel, range.len(), &args, &bound)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Eigenvalues and eigenvectors of a batch on the host, as [`crate::stages::jacobi::eigen`]: `values` `[batch, n]`
+/// ascending, `vectors` `[batch, n, n]` with eigenvector k in row k. Any batch: it goes through the device in parts that
+/// fit. Where a matrix is not finite, its values and vectors stay as they were.
+///
+/// # Errors
+/// As [`record_eigen`], and [`GpuError::Length`] where the outputs do not fit.
+pub fn eigen(
+    gpu: &Gpu,
+    n: usize,
+    matrices: &[f32],
+    values: &mut [f32],
+    vectors: &mut [f32],
+) -> Result<Vec<Status>, GpuError> {
+    let batch = batch_of(n, matrices.len())?;
+    super::buffer::expect_len("values", batch * n, values.len())?;
+    super::buffer::expect_len("vectors", batch * n * n, vectors.len())?;
+    let square = 4 * (n * n) as u64;
+    let columns = 16 * (n * height(n)) as u64;
+    let part = gpu.batch("matrices", &[square, square, square, columns, 16 * n as u64])?;
+    let mut statuses = Vec::with_capacity(batch);
+    for first in (0..batch).step_by(part) {
+        let range = first..batch.min(first + part);
+        let host = &matrices[range.start * n * n..range.end * n * n];
+        let mut recording = Recording::new();
+        let eigen = record_eigen(&mut recording, n, &gpu.upload("matrices", host)?)?;
+        gpu.run(recording)?;
+        let parts = host.chunks_exact(n * n).zip(eigen.status()?).enumerate();
+        let judged: Vec<Status> = parts.map(|(k, (matrix, sweeps))| judge(n, first + k, matrix, sweeps)).collect();
+        keep(&judged, &mut values[range.start * n..range.end * n], &eigen.values.download()?, n);
+        keep(&judged, &mut vectors[range.start * n * n..range.end * n * n], &eigen.vectors.download()?, n * n);
+        statuses.extend(judged);
+    }
+    Ok(statuses)
+}
+
+/// The status of one matrix: its sweeps, or its first element that is not finite.
+fn judge(n: usize, matrix: usize, elements: &[f32], sweeps: Option<Sweeps>) -> Status {
+    let lower = (0..n).flat_map(|row| (0..=row).map(move |column| (row, column)));
+    let mut bad = lower.filter(|&(row, column)| !elements[row * n + column].is_finite());
+    match bad.next() {
+        Some((row, column)) => Err(NotFinite { matrix, row, column, value: f64::from(elements[row * n + column]) }),
+        // A finite matrix fails only where its bounds overflow, which is to say that it has not converged.
+        None => Ok(sweeps.unwrap_or(Sweeps { sweeps: 0, converged: false })),
+    }
+}
+
+fn batch_of(n: usize, len: usize) -> Result<usize, GpuError> {
+    if n == 0 || n > cholesky::LARGEST {
+        let what = "n of the eigenproblem".to_string();
+        return Err(GpuError::Limit { what, value: n as u64, limit: cholesky::LARGEST as u64 });
+    }
+    let batch = len / (n * n);
+    super::buffer::expect_len("matrices", batch * n * n, len)?;
+    Ok(batch)
+}

@@ -1,0 +1,91 @@
+//! Normal equations on the GPU: one workgroup a row of K.
+
+use super::patch::{Args, CcdBuffers, Patches};
+use super::{Buffer, GpuError, Recording, Variant};
+use crate::plan::Batch;
+use crate::stages::normal_equations::Prior;
+use std::ops::Range;
+
+/// Invocations of a workgroup: a row of K has about a hundred elements.
+const THREADS: usize = 64;
+
+/// Values of workgroup memory that the variants have for a spot; the largest leaves room for the sums in 16 KiB.
+const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 2 * THREADS];
+
+/// The normal equations of a batch on a device; unknowns are ordered bin by bin.
+#[derive(Clone, Debug)]
+pub struct NormalEquations {
+    /// K with its prior, `[patch, n, half_bandwidth + 1]`, row-aligned lower band storage.
+    pub band: Buffer<f32>,
+    /// y, `[patch, n]`.
+    pub rhs: Buffer<f32>,
+    /// A^T W 1, `[patch, n]`.
+    pub flux_weight: Buffer<f32>,
+}
+
+pub(super) fn variants() -> Vec<Variant> {
+    SPOT.into_iter().map(variant).collect()
+}
+
+fn variant(spot: usize) -> Variant {
+    Variant::new("normal_equations").set("THREADS", THREADS).set("SPOT", spot)
+}
+
+/// Forms the normal equations of a batch, as [`crate::stages::normal_equations::normal_equations`].
+///
+/// # Errors
+/// [`GpuError::Limit`] where a spot is beyond workgroup memory, [`GpuError::TooLarge`] where the batch is beyond a
+/// binding; what the driver reports.
+pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Result<NormalEquations, GpuError> {
+    let (gpu, batch) = (patches.gpu(), patches.batch);
+    let size = patches.spots.shape.size();
+    let spot = SPOT.into_iter().find(|&s| s >= size).ok_or_else(|| GpuError::Limit {
+        what: "pixels of a spot in workgroup memory".to_string(),
+        value: size as u64,
+        limit: SPOT[SPOT.len() - 1] as u64,
+    })?;
+    let n = batch.len() * batch.n();
+    let out = NormalEquations {
+        band: gpu.zeros("band", batch.len() * batch.band_len())?,
+        rhs: gpu.zeros("rhs", n)?,
+        flux_weight: gpu.zeros("flux_weight", n)?,
+    };
+    let args = |items: &Range<usize>| {
+        let mut args = patches.args(items, ccd.nx);
+        (args.regularize, args.min_weight) = (prior.regularize as f32, prior.min_weight as f32);
+        args
+    };
+    let mut recording = Recording::new();
+    let [spots, pixel, table] = patches.bound();
+    let (band, weight) = (out.band.named("band"), out.flux_weight.named("flux_weight"));
+    let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
+    let rows = [spots, pixel, table, image, ivar, band, out.rhs.named("rhs"), weight];
+    let kernel = gpu.kernel(&variant(spot), "rows")?;
+    // Half of a row's spots overlap with half of its own, a product and a sum each.
+    let operations = (batch.half_bandwidth + 1) * size / 2;
+    for items in gpu.dispatches(n, operations as u64) {
+        recording.dispatch(&kernel, items.len(), &args(&items), &rows)?;
+    }
+    let items = 0..batch.len();
+    recording.dispatch(&gpu.kernel(&variant(spot), "prior")?, items.len(), &args(&items), &[band, weight])?;
+    gpu.run(recording)?;
+    Ok(out)
+}
+
+/// K of a batch with all of its elements, `[patch, n, n]`, from band storage.
+///
+/// # Errors
+/// [`GpuError::Length`] where the band is of another batch, [`GpuError::TooLarge`] where the batch is beyond a binding;
+/// what the driver reports.
+pub fn full_matrix(batch: &Batch, band: &Buffer<f32>) -> Result<Buffer<f32>, GpuError> {
+    let gpu = band.gpu();
+    band.expect_len(batch.len() * batch.band_len())?;
+    let rows = 0..batch.len() * batch.n();
+    let full = gpu.zeros("full", rows.len() * batch.n())?;
+    let mut recording = Recording::new();
+    let kernel = gpu.kernel(&variant(SPOT[0]), "full_rows")?;
+    let bound = [band.named("band"), full.named("full")];
+    recording.dispatch(&kernel, rows.len(), &Args::of_batch(batch, &rows), &bound)?;
+    gpu.run(recording)?;
+    Ok(full)
+}

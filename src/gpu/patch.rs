@@ -1,0 +1,195 @@
+//! What the patch stages work on, on a device: the CCD, a bundle's spots, and where patches lie on them.
+
+use super::{Buffer, Gpu, GpuError, Named};
+use crate::plan::{Batch, Patch};
+use crate::stages::patch::Ccd;
+use crate::stages::spots::SpotShape;
+use std::ops::Range;
+
+/// A CCD on a device, in f32.
+#[derive(Clone, Debug)]
+pub struct CcdBuffers {
+    /// Columns.
+    pub nx: usize,
+    /// Pixel values, electron, `[ny, nx]`.
+    pub image: Buffer<f32>,
+    /// Inverse variances, 0 = do not use, `[ny, nx]`.
+    pub ivar: Buffer<f32>,
+}
+
+impl CcdBuffers {
+    /// Uploads a CCD.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] where one of its planes is beyond a binding; what the driver reports.
+    pub fn upload(gpu: &Gpu, ccd: &Ccd) -> Result<Self, GpuError> {
+        let plane = |label: &str, values: &[f32]| {
+            let buffer = gpu.upload(label, values)?;
+            buffer.expect_len(ccd.ny * ccd.nx)?;
+            Ok(buffer)
+        };
+        Ok(Self { nx: ccd.nx, image: plane("image", ccd.image)?, ivar: plane("ivar", ccd.ivar)? })
+    }
+}
+
+/// Spots of a bundle on a device, and their places.
+#[derive(Clone, Debug)]
+pub struct BundleSpots {
+    /// Size of the spots.
+    pub shape: SpotShape,
+    /// Fibres.
+    pub nfibre: usize,
+    /// Bins of a fibre in `pixel`.
+    pub nbin: usize,
+    /// Nearest pixel of each spot, `[2, nfibre, nbin]`, x before y.
+    pub pixel: Buffer<i32>,
+    /// The bins that `spots` holds.
+    pub bins: Range<usize>,
+    /// Spots, `[nfibre, bins, ny, nx]`.
+    pub spots: Buffer<f32>,
+}
+
+/// Sizes that the patches of a batch share; the same struct stands in `shaders/shared/patch.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::NoUninit, bytemuck::Zeroable)]
+pub(super) struct Args {
+    count: u32,
+    first: u32,
+    nspec: u32,
+    nbin: u32,
+    pixel_bins: u32,
+    pixel_stride: u32,
+    spot_bins: u32,
+    spot_first: u32,
+    half_x: u32,
+    half_y: u32,
+    ccd_nx: u32,
+    half_bandwidth: u32,
+    rows: u32,
+    core_fibre: u32,
+    ncore_fibre: u32,
+    core_bin: u32,
+    ncore_bin: u32,
+    pub regularize: f32,
+    pub min_weight: f32,
+    pub psferr: f32,
+}
+
+impl Args {
+    /// What follows from the batch alone, for one workgroup for each of `items`.
+    pub(super) fn of_batch(batch: &Batch, items: &Range<usize>) -> Self {
+        Self {
+            count: items.len() as u32,
+            first: items.start as u32,
+            nspec: batch.nspec as u32,
+            nbin: batch.nbin as u32,
+            half_bandwidth: batch.half_bandwidth as u32,
+            core_fibre: batch.core.start as u32,
+            ncore_fibre: batch.core.len() as u32,
+            ..bytemuck::Zeroable::zeroed()
+        }
+    }
+}
+
+/// The patches of one batch on a device.
+#[derive(Debug)]
+pub struct Patches<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
+    /// The spots of its bundle.
+    pub spots: &'a BundleSpots,
+    table: Buffer<u32>,
+}
+
+impl<'a> Patches<'a> {
+    /// Uploads where the patches of `batch` lie.
+    ///
+    /// # Errors
+    /// [`GpuError::Length`] where a patch reaches beyond the spots or the batch's shape; what the driver reports.
+    pub fn new(batch: &'a Batch, spots: &'a BundleSpots) -> Result<Self, GpuError> {
+        spots.pixel.expect_len(2 * spots.nfibre * spots.nbin)?;
+        spots.spots.expect_len(spots.nfibre * spots.bins.len() * spots.shape.size())?;
+        let mut rows = Vec::with_capacity(8 * batch.len());
+        let (mut first_pixel, mut first_row) = (0, 0);
+        for patch in &batch.patches {
+            check(batch, spots, patch)?;
+            let (y, x) = (patch.rows.start, patch.columns.start);
+            let place = [patch.fibres.start, patch.bin0, y, x, patch.rows.len(), patch.columns.len()];
+            rows.extend(place.into_iter().chain([first_pixel, first_row]).map(|v| v as u32));
+            first_pixel += patch.npix();
+            first_row += patch.rows.len();
+        }
+        let table = spots.pixel.gpu().upload("patches", &rows)?;
+        Ok(Self { batch, spots, table })
+    }
+
+    pub(super) fn gpu(&self) -> &'a Gpu {
+        self.spots.pixel.gpu()
+    }
+
+    /// The arguments of a dispatch of one workgroup for each of `items`; the numbers of single stages at rest.
+    pub(super) fn args(&self, items: &Range<usize>, ccd_nx: usize) -> Args {
+        let spots = self.spots;
+        let core = self.core_bins();
+        Args {
+            pixel_bins: spots.nbin as u32,
+            pixel_stride: (spots.nfibre * spots.nbin) as u32,
+            spot_bins: spots.bins.len() as u32,
+            spot_first: spots.bins.start as u32,
+            half_x: spots.shape.half_x as u32,
+            half_y: spots.shape.half_y as u32,
+            ccd_nx: ccd_nx as u32,
+            rows: self.most_rows() as u32,
+            core_bin: core.start as u32,
+            ncore_bin: core.len() as u32,
+            ..Args::of_batch(self.batch, items)
+        }
+    }
+
+    /// The buffers that every patch stage binds.
+    pub(super) fn bound(&self) -> [Named<'_>; 3] {
+        [self.spots.spots.named("spots"), self.spots.pixel.named("pixel"), self.table.named("patches")]
+    }
+
+    /// Pixels of all patches.
+    pub(super) fn npix(&self) -> usize {
+        self.batch.patches.iter().map(Patch::npix).sum()
+    }
+
+    /// Rows of all patches.
+    pub(super) fn rows(&self) -> usize {
+        self.batch.patches.iter().map(|p| p.rows.len()).sum()
+    }
+
+    /// Rows of the highest patch.
+    pub(super) fn most_rows(&self) -> usize {
+        self.batch.patches.iter().map(|p| p.rows.len()).max().unwrap_or(0)
+    }
+
+    /// Columns of the widest patch.
+    pub(super) fn most_columns(&self) -> usize {
+        self.batch.patches.iter().map(|p| p.columns.len()).max().unwrap_or(0)
+    }
+
+    /// Bins of a patch that hold the core bins of all patches.
+    pub fn core_bins(&self) -> Range<usize> {
+        let cores = self.batch.patches.iter().map(|p| p.core_bins.clone());
+        cores.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0)
+    }
+}
+
+/// Fails where a patch is not of the batch's shape or needs spots that are not there.
+fn check(batch: &Batch, spots: &BundleSpots, patch: &Patch) -> Result<(), GpuError> {
+    let length =
+        |what: &str, expected, found| Err(GpuError::Length { what: format!("{what} of a patch"), expected, found });
+    if patch.nspec() != batch.nspec || patch.nbin != batch.nbin {
+        return length("unknowns", batch.n(), patch.n());
+    }
+    if patch.fibres.end > spots.nfibre {
+        return length("fibres", spots.nfibre, patch.fibres.end);
+    }
+    if patch.bin0 < spots.bins.start || patch.bin0 + patch.nbin > spots.bins.end {
+        return length("last bin", spots.bins.end, patch.bin0 + patch.nbin);
+    }
+    Ok(())
+}

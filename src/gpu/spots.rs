@@ -1,0 +1,78 @@
+//! Spots on the GPU: one workgroup a spot.
+
+use super::traces::Traces;
+use super::{Buffer, GpuError, Recording, Variant};
+use crate::stages::spots::SpotShape;
+use std::ops::Range;
+
+/// Invocations of a workgroup: a spot has 187 pixels in DESI.
+const THREADS: usize = 64;
+
+/// Values of workgroup memory that the variants have for profiles; the largest fills WebGPU's 16 KiB.
+const PROFILES: [usize; 4] = [512, 1024, 2048, 4096 - THREADS];
+
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::NoUninit)]
+struct Args {
+    count: u32,
+    first_spot: u32,
+    nbin: u32,
+    first_bin: u32,
+    take: u32,
+    stride: u32,
+    half_x: u32,
+    half_y: u32,
+    degree_x: u32,
+    degree_y: u32,
+    tails: u32,
+}
+
+pub(super) fn variants() -> Vec<Variant> {
+    PROFILES.into_iter().map(variant).collect()
+}
+
+fn variant(profiles: usize) -> Variant {
+    Variant::new("spots").set("THREADS", THREADS).set("PROFILES", profiles)
+}
+
+/// Spots of the bins `bins` of all fibres, `[nfibre, bins, ny, nx]`, as [`crate::stages::spots::spots`].
+///
+/// # Errors
+/// [`GpuError::Limit`] where a spot's profiles, `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values, are beyond
+/// workgroup memory; [`GpuError::TooLarge`] where the spots are beyond a binding; what the driver reports.
+pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<Buffer<f32>, GpuError> {
+    let gpu = traces.pixel.gpu();
+    let stride = traces.nfibre * traces.nbin;
+    traces.offset.expect_len(2 * stride)?;
+    traces.shape.expect_len(shape.nparam() * stride)?;
+    let needed = (shape.degree_x + 1) * (shape.nx() + shape.ny()) + (shape.degree_y + 1) * shape.ny();
+    let profiles = PROFILES.into_iter().find(|&p| p >= needed).ok_or_else(|| GpuError::Limit {
+        what: "values of a spot's profiles in workgroup memory".to_string(),
+        value: needed as u64,
+        limit: PROFILES[PROFILES.len() - 1] as u64,
+    })?;
+    let count = traces.nfibre * bins.len();
+    let spots = gpu.zeros("spots", count * shape.size())?;
+    let args = |items: &Range<usize>| Args {
+        count: items.len() as u32,
+        first_spot: items.start as u32,
+        nbin: traces.nbin as u32,
+        first_bin: bins.start as u32,
+        take: bins.len() as u32,
+        stride: stride as u32,
+        half_x: shape.half_x as u32,
+        half_y: shape.half_y as u32,
+        degree_x: shape.degree_x as u32,
+        degree_y: shape.degree_y as u32,
+        tails: shape.tails.into(),
+    };
+    let mut recording = Recording::new();
+    let kernel = gpu.kernel(&variant(profiles), "spots_of_traces")?;
+    let bound = [traces.offset.named("offset"), traces.shape.named("shape"), spots.named("spots")];
+    let operations = 2 * shape.size() * (shape.degree_x + 1) + 4 * needed;
+    for items in gpu.dispatches(count, operations as u64) {
+        recording.dispatch(&kernel, items.len(), &args(&items), &bound)?;
+    }
+    gpu.run(recording)?;
+    Ok(spots)
+}

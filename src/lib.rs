@@ -1,0 +1,34 @@
+//! Extract 1-D spectra from 2-D fibre-spectrograph CCD frames by spectro-perfectionism
+//! (Bolton & Schlegel 2010, "BS10"), on any GPU that wgpu reaches and on plain CPUs.
+//!
+//! The way of a pixel through this crate: it enters through [`fits`], is weighted in
+//! [`stages::normal_equations`], solved in [`stages::cholesky`], decorrelated in [`stages::decorrelate`],
+//! and leaves through [`fits`]. It never goes back up.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`psf`], [`frame`] | the nouns everyone shares: the Gauss-Hermite model, the extracted frame |
+//! | [`fits`] | one file a file type: preproc, psf, frame |
+//! | [`plan`] | wavelength grid, bundles, patches, batches |
+//! | [`stages`] | the mathematics in f64, pure functions on slices: the CPU twins of the shaders |
+//! | [`gpu`] | device choice and self-test, typed buffers and kernels |
+//! | [`engine`] | one method a stage, on the CPU or on the GPU |
+//! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
+//! | [`simulate`], [`compare`], [`plot`] | what one needs around an extraction |
+
+pub mod barycentric;
+pub mod compare;
+pub mod engine;
+pub mod extract;
+pub mod fits;
+pub mod frame;
+pub mod gpu;
+pub mod median;
+mod number;
+pub mod plan;
+pub mod plot;
+pub mod psf;
+pub mod scores;
+pub mod simulate;
+pub mod stages;
+mod whole_file;

@@ -1,0 +1,21 @@
+//! Numbers in messages: none fills a line.
+
+/// A number as a person would write it: 0.8 and 1000, but 1e300.
+pub(crate) fn short(value: f64) -> String {
+    let plain = value == 0.0 || (1e-4..1e10).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn every_number_is_short_and_reads_back_as_itself() {
+        for value in [0.0, -0.8, 1000.0, 1e300, -1e-300, f64::MAX, f64::MIN_POSITIVE, 1.0 / 3.0, f64::INFINITY] {
+            let text = short(value);
+            assert!(text.len() <= 24 && text.parse() == Ok(value), "{text}");
+        }
+        assert_eq!([short(0.8), short(1000.0), short(f64::NAN)], ["0.8", "1000", "NaN"]);
+    }
+}

@@ -1,0 +1,423 @@
+//! Bundles of fibres cut into patches: which unknowns are solved together, from which pixels.
+
+use crate::stages::spots::SpotShape;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A division into patches that cannot be.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum PlanError {
+    /// Sub-bundles are equal parts of a bundle.
+    #[error(
+        "{nsubbundles} sub-bundles do not divide bundles of {bundlesize} fibres: give a divisor of the bundle size"
+    )]
+    SubBundles {
+        /// Fibres a bundle.
+        bundlesize: usize,
+        /// Sub-bundles a bundle.
+        nsubbundles: usize,
+    },
+    /// A count that must be at least 1.
+    #[error("{what} is 0: give at least 1")]
+    Zero {
+        /// The option's name.
+        what: &'static str,
+    },
+    /// A count beyond any use.
+    #[error("{what} is {value}: give at most {MAX_COUNT}")]
+    TooLarge {
+        /// The option's name.
+        what: &'static str,
+        /// Its value.
+        value: usize,
+    },
+    /// Patches that would take years.
+    #[error("patches of {fibres} fibres by {bins} bins, padding included, have {} unknowns: give smaller patches (at most {MAX_UNKNOWNS})", fibres * bins)]
+    TooManyUnknowns {
+        /// Fibres a patch with padding.
+        fibres: usize,
+        /// Bins a patch with padding.
+        bins: usize,
+    },
+    /// A fraction outside 0 to 1.
+    #[error("{what} is {value}: give a fraction from 0 to {most}")]
+    Fraction {
+        /// The option's name.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// The largest value taken.
+        most: f64,
+    },
+    /// No fibre is selected.
+    #[error("specmin {specmin} is beyond the PSF's {nfibre} fibres: give a value below {nfibre}")]
+    Specmin {
+        /// First fibre asked for.
+        specmin: usize,
+        /// Fibres of the PSF.
+        nfibre: usize,
+    },
+    /// More fibres are selected than there are.
+    #[error("specmin {specmin} plus nspec {nspec} is beyond the PSF's {nfibre} fibres: give nspec at most {}", nfibre - specmin)]
+    Nspec {
+        /// First fibre asked for.
+        specmin: usize,
+        /// Number of fibres asked for.
+        nspec: usize,
+        /// Fibres of the PSF.
+        nfibre: usize,
+    },
+}
+
+/// Largest bundle, patch length and padding: beyond it a number was mistyped.
+const MAX_COUNT: usize = 10_000;
+
+/// Most unknowns of a patch: the time of one grows with the cube of its bins.
+const MAX_UNKNOWNS: usize = 20_000;
+
+/// How bundles are cut into patches; the defaults are the survey's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PatchOptions {
+    /// Fibres a bundle; between bundles there is a gap and no overlap.
+    pub bundlesize: usize,
+    /// Sub-bundles a bundle: a patch extracts `bundlesize / nsubbundles` fibres.
+    pub nsubbundles: usize,
+    /// Wavelength bins a patch extracts.
+    pub nwavestep: usize,
+    /// Bins of padding at each end of a patch.
+    pub wavepad: usize,
+    /// Further padding, as a fraction of `wavepad`.
+    pub wavepad_frac: f64,
+    /// How much of the padding bins' pixel rows are used, as a fraction.
+    pub pixpad_frac: f64,
+}
+
+impl Default for PatchOptions {
+    fn default() -> Self {
+        Self { bundlesize: 25, nsubbundles: 5, nwavestep: 50, wavepad: 10, wavepad_frac: 0.2, pixpad_frac: 0.8 }
+    }
+}
+
+impl PatchOptions {
+    /// Checks that the options describe a division.
+    ///
+    /// # Errors
+    /// Counts of 0, sub-bundles that do not divide a bundle, fractions out of range.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let counts =
+            [("bundlesize", self.bundlesize), ("nsubbundles", self.nsubbundles), ("nwavestep", self.nwavestep)];
+        if let Some((what, _)) = counts.iter().find(|(_, n)| *n == 0) {
+            return Err(PlanError::Zero { what });
+        }
+        for (what, value) in counts.into_iter().chain([("wavepad", self.wavepad)]) {
+            if value > MAX_COUNT {
+                return Err(PlanError::TooLarge { what, value });
+            }
+        }
+        if !self.bundlesize.is_multiple_of(self.nsubbundles) {
+            return Err(PlanError::SubBundles { bundlesize: self.bundlesize, nsubbundles: self.nsubbundles });
+        }
+        for (what, value, most) in [("wavepad-frac", self.wavepad_frac, 10.0), ("pixpad-frac", self.pixpad_frac, 1.0)] {
+            if !(0.0..=most).contains(&value) {
+                return Err(PlanError::Fraction { what, value, most });
+            }
+        }
+        let (fibres, bins) = (self.bundlesize / self.nsubbundles + 2, self.patch_bins());
+        if fibres * bins > MAX_UNKNOWNS {
+            return Err(PlanError::TooManyUnknowns { fibres, bins });
+        }
+        Ok(())
+    }
+
+    /// Bins of padding at each end of a patch, the fraction included.
+    pub fn padding(&self) -> usize {
+        self.wavepad + (self.wavepad as f64 * self.wavepad_frac) as usize
+    }
+
+    /// Bins of a patch with its padding.
+    pub fn patch_bins(&self) -> usize {
+        self.nwavestep + 2 * self.padding()
+    }
+}
+
+/// A bundle of which at least one fibre is selected. Bundles are absolute: they start at multiples
+/// of the bundle size, whatever is selected of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bundle {
+    /// All fibres of the bundle, rows of the PSF; the last bundle may be short.
+    pub fibres: Range<usize>,
+    /// The selected ones among them, rows of the PSF.
+    pub selected: Range<usize>,
+}
+
+/// The bundles that hold fibres `specmin..specmin + nspec` of a PSF of `nfibre` fibres.
+///
+/// # Errors
+/// A selection that is empty or reaches beyond the PSF.
+pub fn bundles(nfibre: usize, specmin: usize, nspec: usize, bundlesize: usize) -> Result<Vec<Bundle>, PlanError> {
+    if specmin >= nfibre {
+        return Err(PlanError::Specmin { specmin, nfibre });
+    }
+    if nspec == 0 {
+        return Err(PlanError::Zero { what: "nspec" });
+    }
+    let end = specmin.checked_add(nspec).filter(|&e| e <= nfibre).ok_or(PlanError::Nspec { specmin, nspec, nfibre })?;
+    let bundle = |b: usize| {
+        let fibres = b * bundlesize..((b + 1) * bundlesize).min(nfibre);
+        let selected = specmin.max(fibres.start)..end.min(fibres.end);
+        Bundle { fibres, selected }
+    };
+    Ok((specmin / bundlesize..=(end - 1) / bundlesize).map(bundle).collect())
+}
+
+/// Where the spots of a bundle lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Positions<'a> {
+    /// Number of fibres.
+    pub nfibre: usize,
+    /// Number of bins.
+    pub nbin: usize,
+    /// Nearest pixel column of each spot, `[nfibre, nbin]`.
+    pub pixel_x: &'a [i32],
+    /// Nearest pixel row of each spot, `[nfibre, nbin]`.
+    pub pixel_y: &'a [i32],
+    /// Size of the spots.
+    pub spot: SpotShape,
+}
+
+/// One patch: the fibres and bins solved together, and the pixels they are solved from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    /// Fibres with their padding, counted from the bundle's first.
+    pub fibres: Range<usize>,
+    /// The fibres it extracts, counted from `fibres.start`.
+    pub core: Range<usize>,
+    /// First bin with padding, counted on the padded grid (whose bin `padding` is the grid's first).
+    pub bin0: usize,
+    /// Number of bins with padding.
+    pub nbin: usize,
+    /// The bins it extracts, counted from `bin0`.
+    pub core_bins: Range<usize>,
+    /// Pixel rows on the CCD, end exclusive.
+    pub rows: Range<usize>,
+    /// Pixel columns on the CCD, end exclusive.
+    pub columns: Range<usize>,
+}
+
+impl Patch {
+    /// Fibres with padding.
+    pub fn nspec(&self) -> usize {
+        self.fibres.len()
+    }
+
+    /// Number of unknowns.
+    pub fn n(&self) -> usize {
+        self.nspec() * self.nbin
+    }
+
+    /// Number of pixels.
+    pub fn npix(&self) -> usize {
+        self.rows.len() * self.columns.len()
+    }
+}
+
+/// The patches of one bundle that extract any of `wanted` (fibres counted from the bundle's first).
+///
+/// `spots` are those of the whole bundle on the grid padded by `options.padding()` bins before and
+/// `padding + nwavestep` after; `nwave` is the grid's length without padding; `ccd` is (ny, nx).
+pub fn patches(
+    options: &PatchOptions,
+    spots: &Positions,
+    wanted: &Range<usize>,
+    nwave: usize,
+    ccd: (usize, usize),
+) -> Vec<Patch> {
+    let (pad, nfibre) = (options.padding(), spots.nfibre);
+    let step = options.bundlesize / options.nsubbundles;
+    let mut out = Vec::new();
+    for first in (0..nfibre).step_by(step) {
+        let core = first..(first + step).min(nfibre);
+        if core.end <= wanted.start || core.start >= wanted.end {
+            continue;
+        }
+        let fibres = core.start.saturating_sub(1)..(core.end + 1).min(nfibre);
+        for start in (0..nwave).step_by(options.nwavestep) {
+            let keep = options.nwavestep.min(nwave - start);
+            let mut patch = Patch {
+                core: core.start - fibres.start..core.end - fibres.start,
+                fibres: fibres.clone(),
+                bin0: start,
+                nbin: options.patch_bins(),
+                core_bins: pad..pad + keep,
+                rows: 0..0,
+                columns: 0..0,
+            };
+            (patch.rows, patch.columns) = pixels(options, spots, &patch, ccd);
+            out.push(patch);
+        }
+    }
+    out
+}
+
+/// The pixel rectangle of a patch, clipped to the CCD: all columns of its spots; the rows of the core
+/// bins' spots, extended by `pixpad_frac` towards those of the padding. Fixed before the last patch is cut short.
+fn pixels(
+    options: &PatchOptions,
+    spots: &Positions,
+    patch: &Patch,
+    ccd: (usize, usize),
+) -> (Range<usize>, Range<usize>) {
+    let pad = options.padding();
+    let extent = |pixel: &[i32], bins: Range<usize>, half: usize| -> (i64, i64) {
+        let rows = patch.fibres.clone().map(|f| &pixel[f * spots.nbin..][bins.clone()]);
+        let (low, high) = rows.flatten().fold((i64::MAX, i64::MIN), |(l, h), &p| (l.min(p.into()), h.max(p.into())));
+        (low - half as i64, high + half as i64 + 1)
+    };
+    let all = patch.bin0..patch.bin0 + patch.nbin;
+    let core = patch.bin0 + pad..patch.bin0 + pad + options.nwavestep;
+    let (x0, x1) = extent(spots.pixel_x, all.clone(), spots.spot.half_x);
+    let (pad0, pad1) = extent(spots.pixel_y, all, spots.spot.half_y);
+    let (core0, core1) = extent(spots.pixel_y, core, spots.spot.half_y);
+    let below = ((core0 - pad0) as f64 * (1.0 - options.pixpad_frac)) as i64;
+    let above = ((core1 - pad0) as f64 + (pad1 - core1) as f64 * options.pixpad_frac) as i64;
+    let clip = |low: i64, high: i64, size: usize| {
+        let low = low.clamp(0, size as i64) as usize;
+        low..(high.clamp(0, size as i64) as usize).max(low)
+    };
+    (clip(pad0 + below, pad0 + above, ccd.0), clip(x0, x1, ccd.1))
+}
+
+/// Half bandwidth of K in patches of `nspec` fibres and `nbin` bins, unknowns ordered bin by bin:
+/// the largest distance of two unknowns whose spots overlap, anywhere in the bundle.
+///
+/// Taken over the whole bundle, so that it depends neither on the selection nor on the batch.
+pub fn half_bandwidth(spots: &Positions, nspec: usize, nbin: usize) -> usize {
+    let of_fibre = |f: usize| {
+        let partners = f.saturating_sub(nspec - 1)..(f + nspec).min(spots.nfibre);
+        partners.filter_map(|g| spots.reach(f, g, nbin).map(|d| (d * nspec + f).saturating_sub(g))).max().unwrap_or(0)
+    };
+    let widest = (0..spots.nfibre).into_par_iter().map(of_fibre).max().unwrap_or(0);
+    widest.min((nspec * nbin).saturating_sub(1))
+}
+
+impl Positions<'_> {
+    /// The largest d < nbin for which a spot of fibre f overlaps the one of fibre g that lies d bins before it.
+    pub(crate) fn reach(&self, f: usize, g: usize, nbin: usize) -> Option<usize> {
+        let [(xf, yf), (xg, yg)] = [f, g].map(|fibre| {
+            let bins = fibre * self.nbin..(fibre + 1) * self.nbin;
+            (&self.pixel_x[bins.clone()], &self.pixel_y[bins])
+        });
+        let apart = |a: i32, b: i32| (i64::from(a) - i64::from(b)).unsigned_abs() as usize;
+        let ascending = yg.is_sorted();
+        let of_bin = |b: usize| {
+            let first = (b + 1).saturating_sub(nbin);
+            // On an ascending trace the bins too far below are left out at once.
+            let low = i64::from(yf[b]) - self.spot.ny() as i64;
+            let skip = if ascending { yg[first..=b].partition_point(|&y| i64::from(y) <= low) } else { 0 };
+            let overlaps = |c: &usize| apart(yf[b], yg[*c]) < self.spot.ny() && apart(xf[b], xg[*c]) < self.spot.nx();
+            (first + skip..=b).find(overlaps).map(|c| b - c)
+        };
+        (0..self.nbin).filter_map(of_bin).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPOT: SpotShape = SpotShape { half_x: 8, half_y: 5, degree_x: 0, degree_y: 0, tails: false };
+
+    /// Straight traces: fibres 7 columns apart, 1.4 rows a bin from `y0` on.
+    fn positions(nfibre: usize, nbin: usize, y0: i32) -> (Vec<i32>, Vec<i32>) {
+        let x = |k: usize| 20 + 7 * (k / nbin) as i32;
+        let y = |k: usize| y0 + (1.4 * (k % nbin) as f64) as i32;
+        ((0..nfibre * nbin).map(x).collect(), (0..nfibre * nbin).map(y).collect())
+    }
+
+    fn plan(options: &PatchOptions, nfibre: usize, wanted: Range<usize>, nwave: usize, y0: i32) -> Vec<Patch> {
+        let nbin = nwave + 2 * options.padding() + options.nwavestep;
+        let (pixel_x, pixel_y) = positions(nfibre, nbin, y0);
+        let spots = Positions { nfibre, nbin, pixel_x: &pixel_x, pixel_y: &pixel_y, spot: SPOT };
+        patches(options, &spots, &wanted, nwave, (1000, 300))
+    }
+
+    #[test]
+    fn bundles_are_absolute_and_the_last_may_be_short() {
+        let found = bundles(60, 20, 35, 25).unwrap();
+        let expected = [(0..25, 20..25), (25..50, 25..50), (50..60, 50..55)];
+        assert_eq!(found, expected.map(|(fibres, selected)| Bundle { fibres, selected }));
+    }
+
+    #[test]
+    fn a_selection_beyond_the_psf_is_refused() {
+        assert_eq!(bundles(25, 25, 1, 25), Err(PlanError::Specmin { specmin: 25, nfibre: 25 }));
+        assert_eq!(bundles(25, 20, 6, 25), Err(PlanError::Nspec { specmin: 20, nspec: 6, nfibre: 25 }));
+        assert_eq!(bundles(25, 1, usize::MAX, 25), Err(PlanError::Nspec { specmin: 1, nspec: usize::MAX, nfibre: 25 }));
+        assert_eq!(bundles(25, 0, 0, 25), Err(PlanError::Zero { what: "nspec" }));
+    }
+
+    #[test]
+    fn every_wanted_bin_is_in_exactly_one_core() {
+        for (nfibre, nsubbundles, nwavestep, nwave) in
+            [(25, 5, 50, 130), (23, 5, 50, 50), (4, 1, 7, 20), (25, 25, 64, 1)]
+        {
+            let bundlesize = if nfibre == 4 { 4 } else { 25 };
+            let options = PatchOptions { bundlesize, nsubbundles, nwavestep, ..PatchOptions::default() };
+            options.check().unwrap();
+            let mut seen = vec![0; nfibre * nwave];
+            for patch in plan(&options, nfibre, 0..nfibre, nwave, 100) {
+                assert!(patch.fibres.end <= nfibre && patch.core.end <= patch.nspec());
+                for f in patch.core.clone() {
+                    for b in patch.core_bins.clone() {
+                        seen[(patch.fibres.start + f) * nwave + patch.bin0 + b - options.padding()] += 1;
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&n| n == 1), "{nfibre} fibres by {nwavestep} bins");
+        }
+    }
+
+    #[test]
+    fn a_selection_does_not_change_its_patches() {
+        let options = PatchOptions::default();
+        let all = plan(&options, 25, 0..25, 130, 100);
+        let some = plan(&options, 25, 7..8, 130, 100);
+        assert_eq!(some.len(), 3);
+        assert!(some.iter().all(|p| all.contains(p)));
+    }
+
+    #[test]
+    fn pixels_off_the_ccd_are_cut_away_and_nothing_else() {
+        let options = PatchOptions::default();
+        let inside = &plan(&options, 25, 0..5, 50, 100)[0];
+        assert!(inside.rows.start > 0 && inside.rows.end < 1000);
+        let below = &plan(&options, 25, 0..5, 50, 100 - 170)[0];
+        assert_eq!(below.rows, 0..inside.rows.end - 170);
+        let outside = &plan(&options, 25, 0..5, 50, 3000)[0];
+        assert_eq!(outside.npix(), 0);
+    }
+
+    #[test]
+    fn half_bandwidth_is_the_distance_of_the_farthest_overlap() {
+        let (pixel_x, pixel_y) = positions(25, 100, 0);
+        let spots = Positions { nfibre: 25, nbin: 100, pixel_x: &pixel_x, pixel_y: &pixel_y, spot: SPOT };
+        // Spots 11 rows high at 1.4 rows a bin meet 7 bins apart; 17 columns wide at 7 a fibre, 2 fibres apart.
+        assert_eq!(half_bandwidth(&spots, 7, 74), 7 * 7 + 2);
+        assert_eq!(half_bandwidth(&spots, 1, 74), 7);
+        assert_eq!(half_bandwidth(&spots, 7, 3), 7 * 2 + 2);
+    }
+
+    #[test]
+    fn options_that_describe_no_division_are_refused() {
+        let zero = PatchOptions { nwavestep: 0, ..PatchOptions::default() };
+        assert_eq!(zero.check(), Err(PlanError::Zero { what: "nwavestep" }));
+        let uneven = PatchOptions { nsubbundles: 4, ..PatchOptions::default() };
+        assert_eq!(uneven.check(), Err(PlanError::SubBundles { bundlesize: 25, nsubbundles: 4 }));
+        let long = PatchOptions { nwavestep: usize::MAX, ..PatchOptions::default() };
+        assert_eq!(long.check(), Err(PlanError::TooLarge { what: "nwavestep", value: usize::MAX }));
+        let heavy = PatchOptions { nwavestep: 9000, ..PatchOptions::default() };
+        assert_eq!(heavy.check(), Err(PlanError::TooManyUnknowns { fibres: 7, bins: 9024 }));
+        let fraction = PatchOptions { pixpad_frac: f64::NAN, ..PatchOptions::default() };
+        assert!(matches!(fraction.check(), Err(PlanError::Fraction { what: "pixpad-frac", .. })));
+    }
+}

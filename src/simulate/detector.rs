@@ -1,0 +1,168 @@
+//! The detector: photon and read noise, bad columns, dead patches and cosmic rays.
+
+use super::random::{Purpose, stream};
+use rand::RngExt;
+use rand_distr::{Distribution, Exp1, Normal, Poisson};
+use rayon::prelude::*;
+
+/// Bits of the CCD mask, as desispec's `ccdmask`.
+pub mod ccdmask {
+    /// A bad pixel, here one of a bad column.
+    pub const BAD: i32 = 1 << 0;
+    /// A pixel that sees no light.
+    pub const DEAD: i32 = 1 << 2;
+    /// A cosmic ray.
+    pub const COSMIC: i32 = 1 << 4;
+}
+
+/// Read noise of the four amplifiers relative to the frame's.
+pub const AMPLIFIER_NOISE: [f64; 4] = [1.0, 1.04, 0.97, 1.02];
+/// Amplifiers: lower left, lower right, upper left, upper right.
+pub const AMPLIFIERS: [char; 4] = ['A', 'B', 'C', 'D'];
+/// Cosmic rays a pixel in 1000 s: 2000 on a DESI CCD, 0.1 % of its pixels.
+const COSMICS: f64 = 1.2e-4;
+/// Mean length of a cosmic ray's track, pixels.
+const TRACK: f64 = 7.0;
+/// Share of cosmic rays that are flagged by ivar = 0 in place of a mask bit.
+const UNMASKED: f64 = 0.1;
+/// Signal of a bad column, electron.
+const BAD_COLUMN_SIGNAL: f32 = 700.0;
+
+/// An exposed CCD: image (electron), ivar (1/electron^2) and mask, each `[ny, nx]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exposed {
+    /// Columns.
+    pub nx: usize,
+    /// Rows.
+    pub ny: usize,
+    /// Electrons read.
+    pub image: Vec<f32>,
+    /// Inverse of the true variance; 0 where a pixel must not be used.
+    pub ivar: Vec<f32>,
+    /// Bits of [`ccdmask`].
+    pub mask: Vec<i32>,
+}
+
+/// Counts Poisson photons of the `expected` electrons `[ny, nx]` and adds read noise.
+///
+/// ivar is the inverse of the variance that truly drew the noise: the expectation plus the amplifier's
+/// read noise squared.
+pub fn expose(expected: &[f64], nx: usize, readnoise: f64, seed: u64) -> Exposed {
+    let ny = expected.len() / nx;
+    let mut image = vec![0.0; nx * ny];
+    let mut ivar = vec![0.0; nx * ny];
+    let rows = image.par_chunks_mut(nx).zip(ivar.par_chunks_mut(nx));
+    rows.zip(expected.par_chunks(nx)).enumerate().for_each(|(y, ((image, ivar), expected))| {
+        let rng = &mut stream(seed, Purpose::Noise, y);
+        for (x, &mean) in expected.iter().enumerate() {
+            let amplifier = 2 * usize::from(y >= ny / 2) + usize::from(x >= nx / 2);
+            let sigma = readnoise * AMPLIFIER_NOISE[amplifier];
+            // A mean of 0 has no Poisson distribution: such a pixel has read noise only.
+            let photons = Poisson::new(mean).map_or(0.0, |p| p.sample(rng));
+            let read = Normal::new(0.0, sigma).map_or(0.0, |n| n.sample(rng));
+            image[x] = (photons + read) as f32;
+            ivar[x] = (1.0 / (mean + sigma * sigma)) as f32;
+        }
+    });
+    Exposed { nx, ny, image, ivar, mask: vec![0; nx * ny] }
+}
+
+impl Exposed {
+    /// Ruins `columns` columns over most of their height and `patches` blocks of pixels.
+    pub fn add_defects(&mut self, columns: usize, patches: usize, seed: u64) {
+        let rng = &mut stream(seed, Purpose::Defects, 0);
+        for _ in 0..columns {
+            let (x, y) = (rng.random_range(0..self.nx), rng.random_range(0..=self.ny / 3));
+            for y in y..self.ny {
+                self.spoil(x, y, ccdmask::BAD, BAD_COLUMN_SIGNAL);
+            }
+        }
+        for _ in 0..patches {
+            let (width, height) = (rng.random_range(5..25), rng.random_range(10..40));
+            let (x, y) = (rng.random_range(0..self.nx), rng.random_range(0..self.ny));
+            for y in y..(y + height).min(self.ny) {
+                for x in x..(x + width).min(self.nx) {
+                    let signal = self.image[y * self.nx + x];
+                    self.spoil(x, y, ccdmask::DEAD, -signal);
+                }
+            }
+        }
+    }
+
+    fn spoil(&mut self, x: usize, y: usize, bit: i32, signal: f32) {
+        let i = y * self.nx + x;
+        self.image[i] += signal;
+        self.ivar[i] = 0.0;
+        self.mask[i] |= bit;
+    }
+
+    /// Adds the cosmic rays of `exptime` seconds, `rate` times the usual number.
+    ///
+    /// They are found and flagged, nine in ten by [`ccdmask::COSMIC`] alone, the others by ivar = 0 alone.
+    pub fn add_cosmics(&mut self, rate: f64, exptime: f64, seed: u64) {
+        let rng = &mut stream(seed, Purpose::Cosmics, 0);
+        let mean = COSMICS * rate * (self.nx * self.ny) as f64 * exptime / 1000.0;
+        let count = Poisson::new(mean).map_or(0.0, |p| p.sample(rng)) as usize;
+        for _ in 0..count {
+            let (mut x, mut y) = (rng.random_range(0.0..self.nx as f64), rng.random_range(0.0..self.ny as f64));
+            let angle: f64 = rng.random_range(0.0..std::f64::consts::TAU);
+            let length: f64 = Exp1.sample(rng);
+            let charge = 10f64.powf(rng.random_range(2.2..3.9));
+            let masked = rng.random_range(0.0..1.0) >= UNMASKED;
+            for _ in 0..1 + (TRACK * length) as usize {
+                self.hit(x.floor(), y.floor(), charge, masked);
+                (x, y) = (x + angle.cos(), y + angle.sin());
+            }
+        }
+    }
+
+    fn hit(&mut self, x: f64, y: f64, charge: f64, masked: bool) {
+        if x < 0.0 || y < 0.0 || x >= self.nx as f64 || y >= self.ny as f64 {
+            return;
+        }
+        let i = y as usize * self.nx + x as usize;
+        self.image[i] += charge as f32;
+        if masked {
+            self.mask[i] |= ccdmask::COSMIC;
+        } else {
+            self.ivar[i] = 0.0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_has_the_variance_that_ivar_states() {
+        for mean in [0.0, 2.0, 300.0] {
+            let e = expose(&vec![mean; 400 * 400], 400, 3.0, 9);
+            let chi: Vec<f64> =
+                e.image.iter().zip(&e.ivar).map(|(p, w)| (f64::from(*p) - mean) * f64::from(*w).sqrt()).collect();
+            let n = chi.len() as f64;
+            let mean_chi = chi.iter().sum::<f64>() / n;
+            let variance = chi.iter().map(|c| c * c).sum::<f64>() / n;
+            // 160 000 pixels: the mean is good to 0.0025, the variance to 0.0035.
+            assert!(mean_chi.abs() < 0.01 && (variance - 1.0).abs() < 0.015, "{mean}: {mean_chi} {variance}");
+        }
+    }
+
+    #[test]
+    fn every_ruined_pixel_is_flagged_and_no_other() {
+        let clean = expose(&vec![5.0; 500 * 600], 500, 3.0, 3);
+        let mut e = clean.clone();
+        e.add_defects(2, 3, 3);
+        e.add_cosmics(5.0, 1000.0, 3);
+        let mut counts = [0; 4];
+        for i in 0..e.image.len() {
+            let flagged = e.mask[i] != 0 || e.ivar[i] == 0.0;
+            assert!(flagged || e.image[i] == clean.image[i]);
+            counts[0] += usize::from(e.mask[i] & ccdmask::BAD != 0);
+            counts[1] += usize::from(e.mask[i] & ccdmask::DEAD != 0);
+            counts[2] += usize::from(e.mask[i] & ccdmask::COSMIC != 0 && e.ivar[i] > 0.0);
+            counts[3] += usize::from(e.mask[i] == 0 && e.ivar[i] == 0.0);
+        }
+        assert!(counts[0] >= 400 && counts[1] >= 50 && counts[2] >= 300 && counts[3] >= 20, "{counts:?}");
+    }
+}

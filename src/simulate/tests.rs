@@ -1,0 +1,94 @@
+//! Properties of whole simulated frames.
+
+use super::*;
+use crate::psf::synthetic::Synthetic;
+
+fn small_psf() -> Psf {
+    Synthetic { nfibre: 60, npix_y: Some(500), ..Synthetic::default() }.build().unwrap()
+}
+
+fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn same_seed_gives_the_same_frame_for_any_number_of_threads() {
+    let psf = small_psf();
+    let make = |seed| simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
+    let one = in_pool(1, || make(4));
+    let two = in_pool(3, || make(4));
+    assert_eq!(one.preproc, two.preproc);
+    assert_eq!(one.truth, two.truth);
+    let other = make(5);
+    assert_ne!(one.preproc.image, other.preproc.image);
+}
+
+#[test]
+fn pixels_that_are_not_ruined_lie_about_the_projected_truth() {
+    let psf = small_psf();
+    let s = simulate(&psf, &Simulation { seed: 2, ..Simulation::default() }).unwrap();
+    let expected = project::project(&psf, 0..60, &s.truth.wave, &s.truth.flux, false);
+    let mask = s.preproc.mask.as_ref().unwrap();
+    let chi: Vec<f64> = (0..expected.len())
+        .filter(|&i| mask[i] == 0 && s.preproc.ivar[i] > 0.0)
+        .map(|i| (f64::from(s.preproc.image[i]) - expected[i]) * f64::from(s.preproc.ivar[i]).sqrt())
+        .collect();
+    let n = chi.len() as f64;
+    let mean = chi.iter().sum::<f64>() / n;
+    let std = (chi.iter().map(|c| c * c).sum::<f64>() / n - mean * mean).sqrt();
+    assert!(n > 0.95 * expected.len() as f64);
+    assert!(mean.abs() < 0.01 && (std - 1.0).abs() < 0.01, "mean {mean}, std {std}");
+}
+
+#[test]
+fn a_fibre_has_the_same_truth_whatever_others_are_lit() {
+    let psf = small_psf();
+    let all = simulate(&psf, &Simulation::default()).unwrap();
+    let part = simulate(&psf, &Simulation { specmin: 30, nspec: Some(7), ..Simulation::default() }).unwrap();
+    let n = all.truth.wave.len();
+    assert_eq!(part.truth.fibres, (30..37).collect::<Vec<i64>>());
+    assert_eq!(part.truth.flux, all.truth.flux[30 * n..37 * n]);
+    assert_eq!(part.preproc.fibermap, all.preproc.fibermap);
+}
+
+#[test]
+fn fibermap_has_a_row_for_every_fibre_of_the_psf() {
+    let psf = small_psf();
+    let s = simulate(&psf, &Simulation { nspec: Some(2), ..Simulation::default() }).unwrap();
+    let table = s.preproc.fibermap.unwrap();
+    assert_eq!(table.nrows(), 60);
+    assert_eq!(table.column_i64("FIBER").unwrap(), (0..60).collect::<Vec<i64>>());
+    let types = table.column_str("OBJTYPE").unwrap();
+    assert!(types.iter().any(|t| t.trim_end() == "SKY") && types.iter().any(|t| t.trim_end() == "TGT"));
+}
+
+#[test]
+fn truth_covers_the_extraction_grid_and_a_margin() {
+    let psf = small_psf();
+    let middle = (0.5 * (psf.wave_min + psf.wave_max)).round();
+    let request = Simulation { wave: Some([middle, middle + 40.0, 0.8]), ..Simulation::default() };
+    let wave = simulate(&psf, &request).unwrap().truth.wave;
+    assert_eq!(wave.len(), 51 + 2 * MARGIN);
+    assert_eq!(wave[MARGIN], middle);
+    assert!((wave[MARGIN + 50] - middle - 40.0).abs() < 1e-9);
+}
+
+#[test]
+fn requests_that_make_no_frame_are_named() {
+    let psf = small_psf();
+    let refused = |request: Simulation| simulate(&psf, &request).unwrap_err().to_string();
+    let base = Simulation::default;
+    assert!(refused(Simulation { specmin: 50, nspec: Some(11), ..base() }).contains("--specmin 50 with --nspec 11"));
+    assert!(refused(Simulation { specmin: usize::MAX, nspec: Some(5), ..base() }).contains("the PSF's 60 fibres"));
+    assert!(
+        refused(Simulation { specmin: 60, ..base() }).starts_with("--specmin 60 leaves the PSF's 60 fibres (0 to 59)")
+    );
+    assert!(refused(Simulation { nspec: Some(0), ..base() }).contains("--nspec is 0"));
+    assert!(refused(Simulation { wave: Some([6600.0, 6650.0, 0.0]), ..base() }).contains("no bins"));
+    assert!(refused(Simulation { wave: Some([3600.0, 3650.0, 0.8]), ..base() }).contains("leaves the PSF's range"));
+    assert!(refused(Simulation { wave: Some([1e300, 2e300, 1e299]), ..base() }).contains("grid 1e300 to 2e300"));
+    assert!(refused(Simulation { bad_columns: Some(psf.npix_x + 1), ..base() }).contains("number of bad columns is"));
+    assert!(refused(Simulation { dead_patches: Some(usize::MAX), ..base() }).contains("dead patches is 1.8"));
+    assert!(refused(Simulation { readnoise: 0.0, ..base() }).contains("read noise is 0"));
+    assert!(refused(Simulation { exptime: f64::NAN, ..base() }).contains("exposure time is NaN"));
+}

@@ -1,0 +1,86 @@
+//! Spots and pixels on a common grid of eight columns, so that every load of theirs is aligned and no lane is shifted.
+
+use super::patch::{PatchPixels, PatchSpots};
+use super::simd::Octet;
+
+/// The spots of a patch: every row starts at a CCD column that is a multiple of eight, zero around the spot.
+pub(super) struct AlignedSpots {
+    /// Octets of a row.
+    pub octets: usize,
+    /// Rows of a spot.
+    pub ny: usize,
+    /// CCD row of each spot's first row, `[n]`.
+    pub y: Vec<i64>,
+    /// CCD column of each spot's first octet over eight, `[n]`.
+    pub x: Vec<i64>,
+    /// `[n, ny, octets]`.
+    pub stamps: Vec<Octet>,
+}
+
+impl AlignedSpots {
+    /// Aligns all spots of a patch, in the order of its unknowns.
+    pub fn new(spots: &PatchSpots) -> Self {
+        // A row may start at any of the eight lanes of its first octet.
+        let octets = (spots.nx + 7).div_ceil(8);
+        let (n, size) = (spots.n(), spots.ny * octets);
+        let mut stamps = vec![Octet::default(); n * size];
+        let (mut y, mut x) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        for (i, stamp) in stamps.chunks_exact_mut(size).enumerate() {
+            let (row, column, spot) = spots.place(i);
+            let shift = column.rem_euclid(8) as usize;
+            for (line, octets) in spot.chunks_exact(spots.nx).zip(stamp.chunks_exact_mut(octets)) {
+                for (k, &value) in line.iter().enumerate() {
+                    octets[(shift + k) / 8].0[(shift + k) % 8] = value;
+                }
+            }
+            y.push(row);
+            x.push(column.div_euclid(8));
+        }
+        Self { octets, ny: spots.ny, y, x, stamps }
+    }
+
+    /// Octets of one spot.
+    pub fn size(&self) -> usize {
+        self.ny * self.octets
+    }
+
+    /// One spot, `[ny, octets]`.
+    pub fn stamp(&self, i: usize) -> &[Octet] {
+        &self.stamps[i * self.size()..(i + 1) * self.size()]
+    }
+}
+
+/// The pixels of a patch, zero beyond them.
+pub(super) struct AlignedPixels {
+    /// First CCD row.
+    pub y: i64,
+    /// CCD column of the first octet over eight.
+    pub x: i64,
+    /// Rows.
+    pub ny: i64,
+    /// Octets of a row.
+    pub octets: i64,
+    /// Weights W, `[ny, octets]`.
+    pub weight: Vec<Octet>,
+    /// Weighted values W p, `[ny, octets]`.
+    pub weighted: Vec<Octet>,
+}
+
+impl AlignedPixels {
+    /// Aligns a patch's pixels.
+    pub fn new(pixels: &PatchPixels) -> Self {
+        let at = &pixels.at;
+        let shift = at.x0 % 8;
+        let octets = (shift + at.nx).div_ceil(8);
+        let mut weight = vec![Octet::default(); at.ny * octets];
+        let mut weighted = weight.clone();
+        for (k, (&p, &w)) in pixels.image.iter().zip(&pixels.ivar).enumerate() {
+            let column = shift + k % at.nx;
+            let (octet, lane) = (k / at.nx * octets + column / 8, column % 8);
+            weight[octet].0[lane] = w;
+            weighted[octet].0[lane] = w * p;
+        }
+        let (y, x) = (at.y0 as i64, (at.x0 / 8) as i64);
+        Self { y, x, ny: at.ny as i64, octets: octets as i64, weight, weighted }
+    }
+}

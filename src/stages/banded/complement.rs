@@ -1,0 +1,332 @@
+//! Schur complements of all fibres of a bundle by a recursion over the fibres from both sides.
+//!
+//! With `A_0 = 0` and `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, and `B_f` the same from the last fibre down,
+//! `S_f = K_ff - A_f - B_f` is exact for a block-tridiagonal K. Of each inverse a band is formed; the terms are kept in a
+//! narrower one, because their outer elements miss what the inverse has beyond its band (kept, they cost a factor of ten
+//! to a hundred in accuracy). Lanes are eight chunks of the bins, which overlap.
+
+use super::factor::Columns;
+use super::normal::BandedNormal;
+use super::{BandFailure, with_half_bandwidth};
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use rayon::prelude::*;
+
+/// One fibre when all others are eliminated: `S_f x_f = z_f`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Complement {
+    /// Half bandwidth of S_f.
+    pub band: usize,
+    /// S_f in `[n, band + 1]`: element d of bin i is S_f[i + d, i].
+    pub matrix: Vec<f64>,
+    /// z_f, `[n]`.
+    pub reduced: Vec<f64>,
+}
+
+impl Complement {
+    /// How far `x`, which is exact, fails to solve the banded equations: the largest `|z - S x|_i / sqrt(S_ii)`, in sigma.
+    pub(crate) fn residual(&self, x: &[f64]) -> f64 {
+        let (n, stride) = (x.len(), self.band + 1);
+        let mut rest = self.reduced.clone();
+        for i in 0..n {
+            rest[i] -= self.matrix[i * stride] * x[i];
+            for d in 1..=self.band.min(n - 1 - i) {
+                let element = self.matrix[i * stride + d];
+                rest[i] -= element * x[i + d];
+                rest[i + d] -= element * x[i];
+            }
+        }
+        rest.iter().zip(self.matrix.chunks_exact(stride)).map(|(e, s)| e.abs() / s[0].sqrt()).fold(0.0, f64::max)
+    }
+}
+
+/// Half bandwidths of the recursion over fibres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bands {
+    /// Of the inverses.
+    pub inverse: usize,
+    /// Of S_f and its terms, at most that of the inverses and at least that of K.
+    pub kept: usize,
+}
+
+/// S_f and z_f of every fibre.
+pub(crate) fn complements(normal: &BandedNormal, bands: Bands, overlap: usize) -> Result<Vec<Complement>, BandFailure> {
+    with_half_bandwidth!(bands.inverse, B => complements_with::<B>(normal, bands.kept, overlap))
+}
+
+fn complements_with<const B: usize>(
+    normal: &BandedNormal,
+    kept: usize,
+    overlap: usize,
+) -> Result<Vec<Complement>, BandFailure> {
+    let chunks = Chunks { n: normal.n, core: normal.n.div_ceil(8), overlap, kept };
+    let last = normal.diagonal.len() - 1;
+    let run = |from_below: bool| -> Result<Vec<Term<B>>, BandFailure> {
+        let mut terms =
+            vec![Term { band: vec![Band::ZERO; chunks.len()], reduced: vec![Octet::default(); chunks.len()] }];
+        for step in 0..last {
+            // From below: fibre f gives the term of f + 1; from above, fibre f gives that of f - 1.
+            let (fibre, pair) = if from_below { (step, step) } else { (last - step, last - step - 1) };
+            let term = terms.last().expect("one term to start with");
+            terms.push(chunks.next_term(normal, fibre, (&normal.pairs[pair], from_below), term)?);
+        }
+        Ok(terms)
+    };
+    let (below, above) = rayon::join(|| run(true), || run(false));
+    let (below, above) = (below?, above?);
+    let of_fibre = |f: usize| chunks.complement(normal, f, &below[f], &above[last - f]);
+    Ok((0..=last).into_par_iter().map(of_fibre).collect())
+}
+
+/// One column of a symmetric band: the diagonal and what is below it.
+#[derive(Clone, Copy)]
+struct Band<const B: usize> {
+    diagonal: Octet,
+    lower: [Octet; B],
+}
+
+impl<const B: usize> Band<B> {
+    const ZERO: Self = Self { diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
+}
+
+/// What the fibres on one side leave of a fibre, in all chunks.
+struct Term<const B: usize> {
+    /// A_f or B_f.
+    band: Vec<Band<B>>,
+    /// Their part of y_f.
+    reduced: Vec<Octet>,
+}
+
+/// Eight overlapping chunks of the bins, fixed by the grid alone.
+struct Chunks {
+    n: usize,
+    core: usize,
+    overlap: usize,
+    /// Half bandwidth of the terms.
+    kept: usize,
+}
+
+impl Chunks {
+    /// Rows of a chunk.
+    fn len(&self) -> usize {
+        self.core + 2 * self.overlap
+    }
+
+    /// The bin of a row of a chunk, None beyond the grid.
+    fn bin(&self, row: usize, lane: usize) -> Option<usize> {
+        (lane * self.core + row).checked_sub(self.overlap).filter(|&bin| bin < self.n)
+    }
+
+    /// K_ff: rows beyond the grid are those of the identity.
+    fn columns<const B: usize>(&self, diagonal: &[f64], half: usize) -> Vec<Band<B>> {
+        let mut out = vec![Band::ZERO; self.len()];
+        for (row, column) in out.iter_mut().enumerate() {
+            for lane in 0..8 {
+                match self.bin(row, lane) {
+                    Some(bin) => {
+                        column.diagonal.0[lane] = diagonal[bin * (half + 1)];
+                        let below = &diagonal[bin * (half + 1) + 1..(bin + 1) * (half + 1)];
+                        // The part that leaves the chunk is cut off.
+                        let inside = half.min(self.len() - 1 - row);
+                        column.lower.iter_mut().zip(&below[..inside]).for_each(|(c, v)| c.0[lane] = *v);
+                    }
+                    None => column.diagonal.0[lane] = 1.0,
+                }
+            }
+        }
+        out
+    }
+
+    /// The block that leads from a fibre to the next, `[row, 2 half + 1]`: row i of K_{f+1,f}, or of its transpose.
+    fn pair(&self, pair: &[f64], half: usize, as_is: bool) -> Vec<Octet> {
+        let width = 2 * half + 1;
+        let mut out = vec![Octet::default(); self.len() * width];
+        for lane in 0..8 {
+            for row in 0..self.len() {
+                let Some(bin) = self.bin(row, lane) else { continue };
+                for d in 0..width {
+                    let inside = |at: usize, d: usize| (at + d).checked_sub(half);
+                    // Both ends of an element lie on the chunk and on the grid.
+                    let Some(other) = inside(bin, d).filter(|&other| other < self.n) else { continue };
+                    if inside(row, d).is_none_or(|row| row >= self.len()) {
+                        continue;
+                    }
+                    let from = if as_is { bin * width + d } else { other * width + width - 1 - d };
+                    out[row * width + d].0[lane] = pair[from];
+                }
+            }
+        }
+        out
+    }
+
+    /// The term of the fibre that follows `fibre`, to which `pair` leads (as it is, or transposed).
+    fn next_term<const B: usize>(
+        &self,
+        normal: &BandedNormal,
+        fibre: usize,
+        pair: (&[f64], bool),
+        term: &Term<B>,
+    ) -> Result<Term<B>, BandFailure> {
+        let diagonal = self.columns::<B>(&normal.diagonal[fibre], normal.half);
+        let pair = self.pair(pair.0, normal.half, pair.1);
+        let mut columns = dispatch(Difference { diagonal: &diagonal, term: &term.band });
+        columns.factor(self.len());
+        if let Some((row, lane)) = columns.bad_pivot(self.len()) {
+            let bin = self.bin(row, lane).unwrap_or(0);
+            return Err(BandFailure::Pivot { what: "K less its neighbours' part", fibre, bin });
+        }
+        let mut reduced = vec![Octet::default(); self.len() + 2 * B];
+        for (row, (out, part)) in reduced[B..].iter_mut().zip(&term.reduced).enumerate() {
+            let y = |lane: usize| self.bin(row, lane).map_or(0.0, |bin| normal.rhs[fibre][bin]) - part.0[lane];
+            *out = Octet(std::array::from_fn(y));
+        }
+        dispatch(Solve { columns: &columns, v: &mut reduced });
+        columns.invert(self.len());
+        let solved = &reduced[B..B + self.len()];
+        Ok(dispatch(Through {
+            inverse: &columns,
+            solved,
+            n: self.len(),
+            pair: &pair,
+            half: normal.half,
+            kept: self.kept,
+        }))
+    }
+
+    /// S_f and z_f on the chunks' cores.
+    fn complement<const B: usize>(
+        &self,
+        normal: &BandedNormal,
+        fibre: usize,
+        below: &Term<B>,
+        above: &Term<B>,
+    ) -> Complement {
+        let (half, kept) = (normal.half, self.kept);
+        let mut matrix = vec![0.0; self.n * (kept + 1)];
+        let mut reduced = normal.rhs[fibre].clone();
+        for (bin, column) in matrix.chunks_exact_mut(kept + 1).enumerate() {
+            let (lane, row) = (bin / self.core, bin % self.core + self.overlap);
+            reduced[bin] -= below.reduced[row].0[lane] + above.reduced[row].0[lane];
+            let (below, above) = (&below.band[row], &above.band[row]);
+            column[..=half].copy_from_slice(&normal.diagonal[fibre][bin * (half + 1)..(bin + 1) * (half + 1)]);
+            column[0] -= below.diagonal.0[lane] + above.diagonal.0[lane];
+            for (d, value) in column[1..].iter_mut().enumerate().take(self.n - 1 - bin) {
+                *value -= below.lower[d].0[lane] + above.lower[d].0[lane];
+            }
+        }
+        Complement { band: kept, matrix, reduced }
+    }
+}
+
+/// D - A, to be factored.
+struct Difference<'a, const B: usize> {
+    diagonal: &'a [Band<B>],
+    term: &'a [Band<B>],
+}
+
+impl<const B: usize> Kernel for Difference<'_, B> {
+    type Output = Columns<B>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Columns<B> {
+        let mut columns = Columns::<B>::new(self.diagonal.len());
+        let minus = |d: &Octet, a: &Octet| simd.neg_mul_add(simd.splat(1.0), simd.load(a), simd.load(d));
+        for (j, (d, a)) in self.diagonal.iter().zip(self.term).enumerate() {
+            columns.set(simd, j, minus(&d.diagonal, &a.diagonal), |i| minus(&d.lower[i], &a.lower[i]));
+        }
+        columns
+    }
+}
+
+/// v := (D - A)^-1 v.
+struct Solve<'a, const B: usize> {
+    columns: &'a Columns<B>,
+    v: &'a mut [Octet],
+}
+
+impl<const B: usize> Kernel for Solve<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.columns.solve(simd, self.v);
+    }
+}
+
+/// `O Z O^T` within the band, and O v.
+struct Through<'a, const B: usize> {
+    inverse: &'a Columns<B>,
+    solved: &'a [Octet],
+    n: usize,
+    pair: &'a [Octet],
+    half: usize,
+    kept: usize,
+}
+
+impl<const B: usize> Kernel for Through<'_, B> {
+    type Output = Term<B>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Term<B> {
+        let mut out = Term { band: vec![Band::ZERO; self.n], reduced: vec![Octet::default(); self.n] };
+        let mut row = vec![Octet::default(); self.kept + 2 * self.half + 1];
+        for i in 0..self.n {
+            self.left_product(simd, self.inverse, i, &mut row);
+            self.right_product(simd, &row, i, &mut out.band[i]);
+            self.vector_product(simd, i, &mut out.reduced[i]);
+        }
+        out
+    }
+}
+
+impl<const B: usize> Through<'_, B> {
+    /// `(O Z)[i, c]` for c from i - half to i + half + kept; `row[0]` is c = i - half.
+    #[inline(always)]
+    fn left_product<S: Simd>(&self, simd: S, inverse: &Columns<B>, i: usize, row: &mut [Octet]) {
+        let (half, n) = (self.half, self.n);
+        let (low, high) = (i.saturating_sub(half), (i + half).min(n - 1));
+        let of = &self.pair[i * (2 * half + 1)..][..2 * half + 1];
+        for (k, out) in row.iter_mut().enumerate() {
+            let mut sum = simd.splat(0.0);
+            if let Some(c) = (i + k).checked_sub(half).filter(|&c| c < n) {
+                let column = inverse.column(c);
+                for a in low.max(c.saturating_sub(B))..c.min(high + 1) {
+                    let z = &inverse.column(a).lower[c - a - 1];
+                    sum = simd.mul_add(simd.load(&of[a + half - i]), simd.load(z), sum);
+                }
+                if (low..=high).contains(&c) {
+                    sum = simd.mul_add(simd.load(&of[c + half - i]), simd.load(&column.diagonal), sum);
+                }
+                for a in c + 1..=high.min(c + B) {
+                    let z = &column.lower[a - c - 1];
+                    sum = simd.mul_add(simd.load(&of[a + half - i]), simd.load(z), sum);
+                }
+            }
+            simd.store(sum, out);
+        }
+    }
+
+    /// Column i of `(O Z) O^T`: elements (i, i + d).
+    #[inline(always)]
+    fn right_product<S: Simd>(&self, simd: S, row: &[Octet], i: usize, out: &mut Band<B>) {
+        let (width, n) = (2 * self.half + 1, self.n);
+        for d in 0..=self.kept.min(n - 1 - i) {
+            let other = &self.pair[(i + d) * width..][..width];
+            let mut sum = simd.splat(0.0);
+            for (t, o) in row[d..d + width].iter().zip(other) {
+                sum = simd.mul_add(simd.load(t), simd.load(o), sum);
+            }
+            simd.store(sum, if d == 0 { &mut out.diagonal } else { &mut out.lower[d - 1] });
+        }
+    }
+
+    /// Element i of O v.
+    #[inline(always)]
+    fn vector_product<S: Simd>(&self, simd: S, i: usize, out: &mut Octet) {
+        let (half, width) = (self.half, 2 * self.half + 1);
+        let mut sum = simd.splat(0.0);
+        for a in i.saturating_sub(half)..=(i + half).min(self.n - 1) {
+            sum = simd.mul_add(simd.load(&self.pair[i * width + a + half - i]), simd.load(&self.solved[a]), sum);
+        }
+        simd.store(sum, out);
+    }
+}

@@ -1,0 +1,340 @@
+//! Eight banded matrices in lockstep, one a lane: L D L^T column by column, solves, and the band of the inverse.
+//!
+//! The loops over a column's band are unrolled at compile time, so that partial sums stay in registers; half
+//! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`), and a narrower band is filled up with zeros.
+
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+
+/// Above this the loops stay loops: slower, but only fine grids need it, and unrolled code would take minutes to compile.
+const UNROLLED: usize = 24;
+
+/// Column j of the factor, later of the inverse.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Column<const B: usize> {
+    /// d_j.
+    pivot: Octet,
+    /// 1/d_j, then element (j, j) of the inverse.
+    pub(crate) diagonal: Octet,
+    /// L_{j+1+k, j}, then those elements of the inverse.
+    pub(crate) lower: [Octet; B],
+}
+
+impl<const B: usize> Column<B> {
+    pub(crate) const ZERO: Self =
+        Self { pivot: Octet([0.0; 8]), diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
+}
+
+/// The columns of a matrix between B columns of zeros at each end, which save every kernel its special cases.
+pub(crate) struct Columns<const B: usize> {
+    columns: Vec<Column<B>>,
+}
+
+/// Does a step for k = B .. 1: the newest column, which the step before has just finished, comes last. Unrolled, k is
+/// a constant and partial sums stay in registers.
+macro_rules! descending {
+    ($k:ident => $step:expr) => {
+        if S::VECTORS && B <= UNROLLED {
+            descending!($k => $step, 24 23 22 21 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1);
+        } else {
+            (1..=B).rev().for_each(|$k| $step);
+        }
+    };
+    ($k:ident => $step:expr, $($value:literal)*) => {
+        $(if $value <= B { let $k: usize = $value; $step; })*
+    };
+}
+
+/// `sums[i] -= L_{j+1+i, j-k} d_{j-k} L_{j, j-k}` for the rows that column j - k reaches.
+#[inline(always)]
+fn subtract_column<S: Simd, const B: usize>(
+    simd: S,
+    k: usize,
+    past: &[Column<B>; B],
+    first: &mut S::Lanes,
+    sums: &mut [S::Lanes; B],
+) {
+    let column = &past[B - k];
+    let own = simd.load(&column.lower[k - 1]);
+    let scaled = simd.mul(own, simd.load(&column.pivot));
+    *first = simd.neg_mul_add(own, scaled, *first);
+    for i in k..B {
+        sums[i - k] = simd.neg_mul_add(simd.load(&column.lower[i]), scaled, sums[i - k]);
+    }
+}
+
+/// `sums[i] -= Z_{j+1+i, j+k} L_{j+k, j}`: the inverse's column from those right of it.
+#[inline(always)]
+fn subtract_inverse<S: Simd, const B: usize>(
+    simd: S,
+    k: usize,
+    lower: &[Octet; B],
+    future: &[Column<B>; B],
+    sums: &mut [S::Lanes; B],
+) {
+    let factor = simd.load(&lower[k - 1]);
+    for i in 1..k {
+        sums[i - 1] = simd.neg_mul_add(simd.load(&future[i - 1].lower[k - i - 1]), factor, sums[i - 1]);
+    }
+    sums[k - 1] = simd.neg_mul_add(simd.load(&future[k - 1].diagonal), factor, sums[k - 1]);
+    for i in k + 1..=B {
+        sums[i - 1] = simd.neg_mul_add(simd.load(&future[k - 1].lower[i - k - 1]), factor, sums[i - 1]);
+    }
+}
+
+impl<const B: usize> Columns<B> {
+    /// Room for `n` columns.
+    pub(crate) fn new(n: usize) -> Self {
+        Self { columns: vec![Column::ZERO; n + 2 * B] }
+    }
+
+    /// Column j.
+    #[inline(always)]
+    pub(crate) fn column(&self, j: usize) -> &Column<B> {
+        &self.columns[j + B]
+    }
+
+    /// Makes `n` the number of columns: those beyond become zeros.
+    pub(crate) fn truncate(&mut self, n: usize) {
+        self.columns[n + B..n + 2 * B].fill(Column::ZERO);
+    }
+
+    /// Column j of the matrix to be factored: A_jj and A_{j+1+i, j}, zeros below the last row.
+    #[inline(always)]
+    pub(crate) fn set<S: Simd>(&mut self, simd: S, j: usize, diagonal: S::Lanes, below: impl Fn(usize) -> S::Lanes) {
+        let column = &mut self.columns[j + B];
+        simd.store(diagonal, &mut column.diagonal);
+        for i in 0..B {
+            simd.store(below(i), &mut column.lower[i]);
+        }
+    }
+
+    /// A = L D L^T of the first `n` columns.
+    pub(crate) fn factor(&mut self, n: usize) {
+        dispatch(Factor { columns: self, n });
+    }
+
+    /// Replaces the factor of the first `n` columns by the band of the inverse.
+    pub(crate) fn invert(&mut self, n: usize) {
+        dispatch(Invert { columns: self, n });
+    }
+
+    /// v := (L D L^T)^-1 v, with v between B zeros at each end.
+    #[inline(always)]
+    pub(crate) fn solve<S: Simd>(&self, simd: S, v: &mut [Octet]) {
+        let n = v.len() - 2 * B;
+        for j in 0..n {
+            let value = self.forward(simd, j, simd.load(&v[j + B]), &v[j..]);
+            simd.store(value, &mut v[j + B]);
+        }
+        for j in (0..n).rev() {
+            let value = self.backward(simd, j, simd.load(&v[j + B]), &v[j + B + 1..]);
+            simd.store(value, &mut v[j + B]);
+        }
+    }
+
+    #[inline(always)]
+    fn factor_column<S: Simd>(&mut self, simd: S, j: usize) {
+        let (past, rest) = self.columns.split_at_mut(j + B);
+        let past: &[Column<B>; B] = past.last_chunk().expect("zeros precede the first column");
+        let column = &mut rest[0];
+        let mut pivot = simd.load(&column.diagonal);
+        let mut sums: [S::Lanes; B] = std::array::from_fn(|i| simd.load(&column.lower[i]));
+        descending!(k => subtract_column(simd, k, past, &mut pivot, &mut sums));
+        let inverse = simd.div(simd.splat(1.0), pivot);
+        simd.store(pivot, &mut column.pivot);
+        simd.store(inverse, &mut column.diagonal);
+        for i in 0..B {
+            simd.store(simd.mul(sums[i], inverse), &mut column.lower[i]);
+        }
+    }
+
+    /// The first column with a pivot that is not a positive number, and its lane.
+    pub(crate) fn bad_pivot(&self, n: usize) -> Option<(usize, usize)> {
+        let bad = |lanes: &Octet| lanes.0.iter().position(|p| !(*p > 0.0 && p.is_finite()));
+        self.columns[B..B + n].iter().enumerate().find_map(|(j, c)| bad(&c.pivot).map(|lane| (j, lane)))
+    }
+
+    /// For which lanes all pivots are positive.
+    pub(crate) fn positive(&self, n: usize) -> [bool; 8] {
+        std::array::from_fn(|lane| self.columns[B..B + n].iter().all(|c| c.pivot.0[lane] > 0.0))
+    }
+
+    /// Element j of L^-1 v from v_j and the B elements before it, `before[B - 1]` the nearest.
+    #[inline(always)]
+    fn forward<S: Simd>(&self, simd: S, j: usize, value: S::Lanes, before: &[Octet]) -> S::Lanes {
+        let past: &[Column<B>; B] = self.columns[j..].first_chunk().expect("zeros precede the first column");
+        let before: &[Octet; B] = before.first_chunk().expect("B elements before");
+        let (mut even, mut odd) = (value, simd.splat(0.0));
+        for k in 0..B / 2 {
+            even = simd.neg_mul_add(simd.load(&past[2 * k].lower[B - 1 - 2 * k]), simd.load(&before[2 * k]), even);
+            odd =
+                simd.neg_mul_add(simd.load(&past[2 * k + 1].lower[B - 2 - 2 * k]), simd.load(&before[2 * k + 1]), odd);
+        }
+        simd.add(even, odd)
+    }
+
+    /// Element j of (L D L^T)^-1 v from element j of L^-1 v and the B elements after it, `after[0]` the nearest.
+    #[inline(always)]
+    fn backward<S: Simd>(&self, simd: S, j: usize, value: S::Lanes, after: &[Octet]) -> S::Lanes {
+        let column = &self.columns[j + B];
+        let after: &[Octet; B] = after.first_chunk().expect("B elements after");
+        let (mut even, mut odd) = (simd.mul(value, simd.load(&column.diagonal)), simd.splat(0.0));
+        for k in (0..B / 2).rev() {
+            odd = simd.neg_mul_add(simd.load(&column.lower[2 * k + 1]), simd.load(&after[2 * k + 1]), odd);
+            even = simd.neg_mul_add(simd.load(&column.lower[2 * k]), simd.load(&after[2 * k]), even);
+        }
+        simd.add(even, odd)
+    }
+
+    /// Replaces column j of the factor by that of the inverse, those after it being done (Takahashi's selected
+    /// inversion): `Z_ij = [i = j]/d_j - sum_k Z_ik L_kj` over the rows k of the band. Z's elements within the band
+    /// are exact.
+    #[inline(always)]
+    fn invert_column<S: Simd>(&mut self, simd: S, j: usize) {
+        let (column, future) = self.columns[j + B..].split_first_mut().expect("column j exists");
+        let future: &[Column<B>; B] = future.first_chunk().expect("zeros follow the last column");
+        let mut sums = [simd.splat(0.0); B];
+        descending!(k => subtract_inverse(simd, k, &column.lower, future, &mut sums));
+        let (mut even, mut odd) = (simd.load(&column.diagonal), simd.splat(0.0));
+        for k in 0..B / 2 {
+            even = simd.neg_mul_add(simd.load(&column.lower[2 * k]), sums[2 * k], even);
+            odd = simd.neg_mul_add(simd.load(&column.lower[2 * k + 1]), sums[2 * k + 1], odd);
+        }
+        simd.store(simd.add(even, odd), &mut column.diagonal);
+        for i in 0..B {
+            simd.store(sums[i], &mut column.lower[i]);
+        }
+    }
+}
+
+struct Factor<'a, const B: usize> {
+    columns: &'a mut Columns<B>,
+    n: usize,
+}
+
+impl<const B: usize> Kernel for Factor<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for j in 0..self.n {
+            self.columns.factor_column(simd, j);
+        }
+    }
+}
+
+struct Invert<'a, const B: usize> {
+    columns: &'a mut Columns<B>,
+    n: usize,
+}
+
+impl<const B: usize> Kernel for Invert<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for j in (0..self.n).rev() {
+            self.columns.invert_column(simd, j);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::with_half_bandwidth;
+    use super::*;
+    use nalgebra::DMatrix;
+    use proptest::prelude::*;
+
+    /// Eight random positive definite band matrices: diagonally dominant, then scaled over many decades.
+    fn matrices(n: usize, half: usize, seed: &[f64]) -> Vec<DMatrix<f64>> {
+        let random = |k: usize| seed[k % seed.len()] * (1.0 + 0.3 * ((k * 7919) as f64).sin());
+        let matrix = |lane: usize| {
+            let mut m = DMatrix::zeros(n, n);
+            for i in 0..n {
+                for j in i.saturating_sub(half)..i {
+                    m[(i, j)] = random((lane * n + i) * half + j);
+                    m[(j, i)] = m[(i, j)];
+                }
+            }
+            for i in 0..n {
+                m[(i, i)] = 0.1 + m.row(i).iter().map(|v: &f64| v.abs()).sum::<f64>();
+            }
+            let scale = DMatrix::from_diagonal(&nalgebra::DVector::from_fn(n, |i, _| 10f64.powi((i % 5) as i32 - 2)));
+            &scale * m * &scale
+        };
+        (0..8).map(matrix).collect()
+    }
+
+    fn check<const B: usize>(matrices: &[DMatrix<f64>]) -> Result<(), TestCaseError> {
+        struct Run<'a, const B: usize>(&'a [DMatrix<f64>], &'a mut Columns<B>, &'a mut [Octet]);
+        impl<const B: usize> Kernel for Run<'_, B> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) {
+                let n = self.0[0].nrows();
+                let lanes = |i: usize, j: usize| {
+                    let value = |lane: usize| if i < n { self.0[lane][(i, j)] } else { 0.0 };
+                    simd.load(&Octet(std::array::from_fn(value)))
+                };
+                (0..n).for_each(|j| self.1.set(simd, j, lanes(j, j), |i| lanes(j + 1 + i, j)));
+                self.1.factor(n);
+                self.1.solve(simd, self.2);
+                self.1.invert(n);
+            }
+        }
+        let n = matrices[0].nrows();
+        let mut columns = Columns::<B>::new(n);
+        let mut x = vec![Octet::default(); n + 2 * B];
+        x[B..n + B].fill(Octet([1.0; 8]));
+        dispatch(Run(matrices, &mut columns, &mut x));
+        prop_assert_eq!(columns.bad_pivot(n), None);
+        for (lane, matrix) in matrices.iter().enumerate() {
+            let inverse = matrix.clone().try_inverse().expect("the matrix is positive definite");
+            let solution = &inverse * nalgebra::DVector::from_element(n, 1.0);
+            for j in 0..n {
+                let scale = solution.iter().map(|v| v.abs()).fold(0.0, f64::max);
+                prop_assert!((x[j + B].0[lane] - solution[j]).abs() < 1e-11 * scale);
+                for i in j..(j + B + 1).min(n) {
+                    let column = columns.column(j);
+                    let ours = if i == j { &column.diagonal } else { &column.lower[i - j - 1] };
+                    let scale = (inverse[(i, i)] * inverse[(j, j)]).sqrt();
+                    prop_assert!((ours.0[lane] - inverse[(i, j)]).abs() < 1e-12 * scale, "{} {}", i, j);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn solutions_and_bands_of_inverses_are_those_of_dense_algebra(
+            n in 1usize..70, half in 0usize..25, seed in prop::collection::vec(-1.0f64..1.0, 40)
+        ) {
+            let matrices = matrices(n, half, &seed);
+            with_half_bandwidth!(half, B => check::<B>(&matrices)?);
+        }
+    }
+
+    #[test]
+    fn a_pivot_that_is_not_positive_is_found_in_its_lane() {
+        struct Load<'a>(&'a mut Columns<8>);
+        impl Kernel for Load<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self, simd: S) {
+                for j in 0..5 {
+                    let diagonal = Octet(std::array::from_fn(|lane| if (j, lane) == (3, 6) { -1.0 } else { 1.0 }));
+                    self.0.set(simd, j, simd.load(&diagonal), |_| simd.splat(0.0));
+                }
+            }
+        }
+        let mut columns = Columns::new(5);
+        dispatch(Load(&mut columns));
+        columns.factor(5);
+        assert_eq!(columns.bad_pivot(5), Some((3, 6)));
+        assert_eq!(columns.positive(5), std::array::from_fn(|lane| lane != 6));
+    }
+}

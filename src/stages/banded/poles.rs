@@ -1,0 +1,112 @@
+//! Poles and weights of the square root: `sqrt(z) ~ sum_k w_k z / (z + sigma_k)` on an interval.
+//!
+//! Method 3 of Hale, Higham & Trefethen, SIAM J. Numer. Anal. 46, 2505 (2008): the trapezoidal rule after a conformal
+//! map by Jacobi's elliptic functions. With N poles on [m, M] the relative error is about
+//! `exp(-2 pi^2 N / (ln(M/m) + 3))`; here it is measured on a grid of z.
+
+use crate::stages::simd::Octet;
+
+/// Poles and weights for the interval [ratio, 1]; for [ratio M, M] poles scale with M, weights with sqrt(M).
+#[derive(Clone, Debug)]
+pub(crate) struct Root {
+    /// Lower end of the interval.
+    pub(crate) ratio: f64,
+    /// sigma_k, eight at a time.
+    pub(crate) poles: Vec<Octet>,
+    /// w_k, likewise.
+    pub(crate) weights: Vec<Octet>,
+    /// Largest relative error on the interval.
+    pub(crate) error: f64,
+}
+
+/// K(m) as Gauss's mean gives it, and (sn/cn, cn, dn)(u | m), of the parameter m = 1 - `complement`.
+fn quarter_period(complement: f64) -> f64 {
+    let (mut a, mut b) = (1.0, complement.sqrt());
+    while (a - b).abs() > 1e-15 * a {
+        (a, b) = (0.5 * (a + b), (a * b).sqrt());
+    }
+    std::f64::consts::FRAC_PI_2 / a
+}
+
+/// (cn/sn, dn)(u | 1 - `complement`) by descending Landen transformations (Bulirsch, Numer. Math. 7, 78, 1965).
+fn jacobi_elliptic(u: f64, complement: f64) -> (f64, f64) {
+    let (mut a, mut b, mut means) = (1.0, complement, Vec::new());
+    let mean = loop {
+        b = b.sqrt();
+        means.push((a, b));
+        let mean = 0.5 * (a + b);
+        if (a - b).abs() <= 1e-8 * a {
+            break mean;
+        }
+        (b, a) = (a * b, mean);
+    };
+    let (sin, cos) = (u * mean).sin_cos();
+    let (mut ratio, mut cotangent, mut dn) = (cos / sin, mean * cos / sin, 1.0);
+    for (a, b) in means.into_iter().rev() {
+        ratio *= cotangent;
+        cotangent *= dn;
+        dn = (b + ratio) / (a + ratio);
+        ratio = cotangent / a;
+    }
+    (cotangent, dn)
+}
+
+impl Root {
+    /// The approximation on [`ratio`, 1] with 8 `octets` poles.
+    pub(crate) fn new(ratio: f64, octets: usize) -> Self {
+        let count = 8 * octets;
+        let period = quarter_period(ratio);
+        let pole = |k: usize| {
+            let (cotangent, dn) = jacobi_elliptic((k as f64 + 0.5) * period / count as f64, ratio);
+            let square = cotangent * cotangent;
+            // cn^2 = c^2 / (1 + c^2) with c = cn/sn.
+            let weight =
+                2.0 * period * ratio.sqrt() / (std::f64::consts::PI * count as f64) * dn * (1.0 + square) / square;
+            (ratio / square, weight)
+        };
+        let (sigma, weight): (Vec<f64>, Vec<f64>) = (0..count).map(pole).unzip();
+        let octets = |v: &[f64]| v.chunks_exact(8).map(|c| Octet(std::array::from_fn(|i| c[i]))).collect();
+        let mut root = Self { ratio, poles: octets(&sigma), weights: octets(&weight), error: 0.0 };
+        // The error oscillates with as many maxima as there are poles.
+        let samples = 16 * count;
+        let z = |i: usize| ratio.powf(i as f64 / samples as f64);
+        root.error = (0..=samples).map(|i| (root.at(z(i)) / z(i).sqrt() - 1.0).abs()).fold(0.0, f64::max);
+        root
+    }
+
+    /// The approximation of sqrt(z).
+    pub(crate) fn at(&self, z: f64) -> f64 {
+        let term =
+            |(sigma, weight): (&Octet, &Octet)| -> f64 { (0..8).map(|k| weight.0[k] * z / (z + sigma.0[k])).sum() };
+        self.poles.iter().zip(&self.weights).map(term).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_is_what_theory_says_for_any_interval() {
+        for ratio in [0.3f64, 1e-2, 1e-4, 1e-6, 1e-9] {
+            for octets in 1..=4 {
+                let root = Root::new(ratio, octets);
+                let theory =
+                    (-2.0 * std::f64::consts::PI.powi(2) * 8.0 * octets as f64 / ((1.0 / ratio).ln() + 3.0)).exp();
+                assert!(root.error < 4.0 * theory + 1e-13, "{ratio} {octets}: {} {theory}", root.error);
+            }
+        }
+    }
+
+    #[test]
+    fn poles_and_weights_are_those_of_another_program() {
+        // scipy.special.ellipk, ellipj: ratio 1e-4, 8 poles, the first and the last.
+        let root = Root::new(1e-4, 1);
+        let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-11;
+        assert!(close(root.poles[0].0[0], FIRST.0) && close(root.weights[0].0[0], FIRST.1));
+        assert!(close(root.poles[0].0[7], LAST.0) && close(root.weights[0].0[7], LAST.1));
+    }
+
+    const FIRST: (f64, f64) = (1.4691047482317766e-05, 0.005106227087595414);
+    const LAST: (f64, f64) = (6.806866570974507, 3.475740646635509);
+}

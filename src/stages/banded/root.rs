@@ -1,0 +1,336 @@
+//! Q = S^1/2 of one fibre by poles, without eigenvectors: Q 1, Q x and the diagonals of Q that R needs.
+//!
+//! `Q ~ sum_k w_k S (S + sigma_k)^-1`. Lanes are poles: S is broadcast. The bins are taken in blocks that overlap and
+//! whose factors stay in cache; each block has as many poles as its own spectrum asks for.
+
+use super::complement::Complement;
+use super::factor::Columns;
+use super::poles::Root;
+use super::with_half_bandwidth;
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+
+/// Bins of a block without its overlap: a block's factors of 8 poles take 0.4 MB.
+const BLOCK: usize = 320;
+
+/// What decorrelation needs of one fibre's Q.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BandedRoot {
+    /// s = Q 1, `[n]`.
+    pub ones: Vec<f64>,
+    /// Q x, `[n]`.
+    pub flux: Vec<f64>,
+    /// Diagonals of Q, `[n, half + 1]`: element d of bin i is Q[i + d, i].
+    pub diagonals: Vec<f64>,
+    /// Poles taken, eight at a time, summed over the blocks.
+    pub octets: usize,
+    /// Blocks of bins.
+    pub blocks: usize,
+}
+
+/// Approximations of the square root on ever longer intervals, each with 8 to 32 poles.
+#[derive(Debug)]
+pub(crate) struct Roots {
+    /// `[interval][octets - 1]`, intervals from the shortest to the longest.
+    of_interval: Vec<Vec<Root>>,
+}
+
+impl Roots {
+    /// Intervals down to `floor`, relative to the largest eigenvalue.
+    pub(crate) fn new(floor: f64) -> Self {
+        let interval = |k: usize| (1..=4).map(|octets| Root::new(floor.powf((k + 1) as f64 / 8.0), octets)).collect();
+        Self { of_interval: (0..8).map(interval).collect() }
+    }
+
+    /// The lower ends of the intervals, one a lane.
+    fn ratios(&self) -> Octet {
+        Octet(std::array::from_fn(|k| self.of_interval[k][0].ratio))
+    }
+
+    /// The fewest poles that serve interval k to `error`, or the most there are.
+    fn fewest(&self, k: usize, error: f64) -> &Root {
+        let roots = &self.of_interval[k];
+        roots.iter().find(|root| root.error <= error).unwrap_or(&roots[roots.len() - 1])
+    }
+}
+
+/// How exact the root is to be.
+#[derive(Debug)]
+pub(crate) struct Accuracy {
+    pub(crate) roots: Roots,
+    /// Sigma.
+    pub(crate) tolerance: f64,
+    /// Bins that a block overlaps its neighbours by.
+    pub(crate) overlap: usize,
+}
+
+/// The root of one fibre's S, with `half` diagonals to each side.
+pub(crate) fn root(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
+    with_half_bandwidth!(s.band.max(half), B => root_with::<B>(s, x, half, accuracy))
+}
+
+fn root_with<const B: usize>(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
+    let n = x.len();
+    let mut columns = vec![0.0; n * (B + 1)];
+    for (column, from) in columns.chunks_exact_mut(B + 1).zip(s.matrix.chunks_exact(s.band + 1)) {
+        column[..=s.band].copy_from_slice(from);
+    }
+    let mut out = BandedRoot {
+        ones: vec![0.0; n],
+        flux: vec![0.0; n],
+        diagonals: vec![0.0; n * (half + 1)],
+        octets: 0,
+        blocks: 0,
+    };
+    let blocks = n.div_ceil(BLOCK);
+    let core = n.div_ceil(blocks);
+    let mut work = Work::<B>::new((core + 2 * accuracy.overlap).min(n), half);
+    for first in (0..n).step_by(core) {
+        let last = (first + core).min(n);
+        let (from, to) = (first.saturating_sub(accuracy.overlap), (last + accuracy.overlap).min(n));
+        let block = Block::<B> { s: &columns[from * (B + 1)..to * (B + 1)], x: &x[from..to], half };
+        let largest = block.largest_eigenvalue();
+        let shift = Octet(accuracy.roots.ratios().0.map(|r| -r * largest));
+        dispatch(Shifted { block: &block, columns: &mut work.columns, shift });
+        work.columns.factor(to - from);
+        // The shortest interval that holds the whole spectrum.
+        let interval = work.columns.positive(to - from).iter().position(|&p| p).unwrap_or(7);
+        let root = accuracy.roots.fewest(interval, block.error(accuracy.tolerance));
+        add_poles(&block, &mut work, root, largest);
+        out.octets += root.poles.len();
+        out.blocks += 1;
+        block.collect(&work, root, largest, (first - from, last - from), first, &mut out);
+    }
+    out
+}
+
+/// One block of a fibre's bins.
+struct Block<'a, const B: usize> {
+    /// `[bins, B + 1]`, element d of bin i is S[i + d, i].
+    s: &'a [f64],
+    x: &'a [f64],
+    half: usize,
+}
+
+/// A block's factor and sums over poles.
+struct Work<const B: usize> {
+    columns: Columns<B>,
+    /// The two right-hand sides, 1 and x, between B zeros at each end.
+    ones: Vec<Octet>,
+    flux: Vec<Octet>,
+    /// Sums over octets of poles: `w (S + sigma)^-1 1`, the same of x, `w sigma` times the diagonals of the inverse.
+    sums: Vec<Octet>,
+    width: usize,
+}
+
+impl<const B: usize> Work<B> {
+    fn new(n: usize, half: usize) -> Self {
+        let zeros = |len: usize| vec![Octet::default(); len];
+        Self {
+            columns: Columns::new(n),
+            ones: zeros(n + 2 * B),
+            flux: zeros(n + 2 * B),
+            sums: zeros(n * (half + 3)),
+            width: half + 3,
+        }
+    }
+}
+
+impl<const B: usize> Block<'_, B> {
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &[f64]> {
+        self.s.chunks_exact(B + 1)
+    }
+
+    /// S[i + d, i].
+    fn at(&self, i: usize, d: usize) -> f64 {
+        self.s[i * (B + 1) + d]
+    }
+
+    /// Gershgorin's bound.
+    fn largest_eigenvalue(&self) -> f64 {
+        let mut sums = vec![0.0; self.len()];
+        for (i, column) in self.columns().enumerate() {
+            sums[i] += column[0].abs();
+            for d in 1..=B.min(self.len() - 1 - i) {
+                sums[i] += column[d].abs();
+                sums[i + d] += column[d].abs();
+            }
+        }
+        sums.into_iter().fold(f64::MIN_POSITIVE, f64::max)
+    }
+
+    /// The relative error of the root that changes no flux by more than `tolerance` sigma: signal to noise multiplies it.
+    /// At most a hundredth of the tolerance, for ivar and R of dark fibres.
+    fn error(&self, tolerance: f64) -> f64 {
+        let signal = self.columns().zip(self.x).map(|(s, x)| x.abs() * s[0].max(0.0).sqrt()).fold(100.0, f64::max);
+        tolerance / signal
+    }
+
+    /// Adds up the poles and multiplies by S: rows `core` of the block become bins from `first` on.
+    fn collect(
+        &self,
+        work: &Work<B>,
+        root: &Root,
+        largest: f64,
+        core: (usize, usize),
+        first: usize,
+        out: &mut BandedRoot,
+    ) {
+        let sum = |k: usize, what: usize| work.sums[k * work.width + what].0.iter().sum::<f64>();
+        let scale = largest.sqrt();
+        let all: f64 = root.weights.iter().flat_map(|w| w.0).sum();
+        let v: Vec<[f64; 2]> = (0..self.len()).map(|k| [sum(k, 0), sum(k, 1)]).collect();
+        for k in core.0..core.1 {
+            let bin = first + k - core.0;
+            let mut product = [0.0; 2];
+            for c in 0..2 {
+                product[c] = self.at(k, 0) * v[k][c];
+                for d in 1..=B {
+                    let below = if k + d < v.len() { self.at(k, d) * v[k + d][c] } else { 0.0 };
+                    let above = if d <= k { self.at(k - d, d) * v[k - d][c] } else { 0.0 };
+                    product[c] += below + above;
+                }
+            }
+            out.ones[bin] = product[0];
+            out.flux[bin] = product[1];
+            for d in 0..=self.half {
+                let identity = if d == 0 { all * scale } else { 0.0 };
+                out.diagonals[bin * (self.half + 1) + d] = identity - sum(k, 2 + d);
+            }
+        }
+    }
+}
+
+/// S + shift, one shift a lane, to be factored.
+struct Shifted<'a, 'b, const B: usize> {
+    block: &'a Block<'b, B>,
+    columns: &'a mut Columns<B>,
+    shift: Octet,
+}
+
+impl<const B: usize> Kernel for Shifted<'_, '_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let shift = simd.load(&self.shift);
+        for (j, column) in self.block.columns().enumerate() {
+            let inside = self.block.len() - 1 - j;
+            let below = |i: usize| simd.splat(if i < inside { column[i + 1] } else { 0.0 });
+            self.columns.set(simd, j, simd.add(simd.splat(column[0]), shift), below);
+        }
+    }
+}
+
+/// Solves for both right-hand sides.
+struct Solve<'a, const B: usize> {
+    columns: &'a Columns<B>,
+    ones: &'a mut [Octet],
+    flux: &'a mut [Octet],
+}
+
+impl<const B: usize> Kernel for Solve<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.columns.solve(simd, self.ones);
+        self.columns.solve(simd, self.flux);
+    }
+}
+
+/// Adds eight poles to the sums.
+struct Add<'a, const B: usize> {
+    work: &'a mut Work<B>,
+    n: usize,
+    weight: Octet,
+    weight_of_band: Octet,
+}
+
+impl<const B: usize> Kernel for Add<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Work { columns, ones, flux, sums, width } = self.work;
+        let (weight, of_band) = (simd.load(&self.weight), simd.load(&self.weight_of_band));
+        for (j, sums) in sums.chunks_exact_mut(*width).enumerate().take(self.n) {
+            let mut add = |k: usize, w: S::Lanes, value: &Octet| {
+                simd.store(simd.mul_add(w, simd.load(value), simd.load(&sums[k])), &mut sums[k]);
+            };
+            add(0, weight, &ones[j + B]);
+            add(1, weight, &flux[j + B]);
+            let column = columns.column(j);
+            add(2, of_band, &column.diagonal);
+            for (d, value) in column.lower[..*width - 3].iter().enumerate() {
+                add(3 + d, of_band, value);
+            }
+        }
+    }
+}
+
+/// The sums over all poles.
+fn add_poles<const B: usize>(block: &Block<B>, work: &mut Work<B>, root: &Root, largest: f64) {
+    let n = block.len();
+    work.columns.truncate(n);
+    work.sums.fill(Octet::default());
+    for (sigma, weight) in root.poles.iter().zip(&root.weights) {
+        let shift = Octet(sigma.0.map(|s| s * largest));
+        // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1, where w scales with sqrt(largest).
+        let weight = Octet(weight.0.map(|w| w * largest.sqrt()));
+        let weight_of_band = Octet(std::array::from_fn(|k| weight.0[k] * shift.0[k]));
+        dispatch(Shifted { block, columns: &mut work.columns, shift });
+        work.columns.factor(n);
+        work.ones[B..n + B].fill(Octet([1.0; 8]));
+        work.flux[B..n + B].iter_mut().zip(block.x).for_each(|(v, &x)| *v = Octet([x; 8]));
+        for v in [&mut work.ones, &mut work.flux] {
+            v[n + B..n + 2 * B].fill(Octet::default());
+        }
+        let (ones, flux) = (&mut work.ones[..n + 2 * B], &mut work.flux[..n + 2 * B]);
+        dispatch(Solve { columns: &work.columns, ones, flux });
+        work.columns.invert(n);
+        dispatch(Add { work, n, weight, weight_of_band });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::{DMatrix, DVector};
+
+    /// G^T G with G a banded, smooth matrix of widely different rows: condition number about 1e7.
+    fn spectrum(n: usize, band: usize) -> DMatrix<f64> {
+        let g = DMatrix::from_fn(n, n, |i, j| {
+            let row = 1.0 + 30.0 * f64::from(u8::from(i % 17 == 3));
+            if i.abs_diff(j) <= band / 2 { row * (-0.5 * (i as f64 - j as f64).powi(2)).exp() } else { 0.0 }
+        });
+        g.transpose() * g
+    }
+
+    #[test]
+    fn the_root_is_that_of_the_eigenvectors() {
+        let (n, band, half) = (900, 12, 5);
+        let dense = spectrum(n, band);
+        let matrix = (0..n * (band + 1)).map(|k| (k / (band + 1), k % (band + 1)));
+        let matrix = matrix.map(|(i, d)| if i + d < n { dense[(i + d, i)] } else { 0.0 }).collect();
+        let x: Vec<f64> = (0..n).map(|i| 3.0 + (i as f64 * 0.7).sin()).collect();
+        let s = Complement { band, matrix, reduced: vec![] };
+        let accuracy = Accuracy { roots: Roots::new(1e-9), tolerance: 1e-5, overlap: 60 };
+        let ours = root(&s, &x, half, &accuracy);
+        let modes = dense.clone().symmetric_eigen();
+        let roots = DVector::from_iterator(n, modes.eigenvalues.iter().map(|v| v.max(0.0).sqrt()));
+        let q = &modes.eigenvectors * DMatrix::from_diagonal(&roots) * modes.eigenvectors.transpose();
+        let (ones, flux) = (&q * DVector::from_element(n, 1.0), &q * DVector::from_column_slice(&x));
+        assert!(ours.blocks > 1, "the overlap of blocks is tested");
+        for i in 0..n {
+            assert!((ours.ones[i] / ones[i] - 1.0).abs() < 1e-6, "s of bin {i}");
+            assert!((ours.flux[i] - flux[i]).abs() < 1e-5, "Q x of bin {i}: {} {}", ours.flux[i], flux[i]);
+            for d in (0..=half).filter(|d| i + d < n) {
+                assert!((ours.diagonals[i * (half + 1) + d] - q[(i + d, i)]).abs() < 1e-6 * ones[i], "Q of bin {i}");
+            }
+        }
+    }
+}

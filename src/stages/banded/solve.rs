@@ -1,0 +1,226 @@
+//! The deconvolved flux x = K^-1 y of a bundle: conjugate gradients, preconditioned by one banded factor a fibre.
+//!
+//! Lanes are fibres. The iteration stops by its error in sigma: with e = x - x_exact and M the preconditioner,
+//! `r^T M^-1 r ~ e^T K e`, which bounds the squared error of every decorrelated flux, `(Q_f e_f)_i^2 <= e_f^T S_f e_f <=
+//! e^T K e`, because S_f is what K leaves when the other fibres are free.
+
+use super::factor::Columns;
+use super::normal::BandedNormal;
+use super::{BandFailure, with_half_bandwidth};
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use rayon::prelude::*;
+
+/// Beyond this the iteration has met numbers it cannot handle; it takes 5 to 15 on any frame seen.
+const MAX_ITERATIONS: usize = 200;
+
+/// x of every fibre, `[fibre][bin]`, and how many iterations it took.
+pub(crate) fn solve(normal: &BandedNormal, tolerance: f64) -> Result<(Vec<Vec<f64>>, usize), BandFailure> {
+    with_half_bandwidth!(normal.half, B => solve_with::<B>(normal, tolerance))
+}
+
+fn solve_with<const B: usize>(normal: &BandedNormal, tolerance: f64) -> Result<(Vec<Vec<f64>>, usize), BandFailure> {
+    let groups: Vec<Group> = (0..normal.diagonal.len()).step_by(8).map(|first| Group::new(normal, first)).collect();
+    let factor = |group: &Group| {
+        let mut columns = dispatch(Load::<B> { group });
+        columns.factor(group.n);
+        match columns.bad_pivot(group.n) {
+            Some((bin, lane)) => Err(BandFailure::Pivot { what: "K", fibre: group.first + lane, bin }),
+            None => Ok(columns),
+        }
+    };
+    let factors = groups.par_iter().map(factor).collect::<Result<Vec<_>, _>>()?;
+    let mut r: Vec<Vector> = groups.iter().map(|g| g.lanes(|f| &normal.rhs[f])).collect();
+    let mut x: Vec<Vector> = r.iter().map(|v| vec![Octet::default(); v.len()]).collect();
+    let mut z = x.clone();
+    let precondition = |r: &[Vector], z: &mut [Vector]| {
+        factors.par_iter().zip(r).zip(z).for_each(|((factor, r), z)| dispatch(Solve { factor, r, z }));
+    };
+    precondition(&r, &mut z);
+    let mut p = z.clone();
+    let mut rz = dot(&r, &z);
+    for iteration in 0..MAX_ITERATIONS {
+        if rz <= tolerance * tolerance {
+            let of_fibre = |f: usize| x[f / 8].iter().map(|o| o.0[f % 8]).collect();
+            return Ok(((0..normal.diagonal.len()).map(of_fibre).collect(), iteration));
+        }
+        let q = multiply(&groups, &p);
+        let step = rz / dot(&p, &q);
+        axpy(&mut x, step, &p);
+        axpy(&mut r, -step, &q);
+        precondition(&r, &mut z);
+        let next = dot(&r, &z);
+        let direction = next / rz;
+        p.par_iter_mut().zip(&z).for_each(|(p, z)| {
+            p.iter_mut().zip(z).for_each(|(p, z)| p.0.iter_mut().zip(z.0).for_each(|(p, z)| *p = z + direction * *p));
+        });
+        rz = next;
+        if !rz.is_finite() {
+            break;
+        }
+    }
+    Err(BandFailure::NotConverged { error: rz.sqrt(), iterations: MAX_ITERATIONS })
+}
+
+/// One value a bin for each of eight fibres.
+type Vector = Vec<Octet>;
+
+fn dot(a: &[Vector], b: &[Vector]) -> f64 {
+    let of_group = |(a, b): (&Vector, &Vector)| -> [f64; 8] {
+        let mut sums = [0.0; 8];
+        a.iter().zip(b).for_each(|(a, b)| (0..8).for_each(|k| sums[k] += a.0[k] * b.0[k]));
+        sums
+    };
+    a.iter().zip(b).map(of_group).map(|sums| sums.iter().sum::<f64>()).sum()
+}
+
+fn axpy(x: &mut [Vector], a: f64, y: &[Vector]) {
+    x.par_iter_mut().zip(y).for_each(|(x, y)| {
+        x.iter_mut().zip(y).for_each(|(x, y)| x.0.iter_mut().zip(y.0).for_each(|(x, y)| *x += a * y));
+    });
+}
+
+/// The blocks of up to eight fibres, one a lane.
+struct Group {
+    first: usize,
+    nfibre: usize,
+    n: usize,
+    half: usize,
+    /// K_ff, `[n, half + 1]`; 1 on the diagonal of lanes without a fibre.
+    diagonal: Vec<Octet>,
+    /// K_{f+1,f}, `[n, 2 half + 1]`.
+    pairs: Vec<Octet>,
+}
+
+impl Group {
+    fn new(normal: &BandedNormal, first: usize) -> Self {
+        let (n, half) = (normal.n, normal.half);
+        let nfibre = (normal.diagonal.len() - first).min(8);
+        let mut group = Self { first, nfibre, n, half, diagonal: vec![], pairs: vec![] };
+        group.diagonal = interleave(&normal.diagonal[first..first + nfibre], n * (half + 1));
+        let npair = (normal.pairs.len() - first).min(8);
+        group.pairs = interleave(&normal.pairs[first..first + npair], n * (2 * half + 1));
+        for column in group.diagonal.chunks_exact_mut(half + 1) {
+            column[0].0[nfibre..].fill(1.0);
+        }
+        group
+    }
+
+    fn lanes<'a>(&self, of_fibre: impl Fn(usize) -> &'a Vec<f64>) -> Vector {
+        let mut out = vec![Octet::default(); self.n];
+        for lane in 0..self.nfibre {
+            out.iter_mut().zip(of_fibre(self.first + lane)).for_each(|(o, v)| o.0[lane] = *v);
+        }
+        out
+    }
+}
+
+fn interleave(rows: &[Vec<f64>], len: usize) -> Vec<Octet> {
+    let mut out = vec![Octet::default(); len];
+    for (lane, row) in rows.iter().enumerate() {
+        out.iter_mut().zip(row).for_each(|(o, v)| o.0[lane] = *v);
+    }
+    out
+}
+
+/// K p.
+fn multiply(groups: &[Group], p: &[Vector]) -> Vec<Vector> {
+    // p of the fibre above, on the lane of the fibre below.
+    let above = |g: usize| -> Vector {
+        let next = |k: usize| p.get(g + 1).map_or(0.0, |v| v[k].0[0]);
+        let shift =
+            |(k, o): (usize, &Octet)| Octet(std::array::from_fn(|lane| if lane < 7 { o.0[lane + 1] } else { next(k) }));
+        p[g].iter().enumerate().map(shift).collect()
+    };
+    let products = |(g, group): (usize, &Group)| dispatch(Multiply { group, p: &p[g], above: &above(g) });
+    let products: Vec<(Vector, Vector)> = groups.par_iter().enumerate().map(products).collect();
+    let (mut own, up): (Vec<Vector>, Vec<Vector>) = products.into_iter().unzip();
+    for g in 0..groups.len() {
+        for k in 0..own[g].len() {
+            own[g][k].0[0] += if g > 0 { up[g - 1][k].0[7] } else { 0.0 };
+            for lane in 1..8 {
+                own[g][k].0[lane] += up[g][k].0[lane - 1];
+            }
+        }
+    }
+    own
+}
+
+/// `K_ff p_f + K_{f+1,f}^T p_{f+1}`, and `K_{f+1,f} p_f` for the fibre above.
+struct Multiply<'a> {
+    group: &'a Group,
+    p: &'a [Octet],
+    above: &'a [Octet],
+}
+
+impl Kernel for Multiply<'_> {
+    type Output = (Vector, Vector);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> (Vector, Vector) {
+        let Group { n, half, .. } = *self.group;
+        let width = 2 * half + 1;
+        let mut own = vec![Octet::default(); n];
+        let mut up = own.clone();
+        for i in 0..n {
+            let column = &self.group.diagonal[i * (half + 1)..][..half + 1];
+            let pair = &self.group.pairs[i * width..][..width];
+            let (low, high) = (i.saturating_sub(half), (i + half).min(n - 1));
+            let mut sums = [simd.mul(simd.load(&column[0]), simd.load(&self.p[i])), simd.splat(0.0)];
+            for j in i + 1..=high {
+                sums[0] = simd.mul_add(simd.load(&column[j - i]), simd.load(&self.p[j]), sums[0]);
+            }
+            for j in low..i {
+                let element = simd.load(&self.group.diagonal[j * (half + 1) + i - j]);
+                sums[1] = simd.mul_add(element, simd.load(&self.p[j]), sums[1]);
+            }
+            let mut up_sum = simd.splat(0.0);
+            for j in low..=high {
+                up_sum = simd.mul_add(simd.load(&pair[j + half - i]), simd.load(&self.p[j]), up_sum);
+                let element = simd.load(&self.group.pairs[j * width + i + half - j]);
+                sums[j % 2] = simd.mul_add(element, simd.load(&self.above[j]), sums[j % 2]);
+            }
+            simd.store(simd.add(sums[0], sums[1]), &mut own[i]);
+            simd.store(up_sum, &mut up[i]);
+        }
+        (own, up)
+    }
+}
+
+/// The K_ff of a group, to be factored.
+struct Load<'a, const B: usize> {
+    group: &'a Group,
+}
+
+impl<const B: usize> Kernel for Load<'_, B> {
+    type Output = Columns<B>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        let mut columns = Columns::<B>::new(self.group.n);
+        for (j, column) in self.group.diagonal.chunks_exact(self.group.half + 1).enumerate() {
+            let below = |i: usize| column.get(i + 1).map_or(simd.splat(0.0), |c| simd.load(c));
+            columns.set(simd, j, simd.load(&column[0]), below);
+        }
+        columns
+    }
+}
+
+/// z = M^-1 r.
+struct Solve<'a, const B: usize> {
+    factor: &'a Columns<B>,
+    r: &'a [Octet],
+    z: &'a mut Vector,
+}
+
+impl<const B: usize> Kernel for Solve<'_, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let n = self.r.len();
+        let mut work = vec![Octet::default(); n + 2 * B];
+        work[B..n + B].copy_from_slice(self.r);
+        self.factor.solve(simd, &mut work);
+        self.z.copy_from_slice(&work[B..n + B]);
+    }
+}

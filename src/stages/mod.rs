@@ -1,0 +1,16 @@
+//! The mathematics, stage by stage, in f64: pure functions on slices, the CPU twins of the shaders.
+
+mod aligned;
+pub mod banded;
+pub mod cholesky;
+pub mod decorrelate;
+pub mod goodness;
+pub mod jacobi;
+pub mod model;
+pub mod normal_equations;
+pub mod patch;
+pub mod schur;
+mod simd;
+mod skyline;
+pub mod spots;
+pub mod traces;

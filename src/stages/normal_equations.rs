@@ -1,0 +1,144 @@
+//! Normal equations: K = A^T W A + prior, y = A^T W p and the flux weight A^T W 1 of a patch (BS10 eq. 4).
+
+use super::aligned::{AlignedPixels, AlignedSpots};
+use super::patch::{PatchPixels, PatchSpots};
+use super::simd::{Kernel, Octet, Simd, dispatch};
+
+/// The prior that keeps unknowns without information finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prior {
+    /// Added (squared) to the diagonal of unknowns with information.
+    pub regularize: f64,
+    /// Below this fraction of the patch's largest flux weight an unknown counts as without information.
+    pub min_weight: f64,
+}
+
+impl Prior {
+    /// gpu_specter's `weight_scale`.
+    pub const MIN_WEIGHT: f64 = 1e-4;
+
+    /// The peers' prior with the given regularisation.
+    pub fn new(regularize: f64) -> Self {
+        Self { regularize, min_weight: Self::MIN_WEIGHT }
+    }
+}
+
+/// The normal equations of one patch; unknowns are ordered bin by bin, `i = bin * nspec + fibre`.
+pub struct NormalEquations<'a> {
+    /// K in row-aligned lower band storage, `[n, half_bandwidth + 1]`: column j of row i at `j + half_bandwidth - i`.
+    pub band: &'a mut [f64],
+    /// y, `[n]`.
+    pub rhs: &'a mut [f64],
+    /// A^T W 1, `[n]`.
+    pub flux_weight: &'a mut [f64],
+    /// The prior's alpha, `[n]`.
+    pub alpha: &'a mut [f64],
+}
+
+/// Forms the normal equations of one patch. Pixels that are absent or have ivar 0 do not enter.
+pub fn normal_equations(
+    spots: &PatchSpots,
+    pixels: &PatchPixels,
+    half_bandwidth: usize,
+    prior: Prior,
+    mut out: NormalEquations,
+) {
+    let (spots, pixels) = (AlignedSpots::new(spots), AlignedPixels::new(pixels));
+    dispatch(Products { spots: &spots, pixels: &pixels, half_bandwidth, out: &mut out });
+    add_prior(prior, half_bandwidth, out);
+}
+
+/// A^T W A, A^T W p and A^T W 1.
+struct Products<'a, 'b> {
+    spots: &'a AlignedSpots,
+    pixels: &'a AlignedPixels,
+    half_bandwidth: usize,
+    out: &'a mut NormalEquations<'b>,
+}
+
+impl Kernel for Products<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = self.half_bandwidth + 1;
+        let mut weighted = vec![Octet::default(); self.spots.size()];
+        for i in 0..self.spots.y.len() {
+            (self.out.rhs[i], self.out.flux_weight[i]) = weigh(simd, self.spots, self.pixels, i, &mut weighted);
+            let first = i.saturating_sub(self.half_bandwidth);
+            let row = &mut self.out.band[i * width..(i + 1) * width];
+            let (outside, inside) = row.split_at_mut(width - 1 - (i - first));
+            outside.fill(0.0);
+            for (j, value) in (first..=i).zip(inside) {
+                *value = overlap(simd, (self.spots, i), &weighted, self.spots, j);
+            }
+        }
+    }
+}
+
+/// Fills `weighted` with spot i times W, 0 off the pixels, and gives the spot's sums with W p and W.
+#[inline(always)]
+pub(super) fn weigh<S: Simd>(
+    simd: S,
+    spots: &AlignedSpots,
+    pixels: &AlignedPixels,
+    i: usize,
+    weighted: &mut [Octet],
+) -> (f64, f64) {
+    let (y, x) = (spots.y[i] - pixels.y, spots.x[i] - pixels.x);
+    let (mut value, mut weight) = (simd.splat(0.0), simd.splat(0.0));
+    weighted.fill(Octet::default());
+    for (k, (out, spot)) in weighted.iter_mut().zip(spots.stamp(i)).enumerate() {
+        let (row, octet) = (y + (k / spots.octets) as i64, x + (k % spots.octets) as i64);
+        if !(0..pixels.ny).contains(&row) || !(0..pixels.octets).contains(&octet) {
+            continue;
+        }
+        let at = (row * pixels.octets + octet) as usize;
+        let spot = simd.load(spot);
+        let product = simd.mul(spot, simd.load(&pixels.weight[at]));
+        simd.store(product, out);
+        weight = simd.add(weight, product);
+        value = simd.mul_add(spot, simd.load(&pixels.weighted[at]), value);
+    }
+    (simd.sum(value), simd.sum(weight))
+}
+
+/// Sum over the common pixels of spot i of `left` times W (`weighted`) and spot j of `spots`.
+#[inline(always)]
+pub(super) fn overlap<S: Simd>(
+    simd: S,
+    left: (&AlignedSpots, usize),
+    weighted: &[Octet],
+    spots: &AlignedSpots,
+    j: usize,
+) -> f64 {
+    let (down, right) = (spots.y[j] - left.0.y[left.1], spots.x[j] - left.0.x[left.1]);
+    let (ny, octets) = (spots.ny as i64, spots.octets as i64);
+    if down.abs() >= ny || right.abs() >= octets {
+        return 0.0;
+    }
+    let (left, spot) = (weighted, spots.stamp(j));
+    // First row and octet of the common part in either stamp, and its size.
+    let (y, x) = (down.max(0), right.max(0));
+    let (rows, len) = ((ny - down.abs()) as usize, (octets - right.abs()) as usize);
+    let (a, b) = ((y * octets + x) as usize, ((y - down) * octets + x - right) as usize);
+    let mut sums = [simd.splat(0.0); 2];
+    for row in 0..rows {
+        let (a, b) = (a + row * spots.octets, b + row * spots.octets);
+        let sum = &mut sums[row % 2];
+        for (l, s) in left[a..a + len].iter().zip(&spot[b..b + len]) {
+            *sum = simd.mul_add(simd.load(l), simd.load(s), *sum);
+        }
+    }
+    simd.sum(simd.add(sums[0], sums[1]))
+}
+
+/// Adds `alpha^2 + 1e-15` to the diagonal: alpha is `minweight - fluxweight` where that is not negative, with
+/// `minweight = min_weight * max(fluxweight)`, else `regularize`.
+fn add_prior(prior: Prior, half_bandwidth: usize, out: NormalEquations) {
+    let min_weight = prior.min_weight * out.flux_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    for (i, (alpha, &weight)) in out.alpha.iter_mut().zip(out.flux_weight.iter()).enumerate() {
+        *alpha = if weight <= min_weight { min_weight - weight } else { prior.regularize };
+        out.band[i * (half_bandwidth + 1) + half_bandwidth] += *alpha * *alpha + 1e-15;
+    }
+}

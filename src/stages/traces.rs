@@ -1,0 +1,136 @@
+//! Traces: the PSF's Legendre series evaluated for every fibre and wavelength bin.
+
+use crate::psf::{LegendreSeries, Psf};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Where the parameters of a spot stand in [`Traces::shape`].
+pub mod param {
+    /// GHSIGX, pixels.
+    pub const SIGMA_X: usize = 0;
+    /// GHSIGY, pixels.
+    pub const SIGMA_Y: usize = 1;
+    /// First Gauss-Hermite coefficient; GH-i-j follows at `i * (gh_degree_y + 1) + j`.
+    pub const GH: usize = 2;
+    /// Number of tail parameters, which follow the Gauss-Hermite coefficients when wanted:
+    /// amplitude, core, x scale, y scale, index.
+    pub const TAILS: usize = 5;
+}
+
+/// Positions and shapes of the spots of `nfibre` fibres at `nbin` wavelengths.
+///
+/// A position is an integer pixel plus an offset in [-0.5, 0.5): in f32 the sum would be short of
+/// the 1e-6 px that the spots need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traces {
+    /// Number of fibres.
+    pub nfibre: usize,
+    /// Number of wavelength bins.
+    pub nbin: usize,
+    /// Nearest pixel column of the trace, `[nfibre, nbin]`.
+    pub pixel_x: Vec<i32>,
+    /// Nearest pixel row of the trace, `[nfibre, nbin]`.
+    pub pixel_y: Vec<i32>,
+    /// Trace x minus `pixel_x`, pixels, `[nfibre, nbin]`.
+    pub offset_x: Vec<f64>,
+    /// Trace y minus `pixel_y`, pixels, `[nfibre, nbin]`.
+    pub offset_y: Vec<f64>,
+    /// All other parameters, `[nparam, nfibre, nbin]`, in the order of [`param`].
+    pub shape: Vec<f64>,
+}
+
+/// Value of the Legendre series `coeff` at `u`, by Bonnet's recurrence
+/// `k P_k = (2k - 1) u P_{k-1} - (k - 1) P_{k-2}`.
+pub fn legendre(coeff: &[f64], u: f64) -> f64 {
+    let (mut before, mut current, mut sum) = (0.0, 1.0, 0.0);
+    for (k, c) in coeff.iter().enumerate() {
+        sum += c * current;
+        let n = k as f64;
+        let next = ((2.0 * n + 1.0) * u * current - n * before) / (n + 1.0);
+        (before, current) = (current, next);
+    }
+    sum
+}
+
+/// `u` of a wavelength on a series' domain: -1 at its lower end, 1 at its upper end.
+pub fn unit(domain: [f64; 2], wave: f64) -> f64 {
+    2.0 * (wave - domain[0]) / (domain[1] - domain[0]) - 1.0
+}
+
+/// Splits a position in pixels into its nearest pixel and the offset from it.
+pub fn split(position: f64) -> (i32, f64) {
+    let pixel = (position + 0.5).floor();
+    (pixel as i32, position - pixel)
+}
+
+/// The series of a spot's shape in the order of [`param`]; tails only where they are wanted and present.
+pub fn shape_series(psf: &Psf, with_tails: bool) -> Vec<&LegendreSeries> {
+    let mut series = vec![&psf.sigma_x, &psf.sigma_y];
+    series.extend(&psf.gh);
+    if let (true, Some(t)) = (with_tails, &psf.tails) {
+        series.extend([&t.amplitude, &t.core, &t.x_scale, &t.y_scale, &t.index]);
+    }
+    series
+}
+
+/// Legendre polynomials at all wavelengths: the same for every fibre.
+struct Basis {
+    domain: [f64; 2],
+    /// `[ncoeff, nbin]`.
+    values: Vec<Vec<f64>>,
+}
+
+impl Basis {
+    fn new(series: &LegendreSeries, wave: &[f64]) -> Self {
+        let u: Vec<f64> = wave.iter().map(|&w| unit(series.domain, w)).collect();
+        let mut values: Vec<Vec<f64>> = vec![vec![1.0; wave.len()], u.clone()];
+        for k in 2..series.ncoeff {
+            let n = k as f64;
+            let next = |i: usize| ((2.0 * n - 1.0) * u[i] * values[k - 1][i] - (n - 1.0) * values[k - 2][i]) / n;
+            values.push((0..wave.len()).map(next).collect());
+        }
+        Self { domain: series.domain, values }
+    }
+
+    fn serves(&self, series: &LegendreSeries) -> bool {
+        self.domain == series.domain && series.ncoeff <= self.values.len()
+    }
+
+    /// Sums the series of one fibre into `out`, `[nbin]`.
+    fn sum(&self, coeff: &[f64], out: &mut [f64]) {
+        out.fill(0.0);
+        for (c, values) in coeff.iter().zip(&self.values) {
+            out.iter_mut().zip(values).for_each(|(o, v)| *o += c * v);
+        }
+    }
+}
+
+/// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom).
+///
+/// `with_tails` appends the tail parameters where the PSF has them.
+pub fn traces(psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Traces {
+    let (nfibre, nbin) = (fibres.len(), wave.len());
+    let evaluate = |series: &LegendreSeries, basis: &Basis, out: &mut [f64]| {
+        out.par_chunks_mut(nbin.max(1)).zip(fibres.clone()).for_each(|(row, fibre)| basis.sum(series.of(fibre), row));
+    };
+    let position = |series: &LegendreSeries| -> (Vec<i32>, Vec<f64>) {
+        let mut t = vec![0.0; nfibre * nbin];
+        evaluate(series, &Basis::new(series, wave), &mut t);
+        t.into_iter().map(split).unzip()
+    };
+    let (pixel_x, offset_x) = position(&psf.trace_x);
+    let (pixel_y, offset_y) = position(&psf.trace_y);
+    let series = shape_series(psf, with_tails);
+    let mut shape = vec![0.0; series.len() * nfibre * nbin];
+    if !shape.is_empty() {
+        let mut basis = Basis::new(series[0], wave);
+        for (s, out) in series.iter().zip(shape.chunks_mut(nfibre * nbin)) {
+            // All rows of a PSFVER 3 table share their domain.
+            if !basis.serves(s) {
+                basis = Basis::new(s, wave);
+            }
+            evaluate(s, &basis, out);
+        }
+    }
+    Traces { nfibre, nbin, pixel_x, pixel_y, offset_x, offset_y, shape }
+}

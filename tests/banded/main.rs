@@ -1,0 +1,10 @@
+//! The banded solver against exact solutions.
+
+#[path = "../reference/shared.rs"]
+#[allow(dead_code)]
+mod shared;
+mod sim11;
+#[path = "../extract/small.rs"]
+#[allow(dead_code)]
+mod small;
+mod whole_patch;

@@ -1,0 +1,189 @@
+//! Small bundles by the banded solver, against dense elimination of the whole bundle as a single patch.
+
+use super::small::Small;
+use spextral::engine::Engine;
+use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver, extract};
+use spextral::frame::Spectra;
+use spextral::plan::WaveGrid;
+use spextral::stages::patch::Ccd;
+
+/// Bins that the banded solver adds beyond each end.
+const BEYOND_ENDS: usize = 30;
+
+fn banded() -> Options {
+    Options { solver: Solver::Banded, ..Small::options() }
+}
+
+/// One patch a bundle, with the same bins and all pixels.
+fn dense(nwave: usize) -> Options {
+    let mut options = Small::options();
+    options.patches.nsubbundles = 1;
+    options.patches.nwavestep = nwave;
+    options.patches.wavepad = BEYOND_ENDS;
+    options.patches.wavepad_frac = 0.0;
+    options.patches.pixpad_frac = 1.0;
+    options
+}
+
+/// What a frame file's f4 rounds away, relative.
+const F4: f64 = 6e-8;
+
+/// Worst flux in sigma (what f4 rounds away allowed), worst relative ivar and worst element of R of the bins with more
+/// than half of their PSF on good pixels.
+fn worst(ours: &Spectra, exact: &Spectra) -> [f64; 3] {
+    let mut worst = [0.0f64; 3];
+    let good = |k: usize| exact.pixmask_fraction[k] < 0.5;
+    let half = ours.ndiag / 2;
+    for k in (0..ours.flux.len()).filter(|&k| good(k)) {
+        let beyond_f4 = (ours.flux[k] - exact.flux[k]).abs() - F4 * exact.flux[k].abs();
+        worst[0] = worst[0].max(beyond_f4 * exact.ivar[k].sqrt());
+        worst[1] = worst[1].max((ours.ivar[k] / exact.ivar[k] - 1.0).abs());
+        for d in 0..ours.ndiag {
+            let row = (k % ours.nwave + d).checked_sub(half).filter(|&row| row < ours.nwave);
+            if row.is_some_and(|row| good(k - k % ours.nwave + row)) {
+                let at = ((k / ours.nwave) * ours.ndiag + d) * ours.nwave + k % ours.nwave;
+                worst[2] = worst[2].max((ours.resolution[at] - exact.resolution[at]).abs());
+            }
+        }
+    }
+    println!("worst flux {:.1e} sigma, ivar {:.1e}, R {:.1e}", worst[0], worst[1], worst[2]);
+    worst
+}
+
+fn check(small: &Small, what: &str) {
+    let ours = small.extract(&banded(), &Engine::cpu()).spectra;
+    let exact = small.extract(&dense(small.grid.nwave()), &Engine::cpu()).spectra;
+    println!("{what}:");
+    let [flux, ivar, r] = worst(&ours, &exact);
+    assert!(flux < 1e-4 && ivar < 1e-5 && r < 1e-6, "{what}");
+    let goodness = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + b.abs()));
+    assert!(goodness(&ours.chi2pix, &exact.chi2pix), "{what}: chi2pix");
+    assert!(goodness(&ours.pixmask_fraction, &exact.pixmask_fraction), "{what}: pixmask_fraction");
+    assert!(ours.mask == exact.mask, "{what}: mask");
+}
+
+/// Columns of one fibre, half of the way to its neighbours.
+fn columns(small: &Small, fibre: usize) -> std::ops::Range<usize> {
+    let x = small.psf.trace_x.of(fibre)[0] as usize;
+    x - 3..x + 4
+}
+
+#[test]
+fn a_frame_is_exact_on_grids_of_any_step() {
+    let mut small = Small::new(21);
+    let middle = small.grid.wave()[50];
+    for step in [0.6, 0.8, 1.0, 1.2] {
+        small.grid = WaveGrid::new(middle - 45.0 * step, middle + 45.0 * step, step).unwrap();
+        check(&small, &format!("step {step}"));
+    }
+}
+
+#[test]
+fn a_frame_is_exact_beside_masked_pixels() {
+    let mut small = Small::new(22);
+    let (nx, dead) = (small.sim.preproc.nx, columns(&small, 2));
+    let ivar = &mut small.sim.preproc.ivar;
+    // Sixty dead rows, and a fibre all of whose pixels are masked.
+    for (k, w) in ivar.iter_mut().enumerate() {
+        if (130..190).contains(&(k / nx)) || dead.contains(&(k % nx)) {
+            *w = 0.0;
+        }
+    }
+    check(&small, "masked rows and columns");
+}
+
+#[test]
+fn a_fibre_is_exact_beside_one_a_thousand_times_brighter() {
+    let mut small = Small::new(23);
+    // A thousand times the light of fibre 6, and its noise.
+    let model = Some(ModelFlux::Deconvolved);
+    let light =
+        small.extract(&Options { specmin: 6, nspec: Some(1), model, ..banded() }, &Engine::cpu()).model.unwrap();
+    let p = &mut small.sim.preproc;
+    for ((v, w), light) in p.image.iter_mut().zip(&mut p.ivar).zip(light) {
+        *v += 1000.0 * light;
+        if *w > 0.0 {
+            *w = 1.0 / (1.0 / *w + 1000.0 * light.max(0.0));
+        }
+    }
+    check(&small, "a bright neighbour");
+}
+
+#[test]
+fn a_fibre_without_light_is_exact() {
+    let mut small = Small::new(24);
+    small.sim.preproc.image.fill(0.0);
+    check(&small, "no light at all");
+}
+
+#[test]
+fn bins_partly_off_the_ccd_are_exact() {
+    let mut small = Small::new(25);
+    let (step, first) = (small.grid.step(), small.grid.wave()[0]);
+    for start in [first - 60.0 * step, first + 60.0 * step] {
+        small.grid = WaveGrid::new(start, start + 100.0 * step, step).unwrap();
+        let spectra = small.extract(&banded(), &Engine::cpu()).spectra;
+        assert!(spectra.ivar.contains(&0.0) && spectra.ivar.iter().any(|&w| w > 0.0), "the grid runs off the CCD");
+        check(&small, &format!("off the CCD from {start}"));
+    }
+}
+
+fn in_pool(threads: usize, work: impl FnOnce() -> Extraction + Send) -> Extraction {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn spectra_are_bitwise_equal_for_any_thread_count_and_selection() {
+    let small = Small::new(26);
+    let all = in_pool(1, || small.extract(&banded(), &Engine::cpu())).spectra;
+    let again = in_pool(3, || small.extract(&banded(), &Engine::cpu())).spectra;
+    assert!(all == again);
+    for (specmin, nspec) in [(0, 1), (3, 4), (7, 1)] {
+        let some = Options { specmin, nspec: Some(nspec), ..banded() };
+        let some = small.extract(&some, &Engine::cpu()).spectra;
+        let bins = specmin * all.nwave..(specmin + nspec) * all.nwave;
+        assert!(some.flux == all.flux[bins.clone()] && some.ivar == all.ivar[bins.clone()]);
+        assert!(some.chi2pix == all.chi2pix[bins.clone()]);
+        assert!(some.resolution == all.resolution[bins.start * all.ndiag..bins.end * all.ndiag]);
+    }
+}
+
+fn refusal(small: &Small, options: &Options) -> String {
+    let error = extract(&small.psf, small.ccd(), &small.grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ());
+    error.unwrap_err().to_string()
+}
+
+#[test]
+fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
+    let mut small = Small::new(27);
+    let noise = Options { decorrelate: spextral::engine::Decorrelate::Noise, ..banded() };
+    assert!(refusal(&small, &noise).contains("--solver patches"));
+    let negative = Options { tolerance: -1.0, ..banded() };
+    let error = extract(&small.psf, small.ccd(), &small.grid, &negative, &Engine::cpu(), &|_, _| {}).map(|_| ());
+    assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
+    // Spots three times as wide reach the second neighbour.
+    small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
+    assert!(matches!(
+        extract(&small.psf, small.ccd(), &small.grid, &banded(), &Engine::cpu(), &|_, _| {}),
+        Err(ExtractError::Coupling(_))
+    ));
+    assert!(refusal(&small, &banded()).contains("--solver patches"));
+}
+
+#[test]
+fn a_step_too_fine_for_the_bands_is_refused_with_a_way_out() {
+    let mut small = Small::new(28);
+    let start = small.grid.wave()[0];
+    small.grid = WaveGrid::new(start, start + 20.0, 0.15).unwrap();
+    assert!(refusal(&small, &banded()).contains("coarser step"));
+}
+
+#[test]
+fn dark_pixels_everywhere_give_no_information_and_no_failure() {
+    let small = Small::new(29);
+    let dark = vec![0.0; small.sim.preproc.ivar.len()];
+    let ccd = Ccd { ivar: &dark, ..small.ccd() };
+    let out = extract(&small.psf, ccd, &small.grid, &banded(), &Engine::cpu(), &|_, _| {}).unwrap();
+    assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
+    assert_eq!(out.summary.no_information, out.spectra.flux.len());
+}

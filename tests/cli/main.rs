@@ -1,0 +1,8 @@
+//! The real binary, run in a fresh folder: exit codes, what it says, what it leaves behind.
+
+mod around;
+mod bad_files;
+mod bad_options;
+mod comparisons;
+mod run;
+mod use_cases;

@@ -1,0 +1,103 @@
+//! What users do: files appear, options have their effect, help is complete.
+
+use crate::run::Folder;
+use spextral::barycentric;
+use spextral::fits::read_frame;
+
+#[test]
+fn an_extraction_writes_its_outputs_and_nothing_else() {
+    let folder = Folder::new();
+    folder.extract(&["-m", "model.fits"]).succeeds();
+    assert_eq!(folder.names(), ["frame.fits", "model.fits", "preproc.fits", "psf.fits"]);
+    let frame = read_frame(folder.path("frame.fits")).unwrap();
+    assert_eq!(frame.spectra.nspec, 2);
+    assert!(frame.spectra.ivar.iter().any(|&ivar| ivar > 0.0));
+}
+
+#[test]
+fn scores_are_left_out_when_told_so() {
+    let folder = Folder::new();
+    folder.extract(&["--no-scores"]).succeeds();
+    assert!(read_frame(folder.path("frame.fits")).unwrap().scores.is_none());
+}
+
+#[test]
+fn mask_bits_none_uses_pixels_that_the_default_leaves_out() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    folder.extract(&["--mask-bits", "none", "-o", "all.fits"]).succeeds();
+    let information = |name| read_frame(folder.path(name)).unwrap().spectra.ivar.iter().sum::<f64>();
+    assert!(information("all.fits") > information("frame.fits"));
+}
+
+#[test]
+fn a_barycentric_frame_keeps_its_grid_and_says_its_factor() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    folder.extract(&["--barycentric-correction", "-o", "moved.fits"]).succeeds();
+    let [plain, moved] = ["frame.fits", "moved.fits"].map(|name| read_frame(folder.path(name)).unwrap());
+    let preproc = &Folder::simulated().preproc;
+    let factor =
+        barycentric::factor_of_exposure(&preproc.header, preproc.fibermap.as_ref().map(|t| t.header())).unwrap();
+    assert_eq!(moved.header.get_f64("HELIOCOR"), Some(factor));
+    assert!(plain.header.get_f64("HELIOCOR").is_none());
+    assert!(plain.wave == moved.wave && plain.spectra.flux != moved.spectra.flux);
+}
+
+#[test]
+fn what_is_being_done_is_said_in_plain_lines_off_a_terminal() {
+    let folder = Folder::new();
+    let run = folder.extract(&["--loglevel", "info"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""));
+    assert!(run.stderr.contains("1 of 1 bundles done"), "{}", run.stderr);
+    assert!(run.stderr.contains("2 spectra of") && run.stderr.contains("written to frame.fits"), "{}", run.stderr);
+    assert!(run.stderr.is_ascii(), "no control characters: {}", run.stderr);
+}
+
+#[test]
+fn devices_lists_the_cpu() {
+    let run = Folder::new().run(&["devices"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.trim_start().starts_with("cpu"), "{}", run.stdout);
+}
+
+#[test]
+fn help_has_every_option_of_extract_with_its_default() {
+    let run = Folder::new().run(&["extract", "--help"]);
+    assert_eq!(run.code, Some(0));
+    for option in [
+        "--input",
+        "--psf",
+        "--output",
+        "--fibermap",
+        "--model",
+        "--wavelength",
+        "--specmin",
+        "--nspec",
+        "--regularize",
+        "--bundlesize",
+        "--nsubbundles",
+        "--nwavestep",
+        "--wavepad",
+        "--wavepad-frac",
+        "--pixpad-frac",
+        "--psferr",
+        "--psf-tails",
+        "--decorrelate",
+        "--solver",
+        "--device",
+        "--stage-on-cpu",
+        "--mask-bits",
+        "--model-flux",
+        "--barycentric-correction",
+        "--no-scores",
+        "--overwrite",
+        "--loglevel",
+        "Examples:",
+        "[default: 25]",
+        "[default: 0-7,9]",
+        "Angstrom",
+    ] {
+        assert!(run.stdout.contains(option), "{option} is not in the help");
+    }
+}

@@ -1,0 +1,5 @@
+//! Whole extractions of small frames made by our own code.
+
+mod files;
+mod properties;
+mod small;

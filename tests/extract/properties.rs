@@ -1,0 +1,212 @@
+//! What holds for every extraction, whatever the device, the batch and the selection.
+
+use super::small::Small;
+use spextral::engine::{Decorrelate, Engine};
+use spextral::extract::{ExtractError, ModelFlux, Options, extract};
+use spextral::frame::{Spectra, specmask};
+use spextral::plan::WaveGrid;
+use spextral::stages::patch::Ccd;
+
+fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn spectra_are_bitwise_equal_for_any_thread_count_and_batch_size() {
+    let small = Small::new(1);
+    let options = Small::options();
+    let reference = in_pool(1, || small.extract(&options, &Engine::cpu()));
+    for (threads, batch) in [(2, 1), (3, 2), (1, 3), (4, 1000)] {
+        let ours = in_pool(threads, || small.extract(&options, &Engine::cpu().with_batches_of(batch)));
+        assert!(ours.spectra == reference.spectra, "{threads} threads, batches of {batch}");
+    }
+}
+
+/// What is bitwise the same in any selection out of all fibres; BAD2DFIT compares fibres with each other.
+fn cut(all: &Spectra, specmin: usize, nspec: usize) -> ([&[f64]; 5], Vec<u32>) {
+    let bins = specmin * all.nwave..(specmin + nspec) * all.nwave;
+    let r = bins.start * all.ndiag..bins.end * all.ndiag;
+    let mask = all.mask[bins.clone()].iter().map(|m| m & !specmask::BAD2DFIT).collect();
+    let planes = [&all.flux, &all.ivar, &all.chi2pix, &all.pixmask_fraction].map(|plane| &plane[bins.clone()]);
+    let [flux, ivar, chi2pix, masked] = planes;
+    ([flux, ivar, chi2pix, masked, &all.resolution[r]], mask)
+}
+
+#[test]
+fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
+    let small = Small::new(2);
+    let mut options = Small::options();
+    for nsubbundles in [1, 5] {
+        options.patches.nsubbundles = nsubbundles;
+        let all = small.extract(&options, &Engine::cpu()).spectra;
+        for (specmin, nspec) in [(0, 1), (3, 4), (7, 1), (5, 3)] {
+            let some =
+                small.extract(&Options { specmin, nspec: Some(nspec), ..options.clone() }, &Engine::cpu()).spectra;
+            assert!(cut(&some, 0, nspec) == cut(&all, specmin, nspec), "{nspec} fibres from {specmin}");
+        }
+    }
+}
+
+#[test]
+fn residuals_against_the_truth_are_normal() {
+    let small = Small::new(3);
+    let spectra = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let (truth, half) = (&small.sim.truth, spectra.ndiag / 2);
+    let node = |w: f64| truth.wave.iter().position(|t| (t - w).abs() < 1e-6).expect("nodes coincide");
+    let first = node(small.grid.wave()[0]);
+    let width = small.grid.step();
+    let chi = |k: usize| {
+        let (spec, row) = (k / spectra.nwave, k % spectra.nwave);
+        let element = |d: usize| spectra.resolution[(spec * spectra.ndiag + d) * spectra.nwave + row + half - d];
+        let resolved = |d: usize| element(d) * truth.flux[spec * truth.wave.len() + first + row + half - d] / width;
+        (spectra.flux[k] - (0..spectra.ndiag).map(resolved).sum::<f64>()) * spectra.ivar[k].sqrt()
+    };
+    let inner = |k: &usize| (6..spectra.nwave - 6).contains(&(k % spectra.nwave)) && spectra.pixmask_fraction[*k] < 0.5;
+    let chi: Vec<f64> = (0..spectra.flux.len()).filter(inner).map(chi).collect();
+    let n = chi.len() as f64;
+    let mean = chi.iter().sum::<f64>() / n;
+    let std = (chi.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / n).sqrt();
+    // Some 700 bins: standard errors of 0.04 and 0.03, at four of them.
+    assert!(n > 500.0 && mean.abs() < 0.16 && (std - 1.0).abs() < 0.11, "mean {mean}, std {std} of {n}");
+}
+
+#[test]
+fn every_bin_of_a_fully_masked_frame_is_without_information() {
+    let small = Small::new(4);
+    let p = &small.sim.preproc;
+    let dark = vec![0.0; p.ivar.len()];
+    let ccd = Ccd { ivar: &dark, ..small.ccd() };
+    let out = extract(&small.psf, ccd, &small.grid, &Small::options(), &Engine::cpu(), &|_, _| {}).unwrap();
+    assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).chain(&out.spectra.resolution).all(|&v| v == 0.0));
+    assert!(out.spectra.mask.iter().all(|m| m & specmask::ALLBADPIX != 0));
+    assert_eq!(out.summary.no_information, out.spectra.flux.len());
+}
+
+#[test]
+fn numbers_that_no_file_can_hold_are_masked_and_have_no_weight() {
+    let small = Small::new(11);
+    let mut image = small.sim.preproc.image.clone();
+    let (nx, middle) = (small.psf.npix_x, small.psf.npix_y / 2);
+    image[middle * nx..(middle + 3) * nx].fill(3e38);
+    let ccd = Ccd { image: &image, ..small.ccd() };
+    let s = extract(&small.psf, ccd, &small.grid, &Small::options(), &Engine::cpu(), &|_, _| {}).unwrap().spectra;
+    assert!(s.flux.iter().chain(&s.ivar).all(|v| (*v as f32).is_finite()));
+    let lost: Vec<usize> = (0..s.flux.len()).filter(|&k| s.ivar[k] == 0.0 && s.pixmask_fraction[k] < 0.5).collect();
+    assert!(!lost.is_empty() && lost.iter().all(|&k| s.mask[k] & specmask::BAD2DFIT != 0 && s.flux[k] == 0.0));
+}
+
+#[test]
+fn patches_without_a_solution_are_counted_and_masked() {
+    let small = Small::new(12);
+    let options = Options { regularize: 1e300, ..Small::options() };
+    let out = small.extract(&options, &Engine::cpu());
+    assert_eq!(out.summary.failed, out.summary.patches);
+    assert!(out.spectra.ivar.iter().all(|w| *w == 0.0));
+    assert!(out.spectra.mask.iter().all(|m| m & specmask::BAD2DFIT != 0));
+}
+
+#[test]
+fn bins_off_the_ccd_have_no_data_and_the_others_lose_nothing_by_them() {
+    let mut small = Small::new(5);
+    let inner = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let (step, wave) = (small.grid.step(), small.grid.wave().to_vec());
+    let bins = wave.len();
+    // The same nodes, continued beyond both ends of the CCD.
+    let (first, last) = (wave[0] - 62.0 * step, wave[bins - 1] + 62.0 * step);
+    small.grid = WaveGrid::new(first, last, step).unwrap();
+    let outer = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let off = |k: usize| outer.mask[k] & specmask::NODATA != 0;
+    assert!(off(0) && off(outer.nwave - 1));
+    assert!(
+        (0..outer.flux.len()).filter(|&k| off(k)).all(|k| outer.ivar[k] == 0.0 && outer.pixmask_fraction[k] > 0.999)
+    );
+    for spec in 0..inner.nspec {
+        for bin in 0..bins {
+            let (a, b) = (spec * bins + bin, spec * outer.nwave + 62 + bin);
+            let sigma = (inner.flux[a] - outer.flux[b]).abs() * inner.ivar[a].sqrt();
+            // Patches are cut elsewhere: the published method's own 0.1 sigma, not a loss of pixels.
+            assert!(sigma < 0.2, "fibre {spec} bin {bin}: {sigma} sigma");
+        }
+    }
+}
+
+#[test]
+fn rows_of_the_resolution_sum_to_about_1_in_the_interior() {
+    let small = Small::new(6);
+    let s = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let half = s.ndiag / 2;
+    for spec in 0..s.nspec {
+        for row in half..s.nwave - half {
+            if s.pixmask_fraction[spec * s.nwave + row] > 0.0 {
+                continue;
+            }
+            let element = |d: usize| s.resolution[(spec * s.ndiag + d) * s.nwave + row + half - d];
+            let sum: f64 = (0..s.ndiag).map(element).sum();
+            assert!((sum - 1.0).abs() < 0.02, "fibre {spec} row {row}: {sum}");
+        }
+    }
+}
+
+#[test]
+fn the_model_is_the_image_without_its_noise() {
+    let small = Small::new(7);
+    let options = Options { model: Some(ModelFlux::Deconvolved), ..Small::options() };
+    let out = small.extract(&options, &Engine::cpu());
+    let (model, ccd) = (out.model.unwrap(), small.ccd());
+    let chi2: Vec<f64> = (0..model.len())
+        .filter(|&k| model[k] > 20.0 && ccd.ivar[k] > 0.0)
+        .map(|k| f64::from((ccd.image[k] - model[k]).powi(2) * ccd.ivar[k]))
+        .collect();
+    let mean = chi2.iter().sum::<f64>() / chi2.len() as f64;
+    // Each bin takes a degree of freedom from the ten pixels or so under it.
+    assert!(chi2.len() > 500 && (0.6..1.1).contains(&mean), "{mean} over {} pixels", chi2.len());
+}
+
+#[test]
+fn all_fibres_decorrelated_together_give_finite_spectra_that_differ() {
+    let small = Small::new(8);
+    let signal = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let noise = Options { decorrelate: Decorrelate::Noise, ..Small::options() };
+    let noise = small.extract(&noise, &Engine::cpu()).spectra;
+    assert!(noise.flux.iter().chain(&noise.ivar).all(|v| v.is_finite()));
+    assert!(noise.flux != signal.flux);
+    let ratio: f64 = noise.flux.iter().sum::<f64>() / signal.flux.iter().sum::<f64>();
+    assert!((ratio - 1.0).abs() < 0.05, "total flux changed by {ratio}");
+}
+
+#[test]
+fn any_division_into_patches_extracts_every_bin() {
+    let small = Small::new(9);
+    for (bundlesize, nsubbundles, nwavestep, wavepad) in
+        [(8, 2, 30, 12), (4, 4, 101, 10), (8, 1, 120, 0), (3, 1, 17, 2), (1, 1, 50, 10)]
+    {
+        let mut options = Small::options();
+        options.patches.bundlesize = bundlesize;
+        options.patches.nsubbundles = nsubbundles;
+        options.patches.nwavestep = nwavestep;
+        options.patches.wavepad = wavepad;
+        let s = small.extract(&options, &Engine::cpu()).spectra;
+        let informed = (0..s.flux.len()).filter(|&k| s.pixmask_fraction[k] < 0.9);
+        assert!(informed.clone().all(|k| s.ivar[k] > 0.0), "{bundlesize} {nsubbundles} {nwavestep} {wavepad}");
+        assert!(informed.count() * 10 > 9 * s.flux.len());
+    }
+}
+
+#[test]
+fn what_cannot_be_extracted_is_refused() {
+    let small = Small::new(10);
+    let run = |options: &Options, grid: &WaveGrid, ccd: Ccd| {
+        extract(&small.psf, ccd, grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ()).unwrap_err()
+    };
+    let grid = &small.grid;
+    let beyond = Options { specmin: 8, ..Small::options() };
+    assert!(matches!(run(&beyond, grid, small.ccd()), ExtractError::Plan(_)));
+    for (wmin, wmax) in [(9000.0, 9100.0), (small.psf.wave_min, small.psf.wave_max + 50.0)] {
+        let grid = WaveGrid::new(wmin, wmax, 0.8).unwrap();
+        assert!(matches!(run(&Small::options(), &grid, small.ccd()), ExtractError::OutsidePsf { .. }));
+    }
+    let short = Ccd { ny: small.ccd().ny - 1, ..small.ccd() };
+    assert!(matches!(run(&Small::options(), grid, short), ExtractError::CcdSize { .. }));
+    let negative = Options { regularize: -1.0, ..Small::options() };
+    assert!(matches!(run(&negative, grid, small.ccd()), ExtractError::Negative { .. }));
+}

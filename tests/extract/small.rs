@@ -1,0 +1,51 @@
+//! A small synthetic PSF and a frame simulated on it: seconds to extract, all features present.
+
+use spextral::engine::Engine;
+use spextral::extract::{Extraction, Options, extract};
+use spextral::plan::WaveGrid;
+use spextral::psf::Psf;
+use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::{Simulated, Simulation, simulate};
+use spextral::stages::patch::Ccd;
+
+pub struct Small {
+    pub psf: Psf,
+    pub sim: Simulated,
+    pub grid: WaveGrid,
+}
+
+impl Small {
+    /// Eight fibres in bundles of five on a short CCD; the grid runs off neither end.
+    pub fn new(seed: u64) -> Self {
+        let psf = Synthetic { nfibre: 8, bundlesize: 5, npix_y: Some(300), ..Synthetic::default() }.build().unwrap();
+        let mut sim = simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
+        // A reader sets ivar to 0 where the mask says so; the simulated frame has not gone through one.
+        let mask = sim.preproc.mask.clone().unwrap();
+        sim.preproc.ivar.iter_mut().zip(mask).filter(|(_, m)| *m != 0).for_each(|(w, _)| *w = 0.0);
+        let (wave, middle) = (&sim.truth.wave, sim.truth.wave.len() / 2);
+        let grid = WaveGrid::new(wave[middle - 50], wave[middle + 50], 0.8).unwrap();
+        Self { psf, sim, grid }
+    }
+
+    pub fn options() -> Options {
+        let mut options = Options::default();
+        options.patches.bundlesize = 5;
+        options.patches.nsubbundles = 5;
+        options.patches.nwavestep = 40;
+        options
+    }
+
+    /// The options, on a grid divided by a barycentric `factor`.
+    pub fn options_with(&self, factor: f64) -> Options {
+        Options { barycentric: Some(factor), ..Self::options() }
+    }
+
+    pub fn ccd(&self) -> Ccd<'_> {
+        let p = &self.sim.preproc;
+        Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar }
+    }
+
+    pub fn extract(&self, options: &Options, engine: &Engine) -> Extraction {
+        extract(&self.psf, self.ccd(), &self.grid, options, engine, &|_, _| {}).unwrap()
+    }
+}

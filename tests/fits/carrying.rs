@@ -1,0 +1,201 @@
+//! Cards and table rows go through us unchanged, whatever they hold.
+
+use proptest::prelude::*;
+use spextral::fits::{Header, PreprocOptions, Table, Value, read_fibermap, read_preproc, write_preproc};
+
+use crate::util::{fibermap, folder, preproc};
+
+/// The header as it is after a journey through a file.
+fn through_a_file(header: &Header) -> Header {
+    let (dir, mut frame) = (folder(), preproc());
+    let path = dir.path().join("a.fits");
+    frame.header = header.clone();
+    write_preproc(&path, &frame, false).unwrap();
+    let mut back = read_preproc(&path, &PreprocOptions::default()).unwrap().header;
+    back.remove("BUNIT");
+    back
+}
+
+/// A file with an empty primary HDU and this table HDU: its cards, its data bytes.
+fn table_file(cards: &[&str], data: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let block = |cards: &[&str]| {
+        let text: String = cards.iter().chain(&["END"]).map(|card| format!("{card:<80}")).collect();
+        let size = text.len().next_multiple_of(2880);
+        format!("{text:<size$}").into_bytes()
+    };
+    let mut bytes =
+        block(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]);
+    bytes.extend(block(cards));
+    bytes.extend_from_slice(data);
+    bytes.resize(bytes.len().next_multiple_of(2880), 0);
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    std::fs::write(&path, bytes).unwrap();
+    (dir, path)
+}
+
+/// Some rows of a table with an unsigned column, a null, bits, a complex number and arrays of variable length.
+fn odd_table(rows: std::ops::Range<usize>) -> Table {
+    let arrays: [(&[i16], &str); 3] = [(&[1, 2], "abc"), (&[], "fghij"), (&[3], "")];
+    let (mut data, mut heap) = (Vec::new(), Vec::new());
+    for row in rows.clone() {
+        let (shorts, text) = arrays[row];
+        data.extend((i16::MIN + row as i16).to_be_bytes());
+        data.extend(if row == 1 { -99i32 } else { 7 }.to_be_bytes());
+        data.extend([0b1010_1010, 0b1110_0000]);
+        data.extend([1.0f64.to_be_bytes(), 2.0f64.to_be_bytes()].concat());
+        data.extend([(shorts.len() as u32).to_be_bytes(), (heap.len() as u32).to_be_bytes()].concat());
+        heap.extend(shorts.iter().flat_map(|v| v.to_be_bytes()));
+        data.extend([(text.len() as u64).to_be_bytes(), (heap.len() as u64).to_be_bytes()].concat());
+        heap.extend(text.as_bytes());
+    }
+    let (naxis2, pcount) = (format!("NAXIS2  = {:>20}", rows.len()), format!("PCOUNT  = {:>20}", heap.len()));
+    let cards = [
+        "XTENSION= 'BINTABLE'",
+        "BITPIX  =                    8",
+        "NAXIS   =                    2",
+        "NAXIS1  =                   48",
+        &naxis2,
+        &pcount,
+        "GCOUNT  =                    1",
+        "TFIELDS =                    6",
+        "TTYPE1  = 'U16     '",
+        "TFORM1  = 'I       '",
+        "TZERO1  =                32768",
+        "TTYPE2  = 'NUL     '",
+        "TFORM2  = 'J       '",
+        "TNULL2  =                  -99",
+        "TTYPE3  = 'BITS    '",
+        "TFORM3  = '11X     '",
+        "TTYPE4  = 'CPLX    '",
+        "TFORM4  = '1M      '",
+        "TTYPE5  = 'SHORTS  '",
+        "TFORM5  = '1PI(2)  '",
+        "TTYPE6  = 'TEXTS   '",
+        "TFORM6  = '1QA(9)  '",
+        "TCOMM6  = 'a comment of a column'",
+        "EXTNAME = 'FIBERMAP'",
+    ];
+    let (_dir, path) = table_file(&cards, &[data, heap].concat());
+    read_fibermap(path).unwrap()
+}
+
+#[test]
+fn slices_hold_their_rows_and_only_their_arrays() {
+    let whole = odd_table(0..3);
+    for range in [0..3, 0..1, 1..3, 2..3, 1..1] {
+        assert_eq!(whole.slice_rows(range.clone()), odd_table(range));
+    }
+}
+
+#[test]
+fn columns_come_out_as_the_numbers_they_mean() {
+    let table = odd_table(0..3);
+    assert_eq!(table.column_i64("u16").unwrap(), [0, 1, 2]);
+    assert_eq!(table.column_f64("U16").unwrap(), [0.0, 1.0, 2.0]);
+    let null = table.column_f64("NUL").unwrap();
+    assert!(null[0] == 7.0 && null[1].is_nan());
+    assert_eq!((table.column_i64("TEXTS"), table.column_f64("CPLX"), table.column_str("NUL")), (None, None, None));
+    assert_eq!(table.column_i64("ABSENT"), None);
+    let made = fibermap(3);
+    assert_eq!(made.column_f64("XY").unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(made.column_str("OBJTYPE").unwrap(), ["SKY", "TGT", ""]);
+    assert_eq!(made.column_i64("GOOD").unwrap(), [1, 0, 1]);
+}
+
+#[test]
+fn every_column_type_survives_a_file() {
+    let (dir, mut frame) = (folder(), preproc());
+    for (name, table) in
+        [("odd.fits", odd_table(0..3)), ("made.fits", fibermap(7)), ("empty.fits", fibermap(7).slice_rows(3..3))]
+    {
+        let path = dir.path().join(name);
+        frame.fibermap = Some(table);
+        write_preproc(&path, &frame, false).unwrap();
+        let back = read_preproc(&path, &PreprocOptions::default()).unwrap();
+        assert_eq!(back.fibermap, frame.fibermap, "{name}");
+    }
+}
+
+#[test]
+fn repeated_comments_and_long_strings_keep_their_order_and_text() {
+    let header = crate::util::rich_header();
+    let back = through_a_file(&header);
+    assert_eq!(back, header);
+    assert_eq!(back.commentary("HISTORY"), ["made", "made"]);
+    assert_eq!(back.get_str("O'NAME").as_deref(), Some("it's a star"));
+    assert_eq!(back.get_str("HIERARCH ESO DET CHIP1 NAME").as_deref(), Some("blue"));
+    assert_eq!(back.get_str("INPUTS").unwrap().matches("'quotes'").count(), 5);
+}
+
+#[test]
+fn setting_a_card_keeps_its_place_and_comment() {
+    let mut header = crate::util::rich_header();
+    let order: Vec<String> = header.keywords().map(String::from).collect();
+    header.set("expid", 7i64, "");
+    assert_eq!(header.get_i64("EXPID"), Some(7));
+    assert_eq!(header.keywords().map(String::from).collect::<Vec<_>>(), order);
+    let mut fresh = Header::new();
+    fresh.set("EXPID", 7i64, "exposure");
+    let mut other = Header::new();
+    other.set("EXPID", 8i64, "exposure");
+    other.set("EXPID", 7i64, "");
+    assert_eq!(other, fresh);
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        any::<f64>().prop_filter("FITS has finite numbers only", |v| v.is_finite()).prop_map(Value::Float),
+        "[ -~]{0,300}".prop_map(|s| Value::Str(s.trim_end().to_string())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_value_set_is_read_back_from_a_file(
+        cards in proptest::collection::vec(("X[A-Z0-9_-]{0,7}|Y[A-Z]{2,9} [A-Z]{1,20}", value(), "[ -~]{0,90}"), 1..20),
+    ) {
+        let mut header = Header::new();
+        for (keyword, value, comment) in &cards {
+            header.set(keyword, value.clone(), comment);
+        }
+        let back = through_a_file(&header);
+        prop_assert_eq!(&back, &header);
+        for (keyword, _, _) in &cards {
+            let expected = &cards.iter().rev().find(|(k, _, _)| k == keyword).unwrap().1;
+            prop_assert_eq!(back.get(keyword), Some(expected.clone()), "{}", keyword);
+        }
+    }
+
+    #[test]
+    fn any_cards_of_a_fibermap_are_carried_byte_for_byte(raw in proptest::collection::vec("[XY][ -~]{79}", 0..40)) {
+        let mut cards = vec![
+            "XTENSION= 'BINTABLE'", "BITPIX  =                    8", "NAXIS   =                    2",
+            "NAXIS1  =                    2", "NAXIS2  =                    2", "PCOUNT  =                    0",
+            "GCOUNT  =                    1", "TFIELDS =                    1", "TFORM1  = 'I       '",
+        ];
+        cards.extend(raw.iter().map(String::as_str));
+        let (dir, path) = table_file(&cards, &[0, 1, 0, 2]);
+        let mut frame = preproc();
+        frame.fibermap = Some(read_fibermap(path).unwrap());
+        let out = dir.path().join("out.fits");
+        write_preproc(&out, &frame, false).unwrap();
+        let bytes = std::fs::read(&out).unwrap();
+        let carried = raw.concat().into_bytes();
+        prop_assert!(carried.is_empty() || bytes.windows(carried.len()).any(|w| w == carried));
+    }
+
+    #[test]
+    fn any_rows_cut_from_a_table_are_the_rows_of_its_columns(n in 1usize..30, from in 0usize..30, len in 0usize..30) {
+        let (from, to) = (from.min(n), (from + len).min(n));
+        let (whole, part) = (fibermap(n), fibermap(n).slice_rows(from..to));
+        prop_assert_eq!(part.nrows(), to - from);
+        prop_assert_eq!(&part.column_i64("TARGETID").unwrap(), &whole.column_i64("TARGETID").unwrap()[from..to]);
+        prop_assert_eq!(&part.column_f64("XY").unwrap(), &whole.column_f64("XY").unwrap()[2 * from..2 * to]);
+        prop_assert_eq!(&part.column_str("OBJTYPE").unwrap(), &whole.column_str("OBJTYPE").unwrap()[from..to]);
+    }
+}

@@ -1,0 +1,121 @@
+//! Tile-compressed images, as fpack makes them (`.fits.fz`), and gzipped files.
+
+use std::path::{Path, PathBuf};
+
+use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
+use fitsio_pure::header::Card;
+use fitsio_pure::value::Value;
+use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, write_images};
+
+use crate::util::{folder, preproc};
+
+/// A file that begins with a primary HDU without data.
+fn empty_primary(dir: &Path) -> Vec<u8> {
+    let path = dir.join("empty.fits");
+    let image = spextral::fits::Image { name: "", unit: "", shape: vec![0], pixels: spextral::fits::Pixels::F32(&[]) };
+    write_images(&path, &Default::default(), &[image], true).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn tiled<T: CompressPixel>(name: &str, shape: [usize; 2], pixels: &[T], by: &TileCompression) -> Vec<u8> {
+    let card = |key: &str, value| Card::new(key, value).unwrap();
+    let extra = [card("EXTNAME", Value::String(name.into())), card("CAMERA", Value::String("b7".into()))];
+    compress_image_hdu(&[shape[1], shape[0]], pixels, by, &extra).unwrap()
+}
+
+/// The test frame with all images compressed.
+fn packed_preproc(dir: &Path, floats: &TileCompression, bits: &TileCompression) -> PathBuf {
+    let frame = preproc();
+    let shape = [frame.ny, frame.nx];
+    let mut bytes = empty_primary(dir);
+    bytes.extend(tiled("IMAGE", shape, &frame.image, floats));
+    bytes.extend(tiled("IVAR", shape, &frame.ivar, floats));
+    bytes.extend(tiled("MASK", shape, frame.mask.as_ref().unwrap(), bits));
+    let path = dir.join("preproc.fits.fz");
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn every_compression_gives_the_same_pixels() {
+    let (dir, frame) = (folder(), preproc());
+    let all = [
+        (TileCompression::gzip().lossless(), TileCompression::rice()),
+        (TileCompression::gzip2().lossless(), TileCompression::gzip()),
+        (TileCompression::gzip().lossless().tile_dims(&[4, 3]), TileCompression::gzip2().tile_dims(&[4, 3])),
+        (TileCompression::gzip2().lossless().tile_rows(2), TileCompression::rice().tile_rows(5)),
+    ];
+    for (floats, bits) in all {
+        let path = packed_preproc(dir.path(), &floats, &bits);
+        let back = read_preproc(path, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap();
+        assert_eq!((back.nx, back.ny), (frame.nx, frame.ny));
+        assert_eq!(back.image, frame.image, "{floats:?}");
+        assert_eq!(back.ivar, frame.ivar, "{floats:?}");
+        assert_eq!(back.mask, frame.mask, "{bits:?}");
+    }
+}
+
+#[test]
+fn cards_of_the_compression_are_not_carried() {
+    let dir = folder();
+    let path = packed_preproc(dir.path(), &TileCompression::gzip().lossless(), &TileCompression::rice());
+    let header = read_preproc(path, &PreprocOptions::default()).unwrap().header;
+    assert_eq!(header.get_str("CAMERA").as_deref(), Some("b7"));
+    let strays: Vec<&str> =
+        header.keywords().filter(|k| k.starts_with('Z') || k.starts_with("TFORM") || k.starts_with("TTYPE")).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+}
+
+#[test]
+fn quantized_floats_are_within_their_step() {
+    let dir = folder();
+    let pixels: Vec<f32> = (0..64 * 32).map(|i| (i as f32 * 0.37).sin() * 100.0).collect();
+    let step = 0.01;
+    let by = TileCompression::rice().quantize(fitsio_pure::compress::Quantize::new().step(step));
+    let mut bytes = empty_primary(dir.path());
+    bytes.extend(tiled("IMAGE", [32, 64], &pixels, &by));
+    let path = dir.path().join("image.fits.fz");
+    std::fs::write(&path, bytes).unwrap();
+    let (shape, back) = read_image_f64(&path, "IMAGE").unwrap();
+    assert_eq!(shape, [32, 64]);
+    for (a, b) in back.iter().zip(&pixels) {
+        assert!((a - f64::from(*b)).abs() <= step, "{a} for {b}");
+    }
+}
+
+#[test]
+fn gzip_is_told_by_its_bytes_not_by_its_name() {
+    let (dir, frame) = (folder(), preproc());
+    let (packed, renamed) = (dir.path().join("a.fits.gz"), dir.path().join("a.fits"));
+    spextral::fits::write_preproc(&packed, &frame, false).unwrap();
+    assert_eq!(std::fs::read(&packed).unwrap()[..2], [0x1f, 0x8b]);
+    std::fs::rename(&packed, &renamed).unwrap();
+    assert_eq!(read_preproc(&renamed, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap().image, frame.image);
+}
+
+#[test]
+fn scaled_and_blank_integers_become_physical_numbers() {
+    let dir = folder();
+    let card = |text: &str| format!("{text:<80}");
+    let cards = [
+        "SIMPLE  =                    T",
+        "BITPIX  =                   16",
+        "NAXIS   =                    1",
+        "NAXIS1  =                    3",
+        "EXTNAME = 'IMAGE   '",
+        "BSCALE  =                  0.5",
+        "BZERO   =                 10.0",
+        "BLANK   =               -32768",
+        "END",
+    ];
+    let mut bytes = format!("{:<2880}", cards.map(card).concat()).into_bytes();
+    for pixel in [4i16, -6, -32768] {
+        bytes.extend(pixel.to_be_bytes());
+    }
+    bytes.resize(5760, 0);
+    let path = dir.path().join("a.fits");
+    std::fs::write(&path, bytes).unwrap();
+    let (_, pixels) = read_image_f64(&path, "IMAGE").unwrap();
+    assert_eq!(pixels[..2], [12.0, 7.0]);
+    assert!(pixels[2].is_nan());
+}

@@ -1,0 +1,322 @@
+//! What cannot be read or written gets one sentence that says what, where and what to do; nothing panics.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use spextral::fits::{
+    ColumnData, FitsError, Preproc, PreprocOptions, Table, read_fibermap, read_frame, read_image_f64, read_preproc,
+    read_psf, write_frame, write_preproc, write_psf,
+};
+
+use crate::util::{files_in, folder, frame, preproc, psf};
+use crate::written_files::write_every_kind;
+
+/// A file with these bytes, and its folder, which lives as long as it does.
+fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    std::fs::write(&path, bytes).unwrap();
+    (dir, path)
+}
+
+/// One file of a kind, as bytes.
+fn bytes_of(name: &str) -> Vec<u8> {
+    let dir = folder();
+    write_every_kind(dir.path());
+    std::fs::read(dir.path().join(name)).unwrap()
+}
+
+/// The file with the value of the nth card of a keyword replaced.
+fn with_value(mut bytes: Vec<u8>, keyword: &str, nth: usize, value: &str) -> Vec<u8> {
+    let name = format!("{keyword:<8}=").into_bytes();
+    let at =
+        (0..bytes.len()).step_by(80).filter(|&i| bytes[i..].starts_with(&name)).nth(nth).expect("the card is there");
+    bytes[at + 9..at + 80].copy_from_slice(format!("{:<71}", format!(" {value:>20}")).as_bytes());
+    bytes
+}
+
+fn header(cards: &[&str]) -> Vec<u8> {
+    let text: String = cards.iter().chain(&["END"]).map(|card| format!("{card:<80}")).collect();
+    format!("{text:<2880}").into_bytes()
+}
+
+fn preproc_error(bytes: &[u8]) -> String {
+    let (_dir, path) = file(bytes);
+    let error = read_preproc(&path, &PreprocOptions::default()).expect_err("must be refused").to_string();
+    assert!(error.contains("a.fits"), "names the file: {error}");
+    error
+}
+
+fn psf_error(bytes: &[u8]) -> String {
+    let (_dir, path) = file(bytes);
+    let error = read_psf(&path).expect_err("must be refused").to_string();
+    assert!(error.contains("a.fits"), "names the file: {error}");
+    error
+}
+
+/// Reads a file as everything it could be.
+fn read_as_anything(path: &PathBuf) {
+    let _ = read_preproc(path, &PreprocOptions::default());
+    let _ = read_psf(path);
+    let _ = read_frame(path);
+    let _ = read_fibermap(path);
+    let _ = read_image_f64(path, "IMAGE");
+}
+
+#[test]
+fn what_is_no_fits_file_is_told_at_once() {
+    let dir = folder();
+    let missing = read_psf(dir.path().join("none.fits")).unwrap_err().to_string();
+    assert!(missing.contains("none.fits") && missing.starts_with("cannot read"), "{missing}");
+    assert!(matches!(read_psf(dir.path()), Err(FitsError::NotFits { .. })));
+    assert!(preproc_error(b"").contains("it is empty"));
+    assert!(preproc_error(b"a text file, not FITS").contains("does not begin with SIMPLE"));
+    assert!(preproc_error(&[0x1f, 0x8b, 8, 0]).contains("gzip"));
+}
+
+#[test]
+fn a_file_cut_anywhere_in_its_images_is_truncated() {
+    for name in ["preproc.fits", "preproc.fits.gz"] {
+        let bytes = bytes_of(name);
+        for percent in [1, 5, 22, 33] {
+            let error = preproc_error(&bytes[..bytes.len() * percent / 100]);
+            assert!(error.contains("truncated") || error.contains("no IVAR HDU") || error.contains("gzip"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn sizes_no_file_can_hold_are_refused_before_memory_is_asked_for() {
+    let bytes = bytes_of("preproc.fits");
+    let start = std::time::Instant::now();
+    for value in ["1000000000000", "9223372036854775807"] {
+        let error = preproc_error(&with_value(with_value(bytes.clone(), "NAXIS1", 0, value), "NAXIS2", 0, value));
+        assert!(error.contains("truncated: primary HDU") || error.contains("truncated: HDU 0 (IMAGE)"), "{error}");
+    }
+    assert!(preproc_error(&with_value(bytes.clone(), "NAXIS", 0, "1000000000")).contains("NAXIS is 1000000000"));
+    assert!(preproc_error(&with_value(bytes.clone(), "NAXIS1", 0, "-5")).contains("NAXIS1 is -5"));
+    assert!(preproc_error(&with_value(bytes.clone(), "BITPIX", 0, "17")).contains("BITPIX is 17"));
+    assert!(preproc_error(&with_value(bytes, "NAXIS1", 0, "'six'")).contains("NAXIS1 has a value of the wrong kind"));
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+/// Keywords that say how a file is laid out.
+fn is_structural(keyword: &str) -> bool {
+    const EXACT: [&str; 9] = ["BITPIX", "NAXIS", "PCOUNT", "GCOUNT", "TFIELDS", "THEAP", "ZBITPIX", "ZNAXIS", "LEGDEG"];
+    const NUMBERED: [&str; 6] = ["NAXIS", "TFORM", "ZNAXIS", "ZTILE", "ZVAL", "FIBERM"];
+    EXACT.contains(&keyword) || NUMBERED.iter().any(|stem| keyword.starts_with(stem))
+}
+
+/// Where the structural cards of a file begin.
+fn structural_cards(bytes: &[u8]) -> Vec<usize> {
+    let is_card = |&i: &usize| {
+        bytes[i + 8..].starts_with(b"= ") && is_structural(String::from_utf8_lossy(&bytes[i..i + 8]).trim_end())
+    };
+    (0..bytes.len()).step_by(80).filter(is_card).collect()
+}
+
+#[test]
+fn no_value_of_a_structural_keyword_panics_or_hangs() {
+    let start = std::time::Instant::now();
+    let values = ["0", "1", "-1", "2147483648", "4611686018427387904", "9223372036854775807", "'0D'"];
+    let few = ["0", "-1", "4611686018427387904"];
+    let mut read = 0;
+    for bytes in [bytes_of("preproc.fits"), bytes_of("psf.fits"), bytes_of("frame.fits"), packed(), psf_version_2(1)] {
+        let cards = structural_cards(&bytes);
+        for (i, &first) in cards.iter().enumerate() {
+            // Cards of one HDU stand close together: two that are wrong at once may hide each other.
+            for &second in cards[i..].iter().take_while(|&&second| second < first + 10 * 80) {
+                let pairs: Vec<(&str, &str)> = match first == second {
+                    true => values.map(|v| (v, v)).to_vec(),
+                    false => few.iter().flat_map(|a| few.map(|b| (*a, b))).collect(),
+                };
+                for (a, b) in pairs {
+                    let mut bytes = bytes.clone();
+                    for (at, value) in [(first, a), (second, b)] {
+                        bytes[at + 10..at + 80].copy_from_slice(format!("{value:<70}").as_bytes());
+                    }
+                    let (_dir, path) = file(&bytes);
+                    read_as_anything(&path);
+                    read += 1;
+                }
+            }
+        }
+    }
+    assert!(read > 1000 && start.elapsed().as_secs() < 300, "{read} files in {:?}", start.elapsed());
+}
+
+#[test]
+fn counts_that_no_hdu_of_its_kind_has_are_refused() {
+    let good = bytes_of("preproc.fits");
+    // IVAR is the first HDU with these cards, FIBERMAP the last.
+    for nth in [0, 3] {
+        for value in ["0", "2", "-1"] {
+            let error = preproc_error(&with_value(good.clone(), "GCOUNT", nth, value));
+            assert!(error.contains(&format!("GCOUNT is {value}, which is wrong for its kind")), "{error}");
+        }
+        assert!(preproc_error(&with_value(good.clone(), "PCOUNT", nth, "-1")).contains("PCOUNT is -1"));
+    }
+    assert!(preproc_error(&with_value(good.clone(), "PCOUNT", 0, "1")).contains("HDU 1 (IVAR): PCOUNT is 1"));
+    assert!(preproc_error(&with_value(good, "BITPIX", 4, "16")).contains("HDU 4 (FIBERMAP): BITPIX is 16"));
+}
+
+/// A PSF file of PSFVER 2: traces as rows, WAVEMIN and WAVEMAX as columns of so many numbers a row.
+fn psf_version_2(numbers: usize) -> Vec<u8> {
+    let params = ["X", "Y", "GHSIGX", "GHSIGY", "GH-0-0"];
+    let domain = |wave: f64| ColumnData::F64(vec![wave; numbers * params.len()]);
+    let mut table = Table::new(params.len())
+        .with_column("PARAM", "", &ColumnData::Str(params.map(String::from).to_vec()))
+        .with_column("WAVEMIN", "", &domain(5600.0))
+        .with_column("WAVEMAX", "", &domain(7800.0))
+        .with_column("COEFF", "", &ColumnData::F64(vec![1.0; params.len() * 2 * 3]));
+    table.header_mut().set("PSFTYPE", "GAUSS-HERMITE", "");
+    let cards = [("FIBERMIN", 0i64), ("FIBERMAX", 1), ("LEGDEG", 2), ("GHDEGX", 0), ("GHDEGY", 0)];
+    let sizes = [("HSIZEX", 8), ("HSIZEY", 5), ("NPIX_X", 4114), ("NPIX_Y", 4128)];
+    cards.into_iter().chain(sizes).for_each(|(key, value)| table.header_mut().set(key, value, ""));
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    write_preproc(&path, &Preproc { fibermap: Some(table), ..preproc() }, false).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn a_domain_that_is_not_one_number_a_row_is_refused() {
+    let (_dir, path) = file(&psf_version_2(1));
+    assert_eq!(read_psf(&path).unwrap().trace_x.domain, [5600.0, 7800.0]);
+    for numbers in [0, 2] {
+        assert!(psf_error(&psf_version_2(numbers)).contains("WAVEMIN and WAVEMAX have not one number a row"));
+    }
+}
+
+#[test]
+fn a_compressed_image_that_claims_too_much_is_refused() {
+    let mut bytes =
+        header(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]);
+    let image = fitsio_pure::compress::compress_image_hdu(
+        &[6, 5],
+        &[1i32; 30],
+        &fitsio_pure::compress::TileCompression::rice(),
+        &[fitsio_pure::header::Card::new("EXTNAME", fitsio_pure::value::Value::String("IMAGE".into())).unwrap()],
+    );
+    bytes.extend(image.unwrap());
+    let refused = |bytes: Vec<u8>| {
+        let (_dir, path) = file(&bytes);
+        read_image_f64(&path, "IMAGE").unwrap_err().to_string()
+    };
+    let (_dir, path) = file(&bytes);
+    assert_eq!(read_image_f64(&path, "IMAGE").unwrap().1, vec![1.0; 30]);
+    assert!(refused(with_value(bytes.clone(), "ZNAXIS1", 0, "1000000000000")).contains("which cannot be"));
+    assert!(refused(with_value(bytes.clone(), "ZNAXIS2", 0, "6")).contains("has 5 tiles where its size needs 6"));
+    assert!(
+        refused(with_value(bytes.clone(), "ZCMPTYPE", 0, "'HCOMPRESS_1'"))
+            .contains("compression HCOMPRESS_1 is not supported")
+    );
+    assert!(refused(with_value(bytes.clone(), "ZNAXIS", 0, "0")).contains("ZNAXIS is 0"));
+    let heap = bytes.len() - 2880;
+    bytes[heap + 4..heap + 8].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert!(refused(bytes).contains("tile 1 lies outside"));
+}
+
+#[test]
+fn hdus_and_shapes_that_do_not_fit_are_named() {
+    let bytes = bytes_of("frame.fits");
+    let error = preproc_error(&bytes);
+    assert!(error.contains("has no IMAGE HDU") && error.contains("FLUX"), "{error}");
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    write_preproc(&path, &preproc(), false).unwrap();
+    let swapped = with_value(with_value(std::fs::read(&path).unwrap(), "NAXIS1", 1, "5"), "NAXIS2", 1, "6");
+    let error = preproc_error(&swapped);
+    assert!(error.contains("IVAR") && error.contains("[6, 5]") && error.contains("[5, 6]"), "{error}");
+    assert!(matches!(read_frame(&path), Err(FitsError::MissingHdu { .. })));
+}
+
+#[test]
+fn a_psf_that_makes_no_sense_is_refused_by_what_is_wrong() {
+    let good = bytes_of("psf.fits");
+    let error = psf_error(&with_value(good.clone(), "PSFTYPE", 0, "'SPOTGRID'"));
+    assert!(error.contains("PSFTYPE SPOTGRID is not supported"), "{error}");
+    assert!(psf_error(&with_value(good.clone(), "HSIZEX", 0, "0")).contains("HSIZEX is 0"));
+    assert!(psf_error(&with_value(good.clone(), "NPIX_Y", 0, "-4128")).contains("NPIX_Y is -4128"));
+    assert!(psf_error(&with_value(good.clone(), "GHDEGX", 0, "2")).contains("GH-2-0"));
+    assert!(psf_error(&with_value(good.clone(), "FIBERMAX", 2, "27")).contains("LEGDEG 2"));
+    assert!(psf_error(&with_value(good.clone(), "FIBERMAX", 2, "28")).contains("FIBERMAX 28"));
+    assert!(psf_error(&with_value(good.clone(), "WAVEMIN", 2, "9000.0")).contains("WAVEMIN 9000"));
+    assert!(psf_error(&with_value(good.clone(), "HSIZEX", 0, "65")).contains("HSIZEX is 65, not within 1 to 64"));
+    assert!(psf_error(&with_value(good.clone(), "PSFERR", 0, "-0.5")).contains("PSFERR is -0.5"));
+    assert!(psf_error(&with_value(good.clone(), "PSFERR", 0, "1E999")).contains("PSFERR is inf"));
+    assert!(
+        psf_error(&with_value(good.clone(), "PSFERR", 0, "'abc'")).contains("PSFERR has a value of the wrong kind")
+    );
+    assert!(psf_error(&with_value(good.clone(), "PSFERR", 0, "")).contains("PSFERR has a value of the wrong kind"));
+    let missing = good.windows(9).position(|w| w == b"HSIZEY  =").unwrap();
+    let mut without = good;
+    without[missing..missing + 8].copy_from_slice(b"HSIZE_Q ");
+    assert!(psf_error(&without).contains("HSIZEY is missing"));
+}
+
+#[test]
+fn a_coefficient_that_is_no_number_is_found_by_fibre_and_term() {
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    let mut psf = psf();
+    psf.sigma_y.coeff[4] = f64::NAN;
+    write_psf(&path, &psf, false).unwrap();
+    let error = read_psf(&path).unwrap_err().to_string();
+    assert!(error.contains("GHSIGY has coefficient NaN at fibre 1, term 1"), "{error}");
+}
+
+/// A limit on the size of files makes a full disk; it can be set for a child process only.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing_behind() {
+    const CHILD: &str = "SPEXTRAL_TEST_FULL_DISK";
+    if let Some(dir) = std::env::var_os(CHILD) {
+        let error = write_frame(PathBuf::from(dir).join("frame.fits"), &frame(), false).unwrap_err().to_string();
+        assert!(error.contains("cannot write") && error.contains("frame.fits"), "{error}");
+        return;
+    }
+    let dir = folder();
+    let test = "refusals::a_full_disk_is_an_error_and_leaves_nothing_behind";
+    let script = format!("trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact {test}");
+    let mut child = std::process::Command::new("sh");
+    let child = child.arg("-c").arg(script).arg(std::env::current_exe().unwrap()).env(CHILD, dir.path());
+    let done = child.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("1 passed"));
+    assert!(files_in(&dir).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_bytes_never_panic(
+        which in 0usize..4,
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        static FILES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+        let files = FILES.get_or_init(|| vec![bytes_of("preproc.fits"), bytes_of("psf.fits"), bytes_of("frame.fits"), packed()]);
+        let mut bytes = files[which].clone();
+        for (at, value) in damage {
+            let i = at.index(bytes.len());
+            bytes[i] = value;
+        }
+        let (_dir, path) = file(&bytes);
+        read_as_anything(&path);
+    }
+}
+
+/// A file whose images are tile-compressed.
+fn packed() -> Vec<u8> {
+    let mut bytes =
+        header(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]);
+    let by = [fitsio_pure::compress::TileCompression::rice(), fitsio_pure::compress::TileCompression::gzip2()];
+    for (name, by) in ["IMAGE", "IVAR"].into_iter().zip(by) {
+        let extname =
+            fitsio_pure::header::Card::new("EXTNAME", fitsio_pure::value::Value::String(name.into())).unwrap();
+        let pixels: Vec<i32> = (0..300).map(|i| i * i % 97).collect();
+        bytes.extend(fitsio_pure::compress::compress_image_hdu(&[20, 15], &pixels, &by, &[extname]).unwrap());
+    }
+    bytes
+}

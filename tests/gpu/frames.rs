@@ -1,0 +1,142 @@
+//! Whole extractions through the test device.
+
+#[allow(dead_code)]
+#[path = "../extract/small.rs"]
+mod small;
+
+use crate::shared::shared;
+use crate::{gpu, gpu_with_default_limits, open};
+use small::Small;
+use spextral::engine::{Decorrelate, Engine, Stage};
+use spextral::extract::{Extraction, ModelFlux, Options, extract};
+use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::gpu::OpenOptions;
+use spextral::plan::WaveGrid;
+use spextral::psf::synthetic::Synthetic;
+use spextral::stages::patch::Ccd;
+
+/// Worst |flux difference| in sigma and worst relative difference of ivar, over bins that are mostly unmasked.
+fn difference(ours: &Extraction, twin: &Extraction) -> (f64, f64) {
+    let (a, b) = (&ours.spectra, &twin.spectra);
+    let usable = (0..a.flux.len()).filter(|&k| b.pixmask_fraction[k] < 0.5);
+    usable.fold((0.0, 0.0), |(flux, ivar), k| {
+        let d_flux = (a.flux[k] - b.flux[k]).abs() * b.ivar[k].sqrt();
+        let d_ivar = (a.ivar[k] / b.ivar[k] - 1.0).abs();
+        assert!(d_flux.is_finite() && d_ivar.is_finite(), "bin {k}");
+        (d_flux.max(flux), d_ivar.max(ivar))
+    })
+}
+
+/// Every number of an extraction, bit by bit.
+fn bits(extraction: &Extraction) -> Vec<u64> {
+    let s = &extraction.spectra;
+    let all = [&s.flux, &s.ivar, &s.resolution, &s.chi2pix, &s.pixmask_fraction];
+    all.into_iter().flatten().map(|v| v.to_bits()).chain(s.mask.iter().map(|&m| m.into())).collect()
+}
+
+#[test]
+fn a_cut_of_sim11_is_within_1e_3_sigma_of_the_published_patches() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let files = ["psf/psf-r0-00051060.fits", "frames/preproc-r0-sim11.fits.gz", "reference/sim11-patches50.fits.gz"];
+    let [Some(psf), Some(frame), Some(reference)] = files.map(shared) else { return };
+    let (psf, p) = (read_psf(psf).unwrap(), read_preproc(frame, &PreprocOptions::default()).unwrap());
+    let ccd = Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar };
+    let array = |name: &str| read_image_f64(&reference, name).unwrap();
+    let (shape, flux) = array("FLUX");
+    let (ivar, masked) = (array("IVAR").1, array("PIXMASK_FRACTION").1);
+    // Patches begin at multiples of 50 bins, so those of a grid that begins at one are the same.
+    let first = 1000;
+    let start = 5760.0 + 0.8 * first as f64;
+    let grid = WaveGrid::new(start, start + 0.8 * 99.0, 0.8).unwrap();
+    let options = Options { nspec: Some(7), ..Options::default() };
+    let engine = Engine::on_gpu(gpu, &[]);
+    let ours = extract(&psf, ccd, &grid, &options, &engine, &|_, _| {}).unwrap();
+    assert_eq!((ours.spectra.nwave, ours.summary.patches, ours.summary.redone), (100, 4, 0));
+    let (mut worst, mut worst_ivar, mut compared) = (0.0f64, 0.0f64, 0);
+    for k in 0..700 {
+        let at = (k / 100) * shape[1] + first + k % 100;
+        if masked[at] < 0.5 {
+            compared += 1;
+            worst = worst.max((ours.spectra.flux[k] - flux[at]).abs() * ivar[at].sqrt());
+            worst_ivar = worst_ivar.max((ours.spectra.ivar[k] / ivar[at] - 1.0).abs());
+        }
+    }
+    println!("{compared} bins: flux {worst:.1e} sigma, ivar {worst_ivar:.1e}");
+    assert!(compared > 600 && worst < 1e-3 && worst_ivar < 2e-4, "{compared} {worst:e} {worst_ivar:e}");
+}
+
+#[test]
+fn each_single_stage_on_the_cpu_gives_the_same_within_f32() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let small = Small::new(3);
+    let options = Options { nspec: Some(5), ..Small::options() };
+    let twin = small.extract(&options, &Engine::cpu());
+    for on_cpu in Stage::ALL.map(|stage| vec![stage]).into_iter().chain([vec![], Stage::ALL.to_vec()]) {
+        let engine = Engine::on_gpu(gpu.clone(), &on_cpu);
+        assert_eq!(engine.is_gpu(), on_cpu.len() < Stage::ALL.len());
+        let ours = small.extract(&options, &engine);
+        let (flux, ivar) = difference(&ours, &twin);
+        println!("{on_cpu:?} on the CPU: flux {flux:.1e} sigma, ivar {ivar:.1e}");
+        assert!(flux < 1e-3 && ivar < 2e-4, "{on_cpu:?} on the CPU: {flux:e} {ivar:e}");
+    }
+}
+
+#[test]
+fn an_extraction_has_the_same_bits_for_any_batch_size_and_any_memory() {
+    let Some(gpu) = gpu() else { return };
+    let small = Small::new(4);
+    let options = Options { nspec: Some(5), ..Small::options() };
+    let all = bits(&small.extract(&options, &Engine::on_gpu(gpu.clone(), &[])));
+    for most in [1, 4] {
+        let some = small.extract(&options, &Engine::on_gpu(gpu.clone(), &[]).with_batches_of(most));
+        assert!(bits(&some) == all, "batches of {most} patches");
+    }
+    // So little that every patch is a batch with spots of its own.
+    let Some(tight) = open(&OpenOptions { memory: Some(1), ..OpenOptions::default() }) else { return };
+    assert!(bits(&small.extract(&options, &Engine::on_gpu(tight, &[]))) == all, "little memory");
+}
+
+#[test]
+fn fibres_decorrelated_together_agree_with_the_cpu() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let small = Small::new(5);
+    let mut options = Options { nspec: Some(1), decorrelate: Decorrelate::Noise, ..Small::options() };
+    options.patches.nwavestep = 20;
+    options.patches.wavepad = 5;
+    let twin = small.extract(&options, &Engine::cpu());
+    let ours = small.extract(&options, &Engine::on_gpu(gpu, &[]));
+    let (flux, ivar) = difference(&ours, &twin);
+    println!("flux {flux:.1e} sigma, ivar {ivar:.1e}");
+    assert!(flux < 1e-3 && ivar < 2e-4, "{flux:e} {ivar:e}");
+}
+
+#[test]
+fn model_images_agree_with_the_cpu() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let small = Small::new(6);
+    let options = Options { nspec: Some(2), model: Some(ModelFlux::Deconvolved), ..Small::options() };
+    let model = |engine: &Engine| small.extract(&options, engine).model.unwrap();
+    let (ours, twin) = (model(&Engine::on_gpu(gpu, &[])), model(&Engine::cpu()));
+    let largest = twin.iter().fold(0.0f32, |m, v| m.max(*v));
+    let error = ours.iter().zip(&twin).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest > 0.0 && error < 1e-4 * largest, "{error:e} of {largest:e}");
+}
+
+#[test]
+fn what_is_beyond_the_devices_limits_the_cpu_does() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    // Spots of 81 x 81 pixels are beyond 16 KiB of workgroup memory.
+    let psf = Synthetic { nfibre: 2, bundlesize: 2, half_x: 40, half_y: 40, npix_y: Some(200), ..Synthetic::default() };
+    let psf = psf.build().unwrap();
+    let middle = 0.5 * (psf.wave_min + psf.wave_max);
+    let grid = WaveGrid::new(middle, middle + 7.2, 0.8).unwrap();
+    let mut options = Options::default();
+    (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
+    (options.patches.nwavestep, options.patches.wavepad) = (10, 3);
+    let image = vec![100.0; psf.npix_x * psf.npix_y];
+    let ivar = vec![0.01; image.len()];
+    let ccd = Ccd { ny: psf.npix_y, nx: psf.npix_x, image: &image, ivar: &ivar };
+    let run = |engine: &Engine| extract(&psf, ccd, &grid, &options, engine, &|_, _| {}).unwrap();
+    let (flux, ivar) = difference(&run(&Engine::on_gpu(gpu, &[])), &run(&Engine::cpu()));
+    assert!(flux < 1e-3 && ivar < 2e-4, "{flux:e} {ivar:e}");
+}

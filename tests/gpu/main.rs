@@ -1,0 +1,61 @@
+//! GPU tests: they run on the device that SPEXTRAL_TEST_DEVICE names (llvmpipe where it is not set), are skipped
+//! aloud where it is not there, and fail then where SPEXTRAL_REQUIRE_GPU=1.
+
+mod case;
+mod cholesky;
+mod decorrelate;
+mod device;
+mod engine;
+mod frames;
+mod goodness;
+mod jacobi;
+mod kernels;
+mod matrices;
+mod model;
+mod normal_equations;
+mod schur;
+mod spots;
+mod traces;
+mod translation;
+mod uniformity;
+
+use std::io::Write;
+use std::sync::Once;
+
+// Each test binary needs another part of it.
+#[allow(dead_code)]
+#[path = "../reference/shared.rs"]
+mod shared;
+
+use spextral::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions};
+
+/// The test device with what its adapter grants; None, said aloud, where it is not there.
+fn gpu() -> Option<Gpu> {
+    open(&OpenOptions::default())
+}
+
+/// The test device with no more than WebGPU's default limits.
+fn gpu_with_default_limits() -> Option<Gpu> {
+    open(&OpenOptions { webgpu_defaults: true, ..Default::default() })
+}
+
+fn open(options: &OpenOptions) -> Option<Gpu> {
+    let name = std::env::var("SPEXTRAL_TEST_DEVICE").unwrap_or_else(|_| "llvmpipe".to_string());
+    let Ok(choice) = name.parse::<DeviceChoice>();
+    match Device::open(&choice, options) {
+        Ok(Device::Gpu(gpu)) => Some(gpu),
+        Ok(Device::Cpu) => panic!("SPEXTRAL_TEST_DEVICE={name} is no GPU"),
+        Err(error @ GpuError::NoSuchDevice { .. }) => {
+            let required = std::env::var("SPEXTRAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
+            assert!(!required, "SPEXTRAL_REQUIRE_GPU=1, but {error}");
+            // Past the test harness, which swallows what a passing test prints; once for all tests.
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                let remedy = "install Mesa's software Vulkan (mesa-vulkan-drivers)";
+                let _ = writeln!(std::io::stderr(), "GPU TESTS SKIPPED, no GPU to test on: {error}; {remedy}");
+            });
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}

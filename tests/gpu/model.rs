@@ -1,0 +1,36 @@
+//! model.wgsl against its twin.
+
+use crate::case::{Case, f32s, f64s};
+use crate::gpu_with_default_limits;
+use crate::shared::{largest, worst};
+use spextral::gpu::model as device;
+use spextral::gpu::patch::Patches;
+use spextral::stages::model::add_model;
+use spextral::stages::patch::Rectangle;
+
+/// The CPU's model images of `x`, one after another.
+pub fn twin(case: &Case, x: &[f64]) -> Vec<f64> {
+    let mut all = Vec::new();
+    for (patch, x) in case.batch.patches.iter().zip(x.chunks(case.batch.n())) {
+        let mut image = vec![0.0; patch.npix()];
+        add_model(&case.view(patch), &Rectangle::of(patch), x, &mut image);
+        all.extend(image);
+    }
+    all
+}
+
+#[test]
+fn model_images_are_within_1e_6_of_the_twin() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    for tails in [false, true] {
+        let case = Case::synthetic(tails);
+        let x = case.flux();
+        let spots = case.spots_on(&gpu);
+        let patches = Patches::new(&case.batch, &spots).unwrap();
+        let found = device::model(&patches, &gpu.upload("x", &f32s(&x)).unwrap()).unwrap();
+        let expected = twin(&case, &x);
+        let error = worst(&f64s(&found.download().unwrap()), &expected) / largest(&expected);
+        println!("{error:.1e}");
+        assert!(error < 1e-6, "{error:e}");
+    }
+}

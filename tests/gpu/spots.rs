@@ -1,0 +1,69 @@
+//! spots.wgsl against its twin and the references.
+
+use crate::case::{Case, f64s};
+use crate::gpu_with_default_limits;
+use crate::shared::{Reference, worst};
+use spextral::gpu::GpuError;
+use spextral::gpu::spots::spots;
+
+#[test]
+fn spots_are_within_3e_7_of_the_twin_with_and_without_tails() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    for tails in [false, true] {
+        let case = Case::synthetic(tails);
+        let traces = case.traces_on(&gpu);
+        let found = spots(&traces, &case.shape, 0..case.wave.len()).unwrap();
+        let error = worst(&f64s(&found.download().unwrap()), &case.spots);
+        println!("tails {tails}: {error:.1e}");
+        assert!(error < 3e-7, "{error:e}");
+    }
+}
+
+#[test]
+fn spots_of_every_reference_patch_are_within_3e_7() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    for name in Reference::ALL {
+        let Some((case, reference)) = Case::reference(name) else { return };
+        let found = spots(&case.traces_on(&gpu), &case.shape, 0..case.wave.len()).unwrap();
+        let error = worst(&f64s(&found.download().unwrap()), &reference.array("SPOTS"));
+        println!("{name}: {error:.1e}");
+        assert!(error < 3e-7, "{name}: {error:e}");
+    }
+}
+
+#[test]
+fn spots_of_some_bins_are_bitwise_those_of_all() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let case = Case::synthetic(false);
+    let (traces, nbin, size) = (case.traces_on(&gpu), case.wave.len(), case.shape.size());
+    let all = spots(&traces, &case.shape, 0..nbin).unwrap().download().unwrap();
+    let some = spots(&traces, &case.shape, 30..41).unwrap().download().unwrap();
+    for fibre in 0..traces.nfibre {
+        let from = (fibre * nbin + 30) * size;
+        assert_eq!(some[fibre * 11 * size..(fibre + 1) * 11 * size], all[from..from + 11 * size]);
+    }
+}
+
+#[test]
+fn spots_of_narrow_and_wide_profiles_keep_their_precision() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    for sigma in [0.2, 0.5, 2.5, 20.0] {
+        let mut case = Case::synthetic(false);
+        let count = case.traces.nfibre * case.traces.nbin;
+        case.traces.shape[..2 * count].fill(sigma);
+        let twin = spextral::stages::spots::spots(&case.traces, &case.shape);
+        let found = spots(&case.traces_on(&gpu), &case.shape, 0..case.wave.len()).unwrap();
+        let error = worst(&f64s(&found.download().unwrap()), &twin);
+        println!("sigma {sigma}: {error:.1e}");
+        assert!(error < 1e-6, "sigma {sigma}: {error:e}");
+    }
+}
+
+#[test]
+fn spots_beyond_workgroup_memory_are_refused() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let mut case = Case::synthetic(false);
+    case.shape.half_x = 1000;
+    let refused = spots(&case.traces_on(&gpu), &case.shape, 0..1).unwrap_err();
+    assert!(matches!(refused, GpuError::Limit { value: 14_161.., .. }), "{refused}");
+}

@@ -1,0 +1,71 @@
+//! Every variant of every shader translates to SPIR-V, MSL and HLSL and stays within WebGPU's core. No device needed.
+
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use spextral::gpu::{Variant, shaders};
+
+/// WebGPU's guaranteed invocations of a workgroup.
+const INVOCATIONS: u32 = 256;
+
+/// WebGPU's guaranteed storage buffers of a stage.
+const STORAGE_BUFFERS: usize = 8;
+
+/// The most workgroup memory a variant may ask for. What is beyond WebGPU's 16 KiB runs only where the device grants
+/// it, which `Gpu::kernel` checks; 64 KiB is what the larger GPUs have.
+const MOST_WORKGROUP_BYTES: u32 = 64 << 10;
+
+fn parsed(variant: &Variant) -> (naga::Module, ModuleInfo) {
+    let source = variant.source().unwrap_or_else(|error| panic!("{error}"));
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|error| panic!("{variant}:\n{}", error.emit_to_string(&source)));
+    // No capability beyond the core: what needs one fails here.
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{variant}:\n{}", error.emit_to_string(&source)));
+    (module, info)
+}
+
+#[test]
+fn every_variant_translates_to_spirv_msl_and_hlsl() {
+    for variant in shaders::all() {
+        let (module, info) = parsed(&variant);
+        let spirv = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None);
+        assert!(!spirv.unwrap_or_else(|error| panic!("{variant} to SPIR-V: {error}")).is_empty());
+
+        let options = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+        let msl = naga::back::msl::write_string(&module, &info, &options, &Default::default());
+        assert!(msl.unwrap_or_else(|error| panic!("{variant} to MSL: {error}")).0.contains("kernel void"));
+
+        let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let mut hlsl = String::new();
+        naga::back::hlsl::Writer::new(&mut hlsl, &options, &Default::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{variant} to HLSL: {error}"));
+        assert!(hlsl.contains("numthreads"));
+    }
+}
+
+#[test]
+fn every_entry_point_stays_within_the_limits_that_its_variant_may_count_on() {
+    for variant in shaders::all() {
+        let (module, info) = parsed(&variant);
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        for (index, point) in module.entry_points.iter().enumerate() {
+            let name = format!("{variant}::{}", point.name);
+            let (mut buffers, mut bytes) = (0, 0);
+            for (handle, variable) in module.global_variables.iter() {
+                if info.get_entry_point(index)[handle].is_empty() {
+                    continue;
+                }
+                match variable.space {
+                    naga::AddressSpace::Storage { .. } => buffers += 1,
+                    naga::AddressSpace::WorkGroup => bytes += layouter[variable.ty].size.next_multiple_of(16),
+                    _ => {}
+                }
+            }
+            assert!(point.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{name}: too many invocations");
+            assert!(buffers <= STORAGE_BUFFERS, "{name}: {buffers} storage buffers");
+            assert!(bytes <= MOST_WORKGROUP_BYTES, "{name}: {bytes} bytes of workgroup memory");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The programs that read our files: desispec and astropy, from PyPI, in a virtual environment of their own.
+
+use crate::steps;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// PyPI's `specter` is another project than DESI's: it must not come in.
+const PACKAGES: [&str; 1] = ["desispec==0.70.0"];
+
+/// Make a PSF, simulate and extract with this build's binary, and let the clients read the outcome.
+///
+/// # Errors
+/// There is no Python for it, a package can't be had, or a client objects.
+pub fn run() -> Result<(), String> {
+    let root = steps::root();
+    let folder = root.join("target/clients");
+    let python = virtual_environment(&folder)?;
+
+    // The tests' build of the binary: a plain `build` has other features of the dependencies and compiles them anew.
+    steps::run(steps::cargo().args(["test", "--quiet", "--package", "spextral", "--test", "cli", "--no-run"]))?;
+    let binary = root.join("target/debug").join(format!("spextral{}", std::env::consts::EXE_SUFFIX));
+    let files = folder.join("files");
+    if files.exists() {
+        std::fs::remove_dir_all(&files).map_err(|e| format!("{}: {e}", files.display()))?;
+    }
+    std::fs::create_dir_all(&files).map_err(|e| format!("{}: {e}", files.display()))?;
+
+    let scripts = root.join("tests/clients");
+    steps::run(Command::new(&python).arg(scripts.join("read_frame.py")).args([&binary, &files]))?;
+    steps::run(Command::new(&python).arg(scripts.join("verify_fits.py")).args(fits_in(&files)?))
+}
+
+fn fits_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = folder.read_dir().map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// The Python of the environment in `folder`, made where it isn't there yet.
+fn virtual_environment(folder: &Path) -> Result<PathBuf, String> {
+    let home = folder.join("venv");
+    let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    // Written last, so that an interrupted installation is done again.
+    let stamp = home.join("spextral-packages");
+    let wanted = PACKAGES.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let base = if cfg!(windows) { "python" } else { "python3" };
+    steps::run(Command::new(base).args(["-m", "venv", "--clear"]).arg(&home)).map_err(|error| {
+        format!("{error}; the clients want Python 3.11 or later with venv (Debian: apt install python3-venv)")
+    })?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    steps::run(Command::new(&python).args(pip).args(PACKAGES))?;
+    std::fs::write(&stamp, wanted).map_err(|e| format!("{}: {e}", stamp.display()))?;
+    Ok(python)
+}

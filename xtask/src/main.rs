@@ -1,0 +1,45 @@
+//! Developer commands: `cargo xtask test`, `cargo xtask clients`, `cargo xtask bench`.
+
+mod apt;
+mod clients;
+mod setup;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask test [--install]   format, lints, documentation, all tests, and the clients;
+                               --install (implied by CI=true): install what is missing through apt
+cargo xtask clients            desispec and astropy read a frame made by this build
+                               (a virtual environment in target/clients, from PyPI)
+cargo xtask bench [OPTIONS]    time a whole extraction stage by stage; options: --nspec N (25), --nwave N (2326),
+                               --device D (cpu), --repeat K (3), --json FILE
+cargo xtask bench stages       time single stages by criterion";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["test"] => test::run(false),
+        ["test", "--install"] => test::run(true),
+        ["clients"] => clients::run(),
+        ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
+        ["bench", options @ ..] => steps::run(steps::cargo().args(["bench", "--bench", "extract", "--"]).args(options)),
+        ["help" | "--help" | "-h"] | [] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("error: no such command: {}\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("\nerror: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

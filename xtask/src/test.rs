@@ -1,0 +1,50 @@
+//! Everything that must hold before a change lands.
+
+use crate::{clients, setup, steps};
+
+/// Format, lints, documentation, tests, clients.
+///
+/// # Errors
+/// The first step that fails.
+pub fn run(install: bool) -> Result<(), String> {
+    let ready = setup::prepare(install || steps::in_ci())?;
+
+    steps::run(steps::cargo().args(["fmt", "--all", "--check"]))?;
+    steps::run(steps::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    steps::run(steps::cargo().args(["doc", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    let mut tests = steps::cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    if steps::in_ci() {
+        // A GPU test that finds no device must not pass unseen where one was installed.
+        tests.env("SPEXTRAL_REQUIRE_GPU", "1");
+    }
+    steps::run(&mut tests)?;
+
+    if ready.python {
+        clients::run()?;
+    }
+    conclude(ready.left_out(), steps::in_ci())
+}
+
+/// What is left out is said to a developer; where a service tests, nobody reads it, so there it is a failure.
+fn conclude(left_out: Option<String>, in_ci: bool) -> Result<(), String> {
+    match left_out {
+        Some(left_out) if in_ci => return Err(format!("what ran passed, but some tests were left out: {left_out}")),
+        Some(left_out) => println!("\nall tests passed\nleft out: {left_out}"),
+        None => println!("\nall tests passed"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::conclude;
+
+    #[test]
+    fn what_is_left_out_fails_where_a_service_tests_and_only_there() {
+        assert!(conclude(Some("clients".into()), true).is_err_and(|message| message.contains("clients")));
+        assert_eq!(conclude(Some("clients".into()), false), Ok(()));
+        assert_eq!(conclude(None, true), Ok(()));
+    }
+}
