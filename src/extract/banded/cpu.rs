@@ -1,8 +1,9 @@
-//! Whole bundles by banded linear algebra (`--solver banded`): exact to a tolerance, at a cost linear in bins and fibres.
+//! A bundle in f64 on the CPU.
 
-use super::assemble::{FrameBuilder, PatchSpectra};
-use super::{ExtractError, Options, patches};
+use super::BEYOND_ENDS;
 use crate::engine::{Engine, EngineCcd, Stage};
+use crate::extract::assemble::{FrameBuilder, PatchSpectra};
+use crate::extract::{ExtractError, Options, patches};
 use crate::plan::{Bundle, Patch, WaveGrid};
 use crate::psf::Psf;
 use crate::stages::banded::{
@@ -15,9 +16,6 @@ use crate::stages::normal_equations::Prior;
 use crate::stages::patch::{Ccd, PatchPixels, PatchSpots, Rectangle};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
-const BEYOND_ENDS: usize = 30;
 
 /// Extracts the selected fibres of one bundle into `frame`; a bundle whose numbers defy the bands goes through patches.
 ///
