@@ -14,11 +14,13 @@
 //! | [`gpu`] | device choice and self-test, typed buffers and kernels |
 //! | [`engine`] | one method a stage, on the CPU or on the GPU |
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
+//! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
 //! | [`simulate`], [`compare`], [`plot`] | what one needs around an extraction |
 
 pub mod barycentric;
 pub mod compare;
 pub mod engine;
+pub mod exposure;
 pub mod extract;
 pub mod fits;
 pub mod frame;
@@ -27,8 +29,13 @@ pub mod median;
 mod number;
 pub mod plan;
 pub mod plot;
+mod process;
 pub mod psf;
 pub mod scores;
+mod sentence;
 pub mod simulate;
 pub mod stages;
+pub mod stop;
 mod whole_file;
+
+pub use sentence::sentence;

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli::run(command_line.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", cli::sentence(error.as_ref()));
+            eprintln!("error: {}", spextral::sentence(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -1,8 +1,20 @@
 //! Files written whole or not at all: into a temporary file of the same folder, synced, then renamed.
+//!
+//! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the batch job's number where there is one,
+//! and is locked by its owner: what a dead run has left behind is told from what a live one is writing.
 
+use crate::process::{self, host, run};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::NamedTempFile;
+
+const PREFIX: &str = ".spextral-";
+const SUFFIX: &str = ".tmp";
+/// A file of another machine is taken for left behind only when it has not grown for so long: not every network file
+/// system shows locks to all machines, and a frame is written within a minute.
+const REST: Duration = Duration::from_secs(600);
 
 /// A temporary file in the folder of `target`, with the permissions of any new file. It goes when dropped.
 ///
@@ -13,13 +25,17 @@ pub(crate) fn beside(target: &Path) -> io::Result<NamedTempFile> {
     if !folder.is_dir() {
         return Err(io::Error::other("its folder does not exist"));
     }
+    let prefix = format!("{PREFIX}{}-{}-{}-", run(), std::process::id(), host());
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".spextral-").suffix(".tmp");
+    builder.prefix(&prefix).suffix(SUFFIX);
     // Temporary files are private unless told otherwise.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     // Only the kind of the error: its text names the temporary file, which means nothing to a user.
-    builder.tempfile_in(folder).map_err(|e| e.kind().into())
+    let file = builder.tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))?;
+    // Some file systems have no locks; there the process's number has to do.
+    let _ = file.as_file().try_lock();
+    Ok(file)
 }
 
 /// Gives the file, which has been synced, its final name.
@@ -33,4 +49,60 @@ pub(crate) fn persist(file: NamedTempFile, target: &Path) -> io::Result<()> {
 /// The folder that a path names a file of.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Removes the temporary files that dead runs have left in a folder; those removed. What cannot be looked at stays.
+pub(crate) fn sweep(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let left = entries.map(|entry| entry.path()).filter(|path| is_left_behind(path));
+    left.filter(|path| fs::remove_file(path).is_ok()).collect()
+}
+
+fn is_left_behind(path: &Path) -> bool {
+    let Some((pid, owner)) = path.file_name().and_then(|name| name.to_str()).and_then(owner) else {
+        return false;
+    };
+    let unlocked = OpenOptions::new().write(true).open(path).is_ok_and(|file| file.try_lock().is_ok());
+    let age = || fs::metadata(path).and_then(|m| m.modified()).ok()?.elapsed().ok();
+    unlocked && if owner == host() { !process::lives(pid) } else { age().is_some_and(|age| age > REST) }
+}
+
+/// The process and the host of a temporary file, by its name.
+fn owner(name: &str) -> Option<(u32, &str)> {
+    let words = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    let mut parts = words.splitn(3, '-').skip(1);
+    let pid = parts.next()?.parse().ok()?;
+    Some((pid, parts.next()?.rsplit_once('-')?.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_owner() {
+        assert_eq!(owner(".spextral-4711-12-nid-001-aB3.tmp"), Some((12, "nid-001")));
+        for other in ["frame.fits", ".spextral-aB3.tmp", ".spextral-1-x-host-aB3.tmp", ".spextral-1-2-host"] {
+            assert_eq!(owner(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_dead_run_left_goes_and_everything_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = beside(&folder.path().join("frame.fits")).unwrap();
+        // No process has this number: it is beyond what Linux gives.
+        let named = |pid: u32, host: &str| folder.path().join(format!("{PREFIX}7-{pid}-{host}-aB3{SUFFIX}"));
+        let (dead, lives, elsewhere) = (named(9_999_999, host()), named(1, host()), named(9_999_999, "elsewhere"));
+        let frame = folder.path().join("frame.fits");
+        for path in [&dead, &lives, &elsewhere, &frame] {
+            fs::write(path, "bytes").unwrap();
+        }
+        assert_eq!(sweep(folder.path()), vec![dead.clone()]);
+        assert!(!dead.exists() && lives.exists() && elsewhere.exists() && frame.exists() && live.path().exists());
+        let old = fs::File::options().write(true).open(&elsewhere).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * REST).unwrap();
+        drop(old);
+        assert_eq!(sweep(folder.path()), vec![elsewhere]);
+    }
 }

@@ -47,17 +47,24 @@ pub struct Arguments {
     #[arg(long)]
     no_scores: bool,
     #[command(flatten)]
+    method: Method,
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+/// What, and how: the options that decide the numbers.
+#[derive(Args, Clone, Debug)]
+pub struct Method {
+    #[command(flatten)]
     what: What,
     #[command(flatten)]
     how: How,
     #[command(flatten)]
     patches: Patches,
-    #[command(flatten)]
-    device: DeviceArguments,
 }
 
 /// Which spectra, on which grid, from which pixels.
-#[derive(Debug, Args)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "What to extract")]
 struct What {
     /// The grid [Angstrom]; by default the PSF's WAVEMIN to WAVEMAX by 0.8
@@ -78,7 +85,7 @@ struct What {
 }
 
 /// The model and the method.
-#[derive(Debug, Args)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "How to extract")]
 struct How {
     /// How the problem is cut: patches, the published divide and conquer, or banded, whole bundles exact to TOLERANCE (on the CPU)
@@ -102,7 +109,7 @@ struct How {
 }
 
 /// How bundles are cut into patches.
-#[derive(Debug, Args)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Patches")]
 struct Patches {
     /// Fibres of a bundle
@@ -176,23 +183,29 @@ impl DeviceArguments {
 
 impl Arguments {
     fn request(self) -> Request {
-        let (what, how, patches) = (self.what, self.how, self.patches);
         Request {
-            input: self.input,
-            psf: self.psf,
-            output: self.output,
             fibermap: self.fibermap,
             model: self.model.map(|path| (path, self.model_flux.into())),
-            wavelength: what.wavelength.map(|Wavelength(grid)| grid),
-            mask_bits: what.mask_bits.0,
-            barycentric: what.barycentric_correction,
             scores: !self.no_scores,
             overwrite: self.overwrite,
+            ..self.method.of(Request::new(self.input, self.psf, self.output))
+        }
+    }
+}
+
+impl Method {
+    /// The request with these options in place of its own.
+    pub fn of(self, request: Request) -> Request {
+        let Self { what, how, patches } = self;
+        Request {
+            wavelength: what.wavelength.map(|Wavelength(grid)| grid).or(request.wavelength),
+            mask_bits: what.mask_bits.0,
+            barycentric: what.barycentric_correction,
             options: Options {
                 specmin: what.specmin,
                 nspec: what.nspec,
                 regularize: how.regularize,
-                psferr: how.psferr,
+                psferr: how.psferr.or(request.options.psferr),
                 psf_tails: how.psf_tails,
                 decorrelate: how.decorrelate.into(),
                 solver: how.solver.into(),
@@ -207,6 +220,7 @@ impl Arguments {
                 },
                 ..Options::default()
             },
+            ..request
         }
     }
 }
@@ -275,7 +289,7 @@ impl From<DecorrelateWord> for Decorrelate {
 
 /// [`ModelFlux`] as a word.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ModelFluxWord {
+pub enum ModelFluxWord {
     Deconvolved,
     Decorrelated,
 }

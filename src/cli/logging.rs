@@ -83,7 +83,7 @@ impl Progress {
     pub fn new(what: &'static str) -> Self {
         let wanted = tracing::enabled!(Level::INFO);
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
-            let style = "{bar:40} {pos}/{len} {msg}, {elapsed} gone, {eta} to go";
+            let style = "{bar:40} {pos}/{len} {msg}, {per_sec}, {elapsed} gone, {eta} to go";
             let style = indicatif::ProgressStyle::with_template(style).expect("a constant, seen to parse");
             BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
         });
@@ -99,10 +99,22 @@ impl Progress {
             }
             None if done > 0 && done * 10 / total != (done - 1) * 10 / total => {
                 let seconds = self.start.elapsed().as_secs_f64();
-                tracing::info!("{done} of {total} {} done after {seconds:.1} s", self.what);
+                let (rate, left) = (done as f64 / seconds, seconds * (total - done) as f64 / done as f64);
+                let far = if done < total { format!(", {} to go", time(left)) } else { String::new() };
+                let rate = if seconds > 60.0 { format!(", {:.0} an hour", 3600.0 * rate) } else { String::new() };
+                tracing::info!("{done} of {total} {} done after {}{rate}{far}", self.what, time(seconds));
             }
             None => {}
         }
+    }
+}
+
+/// A time in words.
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 100.0 => format!("{s:.1} s"),
+        s if s < 6000.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
     }
 }
 

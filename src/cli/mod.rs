@@ -3,6 +3,7 @@
 mod compare;
 mod demo;
 mod devices;
+mod exposure;
 mod extract;
 pub mod logging;
 mod make_psf;
@@ -43,6 +44,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Extract the spectra of one frame
     Extract(Box<extract::Arguments>),
+    /// Extract many frames: reading, computing and writing at the same time, over MPI if built with it
+    Exposure(Box<exposure::Arguments>),
     MakePsf(make_psf::Arguments),
     Simulate(simulate::Arguments),
     Compare(compare::Arguments),
@@ -58,26 +61,13 @@ pub enum Command {
 pub fn run(command: Command) -> Outcome {
     match command {
         Command::Extract(arguments) => extract::run(*arguments),
+        Command::Exposure(arguments) => exposure::run(&arguments),
         Command::MakePsf(arguments) => make_psf::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     }
-}
-
-/// An error and its causes as one sentence; causes that a message already quotes are not said twice.
-pub fn sentence(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Prints on the standard output; a reader that has gone (`| head`) is no error.
@@ -106,19 +96,8 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Said(&'static str, #[source] Option<Box<Said>>);
-
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn causes_are_joined_and_none_is_said_twice() {
-        let disk = || Some(Box::new(Said("disk full", None)));
-        assert_eq!(sentence(&Said("cannot write a.fits", disk())), "cannot write a.fits: disk full");
-        assert_eq!(sentence(&Said("cannot write a.fits: disk full!", disk())), "cannot write a.fits: disk full!");
     }
 }

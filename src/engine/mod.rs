@@ -17,6 +17,7 @@ use crate::psf::Psf;
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
+use crate::stop::Stop;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,9 @@ pub enum EngineError {
     /// The GPU.
     #[error(transparent)]
     Gpu(#[from] GpuError),
+    /// An end was asked for: see [`Engine::with_stop`].
+    #[error("stopped")]
+    Stopped,
 }
 
 type Result<T> = std::result::Result<T, EngineError>;
@@ -95,6 +99,7 @@ pub struct Engine {
     times: Mutex<BTreeMap<Stage, Duration>>,
     exact_times: bool,
     most_patches: Option<usize>,
+    stop: Stop,
 }
 
 /// Host memory a batch may take, bytes: some hundred patches, enough to keep all threads busy.
@@ -134,6 +139,11 @@ impl Engine {
         Self { exact_times: true, ..self }
     }
 
+    /// The same, ending with [`EngineError::Stopped`] at the first stage after `stop` has been asked for.
+    pub fn with_stop(self, stop: Stop) -> Self {
+        Self { stop, ..self }
+    }
+
     /// Whether a GPU carries out any stage.
     pub fn is_gpu(&self) -> bool {
         Stage::ALL.into_iter().any(|stage| self.on(stage).is_some())
@@ -145,6 +155,11 @@ impl Engine {
             Some(gpu) if self.is_gpu() => format!("{}, f32", gpu.description()),
             _ => "CPU f64".into(),
         }
+    }
+
+    /// Which GPU of this machine it is, by its PCI bus id or name; None for the CPU and for a GPU in software.
+    pub fn gpu_id(&self) -> Option<String> {
+        self.gpu.as_ref().filter(|_| self.is_gpu()).and_then(Gpu::id).map(Into::into)
     }
 
     /// How many patches like those of `batch` to take at once. Where not even one fits, its stages will say so.
@@ -188,6 +203,9 @@ impl Engine {
         on_gpu: impl FnOnce(&Gpu) -> Result<T>,
         on_cpu: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
+        if self.stop.asked().is_some() {
+            return Err(EngineError::Stopped);
+        }
         let start = Instant::now();
         let result = match self.on(stage).map(|gpu| (gpu, on_gpu(gpu))) {
             None => on_cpu(),

@@ -1,14 +1,14 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
-use super::{ExtractError, ModelFlux, Options, Progress, Summary, extract};
+use super::{ExtractError, Extraction, ModelFlux, Options, Progress, Summary, extract};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineError};
 use crate::fits::{
     Filled, FitsError, Header, Preproc, PreprocOptions, Table, check_outputs, fill_frame, fill_model, read_preproc,
     read_psf,
 };
 use crate::frame::Frame;
-use crate::plan::{GridError, WaveGrid};
+use crate::plan::{GridError, PatchOptions, WaveGrid};
 use crate::psf::Psf;
 use crate::scores::Scores;
 use crate::stages::patch::Ccd;
@@ -63,12 +63,52 @@ impl Request {
         }
     }
 
+    /// Everything that decides what is in the outputs, but for the names of files: the card SPXOPT.
+    pub fn words(&self) -> String {
+        let Options {
+            specmin,
+            nspec,
+            regularize,
+            psferr,
+            psf_tails,
+            decorrelate,
+            solver,
+            tolerance,
+            patches,
+            model: _,
+            barycentric: _,
+        } = &self.options;
+        let PatchOptions { bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac } = patches;
+        let number = |n: Option<f64>| n.map_or("psf".into(), |n| n.to_string());
+        let wavelength = self.wavelength.map_or("psf".into(), |(min, max, step)| format!("{min},{max},{step}"));
+        format!(
+            "wavelength={wavelength} specmin={specmin} nspec={} mask-bits={:#x} barycentric={} fibermap={} scores={} \
+             model={:?} solver={solver:?} tolerance={tolerance:?} decorrelate={decorrelate:?} regularize={regularize} \
+             psferr={} psf-tails={psf_tails} bundlesize={bundlesize} nsubbundles={nsubbundles} nwavestep={nwavestep} \
+             wavepad={wavepad} wavepad-frac={wavepad_frac} pixpad-frac={pixpad_frac}",
+            nspec.map_or("all".into(), |n| n.to_string()),
+            self.mask_bits,
+            self.barycentric,
+            self.fibermap.as_ref().map_or("own".into(), |path| path.display().to_string()),
+            self.scores,
+            self.model.as_ref().map(|(_, which)| which),
+            number(*psferr),
+        )
+    }
+
+    /// The files that are written.
+    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
+        [&self.output].into_iter().chain(self.model.as_ref().map(|(path, _)| path)).map(PathBuf::as_path)
+    }
+
+    /// The files that are read.
+    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
+        [&self.input, &self.psf].into_iter().chain(&self.fibermap).map(PathBuf::as_path)
+    }
+
     /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.
     fn check(&self) -> Result<(), FitsError> {
-        let inputs: Vec<&Path> =
-            [&self.input, &self.psf].into_iter().chain(&self.fibermap).map(PathBuf::as_path).collect();
-        let model = self.model.as_ref().map(|(path, _)| path);
-        let outputs: Vec<&Path> = [&self.output].into_iter().chain(model).map(PathBuf::as_path).collect();
+        let (inputs, outputs): (Vec<&Path>, Vec<&Path>) = (self.inputs().collect(), self.outputs().collect());
         check_outputs(&inputs, &outputs, self.overwrite)
     }
 }
@@ -114,6 +154,16 @@ pub enum FileError {
     },
 }
 
+impl FileError {
+    /// The engine's error, where it is one.
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Extract { source: ExtractError::Engine(error), .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
 /// What was done for a request.
 #[derive(Clone, Debug)]
 pub struct Done {
@@ -135,42 +185,118 @@ pub struct Done {
     pub write: Duration,
 }
 
+/// A request's inputs, read and checked.
+#[derive(Debug)]
+pub struct Inputs {
+    preproc: Preproc,
+    psf: Psf,
+    grid: WaveGrid,
+    barycentric: Option<f64>,
+    fibermap: Option<Table>,
+    read: Duration,
+}
+
+/// One frame as it will be written.
+#[derive(Debug)]
+pub struct Product {
+    frame: Frame,
+    model: Option<Vec<f32>>,
+    /// Columns and rows of the model.
+    ccd: [usize; 2],
+    done: Done,
+}
+
 /// Reads, extracts and writes one frame. Outputs are whole or absent.
 ///
 /// # Errors
 /// [`FileError`], one sentence with the file at fault.
 pub fn extract_file(request: &Request, engine: &Engine, progress: Progress) -> Result<Done, FileError> {
-    request.check()?;
+    let inputs = Inputs::read(request)?;
     let start = Instant::now();
-    let (preproc, psf) = read_inputs(request)?;
-    let read = start.elapsed();
-    let grid = grid_of(request, &psf)?;
-    let barycentric = barycentric_factor(request, &preproc)?;
-    let fibermap = select_fibermap(request, &preproc, &psf)?;
-    let options =
-        Options { barycentric, model: request.model.as_ref().map(|(_, which)| *which), ..request.options.clone() };
-    let ccd = Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar };
-    let start = Instant::now();
-    let failed = |source| FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source };
-    let extraction = extract(&psf, ccd, &grid, &options, engine, progress).map_err(failed)?;
-    let compute = start.elapsed();
-    let start = Instant::now();
-    let model = extraction.model;
-    let nspec = extraction.spectra.nspec;
-    let scores = request.scores.then(|| scores(&extraction.spectra, &grid, fibermap.as_ref())).flatten();
-    let header = header(request, &preproc, &psf, &grid, nspec, barycentric, engine, fibermap.as_ref());
-    let frame = Frame { spectra: extraction.spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
-    write_outputs(request, &frame, model.as_deref(), &preproc)?;
-    Ok(Done {
-        nspec,
-        nwave: grid.nwave(),
-        bad_pixels: preproc.bad_pixels,
-        barycentric,
-        summary: extraction.summary,
-        read,
-        compute,
-        write: start.elapsed(),
-    })
+    let extraction = inputs.extract(request, engine, progress)?;
+    Product::new(request, inputs, extraction, &engine.device(), start.elapsed()).write(request)
+}
+
+impl Inputs {
+    /// Reads the inputs of a request, and refuses outputs and options that cannot be, before the work.
+    ///
+    /// # Errors
+    /// [`FileError`], one sentence with the file at fault.
+    pub fn read(request: &Request) -> Result<Self, FileError> {
+        request.check()?;
+        let start = Instant::now();
+        let (mut preproc, psf) = read_inputs(request)?;
+        // Their work is done; a queue of frames is spared their memory.
+        (preproc.mask, preproc.readnoise) = (None, None);
+        let grid = grid_of(request, &psf)?;
+        let barycentric = barycentric_factor(request, &preproc)?;
+        let fibermap = select_fibermap(request, &preproc, &psf)?;
+        Ok(Self { preproc, psf, grid, barycentric, fibermap, read: start.elapsed() })
+    }
+
+    /// Extracts the frame.
+    ///
+    /// # Errors
+    /// [`FileError::Extract`].
+    pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
+        let failed = |source| FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source };
+        extract(&self.psf, self.ccd(), &self.grid, &self.options(request), engine, progress).map_err(failed)
+    }
+
+    /// The CCD.
+    pub fn ccd(&self) -> Ccd<'_> {
+        let preproc = &self.preproc;
+        Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar }
+    }
+
+    /// The options of a request, with the model and the barycentric factor that it asks for.
+    pub fn options(&self, request: &Request) -> Options {
+        let model = request.model.as_ref().map(|(_, which)| *which);
+        Options { barycentric: self.barycentric, model, ..request.options.clone() }
+    }
+}
+
+impl Product {
+    /// What was extracted from `inputs`, with header and scores; `device` in words.
+    pub fn new(request: &Request, inputs: Inputs, extraction: Extraction, device: &str, compute: Duration) -> Self {
+        let spectra = extraction.spectra;
+        let done = Done {
+            nspec: spectra.nspec,
+            nwave: spectra.nwave,
+            bad_pixels: inputs.preproc.bad_pixels,
+            barycentric: inputs.barycentric,
+            summary: extraction.summary,
+            read: inputs.read,
+            compute,
+            write: Duration::ZERO,
+        };
+        let header = header(request, &inputs, spectra.nspec, device);
+        let Inputs { preproc, grid, fibermap, .. } = inputs;
+        let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
+        let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
+        Self { frame, model: extraction.model, ccd: [preproc.nx, preproc.ny], done }
+    }
+
+    /// Adds a card about the run to the header.
+    pub fn note(&mut self, keyword: &str, value: &str, comment: &str) {
+        self.frame.header.set(keyword, value, comment);
+    }
+
+    /// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
+    ///
+    /// # Errors
+    /// [`FileError::Fits`].
+    pub fn write(&self, request: &Request) -> Result<Done, FileError> {
+        let start = Instant::now();
+        let ([nx, ny], overwrite) = (self.ccd, request.overwrite);
+        let model = match (&request.model, &self.model) {
+            (Some((path, _)), Some(model)) => Some(fill_model(path, model, nx, ny, &self.frame.header, overwrite)?),
+            _ => None,
+        };
+        let frame = fill_frame(&request.output, &self.frame, overwrite)?;
+        model.into_iter().chain([frame]).try_for_each(Filled::persist)?;
+        Ok(Done { write: start.elapsed(), ..self.done.clone() })
+    }
 }
 
 fn read_inputs(request: &Request) -> Result<(Preproc, Psf), FileError> {
@@ -216,43 +342,26 @@ fn scores(spectra: &crate::frame::Spectra, grid: &WaveGrid, fibermap: Option<&Ta
 }
 
 /// The cards of the input's IMAGE and those of the run.
-fn header(
-    request: &Request,
-    preproc: &Preproc,
-    psf: &Psf,
-    grid: &WaveGrid,
-    nspec: usize,
-    barycentric: Option<f64>,
-    engine: &Engine,
-    fibermap: Option<&Table>,
-) -> Header {
-    let mut header = preproc.header.clone();
-    let wave = grid.wave();
-    let first = psf.fibermin + request.options.specmin as i64;
-    let fibermin = fibermap.and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min()).unwrap_or(first);
+fn header(request: &Request, inputs: &Inputs, nspec: usize, device: &str) -> Header {
+    let mut header = inputs.preproc.header.clone();
+    let wave = inputs.grid.wave();
+    let first = inputs.psf.fibermin + request.options.specmin as i64;
+    let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
+    let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
     header.set("NSPEC", nspec as i64, "Number of spectra");
     header.set("WAVEMIN", wave[0], "First wavelength [Angstrom]");
     header.set("WAVEMAX", wave[wave.len() - 1], "Last wavelength [Angstrom]");
-    header.set("WAVESTEP", grid.step(), "Wavelength step [Angstrom]");
+    header.set("WAVESTEP", inputs.grid.step(), "Wavelength step [Angstrom]");
     header.set("FIBERMIN", fibermin, "Smallest fibre number");
     header.set("IN_PSF", request.psf.display().to_string(), "Input spectral PSF");
     header.set("IN_IMG", request.input.display().to_string(), "Input image");
-    match barycentric {
+    match inputs.barycentric {
         Some(factor) => header.set("HELIOCOR", factor, "Barycentric factor applied to wavelengths"),
         None => header.remove("HELIOCOR"),
     }
     header.set("SPXVER", env!("CARGO_PKG_VERSION"), "Version of spextral");
-    header.set("SPXDEV", engine.device(), "Device that extracted");
+    header.set("SPXDEV", device, "Device that extracted");
+    header.set("SPXOPT", request.words(), "Options of the extraction");
+    header.remove("SPXRETRY");
     header
-}
-
-/// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
-fn write_outputs(request: &Request, frame: &Frame, model: Option<&[f32]>, preproc: &Preproc) -> Result<(), FitsError> {
-    let (nx, ny, overwrite) = (preproc.nx, preproc.ny, request.overwrite);
-    let model = match (&request.model, model) {
-        (Some((path, _)), Some(model)) => Some(fill_model(path, model, nx, ny, &frame.header, overwrite)?),
-        _ => None,
-    };
-    let frame = fill_frame(&request.output, frame, overwrite)?;
-    model.into_iter().chain([frame]).try_for_each(Filled::persist)
 }

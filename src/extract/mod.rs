@@ -5,7 +5,7 @@ mod banded;
 mod file;
 mod patches;
 
-pub use file::{Done, FileError, Request, extract_file};
+pub use file::{Done, FileError, Inputs, Product, Request, extract_file};
 
 use crate::engine::{Decorrelate, Engine, EngineError, Stage};
 use crate::frame::Spectra;

@@ -6,6 +6,7 @@
 //! | `source`, `output`, `place` | an open file with its HDUs; a new file, checksummed; its place, taken by renaming |
 //! | `header`, `value` | cards carried verbatim; values of cards |
 //! | `image`, `tiles` | pixels, plain and tile-compressed |
+//! | `verify` | whether a file is whole, by its checksums |
 //! | `table`, `columns` | binary tables carried by their bytes |
 
 mod columns;
@@ -22,6 +23,7 @@ mod source;
 mod table;
 mod tiles;
 mod value;
+mod verify;
 
 pub use columns::Column;
 pub use error::FitsError;
@@ -29,6 +31,7 @@ pub use frame::{fill_frame, fill_model, read_frame, write_frame, write_model};
 pub use header::Header;
 pub use image::read_image_f64;
 pub use output::{Image, Pixels, fill_images, write_images};
+pub(crate) use place::resolved;
 pub use place::{Filled, check_outputs, same_file};
 pub use preproc::{Preproc, PreprocOptions, fill_preproc, read_preproc, write_preproc};
 pub use psf::read_psf;
@@ -36,6 +39,7 @@ pub use psf_write::write_psf;
 pub use source::read_headers;
 pub use table::{ColumnData, Table, read_fibermap};
 pub use value::Value;
+pub use verify::verify;
 
 /// Whether a keyword describes the layout of its HDU, and so is the writer's own and never carried.
 fn is_structural(keyword: &str) -> bool {

@@ -146,7 +146,12 @@ impl<'a> Writer<'a> {
 
     /// An image HDU, the primary one where it comes first.
     pub fn image(&mut self, image: &Image, cards: &Header) -> io::Result<()> {
-        assert_eq!(image.pixels.len(), image.shape.iter().product(), "pixels and shape of {} disagree", image.name);
+        assert_eq!(
+            image.pixels.len(),
+            image.shape.iter().product::<usize>(),
+            "pixels and shape of {} disagree",
+            image.name
+        );
         let mut top = Header::new();
         match self.is_first {
             true => top.set("SIMPLE", true, "conforms to FITS standard"),

@@ -77,7 +77,7 @@ pub fn same_file(a: impl AsRef<Path>, b: impl AsRef<Path>) -> bool {
 }
 
 /// The path without links and dots; of a file that does not exist, its name in its folder's.
-fn resolved(path: &Path) -> Option<PathBuf> {
+pub(crate) fn resolved(path: &Path) -> Option<PathBuf> {
     let of_folder = || Some(fs::canonicalize(whole_file::folder_of(path)).ok()?.join(path.file_name()?));
     fs::canonicalize(path).ok().or_else(of_folder)
 }

@@ -130,7 +130,12 @@ impl FitsFile {
         })
     }
 
-    fn slice(&self, start: u64, len: u64) -> Result<Cow<'_, [u8]>, FitsError> {
+    /// The first byte behind an HDU, the padding of its last block included.
+    pub fn end(&self, hdu: &Hdu) -> u64 {
+        (hdu.start + hdu.len).next_multiple_of(BLOCK as u64)
+    }
+
+    pub(super) fn slice(&self, start: u64, len: u64) -> Result<Cow<'_, [u8]>, FitsError> {
         match &self.bytes {
             Bytes::Unpacked(bytes) => Ok(Cow::Borrowed(&bytes[start as usize..(start + len) as usize])),
             Bytes::OnDisk(file) => {

@@ -64,6 +64,7 @@ struct Inner {
     queue: wgpu::Queue,
     name: String,
     description: String,
+    id: String,
     kind: DeviceKind,
     limits: GpuLimits,
     memory: u64,
@@ -99,6 +100,7 @@ impl Gpu {
             kind: DeviceKind::of(&info),
             name: info.name.clone(),
             description: format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info),
+            id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
             limits: GpuLimits::of(&limits),
             memory: options.memory.unwrap_or(DEFAULT_MEMORY),
             operations_per_dispatch: (options.operations_per_dispatch)
@@ -121,6 +123,11 @@ impl Gpu {
     /// The adapter's name, its interface, its driver and that one's version, for headers and logs.
     pub fn description(&self) -> &str {
         self.0.description.trim_end()
+    }
+
+    /// What tells it from others of this machine: its PCI bus id, or its name; None for a software GPU.
+    pub fn id(&self) -> Option<&str> {
+        (self.0.kind != DeviceKind::Software).then_some(self.0.id.as_str())
     }
 
     /// What kind of device it is.

@@ -1,0 +1,262 @@
+//! `spextral exposure`: many frames, from a manifest or from the folders of a DESI reduction.
+
+use super::extract::{DeviceArguments, Method, ModelFluxWord};
+use super::{Outcome, logging::Progress, print};
+use clap::{ArgAction, Args, FromArgMatches};
+use spextral::exposure::{self, Account, Manifest, Row, Settings, Tree};
+use spextral::extract::Request;
+use spextral::stop::Stop;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  spextral exposure --manifest frames.csv --report report.json
+  spextral exposure --reduxdir $REDUX --night 20200314 --expid 51060 --cameras r0,r1 --resume
+  mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2     (built with --features mpi)
+
+A manifest is CSV with a header row: input, psf, output, and where wanted fibermap, model, and any option below by its name
+(wavelength, specmin, nspec, ...); empty cells and missing columns take the command line's.
+
+    input,psf,output,wavelength
+    preproc-r0-00051060.fits.gz,psf-r0-00051060.fits,frame-r0-00051060.fits,\"5760,7620,0.8\"
+
+Exit codes: 0 all frames are done, 1 a frame failed (the table and the report say why), 2 wrong command line,
+128 + N ended by signal N; outputs are whole or absent in any case, and --resume does what is left.";
+
+/// Arguments of `spextral exposure`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(flatten)]
+    which: Which,
+    /// Replace outputs that exist
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
+    /// Do only what is missing, damaged, older than its inputs or made with other options; clears what dead runs have left
+    #[arg(long)]
+    resume: bool,
+    /// Write what became of each frame, and the figures of the run, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write when each group read, computed and wrote: FILE.csv and FILE.svg
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
+    /// Read, compute and write one after the other: to see what doing them at the same time gains
+    #[arg(long)]
+    no_overlap: bool,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    device: DeviceArguments,
+}
+
+/// Which frames.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Frames")]
+struct Which {
+    /// A CSV table with a header row, one frame a row
+    #[arg(long, value_name = "FILE", required_unless_present = "reduxdir")]
+    manifest: Option<PathBuf>,
+    /// The root of a DESI reduction, with preproc/, exposures/ and calibnight/; wavelengths and PSF errors are the survey's
+    #[arg(long, value_name = "DIR", conflicts_with = "manifest", requires_all = ["night", "expid"])]
+    reduxdir: Option<PathBuf>,
+    /// The night, YYYYMMDD
+    #[arg(long, value_name = "N", requires = "reduxdir")]
+    night: Option<u32>,
+    /// The exposure
+    #[arg(long, value_name = "E", requires = "reduxdir")]
+    expid: Option<u32>,
+    /// The cameras, as b0,r0,z0; by default all that have a frame
+    #[arg(long, value_name = "CAMERAS", value_delimiter = ',', requires = "reduxdir")]
+    cameras: Vec<String>,
+    /// The folder for the frames; by default exposures/NIGHT/EXPID of the reduction
+    #[arg(long, value_name = "DIR", requires = "reduxdir")]
+    outdir: Option<PathBuf>,
+}
+
+/// What a row of the manifest may set for its frame.
+#[derive(Args, Clone, Debug)]
+struct Common {
+    /// A file with the FIBERMAP, in place of the frames' own
+    #[arg(short, long)]
+    fibermap: Option<PathBuf>,
+    /// What model images (column `model` of a manifest) show: the image the fit believes in, or the decorrelated flux projected
+    #[arg(long, value_name = "FLUX", default_value = "deconvolved")]
+    model_flux: ModelFluxWord,
+    /// Leave out the SCORES table
+    #[arg(long)]
+    no_scores: bool,
+    #[command(flatten)]
+    method: Method,
+}
+
+/// Extracts all frames.
+///
+/// # Errors
+/// A manifest or a tree that cannot be used, no such device. A frame that fails is in the table; it is no error.
+pub fn run(arguments: &Arguments) -> Outcome {
+    let requests = arguments.requests()?;
+    exposure::check(&requests)?;
+    let stop = Stop::on_signals()?;
+    let settings = Settings { resume: arguments.resume, overlap: !arguments.no_overlap, stop: stop.clone() };
+    if settings.resume {
+        for path in exposure::sweep(&requests) {
+            tracing::info!("removed {}, which a dead run has left", path.display());
+        }
+    }
+    let progress = Progress::new("frames");
+    let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
+    let account = exposure::run(&requests, &settings, &|| arguments.device.open(), &report)?;
+    drop(progress);
+    arguments.conclude(&account, &stop)
+}
+
+impl Arguments {
+    /// The frames as checked requests.
+    fn requests(&self) -> Result<Vec<Request>, Box<dyn Error>> {
+        let overwrite = self.overwrite || self.resume;
+        let requests: Result<Vec<Request>, Box<dyn Error>> = match (&self.which.manifest, &self.which.reduxdir) {
+            (Some(path), _) => {
+                let manifest = Manifest::read(path)?;
+                manifest.rows.iter().map(|row| Ok(self.common.of_row(&manifest, row)?)).collect()
+            }
+            (_, Some(redux)) => {
+                // Both are there where --reduxdir is: clap sees to it.
+                let (night, expid) = (self.which.night.unwrap_or_default(), self.which.expid.unwrap_or_default());
+                let tree = Tree { redux: redux.clone(), night, expid };
+                let frames = tree.frames(&self.which.cameras, self.which.outdir.as_deref())?;
+                Ok(frames.iter().map(|frame| self.common.clone().of(frame.request(), None)).collect())
+            }
+            (None, None) => Ok(Vec::new()),
+        };
+        Ok(requests?.into_iter().map(|request| Request { overwrite, ..request }).collect())
+    }
+
+    /// Table, report, timeline, exit code.
+    fn conclude(&self, account: &Account, stop: &Stop) -> Outcome {
+        print(&account.table())?;
+        if let Some(path) = &self.report {
+            let text = serde_json::to_string_pretty(&account.json())?;
+            save(path, &text)?;
+        }
+        if let Some(path) = &self.timeline {
+            save(&path.with_extension("csv"), &exposure::csv(account))?;
+            save(&path.with_extension("svg"), &exposure::svg(account))?;
+        }
+        let figures = account.figures();
+        Ok(match stop.asked() {
+            Some(signal) if figures.dropped > 0 => {
+                tracing::warn!("ended by signal {signal} with {} frames left; --resume does them", figures.dropped);
+                ExitCode::from(128u8.saturating_add(signal as u8))
+            }
+            _ if figures.failed > 0 => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        })
+    }
+}
+
+fn save(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text)
+        .map_err(|e| format!("cannot write {}: {e}; check the folder and its permissions", path.display()))
+}
+
+impl Common {
+    /// A frame's request with these options, and a model image where wanted.
+    fn of(self, request: Request, model: Option<PathBuf>) -> Request {
+        Request {
+            fibermap: self.fibermap,
+            model: model.map(|path| (path, self.model_flux.into())),
+            scores: !self.no_scores,
+            ..self.method.of(request)
+        }
+    }
+
+    /// The request of a row, whose cells go before the command line.
+    fn of_row(&self, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
+        let file = |column: &str| row.get(column).map(PathBuf::from);
+        let needed = |column: &str| file(column).ok_or_else(|| manifest.wrong(row.line, format!("{column} is empty")));
+        let request = Request::new(needed("input")?, needed("psf")?, needed("output")?);
+        let mut common = self.clone();
+        common.take(row).map_err(|what| manifest.wrong(row.line, what))?;
+        Ok(common.of(request, file("model")))
+    }
+
+    /// Takes the cells of a row that are options, by the same words and checks as the command line's.
+    fn take(&mut self, row: &Row) -> Result<(), String> {
+        let files = ["input", "psf", "output", "model"];
+        let options = row.cells.iter().filter(|(column, _)| !files.contains(&column.as_str()));
+        let words = options.map(|(column, cell)| format!("--{column}={cell}"));
+        // Only what the row says counts: no defaults; and a flag needs a word to be set or unset by.
+        let explicit = |argument: clap::Arg| {
+            let flag = matches!(argument.get_action(), ArgAction::SetTrue);
+            let argument = argument.default_value(None::<&str>).required(false);
+            if flag { argument.action(ArgAction::Set).num_args(1) } else { argument }
+        };
+        let command = Self::augment_args(clap::Command::new("row").no_binary_name(true)).disable_help_flag(true);
+        let names: Vec<String> = command.get_arguments().filter_map(|a| a.get_long().map(String::from)).collect();
+        if let Some((column, _)) =
+            row.cells.iter().find(|(column, _)| !files.contains(&column.as_str()) && !names.contains(column))
+        {
+            let known = [files.map(String::from).to_vec(), names].concat().join(", ");
+            return Err(format!("there is no column {column}: the columns are {known}"));
+        }
+        let matches = command.mut_args(explicit).try_get_matches_from(words).map_err(|e| brief(&e))?;
+        self.update_from_arg_matches(&matches).map_err(|e| brief(&e))
+    }
+}
+
+/// The first line of clap's words.
+fn brief(error: &clap::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn requests(table: &str, words: &[&str]) -> Result<Vec<Request>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), table).unwrap();
+        let path = file.path().to_string_lossy().into_owned();
+        let all = ["exposure", "--manifest", &path].into_iter().chain(words.iter().copied());
+        Line::try_parse_from(all).unwrap().arguments.requests().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn cells_go_before_the_command_line_which_goes_before_the_defaults() {
+        let table = "input,psf,output,wavelength,nspec,psf-tails,model,mask_bits\n\
+                     a,p,x,\"5000,6000,1\",,true,m,none\n\
+                     b,p,y,,7,false,,\n";
+        let found = requests(table, &["--nspec", "5", "--psf-tails", "--specmin", "2", "--no-scores"]).unwrap();
+        assert_eq!(found[0].wavelength, Some((5000.0, 6000.0, 1.0)));
+        assert_eq!((found[0].options.nspec, found[1].options.nspec), (Some(5), Some(7)));
+        assert_eq!((found[0].options.psf_tails, found[1].options.psf_tails), (true, false));
+        assert_eq!((found[0].mask_bits, found[1].mask_bits), (0, 0x2ff));
+        assert!(found.iter().all(|r| r.options.specmin == 2 && !r.scores && !r.overwrite));
+        assert_eq!(found[0].model.as_ref().map(|(path, _)| path.as_path()), Some(Path::new("m")));
+        let plain = requests("input,psf,output\na,p,x\n", &[]).unwrap().remove(0);
+        assert_eq!(plain, Request::new("a", "p", "x"));
+    }
+
+    #[test]
+    fn cells_that_cannot_be_are_refused_with_their_line() {
+        for (table, parts) in [
+            ("input,psf,output,nspec\na,p,x,many\n", ["line 2", "nspec"]),
+            ("input,psf,output,colour\na,p,x,red\n", ["line 2", "no column colour"]),
+            ("input,psf,output\na,,x\n", ["line 2", "psf is empty"]),
+        ] {
+            let message = requests(table, &[]).unwrap_err();
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        }
+    }
+}

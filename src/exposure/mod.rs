@@ -1,0 +1,102 @@
+//! Many frames in one go: who does what, reading, computing and writing overlapped, faults kept to their frame.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `manifest`, `tree` | which frames: a CSV table, or the folders of a DESI reduction |
+//! | `schedule` | in which order: the longest first |
+//! | `desk` | hands frames out to whichever group of ranks is free, and keeps the account |
+//! | `pipeline` | one group's way: a thread reads, one computes, one writes |
+//! | `team` | who computes a frame; what happens when a GPU is lost |
+//! | `resume` | what need not be done again |
+//! | `account`, `report`, `timeline` | what was done, in figures, a table, JSON, CSV, a picture |
+
+mod account;
+mod desk;
+mod manifest;
+mod pipeline;
+mod report;
+mod resume;
+mod schedule;
+mod team;
+mod timeline;
+mod tree;
+
+pub use account::{Account, Event, Figures, Outcome, Phase, RankFacts, Status};
+pub use desk::Progress;
+pub use manifest::{Manifest, ManifestError, Row};
+pub use resume::{reason_to_do, sweep};
+pub use timeline::{csv, svg};
+pub use tree::{Frame, Tree, TreeError};
+
+use crate::engine::{Engine, EngineError};
+use crate::extract::Request;
+use crate::fits::resolved;
+use crate::process::now;
+use crate::stop::Stop;
+use desk::Table;
+use pipeline::Line;
+use std::path::PathBuf;
+use team::Alone;
+
+/// How frames are gone through.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Frames that are whole, of the same options and not older than their inputs, are left as they are.
+    pub resume: bool,
+    /// Whether reading and writing go on while another frame is computed.
+    pub overlap: bool,
+    /// An end that may be asked for: frames that are not yet being written are dropped then.
+    pub stop: Stop,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { resume: false, overlap: true, stop: Stop::default() }
+    }
+}
+
+/// Where a group of ranks is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Group, counted from 0.
+    pub group: usize,
+    /// Rank of the process that reads and writes for it.
+    pub rank: usize,
+}
+
+/// Frames that cannot be done together.
+#[derive(Debug, thiserror::Error)]
+#[error("outputs {} and {} are one file; give another name for one", .0[0].display(), .0[1].display())]
+pub struct SharedOutput([PathBuf; 2]);
+
+/// Refuses two frames that write one file.
+///
+/// # Errors
+/// [`SharedOutput`] with both names.
+pub fn check(requests: &[Request]) -> Result<(), SharedOutput> {
+    let outputs = requests.iter().flat_map(Request::outputs).map(|path| (resolved(path), path));
+    let mut outputs: Vec<_> = outputs.filter(|(place, _)| place.is_some()).collect();
+    outputs.sort();
+    let twins = outputs.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    twins.map_or(Ok(()), |pair| Err(SharedOutput([pair[0].1.into(), pair[1].1.into()])))
+}
+
+/// Does all frames in this process. Frames that fail are in the account; the others go on.
+///
+/// `open` opens the device: at the beginning, and again where it was lost.
+///
+/// # Errors
+/// The device cannot be opened.
+pub fn run(
+    requests: &[Request],
+    settings: &Settings,
+    open: &(dyn Fn() -> Result<Engine, EngineError> + Sync),
+    progress: &(dyn Fn(&Progress) + Sync),
+) -> Result<Account, EngineError> {
+    let begin = now();
+    let team = Alone::new(open, settings.stop.clone())?;
+    let desk = Table::new(requests, 1, &settings.stop, progress);
+    Line::new(requests, &desk, &team, settings, Place::default()).run();
+    let facts = RankFacts::of_this_process(0, &team.device());
+    Ok(Account::new(requests, desk.outcomes(), vec![facts], 1, begin))
+}

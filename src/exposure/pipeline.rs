@@ -1,0 +1,224 @@
+//! One group's way through its frames: a thread reads, one computes, one writes, and each waits for the next to take
+//! over what it has. So at most four frames are in memory, however many there are to do.
+
+use super::account::{Event, Outcome, Phase, Status};
+use super::desk::{Desk, Next};
+use super::resume::reason_to_do;
+use super::team::{Team, TeamError};
+use super::{Place, Settings};
+use crate::extract::{FileError, Inputs, Product, Request};
+use crate::fits::FitsError;
+use crate::process::{memory, now};
+use crate::sentence;
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Threads that unpack, convert and pack beside those that compute: reading must not wait behind a whole bundle.
+const IO_THREADS: usize = 2;
+/// How long a group waits before it asks again for a frame.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long to wait before a file is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A frame that is read.
+struct Loaded {
+    inputs: Inputs,
+    outcome: Outcome,
+}
+
+/// A frame that is computed.
+struct Extracted {
+    product: Product,
+    outcome: Outcome,
+}
+
+/// A group's three threads and what they share.
+pub struct Line<'a> {
+    requests: &'a [Request],
+    desk: &'a dyn Desk,
+    team: &'a dyn Team,
+    settings: &'a Settings,
+    place: Place,
+    io: Option<rayon::ThreadPool>,
+    /// Frames handed to this group and not yet computed.
+    in_hand: AtomicUsize,
+}
+
+impl<'a> Line<'a> {
+    /// A group's line.
+    pub fn new(
+        requests: &'a [Request],
+        desk: &'a dyn Desk,
+        team: &'a dyn Team,
+        settings: &'a Settings,
+        place: Place,
+    ) -> Self {
+        let named = |i| format!("files {i}");
+        // Where there can be no further threads, those that compute do.
+        let io = rayon::ThreadPoolBuilder::new().num_threads(IO_THREADS).thread_name(named).build().ok();
+        Self { requests, desk, team, settings, place, io, in_hand: AtomicUsize::new(0) }
+    }
+
+    /// Goes through frames until the desk has no more.
+    pub fn run(&self) {
+        if !self.settings.overlap {
+            while let Some(loaded) = self.next() {
+                if let Some(extracted) = self.compute(loaded) {
+                    self.write(extracted);
+                }
+            }
+            return;
+        }
+        // Without room: whoever hands over waits for the other to come.
+        let (to_compute, loaded) = sync_channel(0);
+        let (to_write, extracted) = sync_channel(0);
+        thread::scope(|scope| {
+            scope.spawn(|| self.read_all(to_compute));
+            scope.spawn(|| self.write_all(extracted));
+            self.compute_all(loaded, to_write);
+        });
+    }
+
+    fn read_all(&self, to_compute: SyncSender<Loaded>) {
+        // A receiver that is gone has panicked: there is nothing more to do.
+        while self.next().is_some_and(|loaded| to_compute.send(loaded).is_ok()) {}
+    }
+
+    fn compute_all(&self, loaded: Receiver<Loaded>, to_write: SyncSender<Extracted>) {
+        for extracted in loaded.into_iter().filter_map(|loaded| self.compute(loaded)) {
+            if to_write.send(extracted).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn write_all(&self, extracted: Receiver<Extracted>) {
+        extracted.into_iter().for_each(|extracted| self.write(extracted));
+    }
+
+    /// The next frame that can be read; those that cannot be, or need not, are settled on the way.
+    fn next(&self) -> Option<Loaded> {
+        loop {
+            let busy = self.in_hand.load(Ordering::Relaxed) > 0;
+            match self.desk.next(self.place.group, busy) {
+                Next::End => return None,
+                Next::Later => thread::sleep(PAUSE),
+                Next::Frame(frame) => {
+                    if let Some(loaded) = self.read(frame) {
+                        self.in_hand.fetch_add(1, Ordering::Relaxed);
+                        return Some(loaded);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read(&self, frame: usize) -> Option<Loaded> {
+        let request = &self.requests[frame];
+        let mut outcome = Outcome::new(frame, &self.place);
+        let read = || {
+            if self.settings.resume {
+                match reason_to_do(request) {
+                    None => return Ok(None),
+                    Some(reason) => tracing::debug!("{}: {reason}", request.output.display()),
+                }
+            }
+            Inputs::read(request).map(Some)
+        };
+        let result = self.on_files(&mut outcome, Phase::Read, read);
+        match result {
+            Ok(Some(inputs)) => return Some(Loaded { inputs, outcome }),
+            Ok(None) => self.settle(outcome, Status::Skipped),
+            Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
+        }
+        None
+    }
+
+    fn compute(&self, loaded: Loaded) -> Option<Extracted> {
+        let Loaded { inputs, mut outcome } = loaded;
+        let request = &self.requests[outcome.frame];
+        let start = now();
+        let result = match self.settings.stop.asked() {
+            Some(_) => Err(TeamError::Stopped),
+            None => self.team.extract(outcome.frame, request, &inputs),
+        };
+        let end = now();
+        outcome.events.push(Event { phase: Phase::Compute, start, end });
+        self.in_hand.fetch_sub(1, Ordering::Relaxed);
+        match result {
+            Ok(computed) => {
+                let time = Duration::from_secs_f64((end - start).max(0.0));
+                let mut product = Product::new(request, inputs, computed.extraction, &computed.device, time);
+                if let Some(reason) = &computed.retried {
+                    tracing::warn!("{}: {reason}; the CPU has extracted it", request.output.display());
+                    product.note("SPXRETRY", reason, "Why the CPU extracted");
+                }
+                outcome.device = computed.device;
+                outcome.retried = computed.retried;
+                return Some(Extracted { product, outcome });
+            }
+            Err(TeamError::Stopped) => self.settle(outcome, Status::Dropped),
+            Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
+        }
+        None
+    }
+
+    fn write(&self, extracted: Extracted) {
+        let Extracted { product, mut outcome } = extracted;
+        // It is ready, but the time is for those that are being written.
+        if self.settings.stop.asked().is_some() {
+            return self.settle(outcome, Status::Dropped);
+        }
+        let request = &self.requests[outcome.frame];
+        let result = self.on_files(&mut outcome, Phase::Write, || product.write(request));
+        drop(product);
+        match result {
+            Ok(done) => {
+                outcome.bins = done.nspec * done.nwave;
+                self.settle(outcome, Status::Done);
+            }
+            Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
+        }
+    }
+
+    /// Does something to files, once more where that can help, and notes its time.
+    fn on_files<T: Send>(
+        &self,
+        outcome: &mut Outcome,
+        phase: Phase,
+        work: impl Fn() -> Result<T, FileError> + Sync,
+    ) -> Result<T, FileError> {
+        let once = || self.io.as_ref().map_or_else(&work, |pool| pool.install(&work));
+        let start = now();
+        let result = match once() {
+            Err(error) if may_pass(&error) => {
+                tracing::warn!("{error}; it is tried once more");
+                thread::sleep(RETRY);
+                outcome.retried = Some(error.to_string());
+                once()
+            }
+            result => result,
+        };
+        outcome.events.push(Event { phase, start, end: now() });
+        result
+    }
+
+    fn settle(&self, outcome: Outcome, status: Status) {
+        self.desk.done(Outcome { status, memory: memory()[0], ..outcome });
+    }
+}
+
+/// Whether a file's fault may be gone at the next attempt: a network file system's hiccup.
+fn may_pass(error: &FileError) -> bool {
+    use ErrorKind::{Interrupted, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock};
+    /// Input/output error, on all systems that number it.
+    const EIO: i32 = 5;
+    let FileError::Fits(FitsError::Read { source, .. } | FitsError::Write { source, .. }) = error else {
+        return false;
+    };
+    matches!(source.kind(), Interrupted | ResourceBusy | StaleNetworkFileHandle | TimedOut | WouldBlock)
+        || source.raw_os_error() == Some(EIO)
+}

@@ -1,0 +1,39 @@
+//! In which order frames are done: the longest first, so that no long one is left for the end.
+
+use crate::extract::Request;
+use std::cmp::Reverse;
+
+/// Fibres and bins of a frame of which nothing is known: those of a DESI r camera.
+const USUAL: [usize; 2] = [500, 2326];
+
+/// The indices of `requests`, longest first; those that look alike in the order given.
+pub fn longest_first(requests: &[Request]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_cached_key(|&i| Reverse(cost(&requests[i])));
+    order
+}
+
+/// Bins to extract, as far as the request tells, and the bytes of the input.
+fn cost(request: &Request) -> (usize, u64) {
+    let nwave = request.wavelength.map_or(USUAL[1], |(min, max, step)| ((max - min) / step).max(0.0) as usize);
+    let nspec = request.options.nspec.unwrap_or(USUAL[0]);
+    let bytes = std::fs::metadata(&request.input).map_or(0, |there| there.len());
+    (nspec.saturating_mul(nwave), bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_more_bins_come_first_and_equal_ones_stay_in_order() {
+        let request = |nspec, wmax| {
+            let mut request = Request::new("none.fits", "psf.fits", "frame.fits");
+            request.options.nspec = nspec;
+            request.wavelength = Some((5000.0, wmax, 1.0));
+            request
+        };
+        let requests = [request(Some(25), 6000.0), request(None, 5100.0), request(None, 6000.0), request(None, 5100.0)];
+        assert_eq!(longest_first(&requests), [2, 1, 3, 0]);
+    }
+}

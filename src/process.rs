@@ -1,0 +1,57 @@
+//! This process: where it runs, as which run, what it has used. Figures are 0 where the system does not tell.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Jiffies a second in /proc, whatever the kernel's own rate.
+const JIFFIES: f64 = 100.0;
+
+/// Seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64())
+}
+
+/// The name of this machine, fit for a file name.
+pub(crate) fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(|| {
+        let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let named = ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+        let name = told.or(named).unwrap_or_default();
+        let fit = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
+        Some(name.trim()).filter(|name| !name.is_empty()).unwrap_or("localhost").chars().map(fit).collect()
+    })
+}
+
+/// This run: the batch job's number, or the second in which it was first asked for.
+pub(crate) fn run() -> &'static str {
+    static RUN: OnceLock<String> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let job = ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"].into_iter().find_map(|name| std::env::var(name).ok());
+        let job = job.map(|id| id.chars().filter(char::is_ascii_alphanumeric).collect::<String>());
+        job.filter(|id| !id.is_empty()).unwrap_or_else(|| format!("{:x}", now() as u64))
+    })
+}
+
+/// Whether a process of this machine lives; where that cannot be told, it does not.
+pub(crate) fn lives(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Resident memory now, and at most so far, bytes.
+pub(crate) fn memory() -> [u64; 2] {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ["VmRSS:", "VmHWM:"].map(|field| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| 1024 * kib)
+    })
+}
+
+/// Processor time of all threads so far, user and system, s.
+pub(crate) fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold blanks; utime and stime are fields 14 and 15.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
+    fields.filter_map(|jiffies| jiffies.parse::<f64>().ok()).sum::<f64>() / JIFFIES
+}

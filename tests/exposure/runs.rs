@@ -1,0 +1,93 @@
+//! What a run writes and says.
+
+use crate::night::Night;
+use spextral::fits::read_headers;
+
+#[test]
+fn frames_are_those_of_extract_in_any_order_and_with_or_without_overlap() {
+    let night = Night::new();
+    let all = night.undisturbed();
+    assert_eq!(all.len(), 9, "six frames and three models");
+    night.manifest("backwards.csv", "backwards", &[5, 4, 3, 2, 1, 0]);
+    night.exposure("backwards.csv", &["--no-overlap"]).succeeds();
+    assert!(night.data("backwards") == all);
+    std::fs::create_dir(night.path("alone")).unwrap();
+    night
+        .run(&["extract", "-i", "in2.fits.gz", "-p", "psf0.fits", "-o", "alone/2.fits", "-m", "alone/2-model.fits.gz"])
+        .succeeds();
+    let alone = night.data("alone");
+    assert!(alone.len() == 2 && alone.iter().all(|(name, data)| all[name] == *data));
+}
+
+#[test]
+fn a_run_says_how_far_it_is_and_what_it_did_and_leaves_its_report_and_timeline() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &[0, 1, 2]);
+    let run = night.exposure("m.csv", &["--report", "report.json", "--timeline", "timeline"]);
+    run.succeeds();
+    assert!(run.stderr.contains("3 of 3 frames done after"), "{run:?}");
+    assert!(run.stderr.is_ascii() && run.stderr.lines().count() <= 6, "few lines, no control characters: {run:?}");
+    assert!(run.stdout.contains("3 of 3 frames done in") && run.stdout.contains("frames per node-hour"), "{run:?}");
+    assert_eq!(run.stdout.lines().filter(|line| line.starts_with("out/")).count(), 3);
+    let report = night.report("report.json");
+    assert_eq!((&report["figures"]["done"], &report["figures"]["failed"]), (&3.into(), &0.into()));
+    assert_eq!(report["frames"][1]["bins"], 1000);
+    let csv = std::fs::read_to_string(night.path("timeline.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 3 * 3);
+    assert!(std::fs::read_to_string(night.path("timeline.svg")).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn a_tree_is_extracted_with_its_own_psf_or_the_night_s_on_the_survey_s_wavelengths() {
+    let night = Night::new();
+    for folder in ["preproc/20200314/00051060", "exposures/20200314/00051060", "calibnight/20200314"] {
+        std::fs::create_dir_all(night.path(folder)).unwrap();
+    }
+    let copy = |from: &str, to: &str| std::fs::copy(night.path(from), night.path(to)).unwrap();
+    copy("in0.fits.gz", "preproc/20200314/00051060/preproc-r0-00051060.fits.gz");
+    copy("in1.fits.gz", "preproc/20200314/00051060/preproc-r1-00051060.fits.gz");
+    copy("psf0.fits", "exposures/20200314/00051060/psf-r0-00051060.fits");
+    copy("psf1.fits", "calibnight/20200314/psfnight-r1-20200314.fits");
+    let words = ["exposure", "--reduxdir", ".", "--night", "20200314", "--expid", "51060"];
+    night.run(&words).succeeds();
+    for (camera, psf) in [("r0", "psf-r0-00051060.fits"), ("r1", "psfnight-r1-20200314.fits")] {
+        let frame = night.path(&format!("exposures/20200314/00051060/frame-{camera}-00051060.fits"));
+        let header = read_headers(frame).unwrap().remove(0);
+        assert!(header.get_str("IN_PSF").unwrap().ends_with(psf));
+    }
+    // The wavelengths of the r cameras reach beyond these small PSFs: said frame by frame.
+    let mut survey = std::process::Command::new(env!("CARGO_BIN_EXE_spextral"));
+    survey.args(words).args(["--device", "cpu", "--overwrite", "--cameras", "r1"]).current_dir(night.path("."));
+    crate::night::Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060.fits"]);
+}
+
+#[test]
+fn two_frames_with_one_output_are_refused_before_any_work() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &[0, 1]);
+    night.add_row("m.csv", "in3.fits.gz,psf1.fits,out/../out/1.fits,");
+    night.exposure("m.csv", &[]).ends_with(1, &["out/../out/1.fits", "are one file"]);
+    assert!(night.names("out").is_empty());
+}
+
+#[test]
+fn no_frame_and_one_frame_end_well() {
+    let night = Night::new();
+    night.manifest("none.csv", "out", &[]);
+    night.exposure("none.csv", &[]).ends_with(0, &["0 of 0 frames done"]);
+    night.manifest("one.csv", "out", &[1]);
+    night.exposure("one.csv", &[]).ends_with(0, &["1 of 1 frames done"]);
+    assert_eq!(night.names("out"), ["1.fits"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_flat_over_fifty_frames() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &(0..50).collect::<Vec<_>>());
+    night.exposure("m.csv", &["--report", "report.json"]).succeeds();
+    let report = night.report("report.json");
+    let memory: Vec<u64> = (0..50).map(|i| report["frames"][i]["memory_bytes"].as_u64().unwrap()).collect();
+    let most = |part: &[u64]| part.iter().max().copied().unwrap() as f64;
+    assert!(most(&memory[40..]) < 1.1 * most(&memory[5..15]), "{memory:?}");
+}
