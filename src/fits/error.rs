@@ -42,6 +42,18 @@ pub enum FitsError {
         /// Bytes there are.
         found: u64,
     },
+    /// Data that are not those the file was written with.
+    #[error("{path}, {hdu}: the data add up to {sum}, DATASUM is {datasum}: they are damaged; fetch the file again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// The checksum of its data.
+        sum: u32,
+        /// What it should be.
+        datasum: String,
+    },
     /// No HDU of the name asked for.
     #[error("{path} has no {name} HDU (it has {present}); is it the right kind of file?")]
     MissingHdu {

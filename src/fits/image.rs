@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
+use fitsio_pure::image::ImageData;
 use rayon::prelude::*;
 
 use super::error::FitsError;
-use super::source::{FitsFile, Hdu, Kind};
+use super::source::{FitsFile, Hdu, Kind, PIECE};
 use super::tiles;
-
-/// Pixels converted by one rayon task: long enough to make the task's own cost vanish.
-const CHUNK: usize = 1 << 16;
 
 /// How stored numbers become physical ones.
 struct Scaling {
@@ -25,6 +23,10 @@ impl Scaling {
         Self { scale: number("BSCALE", 1.0), zero: number("BZERO", 0.0), blank }
     }
 
+    fn is_identity(&self) -> bool {
+        self.scale == 1.0 && self.zero == 0.0
+    }
+
     fn of_int(&self, v: i64) -> f64 {
         if Some(v) == self.blank { f64::NAN } else { self.of_float(v as f64) }
     }
@@ -32,6 +34,16 @@ impl Scaling {
     fn of_float(&self, v: f64) -> f64 {
         v * self.scale + self.zero
     }
+}
+
+/// A function that takes unpacked pixels as they are where they have the type asked for and nothing is to be done.
+macro_rules! take_if {
+    ($kind:ident, $nothing_to_do:expr) => {
+        |unpacked| match unpacked {
+            ImageData::$kind(pixels) if $nothing_to_do => Ok(pixels),
+            other => Err(other),
+        }
+    };
 }
 
 impl FitsFile {
@@ -70,13 +82,15 @@ impl FitsFile {
     /// All pixels of an image as f64; blank ones are NaN.
     pub fn image_f64(&self, hdu: &Hdu) -> Result<Vec<f64>, FitsError> {
         let by = Scaling::of(hdu);
-        self.pixels(hdu, |v| by.of_int(v), |v| by.of_float(v))
+        let as_they_are = take_if!(F64, by.is_identity());
+        self.pixels(hdu, |v| by.of_int(v), |v| by.of_float(v), as_they_are)
     }
 
     /// All pixels of an image as f32; blank ones are NaN.
     pub fn image_f32(&self, hdu: &Hdu) -> Result<Vec<f32>, FitsError> {
         let by = Scaling::of(hdu);
-        self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32)
+        let as_they_are = take_if!(F32, by.is_identity());
+        self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32, as_they_are)
     }
 
     /// All pixels of an image of bits, unsigned ones (BZERO = 2^31) by their bits.
@@ -88,40 +102,44 @@ impl FitsFile {
             );
         }
         let zero = by.zero as i64;
-        self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32)
+        let as_they_are = take_if!(I32, zero == 0);
+        self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32, as_they_are)
     }
 
-    /// Converts every stored pixel by the function of its kind.
-    fn pixels<T: Send + Copy>(
+    /// Converts every stored pixel by the function of its kind; unpacked ones not at all where `as_they_are` takes them.
+    fn pixels<T: Send + Copy + Default>(
         &self,
         hdu: &Hdu,
         int: impl Fn(i64) -> T + Sync,
         float: impl Fn(f64) -> T + Sync,
+        as_they_are: impl Fn(ImageData) -> Result<Vec<T>, ImageData>,
     ) -> Result<Vec<T>, FitsError> {
         if hdu.kind == Kind::TiledImage {
-            return tiles::pixels(self, hdu, int, float);
+            return Ok(as_they_are(tiles::unpack(self, hdu)?).unwrap_or_else(|data| match data {
+                ImageData::U8(v) => converted(&v, |p| int(i64::from(p))),
+                ImageData::I16(v) => converted(&v, |p| int(i64::from(p))),
+                ImageData::I32(v) => converted(&v, |p| int(i64::from(p))),
+                ImageData::I64(v) => converted(&v, int),
+                ImageData::F32(v) => converted(&v, |p| float(f64::from(p))),
+                ImageData::F64(v) => converted(&v, float),
+            }));
         }
-        let count: usize = self.image_shape(hdu)?.iter().product();
-        let data = self.data(hdu)?;
-        if hdu.naxes.is_empty() || count == 0 {
+        if self.image_shape(hdu)?.iter().product::<usize>() == 0 || hdu.naxes.is_empty() {
             return Err(self.invalid(hdu, "holds no pixels; is it the right kind of file?"));
         }
-        let raw = &data[..count * (hdu.bitpix.unsigned_abs() / 8) as usize];
-        Ok(match hdu.bitpix {
-            8 => convert(raw, |[b]| int(i64::from(b))),
-            16 => convert(raw, |b| int(i64::from(i16::from_be_bytes(b)))),
-            32 => convert(raw, |b| int(i64::from(i32::from_be_bytes(b)))),
-            64 => convert(raw, |b| int(i64::from_be_bytes(b))),
-            -32 => convert(raw, |b| float(f64::from(f32::from_be_bytes(b)))),
-            _ => convert(raw, |b| float(f64::from_be_bytes(b))),
-        })
+        match hdu.bitpix {
+            8 => self.converted(hdu, |[b]| int(i64::from(b))),
+            16 => self.converted(hdu, |b| int(i64::from(i16::from_be_bytes(b)))),
+            32 => self.converted(hdu, |b| int(i64::from(i32::from_be_bytes(b)))),
+            64 => self.converted(hdu, |b| int(i64::from_be_bytes(b))),
+            -32 => self.converted(hdu, |b| float(f64::from(f32::from_be_bytes(b)))),
+            _ => self.converted(hdu, |b| float(f64::from_be_bytes(b))),
+        }
     }
 }
 
-/// Big-endian numbers of N bytes each, converted in parallel.
-fn convert<const N: usize, T: Send + Copy>(raw: &[u8], by: impl Fn([u8; N]) -> T + Sync) -> Vec<T> {
-    let one = |b: &[u8]| by(b.try_into().expect("chunks_exact gives N bytes"));
-    raw.par_chunks_exact(N).with_min_len(CHUNK).map(one).collect()
+fn converted<P: Copy + Sync, T: Send>(pixels: &[P], one: impl Fn(P) -> T + Sync) -> Vec<T> {
+    pixels.par_iter().with_min_len(PIECE).map(|&p| one(p)).collect()
 }
 
 /// Any image of a file by its EXTNAME: its shape in numpy order and its pixels, BSCALE and BZERO applied.

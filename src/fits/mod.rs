@@ -4,14 +4,18 @@
 //! |---|---|
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: what each HDU must be, in the nouns of the crate |
 //! | `source`, `output`, `place` | an open file with its HDUs; a new file, checksummed; its place, taken by renaming |
+//! | `at`, `gzip`, `checksum` | bytes at a place of a file; gzip by all threads; sums in any order |
 //! | `header`, `value` | cards carried verbatim; values of cards |
 //! | `image`, `tiles` | pixels, plain and tile-compressed |
 //! | `verify` | whether a file is whole, by its checksums |
 //! | `table`, `columns` | binary tables carried by their bytes |
 
+mod at;
+mod checksum;
 mod columns;
 mod error;
 mod frame;
+mod gzip;
 mod header;
 mod image;
 mod output;

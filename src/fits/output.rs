@@ -1,23 +1,20 @@
 //! The bytes of a new file: HDUs with checksums, plain or gzipped.
 
-use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::Path;
 
-use fitsio_pure::checksum::{checksum_blocks, encode_checksum};
-use flate2::write::GzEncoder;
-use flate2::{Compression, GzBuilder};
+use fitsio_pure::checksum::encode_checksum;
 use rayon::prelude::*;
 
 use super::error::FitsError;
+use super::gzip::{Member, Packed};
 use super::header::Header;
-use super::is_structural;
 use super::place::{Filled, fill};
-use super::source::BLOCK;
+use super::source::{BLOCK, PIECE};
 use super::table::Table;
+use super::{at, checksum, is_structural};
 
-/// Numbers converted by one rayon task.
-const CHUNK: usize = 1 << 16;
 /// BZERO of unsigned 32-bit images.
 const UNSIGNED_ZERO: f64 = 2_147_483_648.0;
 
@@ -54,13 +51,19 @@ impl Pixels<'_> {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// Bytes of a pixel.
+    fn width(&self) -> usize {
+        self.bitpix().unsigned_abs() as usize / 8
+    }
+
+    /// The bytes of the pixels from one on, as many as there is room for.
+    fn encode(&self, first: usize, bytes: &mut [u8]) {
         match self {
-            Pixels::F32(v) => big_endian(v, |p| p.to_be_bytes()),
-            Pixels::F32Rounded(v) => big_endian(v, |&p| (p as f32).to_be_bytes()),
-            Pixels::F64(v) => big_endian(v, |p| p.to_be_bytes()),
-            Pixels::I32(v) => big_endian(v, |p| p.to_be_bytes()),
-            Pixels::U32(v) => big_endian(v, |&p| (p ^ (1 << 31)).to_be_bytes()),
+            Pixels::F32(v) => big_endian(&v[first..], bytes, |p| p.to_be_bytes()),
+            Pixels::F32Rounded(v) => big_endian(&v[first..], bytes, |p| (p as f32).to_be_bytes()),
+            Pixels::F64(v) => big_endian(&v[first..], bytes, |p| p.to_be_bytes()),
+            Pixels::I32(v) => big_endian(&v[first..], bytes, |p| p.to_be_bytes()),
+            Pixels::U32(v) => big_endian(&v[first..], bytes, |p| (p ^ (1 << 31)).to_be_bytes()),
         }
     }
 }
@@ -114,8 +117,9 @@ pub fn fill_images(
 }
 
 enum Sink<'a> {
-    Plain(BufWriter<&'a fs::File>),
-    Gzip(GzEncoder<BufWriter<&'a fs::File>>),
+    /// The file, and how much of it has been written.
+    Plain(&'a File, u64),
+    Gzip(Member<BufWriter<&'a File>>),
 }
 
 /// The HDUs of a new file, in order.
@@ -124,23 +128,24 @@ pub(crate) struct Writer<'a> {
     is_first: bool,
 }
 
+/// Gives the bytes of a data unit from one on, as many as there is room for.
+type Bytes<'a> = &'a (dyn Fn(usize, &mut [u8]) + Sync);
+
 impl<'a> Writer<'a> {
     /// A file to be written from its beginning.
-    pub fn new(file: &'a fs::File, gzipped: bool) -> Self {
-        let plain = BufWriter::with_capacity(1 << 20, file);
+    pub fn new(file: &'a File, gzipped: bool) -> io::Result<Self> {
         let sink = match gzipped {
-            // No time stamp: the same frame gives the same bytes.
-            true => Sink::Gzip(GzBuilder::new().mtime(0).write(plain, Compression::fast())),
-            false => Sink::Plain(plain),
+            true => Sink::Gzip(Member::begin(BufWriter::with_capacity(PIECE, file))?),
+            false => Sink::Plain(file, 0),
         };
-        Self { sink, is_first: true }
+        Ok(Self { sink, is_first: true })
     }
 
     /// Ends the file.
     pub fn finish(self) -> io::Result<()> {
         match self.sink {
-            Sink::Plain(mut out) => out.flush(),
-            Sink::Gzip(out) => out.finish()?.flush(),
+            Sink::Plain(..) => Ok(()),
+            Sink::Gzip(member) => member.finish(),
         }
     }
 
@@ -176,7 +181,8 @@ impl<'a> Writer<'a> {
             top.set("BUNIT", image.unit, "unit of the pixels");
             cards.remove("BUNIT");
         }
-        self.hdu(top, cards, image.pixels.encode())
+        let width = image.pixels.width();
+        self.hdu(top, cards, width * image.pixels.len(), &|from, bytes| image.pixels.encode(from / width, bytes))
     }
 
     /// A binary table HDU; the primary HDU must have been written.
@@ -190,37 +196,62 @@ impl<'a> Writer<'a> {
         set_counts(&mut top, table.heap.len());
         top.set("TFIELDS", table.columns().len(), "columns");
         top.set("EXTNAME", name, "extension name");
-        self.hdu(top, table.header.clone(), [&table.rows[..], &table.heap[..]].concat())
+        let data = [&table.rows[..], &table.heap[..]].concat();
+        self.hdu(top, table.header.clone(), data.len(), &|from, bytes| {
+            bytes.copy_from_slice(&data[from..][..bytes.len()])
+        })
     }
 
-    /// Header and data, padded to blocks, with the checksums of both (FITS standard 4.0, 4.4.2.7).
-    fn hdu(&mut self, top: Header, mut cards: Header, mut data: Vec<u8>) -> io::Result<()> {
+    /// Header and data, padded to blocks, with the checksums of both (FITS standard 4.0, 4.4.2.7). Threads make, sum
+    /// and write or pack a piece of the data each; the header follows, of a size that is known before.
+    fn hdu(&mut self, top: Header, mut cards: Header, len: usize, data: Bytes) -> io::Result<()> {
         cards.retain(|keyword| !is_structural(keyword));
-        data.resize(data.len().next_multiple_of(BLOCK), 0);
-        let data_sum = checksum_blocks(&data);
-        let mut end = Header::new();
-        end.set("CHECKSUM", "0".repeat(16), "HDU checksum");
-        end.set("DATASUM", data_sum.to_string(), "data unit checksum");
-        let compose = |top: &Header, end: &Header| {
-            let mut bytes = [top.records(), cards.records(), end.records(), b"END".to_vec()].concat();
-            bytes.resize(bytes.len().next_multiple_of(BLOCK), b' ');
-            bytes
-        };
-        let sum = add_ones_complement(checksum_blocks(&compose(&top, &end)), data_sum);
-        let code = encode_checksum(sum, true);
-        end.set("CHECKSUM", String::from_utf8_lossy(&code).into_owned(), "");
-        let header = compose(&top, &end);
         self.is_first = false;
-        self.put(&header)?;
-        self.put(&data)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let header = |data_sum: u32| sealed(&top, &cards, data_sum);
+        let pieces = (0..len.div_ceil(PIECE)).into_par_iter();
+        let fill = |bytes: &mut Vec<u8>, piece: usize| {
+            let used = (len - piece * PIECE).min(PIECE);
+            bytes.clear();
+            bytes.resize(used.next_multiple_of(BLOCK), 0);
+            data(piece * PIECE, &mut bytes[..used]);
+            checksum::sum(bytes)
+        };
         match &mut self.sink {
-            Sink::Plain(out) => out.write_all(bytes),
-            Sink::Gzip(out) => out.write_all(bytes),
+            Sink::Plain(file, end) => {
+                let start = *end + header(0).len() as u64;
+                let sums = pieces.map_init(Vec::new, |bytes, piece| {
+                    let sum = fill(bytes, piece);
+                    at::write_all_at(file, bytes, start + (piece * PIECE) as u64).map(|()| sum)
+                });
+                let sum = sums.try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))?;
+                at::write_all_at(file, &header(sum), *end)?;
+                *end = start + len.next_multiple_of(BLOCK) as u64;
+            }
+            Sink::Gzip(member) => {
+                let packed = pieces.map_init(Vec::new, |bytes, piece| (fill(bytes, piece), Packed::new(bytes)));
+                let packed: Vec<(u32, Packed)> = packed.collect();
+                let sum = packed.iter().fold(0, |all, (sum, _)| checksum::add(all, *sum));
+                header(sum).chunks(PIECE).try_for_each(|bytes| member.add(&Packed::new(bytes)))?;
+                packed.iter().try_for_each(|(_, packed)| member.add(packed))?;
+            }
         }
+        Ok(())
     }
+}
+
+/// The blocks of a header, with the checksums of its data and of the whole HDU.
+fn sealed(top: &Header, cards: &Header, data_sum: u32) -> Vec<u8> {
+    let mut end = Header::new();
+    end.set("CHECKSUM", "0".repeat(16), "HDU checksum");
+    end.set("DATASUM", data_sum.to_string(), "data unit checksum");
+    let compose = |end: &Header| {
+        let mut bytes = [top.records(), cards.records(), end.records(), b"END".to_vec()].concat();
+        bytes.resize(bytes.len().next_multiple_of(BLOCK), b' ');
+        bytes
+    };
+    let sum = checksum::add(checksum::sum(&compose(&end)), data_sum);
+    end.set("CHECKSUM", String::from_utf8_lossy(&encode_checksum(sum, true)).into_owned(), "");
+    compose(&end)
 }
 
 fn set_counts(top: &mut Header, pcount: usize) {
@@ -228,15 +259,6 @@ fn set_counts(top: &mut Header, pcount: usize) {
     top.set("GCOUNT", 1i64, "number of groups");
 }
 
-fn add_ones_complement(a: u32, b: u32) -> u32 {
-    let (sum, carried) = a.overflowing_add(b);
-    sum + u32::from(carried)
-}
-
-fn big_endian<T: Sync, const N: usize>(values: &[T], of: impl Fn(&T) -> [u8; N] + Sync) -> Vec<u8> {
-    let mut out = vec![0; values.len() * N];
-    out.par_chunks_mut(CHUNK * N).zip(values.par_chunks(CHUNK)).for_each(|(bytes, values)| {
-        bytes.chunks_exact_mut(N).zip(values).for_each(|(b, v)| b.copy_from_slice(&of(v)));
-    });
-    out
+fn big_endian<T: Copy, const N: usize>(values: &[T], bytes: &mut [u8], of: impl Fn(T) -> [u8; N]) {
+    bytes.as_chunks_mut().0.iter_mut().zip(values).for_each(|(bytes, &value)| *bytes = of(value));
 }

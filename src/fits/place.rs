@@ -41,7 +41,7 @@ pub(crate) fn fill(
     let (target, temp) = begin(path, overwrite)?;
     let gzipped = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
     let write = || {
-        let mut writer = Writer::new(temp.as_file(), gzipped);
+        let mut writer = Writer::new(temp.as_file(), gzipped)?;
         content(&mut writer)?;
         writer.finish()?;
         temp.as_file().sync_all()

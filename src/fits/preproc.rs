@@ -12,6 +12,9 @@ use super::source::{FitsFile, Hdu, Kind};
 use super::table::{Table, read_fibermap};
 use super::{is_compression, is_structural};
 
+/// Pixels looked at by one thread at a time: they stay in its cache.
+const CHUNK: usize = 1 << 16;
+
 /// A CCD frame in electrons.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Preproc {
@@ -72,14 +75,7 @@ pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<
     let mut image = file.image_f32(image_hdu)?;
     let mask = mask_hdu.map(|hdu| file.image_bits(hdu)).transpose()?;
     let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
-    if let Some(mask) = &mask {
-        ivar.par_iter_mut().zip(mask).for_each(|(v, &bits)| {
-            if bits as u32 & options.mask_bits != 0 && v.is_finite() && *v > 0.0 {
-                *v = 0.0;
-            }
-        });
-    }
-    let bad_pixels = zero_bad_pixels(&mut image, &mut ivar);
+    let bad_pixels = mask_pixels(&mut image, &mut ivar, mask.as_deref(), options.mask_bits);
     let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
         (Some(path), _) => Some(read_fibermap(path)?),
         (None, Some(hdu)) => Some(Table::read(&file, hdu)?),
@@ -134,14 +130,24 @@ pub(crate) fn carried_cards(hdu: &Hdu) -> Header {
     header
 }
 
-/// Masks pixels that no arithmetic should meet; the number of them.
-fn zero_bad_pixels(image: &mut [f32], ivar: &mut [f32]) -> usize {
-    let bad = |(p, v): (&mut f32, &mut f32)| {
-        let bad = !p.is_finite() || !v.is_finite() || *v < 0.0;
-        if bad {
-            (*p, *v) = (0.0, 0.0);
+/// Takes the weight of pixels with a mask bit, and masks those that no arithmetic should meet; the number of these.
+fn mask_pixels(image: &mut [f32], ivar: &mut [f32], mask: Option<&[i32]>, mask_bits: u32) -> usize {
+    let chunks = image.par_chunks_mut(CHUNK).zip(ivar.par_chunks_mut(CHUNK)).enumerate();
+    let bad = chunks.map(|(chunk, (image, ivar))| {
+        let mut bad_pixels = 0;
+        let mask = mask.map_or(&[][..], |mask| &mask[chunk * CHUNK..]);
+        for (v, &bits) in ivar.iter_mut().zip(mask) {
+            if bits as u32 & mask_bits != 0 && v.is_finite() && *v > 0.0 {
+                *v = 0.0;
+            }
         }
-        usize::from(bad)
-    };
-    image.par_iter_mut().zip(ivar.par_iter_mut()).map(bad).sum()
+        for (p, v) in image.iter_mut().zip(ivar) {
+            if !p.is_finite() || !v.is_finite() || *v < 0.0 {
+                (*p, *v) = (0.0, 0.0);
+                bad_pixels += 1;
+            }
+        }
+        bad_pixels
+    });
+    bad.sum()
 }

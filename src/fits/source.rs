@@ -1,16 +1,20 @@
 //! An open FITS file: plain or gzipped, its HDUs indexed and their sizes checked before anything is read.
 
-use std::borrow::Cow;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::ops::RangeInclusive;
+use std::io::{Read, Seek};
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use super::error::FitsError;
 use super::header::Header;
+use super::{at, checksum, gzip};
 
 /// FITS files come in blocks of this many bytes.
 pub(crate) const BLOCK: usize = 2880;
+/// Bytes read, converted and summed, or made, summed and written, by one thread at a time: they stay in its cache.
+pub(crate) const PIECE: usize = 128 * BLOCK;
 /// More axes than any file of the field has; NAXIS beyond it is taken for damage.
 const MOST_AXES: i64 = 16;
 /// Values whose bytes an i64 still counts.
@@ -61,7 +65,8 @@ impl Hdu {
 
 enum Bytes {
     OnDisk(File),
-    Unpacked(Vec<u8>),
+    /// In pieces of [`PIECE`] bytes, the last one shorter.
+    Unpacked(Vec<Vec<u8>>),
 }
 
 /// An open file and its HDUs.
@@ -83,10 +88,17 @@ impl FitsFile {
         let mut magic = Vec::new();
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(read_error)?;
         file.rewind().map_err(read_error)?;
-        let bytes = if magic == [0x1f, 0x8b] { Bytes::Unpacked(unpack(path, file)?) } else { Bytes::OnDisk(file) };
+        let bytes = if gzip::is_gzip(&magic) {
+            Bytes::Unpacked(gzip::unpack(file).map_err(|failure| match failure {
+                gzip::Failure::Read(source) => read_error(source),
+                gzip::Failure::Damaged(source) => FitsError::Gzip { path: path.into(), source },
+            })?)
+        } else {
+            Bytes::OnDisk(file)
+        };
         let len = match &bytes {
             Bytes::OnDisk(file) => file.metadata().map_err(read_error)?.len(),
-            Bytes::Unpacked(bytes) => bytes.len() as u64,
+            Bytes::Unpacked(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
         };
         let mut this = Self { path: path.into(), bytes, len, hdus: Vec::new() };
         this.index()?;
@@ -107,8 +119,46 @@ impl FitsFile {
     }
 
     /// The data bytes of an HDU, without the padding of its last block.
-    pub fn data(&self, hdu: &Hdu) -> Result<Cow<'_, [u8]>, FitsError> {
-        self.slice(hdu.start, hdu.len)
+    pub fn data(&self, hdu: &Hdu) -> Result<Vec<u8>, FitsError> {
+        self.converted(hdu, |[byte]| byte)
+    }
+
+    /// The values of an HDU's data, of N bytes each, converted by all threads piece by piece; what is there is checked
+    /// against DATASUM on the way.
+    pub fn converted<const N: usize, T: Copy + Default + Send>(
+        &self,
+        hdu: &Hdu,
+        one: impl Fn([u8; N]) -> T + Sync,
+    ) -> Result<Vec<T>, FitsError> {
+        let mut values = vec![T::default(); hdu.len as usize / N];
+        let convert = |bytes: &mut Vec<u8>, (piece, values): (usize, &mut [T])| {
+            bytes.resize((N * values.len()).next_multiple_of(BLOCK), 0);
+            self.read_at(hdu.start + (piece * PIECE) as u64, bytes)?;
+            values.iter_mut().zip(bytes.as_chunks().0).for_each(|(value, &bytes)| *value = one(bytes));
+            Ok(checksum::sum(bytes))
+        };
+        let sums = values.par_chunks_mut(PIECE / N).enumerate().map_init(Vec::new, convert);
+        let sum = sums.try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))?;
+        self.check_sum(hdu, sum).map(|()| values)
+    }
+
+    /// Refuses data that are not those DATASUM was written for.
+    fn check_sum(&self, hdu: &Hdu, sum: u32) -> Result<(), FitsError> {
+        let text = hdu.header.get("DATASUM").map(|value| value.to_string()).unwrap_or_default();
+        // The standard: an empty one says nothing.
+        if text.trim().is_empty() || text.trim().parse() == Ok(sum) {
+            return Ok(());
+        }
+        let (path, hdu_label, datasum) = (self.path.clone(), hdu.label(), text.trim().to_string());
+        // Several releases of astropy wrote wrong ones for compressed images (its issues 12138, 14753).
+        if hdu.kind == Kind::TiledImage {
+            let path = path.display();
+            tracing::warn!(
+                "{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; used all the same, for it is often wrong in compressed images"
+            );
+            return Ok(());
+        }
+        Err(FitsError::Damaged { path, hdu: hdu_label, sum, datasum })
     }
 
     /// The error for a value of this file that makes no sense.
@@ -135,15 +185,31 @@ impl FitsFile {
         (hdu.start + hdu.len).next_multiple_of(BLOCK as u64)
     }
 
-    pub(super) fn slice(&self, start: u64, len: u64) -> Result<Cow<'_, [u8]>, FitsError> {
+    /// The checksum of the bytes of whole blocks.
+    pub fn sum(&self, blocks: Range<u64>) -> Result<u32, FitsError> {
+        let sum_piece = |bytes: &mut Vec<u8>, piece: u64| {
+            let start = blocks.start + piece * PIECE as u64;
+            bytes.resize((blocks.end - start).min(PIECE as u64) as usize, 0);
+            self.read_at(start, bytes).map(|()| checksum::sum(bytes))
+        };
+        let pieces = (0..(blocks.end - blocks.start).div_ceil(PIECE as u64)).into_par_iter();
+        pieces.map_init(Vec::new, sum_piece).try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))
+    }
+
+    /// Fills `out` with the bytes from `start` on, which the file must have.
+    fn read_at(&self, start: u64, out: &mut [u8]) -> Result<(), FitsError> {
         match &self.bytes {
-            Bytes::Unpacked(bytes) => Ok(Cow::Borrowed(&bytes[start as usize..(start + len) as usize])),
-            Bytes::OnDisk(file) => {
-                let mut out = vec![0; len as usize];
-                let mut file: &File = file;
-                let done = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut out));
-                done.map_err(|source| FitsError::Read { path: self.path.clone(), source })?;
-                Ok(Cow::Owned(out))
+            Bytes::OnDisk(file) => at::read_exact_at(file, out, start)
+                .map_err(|source| FitsError::Read { path: self.path.clone(), source }),
+            Bytes::Unpacked(pieces) => {
+                let (mut place, mut filled) = (start as usize, 0);
+                while filled < out.len() {
+                    let source = &pieces[place / PIECE][place % PIECE..];
+                    let n = source.len().min(out.len() - filled);
+                    out[filled..filled + n].copy_from_slice(&source[..n]);
+                    (place, filled) = (place + n, filled + n);
+                }
+                Ok(())
             }
         }
     }
@@ -153,7 +219,8 @@ impl FitsFile {
         let mut at = 0u64;
         while at < self.len {
             let index = self.hdus.len();
-            let lead = self.slice(at, (self.len - at).min(9))?.into_owned();
+            let mut lead = vec![0; (self.len - at).min(9) as usize];
+            self.read_at(at, &mut lead)?;
             if index == 0 && !lead.starts_with(b"SIMPLE  =") {
                 return Err(FitsError::NotFits {
                     path: self.path.clone(),
@@ -179,6 +246,7 @@ impl FitsFile {
     /// The cards of the header that begins at byte `at`, and where its data begin.
     fn header_at(&self, at: u64, index: usize) -> Result<(Header, u64), FitsError> {
         let mut records = Vec::new();
+        let mut block = [0; BLOCK];
         loop {
             let here = at + records.len() as u64;
             if here + BLOCK as u64 > self.len {
@@ -190,7 +258,7 @@ impl FitsFile {
                     found: self.len,
                 });
             }
-            let block = self.slice(here, BLOCK as u64)?;
+            self.read_at(here, &mut block)?;
             let ended = block.chunks_exact(80).any(|card| card.starts_with(b"END     "));
             records.extend_from_slice(&block);
             if ended {
@@ -274,16 +342,6 @@ fn kind_of(hdu: &Hdu) -> Kind {
         Some("BINTABLE" | "A3DTABLE") => Kind::Table,
         _ => Kind::Other,
     }
-}
-
-/// All members of a gzip file.
-fn unpack(path: &Path, mut file: File) -> Result<Vec<u8>, FitsError> {
-    let mut packed = Vec::new();
-    file.read_to_end(&mut packed).map_err(|source| FitsError::Read { path: path.into(), source })?;
-    let mut out = Vec::new();
-    let done: io::Result<usize> = flate2::bufread::MultiGzDecoder::new(packed.as_slice()).read_to_end(&mut out);
-    done.map_err(|source| FitsError::Gzip { path: path.into(), source })?;
-    Ok(out)
 }
 
 /// The cards of every HDU of a file, in order.

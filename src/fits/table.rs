@@ -209,15 +209,16 @@ impl Table {
             return refuse("has rows of 0 bytes (NAXIS1); fetch the file again");
         }
         let columns = parse_columns(&hdu.header, row_bytes).map_err(|what| file.invalid(hdu, what))?;
-        let data = file.data(hdu)?;
+        let mut data = file.data(hdu)?;
         let theap = hdu.header.get_i64("THEAP").map_or(Some(nrows * row_bytes), |at| usize::try_from(at).ok());
         let Some(theap) = theap.filter(|&at| at <= data.len() && at >= nrows * row_bytes) else {
             return refuse("THEAP points outside the table; fetch the file again");
         };
         let mut header = hdu.header.clone();
         header.retain(|keyword| !super::is_structural(keyword));
-        let rows = data[..nrows * row_bytes].to_vec();
-        let table = Table { header, columns, nrows, row_bytes, rows, heap: data[theap..].to_vec() };
+        let heap = data.split_off(theap);
+        data.truncate(nrows * row_bytes);
+        let table = Table { header, columns, nrows, row_bytes, rows: data, heap };
         match table.array_outside() {
             Some((name, row)) => {
                 refuse(&format!("array of column {name}, row {row} lies outside the heap; fetch the file again"))

@@ -3,7 +3,6 @@
 use fitsio_pure::header::{Card, parse_card};
 use fitsio_pure::image::ImageData;
 use fitsio_pure::value::Value;
-use rayon::prelude::*;
 
 use super::columns::{Column, parse_columns};
 use super::error::FitsError;
@@ -38,29 +37,15 @@ pub(crate) fn axes(file: &FitsFile, hdu: &Hdu) -> Result<Vec<usize>, FitsError> 
     Ok(axes)
 }
 
-/// All pixels of a compressed image, each converted by the function of its kind.
-pub(crate) fn pixels<T: Send>(
-    file: &FitsFile,
-    hdu: &Hdu,
-    int: impl Fn(i64) -> T + Sync,
-    float: impl Fn(f64) -> T + Sync,
-) -> Result<Vec<T>, FitsError> {
+/// All pixels of a compressed image, as they were before.
+pub(crate) fn unpack(file: &FitsFile, hdu: &Hdu) -> Result<ImageData, FitsError> {
     let axes = axes(file, hdu)?;
     let data = file.data(hdu)?;
     let cards = checked_cards(file, hdu, &axes, &data)?;
     let failed =
         |e: fitsio_pure::Error| file.invalid(hdu, format!("cannot be decompressed ({e}); fetch the file again"));
     let shape = fitsio_pure::hdu::Hdu::from_cards(cards, 0, 0).map_err(failed)?;
-    let unpacked = fitsio_pure::tiled::read_tiled_image(&data, &shape).map_err(failed)?;
-    let out: Vec<T> = match unpacked {
-        ImageData::U8(v) => v.into_par_iter().map(|p| int(i64::from(p))).collect(),
-        ImageData::I16(v) => v.into_par_iter().map(|p| int(i64::from(p))).collect(),
-        ImageData::I32(v) => v.into_par_iter().map(|p| int(i64::from(p))).collect(),
-        ImageData::I64(v) => v.into_par_iter().map(&int).collect(),
-        ImageData::F32(v) => v.into_par_iter().map(|p| float(f64::from(p))).collect(),
-        ImageData::F64(v) => v.into_par_iter().map(&float).collect(),
-    };
-    Ok(out)
+    fitsio_pure::tiled::read_tiled_image(&data, &shape).map_err(failed)
 }
 
 /// The cards the decoder needs, once every size in them and every tile's place have been checked: it trusts them.

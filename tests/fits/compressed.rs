@@ -1,11 +1,12 @@
 //! Tile-compressed images, as fpack makes them (`.fits.fz`), and gzipped files.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
 use fitsio_pure::header::Card;
 use fitsio_pure::value::Value;
-use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, write_images};
+use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, write_images, write_preproc};
 
 use crate::util::{folder, preproc};
 
@@ -67,6 +68,18 @@ fn cards_of_the_compression_are_not_carried() {
 }
 
 #[test]
+fn a_compressed_image_is_read_whatever_its_datasum_says() {
+    let dir = folder();
+    let card = |key: &str, text: &str| Card::new(key, Value::String(text.into())).unwrap();
+    let cards = [card("EXTNAME", "IMAGE"), card("DATASUM", "1")];
+    let mut bytes = empty_primary(dir.path());
+    bytes.extend(compress_image_hdu(&[3, 2], &[7i32; 6], &TileCompression::rice(), &cards).unwrap());
+    let path = dir.path().join("image.fits.fz");
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(read_image_f64(&path, "IMAGE").unwrap().1, [7.0; 6]);
+}
+
+#[test]
 fn quantized_floats_are_within_their_step() {
     let dir = folder();
     let pixels: Vec<f32> = (0..64 * 32).map(|i| (i as f32 * 0.37).sin() * 100.0).collect();
@@ -87,10 +100,57 @@ fn quantized_floats_are_within_their_step() {
 fn gzip_is_told_by_its_bytes_not_by_its_name() {
     let (dir, frame) = (folder(), preproc());
     let (packed, renamed) = (dir.path().join("a.fits.gz"), dir.path().join("a.fits"));
-    spextral::fits::write_preproc(&packed, &frame, false).unwrap();
+    write_preproc(&packed, &frame, false).unwrap();
     assert_eq!(std::fs::read(&packed).unwrap()[..2], [0x1f, 0x8b]);
     std::fs::rename(&packed, &renamed).unwrap();
     assert_eq!(read_preproc(&renamed, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap().image, frame.image);
+}
+
+/// Two members: cut anywhere, padded by zeros.
+fn in_two_members(bytes: &[u8], cut: usize) -> Vec<u8> {
+    let member = |bytes: &[u8]| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    };
+    [member(&bytes[..cut]), member(&bytes[cut..]), vec![0; 512]].concat()
+}
+
+#[test]
+fn gzip_of_several_members_reads_as_one() {
+    let (dir, frame) = (folder(), preproc());
+    let path = dir.path().join("a.fits");
+    write_preproc(&path, &frame, false).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for cut in [0, 1, 2880, 3001, bytes.len()] {
+        std::fs::write(&path, in_two_members(&bytes, cut)).unwrap();
+        let back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap();
+        assert_eq!((back.image, back.mask), (frame.image.clone(), frame.mask.clone()), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_gzip_file_cut_or_changed_anywhere_is_refused() {
+    let dir = folder();
+    let path = dir.path().join("a.fits.gz");
+    write_preproc(&path, &preproc(), false).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let refused = |bytes: &[u8], how: String| {
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_preproc(&path, &PreprocOptions::default()).expect_err(&how).to_string();
+        assert!(error.contains("a.fits.gz") && error.contains("gzip stream is damaged or cut short"), "{how}: {error}");
+    };
+    for len in [11, 100, whole.len() / 2, whole.len() - 9, whole.len() - 8, whole.len() - 1] {
+        refused(&whole[..len], format!("{len} of {} bytes", whole.len()));
+    }
+    // Its CRC, its length, and something that is no member behind it.
+    for from_end in [8, 4] {
+        let mut bytes = whole.clone();
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 1;
+        refused(&bytes, format!("byte {at} changed"));
+    }
+    refused(&[&whole[..], b"more"].concat(), "more behind it".into());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod carrying;
 mod compressed;
+mod pieces;
 mod refusals;
 mod round_trips;
 mod second_reader;
