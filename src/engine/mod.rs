@@ -18,6 +18,7 @@ use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stop::Stop;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,7 @@ pub enum EngineError {
 type Result<T> = std::result::Result<T, EngineError>;
 
 /// The stages, in the order a pixel meets them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Legendre series of the PSF.
     Traces,
@@ -144,6 +145,14 @@ impl Engine {
         Self { stop, ..self }
     }
 
+    /// Whether no end was asked for.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`].
+    pub fn goes_on(&self) -> Result<()> {
+        self.stop.asked().map_or(Ok(()), |_| Err(EngineError::Stopped))
+    }
+
     /// Whether a GPU carries out any stage.
     pub fn is_gpu(&self) -> bool {
         Stage::ALL.into_iter().any(|stage| self.on(stage).is_some())
@@ -203,9 +212,7 @@ impl Engine {
         on_gpu: impl FnOnce(&Gpu) -> Result<T>,
         on_cpu: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
-        if self.stop.asked().is_some() {
-            return Err(EngineError::Stopped);
-        }
+        self.goes_on()?;
         let start = Instant::now();
         let result = match self.on(stage).map(|gpu| (gpu, on_gpu(gpu))) {
             None => on_cpu(),

@@ -8,6 +8,7 @@ use crate::stages::jacobi::NotFinite;
 use crate::stages::patch::PatchSpots;
 use crate::stages::schur::Block;
 use crate::stages::spots::SpotShape;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -127,7 +128,7 @@ pub struct DecorrelatedField {
 }
 
 /// Which fibres are decorrelated together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decorrelate {
     /// One fibre at a time (BS10 eq. 16-19): the survey's choice.
     #[default]

@@ -1,6 +1,8 @@
 //! Assembly: patches' results into spectra, with units, masks and the rule for bins without information.
 
+use super::model_image::ModelImage;
 use super::patches::model_flux;
+use super::share::columns;
 use super::{Extraction, ModelFlux, Options, Summary};
 use crate::engine::{BundleSpots, BundleTraces, DecorrelatedField, EngineError, Field, Stage};
 use crate::frame::{Spectra, specmask};
@@ -118,44 +120,91 @@ impl PatchSpectra {
 pub struct FrameBuilder {
     /// What was done so far.
     pub summary: Summary,
-    specmin: usize,
-    spectra: Spectra,
+    pub(super) specmin: usize,
+    pub(super) spectra: Spectra,
     /// Deconvolved flux, electron a bin, `[nspec, nwave]`.
-    x: Vec<f64>,
+    pub(super) x: Vec<f64>,
     /// Fraction of the PSF off the CCD, `[nspec, nwave]`.
-    off_ccd: Vec<f64>,
+    pub(super) off_ccd: Vec<f64>,
     /// Bins whose patch was lost, `[nspec, nwave]`.
-    lost: Vec<bool>,
+    pub(super) lost: Vec<bool>,
     which_model: ModelFlux,
-    model: Option<Vec<f64>>,
+    pub(super) model: Option<ModelImage>,
+    /// The columns that a bundle's light can reach, by its first fibre; for the model.
+    columns: Vec<(usize, Range<usize>)>,
     ccd: Rectangle,
 }
 
+/// What a frame in the making is to hold: consecutive bundles.
+pub struct SharePlan<'a> {
+    pub psf: &'a Psf,
+    pub grid: &'a WaveGrid,
+    pub options: &'a Options,
+    pub bundles: &'a [Bundle],
+}
+
 impl FrameBuilder {
-    /// An empty frame of `nspec` fibres and `nwave` bins.
-    pub fn new(psf: &Psf, ccd: Ccd, nspec: usize, nwave: usize, options: &Options) -> Self {
-        let (bins, ndiag) = (nspec * nwave, psf.ndiag());
+    /// Without results.
+    pub fn new(share: &SharePlan, ccd: Ccd) -> Self {
+        let SharePlan { psf, grid, options, bundles } = share;
+        let first = bundles.first().map_or(0, |b| b.selected.start);
+        let nspec = bundles.last().map_or(0, |b| b.selected.end) - first;
+        let (nwave, ndiag) = (grid.nwave(), psf.ndiag());
+        let bins = nspec * nwave;
         let zeros = || vec![0.0; bins];
+        let spectra = Spectra {
+            nspec,
+            nwave,
+            ndiag,
+            flux: zeros(),
+            ivar: zeros(),
+            resolution: vec![0.0; bins * ndiag],
+            chi2pix: zeros(),
+            pixmask_fraction: zeros(),
+            mask: vec![0; bins],
+        };
+        let model = options.model.map(|_| ModelImage::new(ccd.ny, ccd.nx));
+        let columns_of = |b: &Bundle| (b.fibres.start, columns(psf, b.fibres.clone(), grid, options));
         Self {
-            summary: Summary::default(),
-            specmin: options.specmin,
-            spectra: Spectra {
-                nspec,
-                nwave,
-                ndiag,
-                flux: zeros(),
-                ivar: zeros(),
-                resolution: vec![0.0; bins * ndiag],
-                chi2pix: zeros(),
-                pixmask_fraction: zeros(),
-                mask: vec![0; bins],
-            },
-            x: zeros(),
-            off_ccd: zeros(),
-            lost: vec![false; bins],
             which_model: options.model.unwrap_or_default(),
-            model: options.model.map(|_| vec![0.0; ccd.nx * ccd.ny]),
+            columns: if model.is_some() { bundles.iter().map(columns_of).collect() } else { Vec::new() },
             ccd: Rectangle { y0: 0, x0: 0, ny: ccd.ny, nx: ccd.nx },
+            ..Self::of_parts(Summary::default(), first, spectra, zeros(), zeros(), vec![false; bins], model)
+        }
+    }
+
+    /// One with all results, to be joined with others.
+    pub fn of_parts(
+        summary: Summary,
+        specmin: usize,
+        spectra: Spectra,
+        x: Vec<f64>,
+        off_ccd: Vec<f64>,
+        lost: Vec<bool>,
+        model: Option<ModelImage>,
+    ) -> Self {
+        let (which_model, columns, ccd) = (ModelFlux::default(), Vec::new(), Rectangle::default());
+        Self { summary, specmin, spectra, x, off_ccd, lost, which_model, model, columns, ccd }
+    }
+
+    /// Takes the bundles that come next.
+    pub fn join(&mut self, more: Self) {
+        let (a, b) = (&mut self.spectra, more.spectra);
+        a.nspec += b.nspec;
+        a.flux.extend(b.flux);
+        a.ivar.extend(b.ivar);
+        a.resolution.extend(b.resolution);
+        a.chi2pix.extend(b.chi2pix);
+        a.pixmask_fraction.extend(b.pixmask_fraction);
+        a.mask.extend(b.mask);
+        self.x.extend(more.x);
+        self.off_ccd.extend(more.off_ccd);
+        self.lost.extend(more.lost);
+        self.summary.patches += more.summary.patches;
+        self.summary.redone += more.summary.redone;
+        self.summary.failed += more.summary.failed;
+        if let (Some(model), Some(more)) = (&mut self.model, more.model) {
+            model.join(more);
         }
     }
 
@@ -222,8 +271,9 @@ impl FrameBuilder {
             nbin: waves.len(),
             ..spots.view(traces)?
         };
-        if let Some(model) = &mut self.model {
-            add_model(&view, &self.ccd, &x, model);
+        let columns = self.columns.iter().find(|(first, _)| *first == bundle.fibres.start).map(|(_, c)| c.clone());
+        if let (Some(model), Some(columns)) = (&mut self.model, columns) {
+            model.add(columns, |image| add_model(&view, &self.ccd, &x, image));
         }
         Ok(())
     }
@@ -256,7 +306,7 @@ impl FrameBuilder {
         }
         self.summary.no_information = none.iter().filter(|&&n| n).count();
         self.summary.stage_time = stage_time;
-        let model = self.model.map(|m| m.into_iter().map(|v| v as f32).collect());
+        let model = self.model.map(ModelImage::sum);
         Extraction { spectra: self.spectra, model, summary: self.summary }
     }
 

@@ -12,6 +12,7 @@ use crate::plan::{GridError, PatchOptions, WaveGrid};
 use crate::psf::Psf;
 use crate::scores::Scores;
 use crate::stages::patch::Ccd;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 const DEFAULT_STEP: f64 = 0.8;
 
 /// What to extract, from which files, to which.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The preproc frame.
     pub input: PathBuf,

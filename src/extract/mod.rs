@@ -3,17 +3,20 @@
 mod assemble;
 mod banded;
 mod file;
+mod model_image;
 mod patches;
+mod share;
 
 pub use file::{Done, FileError, Inputs, Product, Request, extract_file};
+pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 
 use crate::engine::{Decorrelate, Engine, EngineError, Stage};
 use crate::frame::Spectra;
-use crate::plan::{PatchOptions, PlanError, WaveGrid, bundles};
+use crate::plan::{PatchOptions, PlanError, WaveGrid};
 use crate::psf::Psf;
 use crate::stages::banded::CouplingError;
 use crate::stages::patch::Ccd;
-use assemble::FrameBuilder;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Why a frame cannot be extracted.
@@ -77,7 +80,7 @@ pub enum ExtractError {
 const MAX_EXTRAPOLATION: f64 = 0.05;
 
 /// How the problem is cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Solver {
     /// The published divide and conquer: overlapping patches of a few fibres and bins.
     #[default]
@@ -87,7 +90,7 @@ pub enum Solver {
 }
 
 /// What the model image shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModelFlux {
     /// A x with the deconvolved flux: the image the fit believes in.
     #[default]
@@ -97,7 +100,7 @@ pub enum ModelFlux {
 }
 
 /// Options of an extraction; the defaults are the survey's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// First fibre, a row of the PSF.
     pub specmin: usize,
@@ -153,7 +156,7 @@ pub struct Extraction {
 }
 
 /// What was done in an extraction.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Patches solved.
     pub patches: usize,
@@ -182,28 +185,9 @@ pub fn extract(
     engine: &Engine,
     progress: Progress,
 ) -> Result<Extraction, ExtractError> {
-    let nspec = options.nspec.unwrap_or(psf.nfibre.saturating_sub(options.specmin));
-    check(psf, ccd, grid, options)?;
-    let bundles = bundles(psf.nfibre, options.specmin, nspec, options.patches.bundlesize)?;
-    let observed = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
-    let on_engine = engine.load(ccd);
-    if options.solver == Solver::Banded && engine.is_gpu() {
-        tracing::warn!("the banded solver runs on the CPU so far, not on {}", engine.device());
-    }
-    let mut frame = FrameBuilder::new(psf, ccd, nspec, grid.nwave(), options);
-    for (done, bundle) in bundles.iter().enumerate() {
-        progress(done, bundles.len());
-        match options.solver {
-            Solver::Patches => {
-                patches::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?;
-            }
-            Solver::Banded => {
-                banded::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?;
-            }
-        }
-    }
-    progress(bundles.len(), bundles.len());
-    Ok(frame.finish(&observed, engine.take_times()))
+    let bundles = plan(psf, ccd, grid, options)?;
+    let whole = extract_share(psf, ccd, grid, options, engine, &bundles, progress)?;
+    Ok(assemble(vec![whole], grid, options))
 }
 
 fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), ExtractError> {

@@ -2,6 +2,7 @@
 
 use crate::stages::spots::SpotShape;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// A division into patches that cannot be.
@@ -76,7 +77,7 @@ const MAX_COUNT: usize = 10_000;
 const MAX_UNKNOWNS: usize = 20_000;
 
 /// How bundles are cut into patches; the defaults are the survey's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PatchOptions {
     /// Fibres a bundle; between bundles there is a gap and no overlap.
     pub bundlesize: usize,

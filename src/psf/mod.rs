@@ -2,12 +2,14 @@
 
 pub mod synthetic;
 
+use serde::{Deserialize, Serialize};
+
 /// Largest half size of a spot in pixels: eight times DESI's. Beyond it a file is damaged.
 pub const MOST_HALF_SIZE: usize = 64;
 
 /// Legendre series in wavelength, one a fibre: `value = sum_k c_k P_k(u)`, with
 /// `u = 2 (wave - min)/(max - min) - 1`. Beyond its domain a series is extrapolated.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LegendreSeries {
     /// Wavelengths that map to u = -1 and u = 1, in Angstrom.
     pub domain: [f64; 2],
@@ -26,7 +28,7 @@ impl LegendreSeries {
 
 /// The power-law tail of the PSF (specter's definition): at pixel distance (dx, dy) from the trace
 /// `amplitude r^2 / (core^2 + r^2)^(1 + index/2)`, `r^2 = (dx x_scale)^2 + (dy y_scale)^2`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tails {
     /// TAILAMP.
     pub amplitude: LegendreSeries,
@@ -41,7 +43,7 @@ pub struct Tails {
 }
 
 /// A Gauss-Hermite PSF (PSFTYPE GAUSS-HERMITE) of all fibres of one camera.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Psf {
     /// Number of fibres.
     pub nfibre: usize,

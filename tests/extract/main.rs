@@ -2,4 +2,5 @@
 
 mod files;
 mod properties;
+mod shares;
 mod small;

@@ -17,7 +17,14 @@ pub struct Small {
 impl Small {
     /// Eight fibres in bundles of five on a short CCD; the grid runs off neither end.
     pub fn new(seed: u64) -> Self {
-        let psf = Synthetic { nfibre: 8, bundlesize: 5, npix_y: Some(300), ..Synthetic::default() }.build().unwrap();
+        Self::on(
+            Synthetic { nfibre: 8, bundlesize: 5, npix_y: Some(300), ..Synthetic::default() }.build().unwrap(),
+            seed,
+        )
+    }
+
+    /// A frame on a PSF, its middle 100 bins.
+    pub fn on(psf: Psf, seed: u64) -> Self {
         let mut sim = simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
         // A reader sets ivar to 0 where the mask says so; the simulated frame has not gone through one.
         let mask = sim.preproc.mask.clone().unwrap();

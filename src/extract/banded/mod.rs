@@ -5,4 +5,4 @@ mod cpu;
 pub use cpu::extract_bundle;
 
 /// Bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
-const BEYOND_ENDS: usize = 30;
+pub const BEYOND_ENDS: usize = 30;

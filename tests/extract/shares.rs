@@ -1,0 +1,63 @@
+//! A frame extracted in shares, as the ranks of an MPI job do.
+
+use super::small::Small;
+use spextral::engine::Engine;
+use spextral::extract::{Extraction, ModelFlux, Options, Share, Solver, assemble, columns, extract_share, part, plan};
+use spextral::psf::synthetic::Synthetic;
+use spextral::stages::patch::Ccd;
+
+/// The frame in `n` shares, each from the columns that it needs and no others, packed and unpacked on its way.
+fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
+    let ccd = small.ccd();
+    let bundles = plan(&small.psf, ccd, &small.grid, options).unwrap();
+    let share = |k: usize| {
+        let bundles = part(&bundles, k, n);
+        let (first, last) = (bundles.first()?, bundles.last()?);
+        let seen = columns(&small.psf, first.fibres.start..last.fibres.end, &small.grid, options);
+        let cut = |pixels: &[f32]| -> Vec<f32> {
+            pixels.iter().enumerate().map(|(i, &p)| if seen.contains(&(i % ccd.nx)) { p } else { 0.0 }).collect()
+        };
+        let (image, ivar) = (cut(ccd.image), cut(ccd.ivar));
+        let ccd = Ccd { image: &image, ivar: &ivar, ..ccd };
+        let share = extract_share(&small.psf, ccd, &small.grid, options, &Engine::cpu(), bundles, &|_, _| {}).unwrap();
+        let (head, numbers) = share.pack();
+        let head = serde_json::from_slice(&serde_json::to_vec(&head).unwrap()).unwrap();
+        Some(Share::unpack(head, &numbers, [ccd.ny, ccd.nx]).unwrap())
+    };
+    assemble((0..n).filter_map(share).collect(), &small.grid, options)
+}
+
+#[test]
+fn a_frame_is_bitwise_equal_however_it_is_shared_out() {
+    // Bundles so near to each other that their spots meet.
+    let psf = Synthetic { nfibre: 14, bundlesize: 5, npix_y: Some(200), bundle_gap: 10.0, ..Synthetic::default() };
+    let small = Small::on(psf.build().unwrap(), 5);
+    for solver in [Solver::Patches, Solver::Banded] {
+        let mut options = Small::options();
+        options.solver = solver;
+        options.model = Some(ModelFlux::Deconvolved);
+        (options.specmin, options.nspec) = (1, Some(12));
+        let whole = small.extract(&options, &Engine::cpu());
+        for n in [1, 2, 3, 5] {
+            let shared = in_shares(&small, &options, n);
+            assert!(shared.spectra == whole.spectra && shared.model == whole.model, "{solver:?}, {n} shares");
+            assert_eq!(shared.summary.patches, whole.summary.patches);
+            assert_eq!(shared.summary.no_information, whole.summary.no_information);
+        }
+    }
+}
+
+#[test]
+fn a_share_s_numbers_must_be_as_many_as_its_head_says() {
+    let small = Small::new(1);
+    let options = Small::options();
+    let bundles = plan(&small.psf, small.ccd(), &small.grid, &options).unwrap();
+    let share =
+        extract_share(&small.psf, small.ccd(), &small.grid, &options, &Engine::cpu(), &bundles[..1], &|_, _| {});
+    let (head, mut numbers) = share.unwrap().pack();
+    let ccd = [small.psf.npix_y, small.psf.npix_x];
+    assert!(Share::unpack(head.clone(), &numbers, ccd).is_some());
+    numbers.push(0.0);
+    assert!(Share::unpack(head.clone(), &numbers, ccd).is_none());
+    assert!(Share::unpack(head, &numbers[..10], ccd).is_none());
+}
