@@ -15,7 +15,7 @@
 //! | [`engine`] | one method a stage, on the CPU or on the GPU |
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
 //! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
-//! | [`simulate`], [`compare`], [`plot`] | what one needs around an extraction |
+//! | [`simulate`], [`compare`], [`plot`], [`trace`] | what one needs around an extraction |
 
 pub mod barycentric;
 pub mod compare;
@@ -36,6 +36,7 @@ mod sentence;
 pub mod simulate;
 pub mod stages;
 pub mod stop;
+pub mod trace;
 mod whole_file;
 
 pub use sentence::sentence;

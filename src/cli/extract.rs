@@ -5,10 +5,13 @@ use super::{Outcome, logging::Progress};
 use clap::{Args, ValueEnum};
 use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{Done, ModelFlux, Options, Request, Solver, extract_file};
+use spextral::fits::check_outputs;
 use spextral::gpu::{DeviceChoice, OpenOptions};
 use spextral::plan::PatchOptions;
-use std::path::PathBuf;
+use spextral::trace::Trace;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,6 +49,9 @@ pub struct Arguments {
     /// Leave out the SCORES table
     #[arg(long)]
     no_scores: bool,
+    /// Write what ran when and on which thread: JSON that ui.perfetto.dev shows
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
@@ -150,13 +156,24 @@ pub struct DeviceArguments {
 /// # Errors
 /// No such device, a file that cannot be read or written, options that don't fit each other or the PSF.
 pub fn run(arguments: Arguments) -> Outcome {
-    let engine = arguments.device.open()?;
+    let trace = arguments.trace.clone().map(|path| (path, Arc::new(Trace::new())));
+    let engine = match &trace {
+        Some((_, trace)) => trace.region("open the device", || arguments.device.open())?.with_trace(trace.clone()),
+        None => arguments.device.open()?,
+    };
     let request = arguments.request();
+    if let Some((path, _)) = &trace {
+        let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
+        check_outputs(&others, &[path], request.overwrite)?;
+    }
     tracing::info!("extracting {} on {}", request.input.display(), engine.device());
     let progress = Progress::new("bundles");
     let done = extract_file(&request, &engine, &|done, total| progress.report(done, total))?;
     drop(progress);
     report(&request, &done);
+    if let Some((path, trace)) = &trace {
+        trace.write(path)?;
+    }
     // A frame without a single result is written, so that its masks tell why, but it is no success.
     Ok(if done.summary.failed == done.summary.patches { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -18,10 +18,11 @@ use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stop::Stop;
+use crate::trace::Trace;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why a stage could not run. Single patches that fail do not come here: see [`PatchStatus`].
@@ -101,6 +102,7 @@ pub struct Engine {
     exact_times: bool,
     most_patches: Option<usize>,
     stop: Stop,
+    trace: Option<Arc<Trace>>,
 }
 
 /// Host memory a batch may take, bytes: some hundred patches, enough to keep all threads busy.
@@ -153,6 +155,19 @@ impl Engine {
         self.stop.asked().map_or(Ok(()), |_| Err(EngineError::Stopped))
     }
 
+    /// The same, noting in `trace` what it does when and on which thread.
+    pub fn with_trace(self, trace: Arc<Trace>) -> Self {
+        Self { trace: Some(trace), ..self }
+    }
+
+    /// Does `work` as a region of the trace, where there is one.
+    pub fn region<T>(&self, name: impl FnOnce() -> String, work: impl FnOnce() -> T) -> T {
+        match &self.trace {
+            Some(trace) => trace.region(name(), work),
+            None => work(),
+        }
+    }
+
     /// Whether a GPU carries out any stage.
     pub fn is_gpu(&self) -> bool {
         Stage::ALL.into_iter().any(|stage| self.on(stage).is_some())
@@ -196,8 +211,17 @@ impl Engine {
     pub fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
-        *lock(&self.times).entry(stage).or_default() += start.elapsed();
+        self.took(stage, start);
         result
+    }
+
+    /// Counts the time since `start` as `stage`.
+    fn took(&self, stage: Stage, start: Instant) {
+        let end = Instant::now();
+        *lock(&self.times).entry(stage).or_default() += end - start;
+        if let Some(trace) = &self.trace {
+            trace.add(stage.name(), start, end);
+        }
     }
 
     /// The GPU, if it does this stage.
@@ -224,7 +248,7 @@ impl Engine {
             Some((gpu, result)) if self.exact_times => result.and_then(|t| Ok(gpu.wait().map(|()| t)?)),
             Some((_, result)) => result,
         };
-        *lock(&self.times).entry(stage).or_default() += start.elapsed();
+        self.took(stage, start);
         result
     }
 

@@ -212,10 +212,17 @@ pub struct Product {
 /// # Errors
 /// [`FileError`], one sentence with the file at fault.
 pub fn extract_file(request: &Request, engine: &Engine, progress: Progress) -> Result<Done, FileError> {
-    let inputs = Inputs::read(request)?;
-    let start = Instant::now();
-    let extraction = inputs.extract(request, engine, progress)?;
-    Product::new(request, inputs, extraction, &engine.device(), start.elapsed()).write(request)
+    let whole = || {
+        let inputs = engine.region(|| "read".into(), || Inputs::read(request))?;
+        let start = Instant::now();
+        let extraction = engine.region(|| "extract".into(), || inputs.extract(request, engine, progress))?;
+        let compute = start.elapsed();
+        engine.region(
+            || "write".into(),
+            || Product::new(request, inputs, extraction, &engine.device(), compute).write(request),
+        )
+    };
+    engine.region(|| request.output.display().to_string(), whole)
 }
 
 impl Inputs {

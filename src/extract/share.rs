@@ -93,14 +93,13 @@ pub fn extract_share(
     for (done, bundle) in bundles.iter().enumerate() {
         progress(done, bundles.len());
         engine.goes_on()?;
-        match options.solver {
+        let extract = || match options.solver {
             Solver::Patches => {
-                patches::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?;
+                Ok(patches::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?)
             }
-            Solver::Banded => {
-                banded::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?;
-            }
-        }
+            Solver::Banded => banded::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame),
+        };
+        engine.region(|| bundle.to_string(), extract)?;
     }
     progress(bundles.len(), bundles.len());
     Ok(Share { frame, stage_time: engine.take_times() })

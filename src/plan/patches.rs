@@ -151,6 +151,12 @@ pub struct Bundle {
     pub selected: Range<usize>,
 }
 
+impl std::fmt::Display for Bundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fibres {} to {}", self.selected.start, self.selected.end - 1)
+    }
+}
+
 /// The bundles that hold fibres `specmin..specmin + nspec` of a PSF of `nfibre` fibres.
 ///
 /// # Errors

@@ -15,6 +15,24 @@ fn an_extraction_writes_its_outputs_and_nothing_else() {
 }
 
 #[test]
+fn a_trace_is_written_when_asked_for_and_replaces_nothing_unasked() {
+    let folder = Folder::new();
+    folder.extract(&["--trace", "trace.json"]).succeeds();
+    assert_eq!(folder.names(), ["frame.fits", "preproc.fits", "psf.fits", "trace.json"]);
+    let trace: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path("trace.json")).unwrap()).expect("it is JSON");
+    let names: Vec<&str> = trace["traceEvents"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
+    for name in ["open the device", "read", "fibres 0 to 1", "cholesky", "write"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    let again = ["--trace", "trace.json", "-o", "again.fits"];
+    folder.extract(&again).fails_saying(&["trace.json exists already"]);
+    folder.extract(&["--trace", "again.fits", "-o", "again.fits"]).fails_saying(&["again.fits"]);
+    folder.extract(&["--trace", "psf.fits", "--overwrite"]).fails_saying(&["output psf.fits is the input psf.fits"]);
+    assert_eq!(folder.names(), ["frame.fits", "preproc.fits", "psf.fits", "trace.json"]);
+}
+
+#[test]
 fn scores_are_left_out_when_told_so() {
     let folder = Folder::new();
     folder.extract(&["--no-scores"]).succeeds();

@@ -4,3 +4,4 @@ mod files;
 mod properties;
 mod shares;
 mod small;
+mod trace;

@@ -1,0 +1,117 @@
+//! What ran when and on which thread, as a file that <https://ui.perfetto.dev> opens.
+
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::whole_file;
+
+/// Why a trace was not written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path}: {source}; check the folder, its permissions and the space left on the disk")]
+pub struct TraceError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Collects labelled regions of time from all threads. Regions of one thread lie in each other or apart.
+#[derive(Debug)]
+pub struct Trace {
+    begin: Instant,
+    tracks: Mutex<Vec<Track>>,
+}
+
+/// The regions of one thread.
+#[derive(Debug)]
+struct Track {
+    thread: ThreadId,
+    name: String,
+    regions: Vec<Region>,
+}
+
+#[derive(Debug)]
+struct Region {
+    name: Cow<'static, str>,
+    start: Duration,
+    length: Duration,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Trace {
+    /// A trace that begins now.
+    pub fn new() -> Self {
+        Self { begin: Instant::now(), tracks: Mutex::default() }
+    }
+
+    /// Does `work` as a region of this thread.
+    pub fn region<T>(&self, name: impl Into<Cow<'static, str>>, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add(name, start, Instant::now());
+        result
+    }
+
+    /// Adds a region of this thread that has ended.
+    pub fn add(&self, name: impl Into<Cow<'static, str>>, start: Instant, end: Instant) {
+        let region = Region { name: name.into(), start: start - self.begin, length: end - start };
+        let this = thread::current();
+        // A panic elsewhere leaves no track half-written.
+        let mut tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        match tracks.iter_mut().find(|track| track.thread == this.id()) {
+            Some(track) => track.regions.push(region),
+            None => {
+                let worker = || rayon::current_thread_index().map(|i| format!("worker {i}"));
+                let name = this.name().map(String::from).or_else(worker).unwrap_or_else(|| "thread".into());
+                tracks.push(Track { thread: this.id(), name, regions: vec![region] });
+            }
+        }
+    }
+
+    /// The trace as events of Chrome's format: complete events (`X`), times in microseconds, one `tid` a thread.
+    pub fn to_json(&self) -> Value {
+        let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
+        let tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        for (tid, track) in tracks.iter().enumerate() {
+            events.push(json!({
+                "ph": "M", "name": "thread_name", "pid": 0, "tid": tid, "args": { "name": track.name },
+            }));
+            events.extend(track.regions.iter().map(|region| {
+                json!({
+                    "ph": "X", "name": region.name, "pid": 0, "tid": tid,
+                    "ts": microseconds(region.start), "dur": microseconds(region.length),
+                })
+            }));
+        }
+        json!({ "displayTimeUnit": "ms", "traceEvents": events })
+    }
+
+    /// Writes the trace, whole or not at all; a file that is there is replaced.
+    ///
+    /// # Errors
+    /// [`TraceError`] where the file cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), TraceError> {
+        let path = path.as_ref();
+        let write = || {
+            let file = whole_file::beside(path)?;
+            let mut out = BufWriter::new(file.as_file());
+            serde_json::to_writer(&mut out, &self.to_json())?;
+            out.flush()?;
+            drop(out);
+            file.as_file().sync_all()?;
+            whole_file::persist(file, path)
+        };
+        write().map_err(|source| TraceError { path: path.into(), source })
+    }
+}
