@@ -94,8 +94,9 @@ struct What {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "How to extract")]
 struct How {
-    /// How the problem is cut: patches, the published divide and conquer, or banded, whole bundles exact to TOLERANCE (on the CPU)
-    #[arg(long, default_value = "patches")]
+    /// How the problem is cut: whole bundles, exact to TOLERANCE (banded), the published divide and conquer (patches), or the
+    /// one where it serves and else the other (auto)
+    #[arg(long, default_value = "auto")]
     solver: SolverWord,
     /// Error of flux that the banded solver may make [sigma]
     #[arg(long, value_name = "SIGMA", default_value_t = Options::default().tolerance, allow_hyphen_values = true)]
@@ -116,7 +117,7 @@ struct How {
 
 /// How bundles are cut into patches.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Patches")]
+#[command(next_help_heading = "Bundles, and patches (all below but --bundlesize)")]
 struct Patches {
     /// Fibres of a bundle
     #[arg(long, value_name = "N", default_value_t = PatchOptions::default().bundlesize)]
@@ -175,7 +176,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         trace.write(path)?;
     }
     // A frame without a single result is written, so that its masks tell why, but it is no success.
-    Ok(if done.summary.failed == done.summary.patches { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if done.summary.has_results() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl DeviceArguments {
@@ -275,6 +276,7 @@ fn report(request: &Request, done: &Done) {
 /// [`Solver`] as a word.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum SolverWord {
+    Auto,
     Patches,
     Banded,
 }
@@ -282,6 +284,7 @@ enum SolverWord {
 impl From<SolverWord> for Solver {
     fn from(word: SolverWord) -> Self {
         match word {
+            SolverWord::Auto => Self::Auto,
             SolverWord::Patches => Self::Patches,
             SolverWord::Banded => Self::Banded,
         }

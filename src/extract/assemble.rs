@@ -82,33 +82,6 @@ impl PatchSpectra {
         Ok(goodness.into_iter().enumerate().map(of_patch).collect())
     }
 
-    /// A bundle's results as those of one patch; Q's diagonals become R's rows.
-    pub fn of_bands(x: &[Vec<f64>], roots: &[BandedRoot], half: usize, goodness: Vec<Goodness>) -> Self {
-        let nbin = x.first().map_or(0, Vec::len);
-        let width = 2 * half + 1;
-        let mut out = Self {
-            nbin,
-            x: x.concat(),
-            flux: Vec::with_capacity(x.len() * nbin),
-            ivar: Vec::with_capacity(x.len() * nbin),
-            resolution: vec![0.0; x.len() * nbin * width],
-            goodness,
-            lost: false,
-        };
-        for (root, rows) in roots.iter().zip(out.resolution.chunks_exact_mut(nbin * width)) {
-            out.flux.extend(root.flux.iter().zip(&root.ones).map(|(flux, s)| flux / s));
-            out.ivar.extend(root.ones.iter().map(|s| s * s));
-            for (bin, row) in rows.chunks_exact_mut(width).enumerate() {
-                let columns = bin.saturating_sub(half)..(bin + half + 1).min(nbin);
-                for column in columns {
-                    let (first, d) = (bin.min(column), bin.abs_diff(column));
-                    row[column + half - bin] = root.diagonals[first * (half + 1) + d] / root.ones[bin];
-                }
-            }
-        }
-        out
-    }
-
     /// Marks the patch as not solved.
     pub fn lost(self) -> Self {
         Self { lost: true, ..self }
@@ -200,6 +173,7 @@ impl FrameBuilder {
         self.x.extend(more.x);
         self.off_ccd.extend(more.off_ccd);
         self.lost.extend(more.lost);
+        self.summary.banded += more.summary.banded;
         self.summary.patches += more.summary.patches;
         self.summary.redone += more.summary.redone;
         self.summary.failed += more.summary.failed;
@@ -245,9 +219,68 @@ impl FrameBuilder {
         }
     }
 
+    /// Takes the selected fibres of a whole bundle: x of all its fibres, Q of the selected ones, `padding` bins of which come
+    /// before the frame's first, and the goodness of the frame's bins, `[selected, nwave]`.
+    pub fn add_bundle(
+        &mut self,
+        bundle: &Bundle,
+        padding: usize,
+        x: &[Vec<f64>],
+        roots: &[(BandedRoot, f64)],
+        goodness: &[Goodness],
+    ) {
+        self.summary.banded += 1;
+        let nwave = self.spectra.nwave;
+        for (k, (fibre, (root, _))) in bundle.selected.clone().zip(roots).enumerate() {
+            let bins = (fibre - self.specmin) * nwave..(fibre - self.specmin + 1) * nwave;
+            let core = padding..padding + nwave;
+            self.x[bins.clone()].copy_from_slice(&x[fibre - bundle.fibres.start][core.clone()]);
+            for (i, at) in core.zip(bins) {
+                let goodness = goodness[k * nwave + i - padding];
+                self.spectra.flux[at] = root.flux[i] / root.ones[i];
+                self.spectra.ivar[at] = root.ones[i] * root.ones[i];
+                self.spectra.chi2pix[at] = goodness.chi2pix;
+                self.spectra.pixmask_fraction[at] = goodness.pixmask_fraction;
+                self.off_ccd[at] = goodness.off_ccd;
+            }
+            self.add_root(fibre - self.specmin, padding, root);
+        }
+    }
+
+    /// The columns of R = Q / s of one fibre: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`.
+    fn add_root(&mut self, spec: usize, padding: usize, root: &BandedRoot) {
+        let (ndiag, nwave) = (self.spectra.ndiag, self.spectra.nwave);
+        let half = ndiag / 2;
+        let rows = self.spectra.resolution[spec * ndiag * nwave..(spec + 1) * ndiag * nwave].chunks_exact_mut(nwave);
+        for (d, row_of) in rows.enumerate() {
+            for (wave, value) in row_of.iter_mut().enumerate() {
+                // The padding is wider than R's band.
+                let (row, column) = (padding + wave + d - half, padding + wave);
+                let element = root.diagonals[row.min(column) * (half + 1) + row.abs_diff(column)];
+                *value = element / root.ones[row];
+            }
+        }
+    }
+
+    /// Adds the model of a bundle's selected fibres, if the frame has one: `project` is given their flux `[selected, nwave]`,
+    /// 0 where there is no information, and the image `[ny, nx]` to add to.
+    pub fn add_model(&mut self, bundle: &Bundle, project: impl FnOnce(&[f64], &mut [f64])) {
+        let nwave = self.spectra.nwave;
+        let bins = (bundle.selected.start - self.specmin) * nwave..(bundle.selected.end - self.specmin) * nwave;
+        let flux_of = |at: usize| match self.without_information(at) {
+            true => 0.0,
+            false => model_flux(self.which_model, self.x[at], self.spectra.flux[at]),
+        };
+        let flux: Vec<f64> = bins.map(flux_of).collect();
+        let columns = self.columns.iter().find(|(first, _)| *first == bundle.fibres.start).map(|(_, c)| c.clone());
+        if let (Some(model), Some(columns)) = (&mut self.model, columns) {
+            model.add(columns, |image| project(&flux, image));
+        }
+    }
+
     /// Projects the bins `waves` of the bundle's selected fibres onto the model image; `padding` bins of the bundle's
     /// grid come before the frame's first.
-    pub fn add_model(
+    pub fn add_patch_model(
         &mut self,
         bundle: &Bundle,
         traces: &BundleTraces,
@@ -255,26 +288,18 @@ impl FrameBuilder {
         padding: usize,
         waves: Range<usize>,
     ) -> Result<(), EngineError> {
-        let nwave = self.spectra.nwave;
-        let fibres: Vec<usize> = bundle.selected.clone().collect();
-        let informed = |at: &usize| !self.without_information(*at);
-        let bin_of = |w: usize, f: &usize| {
-            let at = (f - self.specmin) * nwave + w;
-            Some(at).filter(informed).map_or(0.0, |at| model_flux(self.which_model, self.x[at], self.spectra.flux[at]))
-        };
-        let bins = waves.clone().flat_map(|w| fibres.iter().map(move |f| (w, f)));
-        let x: Vec<f64> = bins.map(|(w, f)| bin_of(w, f)).collect();
+        let (nwave, ccd, nfibre) = (self.spectra.nwave, self.ccd, bundle.selected.len());
         let view = PatchSpots {
             fibre0: bundle.selected.start - bundle.fibres.start,
-            nspec: fibres.len(),
+            nspec: nfibre,
             bin0: padding + waves.start - spots.bins.start,
             nbin: waves.len(),
             ..spots.view(traces)?
         };
-        let columns = self.columns.iter().find(|(first, _)| *first == bundle.fibres.start).map(|(_, c)| c.clone());
-        if let (Some(model), Some(columns)) = (&mut self.model, columns) {
-            model.add(columns, |image| add_model(&view, &self.ccd, &x, image));
-        }
+        self.add_model(bundle, |flux, model| {
+            let bins = waves.flat_map(|w| (0..nfibre).map(move |f| flux[f * nwave + w]));
+            add_model(&view, &ccd, &bins.collect::<Vec<f64>>(), model);
+        });
         Ok(())
     }
 

@@ -278,7 +278,7 @@ impl Product {
             compute,
             write: Duration::ZERO,
         };
-        let header = header(request, &inputs, spectra.nspec, device);
+        let header = header(request, &inputs, spectra.nspec, device, done.summary.solver());
         let Inputs { preproc, grid, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
@@ -350,7 +350,7 @@ fn scores(spectra: &crate::frame::Spectra, grid: &WaveGrid, fibermap: Option<&Ta
 }
 
 /// The cards of the input's IMAGE and those of the run.
-fn header(request: &Request, inputs: &Inputs, nspec: usize, device: &str) -> Header {
+fn header(request: &Request, inputs: &Inputs, nspec: usize, device: &str, solver: &str) -> Header {
     let mut header = inputs.preproc.header.clone();
     let wave = inputs.grid.wave();
     let first = inputs.psf.fibermin + request.options.specmin as i64;
@@ -369,6 +369,7 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, device: &str) -> Hea
     }
     header.set("SPXVER", env!("CARGO_PKG_VERSION"), "Version of spextral");
     header.set("SPXDEV", device, "Device that extracted");
+    header.set("SPXSOLV", solver, "Solver that served");
     header.set("SPXOPT", request.words(), "Options of the extraction");
     header.remove("SPXRETRY");
     header

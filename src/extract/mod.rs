@@ -29,7 +29,7 @@ pub enum ExtractError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The banded solver cannot serve this PSF on this grid.
-    #[error(transparent)]
+    #[error("{0}: give a larger --tolerance, or --solver patches")]
     Coupling(#[from] CouplingError),
     /// The banded solver decorrelates one fibre at a time.
     #[error("the banded solver decorrelates one fibre at a time: give --decorrelate signal, or --solver patches")]
@@ -82,8 +82,10 @@ const MAX_EXTRAPOLATION: f64 = 0.05;
 /// How the problem is cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Solver {
-    /// The published divide and conquer: overlapping patches of a few fibres and bins.
+    /// Banded for the bundles whose PSF, grid and way of decorrelation it serves, else patches.
     #[default]
+    Auto,
+    /// The published divide and conquer: overlapping patches of a few fibres and bins.
     Patches,
     /// Whole bundles by banded linear algebra, exact to [`Options::tolerance`].
     Banded,
@@ -158,6 +160,8 @@ pub struct Extraction {
 /// What was done in an extraction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// Bundles solved in bands.
+    pub banded: usize,
     /// Patches solved.
     pub patches: usize,
     /// Patches redone in f64 on the CPU because the device's precision did not serve.
@@ -168,6 +172,22 @@ pub struct Summary {
     pub no_information: usize,
     /// Time spent in each stage; on a GPU see [`Engine::with_exact_times`].
     pub stage_time: Vec<(Stage, Duration)>,
+}
+
+impl Summary {
+    /// Whether any bundle or patch has a solution.
+    pub fn has_results(&self) -> bool {
+        self.banded > 0 || self.failed < self.patches
+    }
+
+    /// Which solver served: the words of the card SPXSOLV.
+    pub fn solver(&self) -> &'static str {
+        match (self.banded, self.patches) {
+            (_, 0) => "banded",
+            (0, _) => "patches",
+            _ => "banded, some bundles in patches",
+        }
+    }
 }
 
 /// Told about progress: bundles done of how many.
@@ -200,13 +220,11 @@ fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), 
     if wmin < psf.wave_min - beyond || wmax > psf.wave_max + beyond {
         return Err(ExtractError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
     }
-    if options.solver == Solver::Banded {
-        if options.decorrelate == Decorrelate::Noise {
-            return Err(ExtractError::Noise);
-        }
-        if !(1e-8..=0.01).contains(&options.tolerance) {
-            return Err(ExtractError::Tolerance(options.tolerance));
-        }
+    if options.solver == Solver::Banded && options.decorrelate == Decorrelate::Noise {
+        return Err(ExtractError::Noise);
+    }
+    if options.solver != Solver::Patches && !(1e-8..=0.01).contains(&options.tolerance) {
+        return Err(ExtractError::Tolerance(options.tolerance));
     }
     let numbers = [("regularize", Some(options.regularize)), ("psferr", options.psferr)];
     for (what, value) in numbers {

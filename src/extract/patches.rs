@@ -55,7 +55,7 @@ pub fn extract_bundle(
             add_batch(&setting, engine, &batch, frame)?;
         }
         if options.model.is_some() {
-            frame.add_model(bundle, traces, &setting.spots, pad, waves)?;
+            frame.add_patch_model(bundle, traces, &setting.spots, pad, waves)?;
         }
     }
     Ok(())

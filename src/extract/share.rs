@@ -5,7 +5,7 @@ use super::assemble::{FrameBuilder, SharePlan};
 use super::banded::{self, BEYOND_ENDS};
 use super::model_image::{ModelImage, Stripe};
 use super::{ExtractError, Extraction, Options, Progress, Solver, Summary, check, patches};
-use crate::engine::{Engine, Stage};
+use crate::engine::{Decorrelate, Engine, Stage};
 use crate::frame::Spectra;
 use crate::plan::{Bundle, WaveGrid, bundles};
 use crate::psf::Psf;
@@ -85,23 +85,19 @@ pub fn extract_share(
 ) -> Result<Share, ExtractError> {
     let observed = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
     let on_engine = engine.load(ccd);
-    if options.solver == Solver::Banded && engine.is_gpu() {
-        tracing::warn!("the banded solver runs on the CPU so far, not on {}", engine.device());
-    }
     let share = SharePlan { psf, grid, options, bundles };
     let mut frame = FrameBuilder::new(&share, ccd);
-    for (done, bundle) in bundles.iter().enumerate() {
-        progress(done, bundles.len());
-        engine.goes_on()?;
-        let extract = || match options.solver {
-            Solver::Patches => {
-                Ok(patches::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame)?)
-            }
-            Solver::Banded => banded::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame),
-        };
-        engine.region(|| bundle.to_string(), extract)?;
+    if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
+        for (done, bundle) in bundles.iter().enumerate() {
+            progress(done, bundles.len());
+            engine.goes_on()?;
+            let extract = || patches::extract_bundle(psf, &on_engine, &observed, options, engine, bundle, &mut frame);
+            engine.region(|| bundle.to_string(), extract)?;
+        }
+        progress(bundles.len(), bundles.len());
+    } else {
+        banded::extract_bundles(psf, &on_engine, &observed, options, engine, bundles, &mut frame, progress)?;
     }
-    progress(bundles.len(), bundles.len());
     Ok(Share { frame, stage_time: engine.take_times() })
 }
 

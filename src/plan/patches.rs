@@ -315,14 +315,17 @@ impl Positions<'_> {
             (&self.pixel_x[bins.clone()], &self.pixel_y[bins])
         });
         let apart = |a: i32, b: i32| (i64::from(a) - i64::from(b)).unsigned_abs() as usize;
-        let ascending = yg.is_sorted();
+        // On ascending traces the bins too far below stay so: they are left out once and for all.
+        let ascending = yf.is_sorted() && yg.is_sorted();
+        let mut low = 0;
         let of_bin = |b: usize| {
             let first = (b + 1).saturating_sub(nbin);
-            // On an ascending trace the bins too far below are left out at once.
-            let low = i64::from(yf[b]) - self.spot.ny() as i64;
-            let skip = if ascending { yg[first..=b].partition_point(|&y| i64::from(y) <= low) } else { 0 };
+            let too_low = |c: &usize| i64::from(yg[*c]) <= i64::from(yf[b]) - self.spot.ny() as i64;
+            if ascending {
+                low = (low.max(first)..=b).find(|c| !too_low(c)).unwrap_or(b + 1);
+            }
             let overlaps = |c: &usize| apart(yf[b], yg[*c]) < self.spot.ny() && apart(xf[b], xg[*c]) < self.spot.nx();
-            (first + skip..=b).find(overlaps).map(|c| b - c)
+            (low.max(first)..=b).find(overlaps).map(|c| b - c)
         };
         (0..self.nbin).filter_map(of_bin).max()
     }

@@ -1,10 +1,12 @@
 //! Spots and pixels on a common grid of eight columns, so that every load of theirs is aligned and no lane is shifted.
 
-use super::patch::{PatchPixels, PatchSpots};
+use super::banded::Window;
+use super::patch::{Ccd, PatchPixels, PatchSpots};
 use super::simd::Octet;
 
-/// The spots of a patch: every row starts at a CCD column that is a multiple of eight, zero around the spot.
-pub(super) struct AlignedSpots {
+/// Spots of a patch or of a fibre: every row starts at a CCD column that is a multiple of eight, zero around the spot.
+#[derive(Debug, Default)]
+pub(crate) struct AlignedSpots {
     /// Octets of a row.
     pub octets: usize,
     /// Rows of a spot.
@@ -51,7 +53,7 @@ impl AlignedSpots {
 }
 
 /// The pixels of a patch, zero beyond them.
-pub(super) struct AlignedPixels {
+pub(crate) struct AlignedPixels {
     /// First CCD row.
     pub y: i64,
     /// CCD column of the first octet over eight.
@@ -82,5 +84,23 @@ impl AlignedPixels {
         }
         let (y, x) = (at.y0 as i64, (at.x0 / 8) as i64);
         Self { y, x, ny: at.ny as i64, octets: octets as i64, weight, weighted }
+    }
+
+    /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
+    pub fn on(window: &Window, ccd: Ccd) -> Self {
+        let mut weight = vec![Octet::default(); window.len()];
+        let mut weighted = weight.clone();
+        window.for_each_row(&ccd, |row, lane, pixels| {
+            let octets = row..row + window.nx();
+            let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
+            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets]);
+            let planes = ccd.image[pixels.clone()].iter().zip(&ccd.ivar[pixels]);
+            for ((w, wp), (&p, &ivar)) in weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(planes) {
+                *w = f64::from(ivar);
+                *wp = if ivar > 0.0 { f64::from(ivar) * f64::from(p) } else { 0.0 };
+            }
+        });
+        let (y, x) = (window.rows.start, window.octets.start);
+        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted }
     }
 }

@@ -10,6 +10,7 @@ pub mod model;
 pub mod normal_equations;
 pub mod patch;
 pub mod schur;
+mod series;
 mod simd;
 mod skyline;
 pub mod spots;

@@ -87,50 +87,86 @@ pub(super) fn weigh<S: Simd>(
 ) -> (f64, f64) {
     let (y, x) = (spots.y[i] - pixels.y, spots.x[i] - pixels.x);
     let (mut value, mut weight) = (simd.splat(0.0), simd.splat(0.0));
-    weighted.fill(Octet::default());
-    for (k, (out, spot)) in weighted.iter_mut().zip(spots.stamp(i)).enumerate() {
-        let (row, octet) = (y + (k / spots.octets) as i64, x + (k % spots.octets) as i64);
-        if !(0..pixels.ny).contains(&row) || !(0..pixels.octets).contains(&octet) {
+    let columns = (-x).max(0)..(pixels.octets - x).min(spots.octets as i64);
+    if columns.is_empty() {
+        weighted.fill(Octet::default());
+        return (0.0, 0.0);
+    }
+    let rows = spots.stamp(i).chunks_exact(spots.octets).zip(weighted.chunks_exact_mut(spots.octets));
+    for (k, (spot, out)) in rows.enumerate() {
+        let row = y + k as i64;
+        if !(0..pixels.ny).contains(&row) {
+            out.fill(Octet::default());
             continue;
         }
-        let at = (row * pixels.octets + octet) as usize;
-        let spot = simd.load(spot);
-        let product = simd.mul(spot, simd.load(&pixels.weight[at]));
-        simd.store(product, out);
-        weight = simd.add(weight, product);
-        value = simd.mul_add(spot, simd.load(&pixels.weighted[at]), value);
+        let (first, last) = (columns.start as usize, columns.end as usize);
+        out[..first].fill(Octet::default());
+        out[last..].fill(Octet::default());
+        let at = (row * pixels.octets + x + columns.start) as usize;
+        let pixels = pixels.weight[at..].iter().zip(&pixels.weighted[at..]);
+        for ((out, spot), (w, wp)) in out[first..last].iter_mut().zip(&spot[first..last]).zip(pixels) {
+            let spot = simd.load(spot);
+            let product = simd.mul(spot, simd.load(w));
+            simd.store(product, out);
+            weight = simd.add(weight, product);
+            value = simd.mul_add(spot, simd.load(wp), value);
+        }
     }
     (simd.sum(value), simd.sum(weight))
 }
 
 /// Sum over the common pixels of spot i of `left` times W (`weighted`) and spot j of `spots`.
 #[inline(always)]
-pub(super) fn overlap<S: Simd>(
+fn overlap<S: Simd>(simd: S, left: (&AlignedSpots, usize), weighted: &[Octet], spots: &AlignedSpots, j: usize) -> f64 {
+    let mut lanes = Octet::default();
+    overlap_lanes(simd, left, weighted, spots, j, &mut lanes);
+    simd.sum(simd.load(&lanes))
+}
+
+/// The same before the lanes are summed; `out` is left as it is where there are no common pixels.
+#[inline(always)]
+pub(super) fn overlap_lanes<S: Simd>(
     simd: S,
     left: (&AlignedSpots, usize),
     weighted: &[Octet],
     spots: &AlignedSpots,
     j: usize,
-) -> f64 {
+    out: &mut Octet,
+) {
     let (down, right) = (spots.y[j] - left.0.y[left.1], spots.x[j] - left.0.x[left.1]);
     let (ny, octets) = (spots.ny as i64, spots.octets as i64);
     if down.abs() >= ny || right.abs() >= octets {
-        return 0.0;
+        return;
     }
     let (left, spot) = (weighted, spots.stamp(j));
     // First row and octet of the common part in either stamp, and its size.
     let (y, x) = (down.max(0), right.max(0));
     let (rows, len) = ((ny - down.abs()) as usize, (octets - right.abs()) as usize);
     let (a, b) = ((y * octets + x) as usize, ((y - down) * octets + x - right) as usize);
-    let mut sums = [simd.splat(0.0); 2];
-    for row in 0..rows {
-        let (a, b) = (a + row * spots.octets, b + row * spots.octets);
-        let sum = &mut sums[row % 2];
-        for (l, s) in left[a..a + len].iter().zip(&spot[b..b + len]) {
-            *sum = simd.mul_add(simd.load(l), simd.load(s), *sum);
+    let mut sums = [simd.splat(0.0); 4];
+    if right == 0 {
+        // Rows follow each other in both.
+        let (a, b) = (&left[a..a + rows * len], &spot[b..b + rows * len]);
+        let (a4, a) = a.as_chunks::<4>();
+        let (b4, b) = b.as_chunks::<4>();
+        for (a, b) in a4.iter().zip(b4) {
+            for k in 0..4 {
+                sums[k] = simd.mul_add(simd.load(&a[k]), simd.load(&b[k]), sums[k]);
+            }
+        }
+        for (k, (a, b)) in a.iter().zip(b).enumerate() {
+            sums[k] = simd.mul_add(simd.load(a), simd.load(b), sums[k]);
+        }
+    } else {
+        let octets = spots.octets;
+        for row in 0..rows {
+            let (a, b) = (&left[a + row * octets..][..len], &spot[b + row * octets..][..len]);
+            for (k, (a, b)) in a.iter().zip(b).enumerate() {
+                sums[k % 4] = simd.mul_add(simd.load(a), simd.load(b), sums[k % 4]);
+            }
         }
     }
-    simd.sum(simd.add(sums[0], sums[1]))
+    simd.store(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])), out);
 }
 
 /// Adds `alpha^2 + 1e-15` to the diagonal: alpha is `minweight - fluxweight` where that is not negative, with

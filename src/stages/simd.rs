@@ -5,7 +5,7 @@
 //! give the same bits. Without fused multiply-add (plain x86-64) the last bits differ, on one machine they never do.
 
 /// Eight f64, aligned so that no load crosses a cache line.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub(crate) struct Octet(pub [f64; 8]);
 
@@ -27,8 +27,12 @@ pub(crate) trait Simd: Copy {
     fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
     /// `c - a * b`, fused where the machine can.
     fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
+    /// The larger of each pair of lanes; b where a is NaN.
+    fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
     /// Sum of the lanes, in halves: lanes i and i + 4, then i and i + 2, then the last two.
     fn sum(self, lanes: Self::Lanes) -> f64;
+    /// The sums of eight vectors, each as [`Simd::sum`].
+    fn sums(self, vectors: &[Octet; 8], to: &mut Octet);
 }
 
 /// Work to be compiled for every instruction set. `run` and all it calls with `simd` must be `#[inline(always)]`,
@@ -100,9 +104,17 @@ impl Simd for Portable {
         std::array::from_fn(|i| mul_add(-a[i], b[i], c[i]))
     }
     #[inline(always)]
+    fn max(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
     fn sum(self, v: [f64; 8]) -> f64 {
         let q: [f64; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
         (q[0] + q[2]) + (q[1] + q[3])
+    }
+    #[inline(always)]
+    fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
+        to.0 = std::array::from_fn(|k| self.sum(vectors[k].0));
     }
 }
 
@@ -156,6 +168,17 @@ pub(crate) mod x86 {
         }
     }
 
+    /// [`sum_of_four`] of each of four vectors.
+    #[inline(always)]
+    fn sums_of_four(q: [__m256d; 4]) -> __m256d {
+        unsafe {
+            // Lanes i and i + 2 of two vectors a, b: a0 + a2, a1 + a3, b0 + b2, b1 + b3.
+            let fold = |a, b| _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
+            let halves = _mm256_hadd_pd(fold(q[0], q[1]), fold(q[2], q[3]));
+            _mm256_permute4x64_pd::<0b11_01_10_00>(halves)
+        }
+    }
+
     impl Simd for Avx2 {
         type Lanes = [__m256d; 2];
         const TILE_COLUMNS: usize = 4;
@@ -199,8 +222,21 @@ pub(crate) mod x86 {
             unsafe { [_mm256_fnmadd_pd(a[0], b[0], c[0]), _mm256_fnmadd_pd(a[1], b[1], c[1])] }
         }
         #[inline(always)]
+        fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
+        }
+        #[inline(always)]
         fn sum(self, lanes: Self::Lanes) -> f64 {
             sum_of_four(unsafe { _mm256_add_pd(lanes[0], lanes[1]) })
+        }
+        #[inline(always)]
+        fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
+            let fold = |k: usize| {
+                let [low, high] = self.load(&vectors[k]);
+                unsafe { _mm256_add_pd(low, high) }
+            };
+            let four = |first: usize| sums_of_four(std::array::from_fn(|k| fold(first + k)));
+            self.store([four(0), four(4)], to);
         }
     }
 
@@ -242,6 +278,14 @@ pub(crate) mod x86 {
             unsafe { _mm512_fnmadd_pd(a, b, c) }
         }
         #[inline(always)]
+        fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            unsafe { _mm512_max_pd(a, b) }
+        }
+        #[inline(always)]
+        fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
+            Avx2(()).sums(vectors, to);
+        }
+        #[inline(always)]
         fn sum(self, lanes: Self::Lanes) -> f64 {
             unsafe {
                 let high = _mm512_extractf64x4_pd::<1>(lanes);
@@ -261,4 +305,42 @@ pub(crate) fn on_each<K: Kernel + Clone>(kernel: &K) -> Vec<K::Output> {
         outputs.extend(x86::Avx512::detect().map(|simd| simd.dispatch(kernel.clone())));
     }
     outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone)]
+    struct Sums([Octet; 8]);
+
+    impl Kernel for Sums {
+        type Output = (Octet, [f64; 8], [f64; 8]);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let mut together = Octet::default();
+            simd.sums(&self.0, &mut together);
+            let mut largest = Octet::default();
+            simd.store(simd.max(simd.load(&self.0[0]), simd.load(&self.0[1])), &mut largest);
+            (together, std::array::from_fn(|k| simd.sum(simd.load(&self.0[k]))), largest.0)
+        }
+    }
+
+    #[test]
+    fn sums_and_larger_lanes_are_the_same_bits_on_every_instruction_set() {
+        let value = |k: usize, lane: usize| ((8 * k + lane) as f64 * 0.7).sin() * 10f64.powi(k as i32 - lane as i32);
+        let vectors = std::array::from_fn(|k| Octet(std::array::from_fn(|lane| value(k, lane))));
+        for (together, alone, largest) in on_each(&Sums(vectors)) {
+            assert_eq!(together.0, alone);
+            for (k, sum) in alone.iter().enumerate() {
+                let plain: f64 = vectors[k].0.iter().sum();
+                assert!((sum - plain).abs() < 1e-13 * vectors[k].0.iter().map(|v| v.abs()).sum::<f64>());
+            }
+            assert_eq!(largest, std::array::from_fn(|lane| vectors[0].0[lane].max(vectors[1].0[lane])));
+        }
+        let mut vectors = vectors;
+        vectors[0].0[3] = f64::NAN;
+        assert!(on_each(&Sums(vectors)).iter().all(|(_, _, largest)| largest[3] == vectors[1].0[3]));
+    }
 }

@@ -1,5 +1,6 @@
 //! Traces: the PSF's Legendre series evaluated for every fibre and wavelength bin.
 
+use super::series::SeriesTable;
 use crate::psf::{LegendreSeries, Psf};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -73,64 +74,30 @@ pub fn shape_series(psf: &Psf, with_tails: bool) -> Vec<&LegendreSeries> {
     series
 }
 
-/// Legendre polynomials at all wavelengths: the same for every fibre.
-struct Basis {
-    domain: [f64; 2],
-    /// `[ncoeff, nbin]`.
-    values: Vec<Vec<f64>>,
-}
-
-impl Basis {
-    fn new(series: &LegendreSeries, wave: &[f64]) -> Self {
-        let u: Vec<f64> = wave.iter().map(|&w| unit(series.domain, w)).collect();
-        let mut values: Vec<Vec<f64>> = vec![vec![1.0; wave.len()], u.clone()];
-        for k in 2..series.ncoeff {
-            let n = k as f64;
-            let next = |i: usize| ((2.0 * n - 1.0) * u[i] * values[k - 1][i] - (n - 1.0) * values[k - 2][i]) / n;
-            values.push((0..wave.len()).map(next).collect());
-        }
-        Self { domain: series.domain, values }
-    }
-
-    fn serves(&self, series: &LegendreSeries) -> bool {
-        self.domain == series.domain && series.ncoeff <= self.values.len()
-    }
-
-    /// Sums the series of one fibre into `out`, `[nbin]`.
-    fn sum(&self, coeff: &[f64], out: &mut [f64]) {
-        out.fill(0.0);
-        for (c, values) in coeff.iter().zip(&self.values) {
-            out.iter_mut().zip(values).for_each(|(o, v)| *o += c * v);
-        }
-    }
-}
-
 /// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom).
 ///
 /// `with_tails` appends the tail parameters where the PSF has them.
 pub fn traces(psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Traces {
     let (nfibre, nbin) = (fibres.len(), wave.len());
-    let evaluate = |series: &LegendreSeries, basis: &Basis, out: &mut [f64]| {
-        out.par_chunks_mut(nbin.max(1)).zip(fibres.clone()).for_each(|(row, fibre)| basis.sum(series.of(fibre), row));
-    };
-    let position = |series: &LegendreSeries| -> (Vec<i32>, Vec<f64>) {
+    let mut series = vec![&psf.trace_x, &psf.trace_y];
+    series.extend(shape_series(psf, with_tails));
+    let nparam = series.len() - 2;
+    if nfibre * nbin == 0 {
+        let (pixel_x, pixel_y, offset_x, offset_y) = Default::default();
+        return Traces { nfibre, nbin, pixel_x, pixel_y, offset_x, offset_y, shape: vec![] };
+    }
+    let table = SeriesTable::new(&series, wave);
+    let position = |series: usize| -> (Vec<i32>, Vec<f64>) {
         let mut t = vec![0.0; nfibre * nbin];
-        evaluate(series, &Basis::new(series, wave), &mut t);
+        t.par_chunks_mut(nbin).zip(fibres.clone()).for_each(|(row, fibre)| table.row(series, fibre, row));
         t.into_iter().map(split).unzip()
     };
-    let (pixel_x, offset_x) = position(&psf.trace_x);
-    let (pixel_y, offset_y) = position(&psf.trace_y);
-    let series = shape_series(psf, with_tails);
-    let mut shape = vec![0.0; series.len() * nfibre * nbin];
-    if !shape.is_empty() {
-        let mut basis = Basis::new(series[0], wave);
-        for (s, out) in series.iter().zip(shape.chunks_mut(nfibre * nbin)) {
-            // All rows of a PSFVER 3 table share their domain.
-            if !basis.serves(s) {
-                basis = Basis::new(s, wave);
-            }
-            evaluate(s, &basis, out);
-        }
-    }
+    let (pixel_x, offset_x) = position(0);
+    let (pixel_y, offset_y) = position(1);
+    let mut shape = vec![0.0; nparam * nfibre * nbin];
+    shape
+        .par_chunks_mut(nbin)
+        .enumerate()
+        .for_each(|(k, row)| table.row(2 + k / nfibre, fibres.start + k % nfibre, row));
     Traces { nfibre, nbin, pixel_x, pixel_y, offset_x, offset_y, shape }
 }

@@ -7,4 +7,5 @@ mod sim11;
 #[path = "../extract/small.rs"]
 #[allow(dead_code)]
 mod small;
+mod stages;
 mod whole_patch;

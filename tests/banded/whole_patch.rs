@@ -1,7 +1,7 @@
 //! Small bundles by the banded solver, against dense elimination of the whole bundle as a single patch.
 
 use super::small::Small;
-use spextral::engine::Engine;
+use spextral::engine::{Decorrelate, Engine};
 use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver, extract};
 use spextral::frame::Spectra;
 use spextral::plan::WaveGrid;
@@ -156,7 +156,7 @@ fn refusal(small: &Small, options: &Options) -> String {
 #[test]
 fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     let mut small = Small::new(27);
-    let noise = Options { decorrelate: spextral::engine::Decorrelate::Noise, ..banded() };
+    let noise = Options { decorrelate: Decorrelate::Noise, ..banded() };
     assert!(refusal(&small, &noise).contains("--solver patches"));
     let negative = Options { tolerance: -1.0, ..banded() };
     let error = extract(&small.psf, small.ccd(), &small.grid, &negative, &Engine::cpu(), &|_, _| {}).map(|_| ());
@@ -168,6 +168,19 @@ fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
         Err(ExtractError::Coupling(_))
     ));
     assert!(refusal(&small, &banded()).contains("--solver patches"));
+}
+
+#[test]
+fn without_a_word_bands_serve_where_they_can_and_else_patches() {
+    let mut small = Small::new(30);
+    let auto = Options { solver: Solver::Auto, ..Small::options() };
+    let served = |small: &Small, options: &Options| small.extract(options, &Engine::cpu()).summary.solver();
+    assert_eq!(served(&small, &auto), "banded");
+    assert_eq!(served(&small, &Options { decorrelate: Decorrelate::Noise, ..auto.clone() }), "patches");
+    small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
+    let wide = small.extract(&auto, &Engine::cpu());
+    assert_eq!(wide.summary.solver(), "patches");
+    assert!(wide.spectra == small.extract(&Small::options(), &Engine::cpu()).spectra);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A small synthetic PSF and a frame simulated on it: seconds to extract, all features present.
 
 use spextral::engine::Engine;
-use spextral::extract::{Extraction, Options, extract};
+use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::plan::WaveGrid;
 use spextral::psf::Psf;
 use spextral::psf::synthetic::Synthetic;
@@ -35,7 +35,7 @@ impl Small {
     }
 
     pub fn options() -> Options {
-        let mut options = Options::default();
+        let mut options = Options { solver: Solver::Patches, ..Options::default() };
         options.patches.bundlesize = 5;
         options.patches.nsubbundles = 5;
         options.patches.nwavestep = 40;

@@ -8,7 +8,7 @@ use crate::shared::shared;
 use crate::{gpu, gpu_with_default_limits, open};
 use small::Small;
 use spextral::engine::{Decorrelate, Engine, Stage};
-use spextral::extract::{Extraction, ModelFlux, Options, extract};
+use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::gpu::OpenOptions;
 use spextral::plan::WaveGrid;
@@ -48,7 +48,7 @@ fn a_cut_of_sim11_is_within_1e_3_sigma_of_the_published_patches() {
     let first = 1000;
     let start = 5760.0 + 0.8 * first as f64;
     let grid = WaveGrid::new(start, start + 0.8 * 99.0, 0.8).unwrap();
-    let options = Options { nspec: Some(7), ..Options::default() };
+    let options = Options { nspec: Some(7), solver: Solver::Patches, ..Options::default() };
     let engine = Engine::on_gpu(gpu, &[]);
     let ours = extract(&psf, ccd, &grid, &options, &engine, &|_, _| {}).unwrap();
     assert_eq!((ours.spectra.nwave, ours.summary.patches, ours.summary.redone), (100, 4, 0));

@@ -2,7 +2,7 @@
 
 use super::shared::{maximum, shared};
 use spextral::engine::Engine;
-use spextral::extract::{Extraction, Options, extract};
+use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::{Spectra, specmask};
 use spextral::plan::WaveGrid;
@@ -33,6 +33,10 @@ impl Sim11 {
     }
 }
 
+fn patches() -> Options {
+    Options { solver: Solver::Patches, ..Options::default() }
+}
+
 fn r_grid() -> WaveGrid {
     WaveGrid::new(5760.0, 7620.0, 0.8).unwrap()
 }
@@ -41,7 +45,7 @@ fn r_grid() -> WaveGrid {
 fn bundle0() -> Option<&'static Spectra> {
     static SPECTRA: OnceLock<Option<Spectra>> = OnceLock::new();
     let run = || {
-        let options = Options { nspec: Some(25), ..Options::default() };
+        let options = Options { nspec: Some(25), ..patches() };
         Some(sim11()?.extract(&r_grid(), &options).spectra)
     };
     SPECTRA.get_or_init(run).as_ref()
@@ -127,8 +131,7 @@ fn bins_without_information_have_ivar_0_and_their_bits() {
 fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
     let Some(sim) = sim11() else { return };
     let grid = WaveGrid::new(6400.0, 6500.0, 0.8).unwrap();
-    let run =
-        |specmin, nspec| sim.extract(&grid, &Options { specmin, nspec: Some(nspec), ..Options::default() }).spectra;
+    let run = |specmin, nspec| sim.extract(&grid, &Options { specmin, nspec: Some(nspec), ..patches() }).spectra;
     let all = run(0, 25);
     for (specmin, nspec) in [(3, 1), (4, 9), (0, 7), (22, 5)] {
         let some = run(specmin, nspec);
@@ -144,7 +147,7 @@ fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
 #[test]
 fn bins_off_the_ccd_are_extracted_from_the_pixels_there_are() {
     let Some(sim) = sim11() else { return };
-    let options = Options { nspec: Some(5), ..Options::default() };
+    let options = Options { nspec: Some(5), ..patches() };
     for (wmin, wmax) in [(5500.0, 5640.0), (7680.0, 7800.0)] {
         let ours = sim.extract(&WaveGrid::new(wmin, wmax, 0.8).unwrap(), &options).spectra;
         let coverage = |k: usize| 1.0 - ours.pixmask_fraction[k];

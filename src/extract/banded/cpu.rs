@@ -1,143 +1,241 @@
-//! A bundle in f64 on the CPU.
+//! Bundles in f64 on the CPU, several at once.
 
 use super::BEYOND_ENDS;
 use crate::engine::{Engine, EngineCcd, Stage};
-use crate::extract::assemble::{FrameBuilder, PatchSpectra};
-use crate::extract::{ExtractError, Options, patches};
-use crate::plan::{Bundle, Patch, WaveGrid};
+use crate::extract::assemble::FrameBuilder;
+use crate::extract::{ExtractError, Options, Progress, Solver, patches};
+use crate::plan::{Bundle, WaveGrid};
 use crate::psf::Psf;
 use crate::stages::banded::{
-    BandFailure, BandedNormal, BandedSpectra, Choice, Coupling, banded_complements, banded_flux,
-    banded_normal_equations, banded_roots, half_bandwidth,
+    BandFailure, BandedNormal, BandedRoot, Bands, Choice, Complement, Coupling, CouplingError, add_banded_model,
+    banded_complements, banded_flux, banded_goodness, banded_normal_equations, banded_root, half_bandwidth,
 };
-use crate::stages::goodness::{Goodness, goodness, pixel_chi2};
-use crate::stages::model::add_model;
+use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
-use crate::stages::patch::{Ccd, PatchPixels, PatchSpots, Rectangle};
+use crate::stages::patch::Ccd;
+use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
-/// Extracts the selected fibres of one bundle into `frame`; a bundle whose numbers defy the bands goes through patches.
+/// Error in sigma at which patches serve as well: their own.
+const PATCHES: f64 = 0.05;
+
+/// What all bundles of a frame share.
+struct Job<'a> {
+    psf: &'a Psf,
+    ccd: Ccd<'a>,
+    grid: &'a WaveGrid,
+    /// The padded grid, Angstrom.
+    wave: Vec<f64>,
+    options: &'a Options,
+    engine: &'a Engine,
+}
+
+/// Extracts the selected fibres of all bundles into `frame`. A bundle whose numbers defy the bands goes through patches, with
+/// [`Solver::Auto`] also one whose spots reach too far.
 ///
 /// # Errors
 /// The PSF couples bins or fibres over larger distances than the method allows; what a device reports that takes the
 /// patches.
-pub fn extract_bundle(
+pub fn extract_bundles(
     psf: &Psf,
     ccd: &EngineCcd,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,
-    bundle: &Bundle,
+    bundles: &[Bundle],
     frame: &mut FrameBuilder,
+    progress: Progress,
 ) -> Result<(), ExtractError> {
-    // All bands are f64 on the CPU so far, whatever the engine drives.
-    let host = Engine::cpu();
-    let padded = grid.padded(BEYOND_ENDS, BEYOND_ENDS);
-    let traces = || host.traces(psf, bundle.fibres.clone(), &padded, options.psf_tails);
-    let traces = engine.timed(Stage::Traces, traces)?;
-    let bundle_spots = engine.timed(Stage::Spots, || host.spots(&traces, 0..traces.nbin))?;
-    let spots = bundle_spots.view(&traces)?;
-    let patch = whole(&spots, bundle, grid.nwave(), ccd.host);
-    let pixels = ccd.host.cut(&patch);
-    let half = half_bandwidth(&traces.positions());
-    let coupling = Coupling::measure(&spots, half);
-    coupling.check(options.tolerance)?;
-    let prior = Prior::new(options.regularize);
-    let normal = engine.timed(Stage::NormalEquations, || banded_normal_equations(&spots, &pixels, half, prior));
-    let choice = Choice::measure(&normal, options.tolerance, grid.step())?;
-    match decorrelate(&normal, &choice, engine, patch.core.clone(), psf.ndiag() / 2) {
-        Ok(spectra) => {
-            let psferr = options.psferr.unwrap_or(psf.psferr);
-            report(bundle, &coupling, &choice, half, &spectra);
-            let result =
-                engine.timed(Stage::Goodness, || results(&spots, &pixels, &patch, &spectra, psferr, psf.ndiag() / 2));
-            frame.add_patch(bundle, &patch, BEYOND_ENDS, &result);
-            if options.model.is_some() {
-                frame.add_model(bundle, &traces, &bundle_spots, BEYOND_ENDS, 0..grid.nwave())?;
+    if engine.is_gpu() {
+        tracing::warn!("the banded solver runs on the CPU so far, not on {}", engine.device());
+    }
+    let wave = grid.padded(BEYOND_ENDS, BEYOND_ENDS);
+    let job = Job { psf, ccd: ccd.host, grid, wave, options, engine };
+    let shared = Mutex::new((&mut *frame, 0));
+    progress(0, bundles.len());
+    // Why a bundle is left to the patches.
+    let extract = |bundle: &Bundle| -> Result<Option<Unserved>, ExtractError> {
+        engine.goes_on()?;
+        let solved = match engine.region(|| bundle.to_string(), || job.solve(bundle)) {
+            Err(Unserved::Coupling(why)) if options.solver == Solver::Banded => return Err(why.into()),
+            other => other,
+        };
+        // Nothing is half done where a thread may panic.
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.1 += 1;
+        progress(shared.1, bundles.len());
+        Ok(match solved {
+            Ok(solved) => {
+                shared.0.add_bundle(bundle, BEYOND_ENDS, &solved.x, &solved.roots, &solved.goodness);
+                None
             }
-        }
-        Err(failure) => {
-            tracing::warn!("fibres {:?}: {failure}; the bundle is extracted in patches", bundle.fibres);
+            Err(why) => Some(why),
+        })
+    };
+    let done: Vec<Result<Option<Unserved>, ExtractError>> = bundles.par_iter().map(extract).collect();
+    for (bundle, unserved) in bundles.iter().zip(done) {
+        if let Some(why) = unserved? {
+            tracing::warn!("{bundle}: {why}; the bundle is extracted in patches");
             patches::extract_bundle(psf, ccd, grid, options, engine, bundle, frame)?;
+        } else if options.model.is_some() {
+            engine.timed(Stage::Model, || job.add_model(bundle, frame));
         }
     }
     Ok(())
 }
 
-fn decorrelate(
-    normal: &BandedNormal,
-    choice: &Choice,
-    engine: &Engine,
-    wanted: Range<usize>,
-    half: usize,
-) -> Result<BandedSpectra, BandFailure> {
-    let (x, iterations) = engine.timed(Stage::Cholesky, || banded_flux(normal, choice))?;
-    let s = engine.timed(Stage::Schur, || banded_complements(normal, &x, choice))?;
-    let roots = engine.timed(Stage::Decorrelate, || banded_roots(&s.fibres, &x, wanted, half, choice));
-    Ok(BandedSpectra { x, roots, iterations, bands: s.bands, residual: s.residual })
+/// Why the bands do not serve a bundle.
+#[derive(Debug, thiserror::Error)]
+enum Unserved {
+    #[error(transparent)]
+    Coupling(#[from] CouplingError),
+    #[error(transparent)]
+    Failure(#[from] BandFailure),
 }
 
-/// Says what the tolerance asked for.
-fn report(bundle: &Bundle, coupling: &Coupling, choice: &Choice, half: usize, spectra: &BandedSpectra) {
-    let bins: usize = spectra.roots.iter().map(|r| r.blocks).sum();
-    let octets: usize = spectra.roots.iter().map(|r| r.octets).sum();
-    tracing::debug!(
-        "fibres {:?}: neighbours overlap by {:.1e}, others by {:.1e}; half bandwidths {half} of K, {} of its inverses, {} of \
-         S (x leaves {:.1e} sigma in its equations); {} bins of overlap; {} iterations for x; {:.1} poles on average",
-        bundle.fibres,
-        coupling.neighbours,
-        coupling.beyond,
-        spectra.bands.inverse,
-        spectra.bands.kept,
-        spectra.residual,
-        choice.overlap,
-        spectra.iterations,
-        8.0 * octets as f64 / bins as f64,
-    );
-}
+impl Job<'_> {
+    fn spots(&self, bundle: &Bundle) -> SpotSource<'_> {
+        SpotSource::new(self.psf, bundle.fibres.clone(), &self.wave, self.options.psf_tails)
+    }
 
-/// The bundle as one patch: all fibres and bins, all pixels under them.
-fn whole(spots: &PatchSpots, bundle: &Bundle, nwave: usize, ccd: Ccd) -> Patch {
-    let first = bundle.fibres.start;
-    let extent = |pixels: &[i32], size: usize, most: usize| {
-        let low = pixels.iter().min().map_or(0, |&p| i64::from(p) - (size / 2) as i64);
-        let high = pixels.iter().max().map_or(0, |&p| i64::from(p) + (size / 2) as i64 + 1);
-        let low = low.clamp(0, most as i64) as usize;
-        low..(high.clamp(0, most as i64) as usize).max(low)
-    };
-    Patch {
-        fibres: 0..spots.nspec,
-        core: bundle.selected.start - first..bundle.selected.end - first,
-        bin0: 0,
-        nbin: spots.nbin,
-        core_bins: BEYOND_ENDS..BEYOND_ENDS + nwave,
-        rows: extent(spots.pixel_y, spots.ny, ccd.ny),
-        columns: extent(spots.pixel_x, spots.nx, ccd.nx),
+    /// The fibres and the bins of a bundle that are wanted.
+    fn wanted(&self, bundle: &Bundle) -> (Range<usize>, Range<usize>) {
+        let first = bundle.fibres.start;
+        let fibres = bundle.selected.start - first..bundle.selected.end - first;
+        (fibres, BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave())
+    }
+
+    fn solve(&self, bundle: &Bundle) -> Result<Solved, Unserved> {
+        let Self { ccd, options, engine, .. } = self;
+        let (spots, half, coupling) = engine.timed(Stage::Traces, || {
+            let spots = self.spots(bundle);
+            let half = half_bandwidth(&spots.positions());
+            let coupling = Coupling::measure(&spots, half);
+            (spots, half, coupling)
+        });
+        coupling.check(options.tolerance)?;
+        let prior = Prior::new(options.regularize);
+        let normal = engine.timed(Stage::NormalEquations, || banded_normal_equations(&spots, *ccd, half, prior));
+        let choice = Choice::measure(&normal, options.tolerance, self.grid.step())?;
+        let solved = self.decorrelate(bundle, &spots, &normal, &choice)?;
+        solved.report(bundle, &coupling, &choice, half);
+        Ok(solved)
+    }
+
+    fn decorrelate(
+        &self,
+        bundle: &Bundle,
+        spots: &SpotSource,
+        normal: &BandedNormal,
+        choice: &Choice,
+    ) -> Result<Solved, BandFailure> {
+        let Self { psf, ccd, options, engine, .. } = self;
+        let (fibres, bins) = self.wanted(bundle);
+        let (x, iterations) = engine.timed(Stage::Cholesky, || banded_flux(normal, choice))?;
+        let goodness = engine.timed(Stage::Goodness, || {
+            let psferr = options.psferr.unwrap_or(psf.psferr);
+            banded_goodness(spots, *ccd, &x, psferr, normal.half, fibres.clone(), bins.clone())
+        });
+        // Mostly masked bins may be off, they tell so themselves.
+        let counts = |k: usize, bin: usize| {
+            let row = &goodness[k * bins.len()..][..bins.len()];
+            bin.checked_sub(bins.start).and_then(|k| row.get(k)).is_some_and(|g| g.pixmask_fraction < 0.5)
+        };
+        let error_of = |k: usize, root: &BandedRoot| {
+            let counted = root.missed.iter().enumerate().filter(|(bin, _)| counts(k, *bin));
+            // A number that is none is the largest of errors.
+            counted.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max)
+        };
+        let mut solved = Solved { x, iterations, roots: Vec::new(), bands: choice.bands[0], goodness: vec![] };
+        for bands in &choice.bands {
+            let s = engine.timed(Stage::Schur, || banded_complements(normal, *bands, choice))?;
+            engine.timed(Stage::Decorrelate, || {
+                solved.decorrelate(&s, *bands, fibres.clone(), psf.ndiag() / 2, choice, error_of)
+            });
+            if solved.error() <= choice.tolerance {
+                break;
+            }
+        }
+        if solved.error() >= PATCHES {
+            return Err(BandFailure::Inaccurate { error: solved.error() });
+        }
+        Ok(Solved { goodness, ..solved })
+    }
+
+    fn add_model(&self, bundle: &Bundle, frame: &mut FrameBuilder) {
+        let (fibres, bins) = self.wanted(bundle);
+        let spots = self.spots(bundle);
+        frame.add_model(bundle, |flux, image| add_banded_model(&spots, self.ccd, flux, fibres, bins, image));
     }
 }
 
-/// Flux, ivar, R and goodness of the selected fibres.
-fn results(
-    spots: &PatchSpots,
-    pixels: &PatchPixels,
-    patch: &Patch,
-    spectra: &BandedSpectra,
-    psferr: f64,
-    half: usize,
-) -> PatchSpectra {
-    let mut model = vec![0.0; pixels.image.len()];
-    let x: Vec<f64> = (0..spots.n()).map(|i| spectra.x[i % spots.nspec][i / spots.nspec]).collect();
-    add_model(spots, &Rectangle::of(patch), &x, &mut model);
-    let chi2 = pixel_chi2(pixels, &model, psferr);
-    let of_fibre = |f: usize| -> Vec<Goodness> {
-        patch.core_bins.clone().map(|b| goodness(spots, pixels, &chi2, b * spots.nspec + f)).collect()
-    };
-    let goodness: Vec<Vec<Goodness>> = patch.core.clone().into_par_iter().map(of_fibre).collect();
-    PatchSpectra::of_bands(
-        &spectra.x[patch.core.clone()],
-        &spectra.roots,
-        half,
-        goodness.into_iter().flatten().collect(),
-    )
+/// What a bundle gives.
+struct Solved {
+    /// Deconvolved flux of every fibre, `[fibre][bin]`, electron a bin.
+    x: Vec<Vec<f64>>,
+    /// Iterations that x took.
+    iterations: usize,
+    /// Q of the fibres wanted, and the estimated error of their flux, sigma.
+    roots: Vec<(BandedRoot, f64)>,
+    /// The widest bands that were needed.
+    bands: Bands,
+    /// Goodness of the fibres and bins wanted.
+    goodness: Vec<Goodness>,
+}
+
+impl Solved {
+    /// The largest error of flux at bins that count, sigma.
+    fn error(&self) -> f64 {
+        self.roots.iter().map(|(_, error)| *error).fold(0.0, f64::max)
+    }
+
+    /// Takes the roots of `s` for the fibres that have none, or none good enough: so what a fibre gets does not depend on
+    /// which others are wanted.
+    fn decorrelate(
+        &mut self,
+        s: &[Complement],
+        bands: Bands,
+        wanted: Range<usize>,
+        half: usize,
+        choice: &Choice,
+        error_of: impl Fn(usize, &BandedRoot) -> f64 + Sync,
+    ) {
+        let x = &self.x;
+        let of_fibre = |(k, f): (usize, usize)| {
+            let root = banded_root(&s[f], &x[f], half, choice);
+            let error = error_of(k, &root);
+            (root, error)
+        };
+        self.bands = bands;
+        if self.roots.is_empty() {
+            self.roots = wanted.into_par_iter().enumerate().map(of_fibre).collect();
+        } else {
+            let open = self.roots.par_iter_mut().zip(wanted).enumerate();
+            let open = open.filter(|(_, ((_, error), _))| *error > choice.tolerance);
+            open.for_each(|(k, (of, f))| *of = of_fibre((k, f)));
+        }
+    }
+
+    /// Says what the tolerance asked for.
+    fn report(&self, bundle: &Bundle, coupling: &Coupling, choice: &Choice, half: usize) {
+        let (error, bands) = (self.error(), self.bands);
+        let blocks: usize = self.roots.iter().map(|(r, _)| r.blocks).sum();
+        let octets: usize = self.roots.iter().map(|(r, _)| r.octets).sum();
+        tracing::debug!(
+            "{bundle}: neighbours overlap by {:.1e}, others by {:.1e}; half bandwidths {half} of K, {} of its inverses, {} of S, \
+             which costs {error:.1e} sigma; {} bins of overlap; {} iterations for x; {:.1} poles on average",
+            coupling.neighbours,
+            coupling.beyond,
+            bands.inverse,
+            bands.kept,
+            choice.overlap,
+            self.iterations,
+            8.0 * octets as f64 / blocks as f64,
+        );
+        if error > choice.tolerance {
+            tracing::warn!("{bundle}: flux may be {error:.1e} sigma off, more than the tolerance");
+        }
+    }
 }

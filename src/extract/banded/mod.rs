@@ -2,7 +2,7 @@
 
 mod cpu;
 
-pub use cpu::extract_bundle;
+pub use cpu::extract_bundles;
 
 /// Bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
 pub const BEYOND_ENDS: usize = 30;

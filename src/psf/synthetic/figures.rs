@@ -82,11 +82,12 @@ impl<'a> Slit<'a> {
         })
     }
 
-    /// Trace y: runs from 114 rows below the CCD to 50 above it in mid-slit, and smiles by 119 rows.
-    pub fn trace_y(&self, npix_y: usize) -> LegendreSeries {
-        let scale = npix_y as f64 / DESI_NPIX[1];
+    /// Trace y: runs from 114 rows below the CCD to 50 above it in mid-slit, and smiles by 119 rows at the ends of DESI's
+    /// slit; a shorter slit is the middle of that arc.
+    pub fn trace_y(&self, npix: [usize; 2]) -> LegendreSeries {
+        let [length, scale] = [0, 1].map(|k| npix[k] as f64 / DESI_NPIX[k]);
         self.series(TRACE_NCOEFF, |_, v| {
-            let smile = |middle: f64, rise: f64| scale * (middle + rise * v * v);
+            let smile = |middle: f64, rise: f64| scale * (middle + rise * (length * v).powi(2));
             [
                 smile(1972.6, 119.0),
                 smile(2137.8, 19.0),

@@ -171,7 +171,7 @@ impl Synthetic {
             nfibre: self.nfibre,
             fibermin: 0,
             trace_x: slit.trace_x(&places, npix_x),
-            trace_y: slit.trace_y(npix_y),
+            trace_y: slit.trace_y([npix_x, npix_y]),
             sigma_x: slit.sigma_x(),
             sigma_y: slit.sigma_y(),
             gh: slit.hermite_terms(),

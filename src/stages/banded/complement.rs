@@ -23,8 +23,8 @@ pub struct Complement {
 }
 
 impl Complement {
-    /// How far `x`, which is exact, fails to solve the banded equations: the largest `|z - S x|_i / sqrt(S_ii)`, in sigma.
-    pub(crate) fn residual(&self, x: &[f64]) -> f64 {
+    /// `z - S x`: what x, which is exact, leaves in the banded equations.
+    pub(crate) fn residual(&self, x: &[f64]) -> Vec<f64> {
         let (n, stride) = (x.len(), self.band + 1);
         let mut rest = self.reduced.clone();
         for i in 0..n {
@@ -35,7 +35,7 @@ impl Complement {
                 rest[i + d] -= element * x[i];
             }
         }
-        rest.iter().zip(self.matrix.chunks_exact(stride)).map(|(e, s)| e.abs() / s[0].sqrt()).fold(0.0, f64::max)
+        rest
     }
 }
 
@@ -248,7 +248,7 @@ impl<const B: usize> Kernel for Solve<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.columns.solve(simd, self.v);
+        self.columns.solve(simd, [self.v]);
     }
 }
 

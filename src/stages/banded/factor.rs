@@ -119,17 +119,21 @@ impl<const B: usize> Columns<B> {
         dispatch(Invert { columns: self, n });
     }
 
-    /// v := (L D L^T)^-1 v, with v between B zeros at each end.
+    /// v := (L D L^T)^-1 v for every v of `sides`, all of a length and between B zeros at each end.
     #[inline(always)]
-    pub(crate) fn solve<S: Simd>(&self, simd: S, v: &mut [Octet]) {
-        let n = v.len() - 2 * B;
+    pub(crate) fn solve<S: Simd, const N: usize>(&self, simd: S, sides: [&mut [Octet]; N]) {
+        let n = sides[0].len() - 2 * B;
         for j in 0..n {
-            let value = self.forward(simd, j, simd.load(&v[j + B]), &v[j..]);
-            simd.store(value, &mut v[j + B]);
+            for v in 0..N {
+                let value = self.forward(simd, j, simd.load(&sides[v][j + B]), &sides[v][j..]);
+                simd.store(value, &mut sides[v][j + B]);
+            }
         }
         for j in (0..n).rev() {
-            let value = self.backward(simd, j, simd.load(&v[j + B]), &v[j + B + 1..]);
-            simd.store(value, &mut v[j + B]);
+            for v in 0..N {
+                let value = self.backward(simd, j, simd.load(&sides[v][j + B]), &sides[v][j + B + 1..]);
+                simd.store(value, &mut sides[v][j + B]);
+            }
         }
     }
 
@@ -280,7 +284,7 @@ mod tests {
                 };
                 (0..n).for_each(|j| self.1.set(simd, j, lanes(j, j), |i| lanes(j + 1 + i, j)));
                 self.1.factor(n);
-                self.1.solve(simd, self.2);
+                self.1.solve(simd, [self.2]);
                 self.1.invert(n);
             }
         }

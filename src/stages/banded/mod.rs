@@ -33,16 +33,20 @@ mod coupling;
 mod decay;
 mod decorrelate;
 mod factor;
+mod fit;
 mod normal;
 mod poles;
 mod root;
 mod solve;
+mod window;
 
 pub use complement::{Bands, Complement};
 pub use coupling::{Coupling, CouplingError};
-pub use decorrelate::{BandedComplements, BandedSpectra, Choice, banded_complements, banded_flux, banded_roots};
+pub use decorrelate::{Choice, banded_complements, banded_flux, banded_root};
+pub use fit::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
 pub use root::BandedRoot;
+pub(crate) use window::Window;
 
 /// Runs code for the smallest half bandwidth there is code for that holds `$half`.
 macro_rules! with_half_bandwidth {

@@ -1,11 +1,19 @@
 //! Normal equations of a whole bundle in banded blocks: K_ff of every fibre, K_{f+1,f} of every pair of neighbours.
+//!
+//! Spots are evaluated where they are used: bins are taken in blocks small enough that the spots of two neighbouring
+//! fibres stay in a core's own cache.
 
+use super::window::Window;
 use crate::plan::Positions;
 use crate::stages::aligned::{AlignedPixels, AlignedSpots};
-use crate::stages::normal_equations::{Prior, overlap, weigh};
-use crate::stages::patch::{PatchPixels, PatchSpots};
+use crate::stages::normal_equations::{Prior, overlap_lanes, weigh};
+use crate::stages::patch::Ccd;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
+
+/// Bins of a block, a multiple of eight.
+const BLOCK: usize = 128;
 
 /// K, y of a bundle of fibres on `n` bins, prior included. Blocks of fibres two or more apart are not kept: that they
 /// are zero is for [`super::Coupling`] to show.
@@ -30,73 +38,120 @@ pub fn half_bandwidth(positions: &Positions) -> usize {
     present.filter_map(|(f, g)| positions.reach(f, g, positions.nbin)).max().unwrap_or(0)
 }
 
-/// Forms the normal equations of the bundle whose spots are `spots` (all its fibres and bins) on `pixels`.
-pub fn banded_normal_equations(spots: &PatchSpots, pixels: &PatchPixels, half: usize, prior: Prior) -> BandedNormal {
-    let pixels = AlignedPixels::new(pixels);
-    let fibre = |f: usize| AlignedSpots::new(&PatchSpots { fibre0: spots.fibre0 + f, nspec: 1, ..*spots });
-    let of_fibre = |f: usize| {
-        let own = fibre(f);
-        let below = f.checked_sub(1).map(fibre);
-        dispatch(Products { own: &own, below: below.as_ref(), pixels: &pixels, half })
+/// Forms the normal equations of the bundle whose spots are `spots` on the pixels of `ccd`.
+pub fn banded_normal_equations(spots: &SpotSource, ccd: Ccd, half: usize, prior: Prior) -> BandedNormal {
+    let (n, nfibre) = (spots.nbin(), spots.nfibre());
+    let zeros = |rows: usize, width: usize| vec![vec![0.0; n * width]; rows];
+    let mut out = BandedNormal {
+        n,
+        half,
+        diagonal: zeros(nfibre, half + 1),
+        pairs: zeros(nfibre.saturating_sub(1), 2 * half + 1),
+        rhs: zeros(nfibre, 1),
     };
-    let mut blocks: Vec<Blocks> = (0..spots.nspec).into_par_iter().map(of_fibre).collect();
-    let largest = blocks.iter().flat_map(|b| &b.flux_weight).copied().fold(f64::NEG_INFINITY, f64::max);
-    let min_weight = prior.min_weight * largest;
-    for block in &mut blocks {
-        for (i, &weight) in block.flux_weight.iter().enumerate() {
-            let alpha = if weight <= min_weight { min_weight - weight } else { prior.regularize };
-            block.diagonal[i * (half + 1)] += alpha * alpha + 1e-15;
+    let mut flux_weight = zeros(nfibre, 1);
+    let mut blocks: Vec<Block> = (0..n).step_by(BLOCK).map(|first| Block { first, rows: vec![] }).collect();
+    let fibres = out.diagonal.iter_mut().zip(&mut out.rhs).zip(&mut flux_weight);
+    let pairs = std::iter::once(None).chain(out.pairs.iter_mut().map(Some));
+    for (((diagonal, rhs), flux_weight), pair) in fibres.zip(pairs) {
+        let mut pair = pair.map(|pair| pair.chunks_mut(BLOCK * (2 * half + 1)));
+        let parts =
+            diagonal.chunks_mut(BLOCK * (half + 1)).zip(rhs.chunks_mut(BLOCK)).zip(flux_weight.chunks_mut(BLOCK));
+        for (block, ((diagonal, rhs), flux_weight)) in blocks.iter_mut().zip(parts) {
+            block.rows.push(Rows { diagonal, pair: pair.as_mut().and_then(Iterator::next), rhs, flux_weight });
         }
     }
-    let mut out = BandedNormal { n: spots.nbin, half, diagonal: vec![], pairs: vec![], rhs: vec![] };
-    for block in blocks {
-        out.diagonal.push(block.diagonal);
-        out.pairs.extend(block.pair);
-        out.rhs.push(block.rhs);
-    }
+    blocks.into_par_iter().for_each(|block| block.fill(spots, ccd, half));
+    add_prior(&mut out, &flux_weight, prior);
     out
 }
 
-/// What one fibre contributes.
-struct Blocks {
-    diagonal: Vec<f64>,
-    /// With the fibre below; None for the bundle's first.
-    pair: Option<Vec<f64>>,
-    rhs: Vec<f64>,
-    flux_weight: Vec<f64>,
+/// Adds `alpha^2 + 1e-15` to the diagonal, see [`crate::stages::normal_equations`]; the largest flux weight is that of the
+/// bundle.
+fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], prior: Prior) {
+    let largest = flux_weight.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+    let min_weight = prior.min_weight * largest;
+    for (diagonal, flux_weight) in out.diagonal.iter_mut().zip(flux_weight) {
+        for (column, &weight) in diagonal.chunks_exact_mut(out.half + 1).zip(flux_weight) {
+            let alpha = if weight <= min_weight { min_weight - weight } else { prior.regularize };
+            column[0] += alpha * alpha + 1e-15;
+        }
+    }
 }
 
-struct Products<'a> {
+/// The part of K and y at some bins of all fibres.
+struct Block<'a> {
+    first: usize,
+    rows: Vec<Rows<'a>>,
+}
+
+/// That of one fibre.
+struct Rows<'a> {
+    diagonal: &'a mut [f64],
+    /// With the fibre below; None for the bundle's first.
+    pair: Option<&'a mut [f64]>,
+    rhs: &'a mut [f64],
+    flux_weight: &'a mut [f64],
+}
+
+impl Block<'_> {
+    fn fill(self, spots: &SpotSource, ccd: Ccd, half: usize) {
+        let bins = self.first..(self.first + BLOCK).min(spots.nbin());
+        // Partners lie up to `half` bins before and after; spots come in eights.
+        let reach = half.next_multiple_of(8);
+        let around = bins.start.saturating_sub(reach)..(bins.end + reach).min(spots.nbin());
+        let pixels = AlignedPixels::on(&Window::of(spots, around.clone(), ccd), ccd);
+        let (mut own, mut below) = (AlignedSpots::default(), AlignedSpots::default());
+        for (fibre, mut rows) in self.rows.into_iter().enumerate() {
+            std::mem::swap(&mut own, &mut below);
+            spots.evaluate(fibre, around.clone(), &mut own);
+            let skip = bins.start - around.start;
+            dispatch(Products { own: &own, below: &below, pixels: &pixels, half, skip, out: &mut rows });
+        }
+    }
+}
+
+struct Products<'a, 'b> {
     own: &'a AlignedSpots,
-    below: Option<&'a AlignedSpots>,
+    below: &'a AlignedSpots,
     pixels: &'a AlignedPixels,
     half: usize,
+    /// Spots before the first of the block.
+    skip: usize,
+    out: &'a mut Rows<'b>,
 }
 
-impl Kernel for Products<'_> {
-    type Output = Blocks;
+impl Kernel for Products<'_, '_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Blocks {
-        let (n, half) = (self.own.y.len(), self.half);
-        let mut weighted = vec![Octet::default(); self.own.size()];
-        let mut out = Blocks {
-            diagonal: vec![0.0; n * (half + 1)],
-            pair: self.below.map(|_| vec![0.0; n * (2 * half + 1)]),
-            rhs: vec![0.0; n],
-            flux_weight: vec![0.0; n],
-        };
-        for i in 0..n {
-            (out.rhs[i], out.flux_weight[i]) = weigh(simd, self.own, self.pixels, i, &mut weighted);
-            for d in 0..=half.min(i) {
-                out.diagonal[(i - d) * (half + 1) + d] = overlap(simd, (self.own, i), &weighted, self.own, i - d);
+    fn run<S: Simd>(self, simd: S) {
+        let Self { own, below, pixels, half, skip, out } = self;
+        let width = 2 * half + 1;
+        let mut weighted = vec![Octet::default(); own.size()];
+        // The products of a bin before their lanes are summed, eight at a time: with its own fibre, then with the one below.
+        let mut products = vec![Octet::default(); (half + 1 + width).next_multiple_of(8)];
+        let mut sums = vec![Octet::default(); products.len() / 8];
+        for k in 0..out.rhs.len() {
+            let i = skip + k;
+            (out.rhs[k], out.flux_weight[k]) = weigh(simd, own, pixels, i, &mut weighted);
+            products.fill(Octet::default());
+            for d in 0..=half.min(own.y.len() - 1 - i) {
+                overlap_lanes(simd, (own, i), &weighted, own, i + d, &mut products[d]);
             }
-            if let (Some(below), Some(pair)) = (self.below, &mut out.pair) {
-                for j in i.saturating_sub(half)..=(i + half).min(n - 1) {
-                    pair[i * (2 * half + 1) + j + half - i] = overlap(simd, (self.own, i), &weighted, below, j);
+            if out.pair.is_some() {
+                for j in i.saturating_sub(half)..=(i + half).min(below.y.len() - 1) {
+                    overlap_lanes(simd, (own, i), &weighted, below, j, &mut products[half + 1 + j + half - i]);
                 }
             }
+            for (sum, products) in sums.iter_mut().zip(products.as_chunks().0) {
+                simd.sums(products, sum);
+            }
+            let sums: &[f64] = bytemuck::cast_slice(&sums);
+            out.diagonal[k * (half + 1)..(k + 1) * (half + 1)].copy_from_slice(&sums[..half + 1]);
+            if let Some(pair) = &mut out.pair {
+                pair[k * width..(k + 1) * width].copy_from_slice(&sums[half + 1..half + 1 + width]);
+            }
         }
-        out
     }
 }

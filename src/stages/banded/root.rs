@@ -12,6 +12,9 @@ use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 /// Bins of a block without its overlap: a block's factors of 8 poles take 0.4 MB.
 const BLOCK: usize = 320;
 
+/// Right-hand sides that are solved for: 1, x and z - S x.
+const SIDES: usize = 3;
+
 /// What decorrelation needs of one fibre's Q.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandedRoot {
@@ -19,6 +22,8 @@ pub struct BandedRoot {
     pub ones: Vec<f64>,
     /// Q x, `[n]`.
     pub flux: Vec<f64>,
+    /// Estimate of how far flux is off because S is a band, sigma.
+    pub missed: Vec<f64>,
     /// Diagonals of Q, `[n, half + 1]`: element d of bin i is Q[i + d, i].
     pub diagonals: Vec<f64>,
     /// Poles taken, eight at a time, summed over the blocks.
@@ -64,6 +69,9 @@ pub(crate) struct Accuracy {
 }
 
 /// The root of one fibre's S, with `half` diagonals to each side.
+///
+/// The true S is the band S' and some rest E, and because x solves the true equations, E x is the residual z - S' x. To
+/// first order it changes Q x by `S^-1/2 E x / 2` (where the two commute), in sigma.
 pub(crate) fn root(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
     with_half_bandwidth!(s.band.max(half), B => root_with::<B>(s, x, half, accuracy))
 }
@@ -77,17 +85,20 @@ fn root_with<const B: usize>(s: &Complement, x: &[f64], half: usize, accuracy: &
     let mut out = BandedRoot {
         ones: vec![0.0; n],
         flux: vec![0.0; n],
+        missed: vec![0.0; n],
         diagonals: vec![0.0; n * (half + 1)],
         octets: 0,
         blocks: 0,
     };
+    let rest = s.residual(x);
     let blocks = n.div_ceil(BLOCK);
     let core = n.div_ceil(blocks);
     let mut work = Work::<B>::new((core + 2 * accuracy.overlap).min(n), half);
     for first in (0..n).step_by(core) {
         let last = (first + core).min(n);
         let (from, to) = (first.saturating_sub(accuracy.overlap), (last + accuracy.overlap).min(n));
-        let block = Block::<B> { s: &columns[from * (B + 1)..to * (B + 1)], x: &x[from..to], half };
+        let block =
+            Block::<B> { s: &columns[from * (B + 1)..to * (B + 1)], x: &x[from..to], rest: &rest[from..to], half };
         let largest = block.largest_eigenvalue();
         let shift = Octet(accuracy.roots.ratios().0.map(|r| -r * largest));
         dispatch(Shifted { block: &block, columns: &mut work.columns, shift });
@@ -108,16 +119,17 @@ struct Block<'a, const B: usize> {
     /// `[bins, B + 1]`, element d of bin i is S[i + d, i].
     s: &'a [f64],
     x: &'a [f64],
+    /// z - S x.
+    rest: &'a [f64],
     half: usize,
 }
 
 /// A block's factor and sums over poles.
 struct Work<const B: usize> {
     columns: Columns<B>,
-    /// The two right-hand sides, 1 and x, between B zeros at each end.
-    ones: Vec<Octet>,
-    flux: Vec<Octet>,
-    /// Sums over octets of poles: `w (S + sigma)^-1 1`, the same of x, `w sigma` times the diagonals of the inverse.
+    /// The right-hand sides 1, x and z - S x, between B zeros at each end.
+    sides: [Vec<Octet>; SIDES],
+    /// Sums over octets of poles: `w (S + sigma)^-1` times the right-hand sides, `w sigma` times the diagonals of the inverse.
     sums: Vec<Octet>,
     width: usize,
 }
@@ -127,10 +139,9 @@ impl<const B: usize> Work<B> {
         let zeros = |len: usize| vec![Octet::default(); len];
         Self {
             columns: Columns::new(n),
-            ones: zeros(n + 2 * B),
-            flux: zeros(n + 2 * B),
-            sums: zeros(n * (half + 3)),
-            width: half + 3,
+            sides: std::array::from_fn(|_| zeros(n + 2 * B)),
+            sums: zeros(n * (SIDES + half + 1)),
+            width: SIDES + half + 1,
         }
     }
 }
@@ -196,9 +207,10 @@ impl<const B: usize> Block<'_, B> {
             }
             out.ones[bin] = product[0];
             out.flux[bin] = product[1];
+            out.missed[bin] = 0.5 * sum(k, 2).abs();
             for d in 0..=self.half {
                 let identity = if d == 0 { all * scale } else { 0.0 };
-                out.diagonals[bin * (self.half + 1) + d] = identity - sum(k, 2 + d);
+                out.diagonals[bin * (self.half + 1) + d] = identity - sum(k, SIDES + d);
             }
         }
     }
@@ -225,11 +237,10 @@ impl<const B: usize> Kernel for Shifted<'_, '_, B> {
     }
 }
 
-/// Solves for both right-hand sides.
+/// Solves for all right-hand sides.
 struct Solve<'a, const B: usize> {
     columns: &'a Columns<B>,
-    ones: &'a mut [Octet],
-    flux: &'a mut [Octet],
+    sides: [&'a mut [Octet]; SIDES],
 }
 
 impl<const B: usize> Kernel for Solve<'_, B> {
@@ -237,8 +248,7 @@ impl<const B: usize> Kernel for Solve<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.columns.solve(simd, self.ones);
-        self.columns.solve(simd, self.flux);
+        self.columns.solve(simd, self.sides);
     }
 }
 
@@ -255,18 +265,19 @@ impl<const B: usize> Kernel for Add<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Work { columns, ones, flux, sums, width } = self.work;
+        let Work { columns, sides, sums, width } = self.work;
         let (weight, of_band) = (simd.load(&self.weight), simd.load(&self.weight_of_band));
         for (j, sums) in sums.chunks_exact_mut(*width).enumerate().take(self.n) {
             let mut add = |k: usize, w: S::Lanes, value: &Octet| {
                 simd.store(simd.mul_add(w, simd.load(value), simd.load(&sums[k])), &mut sums[k]);
             };
-            add(0, weight, &ones[j + B]);
-            add(1, weight, &flux[j + B]);
+            for (k, side) in sides.iter().enumerate() {
+                add(k, weight, &side[j + B]);
+            }
             let column = columns.column(j);
-            add(2, of_band, &column.diagonal);
-            for (d, value) in column.lower[..*width - 3].iter().enumerate() {
-                add(3 + d, of_band, value);
+            add(SIDES, of_band, &column.diagonal);
+            for (d, value) in column.lower[..*width - SIDES - 1].iter().enumerate() {
+                add(SIDES + 1 + d, of_band, value);
             }
         }
     }
@@ -284,13 +295,15 @@ fn add_poles<const B: usize>(block: &Block<B>, work: &mut Work<B>, root: &Root, 
         let weight_of_band = Octet(std::array::from_fn(|k| weight.0[k] * shift.0[k]));
         dispatch(Shifted { block, columns: &mut work.columns, shift });
         work.columns.factor(n);
-        work.ones[B..n + B].fill(Octet([1.0; 8]));
-        work.flux[B..n + B].iter_mut().zip(block.x).for_each(|(v, &x)| *v = Octet([x; 8]));
-        for v in [&mut work.ones, &mut work.flux] {
-            v[n + B..n + 2 * B].fill(Octet::default());
+        let [ones, flux, rest] = &mut work.sides;
+        ones[B..n + B].fill(Octet([1.0; 8]));
+        flux[B..n + B].iter_mut().zip(block.x).for_each(|(v, &x)| *v = Octet([x; 8]));
+        rest[B..n + B].iter_mut().zip(block.rest).for_each(|(v, &x)| *v = Octet([x; 8]));
+        for side in &mut work.sides {
+            side[n + B..n + 2 * B].fill(Octet::default());
         }
-        let (ones, flux) = (&mut work.ones[..n + 2 * B], &mut work.flux[..n + 2 * B]);
-        dispatch(Solve { columns: &work.columns, ones, flux });
+        let sides = work.sides.each_mut().map(|side| &mut side[..n + 2 * B]);
+        dispatch(Solve { columns: &work.columns, sides });
         work.columns.invert(n);
         dispatch(Add { work, n, weight, weight_of_band });
     }
@@ -310,27 +323,52 @@ mod tests {
         g.transpose() * g
     }
 
+    /// S cut to a band, and the true S x.
+    fn complement(dense: &DMatrix<f64>, band: usize, x: &DVector<f64>) -> Complement {
+        let n = dense.nrows();
+        let element = |(i, d): (usize, usize)| if i + d < n { dense[(i + d, i)] } else { 0.0 };
+        let matrix = (0..n * (band + 1)).map(|k| element((k / (band + 1), k % (band + 1)))).collect();
+        Complement { band, matrix, reduced: (dense * x).as_slice().to_vec() }
+    }
+
+    fn dense_root(dense: &DMatrix<f64>) -> DMatrix<f64> {
+        let modes = dense.clone().symmetric_eigen();
+        let roots = modes.eigenvalues.map(|v| v.max(0.0).sqrt());
+        &modes.eigenvectors * DMatrix::from_diagonal(&roots) * modes.eigenvectors.transpose()
+    }
+
     #[test]
     fn the_root_is_that_of_the_eigenvectors() {
         let (n, band, half) = (900, 12, 5);
         let dense = spectrum(n, band);
-        let matrix = (0..n * (band + 1)).map(|k| (k / (band + 1), k % (band + 1)));
-        let matrix = matrix.map(|(i, d)| if i + d < n { dense[(i + d, i)] } else { 0.0 }).collect();
-        let x: Vec<f64> = (0..n).map(|i| 3.0 + (i as f64 * 0.7).sin()).collect();
-        let s = Complement { band, matrix, reduced: vec![] };
+        let x = DVector::from_fn(n, |i, _| 3.0 + (i as f64 * 0.7).sin());
         let accuracy = Accuracy { roots: Roots::new(1e-9), tolerance: 1e-5, overlap: 60 };
-        let ours = root(&s, &x, half, &accuracy);
-        let modes = dense.clone().symmetric_eigen();
-        let roots = DVector::from_iterator(n, modes.eigenvalues.iter().map(|v| v.max(0.0).sqrt()));
-        let q = &modes.eigenvectors * DMatrix::from_diagonal(&roots) * modes.eigenvectors.transpose();
-        let (ones, flux) = (&q * DVector::from_element(n, 1.0), &q * DVector::from_column_slice(&x));
+        let ours = root(&complement(&dense, band, &x), x.as_slice(), half, &accuracy);
+        let q = dense_root(&dense);
+        let (ones, flux) = (&q * DVector::from_element(n, 1.0), &q * &x);
         assert!(ours.blocks > 1, "the overlap of blocks is tested");
         for i in 0..n {
             assert!((ours.ones[i] / ones[i] - 1.0).abs() < 1e-6, "s of bin {i}");
             assert!((ours.flux[i] - flux[i]).abs() < 1e-5, "Q x of bin {i}: {} {}", ours.flux[i], flux[i]);
+            assert!(ours.missed[i] < 1e-9, "nothing is cut off");
             for d in (0..=half).filter(|d| i + d < n) {
                 assert!((ours.diagonals[i * (half + 1) + d] - q[(i + d, i)]).abs() < 1e-6 * ones[i], "Q of bin {i}");
             }
+        }
+    }
+
+    #[test]
+    fn what_a_band_misses_is_what_it_tells() {
+        let n = 200;
+        let dense = spectrum(n, 12);
+        for (band, signal) in [(8, 1e3), (9, 1e4), (8, 1e5)] {
+            let x = DVector::from_fn(n, |i, _| signal * (1.0 + (i as f64 * 0.7).sin()));
+            let accuracy = Accuracy { roots: Roots::new(1e-9), tolerance: 1e-7, overlap: 60 };
+            let ours = root(&complement(&dense, band, &x), x.as_slice(), 5, &accuracy);
+            let exact = dense_root(&dense) * &x;
+            let error = (0..n).map(|i| (ours.flux[i] - exact[i]).abs()).fold(0.0, f64::max);
+            let told = ours.missed.iter().copied().fold(0.0, f64::max);
+            assert!(error > 2e-5 && (0.2..5.0).contains(&(told / error)), "band {band}: {told:e}, in fact {error:e}");
         }
     }
 }

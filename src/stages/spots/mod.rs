@@ -1,11 +1,14 @@
 //! Spots: the pixel-integrated Gauss-Hermite PSF of every fibre and wavelength bin.
 
 mod block;
+mod source;
 
+use super::simd::Octet;
 use super::traces::{Traces, param};
 use crate::psf::Psf;
 use block::{Block, LANES};
 use rayon::prelude::*;
+pub use source::SpotSource;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Size and orders of the spots of one PSF.
@@ -48,6 +51,11 @@ impl SpotShape {
     /// Pixels of a spot.
     pub fn size(&self) -> usize {
         self.nx() * self.ny()
+    }
+
+    /// Octets of a row: it may start at any of the eight lanes of the first.
+    pub(crate) fn octets(&self) -> usize {
+        (self.nx() + 7).div_ceil(8)
     }
 
     /// Number of parameters in [`Traces::shape`].
@@ -145,13 +153,31 @@ pub fn spots(traces: &Traces, shape: &SpotShape) -> Vec<f64> {
     }
     let of_fibre = |(fibre, out): (usize, &mut [f64])| {
         let mut block = Block::new(shape);
+        let mut stamps = vec![Octet::default(); LANES * block.size()];
         for (k, out) in out.chunks_mut(LANES * shape.size()).enumerate() {
-            block.load(traces, fibre * traces.nbin + LANES * k, out.len() / shape.size());
-            block.evaluate(out);
+            load(&mut block, traces, fibre * traces.nbin + LANES * k, out.len() / shape.size());
+            block.evaluate(&mut stamps);
+            for (out, stamp) in out.chunks_exact_mut(shape.size()).zip(stamps.chunks_exact(block.size())) {
+                let rows = stamp.chunks_exact(shape.octets());
+                for (out, row) in out.chunks_exact_mut(shape.nx()).zip(rows) {
+                    out.copy_from_slice(&bytemuck::cast_slice(row)[..shape.nx()]);
+                }
+            }
         }
     };
     out.par_chunks_mut(traces.nbin * shape.size()).enumerate().for_each(of_fibre);
     out
+}
+
+/// Loads `used` spots from index `first` of the traces on; further lanes repeat the last of them.
+fn load(block: &mut Block, traces: &Traces, first: usize, used: usize) {
+    let count = traces.nfibre * traces.nbin;
+    let octet = |row: &[f64]| Octet(std::array::from_fn(|lane| row[first + lane.min(used - 1)]));
+    block.offset = [octet(&traces.offset_x), octet(&traces.offset_y)];
+    block.shift = [0; LANES];
+    for (param, row) in block.params.iter_mut().zip(traces.shape.chunks_exact(count)) {
+        *param = octet(row);
+    }
 }
 
 #[cfg(test)]

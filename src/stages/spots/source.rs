@@ -1,0 +1,135 @@
+//! Spots evaluated where and when they are wanted: those of a bundle take more memory traffic than arithmetic.
+
+use super::SpotShape;
+use super::block::{Block, LANES};
+use crate::plan::Positions;
+use crate::psf::Psf;
+use crate::stages::aligned::AlignedSpots;
+use crate::stages::series::SeriesTable;
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::traces::{shape_series, split};
+use std::fmt;
+use std::ops::Range;
+
+/// The spots of some fibres of a PSF on a wavelength grid.
+pub struct SpotSource<'a> {
+    shape: SpotShape,
+    /// Trace x and y, then the shape's parameters.
+    table: SeriesTable<'a>,
+    fibres: Range<usize>,
+    pixel_x: Vec<i32>,
+    pixel_y: Vec<i32>,
+}
+
+impl fmt::Debug for SpotSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpotSource").field("shape", &self.shape).field("fibres", &self.fibres).finish_non_exhaustive()
+    }
+}
+
+impl<'a> SpotSource<'a> {
+    /// The spots of `fibres` (rows of the PSF) at `wave`, Angstrom; with the PSF's tails where wanted and present.
+    pub fn new(psf: &'a Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Self {
+        let mut series = vec![&psf.trace_x, &psf.trace_y];
+        series.extend(shape_series(psf, with_tails));
+        let table = SeriesTable::new(&series, wave);
+        let pixels = |series: usize| {
+            let mut row = vec![0.0; wave.len()];
+            let mut out = Vec::with_capacity(fibres.len() * wave.len());
+            for fibre in fibres.clone() {
+                table.row(series, fibre, &mut row);
+                out.extend(row.iter().map(|&t| split(t).0));
+            }
+            out
+        };
+        let (pixel_x, pixel_y) = (pixels(0), pixels(1));
+        Self { shape: SpotShape::new(psf, with_tails), table, fibres, pixel_x, pixel_y }
+    }
+
+    /// Size and orders of the spots.
+    pub fn shape(&self) -> &SpotShape {
+        &self.shape
+    }
+
+    /// Number of fibres.
+    pub fn nfibre(&self) -> usize {
+        self.fibres.len()
+    }
+
+    /// Number of bins.
+    pub fn nbin(&self) -> usize {
+        self.table.nbin()
+    }
+
+    /// Where the spots lie.
+    pub fn positions(&self) -> Positions<'_> {
+        let (nfibre, nbin) = (self.nfibre(), self.nbin());
+        Positions { nfibre, nbin, pixel_x: &self.pixel_x, pixel_y: &self.pixel_y, spot: self.shape }
+    }
+
+    /// First CCD row and column of the spot of one fibre, counted from the source's first, at one bin.
+    pub(crate) fn corner(&self, fibre: usize, bin: usize) -> (i64, i64) {
+        let at = fibre * self.nbin() + bin;
+        (i64::from(self.pixel_y[at]) - self.shape.half_y as i64, i64::from(self.pixel_x[at]) - self.shape.half_x as i64)
+    }
+
+    /// Evaluates the spots of one fibre at `bins`, which start at a multiple of eight: so the bits of a spot do not
+    /// depend on the bins it is asked for with.
+    pub(crate) fn evaluate(&self, fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
+        debug_assert!(bins.start.is_multiple_of(LANES) && bins.end <= self.nbin());
+        let mut block = Block::new(&self.shape);
+        out.reset(&self.shape, bins.len());
+        for first in bins.clone().step_by(LANES) {
+            let used = (bins.end - first).min(LANES);
+            for lane in 0..LANES {
+                let (y, x) = self.corner(fibre, (first + lane).min(self.nbin() - 1));
+                block.shift[lane] = x.rem_euclid(8) as usize;
+                if lane < used {
+                    out.y.push(y);
+                    out.x.push(x.div_euclid(8));
+                }
+            }
+            dispatch(Parameters { source: self, fibre, first, block: &mut block });
+            let size = block.size();
+            let at = (first - bins.start) * size;
+            block.evaluate(&mut out.stamps[at..at + used * size]);
+        }
+    }
+}
+
+/// Fills a block with the parameters of bins `first ..`.
+struct Parameters<'a, 'b> {
+    source: &'a SpotSource<'b>,
+    fibre: usize,
+    first: usize,
+    block: &'a mut Block,
+}
+
+impl Kernel for Parameters<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { source, first, block, .. } = self;
+        let fibre = source.fibres.start + self.fibre;
+        for axis in 0..2 {
+            let mut position = Octet::default();
+            simd.store(source.table.at(simd, axis, fibre, first / LANES), &mut position);
+            block.offset[axis] = Octet(position.0.map(|p| split(p).1));
+        }
+        for (k, param) in block.params.iter_mut().enumerate() {
+            simd.store(source.table.at(simd, 2 + k, fibre, first / LANES), param);
+        }
+    }
+}
+
+impl AlignedSpots {
+    /// Makes room for `n` spots, of which none has a place yet.
+    fn reset(&mut self, shape: &SpotShape, n: usize) {
+        (self.octets, self.ny) = (shape.octets(), shape.ny());
+        self.y.clear();
+        self.x.clear();
+        // What was there before is overwritten.
+        self.stamps.resize(n * self.ny * self.octets, Octet::default());
+    }
+}
