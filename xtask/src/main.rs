@@ -13,9 +13,12 @@ cargo xtask test [--install]   format, lints, documentation, all tests, and the 
                                --install (implied by CI=true): install what is missing through apt
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
-cargo xtask bench [OPTIONS]    time a whole extraction stage by stage; options: --nspec N (25), --nwave N (2326),
-                               --device D (cpu), --repeat K (3), --json FILE
-cargo xtask bench stages       time single stages by criterion";
+cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames an hour, memory and stages by solver, device
+                               and size, a scan over what can be set, how cost grows, what the machine would allow;
+                               --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
+                               --repeat K (3), --no-scan, --full (a whole frame by patches, too), --json FILE
+cargo xtask bench stages       time single stages by criterion
+cargo xtask bench files        time reading and writing by kind of file; --nfibre N (500), --repeat K (5), --json FILE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +28,9 @@ fn main() -> ExitCode {
         ["test", "--install"] => test::run(true),
         ["clients"] => clients::run(),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
+        ["bench", "files", options @ ..] => {
+            steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))
+        }
         ["bench", options @ ..] => steps::run(steps::cargo().args(["bench", "--bench", "extract", "--"]).args(options)),
         ["help" | "--help" | "-h"] | [] => {
             println!("{HELP}");
