@@ -1,6 +1,5 @@
 //! This process: where it runs, as which run, what it has used. Figures are 0 where the system does not tell.
 
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,9 +33,11 @@ pub(crate) fn run() -> &'static str {
     })
 }
 
-/// Whether a process of this machine lives; where that cannot be told, it does not.
+/// Whether a process of this machine lives and is no zombie; where that cannot be told, it does not.
 pub(crate) fn lives(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in parentheses may hold anything; the state follows it.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Resident memory now, and at most so far, bytes.

@@ -43,6 +43,9 @@ pub struct Arguments {
     /// Write when each group read, computed and wrote: FILE.csv and FILE.svg
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// Under mpirun or srun, ranks that share a frame; a remainder makes a smaller last group
+    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    ranks_per_frame: u32,
     /// Read, compute and write one after the other: to see what doing them at the same time gains
     #[arg(long)]
     no_overlap: bool,
@@ -97,25 +100,64 @@ struct Common {
 /// # Errors
 /// A manifest or a tree that cannot be used, no such device. A frame that fails is in the table; it is no error.
 pub fn run(arguments: &Arguments) -> Outcome {
-    let requests = arguments.requests()?;
-    exposure::check(&requests)?;
-    let stop = Stop::on_signals()?;
-    let settings = Settings { resume: arguments.resume, overlap: !arguments.no_overlap, stop: stop.clone() };
-    if settings.resume {
-        for path in exposure::sweep(&requests) {
-            tracing::info!("removed {}, which a dead run has left", path.display());
-        }
+    #[cfg(feature = "mpi")]
+    if let Some(job) = exposure::mpi::Job::join()? {
+        return arguments.run_in(&job);
     }
+    if let Some(ranks) = exposure::launched().filter(|&ranks| ranks > 1 && !cfg!(feature = "mpi")) {
+        return Err(format!(
+            "{ranks} processes were launched, which would all do the same: build with --features mpi, or launch one"
+        )
+        .into());
+    }
+    exposure::name_frames_in_panics();
+    let requests = arguments.requests()?;
+    let settings = arguments.settings()?;
     let progress = Progress::new("frames");
     let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
     let account = exposure::run(&requests, &settings, &|| arguments.device.open(), &report)?;
     drop(progress);
-    arguments.conclude(&account, &stop)
+    arguments.conclude(&account, &settings.stop)
 }
 
 impl Arguments {
-    /// The frames as checked requests.
+    /// This rank's part of a job. What keeps it from its part ends the job: the others would wait for it.
+    #[cfg(feature = "mpi")]
+    fn run_in(&self, job: &exposure::mpi::Job) -> Outcome {
+        let ready = || -> Result<_, Box<dyn Error>> {
+            let requests = if job.rank() == 0 { self.requests()? } else { Vec::new() };
+            Ok((requests, self.settings()?))
+        };
+        let (requests, settings) = ready().unwrap_or_else(|error| job.fail(error.as_ref()));
+        let progress = Progress::new("frames");
+        let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
+        let open = || self.device.open_for(job.local_rank());
+        let account = job.run(&requests, self.ranks_per_frame as usize, &settings, &open, &report);
+        drop(progress);
+        match account.unwrap_or_else(|error| job.fail(&error)) {
+            Some(account) => self.conclude(&account, &settings.stop),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+
+    fn settings(&self) -> Result<Settings, std::io::Error> {
+        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, stop: Stop::on_signals()? })
+    }
+
+    /// The frames, checked against each other; what dead runs have left beside them is cleared.
     fn requests(&self) -> Result<Vec<Request>, Box<dyn Error>> {
+        let requests = self.named()?;
+        exposure::check(&requests)?;
+        if self.resume {
+            for path in exposure::sweep(&requests) {
+                tracing::info!("removed {}, which a dead run has left", path.display());
+            }
+        }
+        Ok(requests)
+    }
+
+    /// The frames that the command line names.
+    fn named(&self) -> Result<Vec<Request>, Box<dyn Error>> {
         let overwrite = self.overwrite || self.resume;
         let requests: Result<Vec<Request>, Box<dyn Error>> = match (&self.which.manifest, &self.which.reduxdir) {
             (Some(path), _) => {
@@ -229,7 +271,7 @@ mod tests {
         std::fs::write(file.path(), table).unwrap();
         let path = file.path().to_string_lossy().into_owned();
         let all = ["exposure", "--manifest", &path].into_iter().chain(words.iter().copied());
-        Line::try_parse_from(all).unwrap().arguments.requests().map_err(|e| e.to_string())
+        Line::try_parse_from(all).unwrap().arguments.named().map_err(|e| e.to_string())
     }
 
     #[test]

@@ -190,7 +190,20 @@ impl DeviceArguments {
     /// # Errors
     /// There is none of that name, or it is refused.
     pub fn open(&self) -> Result<Engine, EngineError> {
-        let engine = Engine::open(&self.device, &OpenOptions::default(), &self.stage_on_cpu)?;
+        self.open_choice(&self.device)
+    }
+
+    /// Opens the device of one of several processes of this machine.
+    ///
+    /// # Errors
+    /// See [`DeviceArguments::open`].
+    #[cfg(feature = "mpi")]
+    pub fn open_for(&self, process: usize) -> Result<Engine, EngineError> {
+        self.open_choice(&self.device.for_process(process))
+    }
+
+    fn open_choice(&self, device: &DeviceChoice) -> Result<Engine, EngineError> {
+        let engine = Engine::open(device, &OpenOptions::default(), &self.stage_on_cpu)?;
         if !engine.is_gpu() && !self.stage_on_cpu.is_empty() {
             tracing::warn!("all stages are on the CPU");
         }

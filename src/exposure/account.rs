@@ -90,6 +90,10 @@ pub struct Outcome {
     pub retried: Option<String>,
     /// Bins extracted.
     pub bins: usize,
+    /// Patches that the device's precision did not serve: the CPU has solved them.
+    pub redone: usize,
+    /// Patches without a solution: their bins have ivar 0.
+    pub unsolved: usize,
     /// Resident memory of the process when it was settled, bytes.
     pub memory: u64,
     /// Its phases.
@@ -108,6 +112,8 @@ impl Outcome {
             device: String::new(),
             retried: None,
             bins: 0,
+            redone: 0,
+            unsolved: 0,
             memory: 0,
             events: Vec::new(),
         }

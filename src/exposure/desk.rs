@@ -4,14 +4,15 @@ use super::account::{Outcome, Status};
 use super::schedule::longest_first;
 use crate::extract::Request;
 use crate::stop::Stop;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The answer to a group that asks for a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Next {
-    /// This one, an index of the requests.
-    Frame(usize),
+    /// This one, and its index of all requests.
+    Frame(usize, Box<Request>),
     /// Nothing ahead of time: ask again when nothing else is left to compute.
     Later,
     /// There is none left.
@@ -74,6 +75,14 @@ impl<'a> Table<'a> {
         self.state().outcomes.clone()
     }
 
+    /// The frames that a group has in hand, in words.
+    #[cfg(feature = "mpi")]
+    pub fn held_by(&self, group: usize) -> String {
+        let state = self.state();
+        let frames = state.in_work.iter().filter(|(_, of)| **of == group);
+        frames.map(|(&frame, _)| self.requests[frame].output.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +100,7 @@ impl Desk for Table<'_> {
         }
         let frame = state.left.pop_front().expect("it is not empty");
         state.in_work.insert(frame, group);
-        Next::Frame(frame)
+        Next::Frame(frame, Box::new(self.requests[frame].clone()))
     }
 
     fn done(&self, outcome: Outcome) {
@@ -121,9 +130,12 @@ mod tests {
         let (stop, progress) = (Stop::default(), |_: &Progress| {});
         let desk = Table::new(&requests, 2, &stop, &progress);
         let asked = [(0, false), (1, false), (0, true), (0, true), (1, true), (1, false), (0, false)];
-        let answers = asked.map(|(group, busy)| desk.next(group, busy));
-        use Next::{End, Frame, Later};
-        assert_eq!(answers, [Frame(0), Frame(1), Frame(2), Later, Later, Frame(3), End]);
+        let frame_of = |next| match next {
+            Next::Frame(frame, _) => frame.to_string(),
+            other => format!("{other:?}"),
+        };
+        let answers = asked.map(|(group, busy)| frame_of(desk.next(group, busy)));
+        assert_eq!(answers, ["0", "1", "2", "Later", "Later", "3", "End"]);
     }
 
     #[test]
@@ -131,7 +143,7 @@ mod tests {
         let requests = vec![Request::new("a", "b", "c"); 2];
         let (stop, progress) = (Stop::default(), |_: &Progress| {});
         let desk = Table::new(&requests, 1, &stop, &progress);
-        assert_eq!(desk.next(0, false), Next::Frame(0));
+        assert!(matches!(desk.next(0, false), Next::Frame(0, _)));
         stop.ask(15);
         assert_eq!(desk.next(0, false), Next::End);
     }

@@ -7,12 +7,16 @@
 //! | `desk` | hands frames out to whichever group of ranks is free, and keeps the account |
 //! | `pipeline` | one group's way: a thread reads, one computes, one writes |
 //! | `team` | who computes a frame; what happens when a GPU is lost |
+//! | `mpi` | the same over the ranks of an MPI job |
 //! | `resume` | what need not be done again |
 //! | `account`, `report`, `timeline` | what was done, in figures, a table, JSON, CSV, a picture |
 
 mod account;
 mod desk;
+mod in_hand;
 mod manifest;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod pipeline;
 mod report;
 mod resume;
@@ -81,6 +85,21 @@ pub fn check(requests: &[Request]) -> Result<(), SharedOutput> {
     twins.map_or(Ok(()), |pair| Err(SharedOutput([pair[0].1.into(), pair[1].1.into()])))
 }
 
+/// How many processes a launcher (mpirun, srun) has started for this run; None where it was not one.
+pub fn launched() -> Option<usize> {
+    let names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"];
+    names.into_iter().find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
+}
+
+/// From now on a panic names the frames in hand, too.
+pub fn name_frames_in_panics() {
+    let known = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        known(panic);
+        eprintln!("error: a panic while {}", in_hand::words());
+    }));
+}
+
 /// Does all frames in this process. Frames that fail are in the account; the others go on.
 ///
 /// `open` opens the device: at the beginning, and again where it was lost.
@@ -96,7 +115,7 @@ pub fn run(
     let begin = now();
     let team = Alone::new(open, settings.stop.clone())?;
     let desk = Table::new(requests, 1, &settings.stop, progress);
-    Line::new(requests, &desk, &team, settings, Place::default()).run();
+    Line::new(&desk, &team, settings, Place::default()).run();
     let facts = RankFacts::of_this_process(0, &team.device());
     Ok(Account::new(requests, desk.outcomes(), vec![facts], 1, begin))
 }

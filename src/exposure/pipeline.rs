@@ -3,6 +3,7 @@
 
 use super::account::{Event, Outcome, Phase, Status};
 use super::desk::{Desk, Next};
+use super::in_hand::InHand;
 use super::resume::reason_to_do;
 use super::team::{Team, TeamError};
 use super::{Place, Settings};
@@ -25,19 +26,20 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// A frame that is read.
 struct Loaded {
+    request: Box<Request>,
     inputs: Inputs,
     outcome: Outcome,
 }
 
 /// A frame that is computed.
 struct Extracted {
+    request: Box<Request>,
     product: Product,
     outcome: Outcome,
 }
 
 /// A group's three threads and what they share.
 pub struct Line<'a> {
-    requests: &'a [Request],
     desk: &'a dyn Desk,
     team: &'a dyn Team,
     settings: &'a Settings,
@@ -49,17 +51,15 @@ pub struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// A group's line.
-    pub fn new(
-        requests: &'a [Request],
-        desk: &'a dyn Desk,
-        team: &'a dyn Team,
-        settings: &'a Settings,
-        place: Place,
-    ) -> Self {
+    pub fn new(desk: &'a dyn Desk, team: &'a dyn Team, settings: &'a Settings, place: Place) -> Self {
         let named = |i| format!("files {i}");
         // Where there can be no further threads, those that compute do.
-        let io = rayon::ThreadPoolBuilder::new().num_threads(IO_THREADS).thread_name(named).build().ok();
-        Self { requests, desk, team, settings, place, io, in_hand: AtomicUsize::new(0) }
+        let io = rayon::ThreadPoolBuilder::new()
+            .num_threads(IO_THREADS.min(rayon::current_num_threads()))
+            .thread_name(named)
+            .build()
+            .ok();
+        Self { desk, team, settings, place, io, in_hand: AtomicUsize::new(0) }
     }
 
     /// Goes through frames until the desk has no more.
@@ -106,8 +106,8 @@ impl<'a> Line<'a> {
             match self.desk.next(self.place.group, busy) {
                 Next::End => return None,
                 Next::Later => thread::sleep(PAUSE),
-                Next::Frame(frame) => {
-                    if let Some(loaded) = self.read(frame) {
+                Next::Frame(frame, request) => {
+                    if let Some(loaded) = self.read(frame, request) {
                         self.in_hand.fetch_add(1, Ordering::Relaxed);
                         return Some(loaded);
                     }
@@ -116,21 +116,21 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn read(&self, frame: usize) -> Option<Loaded> {
-        let request = &self.requests[frame];
+    fn read(&self, frame: usize, request: Box<Request>) -> Option<Loaded> {
+        let _in_hand = InHand::new(Phase::Read, &request.output);
         let mut outcome = Outcome::new(frame, &self.place);
         let read = || {
             if self.settings.resume {
-                match reason_to_do(request) {
+                match reason_to_do(&request) {
                     None => return Ok(None),
                     Some(reason) => tracing::debug!("{}: {reason}", request.output.display()),
                 }
             }
-            Inputs::read(request).map(Some)
+            Inputs::read(&request).map(Some)
         };
         let result = self.on_files(&mut outcome, Phase::Read, read);
         match result {
-            Ok(Some(inputs)) => return Some(Loaded { inputs, outcome }),
+            Ok(Some(inputs)) => return Some(Loaded { request, inputs, outcome }),
             Ok(None) => self.settle(outcome, Status::Skipped),
             Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
         }
@@ -138,12 +138,12 @@ impl<'a> Line<'a> {
     }
 
     fn compute(&self, loaded: Loaded) -> Option<Extracted> {
-        let Loaded { inputs, mut outcome } = loaded;
-        let request = &self.requests[outcome.frame];
+        let Loaded { request, inputs, mut outcome } = loaded;
+        let _in_hand = InHand::new(Phase::Compute, &request.output);
         let start = now();
         let result = match self.settings.stop.asked() {
             Some(_) => Err(TeamError::Stopped),
-            None => self.team.extract(outcome.frame, request, &inputs),
+            None => self.team.extract(&request, &inputs),
         };
         let end = now();
         outcome.events.push(Event { phase: Phase::Compute, start, end });
@@ -151,14 +151,14 @@ impl<'a> Line<'a> {
         match result {
             Ok(computed) => {
                 let time = Duration::from_secs_f64((end - start).max(0.0));
-                let mut product = Product::new(request, inputs, computed.extraction, &computed.device, time);
+                let mut product = Product::new(&request, inputs, computed.extraction, &computed.device, time);
                 if let Some(reason) = &computed.retried {
                     tracing::warn!("{}: {reason}; the CPU has extracted it", request.output.display());
                     product.note("SPXRETRY", reason, "Why the CPU extracted");
                 }
                 outcome.device = computed.device;
                 outcome.retried = computed.retried;
-                return Some(Extracted { product, outcome });
+                return Some(Extracted { request, product, outcome });
             }
             Err(TeamError::Stopped) => self.settle(outcome, Status::Dropped),
             Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
@@ -167,18 +167,23 @@ impl<'a> Line<'a> {
     }
 
     fn write(&self, extracted: Extracted) {
-        let Extracted { product, mut outcome } = extracted;
+        let Extracted { request, product, mut outcome } = extracted;
+        let _in_hand = InHand::new(Phase::Write, &request.output);
         // It is ready, but the time is for those that are being written.
         if self.settings.stop.asked().is_some() {
             return self.settle(outcome, Status::Dropped);
         }
-        let request = &self.requests[outcome.frame];
-        let result = self.on_files(&mut outcome, Phase::Write, || product.write(request));
+        let result = self.on_files(&mut outcome, Phase::Write, || product.write(&request));
         drop(product);
         match result {
             Ok(done) => {
+                let summary = &done.summary;
                 outcome.bins = done.nspec * done.nwave;
-                self.settle(outcome, Status::Done);
+                (outcome.redone, outcome.unsolved) = (summary.redone, summary.failed);
+                // Its masks tell why, so it is written, but it is no success.
+                let without = "nothing of it has a solution; the frame is written for its masks to tell why";
+                let status = if summary.has_results() { Status::Done } else { Status::Failed(without.into()) };
+                self.settle(outcome, status);
             }
             Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
         }

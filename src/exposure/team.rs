@@ -11,10 +11,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum TeamError {
     /// It cannot be.
     #[error(transparent)]
-    File(#[from] FileError),
+    File(FileError),
+    /// Another rank of the group could not do its part.
+    #[cfg(feature = "mpi")]
+    #[error("rank {rank}: {message}")]
+    Member {
+        /// The rank.
+        rank: usize,
+        /// What it said.
+        message: String,
+        /// Whether its device failed.
+        device: bool,
+    },
     /// An end was asked for.
     #[error("stopped")]
     Stopped,
+}
+
+impl From<FileError> for TeamError {
+    fn from(error: FileError) -> Self {
+        match error.engine() {
+            Some(EngineError::Stopped) => Self::Stopped,
+            _ => Self::File(error),
+        }
+    }
 }
 
 impl TeamError {
@@ -22,6 +42,8 @@ impl TeamError {
     pub fn is_of_device(&self) -> bool {
         match self {
             Self::File(error) => error.engine().is_some_and(is_of_device),
+            #[cfg(feature = "mpi")]
+            Self::Member { device, .. } => *device,
             Self::Stopped => false,
         }
     }
@@ -50,7 +72,7 @@ pub trait Team: Sync {
     ///
     /// # Errors
     /// [`TeamError`].
-    fn extract(&self, frame: usize, request: &Request, inputs: &Inputs) -> Result<Computed, TeamError>;
+    fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Computed, TeamError>;
 }
 
 /// Computes once more where the first attempt failed for its device; why it failed.
@@ -88,6 +110,29 @@ impl<'a> Device<'a> {
         }
     }
 
+    /// Computes a frame by `work`, which is told whether it is to be on the CPU: on the device, and on the CPU where that
+    /// fails.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub fn extract(
+        &self,
+        work: impl Fn(&Engine, bool) -> Result<Extraction, TeamError>,
+    ) -> Result<Computed, TeamError> {
+        let attempt = |on_cpu: bool| {
+            let engine = self.engine(on_cpu);
+            let result = work(&engine, on_cpu).map(|extraction| (extraction, engine.device()));
+            if let Err(TeamError::File(error)) = &result
+                && error.engine().is_some_and(is_of_device)
+            {
+                self.renew();
+            }
+            result
+        };
+        let ((extraction, device), retried) = on_device_or_cpu(|| attempt(false), || attempt(true))?;
+        Ok(Computed { extraction, device, retried })
+    }
+
     /// Opens the device again after it failed; where that fails too, the CPU takes its place.
     pub fn renew(&self) {
         let engine = (self.open)().unwrap_or_else(|error| {
@@ -117,19 +162,8 @@ impl<'a> Alone<'a> {
 }
 
 impl Team for Alone<'_> {
-    fn extract(&self, _frame: usize, request: &Request, inputs: &Inputs) -> Result<Computed, TeamError> {
-        let attempt = |on_cpu: bool| {
-            if on_cpu {
-                self.0.renew();
-            }
-            let engine = self.0.engine(on_cpu);
-            match inputs.extract(request, &engine, &|_, _| {}) {
-                Err(error) if matches!(error.engine(), Some(EngineError::Stopped)) => Err(TeamError::Stopped),
-                result => Ok((result?, engine.device())),
-            }
-        };
-        let ((extraction, device), retried) = on_device_or_cpu(|| attempt(false), || attempt(true))?;
-        Ok(Computed { extraction, device, retried })
+    fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Computed, TeamError> {
+        self.0.extract(|engine, _| Ok(inputs.extract(request, engine, &|_, _| {})?))
     }
 }
 

@@ -247,8 +247,23 @@ impl Inputs {
     /// # Errors
     /// [`FileError::Extract`].
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
-        let failed = |source| FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source };
-        extract(&self.psf, self.ccd(), &self.grid, &self.options(request), engine, progress).map_err(failed)
+        let extraction = extract(&self.psf, self.ccd(), &self.grid, &self.options(request), engine, progress);
+        extraction.map_err(|source| self.failed(request, source))
+    }
+
+    /// The error with the names of the files.
+    pub fn failed(&self, request: &Request, source: ExtractError) -> FileError {
+        FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source }
+    }
+
+    /// The PSF.
+    pub fn psf(&self) -> &Psf {
+        &self.psf
+    }
+
+    /// The grid asked for.
+    pub fn grid(&self) -> &WaveGrid {
+        &self.grid
     }
 
     /// The CCD.

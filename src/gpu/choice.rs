@@ -66,6 +66,37 @@ fn parse_pci(words: &str) -> Option<[u32; 4]> {
     }
 }
 
+impl DeviceChoice {
+    /// The device for one of several processes of a machine: they take turns among all GPUs that `auto` or a name fits, in
+    /// the order of their PCI bus ids. Other choices are one device, which all share.
+    pub fn for_process(&self, index: usize) -> Self {
+        match self {
+            Self::Auto | Self::Name(_) => {
+                let infos: Vec<wgpu::AdapterInfo> = adapters().iter().map(wgpu::Adapter::get_info).collect();
+                take_turns(self, &infos, index).map_or_else(|| self.clone(), Self::Index)
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// The adapter for process `index`: of those that fit `choice` the best kind, each GPU once.
+fn take_turns(choice: &DeviceChoice, infos: &[wgpu::AdapterInfo], index: usize) -> Option<usize> {
+    let fits = |i: &usize| match choice {
+        DeviceChoice::Auto => DeviceKind::of(&infos[*i]).auto_rank().is_some(),
+        _ => matches(choice, *i, &infos[*i]),
+    };
+    // A GPU in software comes last, and only where it was named.
+    let rank = |i: &usize| DeviceKind::of(&infos[*i]).auto_rank().unwrap_or(u8::MAX);
+    let all: Vec<usize> = (0..infos.len()).filter(fits).collect();
+    let best = all.iter().map(rank).min()?;
+    let mut turns: Vec<usize> = all.into_iter().filter(|i| rank(i) == best).collect();
+    turns.sort_by_key(|&i| parse_pci(&infos[i].device_pci_bus_id.to_lowercase()));
+    // Two drivers may show one GPU.
+    turns.dedup_by_key(|i| parse_pci(&infos[*i].device_pci_bus_id.to_lowercase()).ok_or(*i));
+    Some(turns[index % turns.len()])
+}
+
 /// What kind of device it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
@@ -303,6 +334,30 @@ mod tests {
         info.device_pci_bus_id = "0000:3b:00.0".to_string();
         assert!(matches(&wanted, 7, &info));
         assert!(!matches(&parsed("3b:00.1"), 7, &info));
+    }
+
+    #[test]
+    fn processes_take_turns_among_gpus_by_bus_id_each_gpu_once() {
+        let gpu = |kind, pci: &str, name: &str| {
+            let mut info = wgpu::AdapterInfo::new(kind, wgpu::Backend::Vulkan);
+            (info.device_pci_bus_id, info.name) = (pci.to_string(), name.to_string());
+            info
+        };
+        use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu};
+        let infos = [
+            gpu(Cpu, "", "llvmpipe"),
+            gpu(DiscreteGpu, "0000:c1:00.0", "A100"),
+            gpu(IntegratedGpu, "0000:00:02.0", "UHD"),
+            gpu(DiscreteGpu, "0000:03:00.0", "A100"),
+            gpu(DiscreteGpu, "0000:03:00.0", "A100 by another driver"),
+        ];
+        let turns = |choice: &str| [0, 1, 2].map(|index| take_turns(&parsed(choice), &infos, index));
+        assert_eq!(turns("auto"), [Some(3), Some(1), Some(3)]);
+        assert_eq!(turns("a100"), [Some(3), Some(1), Some(3)]);
+        assert_eq!(turns("llvmpipe"), [Some(0); 3]);
+        assert_eq!(turns("uhd"), [Some(2); 3]);
+        assert_eq!(turns("no such"), [None; 3]);
+        assert_eq!(take_turns(&DeviceChoice::Auto, &infos[..1], 0), None, "the CPU");
     }
 
     #[test]

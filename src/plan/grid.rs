@@ -1,5 +1,7 @@
 //! The wavelength grid of an extraction and its continuation beyond both ends.
 
+use serde::{Deserialize, Serialize};
+
 /// A grid that cannot be extracted on.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum GridError {
@@ -20,7 +22,7 @@ pub enum GridError {
 const MAX_BINS: usize = 1_000_000;
 
 /// The extraction grid `wmin, wmin + dw, ... <= wmax + dw/2`, in Angstrom.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WaveGrid {
     wave: Vec<f64>,
     step: f64,

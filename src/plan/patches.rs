@@ -143,7 +143,7 @@ impl PatchOptions {
 
 /// A bundle of which at least one fibre is selected. Bundles are absolute: they start at multiples
 /// of the bundle size, whatever is selected of them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
     /// All fibres of the bundle, rows of the PSF; the last bundle may be short.
     pub fibres: Range<usize>,

@@ -2,5 +2,7 @@
 
 mod ends;
 mod faults;
+#[cfg(all(unix, feature = "mpi"))]
+mod mpi;
 mod night;
 mod runs;

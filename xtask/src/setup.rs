@@ -1,4 +1,4 @@
-//! What the tests need beyond cargo, and how to get it: a software Vulkan and Python.
+//! What the tests need beyond cargo, and how to get it: a software Vulkan, Python, MPI.
 
 use crate::{apt, steps};
 use std::io::{IsTerminal, Write};
@@ -15,11 +15,18 @@ pub struct Ready {
     pub vulkan: bool,
     /// A Python that can make a virtual environment is there: the clients can be run.
     pub python: bool,
+    /// An MPI installation and libclang are there: the feature `mpi` can be built and run.
+    pub mpi: bool,
 }
 
 impl Ready {
     fn now() -> Ready {
-        Ready { vulkan: vulkan(), python: python() }
+        Ready { vulkan: vulkan(), python: python(), mpi: mpi() }
+    }
+
+    /// Clusters run Linux: elsewhere nobody misses it.
+    fn lacks_mpi(&self) -> bool {
+        !self.mpi && cfg!(target_os = "linux")
     }
 
     fn packages(&self) -> Vec<&'static str> {
@@ -29,6 +36,9 @@ impl Ready {
         }
         if !self.python {
             packages.extend(["python3", "python3-venv"]);
+        }
+        if self.lacks_mpi() {
+            packages.extend(["libopenmpi-dev", "openmpi-bin", "libclang-dev"]);
         }
         packages
     }
@@ -47,6 +57,11 @@ impl Ready {
             parts.push(format!(
                 "clients (they want Python {major}.{minor} or later with venv; Debian: python3 python3-venv)"
             ));
+        }
+        if self.lacks_mpi() {
+            parts.push(
+                "MPI (it wants Open MPI or MPICH and libclang; Debian: libopenmpi-dev openmpi-bin libclang-dev)".into(),
+            );
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -109,6 +124,17 @@ fn python() -> bool {
     let (major, minor) = PYTHON;
     let check = format!("import sys, venv, ensurepip; assert sys.version_info >= ({major}, {minor})");
     steps::output("python3", &["-c", &check]).is_some()
+}
+
+/// A compiler wrapper, a launcher, and the headers of clang, which libclang is of no use without.
+fn mpi() -> bool {
+    let below = |folder: &str| Path::new(folder).read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+    let of_debian = below("/usr/lib").filter(|path| path.to_string_lossy().starts_with("/usr/lib/llvm-"));
+    let clangs =
+        of_debian.map(|path| path.join("lib/clang")).chain(["/usr/lib/clang".into(), "/usr/lib64/clang".into()]);
+    let mut headers = clangs.flat_map(|path| below(&path.to_string_lossy()).collect::<Vec<_>>());
+    let libclang = steps::exists("clang") || headers.any(|path| path.join("include/stddef.h").exists());
+    steps::exists("mpicc") && steps::exists("mpirun") && libclang
 }
 
 /// The first number of a version, its epoch (`1:`) aside.

@@ -2,7 +2,7 @@
 
 use crate::{clients, setup, steps};
 
-/// Format, lints, documentation, tests, clients.
+/// Format, lints, documentation, tests, the same over MPI, clients.
 ///
 /// # Errors
 /// The first step that fails.
@@ -21,6 +21,11 @@ pub fn run(install: bool) -> Result<(), String> {
     }
     steps::run(&mut tests)?;
 
+    if ready.mpi {
+        let mpi = ["--features", "mpi", "--all-targets", "--", "-D", "warnings"];
+        steps::run(steps::cargo().arg("clippy").args(mpi))?;
+        steps::run(steps::cargo().args(["test", "--features", "mpi", "--lib", "--test", "exposure", "mpi"]))?;
+    }
     if ready.python {
         clients::run()?;
     }

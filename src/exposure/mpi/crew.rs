@@ -1,0 +1,180 @@
+//! A frame over the ranks of a group: the leader sends each member its bundles and the pixels under them, and puts
+//! together what comes back.
+
+use super::wire::{NUMBERS, ORDER, PIXELS, SHARE, receive, receive_numbers, send, send_numbers};
+use crate::engine::{Engine, EngineError};
+use crate::exposure::account::Phase;
+use crate::exposure::in_hand::InHand;
+use crate::exposure::team::{Computed, Device, Team, TeamError, is_of_device};
+use crate::extract::{
+    ExtractError, Extraction, Inputs, Options, Request, Share, ShareHead, assemble, columns, extract_share, part, plan,
+};
+use crate::plan::{Bundle, WaveGrid};
+use crate::psf::Psf;
+use crate::sentence;
+use crate::stages::patch::Ccd;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What a member is to do. Image and ivar of the columns follow.
+#[derive(Serialize, Deserialize)]
+struct Order<'a> {
+    output: Cow<'a, Path>,
+    psf: Cow<'a, Psf>,
+    options: Cow<'a, Options>,
+    grid: Cow<'a, WaveGrid>,
+    bundles: Cow<'a, [Bundle]>,
+    columns: Range<usize>,
+    on_cpu: bool,
+}
+
+/// Why a member could not.
+#[derive(Debug, Serialize, Deserialize)]
+struct Failure {
+    message: String,
+    device: bool,
+    stopped: bool,
+}
+
+impl From<ExtractError> for Failure {
+    fn from(error: ExtractError) -> Self {
+        let (device, stopped) = match &error {
+            ExtractError::Engine(EngineError::Stopped) => (false, true),
+            ExtractError::Engine(engine) => (is_of_device(engine), false),
+            _ => (false, false),
+        };
+        Self { message: sentence(&error), device, stopped }
+    }
+}
+
+/// A leader and the members of its group.
+pub struct Crew<'a> {
+    device: &'a Device<'a>,
+    members: Range<usize>,
+}
+
+impl<'a> Crew<'a> {
+    /// A leader with its device and the ranks that follow it.
+    pub fn new(device: &'a Device<'a>, members: Range<usize>) -> Self {
+        Self { device, members }
+    }
+
+    /// Sends the members home.
+    pub fn dismiss(&self) {
+        self.members.clone().for_each(|rank| send(rank, ORDER, &None::<Order>));
+    }
+
+    fn together(
+        &self,
+        request: &Request,
+        inputs: &Inputs,
+        engine: &Engine,
+        on_cpu: bool,
+    ) -> Result<Extraction, TeamError> {
+        let failed = |source| TeamError::from(inputs.failed(request, source));
+        let (psf, ccd, grid, options) = (inputs.psf(), inputs.ccd(), inputs.grid(), inputs.options(request));
+        let bundles = plan(psf, ccd, grid, &options).map_err(failed)?;
+        let ranks = self.members.len() + 1;
+        let busy = |k: &usize| !part(&bundles, *k, ranks).is_empty();
+        // The leader takes the last share: where there are fewer bundles than ranks, that one is never empty.
+        for (k, rank) in (0..ranks - 1).zip(self.members.clone()).filter(|(k, _)| busy(k)) {
+            let bundles = part(&bundles, k, ranks);
+            let fibres = bundles[0].fibres.start..bundles[bundles.len() - 1].fibres.end;
+            let columns = columns(psf, fibres, grid, &options);
+            let order = Order {
+                output: Cow::Borrowed(&request.output),
+                psf: Cow::Borrowed(psf),
+                options: Cow::Borrowed(&options),
+                grid: Cow::Borrowed(grid),
+                bundles: Cow::Borrowed(bundles),
+                columns: columns.clone(),
+                on_cpu,
+            };
+            send(rank, ORDER, &Some(order));
+            for pixels in [ccd.image, ccd.ivar] {
+                let stripe: Vec<f32> =
+                    pixels.chunks_exact(ccd.nx).flat_map(|row| &row[columns.clone()]).copied().collect();
+                send_numbers(rank, PIXELS, &stripe);
+            }
+        }
+        let own = extract_share(psf, ccd, grid, &options, engine, part(&bundles, ranks - 1, ranks), &|_, _| {});
+        // All members are heard before anything is given up: no message is left lying.
+        let others: Vec<Result<Share, TeamError>> = (0..ranks - 1)
+            .zip(self.members.clone())
+            .filter(|(k, _)| busy(k))
+            .map(|(_, rank)| share_of(rank, [ccd.ny, ccd.nx]))
+            .collect();
+        let mut shares: Vec<Share> = Vec::new();
+        let own = own.map_err(failed);
+        for share in others.into_iter().chain([own]) {
+            shares.push(share?);
+        }
+        Ok(assemble(shares, grid, &options))
+    }
+}
+
+/// What a member has made of its order.
+fn share_of(rank: usize, ccd: [usize; 2]) -> Result<Share, TeamError> {
+    let head: Result<ShareHead, Failure> = receive(rank, SHARE);
+    match head {
+        Ok(head) => {
+            let numbers: Vec<f64> = receive_numbers(rank, NUMBERS);
+            Ok(Share::unpack(head, &numbers, ccd).expect("a share is sent as it was packed"))
+        }
+        Err(failure) if failure.stopped => Err(TeamError::Stopped),
+        Err(Failure { message, device, .. }) => Err(TeamError::Member { rank, message, device }),
+    }
+}
+
+impl Team for Crew<'_> {
+    fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Computed, TeamError> {
+        self.device.extract(|engine, on_cpu| match self.members.is_empty() {
+            true => Ok(inputs.extract(request, engine, &|_, _| {})?),
+            false => self.together(request, inputs, engine, on_cpu),
+        })
+    }
+}
+
+/// A member's work: orders from its leader, until it is sent home.
+pub fn serve(leader: usize, device: &Device) {
+    while let Some(order) = receive::<Option<Order>>(leader, ORDER) {
+        let output: PathBuf = order.output.to_path_buf();
+        let _in_hand = InHand::new(Phase::Compute, &output);
+        let share = carry_out(leader, &order, device);
+        let packed = share.as_ref().map(Share::pack);
+        match packed {
+            Ok((head, numbers)) => {
+                send(leader, SHARE, &Ok::<_, Failure>(head));
+                send_numbers(leader, NUMBERS, &numbers);
+            }
+            Err(failure) => send(leader, SHARE, &Err::<ShareHead, _>(failure)),
+        }
+    }
+}
+
+fn carry_out(leader: usize, order: &Order, device: &Device) -> Result<Share, Failure> {
+    let (psf, columns) = (&order.psf, &order.columns);
+    let (ny, nx) = (psf.npix_y, psf.npix_x);
+    let whole = || {
+        let mut pixels = vec![0.0; ny * nx];
+        let stripe: Vec<f32> = receive_numbers(leader, PIXELS);
+        if !columns.is_empty() {
+            let rows = pixels.chunks_exact_mut(nx).zip(stripe.chunks_exact(columns.len()));
+            rows.for_each(|(row, stripe)| row[columns.clone()].copy_from_slice(stripe));
+        }
+        pixels
+    };
+    let (image, ivar) = (whole(), whole());
+    let ccd = Ccd { ny, nx, image: &image, ivar: &ivar };
+    let engine = device.engine(order.on_cpu);
+    let share = extract_share(psf, ccd, &order.grid, &order.options, &engine, &order.bundles, &|_, _| {});
+    share.map_err(|error| {
+        let failure = Failure::from(error);
+        if failure.device {
+            device.renew();
+        }
+        failure
+    })
+}

@@ -1,0 +1,174 @@
+//! Frames over the ranks of an MPI job (cargo feature `mpi`).
+//!
+//! Ranks form groups of `--ranks-per-frame`; the first rank of a group leads it: it reads and writes, and shares the
+//! bundles of a frame out to the others. Rank 0 keeps the desk besides. Everything is sent from point to point and waited
+//! for by asking now and then: nobody spins on a core that computes, and nobody stands at a barrier.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `wire` | messages and their tags |
+//! | `clerk` | the desk over messages: rank 0's end and the others' |
+//! | `crew` | a frame over the ranks of a group |
+//! | `node` | what the ranks of one machine share: cores, GPUs, and an eye on each other |
+
+mod clerk;
+mod crew;
+mod node;
+mod wire;
+
+use super::account::{Account, RankFacts};
+use super::desk::{Progress, Table};
+use super::in_hand;
+use super::pipeline::Line;
+use super::team::Device;
+use super::{Place, Settings};
+use crate::engine::{Engine, EngineError};
+use crate::extract::Request;
+use crate::process::{host, now};
+use crate::sentence;
+use clerk::{Remote, Word, clerk};
+use crew::{Crew, serve};
+use mpi::Threading;
+use mpi::environment::Universe;
+use mpi::traits::Communicator;
+use node::Node;
+use std::error::Error;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use wire::{BYE, DESK, receive, send, world};
+
+/// An MPI job that cannot be joined.
+#[derive(Debug, thiserror::Error)]
+pub enum MpiError {
+    /// It is joined already.
+    #[error("MPI cannot be started twice in a process")]
+    Twice,
+    /// Reading, computing and writing threads all send messages.
+    #[error(
+        "this MPI library does not let several threads of a process send messages (MPI_THREAD_MULTIPLE): use one that does"
+    )]
+    Threads,
+    /// The threads that compute.
+    #[error("cannot start threads: {0}")]
+    Pool(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// This process's part in an MPI job.
+pub struct Job {
+    rank: usize,
+    size: usize,
+    node: Node,
+    /// Ends MPI when dropped, so last.
+    _universe: Universe,
+}
+
+impl Job {
+    /// Joins the job that this process was launched for, and takes its share of the machine's cores; None where it was
+    /// launched alone. From then on a panic ends the whole job.
+    ///
+    /// # Errors
+    /// [`MpiError`].
+    pub fn join() -> Result<Option<Self>, MpiError> {
+        if super::launched().is_none_or(|ranks| ranks < 2) {
+            return Ok(None);
+        }
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple).ok_or(MpiError::Twice)?;
+        if threading != Threading::Multiple {
+            return Err(MpiError::Threads);
+        }
+        let (rank, size) = (world().rank() as usize, world().size() as usize);
+        let known = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            known(panic);
+            fail(rank, &format!("a panic while {}", in_hand::words()));
+        }));
+        let node = Node::meet();
+        node.share_cores()?;
+        Ok(Some(Self { rank, size, node, _universe: universe }))
+    }
+
+    /// This rank.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// This rank among those of its machine.
+    pub fn local_rank(&self) -> usize {
+        self.node.local_rank()
+    }
+
+    /// Ends the whole job for an error.
+    pub fn fail(&self, error: &dyn Error) -> ! {
+        fail(self.rank, &sentence(error))
+    }
+
+    /// Does all frames with all ranks; what was done, on rank 0. The `requests` of other ranks do not count.
+    ///
+    /// # Errors
+    /// The device cannot be opened, or no thread started: for the caller to [`Job::fail`] with.
+    pub fn run(
+        &self,
+        requests: &[Request],
+        ranks_per_frame: usize,
+        settings: &Settings,
+        open: &(dyn Fn() -> Result<Engine, EngineError> + Sync),
+        progress: &(dyn Fn(&Progress) + Sync),
+    ) -> Result<Option<Account>, EngineError> {
+        let begin = now();
+        let of_group = ranks_per_frame.clamp(1, self.size);
+        let (group, leader) = (self.rank / of_group, self.rank - self.rank % of_group);
+        let groups = self.size.div_ceil(of_group);
+        let device = Device::open(open, settings.stop.clone())?;
+        let facts = || RankFacts::of_this_process(self.rank, &device.engine(false));
+        let place = Place { group, rank: self.rank };
+        let members = self.rank + 1..(leader + of_group).min(self.size);
+        let over = AtomicBool::new(false);
+        if self.rank == 0 {
+            let desk = Table::new(requests, groups, &settings.stop, progress);
+            let held = |rank: usize| desk.held_by(rank / of_group);
+            return Ok(thread::scope(|scope| {
+                scope.spawn(|| self.node.watch(0, &over, &held));
+                let clerk =
+                    scope.spawn(|| clerk(&desk, self.size, &|rank, host: &str| died(0, rank, host, &held(rank))));
+                let crew = Crew::new(&device, members);
+                Line::new(&desk, &crew, settings, place).run();
+                crew.dismiss();
+                let mut ranks = clerk.join().expect("a panic has ended the job");
+                over.store(true, Ordering::Relaxed);
+                (1..self.size).for_each(|rank| send(rank, BYE, &()));
+                ranks.push(facts());
+                ranks.sort_by_key(|facts| facts.rank);
+                Some(Account::new(requests, desk.outcomes(), ranks, groups, begin))
+            }));
+        }
+        thread::scope(|scope| {
+            scope.spawn(|| self.node.watch(self.rank, &over, &|_| String::new()));
+            if self.rank == leader {
+                let crew = Crew::new(&device, members);
+                Line::new(&Remote, &crew, settings, place).run();
+                crew.dismiss();
+            } else {
+                serve(leader, &device);
+            }
+            send(0, DESK, &Word::Farewell(facts()));
+            receive::<()>(0, BYE);
+            over.store(true, Ordering::Relaxed);
+        });
+        Ok(None)
+    }
+}
+
+/// Ends the whole job, and says why.
+fn fail(rank: usize, why: &str) -> ! {
+    use io::Write;
+    // Nobody reads it where it cannot be written.
+    let _ = writeln!(io::stderr(), "error: rank {rank} on {}: {why}; the job ends", host());
+    world().abort(1)
+}
+
+/// Ends the whole job because another rank is gone.
+fn died(rank: usize, other: usize, host: &str, held: &str) -> ! {
+    let with = if held.is_empty() { String::new() } else { format!(" with {held} in hand") };
+    fail(rank, &format!("rank {other} on {host} has died{with}"))
+}

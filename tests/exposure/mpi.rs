@@ -1,0 +1,196 @@
+//! The same over the ranks of an MPI job, under mpirun (or what SPEXTRAL_MPIRUN names), more ranks than cores.
+
+use crate::night::{Night, Run, begin, wait_for};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// The others of a broken job end within this.
+const SOON: Duration = Duration::from_secs(10);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// `mpirun -n RANKS spextral exposure ...`
+fn mpirun(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Command {
+    let alone = night.command(manifest, more);
+    let launcher = std::env::var("SPEXTRAL_MPIRUN").unwrap_or_else(|_| "mpirun".into());
+    let mut command = Command::new(launcher);
+    command.args(["-n", &ranks.to_string()]).arg(alone.get_program()).args(alone.get_args());
+    command.current_dir(night.path("."));
+    // Open MPI 4 and 5 in words that MPICH does not mind: as root, more ranks than cores, in a container.
+    for (name, value) in [
+        ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+        ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+        ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
+        ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
+        ("OMPI_MCA_btl_vader_single_copy_mechanism", "none"),
+        ("PRTE_ALLOW_RUN_AS_ROOT", "1"),
+        ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
+    ] {
+        command.env(name, value);
+    }
+    command
+}
+
+fn run(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Run {
+    Run::within(MINUTE, begin(mpirun(night, ranks, manifest, more)))
+}
+
+/// The processes of a night's job, by rank.
+fn processes(night: &Night) -> Vec<(usize, u32)> {
+    let home = std::fs::canonicalize(night.path(".")).unwrap();
+    let of = |pid: u32| -> Option<(usize, u32)> {
+        let folder = Path::new("/proc").join(pid.to_string());
+        let own = std::fs::read_link(folder.join("exe"))
+            .ok()?
+            .ends_with(Path::new(env!("CARGO_BIN_EXE_spextral")).file_name()?);
+        let here = std::fs::read_link(folder.join("cwd")).ok()? == home;
+        let environment = String::from_utf8_lossy(&std::fs::read(folder.join("environ")).ok()?).into_owned();
+        let rank = environment.split('\0').find_map(|entry| {
+            let (name, value) = entry.split_once('=')?;
+            ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].contains(&name).then(|| value.parse().ok())?
+        });
+        (own && here).then_some((rank?, pid))
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
+    let mut found: Vec<(usize, u32)> = pids.filter_map(of).collect();
+    found.sort();
+    found
+}
+
+fn kill(signal: &str, pid: u32) {
+    // It may have ended by itself.
+    let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).output();
+}
+
+#[test]
+fn data_are_the_same_for_any_number_of_ranks_and_ranks_a_frame_in_any_order() {
+    let night = Night::new();
+    let all = night.undisturbed();
+    for (ranks, of_frame, order) in [
+        (1, 1, [0, 1, 2, 3, 4, 5]),
+        (2, 1, [5, 4, 3, 2, 1, 0]),
+        (2, 2, [0, 1, 2, 3, 4, 5]),
+        (3, 1, [1, 3, 5, 0, 2, 4]),
+        (3, 2, [0, 1, 2, 3, 4, 5]),
+        (5, 1, [0, 1, 2, 3, 4, 5]),
+        (5, 2, [5, 4, 3, 2, 1, 0]),
+        // More ranks than bundles.
+        (5, 5, [0, 1, 2, 3, 4, 5]),
+    ] {
+        let folder = format!("out-{ranks}-{of_frame}");
+        night.manifest("m.csv", &folder, &order);
+        let run = run(&night, ranks, "m.csv", &["--ranks-per-frame", &of_frame.to_string(), "--report", "r.json"]);
+        run.ends_with(0, &["6 of 6 frames done"]);
+        assert!(night.data(&folder) == all, "{ranks} ranks, {of_frame} a frame");
+        let figures = &night.report("r.json")["figures"];
+        assert_eq!(figures["ranks"], ranks);
+        assert_eq!(figures["groups"], ranks.div_ceil(of_frame));
+    }
+}
+
+#[test]
+fn more_ranks_than_frames_one_frame_and_no_frame_end_well() {
+    let night = Night::new();
+    for frames in [&[][..], &[1], &[0, 1]] {
+        night.manifest("m.csv", "out", frames);
+        let said = format!("{} of {} frames done", frames.len(), frames.len());
+        for of_frame in ["1", "2"] {
+            run(&night, 4, "m.csv", &["--overwrite", "--ranks-per-frame", of_frame]).ends_with(0, &[&said]);
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
+    let night = Night::new();
+    let mut all = night.undisturbed();
+    all.remove("3.fits");
+    std::fs::write(night.path("in3.fits.gz"), "no frame").unwrap();
+    for of_frame in ["1", "3"] {
+        let folder = format!("out{of_frame}");
+        night.manifest("m.csv", &folder, &[0, 1, 2, 3, 4, 5]);
+        // Read well and refused when it is computed, by whichever rank leads.
+        std::fs::write(night.path("m.csv"), {
+            let text = std::fs::read_to_string(night.path("m.csv")).unwrap();
+            let mut lines = text.lines().map(|line| format!("{line},\n"));
+            let header = lines.next().unwrap().replace("model,", "model,specmin");
+            header + &lines.collect::<String>() + "in0.fits.gz,psf0.fits,none.fits,,99\n"
+        })
+        .unwrap();
+        let run = run(&night, 3, "m.csv", &["--ranks-per-frame", of_frame]);
+        run.ends_with(1, &["in3.fits.gz is not a FITS file", "specmin 99 is beyond", "5 of 7 frames done, 2 failed"]);
+        assert!(night.data(&folder) == all);
+    }
+}
+
+#[test]
+fn an_error_before_any_work_ends_the_job() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &[0, 1]);
+    night.add_row("m.csv", "a.fits,b.fits,out/0.fits,");
+    let twice = run(&night, 3, "m.csv", &[]);
+    assert!(twice.code != Some(0) && twice.stderr.contains("error: rank 0 on"), "{twice:?}");
+    assert!(twice.stderr.contains("are one file"), "{twice:?}");
+    let none = run(&night, 3, "m.csv", &["--device", "no such device"]);
+    assert!(none.code != Some(0) && none.stderr.contains("no such device"), "{none:?}");
+}
+
+#[test]
+fn a_panic_on_any_rank_ends_the_job_and_names_rank_and_frame() {
+    let night = Night::new();
+    let frames: Vec<usize> = (0..20).collect();
+    for of_frame in ["1", "3"] {
+        night.manifest("m.csv", "out", &frames);
+        let mut command = mpirun(&night, 3, "m.csv", &["--overwrite", "--ranks-per-frame", of_frame]);
+        command.env("SPEXTRAL_PANIC", "compute:out/7.fits");
+        let run = Run::within(SOON, begin(command));
+        assert!(run.code != Some(0), "{run:?}");
+        let line = run.stderr.lines().find(|line| line.starts_with("error: rank ")).unwrap_or_default();
+        assert!(line.contains("a panic while") && line.contains("computing out/7.fits"), "{run:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_rank_ends_the_job_and_is_named_with_its_frames() {
+    let night = Night::new();
+    let frames: Vec<usize> = (0..400).collect();
+    for (victim, of_frame) in [(2, "1"), (1, "3"), (0, "1")] {
+        let folder = format!("out{victim}");
+        night.manifest("m.csv", &folder, &frames);
+        let child = begin(mpirun(&night, 3, "m.csv", &["--ranks-per-frame", of_frame]));
+        wait_for(&night.path(&folder).join("5.fits"));
+        let pid = processes(&night).into_iter().find(|(rank, _)| *rank == victim).unwrap().1;
+        kill("KILL", pid);
+        let run = Run::within(SOON, child);
+        assert!(run.code != Some(0), "{run:?}");
+        // Who tells of rank 0's end is the launcher or the others, whichever comes first.
+        if victim != 0 {
+            let said = format!("rank {victim} on ");
+            let line = run.stderr.lines().find(|l| l.starts_with("error: rank 0 on ") && l.contains(&said));
+            assert!(line.is_some_and(|l| l.contains("has died with") && l.contains(&folder)), "{run:?}");
+        }
+        assert_eq!(processes(&night), [], "nobody is left");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_job_killed_whole_or_asked_to_end_leaves_whole_files_and_resume_does_the_rest() {
+    let night = Night::new();
+    let all = night.undisturbed();
+    for (moment, signal) in [(1, "KILL"), (2, "TERM"), (3, "KILL"), (4, "INT")] {
+        std::fs::remove_dir_all(night.path("out")).ok();
+        night.manifest("m.csv", "out", &[0, 1, 2, 3, 4, 5]);
+        let child = begin(mpirun(&night, 3, "m.csv", &["--ranks-per-frame", "2"]));
+        wait_for(&night.path("out").join(format!("{moment}.fits")));
+        match signal {
+            "KILL" => processes(&night).into_iter().for_each(|(_, pid)| kill(signal, pid)),
+            _ => kill(signal, child.id()),
+        }
+        Run::within(SOON, child);
+        assert_eq!(processes(&night), []);
+        run(&night, 3, "m.csv", &["--resume"]).ends_with(0, &["of 6 frames done"]);
+        assert!(night.data("out") == all, "{signal}");
+    }
+}
