@@ -1,5 +1,6 @@
 //! The banded solver against exact solutions.
 
+mod real_psfs;
 #[path = "../reference/shared.rs"]
 #[allow(dead_code)]
 mod shared;

@@ -10,12 +10,12 @@ use spextral::stages::patch::Ccd;
 /// Bins that the banded solver adds beyond each end.
 const BEYOND_ENDS: usize = 30;
 
-fn banded() -> Options {
+pub fn banded() -> Options {
     Options { solver: Solver::Banded, ..Small::options() }
 }
 
 /// One patch a bundle, with the same bins and all pixels.
-fn dense(nwave: usize) -> Options {
+pub fn dense(nwave: usize) -> Options {
     let mut options = Small::options();
     options.patches.nsubbundles = 1;
     options.patches.nwavestep = nwave;
@@ -30,7 +30,7 @@ const F4: f64 = 6e-8;
 
 /// Worst flux in sigma (what f4 rounds away allowed), worst relative ivar and worst element of R of the bins with more
 /// than half of their PSF on good pixels.
-fn worst(ours: &Spectra, exact: &Spectra) -> [f64; 3] {
+pub fn worst(ours: &Spectra, exact: &Spectra) -> [f64; 3] {
     let mut worst = [0.0f64; 3];
     let good = |k: usize| exact.pixmask_fraction[k] < 0.5;
     let half = ours.ndiag / 2;

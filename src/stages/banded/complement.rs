@@ -330,3 +330,72 @@ impl<const B: usize> Through<'_, B> {
         simd.store(sum, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::solve::solve;
+    use super::*;
+    use nalgebra::{DMatrix, DVector};
+    use proptest::prelude::*;
+
+    /// The normal equations of `nfibre` fibres on n bins, dense (fibre by fibre) and in bands: G^T G + 1 of a random G.
+    fn bundle(nfibre: usize, n: usize, half: usize, seed: &[f64]) -> (DMatrix<f64>, DVector<f64>, BandedNormal) {
+        let size = nfibre * n;
+        let reach = half / 2;
+        let near = |i: usize, j: usize| (i % n).abs_diff(j % n) <= reach && (i / n == j / n || i / n == j / n + 1);
+        let random = |i: usize, j: usize| seed[(31 * i + 17 * j) % seed.len()];
+        // Rows of pixels each see one fibre and the one below it.
+        let g = DMatrix::from_fn(size, size, |i, j| match (near(i, j), i / n == j / n) {
+            (true, true) => random(i, j),
+            (true, false) => 0.3 * random(i, j),
+            _ => 0.0,
+        });
+        let k = g.transpose() * &g + DMatrix::identity(size, size);
+        let rhs = DVector::from_fn(size, |i, _| 10.0 * random(i, i));
+        let mut normal = BandedNormal { n, half, diagonal: vec![], pairs: vec![], rhs: vec![] };
+        let element = |f: usize, i: usize, g: usize, j: Option<usize>| {
+            j.filter(|&j| j < n).map_or(0.0, |j| k[(f * n + i, g * n + j)])
+        };
+        for f in 0..nfibre {
+            let diagonal = |p: usize| element(f, p / (half + 1), f, Some(p / (half + 1) + p % (half + 1)));
+            normal.diagonal.push((0..n * (half + 1)).map(diagonal).collect());
+            normal.rhs.push(rhs.as_slice()[f * n..(f + 1) * n].to_vec());
+            if f > 0 {
+                let width = 2 * half + 1;
+                let pair = |p: usize| element(f, p / width, f - 1, (p / width + p % width).checked_sub(half));
+                normal.pairs.push((0..n * width).map(pair).collect());
+            }
+        }
+        (k, rhs, normal)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn complements_and_x_are_those_of_dense_algebra(
+            nfibre in 1usize..10, n in 1usize..50, half in 0usize..5, seed in prop::collection::vec(-1.0f64..1.0, 64)
+        ) {
+            let half = 2 * half;
+            let (k, rhs, normal) = bundle(nfibre, n, half, &seed);
+            // Bands and overlaps that hold everything.
+            let ours = complements(&normal, Bands { inverse: 48, kept: 48 }, n).unwrap();
+            let inverse = k.clone().try_inverse().unwrap();
+            let x = &inverse * &rhs;
+            for (f, s) in ours.iter().enumerate() {
+                let exact = inverse.view((f * n, f * n), (n, n)).into_owned().try_inverse().unwrap();
+                let reduced = &exact * x.rows(f * n, n);
+                for i in 0..n {
+                    prop_assert!((s.reduced[i] - reduced[i]).abs() < 1e-9 * rhs.amax().max(1.0), "fibre {} bin {}", f, i);
+                    for d in (0..=48).filter(|d| i + d < n) {
+                        prop_assert!((s.matrix[i * 49 + d] - exact[(i + d, i)]).abs() < 1e-10 * exact.amax());
+                    }
+                }
+                let rest = s.residual(&x.as_slice()[f * n..(f + 1) * n]);
+                prop_assert!(rest.iter().all(|r| r.abs() < 1e-9 * rhs.amax().max(1.0)));
+            }
+            let (ours, _) = solve(&normal, 1e-9).unwrap();
+            let error = (0..nfibre * n).map(|i| (ours[i / n][i % n] - x[i]).abs()).fold(0.0, f64::max);
+            prop_assert!(error < 1e-7, "x {:e}", error);
+        }
+    }
+}
