@@ -31,6 +31,7 @@ pub struct Case {
     pub tolerance: f64,
     pub nwavestep: usize,
     pub nsubbundles: usize,
+    pub bundlesize: usize,
     /// What differs from the defaults, in words; empty for a row of the sizes.
     pub setting: String,
 }
@@ -59,6 +60,7 @@ impl Case {
         let defaults = Options::default();
         let mut patches = defaults.patches;
         (patches.nwavestep, patches.nsubbundles) = (self.nwavestep, self.nsubbundles);
+        patches.bundlesize = self.bundlesize;
         let solver = solver(&self.solver).expect("it has been checked");
         Options { nspec: Some(self.nspec), solver, tolerance: self.tolerance, patches, ..defaults }
     }

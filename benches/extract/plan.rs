@@ -80,7 +80,8 @@ impl Wanted {
         }
         if self.scan {
             for (solver, device) in pairs() {
-                let size = [self.size[0].unwrap_or(2 * FIBRES[0]), self.size[1].unwrap_or(FEW_BINS)];
+                let fibres = if solver == "banded" { FIBRES[2] } else { FIBRES[1] };
+                let size = [self.size[0].unwrap_or(fibres), self.size[1].unwrap_or(FEW_BINS)];
                 cases.extend(settings(&self.case(solver, device, size)));
             }
         }
@@ -101,6 +102,7 @@ impl Wanted {
             tolerance: defaults.tolerance,
             nwavestep: defaults.patches.nwavestep,
             nsubbundles: defaults.patches.nsubbundles,
+            bundlesize: defaults.patches.bundlesize,
             setting: String::new(),
         }
     }
@@ -118,6 +120,8 @@ fn settings(base: &Case) -> Vec<Case> {
     let mut cases: Vec<Case> = powers.map(|n| with(format!("threads {n}"), &|c| c.threads = Some(n))).collect();
     if base.solver == "banded" {
         let tolerances = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7];
+        // Nothing couples two bundles: taken as one they give the same numbers in larger pieces.
+        cases.extend([25, 50, 100].map(|n| with(format!("bundles of {n}"), &|c| c.bundlesize = n)));
         cases.extend(tolerances.map(|t| with(format!("tolerance {t:e}"), &|c| c.tolerance = t)));
     } else {
         cases.extend([1, 4, 16, 64].map(|n| with(format!("batch of {n}"), &|c| c.batch = Some(n))));

@@ -89,6 +89,10 @@ impl FitsFile {
     /// All pixels of an image as f32; blank ones are NaN.
     pub fn image_f32(&self, hdu: &Hdu) -> Result<Vec<f32>, FitsError> {
         let by = Scaling::of(hdu);
+        if hdu.kind == Kind::Image && hdu.bitpix == -32 && by.is_identity() {
+            self.need_pixels(hdu)?;
+            return self.converted(hdu, f32::from_be_bytes);
+        }
         let as_they_are = take_if!(F32, by.is_identity());
         self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32, as_they_are)
     }
@@ -104,6 +108,14 @@ impl FitsFile {
         let zero = by.zero as i64;
         let as_they_are = take_if!(I32, zero == 0);
         self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32, as_they_are)
+    }
+
+    /// Refuses an image without pixels.
+    fn need_pixels(&self, hdu: &Hdu) -> Result<(), FitsError> {
+        if self.image_shape(hdu)?.iter().product::<usize>() == 0 || hdu.naxes.is_empty() {
+            return Err(self.invalid(hdu, "holds no pixels; is it the right kind of file?"));
+        }
+        Ok(())
     }
 
     /// Converts every stored pixel by the function of its kind; unpacked ones not at all where `as_they_are` takes them.
@@ -124,9 +136,7 @@ impl FitsFile {
                 ImageData::F64(v) => converted(&v, float),
             }));
         }
-        if self.image_shape(hdu)?.iter().product::<usize>() == 0 || hdu.naxes.is_empty() {
-            return Err(self.invalid(hdu, "holds no pixels; is it the right kind of file?"));
-        }
+        self.need_pixels(hdu)?;
         match hdu.bitpix {
             8 => self.converted(hdu, |[b]| int(i64::from(b))),
             16 => self.converted(hdu, |b| int(i64::from(i16::from_be_bytes(b)))),
