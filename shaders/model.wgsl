@@ -5,38 +5,42 @@
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
 
-// Flux of the unknowns, [patch, n].
+// Flux of the unknowns: that of bin b of a patch's fibres begins at patch args.flux_patch + b args.flux_bin, where b counts
+// from the bundle's first bin.
 @group(0) @binding(4) var<storage, read> flux: array<f32>;
-// First bin whose spot reaches a row, and the bin after the last, [row of all patches, 2].
-@group(0) @binding(5) var<storage, read_write> reach: array<u32>;
+// What reaches a row of a patch, [row of all patches, nspec, 4], see Reach; written by `reaches` bit by bit.
+@group(0) @binding(5) var<storage, read_write> marks: array<atomic<u32>>;
+@group(0) @binding(6) var<storage, read> reach: array<u32>;
 // Images of the patches, one after another, each [ny, nx].
-@group(0) @binding(6) var<storage, read_write> model: array<f32>;
+@group(0) @binding(7) var<storage, read_write> model: array<f32>;
 
-// Finds the bins that reach each row, so that a pixel does not try them all: one workgroup a patch.
+// Marks the rows that a spot reaches, so that a pixel does not try them all: one thread an unknown, n a patch. All marks
+// are largest values: of nbin - bin, bin + 1, nx - first column, last column + 1; 0 where nothing reaches the row.
 @compute @workgroup_size(THREADS)
 fn reaches(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let p = workgroup_index(group, groups);
-    if p >= args.count {
+    let item = workgroup_index(group, groups) * THREADS + thread;
+    if item >= args.count {
         return;
     }
-    let patch_ = patch_at(p);
-    for (var row = i32(thread); row < patch_.ny; row += i32(THREADS)) {
-        var low = args.nbin;
-        var high = 0u;
-        for (var i = 0u; i < args.nspec * args.nbin; i += 1u) {
-            let y = row - stamp_of(patch_, i).y;
-            if y >= 0 && y < i32(spot_ny()) {
-                low = min(low, i / args.nspec);
-                high = i / args.nspec + 1u;
-            }
-        }
-        let at = 2u * (patch_.first_row + u32(row));
-        reach[at] = low;
-        reach[at + 1u] = high;
+    let n = args.nspec * args.nbin;
+    let i = item % n;
+    let patch_ = patch_at(item / n);
+    let spot = stamp_of(patch_, i);
+    let right = spot.x + i32(spot_nx());
+    if right <= 0 || spot.x >= patch_.nx {
+        return;
+    }
+    let bin = i / args.nspec;
+    for (var row = max(spot.y, 0); row < min(spot.y + i32(spot_ny()), patch_.ny); row += 1) {
+        let at = 4u * ((patch_.first_row + u32(row)) * args.nspec + i % args.nspec);
+        atomicMax(&marks[at], args.nbin - bin);
+        atomicMax(&marks[at + 1u], bin + 1u);
+        atomicMax(&marks[at + 2u], u32(patch_.nx - max(spot.x, 0)));
+        atomicMax(&marks[at + 3u], u32(min(right, patch_.nx)));
     }
 }
 
@@ -58,20 +62,25 @@ fn images(
     if row >= patch_.ny {
         return;
     }
-    let n = args.nspec * args.nbin;
-    let at = 2u * (patch_.first_row + u32(row));
-    let low = reach[at] * args.nspec;
-    let high = reach[at + 1u] * args.nspec;
-    for (var column = i32(thread); column < patch_.nx; column += i32(THREADS)) {
+    let first = p * args.flux_patch + patch_.bin * args.flux_bin;
+    let marked = 4u * (patch_.first_row + u32(row)) * args.nspec;
+    for (var column = thread; column < u32(patch_.nx); column += THREADS) {
         var sum = 0.0;
-        for (var i = low; i < high; i += 1u) {
-            let spot = stamp_of(patch_, i);
-            let y = row - spot.y;
-            let x = column - spot.x;
-            if y >= 0 && y < i32(spot_ny()) && x >= 0 && x < i32(spot_nx()) {
-                sum += flux[p * n + i] * spots[spot.first + u32(y) * spot_nx() + u32(x)];
+        for (var fibre = 0u; fibre < args.nspec; fibre += 1u) {
+            let at = marked + 4u * fibre;
+            if column + reach[at + 2u] < u32(patch_.nx) || column >= reach[at + 3u] {
+                continue;
+            }
+            for (var bin = args.nbin - reach[at]; bin < reach[at + 1u]; bin += 1u) {
+                let i = bin * args.nspec + fibre;
+                let spot = stamp_of(patch_, i);
+                let y = row - spot.y;
+                let x = i32(column) - spot.x;
+                if y >= 0 && y < i32(spot_ny()) && x >= 0 && x < i32(spot_nx()) {
+                    sum += flux[first + i] * spots[spot.first + u32(y) * spot_nx() + u32(x)];
+                }
             }
         }
-        model[patch_.first_pixel + u32(row * patch_.nx + column)] = sum;
+        model[patch_.first_pixel + u32(row * patch_.nx) + column] = sum;
     }
 }

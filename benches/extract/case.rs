@@ -28,7 +28,7 @@ pub struct Case {
     pub threads: Option<usize>,
     /// Patches a batch; None for as many as memory serves.
     pub batch: Option<usize>,
-    pub tolerance: f64,
+    pub tolerance: Option<f64>,
     pub nwavestep: usize,
     pub nsubbundles: usize,
     pub bundlesize: usize,

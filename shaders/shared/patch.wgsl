@@ -23,6 +23,9 @@ struct Args {
     half_bandwidth: u32,
     // model: rows of the highest patch.
     rows: u32,
+    // model: distances of patches and of bins in `flux`.
+    flux_patch: u32,
+    flux_bin: u32,
     // goodness: first fibre and bin wanted of a patch, and their numbers.
     core_fibre: u32,
     ncore_fibre: u32,

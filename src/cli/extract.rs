@@ -98,9 +98,9 @@ struct How {
     /// one where it serves and else the other (auto)
     #[arg(long, default_value = "auto")]
     solver: SolverWord,
-    /// Error of flux that the banded solver may make [sigma]
-    #[arg(long, value_name = "SIGMA", default_value_t = Options::default().tolerance, allow_hyphen_values = true)]
-    tolerance: f64,
+    /// Error of flux that the banded solver may make [sigma]; by default 1e-5 on the CPU, 1e-3 on a GPU
+    #[arg(long, value_name = "SIGMA", allow_hyphen_values = true)]
+    tolerance: Option<f64>,
     /// What is decorrelated together: the bins of a fibre (signal), or all fibres of a patch (noise)
     #[arg(long, value_name = "KIND", default_value = "signal")]
     decorrelate: DecorrelateWord,
@@ -265,9 +265,9 @@ fn report(request: &Request, done: &Done) {
         tracing::info!("barycentric factor {factor:.10}");
     }
     if summary.redone > 0 {
-        let (redone, patches) = (summary.redone, summary.patches);
+        let (redone, all) = (summary.redone, summary.banded + summary.patches);
         tracing::warn!(
-            "{redone} of {patches} patches were beyond the device's precision and done again in f64 on the CPU"
+            "{redone} of {all} bundles or patches were beyond the device's precision and done again in f64 on the CPU"
         );
     }
     if summary.failed > 0 {

@@ -3,9 +3,10 @@
 use super::nouns::{blocks, by_patch, layout};
 use super::{
     BundleSpots, BundleTraces, Decorrelate, DecorrelatedField, EngineCcd, EngineError, Field, ModesField, NormalField,
-    PatchFailure, PatchStatus,
+    PatchFailure, PatchStatus, Stage,
 };
 use crate::gpu::cholesky::{self, ALL_POSITIVE, Passes};
+use crate::gpu::model::Unknowns;
 use crate::gpu::patch::{self, Patches};
 use crate::gpu::{Gpu, Recording, decorrelate as decorrelation, goodness as fit, model as image};
 use crate::gpu::{
@@ -99,6 +100,7 @@ pub fn solve(gpu: &Gpu, batch: &Batch, normal: &NormalField) -> Result<(Field, P
 pub fn schur(gpu: &Gpu, batch: &Batch, normal: &NormalField) -> Result<(Field, PatchStatus)> {
     let blocks = blocks(batch);
     let mut recording = Recording::new();
+    recording.stage(Stage::Schur.name());
     let band = normal.band.device(gpu)?;
     let found = complements::record_schur(&mut recording, layout(batch), band, batch.nspec, &blocks)?;
     gpu.run(recording)?;
@@ -153,7 +155,7 @@ pub fn decorrelate(gpu: &Gpu, batch: &Batch, modes: &ModesField, x: &Field, half
 
 pub fn model(gpu: &Gpu, batch: &Batch, traces: &BundleTraces, spots: &BundleSpots, x: &Field) -> Result<Field> {
     let spots = on_device(gpu, traces, spots)?;
-    Ok(Field::on_device(image::model(&Patches::new(batch, &spots)?, x.device(gpu)?)?))
+    Ok(Field::on_device(image::model(&Patches::new(batch, &spots)?, x.device(gpu)?, Unknowns::OfPatches)?))
 }
 
 pub fn goodness(

@@ -1,16 +1,19 @@
 //! The engine: one method a stage. A solver does not know whether it drives the CPU or a GPU.
 
+mod banded;
 mod cpu;
 mod field;
 mod gpu;
 mod nouns;
 
+pub use banded::BandedBundles;
 pub use field::{EngineCcd, Field};
 pub use nouns::{
     BundleSpots, BundleTraces, Decorrelate, DecorrelatedField, ModesField, NormalField, PatchFailure, PatchResults,
     PatchStatus,
 };
 
+use crate::gpu::banded::Accuracy;
 use crate::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions};
 use crate::plan::Batch;
 use crate::psf::Psf;
@@ -136,9 +139,13 @@ impl Engine {
         Self { most_patches: Some(patches.max(1)), ..self }
     }
 
-    /// The same, waiting for a GPU after every stage so that [`Engine::take_times`] tells what each took. Else a stage's
-    /// time there is that of handing it over, and the stage that fetches results waits for all before it.
+    /// The same, so that [`Engine::take_times`] tells what each stage took on a GPU: by its timestamps, or, where it has
+    /// none, by waiting for it after every stage. Else a stage's time there is that of handing it over, and the stage that
+    /// fetches results waits for all before it.
     pub fn with_exact_times(self) -> Self {
+        if let Some(gpu) = &self.gpu {
+            gpu.time_stages();
+        }
         Self { exact_times: true, ..self }
     }
 
@@ -203,22 +210,34 @@ impl Engine {
     }
 
     /// Time spent in each stage since the last call.
-    pub fn take_times(&self) -> Vec<(Stage, Duration)> {
-        std::mem::take(&mut *lock(&self.times)).into_iter().collect()
+    ///
+    /// # Errors
+    /// See [`Engine::traces`].
+    pub fn take_times(&self) -> Result<Vec<(Stage, Duration)>> {
+        let mut times = std::mem::take(&mut *lock(&self.times));
+        let on_gpu = self.gpu.as_ref().map(Gpu::take_times).transpose()?.unwrap_or_default();
+        for (name, time) in on_gpu {
+            if let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.name() == name) {
+                *times.entry(stage).or_default() += time;
+            }
+        }
+        Ok(times.into_iter().collect())
     }
 
     /// Carries out `work` on the CPU and counts its time as `stage`.
     pub fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
-        self.took(stage, start);
+        self.took(stage, start, true);
         result
     }
 
-    /// Counts the time since `start` as `stage`.
-    fn took(&self, stage: Stage, start: Instant) {
+    /// Counts the time since `start` as `stage`, and notes it in the trace.
+    fn took(&self, stage: Stage, start: Instant, counts: bool) {
         let end = Instant::now();
-        *lock(&self.times).entry(stage).or_default() += end - start;
+        if counts {
+            *lock(&self.times).entry(stage).or_default() += end - start;
+        }
         if let Some(trace) = &self.trace {
             trace.add(stage.name(), start, end);
         }
@@ -227,6 +246,32 @@ impl Engine {
     /// The GPU, if it does this stage.
     fn on(&self, stage: Stage) -> Option<&Gpu> {
         self.gpu.as_ref().filter(|_| !lock(&self.on_cpu).contains(&stage))
+    }
+
+    /// The GPU for the banded solver's bundles; None where any of their stages is on the CPU.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn banded(&self, accuracy: Accuracy) -> Result<Option<BandedBundles<'_>>> {
+        self.banded_gpu().map(|gpu| BandedBundles::new(gpu, accuracy)).transpose()
+    }
+
+    /// Whether a GPU carries out all of the banded solver's stages.
+    pub fn is_banded_on_gpu(&self) -> bool {
+        self.banded_gpu().is_some()
+    }
+
+    fn banded_gpu(&self) -> Option<&Gpu> {
+        let stages = [
+            Stage::Traces,
+            Stage::Spots,
+            Stage::NormalEquations,
+            Stage::Schur,
+            Stage::Decorrelate,
+            Stage::Model,
+            Stage::Goodness,
+        ];
+        self.gpu.as_ref().filter(|_| stages.into_iter().all(|stage| self.on(stage).is_some()))
     }
 
     /// Runs one stage where it belongs. What is beyond a GPU's limits, the CPU does from then on.
@@ -245,10 +290,10 @@ impl Engine {
                 lock(&self.on_cpu).insert(stage);
                 on_cpu()
             }
-            Some((gpu, result)) if self.exact_times => result.and_then(|t| Ok(gpu.wait().map(|()| t)?)),
             Some((_, result)) => result,
         };
-        self.took(stage, start);
+        // What a stage took on a GPU its timestamps tell later.
+        self.took(stage, start, !(self.exact_times && self.on(stage).is_some()));
         result
     }
 

@@ -82,6 +82,18 @@ impl PatchSpectra {
         Ok(goodness.into_iter().enumerate().map(of_patch).collect())
     }
 
+    /// Results whose arrays are in order: x, flux and ivar `[core fibre, nbin]`, R's rows, goodness of the core bins.
+    pub fn of_rows(
+        nbin: usize,
+        x: Vec<f64>,
+        flux: Vec<f64>,
+        ivar: Vec<f64>,
+        resolution: Vec<f64>,
+        goodness: Vec<Goodness>,
+    ) -> Self {
+        Self { nbin, x, flux, ivar, resolution, goodness, lost: false }
+    }
+
     /// Marks the patch as not solved.
     pub fn lost(self) -> Self {
         Self { lost: true, ..self }
@@ -185,6 +197,11 @@ impl FrameBuilder {
     /// Takes the core fibres and bins of one patch, those that are selected.
     pub fn add_patch(&mut self, bundle: &Bundle, patch: &Patch, padding: usize, result: &PatchSpectra) {
         self.summary.patches += 1;
+        self.add_rows(bundle, patch, padding, result);
+    }
+
+    /// The same of a bundle that was solved as one patch: it does not count as a patch.
+    pub fn add_rows(&mut self, bundle: &Bundle, patch: &Patch, padding: usize, result: &PatchSpectra) {
         let nwave = self.spectra.nwave;
         for core in 0..patch.core.len() {
             let fibre = bundle.fibres.start + patch.fibres.start + patch.core.start + core;

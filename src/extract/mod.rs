@@ -118,8 +118,8 @@ pub struct Options {
     pub decorrelate: Decorrelate,
     /// How the problem is cut.
     pub solver: Solver,
-    /// Error of flux that the banded solver may make, sigma.
-    pub tolerance: f64,
+    /// Error of flux that the banded solver may make, sigma; None for 1e-5 in f64, 1e-3 in f32.
+    pub tolerance: Option<f64>,
     /// Bundles and patches.
     pub patches: PatchOptions,
     /// The model image wanted, if any.
@@ -138,7 +138,7 @@ impl Default for Options {
             psf_tails: false,
             decorrelate: Decorrelate::default(),
             solver: Solver::default(),
-            tolerance: 1e-5,
+            tolerance: None,
             patches: PatchOptions::default(),
             model: None,
             barycentric: None,
@@ -164,7 +164,7 @@ pub struct Summary {
     pub banded: usize,
     /// Patches solved.
     pub patches: usize,
-    /// Patches redone in f64 on the CPU because the device's precision did not serve.
+    /// Bundles and patches redone in f64 on the CPU because the device's precision did not serve.
     pub redone: usize,
     /// Patches without a result: their bins have ivar 0.
     pub failed: usize,
@@ -223,8 +223,8 @@ fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), 
     if options.solver == Solver::Banded && options.decorrelate == Decorrelate::Noise {
         return Err(ExtractError::Noise);
     }
-    if options.solver != Solver::Patches && !(1e-8..=0.01).contains(&options.tolerance) {
-        return Err(ExtractError::Tolerance(options.tolerance));
+    if let Some(tolerance) = options.tolerance.filter(|t| !(1e-8..=0.01).contains(t)) {
+        return Err(ExtractError::Tolerance(tolerance));
     }
     let numbers = [("regularize", Some(options.regularize)), ("psferr", options.psferr)];
     for (what, value) in numbers {

@@ -98,7 +98,7 @@ pub fn extract_share(
     } else {
         banded::extract_bundles(psf, &on_engine, &observed, options, engine, bundles, &mut frame, progress)?;
     }
-    Ok(Share { frame, stage_time: engine.take_times() })
+    Ok(Share { frame, stage_time: engine.take_times()? })
 }
 
 /// Puts shares together, in the order of their bundles.

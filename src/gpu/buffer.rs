@@ -115,6 +115,10 @@ impl<T: Element> Buffer<T> {
         Named { name, kind: T::KIND, raw: &self.raw }
     }
 
+    pub(super) fn raw(&self) -> &wgpu::Buffer {
+        &self.raw
+    }
+
     /// Checks that it has exactly `expected` elements.
     ///
     /// # Errors
@@ -153,6 +157,14 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Driver`] where the device failed meanwhile.
     pub fn download(&self) -> Result<Vec<T>, GpuError> {
+        self.fetch()?.wait()
+    }
+
+    /// Begins to copy all of it to the host, as it is after all that was handed over before. Returns at once.
+    ///
+    /// # Errors
+    /// As [`Gpu::zeros`].
+    pub fn fetch(&self) -> Result<Download<T>, GpuError> {
         let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("download"),
             size: self.raw.size(),
@@ -161,20 +173,44 @@ impl<T: Element> Buffer<T> {
         });
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.raw, 0, &staging, 0, self.raw.size());
-        self.gpu.queue().submit([encoder.finish()]);
-        let (sender, receiver) = mpsc::channel();
-        // The receiver outlives the callback: it is read below, after the wait that runs the callback.
+        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let (sender, mapped) = mpsc::channel();
+        // Where nobody waits any more there is nobody to tell.
         staging.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
-        self.gpu.wait()?;
+        self.gpu.check(&self.label)?;
+        let (gpu, label) = (self.gpu.clone(), self.label.clone());
+        Ok(Download { gpu, label, staging, submission, mapped, len: self.len, element: PhantomData })
+    }
+}
+
+/// A copy of a buffer on its way to the host.
+#[derive(Debug)]
+pub struct Download<T> {
+    gpu: Gpu,
+    label: String,
+    staging: wgpu::Buffer,
+    submission: wgpu::SubmissionIndex,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Element> Download<T> {
+    /// Waits for it, not for what was handed over after it.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`] or [`GpuError::Driver`] where the device failed meanwhile.
+    pub fn wait(self) -> Result<Vec<T>, GpuError> {
+        self.gpu.wait_for(Some(self.submission))?;
         let failed = |message: String| GpuError::Driver { device: self.gpu.name().to_string(), message };
-        match receiver.try_recv() {
+        match self.mapped.try_recv() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(failed(format!("downloading `{}`: {error}", self.label))),
             Err(_) => {
                 return Err(failed(format!("downloading `{}`: the driver never answered", self.label)));
             }
         }
-        let bytes = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let bytes = self.staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
         let mut data = vec![T::zeroed(); self.len];
         let data_bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut data);
         let count = data_bytes.len();

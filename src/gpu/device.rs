@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::choice::DeviceKind;
 use super::kernel::Kernel;
+use super::times::Times;
 use super::{GpuError, Variant, selftest};
 
 /// How to open a device.
@@ -71,6 +72,8 @@ struct Inner {
     operations_per_dispatch: u64,
     failure: Arc<Mutex<Option<GpuError>>>,
     kernels: Mutex<HashMap<(Variant, &'static str), Arc<Kernel>>>,
+    /// Times of stages not yet asked for; None where none are taken.
+    timed: Mutex<Option<Times>>,
 }
 
 impl fmt::Debug for Gpu {
@@ -88,8 +91,13 @@ impl Gpu {
             return Err(refused("it has no compute shaders".to_string()));
         }
         let limits = if options.webgpu_defaults { wgpu::Limits::defaults() } else { adapter.limits() };
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("spextral"), required_limits: limits.clone(), ..Default::default() };
+        let wanted = if options.webgpu_defaults { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("spextral"),
+            required_features: wanted & adapter.features(),
+            required_limits: limits.clone(),
+            ..Default::default()
+        };
         let (device, queue) =
             pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| refused(error.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
@@ -107,6 +115,7 @@ impl Gpu {
                 .unwrap_or(default_operations_per_dispatch(DeviceKind::of(&info))),
             failure,
             kernels: Mutex::default(),
+            timed: Mutex::default(),
         }));
         selftest::run(&gpu).map_err(|error| match error {
             GpuError::Refused { .. } => error,
@@ -183,7 +192,7 @@ impl Gpu {
         if let Some(kernel) = kernels.get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(Kernel::compile(self, &variant.to_string(), &variant.source()?, entry)?);
+        let kernel = Arc::new(Kernel::compile(self, variant, entry)?);
         kernels.insert(key, kernel.clone());
         Ok(kernel)
     }
@@ -192,15 +201,24 @@ impl Gpu {
         &self.0.device
     }
 
+    pub(super) fn timed(&self) -> MutexGuard<'_, Option<Times>> {
+        self.0.timed.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     pub(super) fn queue(&self) -> &wgpu::Queue {
         &self.0.queue
     }
 
     /// Blocks until all that was submitted has run.
     pub(crate) fn wait(&self) -> Result<(), GpuError> {
+        self.wait_for(None)
+    }
+
+    /// Blocks until a submission, or all, have run.
+    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), GpuError> {
         self.0
             .device
-            .poll(wgpu::PollType::wait_indefinitely())
+            .poll(wgpu::PollType::Wait { submission_index, timeout: None })
             .map_err(|error| GpuError::Driver { device: self.0.name.clone(), message: error.to_string() })?;
         self.check("waiting for the device")
     }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::buffer::Named;
 use super::reflect::{Entry, reflect};
-use super::{Gpu, GpuError};
+use super::times::{Stamps, Timing};
+use super::{Gpu, GpuError, Variant};
 
 /// Dispatches handed to the driver at once: enough to keep the queue fed, few enough that a submission stays
 /// well under the two seconds after which Windows resets a GPU.
@@ -13,6 +15,7 @@ const DISPATCHES_PER_SUBMISSION: usize = 16;
 
 /// One entry point of a shader, compiled for a device.
 pub struct Kernel {
+    shader: &'static str,
     name: String,
     entry: Entry,
     layout: wgpu::BindGroupLayout,
@@ -27,14 +30,16 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    pub(super) fn compile(gpu: &Gpu, shader: &str, source: &str, entry_name: &str) -> Result<Self, GpuError> {
-        let name = format!("{shader}::{entry_name}");
-        let entry = reflect(shader, source, entry_name)?;
+    pub(super) fn compile(gpu: &Gpu, variant: &Variant, entry_name: &str) -> Result<Self, GpuError> {
+        let (name, source) = (format!("{variant}::{entry_name}"), variant.source()?);
+        let entry = reflect(&variant.to_string(), &source, entry_name)?;
         check_limits(gpu, &name, &entry)?;
         let device = gpu.device();
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let descriptor =
-            wgpu::ShaderModuleDescriptor { label: Some(&name), source: wgpu::ShaderSource::Wgsl(source.into()) };
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(&name),
+            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
+        };
         let mut checks = wgpu::ShaderRuntimeChecks::checked();
         // The counter that wgpu would put into every loop costs time in the innermost ones.
         checks.force_loop_bounding = false;
@@ -61,7 +66,14 @@ impl Kernel {
             return Err(GpuError::Shader { shader: name, message: error.to_string() });
         }
         gpu.check(&name)?;
-        Ok(Self { name, entry, layout, pipeline, workgroups_per_dimension: gpu.limits().workgroups })
+        Ok(Self {
+            shader: variant.shader(),
+            name,
+            entry,
+            layout,
+            pipeline,
+            workgroups_per_dimension: gpu.limits().workgroups,
+        })
     }
 
     /// Orders `bound` as the shader numbers its bindings, after checking names and kinds.
@@ -135,10 +147,12 @@ fn layout_entries(entry: &Entry) -> Vec<wgpu::BindGroupLayoutEntry> {
 #[derive(Debug, Default)]
 pub struct Recording {
     dispatches: Vec<Dispatch>,
+    stage: Option<&'static str>,
 }
 
 #[derive(Debug)]
 struct Dispatch {
+    stage: &'static str,
     kernel: Arc<Kernel>,
     grid: [u32; 2],
     args: Vec<u8>,
@@ -149,6 +163,11 @@ impl Recording {
     /// Nothing recorded yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Counts the time of all dispatches from here on as this stage's, not as their shaders'; see [`Gpu::take_times`].
+    pub fn stage(&mut self, stage: &'static str) {
+        self.stage = Some(stage);
     }
 
     /// Records a dispatch of `workgroups` workgroups with the uniform `args` (`&()` where the kernel has none) and
@@ -173,7 +192,8 @@ impl Recording {
         let grid = kernel.grid(workgroups)?;
         if workgroups > 0 {
             let args = bytemuck::bytes_of(args).to_vec();
-            self.dispatches.push(Dispatch { kernel: kernel.clone(), grid, args, buffers });
+            let stage = self.stage.unwrap_or(kernel.shader);
+            self.dispatches.push(Dispatch { stage, kernel: kernel.clone(), grid, args, buffers });
         }
         Ok(())
     }
@@ -186,20 +206,44 @@ impl Gpu {
     /// What the driver reports, as [`GpuError::Driver`], [`GpuError::OutOfMemory`] or [`GpuError::Lost`].
     pub fn run(&self, recording: Recording) -> Result<(), GpuError> {
         for dispatches in recording.dispatches.chunks(DISPATCHES_PER_SUBMISSION) {
-            let mut encoder = self.device().create_command_encoder(&Default::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&Default::default());
-                for dispatch in dispatches {
-                    let group = self.bind_group(dispatch);
-                    pass.set_pipeline(&dispatch.kernel.pipeline);
-                    pass.set_bind_group(0, &group, &[]);
-                    pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+            let passes: Vec<&[Dispatch]> = dispatches.chunk_by(|a, b| a.stage == b.stage).collect();
+            match self.timing() {
+                Timing::None => self.submit(&passes, None)?,
+                Timing::Stamps => {
+                    let stamps = self.stamps(passes.iter().map(|pass| pass[0].stage).collect())?;
+                    self.submit(&passes, Some(&stamps))?;
+                    self.keep_stamps(stamps)?;
+                }
+                Timing::Waiting => {
+                    for pass in passes {
+                        let start = Instant::now();
+                        self.submit(&[pass], None)?;
+                        self.wait()?;
+                        self.add_time(pass[0].stage, start.elapsed());
+                    }
                 }
             }
-            self.queue().submit([encoder.finish()]);
-            self.check(&dispatches[0].kernel.name)?;
         }
         Ok(())
+    }
+
+    fn submit(&self, passes: &[&[Dispatch]], stamps: Option<&Stamps>) -> Result<(), GpuError> {
+        let mut encoder = self.device().create_command_encoder(&Default::default());
+        for (k, dispatches) in passes.iter().enumerate() {
+            let timestamp_writes = stamps.map(|stamps| stamps.of_pass(k));
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
+            for dispatch in *dispatches {
+                let group = self.bind_group(dispatch);
+                pass.set_pipeline(&dispatch.kernel.pipeline);
+                pass.set_bind_group(0, &group, &[]);
+                pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+            }
+        }
+        if let Some(stamps) = stamps {
+            stamps.resolve(&mut encoder);
+        }
+        self.queue().submit([encoder.finish()]);
+        self.check(&passes[0][0].kernel.name)
     }
 
     fn bind_group(&self, dispatch: &Dispatch) -> wgpu::BindGroup {

@@ -31,6 +31,7 @@
 //! A kernel finds which workgroup it is by `workgroup_index` of `shared/grid.wgsl` and must return when that is
 //! not below the count it finds in its `args`: the 2-D grid may hold a few workgroups more than asked for.
 
+pub mod banded;
 mod buffer;
 mod choice;
 pub mod cholesky;
@@ -48,9 +49,10 @@ pub mod schur;
 mod selftest;
 pub mod shaders;
 pub mod spots;
+mod times;
 pub mod traces;
 
-pub use buffer::{Buffer, Element, Named, ScalarKind};
+pub use buffer::{Buffer, Download, Element, Named, ScalarKind};
 pub use choice::{Device, DeviceChoice, DeviceEntry, DeviceKind, list};
 pub use device::{DEFAULT_MEMORY, Gpu, GpuLimits, OpenOptions};
 pub use error::GpuError;

@@ -3,8 +3,11 @@
 use super::patch::Patches;
 use super::{Buffer, GpuError, Recording, Variant};
 
-/// Invocations of a workgroup: a patch is about 70 columns wide.
+/// Invocations of a workgroup: a patch is about 70 columns wide, a bundle 190.
 const THREADS: usize = 64;
+
+/// Fibres whose spots overlap at a pixel, about.
+const OVERLAPPING: usize = 3;
 
 pub(super) fn variants() -> Vec<Variant> {
     vec![variant()]
@@ -14,28 +17,45 @@ fn variant() -> Variant {
     Variant::new("model").set("THREADS", THREADS)
 }
 
+/// How the flux of unknowns is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknowns {
+    /// `[patch, nbin, nspec]`: each patch has its own.
+    OfPatches,
+    /// `[patch, bins of the bundle, nspec]`: patches are whole bundles, or their windows of bins.
+    OfBundles,
+}
+
 /// Model images A x of a batch, one after another, each `[ny, nx]` of its patch, as
-/// [`crate::stages::model::add_model`] on an empty image; `x` is `[patch, n]`.
+/// [`crate::stages::model::add_model`] on an empty image.
 ///
 /// # Errors
 /// [`GpuError::Length`] where x has another length, [`GpuError::TooLarge`] where the batch is beyond a binding; what
 /// the driver reports.
-pub fn model(patches: &Patches, x: &Buffer<f32>) -> Result<Buffer<f32>, GpuError> {
+pub fn model(patches: &Patches, x: &Buffer<f32>, unknowns: Unknowns) -> Result<Buffer<f32>, GpuError> {
     let (gpu, batch) = (patches.gpu(), patches.batch);
-    x.expect_len(batch.len() * batch.n())?;
-    let reach = gpu.zeros::<u32>("reach", 2 * patches.rows())?;
+    let of_patch = match unknowns {
+        Unknowns::OfPatches => batch.n(),
+        Unknowns::OfBundles => patches.spots.nbin * batch.nspec,
+    };
+    x.expect_len(batch.len() * of_patch)?;
+    let reach = gpu.zeros::<u32>("reach", 4 * patches.rows() * batch.nspec)?;
     let model = gpu.zeros("model", patches.npix())?;
     let [spots, pixel, table] = patches.bound();
     let mut recording = Recording::new();
-    let items = 0..batch.len();
-    let bound = [pixel, table, reach.named("reach")];
-    recording.dispatch(&gpu.kernel(&variant(), "reaches")?, items.len(), &patches.args(&items, 0), &bound)?;
+    let spots_of = 0..batch.len() * batch.n();
+    let bound = [pixel, table, reach.named("marks")];
+    let kernel = gpu.kernel(&variant(), "reaches")?;
+    recording.dispatch(&kernel, spots_of.len().div_ceil(THREADS), &patches.args(&spots_of, 0), &bound)?;
     let bound = [spots, pixel, table, x.named("flux"), reach.named("reach"), model.named("model")];
     let kernel = gpu.kernel(&variant(), "images")?;
-    // A pixel tries the spots that reach its row, about as many a fibre as a spot has rows.
-    let operations = 8 * patches.most_columns() * batch.nspec * patches.spots.shape.ny();
+    // A pixel looks at every fibre, and tries the spots of those at its row.
+    let operations = 4 * patches.most_columns() * (batch.nspec + OVERLAPPING * patches.spots.shape.ny());
     for items in gpu.dispatches(batch.len() * patches.most_rows(), operations as u64) {
-        recording.dispatch(&kernel, items.len(), &patches.args(&items, 0), &bound)?;
+        let mut args = patches.args(&items, 0);
+        args.flux_patch = of_patch as u32;
+        args.flux_bin = if unknowns == Unknowns::OfBundles { batch.nspec as u32 } else { 0 };
+        recording.dispatch(&kernel, items.len(), &args, &bound)?;
     }
     gpu.run(recording)?;
     Ok(model)

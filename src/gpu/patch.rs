@@ -66,6 +66,8 @@ pub(super) struct Args {
     ccd_nx: u32,
     half_bandwidth: u32,
     rows: u32,
+    pub flux_patch: u32,
+    pub flux_bin: u32,
     core_fibre: u32,
     ncore_fibre: u32,
     core_bin: u32,

@@ -6,6 +6,12 @@ use super::GpuError;
 
 /// Sources of `shaders/`, by name.
 const SOURCES: &[(&str, &str)] = &[
+    ("banded_complement", include_str!("../../shaders/banded_complement.wgsl")),
+    ("banded_inverse", include_str!("../../shaders/banded_inverse.wgsl")),
+    ("banded_normal", include_str!("../../shaders/banded_normal.wgsl")),
+    ("banded_residual", include_str!("../../shaders/banded_residual.wgsl")),
+    ("banded_root", include_str!("../../shaders/banded_root.wgsl")),
+    ("banded_through", include_str!("../../shaders/banded_through.wgsl")),
     ("cholesky", include_str!("../../shaders/cholesky.wgsl")),
     ("decorrelate", include_str!("../../shaders/decorrelate.wgsl")),
     ("goodness", include_str!("../../shaders/goodness.wgsl")),
@@ -20,6 +26,7 @@ const SOURCES: &[(&str, &str)] = &[
 
 /// Sources of `shaders/shared/`, by name, for `#import`.
 const SHARED: &[(&str, &str)] = &[
+    ("banded", include_str!("../../shaders/shared/banded.wgsl")),
     ("block8", include_str!("../../shaders/shared/block8.wgsl")),
     ("grid", include_str!("../../shaders/shared/grid.wgsl")),
     ("patch", include_str!("../../shaders/shared/patch.wgsl")),
@@ -42,6 +49,11 @@ impl Variant {
     pub fn set(mut self, parameter: &'static str, value: impl fmt::Display) -> Self {
         self.parameters.push((parameter, value.to_string()));
         self
+    }
+
+    /// The shader's name.
+    pub fn shader(&self) -> &'static str {
+        self.shader
     }
 
     /// The complete WGSL text.
@@ -69,7 +81,7 @@ impl fmt::Display for Variant {
 
 /// Every variant that the crate may run, on any device: what the translation tests go through.
 pub fn all() -> Vec<Variant> {
-    let mut variants = Vec::new();
+    let mut variants = super::banded::variants();
     variants.extend(super::cholesky::variants());
     variants.extend(super::decorrelate::variants());
     variants.extend(super::goodness::variants());

@@ -2,7 +2,7 @@
 
 use super::small::Small;
 use spextral::engine::{Decorrelate, Engine};
-use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Options, Solver, extract};
 use spextral::frame::Spectra;
 use spextral::plan::WaveGrid;
 use spextral::stages::patch::Ccd;
@@ -62,12 +62,6 @@ fn check(small: &Small, what: &str) {
     assert!(ours.mask == exact.mask, "{what}: mask");
 }
 
-/// Columns of one fibre, half of the way to its neighbours.
-fn columns(small: &Small, fibre: usize) -> std::ops::Range<usize> {
-    let x = small.psf.trace_x.of(fibre)[0] as usize;
-    x - 3..x + 4
-}
-
 #[test]
 fn a_frame_is_exact_on_grids_of_any_step() {
     let mut small = Small::new(21);
@@ -81,31 +75,15 @@ fn a_frame_is_exact_on_grids_of_any_step() {
 #[test]
 fn a_frame_is_exact_beside_masked_pixels() {
     let mut small = Small::new(22);
-    let (nx, dead) = (small.sim.preproc.nx, columns(&small, 2));
-    let ivar = &mut small.sim.preproc.ivar;
     // Sixty dead rows, and a fibre all of whose pixels are masked.
-    for (k, w) in ivar.iter_mut().enumerate() {
-        if (130..190).contains(&(k / nx)) || dead.contains(&(k % nx)) {
-            *w = 0.0;
-        }
-    }
+    small.mask_rows_and_fibre(130..190, 2);
     check(&small, "masked rows and columns");
 }
 
 #[test]
 fn a_fibre_is_exact_beside_one_a_thousand_times_brighter() {
     let mut small = Small::new(23);
-    // A thousand times the light of fibre 6, and its noise.
-    let model = Some(ModelFlux::Deconvolved);
-    let light =
-        small.extract(&Options { specmin: 6, nspec: Some(1), model, ..banded() }, &Engine::cpu()).model.unwrap();
-    let p = &mut small.sim.preproc;
-    for ((v, w), light) in p.image.iter_mut().zip(&mut p.ivar).zip(light) {
-        *v += 1000.0 * light;
-        if *w > 0.0 {
-            *w = 1.0 / (1.0 / *w + 1000.0 * light.max(0.0));
-        }
-    }
+    small.brighten(6, 1000.0);
     check(&small, "a bright neighbour");
 }
 
@@ -158,7 +136,7 @@ fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     let mut small = Small::new(27);
     let noise = Options { decorrelate: Decorrelate::Noise, ..banded() };
     assert!(refusal(&small, &noise).contains("--solver patches"));
-    let negative = Options { tolerance: -1.0, ..banded() };
+    let negative = Options { tolerance: Some(-1.0), ..banded() };
     let error = extract(&small.psf, small.ccd(), &small.grid, &negative, &Engine::cpu(), &|_, _| {}).map(|_| ());
     assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
     // Spots three times as wide reach the second neighbour.

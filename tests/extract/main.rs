@@ -3,5 +3,7 @@
 mod files;
 mod properties;
 mod shares;
+// Each test binary needs another part of it.
+#[allow(dead_code)]
 mod small;
 mod trace;

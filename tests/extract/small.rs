@@ -1,7 +1,7 @@
 //! A small synthetic PSF and a frame simulated on it: seconds to extract, all features present.
 
 use spextral::engine::Engine;
-use spextral::extract::{Extraction, Options, Solver, extract};
+use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
 use spextral::plan::WaveGrid;
 use spextral::psf::Psf;
 use spextral::psf::synthetic::Synthetic;
@@ -50,6 +50,31 @@ impl Small {
     pub fn ccd(&self) -> Ccd<'_> {
         let p = &self.sim.preproc;
         Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar }
+    }
+
+    /// Makes the pixels of some rows, and those nearest to a fibre, unusable.
+    pub fn mask_rows_and_fibre(&mut self, rows: std::ops::Range<usize>, fibre: usize) {
+        let nx = self.sim.preproc.nx;
+        let x = self.psf.trace_x.of(fibre)[0] as usize;
+        for (k, w) in self.sim.preproc.ivar.iter_mut().enumerate() {
+            if rows.contains(&(k / nx)) || (x - 3..x + 4).contains(&(k % nx)) {
+                *w = 0.0;
+            }
+        }
+    }
+
+    /// Adds `times` the light of a fibre to it, and its noise.
+    pub fn brighten(&mut self, fibre: usize, times: f32) {
+        let model = Some(ModelFlux::Deconvolved);
+        let alone = Options { specmin: fibre, nspec: Some(1), model, solver: Solver::Banded, ..Self::options() };
+        let light = self.extract(&alone, &Engine::cpu()).model.unwrap();
+        let p = &mut self.sim.preproc;
+        for ((v, w), light) in p.image.iter_mut().zip(&mut p.ivar).zip(light) {
+            *v += times * light;
+            if *w > 0.0 {
+                *w = 1.0 / (1.0 / *w + times * light.max(0.0));
+            }
+        }
     }
 
     pub fn extract(&self, options: &Options, engine: &Engine) -> Extraction {

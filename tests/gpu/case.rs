@@ -100,6 +100,13 @@ impl Case {
         Self { name, psf, first_fibre: fibres.start, wave, traces, shape, spots, batch, image, ivar }
     }
 
+    /// All fibres and bins as a single patch, as the banded solver takes a bundle.
+    pub fn bundle(mut self) -> Self {
+        let (nfibre, nbin) = (self.traces.nfibre, self.wave.len());
+        self.batch.patches = vec![Patch { core_bins: 0..nbin, ..self.patch(0..nfibre, 0..nfibre, 0, nbin) }];
+        self.finish()
+    }
+
     /// A patch on all pixels that its spots reach.
     fn patch(&self, fibres: std::ops::Range<usize>, core: std::ops::Range<usize>, bin0: usize, nbin: usize) -> Patch {
         let extent = |pixel: &[i32], half: usize, size: usize| {

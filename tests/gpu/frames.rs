@@ -2,7 +2,7 @@
 
 #[allow(dead_code)]
 #[path = "../extract/small.rs"]
-mod small;
+pub mod small;
 
 use crate::shared::shared;
 use crate::{gpu, gpu_with_default_limits, open};

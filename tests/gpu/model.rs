@@ -3,7 +3,7 @@
 use crate::case::{Case, f32s, f64s};
 use crate::gpu_with_default_limits;
 use crate::shared::{largest, worst};
-use spextral::gpu::model as device;
+use spextral::gpu::model::{self as device, Unknowns};
 use spextral::gpu::patch::Patches;
 use spextral::stages::model::add_model;
 use spextral::stages::patch::Rectangle;
@@ -27,7 +27,7 @@ fn model_images_are_within_1e_6_of_the_twin() {
         let x = case.flux();
         let spots = case.spots_on(&gpu);
         let patches = Patches::new(&case.batch, &spots).unwrap();
-        let found = device::model(&patches, &gpu.upload("x", &f32s(&x)).unwrap()).unwrap();
+        let found = device::model(&patches, &gpu.upload("x", &f32s(&x)).unwrap(), Unknowns::OfPatches).unwrap();
         let expected = twin(&case, &x);
         let error = worst(&f64s(&found.download().unwrap()), &expected) / largest(&expected);
         println!("{error:.1e}");

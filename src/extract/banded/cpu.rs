@@ -1,6 +1,6 @@
 //! Bundles in f64 on the CPU, several at once.
 
-use super::BEYOND_ENDS;
+use super::{BEYOND_ENDS, TOLERANCE};
 use crate::engine::{Engine, EngineCcd, Stage};
 use crate::extract::assemble::FrameBuilder;
 use crate::extract::{ExtractError, Options, Progress, Solver, patches};
@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 const PATCHES: f64 = 0.05;
 
 /// What all bundles of a frame share.
-struct Job<'a> {
+pub(super) struct Job<'a> {
     psf: &'a Psf,
     ccd: Ccd<'a>,
     grid: &'a WaveGrid,
@@ -48,11 +48,7 @@ pub fn extract_bundles(
     frame: &mut FrameBuilder,
     progress: Progress,
 ) -> Result<(), ExtractError> {
-    if engine.is_gpu() {
-        tracing::warn!("the banded solver runs on the CPU so far, not on {}", engine.device());
-    }
-    let wave = grid.padded(BEYOND_ENDS, BEYOND_ENDS);
-    let job = Job { psf, ccd: ccd.host, grid, wave, options, engine };
+    let job = Job::new(psf, ccd.host, grid, options, engine);
     let shared = Mutex::new((&mut *frame, 0));
     progress(0, bundles.len());
     // Why a bundle is left to the patches.
@@ -95,7 +91,17 @@ enum Unserved {
     Failure(#[from] BandFailure),
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    pub(super) fn new(
+        psf: &'a Psf,
+        ccd: Ccd<'a>,
+        grid: &'a WaveGrid,
+        options: &'a Options,
+        engine: &'a Engine,
+    ) -> Self {
+        Self { psf, ccd, grid, wave: grid.padded(BEYOND_ENDS, BEYOND_ENDS), options, engine }
+    }
+
     fn spots(&self, bundle: &Bundle) -> SpotSource<'_> {
         SpotSource::new(self.psf, bundle.fibres.clone(), &self.wave, self.options.psf_tails)
     }
@@ -115,10 +121,11 @@ impl Job<'_> {
             let coupling = Coupling::measure(&spots, half);
             (spots, half, coupling)
         });
-        coupling.check(options.tolerance)?;
+        let tolerance = options.tolerance.unwrap_or(TOLERANCE);
+        coupling.check(tolerance)?;
         let prior = Prior::new(options.regularize);
         let normal = engine.timed(Stage::NormalEquations, || banded_normal_equations(&spots, *ccd, half, prior));
-        let choice = Choice::measure(&normal, options.tolerance, self.grid.step())?;
+        let choice = Choice::measure(&normal, tolerance, self.grid.step())?;
         let solved = self.decorrelate(bundle, &spots, &normal, &choice)?;
         solved.report(bundle, &coupling, &choice, half);
         Ok(solved)
@@ -164,7 +171,8 @@ impl Job<'_> {
         Ok(Solved { goodness, ..solved })
     }
 
-    fn add_model(&self, bundle: &Bundle, frame: &mut FrameBuilder) {
+    /// Adds the model of a bundle that the frame has.
+    pub(super) fn add_model(&self, bundle: &Bundle, frame: &mut FrameBuilder) {
         let (fibres, bins) = self.wanted(bundle);
         let spots = self.spots(bundle);
         frame.add_model(bundle, |flux, image| add_banded_model(&spots, self.ccd, flux, fibres, bins, image));

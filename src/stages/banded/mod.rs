@@ -60,6 +60,7 @@ pub use coupling::{Coupling, CouplingError};
 pub use decorrelate::{Choice, banded_complements, banded_flux, banded_root};
 pub use fit::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
+pub(crate) use poles::Root;
 pub use root::BandedRoot;
 pub(crate) use window::Window;
 

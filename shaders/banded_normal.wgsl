@@ -1,0 +1,258 @@
+// Banded normal equations of whole bundles: K_ff, K_{f,f-1}, y and the flux weight (BS10 eq. 4), then the prior; and how
+// strongly fibres overlap. A bundle is a patch of all its fibres; blocks of K are laid out as banded_inverse reads them.
+#import grid
+#import patch
+
+// Invocations of a workgroup, a power of two.
+const THREADS: u32 = 64;
+// Values of workgroup memory for one spot: at least ny nx.
+const SPOT: u32 = 256;
+// Bins to each side that K reaches at most, blocks of a column of K_ff and of a row of K_{f,f-1}.
+const REACH: u32 = 12;
+const COLUMN: u32 = 4;
+const ROW: u32 = 7;
+// Every how many bins the coupling of fibres is measured.
+const STEP: u32 = 16;
+
+// Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
+@group(0) @binding(4) var<storage, read> image: array<f32>;
+@group(0) @binding(5) var<storage, read> ivar: array<f32>;
+// K_ff, [fibre, nblock, COLUMN, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
+// the diagonal blocks.
+@group(0) @binding(6) var<storage, read_write> own: array<f32>;
+// K_{f,f-1}, [fibre f, nblock, ROW, 4, 4]: blocks (i, i + k - 3) of every row i of blocks, row by row.
+@group(0) @binding(7) var<storage, read_write> pairs: array<f32>;
+// y, the flux weight and the norm of every spot, [3, fibre, 4 nblock].
+@group(0) @binding(8) var<storage, read_write> sums: array<f32>;
+// Bits of the largest flux weight, of the largest coupling of neighbours and of that of fibres beyond, [patch, 3].
+@group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
+
+// One spot times W, 0 where it is off the patch.
+var<workgroup> weighted: array<f32, SPOT>;
+var<workgroup> partial: array<vec4<f32>, THREADS>;
+
+// Blocks of a fibre.
+fn blocks() -> u32 {
+    return (args.pixel_bins + 3u) / 4u;
+}
+
+// Fibres of all patches.
+fn fibres() -> u32 {
+    return args.pixel_stride / args.pixel_bins;
+}
+
+// The overlap of two spots over the pixels they share: rows and columns of the first, and the distance of the second.
+struct Shared {
+    y: vec2<i32>,
+    x: vec2<i32>,
+    dy: i32,
+    dx: i32,
+}
+
+fn shared_pixels(a: Stamp, b: Stamp) -> Shared {
+    let dy = b.y - a.y;
+    let dx = b.x - a.x;
+    let ny = i32(spot_ny());
+    let nx = i32(spot_nx());
+    return Shared(vec2(max(dy, 0), ny + min(dy, 0)), vec2(max(dx, 0), nx + min(dx, 0)), dy, dx);
+}
+
+// Sum of `weighted`, which lies at a, times the spot at b.
+fn overlap(a: Stamp, b: Stamp) -> f32 {
+    let s = shared_pixels(a, b);
+    let nx = i32(spot_nx());
+    var sum = 0.0;
+    for (var y = s.y.x; y < s.y.y; y += 1) {
+        let left = y * nx;
+        let right = i32(b.first) + (y - s.dy) * nx - s.dx;
+        for (var x = s.x.x; x < s.x.y; x += 1) {
+            sum += weighted[left + x] * spots[right + x];
+        }
+    }
+    return sum;
+}
+
+// Column i of K without the prior, the row of K_{f,f-1}, y and the flux weight: one workgroup a spot of the core.
+@compute @workgroup_size(THREADS)
+fn rows(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let group_index = workgroup_index(group, groups);
+    if group_index >= args.count {
+        return;
+    }
+    let g = args.first + group_index;
+    let bin = args.core_bin + g % args.ncore_bin;
+    let fibre = (g / args.ncore_bin) % args.nspec;
+    let patch_ = patch_at(g / (args.ncore_bin * args.nspec));
+    let a = stamp_of(patch_, bin * args.nspec + fibre);
+    let nx = spot_nx();
+    var sum = vec4(0.0);
+    for (var k = thread; k < nx * spot_ny(); k += THREADS) {
+        let y = a.y + i32(k / nx);
+        let x = a.x + i32(k % nx);
+        let spot = spots[a.first + k];
+        var product = 0.0;
+        if on_patch(patch_, y, x) {
+            let p = on_ccd(patch_, y, x);
+            product = spot * ivar[p];
+            sum += vec4(product * image[p], product, 0.0, 0.0);
+        }
+        sum.z += spot * spot;
+        weighted[k] = product;
+    }
+    partial[thread] = sum;
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if thread < half {
+            partial[thread] += partial[thread + half];
+        }
+        workgroupBarrier();
+    }
+    let f = patch_.fibre + fibre;
+    let i = patch_.bin + bin;
+    if thread == 0u {
+        let at = f * 4u * blocks() + i;
+        let stride = fibres() * 4u * blocks();
+        sums[at] = partial[0].x;
+        sums[stride + at] = partial[0].y;
+        sums[2u * stride + at] = sqrt(partial[0].z);
+    }
+    for (var k = thread; k < 3u * REACH + 2u; k += THREADS) {
+        let same = k <= REACH;
+        let distance = select(i32(k) - i32(2u * REACH + 1u), -i32(k), same);
+        let j = i32(i) + distance;
+        if j < 0 || j >= i32(args.pixel_bins) || (!same && fibre == 0u) {
+            continue;
+        }
+        let other = fibre - select(1u, 0u, same);
+        let value = overlap(a, stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + other));
+        let row = i % 4u;
+        let column = u32(j) % 4u;
+        let down = i / 4u - u32(j) / 4u;
+        if same {
+            let at = ((f * blocks() + u32(j) / 4u) * COLUMN + down) * 16u;
+            own[at + 4u * row + column] = value;
+            if down == 0u {
+                own[at + 4u * column + row] = value;
+            }
+        } else {
+            let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + 3);
+            pairs[((f * blocks() + i / 4u) * ROW + to) * 16u + 4u * row + column] = value;
+        }
+    }
+}
+
+// The largest flux weight of every bundle: one workgroup for THREADS bins of a fibre.
+@compute @workgroup_size(THREADS)
+fn heaviest(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let g = workgroup_index(group, groups);
+    if g >= args.count {
+        return;
+    }
+    let each = (4u * blocks() + THREADS - 1u) / THREADS;
+    let f = g / each;
+    let i = (g % each) * THREADS + thread;
+    // Weights are not negative.
+    partial[thread].x = 0.0;
+    if i < 4u * blocks() {
+        partial[thread].x = sums[(fibres() + f) * 4u * blocks() + i];
+    }
+    workgroupBarrier();
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        if thread < half {
+            partial[thread].x = max(partial[thread].x, partial[thread + half].x);
+        }
+        workgroupBarrier();
+    }
+    if thread == 0u {
+        // Bits of positive floats are ordered as they are.
+        atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(max(partial[0].x, 0.0)));
+    }
+}
+
+// Place of K_ff[i, i].
+fn diagonal(f: u32, i: u32) -> u32 {
+    return (f * blocks() + i / 4u) * COLUMN * 16u + 5u * (i % 4u);
+}
+
+// Adds alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative, with
+// minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block become copies of the last
+// one that nothing couples to. One thread a bin.
+@compute @workgroup_size(THREADS)
+fn prior(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let g = workgroup_index(group, groups) * THREADS + thread;
+    if g >= args.count {
+        return;
+    }
+    let f = g / args.pixel_bins;
+    let i = g % args.pixel_bins;
+    let least = args.min_weight * bitcast<f32>(atomicLoad(&largest[3u * (f / args.nspec)]));
+    let weight = sums[(fibres() + f) * 4u * blocks() + i];
+    let alpha = select(args.regularize, least - weight, weight <= least);
+    let value = own[diagonal(f, i)] + alpha * alpha + 1e-15;
+    own[diagonal(f, i)] = value;
+    if i + 1u == args.pixel_bins {
+        for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {
+            own[diagonal(f, beyond)] = value;
+        }
+    }
+}
+
+// Coupling of a spot with those of other fibres `distance` bins away, relative to their norms: one thread every STEP bins
+// of the core of a fibre and every distance.
+@compute @workgroup_size(THREADS)
+fn couplings(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = workgroup_index(group, groups) * THREADS + thread;
+    if item >= args.count {
+        return;
+    }
+    let g = args.first + item;
+    let distance = i32(g % (2u * REACH + 1u)) - i32(REACH);
+    let sampled = (args.ncore_bin + STEP - 1u) / STEP;
+    let bin = args.core_bin + STEP * ((g / (2u * REACH + 1u)) % sampled);
+    let fibre = (g / ((2u * REACH + 1u) * sampled)) % args.nspec;
+    let p = g / ((2u * REACH + 1u) * sampled * args.nspec);
+    let patch_ = patch_at(p);
+    let i = patch_.bin + bin;
+    let j = i32(i) + distance;
+    if j < 0 || j >= i32(args.pixel_bins) {
+        return;
+    }
+    let a = stamp_of(patch_, bin * args.nspec + fibre);
+    let norms = 2u * fibres() * 4u * blocks();
+    let norm = sums[norms + (patch_.fibre + fibre) * 4u * blocks() + i];
+    let nx = i32(spot_nx());
+    var found = vec2(0.0);
+    for (var other = fibre + 1u; other < args.nspec; other += 1u) {
+        let b = stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + other);
+        let s = shared_pixels(a, b);
+        var sum = 0.0;
+        for (var y = s.y.x; y < s.y.y; y += 1) {
+            let left = i32(a.first) + y * nx;
+            let right = i32(b.first) + (y - s.dy) * nx - s.dx;
+            for (var x = s.x.x; x < s.x.y; x += 1) {
+                sum += spots[left + x] * spots[right + x];
+            }
+        }
+        let norms_product = norm * sums[norms + (patch_.fibre + other) * 4u * blocks() + u32(j)];
+        let relative = select(0.0, sum / norms_product, norms_product > 0.0);
+        found = max(found, select(vec2(0.0, relative), vec2(relative, 0.0), other == fibre + 1u));
+    }
+    atomicMax(&largest[3u * p + 1u], bitcast<u32>(found.x));
+    atomicMax(&largest[3u * p + 2u], bitcast<u32>(found.y));
+}

@@ -1,0 +1,134 @@
+// Q_f = S_f^1/2 by poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (Hale, Higham & Trefethen 2008), from the inverses of
+// banded_inverse: first the sums over poles, then spectra and rows of R (BS10 eq. 16-19). One thread a block of a fibre.
+#import grid
+#import banded
+
+// Invocations of a workgroup.
+const THREADS: u32 = 32;
+
+// S_f and its bounds: see banded_complement.
+@group(0) @binding(1) var<storage, read> complement: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> bounds: array<f32>;
+// Poles and weights, the last 0: its solution is x.
+@group(0) @binding(4) var<storage, read> poles: array<vec2<f32>>;
+@group(0) @binding(5) var<storage, read> records: array<vec4<f32>>;
+// Q's blocks as S_f's, [fibre, nblock, 1 + REACH, 4].
+@group(0) @binding(6) var<storage, read_write> root: array<vec4<f32>>;
+// S^-1/2 1, S^-1/2 z and x = S^-1 z, [3, fibre, nblock].
+@group(0) @binding(7) var<storage, read_write> vectors: array<vec4<f32>>;
+// Decorrelated flux, electron a bin, and its ivar, each [fibre, nbin], and R's rows [fibre, nbin, 2 half + 1].
+@group(0) @binding(8) var<storage, read_write> spectra: array<f32>;
+// x, electron a bin, [bundle, nbin, fibre of the bundle].
+@group(0) @binding(9) var<storage, read_write> deconvolved: array<f32>;
+
+@compute @workgroup_size(THREADS)
+fn sums(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = workgroup_index(group, groups) * THREADS + thread;
+    if item >= args.count {
+        return;
+    }
+    let at = args.first_matrix * args.nblock + args.first + item;
+    let i = at % args.nblock;
+    let f = at / args.nblock;
+    let chunk = i / args.core;
+    let start = chunk_start(chunk);
+    var largest = 0.0;
+    for (var j = start; j < chunk_end(chunk); j += 1u) {
+        largest = max(largest, bounds[f * args.nblock + j]);
+    }
+    let scale = sqrt(largest);
+    let first = (i - start) * args.record * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
+    var sum = array<vec4<f32>, 3>();
+    var all = 0.0;
+    for (var p = 0u; p < args.npole; p += 1u) {
+        let weight = poles[p].y * scale;
+        let solution = records[first + p + 17u * args.stride];
+        sum[0] += weight * records[first + p + 16u * args.stride];
+        sum[1] += weight * solution;
+        sum[2] = solution;
+        all += weight;
+    }
+    for (var k = 0u; k < 3u; k += 1u) {
+        vectors[k * args.nfibre * args.nblock + at] = sum[k];
+    }
+    // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1.
+    for (var row = 0u; row < 4u * ((args.half + 3u) / 4u + 1u); row += 1u) {
+        var value = vec4(0.0);
+        for (var p = 0u; p < args.npole; p += 1u) {
+            value -= poles[p].x * largest * poles[p].y * scale * records[first + p + row * args.stride];
+        }
+        if row < 4u {
+            value[row] += all;
+        }
+        root[at * COLUMN + row] = value;
+    }
+}
+
+// Row block i of S S^-1/2 1.
+fn row_sums(f: u32, i: u32) -> vec4<f32> {
+    let at = f * args.nblock + i;
+    var sum = vec4(0.0);
+    for (var k = 0u; k <= REACH; k += 1u) {
+        if k <= i {
+            // Blocks left of the diagonal, row by row.
+            let row = (at - k) * COLUMN + 4u * k;
+            sum += vectors[at - k] * mat4x4(complement[row], complement[row + 1u], complement[row + 2u], complement[row + 3u]);
+        }
+        if k > 0u && i + k < args.nblock {
+            let row = at * COLUMN + 4u * k;
+            sum += mat4x4(complement[row], complement[row + 1u], complement[row + 2u], complement[row + 3u]) * vectors[at + k];
+        }
+    }
+    return sum;
+}
+
+// Q[i, j] of a fibre.
+fn element(f: u32, i: u32, j: u32) -> f32 {
+    let low = min(i, j);
+    let high = max(i, j);
+    let k = high / 4u - low / 4u;
+    return root[(f * args.nblock + low / 4u) * COLUMN + 4u * k + high % 4u][low % 4u];
+}
+
+@compute @workgroup_size(THREADS)
+fn spectra_of_fibres(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = workgroup_index(group, groups) * THREADS + thread;
+    if item >= args.count {
+        return;
+    }
+    let at = args.first + item;
+    let block = at % args.nblock;
+    let f = at / args.nblock;
+    let blocks = args.nfibre * args.nblock;
+    let bins = args.nfibre * args.nbin;
+    let s = row_sums(f, block);
+    // Q x = S^1/2 S^-1 z.
+    let flux = vectors[blocks + at] / s;
+    let x = vectors[2u * blocks + at];
+    let width = 2u * args.half + 1u;
+    for (var r = 0u; r < 4u; r += 1u) {
+        let i = 4u * block + r;
+        if i >= args.nbin {
+            continue;
+        }
+        let bin = f * args.nbin + i;
+        spectra[bin] = flux[r];
+        spectra[bins + bin] = s[r] * s[r];
+        deconvolved[((f / args.bundle) * args.nbin + i) * args.bundle + f % args.bundle] = x[r];
+        for (var d = 0u; d < width; d += 1u) {
+            var value = 0.0;
+            if i + d >= args.half && i + d < args.nbin + args.half {
+                value = element(f, i, i + d - args.half) / s[r];
+            }
+            spectra[2u * bins + bin * width + d] = value;
+        }
+    }
+}

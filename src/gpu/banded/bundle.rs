@@ -1,0 +1,306 @@
+//! Whole bundles from traces to spectra, handed over without waiting: the next one's work follows on the device while the
+//! host fetches the last one's results.
+
+use super::complement::{Complements, record_complements};
+use super::inverse::{Health, Poles, poles};
+use super::normal::{Normal, couplings, record_prior, record_products};
+use super::root::{Spectra, record_spectra};
+use super::shape::{BLOCK, REACH, Shape};
+use crate::gpu::goodness::goodness;
+use crate::gpu::model::{Unknowns, model};
+use crate::gpu::patch::{BundleSpots, CcdBuffers, Patches};
+use crate::gpu::spots::spots;
+use crate::gpu::traces::{Traces, traces};
+use crate::gpu::{Download, Gpu, GpuError, Recording};
+use crate::plan::{Batch, Patch};
+use crate::psf::Psf;
+use crate::stages::banded::{Coupling, Root};
+use crate::stages::goodness::Goodness;
+use crate::stages::normal_equations::Prior;
+use crate::stages::spots::SpotShape;
+use std::ops::Range;
+
+/// Spectra are resolved down to this fraction of the largest eigenvalue, all that f32 knows: 1e-7 costs 1.5e-2 sigma and
+/// 1e-3 in R beside masks, 1e-9 nothing but poles.
+const FLOOR: f64 = 1e-8;
+
+/// With 32 poles the root is exact in f32.
+const MOST_OCTETS: usize = 4;
+
+/// What the accuracy asked for takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accuracy {
+    /// Bins by which chunks overlap.
+    pub overlap: usize,
+    /// Fibres on either side that a fibre is told from.
+    pub depth: usize,
+    /// Spectra are resolved down to this fraction of the largest eigenvalue.
+    pub floor: f64,
+    /// Eights of poles.
+    pub octets: usize,
+}
+
+impl Accuracy {
+    /// For an error of flux of `tolerance` sigma, where chunks must overlap by `overlap` bins. On sim11 the error beside masks
+    /// is 2e-3 sigma with a depth of 1 and 3e-4 with 2; what x leaves of the normal equations falls tenfold with every step.
+    pub fn of(tolerance: f64, overlap: usize) -> Self {
+        let further = (1e-3 / tolerance).log10().ceil().max(0.0) as usize;
+        // Signal to noise multiplies the error of the root.
+        let serves = |octets: &usize| Root::new(FLOOR, *octets).error <= 1e-3 * tolerance;
+        let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
+        Self { overlap, depth: 2 + further, floor: FLOOR, octets }
+    }
+}
+
+/// One bundle.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The PSF.
+    pub psf: &'a Psf,
+    /// Its fibres, rows of the PSF.
+    pub fibres: Range<usize>,
+    /// The padded grid, Angstrom.
+    pub wave: &'a [f64],
+    /// Whether spots have tails.
+    pub with_tails: bool,
+    /// Half bandwidth of K, bins, at most `BLOCK * REACH`.
+    pub reach: usize,
+    /// The bins goodness is wanted of.
+    pub core_bins: Range<usize>,
+    /// Pixels of the CCD that spots reach, and more.
+    pub rows: Range<usize>,
+    /// Likewise.
+    pub columns: Range<usize>,
+    /// The prior.
+    pub prior: Prior,
+    /// Fractional error of the PSF.
+    pub psferr: f64,
+}
+
+/// The device's buffers for bundles of one shape after another.
+#[derive(Debug)]
+pub struct Bundles {
+    gpu: Gpu,
+    accuracy: Accuracy,
+    poles: Poles,
+    work: Option<Work>,
+}
+
+#[derive(Debug)]
+struct Work {
+    shape: Shape,
+    normal: Normal,
+    complements: Complements,
+    spectra: Spectra,
+}
+
+impl Bundles {
+    /// Ready for bundles.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn new(gpu: &Gpu, accuracy: Accuracy) -> Result<Self, GpuError> {
+        let poles = Poles::new(gpu, &poles(accuracy.floor, accuracy.octets))?;
+        Ok(Self { gpu: gpu.clone(), accuracy, poles, work: None })
+    }
+
+    /// Hands a bundle over.
+    ///
+    /// # Errors
+    /// [`GpuError::Limit`] and [`GpuError::TooLarge`] where it is beyond the device; what the driver reports.
+    pub fn submit(&mut self, ccd: &CcdBuffers, request: &Request) -> Result<Pending, GpuError> {
+        let spot = SpotShape::new(request.psf, request.with_tails);
+        let shape = Shape {
+            nfibre: request.fibres.len(),
+            bundle: request.fibres.len(),
+            nbin: request.wave.len(),
+            reach: request.reach,
+            overlap: self.accuracy.overlap,
+            half: request.psf.ndiag() / 2,
+        };
+        let traces = traces(&self.gpu, request.psf, request.fibres.clone(), request.wave, request.with_tails)?;
+        let windows = Windows::new(&self.gpu, request, &traces, spot)?;
+        let work = Work::of(&mut self.work, &self.gpu, &self.poles, &shape)?;
+        let mut kept = None;
+        for window in 0..windows.count() {
+            let spots = windows.spots(window)?;
+            let batch = windows.batch(window);
+            let mut recording = Recording::new();
+            record_products(&mut recording, &Patches::new(&batch, &spots)?, ccd, &work.normal)?;
+            self.gpu.run(recording)?;
+            kept = Some((batch, spots));
+        }
+        let mut recording = Recording::new();
+        if let Some((batch, spots)) = &kept {
+            record_prior(&mut recording, &Patches::new(batch, spots)?, &shape, request.prior, &work.normal)?;
+        }
+        record_complements(&mut recording, &shape, &work.normal, self.accuracy.depth, &work.complements)?;
+        record_spectra(&mut recording, &shape, &work.normal, &work.complements, &self.poles, &work.spectra)?;
+        self.gpu.run(recording)?;
+        let mut fits = Vec::with_capacity(windows.count());
+        for window in 0..windows.count() {
+            // The spots of a single window are still there.
+            let (batch, spots) = match kept.take().filter(|_| windows.count() == 1) {
+                Some(kept) => kept,
+                None => (windows.batch(window), windows.spots(window)?),
+            };
+            let patches = Patches::new(&batch, &spots)?;
+            let image = model(&patches, &work.spectra.x, Unknowns::OfBundles)?;
+            fits.push(goodness(&patches, ccd, &image, request.psferr)?.fetch()?);
+        }
+        Ok(Pending {
+            shape,
+            core_bins: request.core_bins.clone(),
+            windows: windows.cores,
+            fits,
+            spectra: work.spectra.spectra.fetch()?,
+            x: work.spectra.x.fetch()?,
+            residual: work.spectra.worst.fetch()?,
+            largest: work.normal.largest.fetch()?,
+            health: work.complements.health().fetch()?,
+        })
+    }
+}
+
+impl Work {
+    /// The buffers for a shape, those of the last bundle where they fit: what is left in them is overwritten, but for
+    /// what counts up or down.
+    fn of<'a>(slot: &'a mut Option<Self>, gpu: &Gpu, poles: &Poles, shape: &Shape) -> Result<&'a Self, GpuError> {
+        let last = slot.take().filter(|work| work.shape == *shape);
+        let work = slot.insert(match last {
+            Some(work) => work,
+            None => Self {
+                shape: *shape,
+                normal: Normal::new(gpu, shape)?,
+                complements: Complements::new(gpu, shape)?,
+                spectra: Spectra::new(gpu, shape, poles)?,
+            },
+        });
+        for zeros in [&work.normal.largest, &work.spectra.worst] {
+            zeros.write(&vec![0; zeros.len()])?;
+        }
+        let health = work.complements.health();
+        health.write(&Health::all_well(health.len() / 2))?;
+        Ok(work)
+    }
+}
+
+/// The bins of a bundle in windows whose spots fit the device.
+struct Windows<'a> {
+    request: &'a Request<'a>,
+    traces: &'a Traces,
+    spot: SpotShape,
+    /// Bins without those that overlap with other windows.
+    cores: Vec<Range<usize>>,
+}
+
+impl<'a> Windows<'a> {
+    fn new(gpu: &Gpu, request: &'a Request, traces: &'a Traces, spot: SpotShape) -> Result<Self, GpuError> {
+        let most = gpu.batch("spots of one bin", &[4 * (traces.nfibre * spot.size()) as u64])?;
+        let step = if most >= traces.nbin { traces.nbin } else { most.saturating_sub(2 * BLOCK * REACH).max(1) };
+        let end = |first: usize| (first + step).min(traces.nbin);
+        let cores = (0..traces.nbin).step_by(step).map(|first| first..end(first)).collect();
+        Ok(Self { request, traces, spot, cores })
+    }
+
+    fn count(&self) -> usize {
+        self.cores.len()
+    }
+
+    /// A window with the bins that its core is coupled to.
+    fn bins(&self, window: usize) -> Range<usize> {
+        let core = &self.cores[window];
+        core.start.saturating_sub(BLOCK * REACH)..(core.end + BLOCK * REACH).min(self.traces.nbin)
+    }
+
+    fn spots(&self, window: usize) -> Result<BundleSpots, GpuError> {
+        let bins = self.bins(window);
+        Ok(BundleSpots {
+            shape: self.spot,
+            nfibre: self.traces.nfibre,
+            nbin: self.traces.nbin,
+            pixel: self.traces.pixel.clone(),
+            spots: spots(self.traces, &self.spot, bins.clone())?,
+            bins,
+        })
+    }
+
+    /// The window as a patch of all fibres.
+    fn batch(&self, window: usize) -> Batch {
+        let (bins, core, nspec) = (self.bins(window), &self.cores[window], self.traces.nfibre);
+        let patch = Patch {
+            fibres: 0..nspec,
+            core: 0..nspec,
+            bin0: bins.start,
+            nbin: bins.len(),
+            core_bins: core.start - bins.start..core.end - bins.start,
+            rows: self.request.rows.clone(),
+            columns: self.request.columns.clone(),
+        };
+        Batch { nspec, core: 0..nspec, nbin: bins.len(), half_bandwidth: 0, patches: vec![patch] }
+    }
+}
+
+/// A bundle on its way.
+#[derive(Debug)]
+pub struct Pending {
+    shape: Shape,
+    core_bins: Range<usize>,
+    windows: Vec<Range<usize>>,
+    fits: Vec<Download<f32>>,
+    spectra: Download<f32>,
+    x: Download<f32>,
+    residual: Download<u32>,
+    largest: Download<u32>,
+    health: Download<u32>,
+}
+
+/// What a bundle gave.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Sizes.
+    pub shape: Shape,
+    /// Decorrelated flux in electron a bin, then its ivar, each `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`.
+    pub spectra: Vec<f32>,
+    /// Deconvolved flux in electron a bin, `[nbin, fibre]`.
+    pub x: Vec<f32>,
+    /// Goodness, `[fibre, core bin]`.
+    pub goodness: Vec<Goodness>,
+    /// The largest `|y - K x|_i / sqrt(K_ii)`, sigma.
+    pub residual: f64,
+    /// How strongly its fibres overlap.
+    pub coupling: Coupling,
+    /// How far its matrices are from singular.
+    pub health: Health,
+}
+
+impl Pending {
+    /// Waits for the bundle.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn wait(self) -> Result<Found, GpuError> {
+        let (nfibre, wanted) = (self.shape.nfibre, self.core_bins);
+        let mut goodness = vec![Goodness::default(); nfibre * wanted.len()];
+        for (core, fit) in self.windows.iter().zip(self.fits) {
+            let fit = fit.wait()?;
+            for bin in core.start.max(wanted.start)..core.end.min(wanted.end) {
+                for fibre in 0..nfibre {
+                    let values = &fit[3 * (fibre * core.len() + bin - core.start)..][..3];
+                    let [chi2pix, pixmask_fraction, off_ccd] = [0, 1, 2].map(|k| f64::from(values[k]));
+                    goodness[fibre * wanted.len() + bin - wanted.start] =
+                        Goodness { chi2pix, pixmask_fraction, off_ccd };
+                }
+            }
+        }
+        Ok(Found {
+            goodness,
+            spectra: self.spectra.wait()?,
+            x: self.x.wait()?,
+            residual: self.residual.wait()?.into_iter().map(|bits| f64::from(f32::from_bits(bits))).fold(0.0, f64::max),
+            coupling: couplings(&self.largest.wait()?)[0],
+            health: Health::of(&self.health.wait()?, nfibre),
+            shape: self.shape,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Schur complements of fibres in bands on the GPU, by a recursion over the neighbours on either side.
+
+use super::inverse::{Inverses, Poles, Systems, record_inverses};
+use super::normal::Normal;
+use super::shape::{Args, BLOCK, COLUMN, Records, Shape, record, variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+
+/// Floating-point operations of one column of blocks of `O Z O^T`, at K's full reach.
+const OPERATIONS: usize = 2 * 71 * 64;
+
+pub(super) fn variants() -> Vec<Variant> {
+    ["banded_through", "banded_complement"].map(variant).to_vec()
+}
+
+/// S_f and z_f of all fibres on a device, and what they are made of.
+#[derive(Clone, Debug)]
+pub struct Complements {
+    /// S_f, `[fibre]` matrices.
+    pub matrices: Buffer<f32>,
+    /// z_f, `[fibre, BLOCK nblock]`.
+    pub reduced: Buffer<f32>,
+    /// The largest sum of magnitudes of every four rows, `[fibre, nblock]`.
+    pub bounds: Buffer<f32>,
+    less: Buffer<f32>,
+    rest: Buffer<f32>,
+    pub(super) inverses: Inverses,
+    pub(super) none: Poles,
+}
+
+impl Complements {
+    /// Room for the complements.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
+    pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
+        let (matrix, vector) = (shape.matrix_len(), BLOCK * shape.nblock());
+        Ok(Self {
+            matrices: gpu.zeros("complements", shape.nfibre * matrix)?,
+            reduced: gpu.zeros("reduced", shape.nfibre * vector)?,
+            bounds: gpu.zeros("bounds", 2 * shape.nfibre * shape.nblock())?,
+            less: gpu.zeros("less", 2 * shape.nfibre * matrix)?,
+            rest: gpu.zeros("rest", 2 * shape.nfibre * vector)?,
+            inverses: Inverses::new(gpu, shape, Records::Both, 2 * shape.nfibre, 2 * shape.nfibre)?,
+            none: Poles::new(gpu, &[(0.0, 0.0)])?,
+        })
+    }
+
+    /// Of the matrices met on the way and of S_f, from below, then from above: the first block with a bad pivot (`u32::MAX` for none)
+    /// and the bits of the smallest pivot over its diagonal element, `[2, fibre, 2]`.
+    pub fn health(&self) -> &Buffer<u32> {
+        &self.inverses.health
+    }
+}
+
+/// Records S_f and z_f of all fibres as if only the `depth` nearest on either side were there.
+///
+/// # Errors
+/// What the driver reports.
+pub fn record_complements(
+    recording: &mut Recording,
+    shape: &Shape,
+    normal: &Normal,
+    depth: usize,
+    out: &Complements,
+) -> Result<(), GpuError> {
+    let gpu = normal.own.gpu();
+    recording.stage("schur");
+    let (own, rhs) = (normal.own.named("own"), normal.sums.named("rhs"));
+    let (less, rest) = (out.less.named("less"), out.rest.named("rest"));
+    for level in 0..depth.max(1) {
+        let (matrices, vectors, count) = match level {
+            0 => (&normal.own, &normal.sums, shape.nfibre),
+            _ => (&out.less, &out.rest, 2 * shape.nfibre),
+        };
+        let systems = Systems { matrices, rhs: vectors, bounds: &out.bounds };
+        record_inverses(recording, shape, systems, 0..count, (&out.none, Records::Both), &out.inverses)?;
+        let args = Args { upward: (count - shape.nfibre) as u32, ..shape.args(0..count, Records::Both) };
+        let bound = [own, normal.pairs.named("pairs"), rhs, out.inverses.records.named("records"), less, rest];
+        let work = (2 * shape.nfibre * shape.nblock(), OPERATIONS);
+        record(recording, gpu, ("banded_through", "neighbours"), args, work, &bound)?;
+    }
+    let args = shape.args(0..shape.nfibre, Records::Both);
+    let (matrices, reduced) = (out.matrices.named("complement"), out.reduced.named("reduced"));
+    let work = (shape.nfibre * shape.nblock(), 2 * COLUMN);
+    record(
+        recording,
+        gpu,
+        ("banded_complement", "complements"),
+        args,
+        work,
+        &[own, rhs, less, rest, matrices, reduced],
+    )?;
+    record(recording, gpu, ("banded_complement", "gershgorin"), args, work, &[matrices, out.bounds.named("bounds")])
+}

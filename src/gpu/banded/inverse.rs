@@ -1,0 +1,112 @@
+//! Bands of inverses on the GPU: one thread a matrix, chunk and pole.
+
+use super::shape::{BLOCK, Records, Shape, record, variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::stages::banded::Root;
+use std::ops::Range;
+
+/// Floating-point operations of one column of blocks, there and back.
+const OPERATIONS: usize = 3600;
+
+pub(super) fn variants() -> Vec<Variant> {
+    vec![variant("banded_inverse")]
+}
+
+/// Poles of a rational function of a matrix, `[npole, 2]`: a shift relative to the largest bound, and a weight.
+#[derive(Clone, Debug)]
+pub struct Poles {
+    pub(super) buffer: Buffer<f32>,
+    pub(super) npole: usize,
+}
+
+impl Poles {
+    /// Uploads poles and weights.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn new(gpu: &Gpu, poles: &[(f64, f64)]) -> Result<Self, GpuError> {
+        let values: Vec<f32> = poles.iter().flat_map(|&(pole, weight)| [pole as f32, weight as f32]).collect();
+        Ok(Self { buffer: gpu.upload("poles", &values)?, npole: poles.len() })
+    }
+}
+
+/// Poles and weights of the square root on [floor, 1], eight `octets` of them, and (0, 0), which gives the inverse itself.
+pub fn poles(floor: f64, octets: usize) -> Vec<(f64, f64)> {
+    let root = Root::new(floor, octets);
+    root.poles.iter().zip(&root.weights).flat_map(|(p, w)| p.0.into_iter().zip(w.0)).chain([(0.0, 0.0)]).collect()
+}
+
+/// How far matrices are from singular.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Health {
+    /// Fibre and bin of a pivot that is not positive.
+    pub bad_pivot: Option<(usize, usize)>,
+    /// The smallest pivot over its diagonal element: the inverse of the condition, but for a factor.
+    pub least_pivot: f64,
+}
+
+impl Health {
+    /// What the device counts down from.
+    pub(super) fn all_well(matrices: usize) -> Vec<u32> {
+        [u32::MAX, 1f32.to_bits()].repeat(matrices)
+    }
+
+    /// From what the device found, `[matrix, 2]`; matrices are `nfibre` fibres over and over.
+    pub fn of(found: &[u32], nfibre: usize) -> Self {
+        let bad = |(matrix, f): (usize, &[u32])| (f[0] != u32::MAX).then_some((matrix % nfibre, BLOCK * f[0] as usize));
+        let least = found.chunks_exact(2).map(|f| f64::from(f32::from_bits(f[1]))).fold(1.0, f64::min);
+        Self { bad_pivot: found.chunks_exact(2).enumerate().find_map(bad), least_pivot: least }
+    }
+}
+
+/// Matrices, a right-hand side each besides 1, and bounds of their eigenvalues.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Systems<'a> {
+    pub matrices: &'a Buffer<f32>,
+    pub rhs: &'a Buffer<f32>,
+    pub bounds: &'a Buffer<f32>,
+}
+
+/// Room for what [`record_inverses`] leaves.
+#[derive(Clone, Debug)]
+pub(super) struct Inverses {
+    pub records: Buffer<f32>,
+    pub health: Buffer<u32>,
+}
+
+impl Inverses {
+    /// Room for `most` matrices at a time, and the health of `all`.
+    pub fn new(gpu: &Gpu, shape: &Shape, kind: Records, most: usize, all: usize) -> Result<Self, GpuError> {
+        let records = gpu.zeros("records", most * shape.record_len(kind))?;
+        Ok(Self { records, health: gpu.upload("health", &Health::all_well(all))? })
+    }
+}
+
+/// Records the inverses of `matrices` with every pole, of a band one block wider where the factor is kept.
+pub(super) fn record_inverses(
+    recording: &mut Recording,
+    shape: &Shape,
+    systems: Systems,
+    matrices: Range<usize>,
+    (poles, kind): (&Poles, Records),
+    out: &Inverses,
+) -> Result<(), GpuError> {
+    let count = matrices.len() * shape.nchunk() * poles.npole;
+    let (records, health) = (out.records.named("records"), out.health.named("health"));
+    let bound = [
+        systems.matrices.named("matrices"),
+        systems.rhs.named("rhs"),
+        systems.bounds.named("bounds"),
+        poles.buffer.named("poles"),
+        records,
+        health,
+    ];
+    let (gpu, args) = (out.records.gpu(), shape.args(matrices, kind));
+    let work = (count, OPERATIONS * shape.chunk_blocks());
+    record(recording, gpu, ("banded_inverse", "inverses"), args, work, &bound)?;
+    if kind == Records::Both {
+        let work = (count * shape.chunk_blocks(), OPERATIONS / 4);
+        record(recording, gpu, ("banded_inverse", "extensions"), args, work, &[records])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Banded normal equations on the GPU: one workgroup a spot.
+
+use super::shape::{BLOCK, REACH, Shape};
+use crate::gpu::patch::{CcdBuffers, Patches};
+use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::stages::banded::Coupling;
+use crate::stages::normal_equations::Prior;
+use std::ops::Range;
+
+/// Invocations of a workgroup: a spot has 187 pixels in DESI and 38 products with others.
+const THREADS: usize = 64;
+
+/// Values of workgroup memory that the variants have for a spot; the largest leaves room for the sums in 16 KiB.
+const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
+
+/// Every how many bins the coupling of fibres is measured, as in the shader.
+const STEP: usize = 16;
+
+/// Products with other spots.
+const PRODUCTS: usize = 3 * BLOCK * REACH + 2;
+
+pub(super) fn variants() -> Vec<Variant> {
+    SPOT.into_iter().map(variant).collect()
+}
+
+fn variant(spot: usize) -> Variant {
+    Variant::new("banded_normal").set("THREADS", THREADS).set("SPOT", spot)
+}
+
+/// K and y of fibres on a device, see [`Shape::element`].
+#[derive(Clone, Debug)]
+pub struct Normal {
+    /// K_ff, `[fibre]` matrices.
+    pub own: Buffer<f32>,
+    /// K_{f,f-1}, `[fibre]`, see [`Shape::pair_element`]; zeros for the first fibre of a bundle.
+    pub pairs: Buffer<f32>,
+    /// y, the flux weight and the norm of every spot, `[3, fibre, BLOCK nblock]`.
+    pub sums: Buffer<f32>,
+    /// Bits of the largest flux weight and of the couplings, `[bundle, 3]`.
+    pub largest: Buffer<u32>,
+}
+
+impl Normal {
+    /// Room for the normal equations.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
+    pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
+        Ok(Self {
+            own: gpu.zeros("own", shape.nfibre * shape.matrix_len())?,
+            pairs: gpu.zeros("pairs", shape.nfibre * shape.pair_len())?,
+            sums: gpu.zeros("sums", 3 * shape.nfibre * BLOCK * shape.nblock())?,
+            largest: gpu.zeros("largest", 3 * shape.nfibre.div_ceil(shape.bundle))?,
+        })
+    }
+
+    /// The coupling of every bundle's fibres, relative.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn coupling(&self) -> Result<Vec<Coupling>, GpuError> {
+        Ok(couplings(&self.largest.download()?))
+    }
+}
+
+/// The couplings among what [`Normal::largest`] holds.
+pub(crate) fn couplings(largest: &[u32]) -> Vec<Coupling> {
+    let value = |bits: u32| f64::from(f32::from_bits(bits));
+    let of_bundle = |l: &[u32]| Coupling { neighbours: value(l[1]), beyond: value(l[2]) };
+    largest.chunks_exact(3).map(of_bundle).collect()
+}
+
+/// Records the normal equations without the prior of the core bins of `patches`, one a bundle with all its fibres, and the
+/// coupling of their fibres. The spots must hold the bins within K's reach of the core.
+///
+/// # Errors
+/// [`GpuError::Limit`] where a spot is beyond workgroup memory; what the driver reports.
+pub fn record_products(
+    recording: &mut Recording,
+    patches: &Patches,
+    ccd: &CcdBuffers,
+    out: &Normal,
+) -> Result<(), GpuError> {
+    let gpu = out.own.gpu();
+    recording.stage("normal_equations");
+    let size = patches.spots.shape.size();
+    let spot = SPOT.into_iter().find(|&s| s >= size).ok_or_else(|| GpuError::Limit {
+        what: "pixels of a spot in workgroup memory".to_string(),
+        value: size as u64,
+        limit: SPOT[SPOT.len() - 1] as u64,
+    })?;
+    let [spots, pixel, table] = patches.bound();
+    let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
+    let (own, pairs) = (out.own.named("own"), out.pairs.named("pairs"));
+    let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
+    let (fibres, bins) = (patches.batch.len() * patches.batch.nspec, patches.core_bins().len());
+    let kernel = gpu.kernel(&variant(spot), "rows")?;
+    let bound = [spots, pixel, table, image, ivar, own, pairs, sums];
+    // Spots overlap in half of their rows or columns.
+    for items in gpu.dispatches(fibres * bins, (PRODUCTS * size / 2) as u64) {
+        recording.dispatch(&kernel, items.len(), &patches.args(&items, ccd.nx), &bound)?;
+    }
+    let kernel = gpu.kernel(&variant(spot), "couplings")?;
+    let bound = [spots, pixel, table, sums, largest];
+    let samples = fibres * bins.div_ceil(STEP) * (2 * BLOCK * REACH + 1);
+    for items in gpu.dispatches(samples, size as u64) {
+        recording.dispatch(&kernel, items.len().div_ceil(THREADS), &patches.args(&items, 0), &bound)?;
+    }
+    Ok(())
+}
+
+/// Records the prior of all bins, once they all have their products.
+///
+/// # Errors
+/// As [`record_products`].
+pub fn record_prior(
+    recording: &mut Recording,
+    patches: &Patches,
+    shape: &Shape,
+    prior: Prior,
+    out: &Normal,
+) -> Result<(), GpuError> {
+    let gpu = out.own.gpu();
+    recording.stage("normal_equations");
+    let args = |items: &Range<usize>| {
+        let mut args = patches.args(items, 0);
+        (args.regularize, args.min_weight) = (prior.regularize as f32, prior.min_weight as f32);
+        args
+    };
+    let groups = 0..shape.nfibre * (BLOCK * shape.nblock()).div_ceil(THREADS);
+    let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
+    let kernel = |entry| gpu.kernel(&variant(SPOT[0]), entry);
+    recording.dispatch(&kernel("heaviest")?, groups.len(), &args(&groups), &[sums, largest])?;
+    let bins = 0..shape.nfibre * shape.nbin;
+    let bound = [out.own.named("own"), sums, largest];
+    recording.dispatch(&kernel("prior")?, bins.len().div_ceil(THREADS), &args(&bins), &bound)
+}

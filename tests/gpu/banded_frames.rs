@@ -1,0 +1,171 @@
+//! Whole extractions by the banded solver on the test device, against its f64 twin.
+
+use crate::frames::small::Small;
+use crate::{gpu, gpu_with_default_limits, open};
+use spextral::engine::{Engine, Stage};
+use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
+use spextral::gpu::OpenOptions;
+use spextral::plan::WaveGrid;
+use spextral::stages::patch::Ccd;
+
+fn banded() -> Options {
+    Options { solver: Solver::Banded, ..Small::options() }
+}
+
+/// Roundings of f32 that spots, pixels and flux go through.
+const F32: f64 = 1e-6;
+
+/// Checks bins with pixmask_fraction < 0.5 and elements of R between such.
+fn check(small: &Small, engine: &Engine, what: &str) {
+    let ours = small.extract(&banded(), engine);
+    assert_eq!(ours.summary.redone, 0, "{what}");
+    let exact = small.extract(&Options { tolerance: Some(1e-7), ..banded() }, &Engine::cpu()).spectra;
+    let ours = ours.spectra;
+    let good = |k: usize| exact.pixmask_fraction[k] < 0.5;
+    let (mut flux, mut ivar, mut r) = (0.0f64, 0.0f64, 0.0f64);
+    for k in 0..ours.flux.len() {
+        assert!((ours.pixmask_fraction[k] - exact.pixmask_fraction[k]).abs() < 1e-5, "{what}: pixmask_fraction");
+        if !good(k) {
+            continue;
+        }
+        let error = ((ours.flux[k] - exact.flux[k]).abs() - F32 * exact.flux[k].abs()) * exact.ivar[k].sqrt();
+        assert!(error.is_finite() && ours.ivar[k].is_finite(), "{what}: bin {k}");
+        flux = flux.max(error);
+        ivar = ivar.max((ours.ivar[k] / exact.ivar[k] - 1.0).abs());
+        let (chi2, twin) = (ours.chi2pix[k], exact.chi2pix[k]);
+        assert!(
+            (chi2 - twin).abs() < 5e-3 * (1.0 + twin),
+            "{what}: chi2pix {chi2} {twin} of bin {k}, masked {}",
+            exact.pixmask_fraction[k]
+        );
+        for d in 0..ours.ndiag {
+            let row = (k % ours.nwave + d).checked_sub(ours.ndiag / 2).filter(|&row| row < ours.nwave);
+            if row.is_some_and(|row| good(k - k % ours.nwave + row)) {
+                let at = ((k / ours.nwave) * ours.ndiag + d) * ours.nwave + k % ours.nwave;
+                r = r.max((ours.resolution[at] - exact.resolution[at]).abs());
+            }
+        }
+    }
+    println!("{what}: flux {flux:.1e} sigma, ivar {ivar:.1e}, R {r:.1e}");
+    assert!(flux < 1e-3 && ivar < 2e-4 && r < 1e-3, "{what}: {flux:e} {ivar:e} {r:e}");
+    assert!(ours.mask == exact.mask, "{what}: mask");
+}
+
+#[test]
+fn a_frame_is_that_of_the_twin_on_grids_of_any_step() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let engine = Engine::on_gpu(gpu, &[]);
+    let mut small = Small::new(21);
+    let middle = small.grid.wave()[50];
+    for step in [0.8, 1.0, 1.2] {
+        small.grid = WaveGrid::new(middle - 45.0 * step, middle + 45.0 * step, step).unwrap();
+        check(&small, &engine, &format!("step {step}"));
+    }
+}
+
+#[test]
+fn a_frame_is_that_of_the_twin_beside_masks_a_bright_fibre_and_the_ends_of_the_ccd() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let engine = Engine::on_gpu(gpu, &[]);
+    let mut small = Small::new(22);
+    small.mask_rows_and_fibre(130..190, 2);
+    check(&small, &engine, "masked rows and columns");
+    let mut small = Small::new(23);
+    small.brighten(6, 1000.0);
+    check(&small, &engine, "a bright neighbour");
+    let mut small = Small::new(24);
+    small.sim.preproc.image.fill(0.0);
+    check(&small, &engine, "no light at all");
+    let mut small = Small::new(25);
+    let (step, first) = (small.grid.step(), small.grid.wave()[0]);
+    for start in [first - 60.0 * step, first + 60.0 * step] {
+        small.grid = WaveGrid::new(start, start + 100.0 * step, step).unwrap();
+        check(&small, &engine, &format!("off the CCD from {start}"));
+    }
+}
+
+/// Every number of an extraction, bit by bit.
+fn bits(extraction: &Extraction) -> Vec<u64> {
+    let s = &extraction.spectra;
+    let all = [&s.flux, &s.ivar, &s.resolution, &s.chi2pix, &s.pixmask_fraction];
+    all.into_iter().flatten().map(|v| v.to_bits()).chain(s.mask.iter().map(|&m| m.into())).collect()
+}
+
+#[test]
+fn spectra_have_the_same_bits_for_any_memory_dispatch_and_selection() {
+    let Some(default) = gpu() else { return };
+    let small = Small::new(26);
+    let all = small.extract(&banded(), &Engine::on_gpu(default.clone(), &[]));
+    // Windows of some ten bins, inverses of one fibre at a time; a hundred threads a dispatch.
+    let tight = OpenOptions { memory: Some(1 << 20), ..OpenOptions::default() };
+    let slow = OpenOptions { operations_per_dispatch: Some(10_000_000), ..OpenOptions::default() };
+    for options in [tight, slow] {
+        let Some(gpu) = open(&options) else { return };
+        let some = small.extract(&banded(), &Engine::on_gpu(gpu, &[]));
+        assert_eq!(some.summary.redone, 0);
+        assert!(bits(&some) == bits(&all), "{options:?}");
+    }
+    let some = small.extract(&Options { specmin: 3, nspec: Some(4), ..banded() }, &Engine::on_gpu(default, &[]));
+    let bins = 3 * all.spectra.nwave..7 * all.spectra.nwave;
+    assert!(some.spectra.flux == all.spectra.flux[bins.clone()] && some.spectra.ivar == all.spectra.ivar[bins]);
+}
+
+#[test]
+fn a_grid_too_fine_for_f32_is_done_by_the_cpu() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let mut small = Small::new(27);
+    let first = small.grid.wave()[0];
+    for (step, what) in [(0.4, "bands too wide"), (0.5, "numbers beyond f32")] {
+        small.grid = WaveGrid::new(first, first + 40.0 * step, step).unwrap();
+        let ours = small.extract(&banded(), &Engine::on_gpu(gpu.clone(), &[]));
+        assert_eq!(ours.summary.redone, 2, "{what}");
+        // Where the CPU's bands do not serve either, patches do, on the device.
+        let twin = small.extract(&banded(), &Engine::cpu());
+        assert_eq!((ours.summary.banded, ours.summary.patches), (twin.summary.banded, twin.summary.patches), "{what}");
+        assert!(twin.summary.patches > 0 || bits(&ours) == bits(&twin), "{what}");
+    }
+}
+
+#[test]
+fn dark_pixels_everywhere_give_no_information_and_no_failure() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let small = Small::new(29);
+    let dark = vec![0.0; small.sim.preproc.ivar.len()];
+    let ccd = Ccd { ivar: &dark, ..small.ccd() };
+    let out = extract(&small.psf, ccd, &small.grid, &banded(), &Engine::on_gpu(gpu, &[]), &|_, _| {}).unwrap();
+    assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
+    assert_eq!((out.summary.no_information, out.summary.redone), (out.spectra.flux.len(), 0));
+}
+
+#[test]
+fn a_model_image_is_that_of_the_twin() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let small = Small::new(30);
+    let options = Options { specmin: 1, nspec: Some(3), model: Some(ModelFlux::Deconvolved), ..banded() };
+    let model = |engine: &Engine| small.extract(&options, engine).model.unwrap();
+    let (ours, twin) = (model(&Engine::on_gpu(gpu, &[])), model(&Engine::cpu()));
+    let largest = twin.iter().fold(0.0f32, |m, v| m.max(*v));
+    let error = ours.iter().zip(&twin).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(largest > 0.0 && error < 1e-4 * largest, "{error:e} of {largest:e}");
+}
+
+#[test]
+fn a_stage_on_the_cpu_brings_the_others_there() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let small = Small::new(31);
+    let options = Options { nspec: Some(1), ..banded() };
+    let engine = Engine::on_gpu(gpu, &[Stage::Spots]);
+    assert!(bits(&small.extract(&options, &engine)) == bits(&small.extract(&options, &Engine::cpu())));
+}
+
+#[test]
+fn every_stage_has_its_time_by_stamps_and_by_waiting() {
+    let small = Small::new(32);
+    for options in [OpenOptions::default(), OpenOptions { webgpu_defaults: true, ..OpenOptions::default() }] {
+        let Some(gpu) = open(&options) else { return };
+        let done = small.extract(&Options { nspec: Some(1), ..banded() }, &Engine::on_gpu(gpu, &[]).with_exact_times());
+        let timed: Vec<Stage> = done.summary.stage_time.iter().filter(|(_, t)| !t.is_zero()).map(|(s, _)| *s).collect();
+        let stages = Stage::ALL.into_iter().filter(|s| *s != Stage::Jacobi);
+        assert_eq!(timed, stages.collect::<Vec<_>>(), "{options:?}");
+    }
+}

@@ -1,0 +1,102 @@
+//! The banded solver on the test device against its f64 twin and the exact solution, on a simulated frame.
+
+use crate::gpu_with_default_limits;
+use crate::shared::shared;
+use spextral::engine::Engine;
+use spextral::extract::{Extraction, Options, Solver, extract};
+use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::frame::Spectra;
+use spextral::plan::WaveGrid;
+use spextral::psf::Psf;
+use spextral::stages::patch::Ccd;
+
+struct Sim11 {
+    psf: Psf,
+    preproc: Preproc,
+}
+
+impl Sim11 {
+    fn open() -> Option<Self> {
+        Some(Self {
+            psf: read_psf(shared("psf/psf-r0-00051060.fits")?).unwrap(),
+            preproc: read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).unwrap(),
+        })
+    }
+
+    /// The first 25 fibres.
+    fn extract(&self, grid: &WaveGrid, tolerance: Option<f64>, engine: &Engine) -> Extraction {
+        let p = &self.preproc;
+        let ccd = Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar };
+        let options = Options { nspec: Some(25), solver: Solver::Banded, tolerance, ..Options::default() };
+        extract(&self.psf, ccd, grid, &options, engine, &|_, _| {}).unwrap()
+    }
+}
+
+/// Spectra to compare with, in electron/Angstrom; R as stored diagonals.
+struct Exact {
+    flux: Vec<f64>,
+    ivar: Vec<f64>,
+    masked: Vec<f64>,
+    resolution: Vec<f64>,
+}
+
+/// The largest of some errors, and that which 99.9 % of them stay below.
+fn worst(mut errors: Vec<f64>) -> [f64; 2] {
+    errors.sort_by(f64::total_cmp);
+    [errors[errors.len() - 1], errors[(errors.len() - 1) * 999 / 1000]]
+}
+
+/// Checks all bins with pixmask_fraction < 0.5, and elements of R between such.
+fn check(ours: &Spectra, exact: &Exact) {
+    let (nwave, ndiag) = (ours.nwave, ours.ndiag);
+    let (mut flux, mut ivar, mut r) = (vec![], vec![], vec![]);
+    for k in (0..ours.flux.len()).filter(|&k| exact.masked[k] < 0.5) {
+        flux.push((ours.flux[k] - exact.flux[k]).abs() * exact.ivar[k].sqrt());
+        ivar.push((ours.ivar[k] / exact.ivar[k] - 1.0).abs());
+        for d in 0..ndiag {
+            // Element d of column k is in row k - ndiag/2 + d; rows of masked bins are the reference's own affair.
+            let row = (k % nwave + d).checked_sub(ndiag / 2).filter(|&i| i < nwave);
+            if row.is_some_and(|i| exact.masked[k - k % nwave + i] < 0.5) {
+                let at = ((k / nwave) * ndiag + d) * nwave + k % nwave;
+                r.push((ours.resolution[at] - exact.resolution[at]).abs());
+            }
+        }
+    }
+    assert!(flux.len() > ours.flux.len() / 2, "{} usable bins", flux.len());
+    let (flux, ivar, r) = (worst(flux), worst(ivar), worst(r));
+    println!("worst, 99.9 %: flux {flux:?} sigma, ivar {ivar:?}, R {r:?}");
+    assert!(flux[0] < 3e-3 && flux[1] < 5e-4, "flux {flux:?} sigma");
+    assert!(ivar[0] < 2e-4, "ivar {ivar:?}");
+    assert!(r[0] < 1e-3 && r[1] < 5e-5, "R {r:?}");
+}
+
+#[test]
+fn a_cut_of_sim11_beside_a_bad_column_and_a_bright_line_is_that_of_the_twin() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let Some(sim) = Sim11::open() else { return };
+    let grid = WaveGrid::new(6620.0, 6700.0, 0.8).unwrap();
+    let ours = sim.extract(&grid, None, &Engine::on_gpu(gpu, &[]));
+    assert_eq!(ours.summary.redone, 0);
+    let twin = sim.extract(&grid, Some(1e-7), &Engine::cpu()).spectra;
+    assert!(twin.pixmask_fraction.iter().any(|&m| m > 0.5), "some bins are masked");
+    let Spectra { flux, ivar, pixmask_fraction: masked, resolution, .. } = twin;
+    check(&ours.spectra, &Exact { flux, ivar, masked, resolution });
+}
+
+#[test]
+#[ignore = "the whole bundle: seconds on a software device, when nothing else runs"]
+fn the_first_bundle_of_sim11_is_the_exact_solution_within_3e_3_sigma() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let (Some(sim), Some(path)) = (Sim11::open(), shared("reference/sim11-exact.fits.gz")) else { return };
+    let grid = WaveGrid::new(5760.0, 7620.0, 0.8).unwrap();
+    let engine = Engine::on_gpu(gpu, &[]).with_exact_times();
+    for run in ["with compilation", "without"] {
+        let start = std::time::Instant::now();
+        let ours = sim.extract(&grid, None, &engine);
+        println!("{:.2} s {run}: {:?}", start.elapsed().as_secs_f64(), ours.summary);
+        assert_eq!(ours.summary.redone, 0);
+        let array = |name: &str| read_image_f64(&path, name).unwrap().1;
+        let (flux, ivar, masked) = (array("FLUX"), array("IVAR"), array("PIXMASK_FRACTION"));
+        check(&ours.spectra, &Exact { flux, ivar, masked, resolution: array("RDIAGS") });
+    }
+}
