@@ -18,7 +18,9 @@ cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames an h
                                --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
                                --repeat K (3), --no-scan, --full (a whole frame by patches, too), --json FILE
 cargo xtask bench stages       time single stages by criterion
-cargo xtask bench files        time reading and writing by kind of file; --nfibre N (500), --repeat K (5), --json FILE";
+cargo xtask bench files        time reading and writing by kind of file; --nfibre N (500), --repeat K (5), --json FILE
+cargo xtask bench exposure     many frames with and without overlap; --frames N (8), --nspec N (100), --nwave N (2326),
+                               --device D (cpu), --repeat K (3), --ranks N,… (under mpirun), --keep FOLDER, --json FILE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +32,10 @@ fn main() -> ExitCode {
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
         ["bench", "files", options @ ..] => {
             steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))
+        }
+        ["bench", "exposure", options @ ..] => {
+            let mpi: &[&str] = if options.contains(&"--ranks") { &["--features", "mpi"] } else { &[] };
+            steps::run(steps::cargo().arg("bench").args(mpi).args(["--bench", "exposure", "--"]).args(options))
         }
         ["bench", options @ ..] => steps::run(steps::cargo().args(["bench", "--bench", "extract", "--"]).args(options)),
         ["help" | "--help" | "-h"] | [] => {

@@ -1,0 +1,168 @@
+//! Many frames in one go: `cargo bench --bench exposure -- [--frames N] [--nspec N] [--nwave N] [--device D] [--repeat K]
+//! [--ranks N,…] [--keep FOLDER] [--json FILE]`.
+//!
+//! Simulated frames, gzipped in and out, go through the real binary with and without overlap, and over MPI ranks where they
+//! are asked for (cargo feature `mpi`). The wall time is compared with what no order of work could beat: all processor
+//! seconds on all cores, and the longest of reading, computing and writing by themselves.
+
+use serde_json::{Value, json};
+use spextral::fits::{write_preproc, write_psf};
+use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::{Simulation, simulate};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::available_parallelism;
+
+struct Job {
+    frames: usize,
+    nspec: usize,
+    nwave: usize,
+    device: String,
+    repeat: usize,
+    ranks: Vec<usize>,
+    keep: Option<PathBuf>,
+    json: Option<PathBuf>,
+}
+
+/// One row of the table: the figures of the best of some runs.
+struct Row {
+    name: String,
+    figures: Value,
+}
+
+fn main() {
+    let job = Job::from_args();
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let folder = job.keep.as_deref().unwrap_or(scratch.path());
+    std::fs::create_dir_all(folder).expect("the folder can be made");
+    let cores = available_parallelism().map_or(1, usize::from);
+    println!(
+        "{} frames of {} fibres x {} bins, gzipped in and out, {} cores, device {}",
+        job.frames, job.nspec, job.nwave, cores, job.device
+    );
+    job.prepare(folder);
+    let alone = job.row(folder, "one after the other", None, &["--no-overlap"]);
+    let mut rows = vec![job.row(folder, "overlapped", None, &[])];
+    for &ranks in &job.ranks {
+        rows.push(job.row(folder, &format!("{ranks} ranks"), Some(ranks), &[]));
+        if ranks > 1 {
+            let all = ranks.to_string();
+            rows.push(job.row(folder, &format!("{ranks} ranks a frame"), Some(ranks), &["--ranks-per-frame", &all]));
+        }
+    }
+    println!(
+        "{:20} {:>7} {:>6} {:>7} {:>7} {:>7} {:>9} {:>7} {:>7} {:>6} {:>9}",
+        "", "wall s", "cpu s", "read s", "comp. s", "write s", "at least", "ratio", "gain", "MB", "frames/h"
+    );
+    for row in [&alone].into_iter().chain(&rows) {
+        let floor = floor(row, &alone, cores);
+        let wall = row.get("wall_seconds");
+        println!(
+            "{:20} {wall:7.2} {:6.1} {:7.2} {:7.2} {:7.2} {floor:9.2} {:7.2} {:7.2} {:6.0} {:9.0}",
+            row.name,
+            row.get("cpu_seconds"),
+            row.get("read_seconds"),
+            row.get("compute_seconds"),
+            row.get("write_seconds"),
+            wall / floor,
+            alone.get("wall_seconds") / wall,
+            row.get("peak_memory_bytes") / 1e6,
+            row.get("frames_per_node_hour"),
+        );
+    }
+    println!(
+        "at least: the larger of cpu s / cores and the longest phase when phases run one after the other; ratio: wall / that; \
+         gain: against one after the other"
+    );
+    if let Some(path) = &job.json {
+        let all: Vec<Value> =
+            [&alone].into_iter().chain(&rows).map(|r| json!({"name": r.name, "figures": r.figures})).collect();
+        std::fs::write(path, Value::from(all).to_string()).expect("the JSON file can be written");
+    }
+}
+
+/// The least wall time that any order of work could have, s.
+fn floor(row: &Row, alone: &Row, cores: usize) -> f64 {
+    let phases = ["read_seconds", "compute_seconds", "write_seconds"].map(|phase| alone.get(phase));
+    // Groups of ranks read and write side by side.
+    let longest = phases.into_iter().fold(0.0, f64::max) / row.get("groups");
+    longest.max(row.get("cpu_seconds") / cores as f64)
+}
+
+impl Row {
+    fn get(&self, name: &str) -> f64 {
+        self.figures[name].as_f64().unwrap_or(f64::NAN)
+    }
+}
+
+impl Job {
+    fn from_args() -> Self {
+        let args: Vec<String> = std::env::args().collect();
+        let value = |name: &str| args.iter().position(|a| a == name).and_then(|k| args.get(k + 1)).cloned();
+        let number = |name: &str, default| value(name).map_or(default, |v| v.parse().expect("a whole number"));
+        let ranks = value("--ranks").unwrap_or_default();
+        Self {
+            frames: number("--frames", 8),
+            nspec: number("--nspec", 100),
+            nwave: number("--nwave", 2326),
+            device: value("--device").unwrap_or_else(|| "cpu".into()),
+            repeat: number("--repeat", 3).max(1),
+            ranks: ranks.split(',').filter(|n| !n.is_empty()).map(|n| n.parse().expect("numbers of ranks")).collect(),
+            keep: value("--keep").map(Into::into),
+            json: value("--json").map(Into::into),
+        }
+    }
+
+    /// Frames and manifest.
+    fn prepare(&self, folder: &Path) {
+        let psf = Synthetic { nfibre: self.nspec.next_multiple_of(25), ..Synthetic::default() };
+        let psf = psf.build().expect("a DESI-like PSF");
+        write_psf(folder.join("psf.fits"), &psf, true).expect("the PSF can be written");
+        let mut rows = String::from("input,psf,output\n");
+        for i in 0..self.frames {
+            let simulation = Simulation { seed: i as u64, ..Simulation::default() };
+            let frame = simulate(&psf, &simulation).expect("a DESI-like frame").preproc;
+            write_preproc(folder.join(format!("in{i}.fits.gz")), &frame, true).expect("a frame can be written");
+            rows += &format!("in{i}.fits.gz,psf.fits,out{i}.fits.gz\n");
+        }
+        std::fs::write(folder.join("frames.csv"), rows).expect("the manifest can be written");
+    }
+
+    /// The best of some runs.
+    fn row(&self, folder: &Path, name: &str, ranks: Option<usize>, more: &[&str]) -> Row {
+        let figures = (0..self.repeat).map(|_| self.run(folder, name, ranks, more));
+        let best =
+            figures.min_by(|a, b| a["wall_seconds"].as_f64().partial_cmp(&b["wall_seconds"].as_f64()).expect("times"));
+        Row { name: name.into(), figures: best.expect("there is one run at least") }
+    }
+
+    fn run(&self, folder: &Path, name: &str, ranks: Option<usize>, more: &[&str]) -> Value {
+        let binary = env!("CARGO_BIN_EXE_spextral");
+        let mut command = match ranks {
+            None => Command::new(binary),
+            Some(ranks) => {
+                let mut launcher = Command::new("mpirun");
+                launcher.args([
+                    "--allow-run-as-root",
+                    "--oversubscribe",
+                    "--bind-to",
+                    "none",
+                    "-n",
+                    &ranks.to_string(),
+                ]);
+                launcher.arg(binary);
+                launcher
+            }
+        };
+        let timeline = format!("{}-timeline", name.replace(' ', "-"));
+        let wmax = 5760.0 + 0.8 * (self.nwave - 1) as f64;
+        command.args(["exposure", "--manifest", "frames.csv", "--overwrite", "--report", "report.json"]);
+        command.args(["--device", &self.device, "--loglevel", "warn", "--timeline", &timeline]);
+        command.args(["-w", &format!("5760,{wmax},0.8"), "-n", &self.nspec.to_string()]);
+        let output = command.args(more).current_dir(folder).output().expect("the binary runs");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let report = std::fs::read(folder.join("report.json")).expect("there is a report");
+        let report: Value = serde_json::from_slice(&report).expect("the report is JSON");
+        report["figures"].clone()
+    }
+}
