@@ -27,10 +27,10 @@ pub struct Trace {
     tracks: Mutex<Vec<Track>>,
 }
 
-/// The regions of one thread.
+/// The regions of one thread, or of a device.
 #[derive(Debug)]
 struct Track {
-    thread: ThreadId,
+    thread: Option<ThreadId>,
     name: String,
     regions: Vec<Region>,
 }
@@ -66,19 +66,42 @@ impl Trace {
     pub fn add(&self, name: impl Into<Cow<'static, str>>, start: Instant, end: Instant) {
         let region = Region { name: name.into(), start: start - self.begin, length: end - start };
         let this = thread::current();
-        // A panic elsewhere leaves no track half-written.
-        let mut tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
-        match tracks.iter_mut().find(|track| track.thread == this.id()) {
-            Some(track) => track.regions.push(region),
-            None => {
-                let worker = || rayon::current_thread_index().map(|i| format!("worker {i}"));
-                let name = this.name().map(String::from).or_else(worker).unwrap_or_else(|| "thread".into());
-                tracks.push(Track { thread: this.id(), name, regions: vec![region] });
-            }
-        }
+        let worker = || rayon::current_thread_index().map(|i| format!("worker {i}"));
+        let label = || this.name().map(String::from).or_else(worker).unwrap_or_else(|| "thread".into());
+        self.extend(Some(this.id()), label, [region]);
     }
 
-    /// The trace as events of Chrome's format: complete events (`X`), times in microseconds, one `tid` a thread.
+    /// Adds regions of a device, `(name, start, length)` by a clock of its own: the last of them is taken to have ended
+    /// at `end`, when it was waited for.
+    pub fn add_device(
+        &self,
+        device: &str,
+        end: Instant,
+        regions: impl IntoIterator<Item = (&'static str, Duration, Duration)>,
+    ) {
+        let regions: Vec<_> = regions.into_iter().collect();
+        let last = regions.iter().map(|(_, start, length)| *start + *length).max();
+        let placed = regions.into_iter().zip(last.iter().cycle()).map(|((name, start, length), &last)| {
+            let start = (end - self.begin).saturating_sub(last - start);
+            Region { name: name.into(), start, length }
+        });
+        self.extend(None, || device.into(), placed);
+    }
+
+    /// Adds regions to the track of a thread, or of a device by its name.
+    fn extend(&self, thread: Option<ThreadId>, label: impl Fn() -> String, regions: impl IntoIterator<Item = Region>) {
+        // A panic elsewhere leaves no track half-written.
+        let mut tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tracks.iter().position(|t| t.thread == thread && (thread.is_some() || t.name == label()));
+        let at = known.unwrap_or_else(|| {
+            tracks.push(Track { thread, name: label(), regions: Vec::new() });
+            tracks.len() - 1
+        });
+        tracks[at].regions.extend(regions);
+    }
+
+    /// The trace as events of Chrome's format: complete events (`X`), times in microseconds, one `tid` a thread or
+    /// device.
     pub fn to_json(&self) -> Value {
         let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
         let tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);

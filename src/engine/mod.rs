@@ -162,9 +162,11 @@ impl Engine {
         self.stop.asked().map_or(Ok(()), |_| Err(EngineError::Stopped))
     }
 
-    /// The same, noting in `trace` what it does when and on which thread.
+    /// The same, noting in `trace` what it does when and on which thread, and on a GPU that tells the time.
     pub fn with_trace(self, trace: Arc<Trace>) -> Self {
-        Self { trace: Some(trace), ..self }
+        let traced = Self { trace: Some(trace), ..self };
+        // Waiting for every stage would change what is to be seen.
+        if traced.gpu.as_ref().is_some_and(Gpu::has_timestamps) { traced.with_exact_times() } else { traced }
     }
 
     /// Does `work` as a region of the trace, where there is one.
@@ -216,10 +218,14 @@ impl Engine {
     pub fn take_times(&self) -> Result<Vec<(Stage, Duration)>> {
         let mut times = std::mem::take(&mut *lock(&self.times));
         let on_gpu = self.gpu.as_ref().map(Gpu::take_times).transpose()?.unwrap_or_default();
-        for (name, time) in on_gpu {
-            if let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.name() == name) {
-                *times.entry(stage).or_default() += time;
+        for pass in &on_gpu {
+            if let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.name() == pass.stage) {
+                *times.entry(stage).or_default() += pass.time;
             }
+        }
+        if let Some(trace) = &self.trace {
+            let timed = on_gpu.iter().filter_map(|pass| Some((pass.stage, pass.start?, pass.time)));
+            trace.add_device("GPU", Instant::now(), timed);
         }
         Ok(times.into_iter().collect())
     }

@@ -58,3 +58,4 @@ pub use device::{DEFAULT_MEMORY, Gpu, GpuLimits, OpenOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, Recording};
 pub use shaders::Variant;
+pub use times::Pass;

@@ -37,6 +37,17 @@ impl Stamps {
     }
 }
 
+/// One pass, or all of a stage where the host took the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// What it did.
+    pub stage: &'static str,
+    /// When it began on the device's own clock, where that is known.
+    pub start: Option<Duration>,
+    /// How long it took.
+    pub time: Duration,
+}
+
 /// How the time of stages is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timing {
@@ -62,28 +73,35 @@ impl Gpu {
         self.timed().get_or_insert_default();
     }
 
-    /// What the device took for each stage since the last call, waiting for it; empty where its time is not taken.
+    /// Whether the device tells the time of its passes.
+    pub fn has_timestamps(&self) -> bool {
+        self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// What the device took for its passes since the last call, waiting for them; empty where its time is not taken.
     ///
     /// # Errors
     /// What the driver reports.
-    pub fn take_times(&self) -> Result<BTreeMap<&'static str, Duration>, GpuError> {
-        let Times { ticks, waited: mut times } = self.timed().as_mut().map(std::mem::take).unwrap_or_default();
-        let nanoseconds = f64::from(self.queue().get_timestamp_period());
+    pub fn take_times(&self) -> Result<Vec<Pass>, GpuError> {
+        let Times { ticks, waited } = self.timed().as_mut().map(std::mem::take).unwrap_or_default();
+        let period = f64::from(self.queue().get_timestamp_period());
+        let time = |ticks: u64| Duration::from_nanos((ticks as f64 * period) as u64);
+        let mut passes: Vec<Pass> = waited.into_iter().map(|(stage, time)| Pass { stage, start: None, time }).collect();
         for Ticks { stages, words } in ticks {
             let words = words.wait()?;
             let tick = |k: usize| u64::from(words[2 * k]) | u64::from(words[2 * k + 1]) << 32;
-            for (k, stage) in stages.into_iter().enumerate() {
-                let took = tick(2 * k + 1).saturating_sub(tick(2 * k)) as f64 * nanoseconds;
-                *times.entry(stage).or_default() += Duration::from_nanos(took as u64);
-            }
+            passes.extend(stages.into_iter().enumerate().map(|(k, stage)| {
+                let (start, end) = (tick(2 * k), tick(2 * k + 1));
+                Pass { stage, start: Some(time(start)), time: time(end.saturating_sub(start)) }
+            }));
         }
-        Ok(times)
+        Ok(passes)
     }
 
     pub(super) fn timing(&self) -> Timing {
         match self.timed().as_ref() {
             None => Timing::None,
-            Some(_) if self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) => Timing::Stamps,
+            Some(_) if self.has_timestamps() => Timing::Stamps,
             Some(_) => Timing::Waiting,
         }
     }

@@ -9,6 +9,7 @@ use spextral::trace::Trace;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A region, times in nanoseconds.
 #[derive(Clone, Debug)]
@@ -105,6 +106,22 @@ fn regions_of_a_stage_add_up_to_its_time() {
             assert_eq!(u128::from(times[stage.name()]), time.as_nanos(), "{solver:?}: {}", stage.name());
         }
     }
+}
+
+#[test]
+fn regions_of_a_device_keep_their_distances_and_end_when_they_were_waited_for() {
+    let trace = Trace::new();
+    std::thread::sleep(Duration::from_millis(2));
+    let (before, second) = (Instant::now(), Duration::from_secs(1_000_000));
+    let us = Duration::from_micros;
+    trace.add_device("GPU", before, [("spots", second + us(100), us(50)), ("schur", second + us(160), us(40))]);
+    trace.add_device("GPU", before, []);
+    trace.region("spots", || ());
+    let regions = regions(&trace.to_json());
+    let [spots, schur, on_host] = &regions[..] else { panic!("{regions:?}") };
+    assert_eq!([spots.end - spots.start, schur.start - spots.end, schur.end - schur.start], [50_000, 10_000, 40_000]);
+    assert!(schur.thread == spots.thread && on_host.thread != spots.thread);
+    assert!(schur.end <= on_host.start && schur.end >= 2_000_000);
 }
 
 #[test]
