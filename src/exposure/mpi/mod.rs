@@ -33,10 +33,14 @@ use mpi::environment::Universe;
 use mpi::traits::Communicator;
 use node::Node;
 use std::error::Error;
-use std::io;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 use wire::{BYE, DESK, receive, send, world};
+
+/// Time for a launcher to pass on why a job ends.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// An MPI job that cannot be joined.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,11 @@ pub enum MpiError {
         "this MPI library does not let several threads of a process send messages (MPI_THREAD_MULTIPLE): use one that does"
     )]
     Threads,
+    /// Each process is alone although several were launched.
+    #[error(
+        "{0} processes were launched, but MPI knows only this one: launch with the MPI library that spextral is built with"
+    )]
+    Launcher(usize),
     /// The threads that compute.
     #[error("cannot start threads: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -70,18 +79,22 @@ impl Job {
     /// # Errors
     /// [`MpiError`].
     pub fn join() -> Result<Option<Self>, MpiError> {
-        if super::launched().is_none_or(|ranks| ranks < 2) {
+        let Some(launched) = super::launched().filter(|&ranks| ranks > 1) else {
             return Ok(None);
-        }
+        };
         let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple).ok_or(MpiError::Twice)?;
         if threading != Threading::Multiple {
             return Err(MpiError::Threads);
         }
         let (rank, size) = (world().rank() as usize, world().size() as usize);
+        if size < 2 {
+            return Err(MpiError::Launcher(launched));
+        }
         let known = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            say(rank, &format!("a panic while {}", in_hand::words()));
             known(panic);
-            fail(rank, &format!("a panic while {}", in_hand::words()));
+            abort();
         }));
         let node = Node::meet();
         node.share_cores()?;
@@ -161,9 +174,18 @@ impl Job {
 
 /// Ends the whole job, and says why.
 fn fail(rank: usize, why: &str) -> ! {
-    use io::Write;
+    say(rank, why);
+    abort()
+}
+
+fn say(rank: usize, why: &str) {
     // Nobody reads it where it cannot be written.
     let _ = writeln!(io::stderr(), "error: rank {rank} on {}: {why}; the job ends", host());
+}
+
+fn abort() -> ! {
+    // Launchers drop what they have not yet passed on.
+    thread::sleep(LAST_WORDS);
     world().abort(1)
 }
 
