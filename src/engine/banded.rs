@@ -3,20 +3,27 @@
 use super::{EngineCcd, EngineError};
 use crate::gpu::Gpu;
 use crate::gpu::banded::{Accuracy, Bundles, Pending, Request};
+use crate::psf::Psf;
 
 /// Bundles to be handed to a GPU one after another.
 #[derive(Debug)]
 pub struct BandedBundles<'a> {
     gpu: &'a Gpu,
     bundles: Bundles,
+    most: usize,
 }
 
 impl<'a> BandedBundles<'a> {
-    pub(super) fn new(gpu: &'a Gpu, accuracy: Accuracy) -> Result<Self, EngineError> {
-        Ok(Self { gpu, bundles: Bundles::new(gpu, accuracy)? })
+    pub(super) fn new(gpu: &'a Gpu, accuracy: Accuracy, most: usize) -> Result<Self, EngineError> {
+        Ok(Self { gpu, bundles: Bundles::new(gpu, accuracy)?, most })
     }
 
-    /// Hands one over; returns at once.
+    /// How many bundles of `nfibre` fibres and `nbin` bins to hand over at once.
+    pub fn most(&self, psf: &Psf, with_tails: bool, sizes: (usize, usize)) -> usize {
+        self.bundles.most(psf, with_tails, sizes).min(self.most)
+    }
+
+    /// Hands some over; returns at once.
     ///
     /// # Errors
     /// What the device reports.

@@ -134,7 +134,7 @@ impl Engine {
         Self { gpu: Some(gpu), on_cpu: Mutex::new(on_cpu.iter().copied().collect()), ..Self::default() }
     }
 
-    /// The same with batches of at most `patches`: results do not depend on it, memory and speed do.
+    /// The same with batches of at most `patches`, or bundles in bands on a GPU: results do not depend on it, memory and speed do.
     pub fn with_batches_of(self, patches: usize) -> Self {
         Self { most_patches: Some(patches.max(1)), ..self }
     }
@@ -259,7 +259,8 @@ impl Engine {
     /// # Errors
     /// What the device reports.
     pub fn banded(&self, accuracy: Accuracy) -> Result<Option<BandedBundles<'_>>> {
-        self.banded_gpu().map(|gpu| BandedBundles::new(gpu, accuracy)).transpose()
+        let most = self.most_patches.unwrap_or(usize::MAX);
+        self.banded_gpu().map(|gpu| BandedBundles::new(gpu, accuracy, most)).transpose()
     }
 
     /// Whether a GPU carries out all of the banded solver's stages.

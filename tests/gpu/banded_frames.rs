@@ -6,6 +6,7 @@ use spextral::engine::{Engine, Stage};
 use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
 use spextral::gpu::OpenOptions;
 use spextral::plan::WaveGrid;
+use spextral::psf::synthetic::Synthetic;
 use spextral::stages::patch::Ccd;
 
 fn banded() -> Options {
@@ -92,20 +93,27 @@ fn bits(extraction: &Extraction) -> Vec<u64> {
 }
 
 #[test]
-fn spectra_have_the_same_bits_for_any_memory_dispatch_and_selection() {
+fn spectra_have_the_same_bits_for_any_memory_batch_dispatch_and_selection() {
     let Some(default) = gpu() else { return };
-    let small = Small::new(26);
-    let all = small.extract(&banded(), &Engine::on_gpu(default.clone(), &[]));
+    let psf = Synthetic { nfibre: 16, bundlesize: 2, npix_y: Some(300), ..Synthetic::default() };
+    let small = Small::on(psf.build().unwrap(), 26);
+    let mut options = banded();
+    (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
+    // Eight bundles, which go over in twos.
+    let all = small.extract(&options, &Engine::on_gpu(default.clone(), &[]));
+    assert_eq!((all.summary.banded, all.summary.redone), (8, 0));
+    let alone = small.extract(&options, &Engine::on_gpu(default.clone(), &[]).with_batches_of(1));
+    assert!(bits(&alone) == bits(&all), "bundles by themselves");
     // Windows of some ten bins, inverses of one fibre at a time; a hundred threads a dispatch.
     let tight = OpenOptions { memory: Some(1 << 20), ..OpenOptions::default() };
     let slow = OpenOptions { operations_per_dispatch: Some(10_000_000), ..OpenOptions::default() };
-    for options in [tight, slow] {
-        let Some(gpu) = open(&options) else { return };
-        let some = small.extract(&banded(), &Engine::on_gpu(gpu, &[]));
+    for open_options in [tight, slow] {
+        let Some(gpu) = open(&open_options) else { return };
+        let some = small.extract(&options, &Engine::on_gpu(gpu, &[]));
         assert_eq!(some.summary.redone, 0);
-        assert!(bits(&some) == bits(&all), "{options:?}");
+        assert!(bits(&some) == bits(&all), "{open_options:?}");
     }
-    let some = small.extract(&Options { specmin: 3, nspec: Some(4), ..banded() }, &Engine::on_gpu(default, &[]));
+    let some = small.extract(&Options { specmin: 3, nspec: Some(4), ..options }, &Engine::on_gpu(default, &[]));
     let bins = 3 * all.spectra.nwave..7 * all.spectra.nwave;
     assert!(some.spectra.flux == all.spectra.flux[bins.clone()] && some.spectra.ivar == all.spectra.ivar[bins]);
 }

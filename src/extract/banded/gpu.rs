@@ -5,23 +5,24 @@ use crate::engine::{BandedBundles, Engine, EngineCcd, EngineError, Stage};
 use crate::extract::assemble::{FrameBuilder, PatchSpectra};
 use crate::extract::{ExtractError, Options, Progress, Solver};
 use crate::gpu::GpuError;
-use crate::gpu::banded::{Accuracy, BLOCK, Found, Pending, REACH, Request};
+use crate::gpu::banded::{Accuracy, BLOCK, Exactness, Found, Pending, REACH, Request};
 use crate::plan::{Bundle, Patch, Positions, WaveGrid};
 use crate::psf::{LegendreSeries, Psf};
-use crate::stages::banded::{Choice, banded_normal_equations, half_bandwidth};
+use crate::stages::banded::{BandedNormal, Choice, CouplingError, banded_normal_equations, half_bandwidth};
 use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stages::spots::{SpotShape, SpotSource};
 use crate::stages::traces::{legendre, split, unit};
+use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Bundles handed over before the results of the first are waited for.
+/// Groups of bundles handed over before the results of the first are waited for.
 const ON_THE_WAY: usize = 2;
 
 /// Chunks overlap by as many bins as it takes the correlation to fall to this fraction of the tolerance: the brightest
-/// bins are a hundred sigma.
-const DECAY_OF_TOLERANCE: f64 = 0.01;
+/// bins are hundreds of sigma, and beside masks bins are correlated farther.
+const DECAY_OF_TOLERANCE: f64 = 1e-3;
 
 /// The largest `|y - K x|_i / sqrt(K_ii)` over the error of flux it stands for: on sim11, with chunks that overlap too
 /// little or fibres told from too few others, 0.4 sigma over 9e-3, 0.13 over 2e-3.
@@ -42,10 +43,16 @@ struct Job<'a> {
     tolerance: f64,
 }
 
-/// A bundle on its way.
-struct Sent<'a> {
+/// A bundle, where it lies, and how far its bins are coupled.
+struct Planned<'a> {
     bundle: &'a Bundle,
     patch: Patch,
+    reach: usize,
+}
+
+/// Bundles on their way.
+struct Sent<'a> {
+    planned: Vec<Planned<'a>>,
     pending: Pending,
 }
 
@@ -73,28 +80,44 @@ pub fn extract_bundles(
         on_cpu.push(bundle.clone());
     };
     progress(0, bundles.len());
-    let accuracy = job.accuracy(&bundles[bundles.len() / 2]);
-    let Some(mut device) = accuracy.map(|accuracy| engine.banded(accuracy)).transpose()?.flatten() else {
+    let mut device = match job.accuracy() {
+        Ok(accuracy) => engine.banded(accuracy)?,
+        Err(why) => {
+            tracing::warn!("the CPU does all bundles: {why}");
+            None
+        }
+    };
+    let Some(device) = &mut device else {
+        frame.summary.redone += bundles.len();
         return cpu::extract_bundles(psf, ccd, grid, options, engine, bundles, frame, progress);
     };
     let model = cpu::Job::new(psf, ccd.host, grid, options, engine);
+    let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
+    for bundle in bundles {
+        match job.plan(bundle) {
+            Ok(planned) => job.group(planned, &mut groups, device, bundles.len()),
+            Err(why) => redo(bundle, why),
+        }
+    }
     let mut sent: VecDeque<Sent> = VecDeque::new();
     let mut done = 0;
-    // Some more turns than bundles, to collect the last.
-    for k in 0..bundles.len() + ON_THE_WAY {
+    while !(groups.is_empty() && sent.is_empty()) {
         engine.goes_on()?;
-        if let Some(bundle) = bundles.get(k) {
-            match job.submit(bundle, &mut device, ccd)? {
-                Ok(on_the_way) => sent.push_back(on_the_way),
-                Err(why) => redo(bundle, why),
-            }
+        if let Some(group) = groups.pop_front() {
+            sent.extend(job.submit(group, device, ccd, &mut redo)?);
         }
-        let first = (k + 1 >= ON_THE_WAY).then(|| sent.pop_front()).flatten();
-        if let Some(first) = first {
-            let bundle = first.bundle;
-            let taken = engine.region(|| bundle.to_string(), || job.collect(first, frame, &mut redo))?;
-            if taken && options.model.is_some() {
-                engine.timed(Stage::Model, || model.add_model(bundle, frame));
+        if sent.len() < ON_THE_WAY && !groups.is_empty() {
+            continue;
+        }
+        let Some(Sent { planned, pending }) = sent.pop_front() else { continue };
+        let found =
+            engine.region(|| "waiting for the GPU".to_string(), || pending.wait()).map_err(EngineError::from)?;
+        for (k, Planned { bundle, patch, .. }) in planned.into_iter().enumerate() {
+            let taken = engine.region(|| bundle.to_string(), || job.take(bundle, &patch, (&found, k), frame));
+            match taken? {
+                Some(why) => redo(bundle, why),
+                None if options.model.is_some() => engine.timed(Stage::Model, || model.add_model(bundle, frame)),
+                None => {}
             }
             done += 1;
             progress(done, bundles.len());
@@ -106,15 +129,11 @@ pub fn extract_bundles(
 }
 
 impl Job<'_> {
-    /// What the tolerance takes, measured on the fibres in the middle of a bundle; None where not even the CPU could.
-    fn accuracy(&self, bundle: &Bundle) -> Option<Accuracy> {
-        let middle = (bundle.fibres.start + bundle.fibres.end) / 2;
-        let fibres = middle.max(bundle.fibres.start + 1) - 1..(middle + 2).min(bundle.fibres.end);
-        let spots = SpotSource::new(self.psf, fibres, &self.wave, self.options.psf_tails);
-        let half = half_bandwidth(&spots.positions());
-        let normal = banded_normal_equations(&spots, self.ccd, half, Prior::new(self.options.regularize));
-        let choice = Choice::measure(&normal, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step()).ok()?;
-        let accuracy = Accuracy::of(self.tolerance, choice.overlap);
+    /// What the tolerance takes: the same for all bundles and selections, so it is read off the PSF, on a CCD without defects.
+    fn accuracy(&self) -> Result<Accuracy, CouplingError> {
+        let fibres = [0, self.psf.nfibre / 2, self.psf.nfibre - 1];
+        let overlaps = fibres.into_par_iter().map(|fibre| self.overlap(fibre)).collect::<Result<Vec<usize>, _>>()?;
+        let accuracy = Accuracy::of(self.tolerance, overlaps.into_iter().max().unwrap_or(0));
         tracing::debug!(
             "{:.0e} sigma: {} bins of overlap, {} fibres to each side, {} poles down to {:.0e}",
             self.tolerance,
@@ -123,7 +142,26 @@ impl Job<'_> {
             8 * accuracy.octets,
             accuracy.floor
         );
-        Some(accuracy)
+        Ok(accuracy)
+    }
+
+    /// How far the bins of a fibre are correlated, at the largest of eight places.
+    fn overlap(&self, fibre: usize) -> Result<usize, CouplingError> {
+        // The fibre alone, at the edge of a CCD as narrow as it can be.
+        let mut psf = self.psf.clone();
+        let x = |&w: &f64| legendre(self.psf.trace_x.of(fibre), unit(self.psf.trace_x.domain, w));
+        let ends = self.wave.iter().map(x).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+        let margin = psf.half_x + 1;
+        psf.trace_x.coeff[fibre * psf.trace_x.ncoeff] -= ends.0.floor() - margin as f64;
+        let (ny, nx) = (psf.npix_y, (ends.1 - ends.0).ceil().min(psf.npix_x as f64) as usize + 2 * margin + 1);
+        let (image, ivar) = (vec![0.0; ny * nx], vec![1.0; ny * nx]);
+        let spots = SpotSource::new(&psf, fibre..fibre + 1, &self.wave, self.options.psf_tails);
+        let half = half_bandwidth(&spots.positions());
+        let ccd = Ccd { ny, nx, image: &image, ivar: &ivar };
+        let normal = banded_normal_equations(&spots, ccd, half, Prior::new(self.options.regularize));
+        // It is looked at in one place of a fibre.
+        let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
+        Ok(Choice::measure(&eight, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step())?.overlap)
     }
 
     /// Rows and columns of the CCD that spots reach, and one more to each side: a device may round a position that lies
@@ -139,7 +177,7 @@ impl Job<'_> {
     }
 
     /// A bundle as the device takes it, or why it does not.
-    fn request(&self, bundle: &Bundle) -> Result<(Request<'_>, Patch), String> {
+    fn plan<'a>(&self, bundle: &'a Bundle) -> Result<Planned<'a>, String> {
         let pixels = |series: &LegendreSeries| -> Vec<i32> {
             let units: Vec<f64> = self.wave.iter().map(|&w| unit(series.domain, w)).collect();
             let of_fibre =
@@ -158,82 +196,96 @@ impl Job<'_> {
         }
         let (rows, columns) = self.extent(&x, &y, &spot);
         let first = bundle.fibres.start;
-        let core_bins = BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave();
         let patch = Patch {
             fibres: 0..nfibre,
             core: bundle.selected.start - first..bundle.selected.end - first,
             bin0: 0,
             nbin,
-            core_bins: core_bins.clone(),
-            rows: rows.clone(),
-            columns: columns.clone(),
-        };
-        let request = Request {
-            psf: self.psf,
-            fibres: bundle.fibres.clone(),
-            wave: &self.wave,
-            with_tails: self.options.psf_tails,
-            reach,
-            core_bins,
+            core_bins: BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave(),
             rows,
             columns,
+        };
+        Ok(Planned { bundle, patch, reach })
+    }
+
+    /// Puts a bundle to those that it goes over with: as many as the device takes at once, but no more than leave it
+    /// something to do while the host looks at the first.
+    fn group<'a>(
+        &self,
+        next: Planned<'a>,
+        groups: &mut VecDeque<Vec<Planned<'a>>>,
+        device: &BandedBundles,
+        bundles: usize,
+    ) {
+        let sizes = (next.patch.nspec(), next.patch.nbin);
+        let most = device.most(self.psf, self.options.psf_tails, sizes).min(bundles.div_ceil(2 * ON_THE_WAY));
+        let joins = |group: &&mut Vec<Planned>| {
+            let last = &group[group.len() - 1];
+            group.len() < most
+                && last.patch.nspec() == next.patch.nspec()
+                && last.bundle.fibres.end == next.bundle.fibres.start
+        };
+        match groups.back_mut().filter(joins) {
+            Some(group) => group.push(next),
+            None => groups.push_back(vec![next]),
+        }
+    }
+
+    /// Hands bundles over, unless they are beyond the device.
+    fn submit<'a>(
+        &self,
+        planned: Vec<Planned<'a>>,
+        device: &mut BandedBundles,
+        ccd: &EngineCcd,
+        redo: &mut impl FnMut(&Bundle, String),
+    ) -> Result<Option<Sent<'a>>, ExtractError> {
+        let request = Request {
+            psf: self.psf,
+            fibres: planned[0].bundle.fibres.start..planned[planned.len() - 1].bundle.fibres.end,
+            wave: &self.wave,
+            with_tails: self.options.psf_tails,
+            reach: planned.iter().map(|p| p.reach).max().unwrap_or(0),
+            core_bins: BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave(),
+            pixels: planned.iter().map(|p| (p.patch.rows.clone(), p.patch.columns.clone())).collect(),
             prior: Prior::new(self.options.regularize),
             psferr: self.options.psferr.unwrap_or(self.psf.psferr),
         };
-        Ok((request, patch))
-    }
-
-    /// Hands a bundle over; or why it is not for the device.
-    fn submit<'a>(
-        &self,
-        bundle: &'a Bundle,
-        device: &mut BandedBundles,
-        ccd: &EngineCcd,
-    ) -> Result<Result<Sent<'a>, String>, ExtractError> {
-        let (request, patch) = match self.request(bundle) {
-            Ok(planned) => planned,
-            Err(why) => return Ok(Err(why)),
-        };
         match device.submit(ccd, &request) {
-            Ok(pending) => Ok(Ok(Sent { bundle, patch, pending })),
+            Ok(pending) => Ok(Some(Sent { planned, pending })),
             Err(EngineError::Gpu(why @ (GpuError::Limit { .. } | GpuError::TooLarge { .. }))) => {
-                Ok(Err(why.to_string()))
+                planned.iter().for_each(|p| redo(p.bundle, why.to_string()));
+                Ok(None)
             }
             Err(other) => Err(other.into()),
         }
     }
 
-    /// Waits for a bundle and takes it into the frame, if its numbers serve.
-    fn collect(
+    /// Takes the k-th bundle found into the frame, or says why its numbers do not serve.
+    fn take(
         &self,
-        sent: Sent,
+        bundle: &Bundle,
+        patch: &Patch,
+        (found, k): (&Found, usize),
         frame: &mut FrameBuilder,
-        redo: &mut impl FnMut(&Bundle, String),
-    ) -> Result<bool, ExtractError> {
-        let Sent { bundle, patch, pending } = sent;
-        let found = pending.wait().map_err(EngineError::from)?;
+    ) -> Result<Option<String>, ExtractError> {
+        let exactness = &found.exactness[k];
         tracing::debug!(
             "{bundle}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma, least pivot {:.1e}",
-            found.coupling.neighbours,
-            found.coupling.beyond,
-            found.residual,
-            found.health.least_pivot,
+            exactness.coupling.neighbours,
+            exactness.coupling.beyond,
+            exactness.residual,
+            exactness.health.least_pivot,
         );
-        Ok(match self.failure(&found)? {
-            Some(why) => {
-                redo(bundle, why);
-                false
-            }
-            None => {
-                frame.summary.banded += 1;
-                frame.add_rows(bundle, &patch, BEYOND_ENDS, &spectra(&found, &patch));
-                true
-            }
-        })
+        let failure = self.failure(exactness)?;
+        if failure.is_none() {
+            frame.summary.banded += 1;
+            frame.add_rows(bundle, patch, BEYOND_ENDS, &spectra(found, k, patch));
+        }
+        Ok(failure)
     }
 
     /// Why a bundle's numbers do not serve.
-    fn failure(&self, found: &Found) -> Result<Option<String>, ExtractError> {
+    fn failure(&self, found: &Exactness) -> Result<Option<String>, ExtractError> {
         let (error, least) = (found.residual / RESIDUAL_OVER_ERROR, found.health.least_pivot);
         if let Err(why) = found.coupling.check(self.tolerance) {
             // Otherwise the CPU finds the same and takes the patches.
@@ -251,23 +303,18 @@ impl Job<'_> {
     }
 }
 
-/// The spectra of a bundle's selected fibres.
-fn spectra(found: &Found, patch: &Patch) -> PatchSpectra {
+/// The spectra of the selected fibres of the k-th bundle.
+fn spectra(found: &Found, k: usize, patch: &Patch) -> PatchSpectra {
     let shape = &found.shape;
     let bins = shape.nfibre * shape.nbin;
+    let fibres = k * shape.bundle + patch.core.start..k * shape.bundle + patch.core.end;
     let part = |first: usize, of_bin: usize| -> Vec<f64> {
-        let own = patch.core.start * shape.nbin * of_bin..patch.core.end * shape.nbin * of_bin;
+        let own = fibres.start * shape.nbin * of_bin..fibres.end * shape.nbin * of_bin;
         found.spectra[first..][own].iter().map(|&v| f64::from(v)).collect()
     };
-    let x = patch.core.clone().flat_map(|f| (0..shape.nbin).map(move |bin| f64::from(found.x[bin * shape.nfibre + f])));
+    let x = |f: usize| (0..shape.nbin).map(move |bin| f64::from(found.x[(k * shape.nbin + bin) * shape.bundle + f]));
+    let x = patch.core.clone().flat_map(x).collect();
     let wanted = patch.core_bins.len();
-    let goodness = found.goodness[patch.core.start * wanted..patch.core.end * wanted].to_vec();
-    PatchSpectra::of_rows(
-        shape.nbin,
-        x.collect(),
-        part(0, 1),
-        part(bins, 1),
-        part(2 * bins, 2 * shape.half + 1),
-        goodness,
-    )
+    let goodness = found.goodness[fibres.start * wanted..fibres.end * wanted].to_vec();
+    PatchSpectra::of_rows(shape.nbin, x, part(0, 1), part(bins, 1), part(2 * bins, 2 * shape.half + 1), goodness)
 }

@@ -42,22 +42,22 @@ pub struct Accuracy {
 
 impl Accuracy {
     /// For an error of flux of `tolerance` sigma, where chunks must overlap by `overlap` bins. On sim11 the error beside masks
-    /// is 2e-3 sigma with a depth of 1 and 3e-4 with 2; what x leaves of the normal equations falls tenfold with every step.
+    /// is 2e-3 sigma with a depth of 1, 3e-4 with 2, 2e-4 with 3; beside a fibre that is masked whole 1e-3 with 2.
     pub fn of(tolerance: f64, overlap: usize) -> Self {
         let further = (1e-3 / tolerance).log10().ceil().max(0.0) as usize;
         // Signal to noise multiplies the error of the root.
         let serves = |octets: &usize| Root::new(FLOOR, *octets).error <= 1e-3 * tolerance;
         let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
-        Self { overlap, depth: 2 + further, floor: FLOOR, octets }
+        Self { overlap, depth: 3 + further, floor: FLOOR, octets }
     }
 }
 
-/// One bundle.
+/// Some bundles of equally many fibres, one after another on the PSF.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// The PSF.
     pub psf: &'a Psf,
-    /// Its fibres, rows of the PSF.
+    /// Their fibres, rows of the PSF.
     pub fibres: Range<usize>,
     /// The padded grid, Angstrom.
     pub wave: &'a [f64],
@@ -67,10 +67,8 @@ pub struct Request<'a> {
     pub reach: usize,
     /// The bins goodness is wanted of.
     pub core_bins: Range<usize>,
-    /// Pixels of the CCD that spots reach, and more.
-    pub rows: Range<usize>,
-    /// Likewise.
-    pub columns: Range<usize>,
+    /// Rows and columns of the CCD that the spots of each bundle reach, and more.
+    pub pixels: Vec<(Range<usize>, Range<usize>)>,
     /// The prior.
     pub prior: Prior,
     /// Fractional error of the PSF.
@@ -104,20 +102,29 @@ impl Bundles {
         Ok(Self { gpu: gpu.clone(), accuracy, poles, work: None })
     }
 
-    /// Hands a bundle over.
+    /// How many bundles of `nfibre` fibres and `nbin` bins to hand over at once: the more, the more threads a device has to
+    /// hide its latencies with. All of their spots must fit, twice, as the next ones are handed over before they are done.
+    pub fn most(&self, psf: &Psf, with_tails: bool, (nfibre, nbin): (usize, usize)) -> usize {
+        let shape = self.shape(psf, nfibre, nfibre, (nbin, 0));
+        let spots = 4 * (nfibre * nbin * SpotShape::new(psf, with_tails).size()) as u64;
+        let mut bytes = Complements::bytes(&shape);
+        bytes.extend([spots; 2]);
+        self.gpu.batch("one bundle", &bytes).unwrap_or(1)
+    }
+
+    fn shape(&self, psf: &Psf, nfibre: usize, bundle: usize, (nbin, reach): (usize, usize)) -> Shape {
+        Shape { nfibre, bundle, nbin, reach, overlap: self.accuracy.overlap, half: psf.ndiag() / 2 }
+    }
+
+    /// Hands bundles over.
     ///
     /// # Errors
-    /// [`GpuError::Limit`] and [`GpuError::TooLarge`] where it is beyond the device; what the driver reports.
+    /// [`GpuError::Limit`] and [`GpuError::TooLarge`] where they are beyond the device; what the driver reports.
     pub fn submit(&mut self, ccd: &CcdBuffers, request: &Request) -> Result<Pending, GpuError> {
         let spot = SpotShape::new(request.psf, request.with_tails);
-        let shape = Shape {
-            nfibre: request.fibres.len(),
-            bundle: request.fibres.len(),
-            nbin: request.wave.len(),
-            reach: request.reach,
-            overlap: self.accuracy.overlap,
-            half: request.psf.ndiag() / 2,
-        };
+        let nfibre = request.fibres.len();
+        let bundle = nfibre / request.pixels.len().max(1);
+        let shape = self.shape(request.psf, nfibre, bundle, (request.wave.len(), request.reach));
         let traces = traces(&self.gpu, request.psf, request.fibres.clone(), request.wave, request.with_tails)?;
         let windows = Windows::new(&self.gpu, request, &traces, spot)?;
         let work = Work::of(&mut self.work, &self.gpu, &self.poles, &shape)?;
@@ -155,7 +162,7 @@ impl Bundles {
             fits,
             spectra: work.spectra.spectra.fetch()?,
             x: work.spectra.x.fetch()?,
-            residual: work.spectra.worst.fetch()?,
+            worst: work.spectra.worst.fetch()?,
             largest: work.normal.largest.fetch()?,
             health: work.complements.health().fetch()?,
         })
@@ -185,7 +192,7 @@ impl Work {
     }
 }
 
-/// The bins of a bundle in windows whose spots fit the device.
+/// The bins of bundles in windows whose spots fit the device.
 struct Windows<'a> {
     request: &'a Request<'a>,
     traces: &'a Traces,
@@ -225,23 +232,25 @@ impl<'a> Windows<'a> {
         })
     }
 
-    /// The window as a patch of all fibres.
+    /// The window as one patch a bundle.
     fn batch(&self, window: usize) -> Batch {
-        let (bins, core, nspec) = (self.bins(window), &self.cores[window], self.traces.nfibre);
-        let patch = Patch {
-            fibres: 0..nspec,
+        let (bins, core) = (self.bins(window), &self.cores[window]);
+        let nspec = self.traces.nfibre / self.request.pixels.len();
+        let patch = |(k, (rows, columns)): (usize, &(Range<usize>, Range<usize>))| Patch {
+            fibres: k * nspec..(k + 1) * nspec,
             core: 0..nspec,
             bin0: bins.start,
             nbin: bins.len(),
             core_bins: core.start - bins.start..core.end - bins.start,
-            rows: self.request.rows.clone(),
-            columns: self.request.columns.clone(),
+            rows: rows.clone(),
+            columns: columns.clone(),
         };
-        Batch { nspec, core: 0..nspec, nbin: bins.len(), half_bandwidth: 0, patches: vec![patch] }
+        let patches = self.request.pixels.iter().enumerate().map(patch).collect();
+        Batch { nspec, core: 0..nspec, nbin: bins.len(), half_bandwidth: 0, patches }
     }
 }
 
-/// A bundle on its way.
+/// Bundles on their way.
 #[derive(Debug)]
 pub struct Pending {
     shape: Shape,
@@ -250,23 +259,30 @@ pub struct Pending {
     fits: Vec<Download<f32>>,
     spectra: Download<f32>,
     x: Download<f32>,
-    residual: Download<u32>,
+    worst: Download<u32>,
     largest: Download<u32>,
     health: Download<u32>,
 }
 
-/// What a bundle gave.
+/// What bundles gave.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// Sizes.
     pub shape: Shape,
     /// Decorrelated flux in electron a bin, then its ivar, each `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`.
     pub spectra: Vec<f32>,
-    /// Deconvolved flux in electron a bin, `[nbin, fibre]`.
+    /// Deconvolved flux in electron a bin, `[bundle, nbin, fibre of the bundle]`.
     pub x: Vec<f32>,
     /// Goodness, `[fibre, core bin]`.
     pub goodness: Vec<Goodness>,
-    /// The largest `|y - K x|_i / sqrt(K_ii)`, sigma.
+    /// How exact each bundle is.
+    pub exactness: Vec<Exactness>,
+}
+
+/// How exact a bundle is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exactness {
+    /// The largest `|y - K x|_i / sqrt(K_ii)`, sigma, before it is made good for.
     pub residual: f64,
     /// How strongly its fibres overlap.
     pub coupling: Coupling,
@@ -275,7 +291,7 @@ pub struct Found {
 }
 
 impl Pending {
-    /// Waits for the bundle.
+    /// Waits for the bundles.
     ///
     /// # Errors
     /// What the driver reports.
@@ -293,13 +309,21 @@ impl Pending {
                 }
             }
         }
+        let (worst, health) = (self.worst.wait()?, self.health.wait()?);
+        let exactness = |(k, coupling): (usize, Coupling)| {
+            let fibres = k * self.shape.bundle..(k + 1) * self.shape.bundle;
+            let residual =
+                worst[fibres.clone()].iter().map(|&bits| f64::from(f32::from_bits(bits))).fold(0.0, f64::max);
+            // From below, then from above.
+            let of_bundle = health.chunks_exact(2 * nfibre).flat_map(|h| &h[2 * fibres.start..2 * fibres.end]);
+            let health = Health::of(&of_bundle.copied().collect::<Vec<_>>(), self.shape.bundle);
+            Exactness { residual, coupling, health }
+        };
         Ok(Found {
             goodness,
             spectra: self.spectra.wait()?,
             x: self.x.wait()?,
-            residual: self.residual.wait()?.into_iter().map(|bits| f64::from(f32::from_bits(bits))).fold(0.0, f64::max),
-            coupling: couplings(&self.largest.wait()?)[0],
-            health: Health::of(&self.health.wait()?, nfibre),
+            exactness: couplings(&self.largest.wait()?).into_iter().enumerate().map(exactness).collect(),
             shape: self.shape,
         })
     }

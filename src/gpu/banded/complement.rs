@@ -45,6 +45,15 @@ impl Complements {
         })
     }
 
+    /// Bytes of the larger of these and other buffers for a shape.
+    pub(super) fn bytes(shape: &Shape) -> Vec<u64> {
+        let (matrix, records) = (shape.matrix_len(), shape.record_len(Records::Both));
+        let pairs = shape.pair_len();
+        [2 * records, 2 * matrix, matrix, matrix, matrix, pairs]
+            .map(|of_fibre| 4 * (shape.nfibre * of_fibre) as u64)
+            .to_vec()
+    }
+
     /// Of the matrices met on the way and of S_f, from below, then from above: the first block with a bad pivot (`u32::MAX` for none)
     /// and the bits of the smallest pivot over its diagonal element, `[2, fibre, 2]`.
     pub fn health(&self) -> &Buffer<u32> {

@@ -21,13 +21,13 @@
 //! bundle.
 //!
 //! For each bin of a fibre of DESI's r camera (spots of 11 x 17 pixels, K's half bandwidth 8, chunks of 96 bins that overlap by
-//! 36, 2 fibres on either side, 24 poles), counted from the loops, neighbours' spots and blocks once (caches hold them):
+//! 36, 3 fibres on either side, 24 poles), counted from the loops, neighbours' spots and blocks once (caches hold them):
 //!
 //! | stage | FMA | bytes to and from memory |
 //! |---|---|---|
 //! | traces, spots | 1 900 | 1 200 |
 //! | normal equations | 2 050 | 1 000 |
-//! | inverses on the way to S, `O Z O^T` | 6 000 | 2 500 |
+//! | inverses on the way to S, `O Z O^T` | 9 500 | 4 000 |
 //! | x and what it leaves | 900 | 600 |
 //! | 24 poles | 18 600 | 10 400 |
 //! | model, goodness | 3 000 | 1 700 |
@@ -41,7 +41,7 @@ mod normal;
 mod root;
 mod shape;
 
-pub use bundle::{Accuracy, Bundles, Found, Pending, Request};
+pub use bundle::{Accuracy, Bundles, Exactness, Found, Pending, Request};
 pub use complement::{Complements, record_complements};
 pub use inverse::{Health, Poles, poles};
 pub use normal::{Normal, record_prior, record_products};

@@ -33,9 +33,9 @@ impl Spectra {
     /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
     pub fn new(gpu: &Gpu, shape: &Shape, poles: &Poles) -> Result<Self, GpuError> {
         let bins = shape.nfibre * shape.nbin;
-        let most = gpu
-            .batch("inverses of one fibre", &[4 * shape.record_len(Records::Inverse(poles.npole)) as u64])?
-            .min(shape.nfibre);
+        // At most half of the memory, the bundles take the other.
+        let bytes = 4 * shape.record_len(Records::Inverse(poles.npole)) as u64;
+        let most = gpu.batch("inverses of one fibre", &[bytes; 2]).unwrap_or(1).min(shape.nfibre);
         Ok(Self {
             spectra: gpu.zeros("spectra", bins * (2 * shape.half + 3))?,
             x: gpu.zeros("x", bins)?,
