@@ -29,8 +29,6 @@ Exit codes: 0 all frames are done, 1 a frame failed (the table and the report sa
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    #[command(flatten)]
-    which: Which,
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
@@ -51,6 +49,8 @@ pub struct Arguments {
     no_overlap: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     device: DeviceArguments,
 }

@@ -1,6 +1,7 @@
 //! What is said on the standard error: plain lines, above a progress bar where there is one.
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressState};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -47,7 +48,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         match *event.metadata().level() {
             Level::ERROR => write!(out, "error: ")?,
             Level::WARN => write!(out, "warning: ")?,
@@ -83,8 +84,13 @@ impl Progress {
     pub fn new(what: &'static str) -> Self {
         let wanted = tracing::enabled!(Level::INFO);
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
-            let style = "{bar:40} {pos}/{len} {msg}, {per_sec}, {elapsed} gone, {eta} to go";
+            let style = "{bar:40} {pos}/{len} {msg}, {rate}, {elapsed} gone, {eta} to go";
             let style = indicatif::ProgressStyle::with_template(style).expect("a constant, seen to parse");
+            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // A bar that cannot be drawn is no error.
+                let _ = write!(out, "{:.0} an hour", 3600.0 * state.per_sec());
+            };
+            let style = style.with_key("rate", rate);
             BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
         });
         Self { what, bar, start: Instant::now() }
