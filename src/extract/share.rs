@@ -2,7 +2,7 @@
 //! same bits for any division, as a bundle's results depend on that bundle only.
 
 use super::assemble::{FrameBuilder, SharePlan};
-use super::banded::{self, BEYOND_ENDS};
+use super::banded::{self, beyond_ends};
 use super::model_image::{ModelImage, Stripe};
 use super::{ExtractError, Extraction, Options, Progress, Solver, Summary, check, patches};
 use crate::engine::{Decorrelate, Engine, Stage};
@@ -56,7 +56,8 @@ pub fn part(bundles: &[Bundle], k: usize, n: usize) -> &[Bundle] {
 pub fn columns(psf: &Psf, fibres: Range<usize>, grid: &WaveGrid, options: &Options) -> Range<usize> {
     let pad = options.patches.padding();
     let observed = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
-    let wave = observed.padded(BEYOND_ENDS.max(pad), BEYOND_ENDS.max(pad + options.patches.nwavestep));
+    let beyond = beyond_ends(psf, &observed, options);
+    let wave = observed.padded(beyond.max(pad), beyond.max(pad + options.patches.nwavestep));
     let series = &psf.trace_x;
     let of_fibre = |fibre: usize| wave.iter().map(move |&w| legendre(series.of(fibre), unit(series.domain, w)));
     let ends = fibres.flat_map(of_fibre).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));

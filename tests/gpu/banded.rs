@@ -131,7 +131,7 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin() {
     let case = bundle();
     let expected = twin(&case, Prior::new(0.0));
     let shape = shape(&case, &expected);
-    let choice = Choice::measure(&expected, 1e-7, 0.8).unwrap();
+    let choice = Choice::measure(&expected, 1e-7, 0.8, 30).unwrap();
     let (x, _) = banded_flux(&expected, &choice).unwrap();
     let s = banded_complements(&expected, choice.bands[1], &choice).unwrap();
     let roots: Vec<_> = s.iter().zip(&x).map(|(s, x)| banded_root(s, x, shape.half, &choice)).collect();

@@ -1,6 +1,6 @@
 //! Bundles in f64 on the CPU, several at once.
 
-use super::{BEYOND_ENDS, TOLERANCE};
+use super::{TOLERANCE, beyond_ends};
 use crate::engine::{Engine, EngineCcd, Stage};
 use crate::extract::assemble::FrameBuilder;
 use crate::extract::{ExtractError, Options, Progress, Solver, patches};
@@ -18,14 +18,13 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Error in sigma at which patches serve as well: their own.
-const PATCHES: f64 = 0.05;
-
 /// What all bundles of a frame share.
 pub(super) struct Job<'a> {
     psf: &'a Psf,
     ccd: Ccd<'a>,
     grid: &'a WaveGrid,
+    /// Bins beyond each end of the grid.
+    padding: usize,
     /// The padded grid, Angstrom.
     wave: Vec<f64>,
     options: &'a Options,
@@ -64,7 +63,7 @@ pub fn extract_bundles(
         progress(shared.1, bundles.len());
         Ok(match solved {
             Ok(solved) => {
-                shared.0.add_bundle(bundle, BEYOND_ENDS, &solved.x, &solved.roots, &solved.goodness);
+                shared.0.add_bundle(bundle, job.padding, &solved.x, &solved.roots, &solved.goodness);
                 None
             }
             Err(why) => Some(why),
@@ -99,7 +98,8 @@ impl<'a> Job<'a> {
         options: &'a Options,
         engine: &'a Engine,
     ) -> Self {
-        Self { psf, ccd, grid, wave: grid.padded(BEYOND_ENDS, BEYOND_ENDS), options, engine }
+        let padding = beyond_ends(psf, grid, options);
+        Self { psf, ccd, grid, padding, wave: grid.padded(padding, padding), options, engine }
     }
 
     fn spots(&self, bundle: &Bundle) -> SpotSource<'_> {
@@ -110,7 +110,7 @@ impl<'a> Job<'a> {
     fn wanted(&self, bundle: &Bundle) -> (Range<usize>, Range<usize>) {
         let first = bundle.fibres.start;
         let fibres = bundle.selected.start - first..bundle.selected.end - first;
-        (fibres, BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave())
+        (fibres, self.padding..self.padding + self.grid.nwave())
     }
 
     fn solve(&self, bundle: &Bundle) -> Result<Solved, Unserved> {
@@ -118,14 +118,16 @@ impl<'a> Job<'a> {
         let (spots, half, coupling) = engine.timed(Stage::Traces, || {
             let spots = self.spots(bundle);
             let half = half_bandwidth(&spots.positions());
+            // Before anything is as wide as that.
+            Choice::check_width(half, self.grid.step())?;
             let coupling = Coupling::measure(&spots, half);
-            (spots, half, coupling)
-        });
+            Ok::<_, CouplingError>((spots, half, coupling))
+        })?;
         let tolerance = options.tolerance.unwrap_or(TOLERANCE);
         coupling.check(tolerance)?;
         let prior = Prior::new(options.regularize);
         let normal = engine.timed(Stage::NormalEquations, || banded_normal_equations(&spots, *ccd, half, prior));
-        let choice = Choice::measure(&normal, tolerance, self.grid.step())?;
+        let choice = Choice::measure(&normal, tolerance, self.grid.step(), self.padding)?;
         let solved = self.decorrelate(bundle, &spots, &normal, &choice)?;
         solved.report(bundle, &coupling, &choice, half);
         Ok(solved)
@@ -157,16 +159,17 @@ impl<'a> Job<'a> {
         };
         let mut solved = Solved { x, iterations, roots: Vec::new(), bands: choice.bands[0], goodness: vec![] };
         for bands in &choice.bands {
-            let s = engine.timed(Stage::Schur, || banded_complements(normal, *bands, choice))?;
+            let s = match engine.timed(Stage::Schur, || banded_complements(normal, *bands, choice)) {
+                // What is cut off may cost a fine grid its positive definiteness; wider bands keep more.
+                Err(_) if Some(bands) != choice.bands.last() => continue,
+                s => s?,
+            };
             engine.timed(Stage::Decorrelate, || {
                 solved.decorrelate(&s, *bands, fibres.clone(), psf.ndiag() / 2, choice, error_of)
             });
             if solved.error() <= choice.tolerance {
                 break;
             }
-        }
-        if solved.error() >= PATCHES {
-            return Err(BandFailure::Inaccurate { error: solved.error() });
         }
         Ok(Solved { goodness, ..solved })
     }

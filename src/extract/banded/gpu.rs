@@ -1,6 +1,6 @@
 //! Bundles in f32 on a GPU, two on their way at a time.
 
-use super::{BEYOND_ENDS, TOLERANCE_F32, cpu};
+use super::{TOLERANCE_F32, beyond_ends, cpu};
 use crate::engine::{BandedBundles, Engine, EngineCcd, EngineError, Stage};
 use crate::extract::assemble::{FrameBuilder, PatchSpectra};
 use crate::extract::{ExtractError, Options, Progress, Solver};
@@ -38,6 +38,8 @@ struct Job<'a> {
     ccd: Ccd<'a>,
     options: &'a Options,
     grid: &'a WaveGrid,
+    /// Bins beyond each end of the grid.
+    padding: usize,
     /// The padded grid, Angstrom.
     wave: Vec<f64>,
     tolerance: f64,
@@ -71,9 +73,10 @@ pub fn extract_bundles(
     frame: &mut FrameBuilder,
     progress: Progress,
 ) -> Result<(), ExtractError> {
-    let wave = grid.padded(BEYOND_ENDS, BEYOND_ENDS);
+    let padding = beyond_ends(psf, grid, options);
+    let wave = grid.padded(padding, padding);
     let tolerance = options.tolerance.unwrap_or(TOLERANCE_F32);
-    let job = Job { psf, ccd: ccd.host, options, grid, wave, tolerance };
+    let job = Job { psf, ccd: ccd.host, options, grid, padding, wave, tolerance };
     let mut on_cpu = Vec::new();
     let mut redo = |bundle: &Bundle, why: String| {
         tracing::warn!("{bundle}: {why}; the CPU does the bundle");
@@ -161,7 +164,7 @@ impl Job<'_> {
         let normal = banded_normal_equations(&spots, ccd, half, Prior::new(self.options.regularize));
         // It is looked at in one place of a fibre.
         let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
-        Ok(Choice::measure(&eight, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step())?.overlap)
+        Ok(Choice::measure(&eight, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step(), 0)?.overlap)
     }
 
     /// Rows and columns of the CCD that spots reach, and one more to each side: a device may round a position that lies
@@ -201,7 +204,7 @@ impl Job<'_> {
             core: bundle.selected.start - first..bundle.selected.end - first,
             bin0: 0,
             nbin,
-            core_bins: BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave(),
+            core_bins: self.padding..self.padding + self.grid.nwave(),
             rows,
             columns,
         };
@@ -245,7 +248,7 @@ impl Job<'_> {
             wave: &self.wave,
             with_tails: self.options.psf_tails,
             reach: planned.iter().map(|p| p.reach).max().unwrap_or(0),
-            core_bins: BEYOND_ENDS..BEYOND_ENDS + self.grid.nwave(),
+            core_bins: self.padding..self.padding + self.grid.nwave(),
             pixels: planned.iter().map(|p| (p.patch.rows.clone(), p.patch.columns.clone())).collect(),
             prior: Prior::new(self.options.regularize),
             psferr: self.options.psferr.unwrap_or(self.psf.psferr),
@@ -279,7 +282,7 @@ impl Job<'_> {
         let failure = self.failure(exactness)?;
         if failure.is_none() {
             frame.summary.banded += 1;
-            frame.add_rows(bundle, patch, BEYOND_ENDS, &spectra(found, k, patch));
+            frame.add_rows(bundle, patch, self.padding, &spectra(found, k, patch));
         }
         Ok(failure)
     }

@@ -8,9 +8,10 @@ use super::{ExtractError, Options, Progress};
 use crate::engine::{Engine, EngineCcd};
 use crate::plan::{Bundle, WaveGrid};
 use crate::psf::Psf;
+use crate::stages::banded::psf_correlation_length;
 
-/// Bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
-pub const BEYOND_ENDS: usize = 30;
+/// Fewest bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
+const FEWEST_BEYOND_ENDS: usize = 30;
 
 /// Error of flux where none is asked for, sigma, in f64 and in f32.
 const TOLERANCE: f64 = 1e-5;
@@ -37,4 +38,12 @@ pub fn extract_bundles(
         tracing::warn!("a stage is on the CPU, so all of the banded solver is");
     }
     cpu::extract_bundles(psf, ccd, grid, options, engine, bundles, frame, progress)
+}
+
+/// Bins beyond each end of the grid: what the tolerance needs.
+pub fn beyond_ends(psf: &Psf, grid: &WaveGrid, options: &Options) -> usize {
+    let tolerance = options.tolerance.unwrap_or(TOLERANCE);
+    let length = psf_correlation_length(psf, grid, options.psf_tails, tolerance);
+    // R's diagonals stay on the padded grid.
+    length.max(FEWEST_BEYOND_ENDS).max(psf.ndiag() / 2)
 }

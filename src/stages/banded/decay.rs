@@ -1,9 +1,16 @@
 //! How far bins are correlated: the decay of the inverse of K_ff away from its diagonal, measured on the actual K.
 
+use super::decorrelate::WIDEST;
 use super::factor::Columns;
-use super::normal::BandedNormal;
+use super::normal::{BandedNormal, half_bandwidth};
 use super::with_half_bandwidth;
+use crate::plan::WaveGrid;
+use crate::psf::Psf;
+use crate::stages::aligned::AlignedSpots;
+use crate::stages::normal_equations::overlap_lanes;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::spots::SpotSource;
+use rayon::prelude::*;
 
 /// Bins to each side that are looked at: four times what a step of a PSF's width needs.
 const REACH: usize = 160;
@@ -11,8 +18,66 @@ const REACH: usize = 160;
 /// The largest distance at which a correlation, relative to the diagonal, is above `threshold`, at one place of every
 /// fibre; [`REACH`] at most.
 pub(crate) fn correlation_length(normal: &BandedNormal, threshold: f64) -> usize {
-    let of_group = |first| with_half_bandwidth!(normal.half, B => dispatch(Decay::<B> { normal, first, threshold }));
+    // Places are spread evenly over the grid.
+    let place = |fibre: usize| (2 * (fibre % 8) + 1) * normal.n / 16;
+    length_at(normal, threshold, &place)
+}
+
+/// The largest distance in bins at which a correlation, relative to the diagonal, is above `threshold` for a PSF alone, all
+/// pixels being equal: at both ends and in the middle of its slit and of a grid. So many bins beyond its ends make a grid's
+/// ends as exact as its middle. 0 where spots overlap over more bins than there is code for.
+pub fn psf_correlation_length(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> usize {
+    let wave = |at: usize| -> Vec<f64> {
+        let bin = |k: usize| grid.wave()[at] + (k as f64 - REACH as f64) * grid.step();
+        (0..=2 * REACH).map(bin).collect()
+    };
+    let places = [0, grid.nwave() / 2, grid.nwave() - 1].into_iter();
+    let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
+    let places: Vec<_> = places.flat_map(|at| fibres.map(|fibre| (wave(at), fibre))).collect();
+    let sources = places.iter().map(|(wave, fibre)| SpotSource::new(psf, *fibre..*fibre + 1, wave, with_tails));
+    let sources: Vec<SpotSource> = sources.collect();
+    let half = sources.iter().map(|spots| half_bandwidth(&spots.positions())).max().unwrap_or(0);
+    if half > WIDEST {
+        // No band holds such spots, whatever is beyond the ends.
+        return 0;
+    }
+    let diagonal = sources.par_iter().map(|spots| dispatch(Overlaps { spots, half })).collect();
+    let normal = BandedNormal { n: 2 * REACH + 1, half, diagonal, pairs: vec![], rhs: vec![] };
+    length_at(&normal, threshold, &|_| REACH)
+}
+
+fn length_at(normal: &BandedNormal, threshold: f64, place: &dyn Fn(usize) -> usize) -> usize {
+    let of_group =
+        |first| with_half_bandwidth!(normal.half, B => dispatch(Decay::<B> { normal, first, threshold, place }));
     (0..normal.diagonal.len()).step_by(8).map(of_group).max().unwrap_or(0)
+}
+
+/// A^T A of one fibre, `[n, half + 1]`.
+struct Overlaps<'a, 'b> {
+    spots: &'a SpotSource<'b>,
+    half: usize,
+}
+
+impl Kernel for Overlaps<'_, '_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Vec<f64> {
+        let (n, width) = (self.spots.nbin(), self.half + 1);
+        let mut stamps = AlignedSpots::default();
+        self.spots.evaluate(0, 0..n, &mut stamps);
+        let mut out = vec![0.0; n * width];
+        for i in 0..n {
+            for d in 0..width.min(n - i) {
+                let mut lanes = Octet::default();
+                overlap_lanes(simd, (&stamps, i), stamps.stamp(i), &stamps, i + d, &mut lanes);
+                out[i * width + d] = simd.sum(simd.load(&lanes));
+            }
+            // A spot of impossible parameters covers nothing.
+            out[i * width] = out[i * width].max(f64::MIN_POSITIVE);
+        }
+        out
+    }
 }
 
 /// Up to eight fibres, one a lane.
@@ -20,6 +85,7 @@ struct Decay<'a, const B: usize> {
     normal: &'a BandedNormal,
     first: usize,
     threshold: f64,
+    place: &'a dyn Fn(usize) -> usize,
 }
 
 impl<const B: usize> Kernel for Decay<'_, B> {
@@ -29,8 +95,9 @@ impl<const B: usize> Kernel for Decay<'_, B> {
     fn run<S: Simd>(self, simd: S) -> usize {
         let (n, width, len) = (self.normal.n, self.normal.half + 1, 2 * REACH + 1);
         let fibres = &self.normal.diagonal[self.first..];
-        // Row `row` of lane `lane` is this bin of its fibre; lanes are spread evenly over the grid.
-        let bin = |row: usize, lane: usize| ((2 * lane + 1) * n / 16 + row).checked_sub(REACH).filter(|&b| b < n);
+        let place: [usize; 8] = std::array::from_fn(|lane| (self.place)(self.first + lane));
+        // Row `row` of lane `lane` is this bin of its fibre.
+        let bin = |row: usize, lane: usize| (place[lane] + row).checked_sub(REACH).filter(|&b| b < n);
         // Scaled to a diagonal of 1, so that correlations are relative.
         let element = |row: usize, d: usize, lane: usize| match (fibres.get(lane), bin(row, lane), bin(row + d, lane)) {
             (Some(k), Some(i), Some(j)) if row + d < len => k[i * width + d] / (k[i * width] * k[j * width]).sqrt(),

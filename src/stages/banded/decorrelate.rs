@@ -10,8 +10,15 @@ use super::solve::solve;
 
 /// Pairs of half bandwidths for the recursion over fibres. Step by 0.8 Angstrom on DESI's CCDs the first serves, finer
 /// grids and very bright stars need the others.
-const BANDS: [Bands; 3] =
-    [Bands { inverse: 16, kept: 12 }, Bands { inverse: 24, kept: 16 }, Bands { inverse: 48, kept: 32 }];
+const BANDS: [Bands; 4] = [
+    Bands { inverse: 16, kept: 12 },
+    Bands { inverse: 24, kept: 16 },
+    Bands { inverse: 48, kept: 32 },
+    Bands { inverse: 96, kept: 64 },
+];
+
+/// The widest band of S.
+pub(super) const WIDEST: usize = BANDS[BANDS.len() - 1].kept;
 
 /// What is read off K and the tolerance.
 #[derive(Debug)]
@@ -27,16 +34,22 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Measures how far bins are correlated and chooses accordingly. `step` is the grid's, Angstrom, for messages.
+    /// Refuses a half bandwidth that there is no code for; `step` is the grid's, Angstrom, for the message.
+    ///
+    /// # Errors
+    /// [`CouplingError::TooWide`].
+    pub fn check_width(half: usize, step: f64) -> Result<(), CouplingError> {
+        if half > WIDEST { Err(CouplingError::TooWide { needed: half, most: WIDEST, step }) } else { Ok(()) }
+    }
+
+    /// Measures how far bins are correlated and chooses accordingly. `step` is the grid's, Angstrom, for messages; chunks
+    /// overlap by `least` bins at least, because a place that is looked at may be masked.
     ///
     /// # Errors
     /// K has a wider band than there is code for.
-    pub fn measure(normal: &BandedNormal, tolerance: f64, step: f64) -> Result<Self, CouplingError> {
-        let most = BANDS[BANDS.len() - 1].kept;
-        if normal.half > most {
-            return Err(CouplingError::TooWide { needed: normal.half, most, step });
-        }
-        let overlap = correlation_length(normal, tolerance);
+    pub fn measure(normal: &BandedNormal, tolerance: f64, step: f64, least: usize) -> Result<Self, CouplingError> {
+        Self::check_width(normal.half, step)?;
+        let overlap = correlation_length(normal, tolerance).max(least);
         // sqrt(floor) is the relative error of Q in directions without information: 1e-9 costs sim11 nothing. Blocks whose
         // spectrum is narrower take fewer poles.
         let floor = (10.0 * tolerance * tolerance).min(1e-9);

@@ -15,7 +15,7 @@
 //!
 //! S_f is cut to a band S'. Because x is exact, what is cut off shows: E x = z - S' x with E = S - S', and to first
 //! order it changes Q x by `S^-1/2 E x / 2`, in sigma. The poles give S^-1/2 = sum_k w_k (S + sigma_k)^-1 along with the rest, so
-//! every flux comes with its error; a fibre whose error is above the tolerance gets wider bands. On frames where the true
+//! every flux comes with what the band costs it; a fibre whose error is above the tolerance gets wider bands. On frames where the true
 //! error is known this estimate was within a factor of four of it.
 //!
 //! | what | follows from |
@@ -23,7 +23,8 @@
 //! | half bandwidth of K | the spots' overlaps |
 //! | iterations for x | `r^T M^-1 r` |
 //! | bands of the recursion and of S_f | `S^-1/2 (z - S x) / 2` of this fibre, mostly masked bins left out |
-//! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured in every fibre |
+//! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
+//! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place of every fibre; at least that of the PSF alone |
 //! | poles of a block | its Gershgorin bound, its smallest eigenvalue (pivots of S - tau I), its signal to noise |
 //! | floor of the spectrum | 10 tolerance^2 of the largest eigenvalue, at most 1e-9 |
 //!
@@ -57,6 +58,7 @@ mod window;
 
 pub use complement::{Bands, Complement};
 pub use coupling::{Coupling, CouplingError};
+pub use decay::psf_correlation_length;
 pub use decorrelate::{Choice, banded_complements, banded_flux, banded_root};
 pub use fit::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
@@ -84,8 +86,12 @@ macro_rules! with_half_bandwidth {
                 const $b: usize = 24;
                 $body
             }
-            _ => {
+            25..=48 => {
                 const $b: usize = 48;
+                $body
+            }
+            _ => {
+                const $b: usize = 96;
                 $body
             }
         }
@@ -105,12 +111,6 @@ pub enum BandFailure {
         fibre: usize,
         /// Bin, counted on the padded grid.
         bin: usize,
-    },
-    /// The widest bands leave more than the patches would.
-    #[error("the widest bands may leave {error:.1e} sigma")]
-    Inaccurate {
-        /// Estimated error, sigma.
-        error: f64,
     },
     /// The iteration for x did not converge.
     #[error("the deconvolved flux is still {error:.1e} sigma off after {iterations} iterations")]
