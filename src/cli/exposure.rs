@@ -147,13 +147,19 @@ impl Arguments {
     /// The frames, checked against each other; what dead runs have left beside them is cleared.
     fn requests(&self) -> Result<Vec<Request>, Box<dyn Error>> {
         let requests = self.named()?;
-        exposure::check(&requests)?;
+        exposure::check(&requests, &self.accounts(), self.which.manifest.as_deref())?;
         if self.resume {
             for path in exposure::sweep(&requests) {
                 tracing::info!("removed {}, which a dead run has left", path.display());
             }
         }
         Ok(requests)
+    }
+
+    /// The files that tell of the job: report, and timeline as CSV and as a picture.
+    fn accounts(&self) -> Vec<PathBuf> {
+        let timeline = self.timeline.iter().flat_map(|path| ["csv", "svg"].map(|kind| path.with_extension(kind)));
+        self.report.iter().cloned().chain(timeline).collect()
     }
 
     /// The frames that the command line names.

@@ -39,7 +39,8 @@ use crate::process::now;
 use crate::stop::Stop;
 use desk::Table;
 use pipeline::Line;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use team::Alone;
 
 /// How frames are gone through.
@@ -70,19 +71,32 @@ pub struct Place {
 
 /// Frames that cannot be done together.
 #[derive(Debug, thiserror::Error)]
-#[error("outputs {} and {} are one file; give another name for one", .0[0].display(), .0[1].display())]
-pub struct SharedOutput([PathBuf; 2]);
+pub enum Clash {
+    /// Two outputs go to one file.
+    #[error("outputs {} and {} are one file; give another name for one", .0[0].display(), .0[1].display())]
+    SharedOutput([PathBuf; 2]),
+    /// An output would replace what some frame is made of.
+    #[error("output {} is an input, too; give another name", .0.display())]
+    OutputIsInput(PathBuf),
+}
 
-/// Refuses two frames that write one file.
+/// Refuses frames of which one would write what another writes or reads; `accounts` are files that are written besides,
+/// `manifest` one that is read.
 ///
 /// # Errors
-/// [`SharedOutput`] with both names.
-pub fn check(requests: &[Request]) -> Result<(), SharedOutput> {
-    let outputs = requests.iter().flat_map(Request::outputs).map(|path| (resolved(path), path));
-    let mut outputs: Vec<_> = outputs.filter(|(place, _)| place.is_some()).collect();
+/// [`Clash`] with the names.
+pub fn check(requests: &[Request], accounts: &[PathBuf], manifest: Option<&Path>) -> Result<(), Clash> {
+    let place = |path: &Path| resolved(path).map(|place| (place, path.to_path_buf()));
+    let written = requests.iter().flat_map(Request::outputs).chain(accounts.iter().map(PathBuf::as_path));
+    let mut outputs: Vec<_> = written.filter_map(place).collect();
     outputs.sort();
-    let twins = outputs.windows(2).find(|pair| pair[0].0 == pair[1].0);
-    twins.map_or(Ok(()), |pair| Err(SharedOutput([pair[0].1.into(), pair[1].1.into()])))
+    if let Some(pair) = outputs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Clash::SharedOutput([pair[0].1.clone(), pair[1].1.clone()]));
+    }
+    let read = requests.iter().flat_map(Request::inputs).chain(manifest);
+    let inputs: BTreeSet<PathBuf> = read.filter_map(resolved).collect();
+    let clash = outputs.into_iter().find(|(place, _)| inputs.contains(place));
+    clash.map_or(Ok(()), |(_, output)| Err(Clash::OutputIsInput(output)))
 }
 
 /// How many processes a launcher (mpirun, srun) has started for this run; None where it was not one.

@@ -1,7 +1,7 @@
 //! What need not be done again, and what dead runs have left behind.
 
 use crate::extract::Request;
-use crate::fits::{Header, verify};
+use crate::fits::{Header, printable, verify};
 use crate::{sentence, whole_file};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,8 @@ pub fn reason_to_do(request: &Request) -> Option<String> {
 
 fn difference(header: &Header, keyword: &str, now: &str) -> Option<String> {
     let then = header.get_str(keyword).unwrap_or_default();
+    // A card holds what FITS can print.
+    let now = printable(now);
     // Of options, the first that differs says enough.
     let differs =
         |(then, now): (&str, &str)| (then != now).then(|| format!("it was made with {then}, now it is {now}"));

@@ -13,6 +13,7 @@ use crate::stages::banded::BandedRoot;
 use crate::stages::goodness::Goodness;
 use crate::stages::model::add_model;
 use crate::stages::patch::{Ccd, PatchSpots, Rectangle};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -393,8 +394,9 @@ fn bad_fit(spectra: &Spectra, none: &[bool]) -> Vec<bool> {
         let values = informed(&mut (0..nspec).map(|s| s * nwave + w));
         if values.len() < MIN_FIBRES { 1.0 } else { median(values) }
     };
-    let of_wave: Vec<f64> = (0..nwave).map(over_fibres).collect();
-    let of_fibre: Vec<f64> = (0..nspec).map(|s| median(informed(&mut (s * nwave..(s + 1) * nwave)))).collect();
+    let of_wave: Vec<f64> = (0..nwave).into_par_iter().map(over_fibres).collect();
+    let over_waves = |s: usize| median(informed(&mut (s * nwave..(s + 1) * nwave)));
+    let of_fibre: Vec<f64> = (0..nspec).into_par_iter().map(over_waves).collect();
     let bad = |at: usize| {
         let chi2 = spectra.chi2pix[at];
         !none[at] && chi2 > BAD_FIT * of_wave[at % nwave] && chi2 > BAD_FIT * of_fibre[at / nwave]

@@ -43,6 +43,7 @@ pub use psf_write::write_psf;
 pub use source::read_headers;
 pub use table::{ColumnData, Table, read_fibermap};
 pub use value::Value;
+pub(crate) use value::printable;
 pub use verify::verify;
 
 /// Whether a keyword describes the layout of its HDU, and so is the writer's own and never carried.
