@@ -82,6 +82,15 @@ fn a_frame_is_exact_beside_masked_pixels() {
 }
 
 #[test]
+fn a_frame_is_exact_beside_a_dead_amplifier() {
+    let mut small = Small::new(31);
+    let (ny, nx) = (small.sim.preproc.ny, small.sim.preproc.nx);
+    let ivar = small.sim.preproc.ivar.iter_mut().enumerate();
+    ivar.filter(|(k, _)| k / nx >= ny / 2 && k % nx < nx / 2).for_each(|(_, w)| *w = 0.0);
+    check(&small, "a dead amplifier");
+}
+
+#[test]
 fn a_fibre_is_exact_beside_one_a_thousand_times_brighter() {
     let mut small = Small::new(23);
     small.brighten(6, 1000.0);
