@@ -2,11 +2,10 @@
 // strongly fibres overlap. A bundle is a patch of all its fibres; blocks of K are laid out as banded_inverse reads them.
 #import grid
 #import patch
+#import overlap
 
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
-// Values of workgroup memory for one spot: at least ny nx.
-const SPOT: u32 = 256;
 // Bins to each side that K reaches at most, blocks of a column of K_ff and of a row of K_{f,f-1}.
 const REACH: u32 = 12;
 const COLUMN: u32 = 4;
@@ -27,8 +26,6 @@ const STEP: u32 = 16;
 // Bits of the largest flux weight, of the largest coupling of neighbours and of that of fibres beyond, [patch, 3].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
 
-// One spot times W, 0 where it is off the patch.
-var<workgroup> weighted: array<f32, SPOT>;
 var<workgroup> partial: array<vec4<f32>, THREADS>;
 
 // Blocks of a fibre.
@@ -39,37 +36,6 @@ fn blocks() -> u32 {
 // Fibres of all patches.
 fn fibres() -> u32 {
     return args.pixel_stride / args.pixel_bins;
-}
-
-// The overlap of two spots over the pixels they share: rows and columns of the first, and the distance of the second.
-struct Shared {
-    y: vec2<i32>,
-    x: vec2<i32>,
-    dy: i32,
-    dx: i32,
-}
-
-fn shared_pixels(a: Stamp, b: Stamp) -> Shared {
-    let dy = b.y - a.y;
-    let dx = b.x - a.x;
-    let ny = i32(spot_ny());
-    let nx = i32(spot_nx());
-    return Shared(vec2(max(dy, 0), ny + min(dy, 0)), vec2(max(dx, 0), nx + min(dx, 0)), dy, dx);
-}
-
-// Sum of `weighted`, which lies at a, times the spot at b.
-fn overlap(a: Stamp, b: Stamp) -> f32 {
-    let s = shared_pixels(a, b);
-    let nx = i32(spot_nx());
-    var sum = 0.0;
-    for (var y = s.y.x; y < s.y.y; y += 1) {
-        let left = y * nx;
-        let right = i32(b.first) + (y - s.dy) * nx - s.dx;
-        for (var x = s.x.x; x < s.x.y; x += 1) {
-            sum += weighted[left + x] * spots[right + x];
-        }
-    }
-    return sum;
 }
 
 // Column i of K without the prior, the row of K_{f,f-1}, y and the flux weight: one workgroup a spot of the core.

@@ -1,11 +1,10 @@
 // Normal equations: K = A^T W A + prior, y = A^T W p and the flux weight A^T W 1 of every patch (BS10 eq. 4).
 #import grid
 #import patch
+#import overlap
 
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
-// Values of workgroup memory for one spot: at least ny nx.
-const SPOT: u32 = 256;
 
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
@@ -18,26 +17,7 @@ const SPOT: u32 = 256;
 // K with all of its elements, [patch, n, n].
 @group(0) @binding(9) var<storage, read_write> full: array<f32>;
 
-// One spot times W, 0 where it is off the patch.
-var<workgroup> weighted: array<f32, SPOT>;
 var<workgroup> partial: array<vec2<f32>, THREADS>;
-
-// Sum of `weighted`, which lies at a, times the spot at b, over the pixels they share.
-fn overlap(a: Stamp, b: Stamp) -> f32 {
-    let nx = i32(spot_nx());
-    let ny = i32(spot_ny());
-    let dy = b.y - a.y;
-    let dx = b.x - a.x;
-    var sum = 0.0;
-    for (var y = max(dy, 0); y < ny + min(dy, 0); y += 1) {
-        let left = y * nx;
-        let right = i32(b.first) + (y - dy) * nx - dx;
-        for (var x = max(dx, 0); x < nx + min(dx, 0); x += 1) {
-            sum += weighted[left + x] * spots[right + x];
-        }
-    }
-    return sum;
-}
 
 // Row i of K without the prior, y and the flux weight: one workgroup each, n a patch.
 @compute @workgroup_size(THREADS)

@@ -211,7 +211,7 @@ impl<'a> ParamTable<'a> {
 
     /// The tails, where all five parameters are there.
     fn tails(&self) -> Result<Option<Tails>, FitsError> {
-        if !["TAILAMP", "TAILCORE", "TAILXSCA", "TAILYSCA", "TAILINDE"].iter().all(|p| self.row.contains_key(*p)) {
+        if !TAILS.iter().all(|p| self.row.contains_key(*p)) {
             return Ok(None);
         }
         Ok(Some(Tails {

@@ -29,6 +29,7 @@ const SHARED: &[(&str, &str)] = &[
     ("banded", include_str!("../../shaders/shared/banded.wgsl")),
     ("block8", include_str!("../../shaders/shared/block8.wgsl")),
     ("grid", include_str!("../../shaders/shared/grid.wgsl")),
+    ("overlap", include_str!("../../shaders/shared/overlap.wgsl")),
     ("patch", include_str!("../../shaders/shared/patch.wgsl")),
 ];
 

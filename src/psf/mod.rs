@@ -84,16 +84,6 @@ pub struct Psf {
 }
 
 impl Psf {
-    /// Pixels of a spot along x.
-    pub fn spot_nx(&self) -> usize {
-        2 * self.half_x + 1
-    }
-
-    /// Pixels of a spot along y.
-    pub fn spot_ny(&self) -> usize {
-        2 * self.half_y + 1
-    }
-
     /// Number of stored diagonals of the resolution matrix, `2 HSIZEY + 1`.
     pub fn ndiag(&self) -> usize {
         2 * self.half_y + 1

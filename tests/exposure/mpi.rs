@@ -127,6 +127,15 @@ fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
 }
 
 #[test]
+fn numbers_that_are_none_fail_their_frame_and_no_other() {
+    let night = Night::new();
+    let rows = "in0.fits.gz,psf0.fits,good.fits,\nin1.fits.gz,psf1.fits,bad.fits,nan\n";
+    std::fs::write(night.path("m.csv"), format!("input,psf,output,tolerance\n{rows}")).unwrap();
+    let run = run(&night, 3, "m.csv", &["--overwrite"]);
+    run.ends_with(1, &["tolerance is NaN", "1 of 2 frames done, 1 failed"]);
+}
+
+#[test]
 fn an_error_before_any_work_ends_the_job() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1]);

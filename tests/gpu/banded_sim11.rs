@@ -84,19 +84,13 @@ fn a_cut_of_sim11_beside_a_bad_column_and_a_bright_line_is_that_of_the_twin() {
 }
 
 #[test]
-#[ignore = "the whole bundle: seconds on a software device, when nothing else runs"]
 fn the_first_bundle_of_sim11_is_the_exact_solution_within_3e_3_sigma() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let (Some(sim), Some(path)) = (Sim11::open(), shared("reference/sim11-exact.fits.gz")) else { return };
     let grid = WaveGrid::new(5760.0, 7620.0, 0.8).unwrap();
-    let engine = Engine::on_gpu(gpu, &[]).with_exact_times();
-    for run in ["with compilation", "without"] {
-        let start = std::time::Instant::now();
-        let ours = sim.extract(&grid, None, &engine);
-        println!("{:.2} s {run}: {:?}", start.elapsed().as_secs_f64(), ours.summary);
-        assert_eq!(ours.summary.redone, 0);
-        let array = |name: &str| read_image_f64(&path, name).unwrap().1;
-        let (flux, ivar, masked) = (array("FLUX"), array("IVAR"), array("PIXMASK_FRACTION"));
-        check(&ours.spectra, &Exact { flux, ivar, masked, resolution: array("RDIAGS") });
-    }
+    let ours = sim.extract(&grid, None, &Engine::on_gpu(gpu, &[]));
+    assert_eq!(ours.summary.redone, 0);
+    let array = |name: &str| read_image_f64(&path, name).unwrap().1;
+    let (flux, ivar, masked) = (array("FLUX"), array("IVAR"), array("PIXMASK_FRACTION"));
+    check(&ours.spectra, &Exact { flux, ivar, masked, resolution: array("RDIAGS") });
 }

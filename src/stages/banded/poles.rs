@@ -19,7 +19,7 @@ pub(crate) struct Root {
     pub(crate) error: f64,
 }
 
-/// K(m) as Gauss's mean gives it, and (sn/cn, cn, dn)(u | m), of the parameter m = 1 - `complement`.
+/// The quarter period K(m) of the parameter m = 1 - `complement`, by Gauss's arithmetic-geometric mean.
 fn quarter_period(complement: f64) -> f64 {
     let (mut a, mut b) = (1.0, complement.sqrt());
     while (a - b).abs() > 1e-15 * a {
