@@ -7,6 +7,7 @@ use spextral::frame::Spectra;
 use spextral::plan::WaveGrid;
 use spextral::psf::synthetic::Synthetic;
 use spextral::stages::patch::Ccd;
+use spextral::stages::traces::traces;
 
 pub fn banded() -> Options {
     Options { solver: Solver::Banded, ..Small::options() }
@@ -79,6 +80,27 @@ fn a_frame_is_exact_beside_masked_pixels() {
     // Sixty dead rows, and a fibre all of whose pixels are masked.
     small.mask_rows_and_fibre(130..190, 2);
     check(&small, "masked rows and columns");
+}
+
+#[test]
+fn a_long_bundle_of_two_fibres_is_exact_where_what_is_measured_is_dead() {
+    let psf = Synthetic { nfibre: 2, bundlesize: 2, npix_y: Some(900), ..Synthetic::default() }.build().unwrap();
+    let mut small = Small::on(psf, 32);
+    let (wave, step) = (small.grid.wave()[50] - 160.0, 0.8);
+    small.grid = WaveGrid::new(wave, wave + 399.0 * step, step).unwrap();
+    // Correlations are measured at one place of each fibre: every sixth and some of what follows are dead.
+    let nx = small.sim.preproc.nx;
+    let rows = |bins: std::ops::Range<usize>| {
+        let ends = [bins.start, bins.end].map(|bin| wave + (bin as f64 - 34.0) * step);
+        let y = traces(&small.psf, 0..1, &ends, false).pixel_y;
+        y[0] as usize..y[1] as usize
+    };
+    let dead = [rows(14..46), rows(74..106)];
+    let ivar = small.sim.preproc.ivar.iter_mut().enumerate();
+    ivar.filter(|(k, _)| dead.iter().any(|rows| rows.contains(&(k / nx)))).for_each(|(_, w)| *w = 0.0);
+    let exact = small.extract(&dense(small.grid.nwave(), 80), &Engine::cpu()).spectra;
+    let [flux, ..] = worst(&small.extract(&banded(), &Engine::cpu()).spectra, &exact);
+    assert!(flux < 1e-5, "more than the tolerance: {flux:e} sigma");
 }
 
 #[test]
