@@ -16,6 +16,7 @@
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
 //! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
 //! | [`simulate`], [`compare`], [`plot`], [`trace`] | what one needs around an extraction |
+//! | [`guide`] | how to come from gpu_specter, serve another spectrograph, run a cluster, write a shader |
 
 pub mod barycentric;
 pub mod compare;
@@ -25,6 +26,7 @@ pub mod extract;
 pub mod fits;
 pub mod frame;
 pub mod gpu;
+pub mod guide;
 pub mod median;
 mod number;
 pub mod plan;

@@ -7,6 +7,7 @@ mod exposure;
 mod extract;
 pub mod logging;
 mod make_psf;
+mod manual;
 mod simulate;
 mod words;
 
@@ -52,6 +53,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// List the devices that can extract, and why one is refused
     Devices(devices::Arguments),
+    Man(manual::ManArguments),
+    Completions(manual::CompletionsArguments),
 }
 
 /// Carries out one subcommand.
@@ -67,6 +70,8 @@ pub fn run(command: Command) -> Outcome {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
+        Command::Man(arguments) => manual::man(&arguments),
+        Command::Completions(arguments) => manual::completions(&arguments),
     }
 }
 

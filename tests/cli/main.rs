@@ -4,5 +4,6 @@ mod around;
 mod bad_files;
 mod bad_options;
 mod comparisons;
+mod manual;
 mod run;
 mod use_cases;

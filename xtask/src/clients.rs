@@ -13,13 +13,9 @@ const PACKAGES: [&str; 1] = ["desispec==0.70.0"];
 /// There is no Python for it, a package can't be had, or a client objects.
 pub fn run() -> Result<(), String> {
     let root = steps::root();
-    let folder = root.join("target/clients");
-    let python = virtual_environment(&folder)?;
-
-    // The tests' build of the binary: a plain `build` has other features of the dependencies and compiles them anew.
-    steps::run(steps::cargo().args(["test", "--quiet", "--package", "spextral", "--test", "cli", "--no-run"]))?;
-    let binary = root.join("target/debug").join(format!("spextral{}", std::env::consts::EXE_SUFFIX));
-    let files = folder.join("files");
+    let python = python()?;
+    let binary = binary()?;
+    let files = root.join("target/clients/files");
     if files.exists() {
         std::fs::remove_dir_all(&files).map_err(|e| format!("{}: {e}", files.display()))?;
     }
@@ -28,6 +24,24 @@ pub fn run() -> Result<(), String> {
     let scripts = root.join("tests/clients");
     steps::run(Command::new(&python).arg(scripts.join("read_frame.py")).args([&binary, &files]))?;
     steps::run(Command::new(&python).arg(scripts.join("verify_fits.py")).args(fits_in(&files)?))
+}
+
+/// This build's binary. It is the tests' build: a plain `build` has other features of the dependencies and compiles
+/// them anew.
+///
+/// # Errors
+/// It cannot be built.
+pub fn binary() -> Result<PathBuf, String> {
+    steps::run(steps::cargo().args(["test", "--quiet", "--package", "spextral", "--test", "cli", "--no-run"]))?;
+    Ok(steps::root().join("target/debug").join(format!("spextral{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The Python that has the clients, in its virtual environment.
+///
+/// # Errors
+/// There is no Python for it, or a package can't be had.
+pub fn python() -> Result<PathBuf, String> {
+    virtual_environment(&steps::root().join("target/clients"))
 }
 
 fn fits_in(folder: &Path) -> Result<Vec<PathBuf>, String> {

@@ -2,6 +2,7 @@
 
 mod apt;
 mod clients;
+mod docs;
 mod setup;
 mod steps;
 mod test;
@@ -9,10 +10,11 @@ mod test;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask test [--install]   format, lints, documentation, all tests, and the clients;
+cargo xtask test [--install]   format, lints, documentation and its commands, all tests, and the clients;
                                --install (implied by CI=true): install what is missing through apt
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
+cargo xtask docs               run the commands and programs that README.md and docs/ give
 cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames an hour, memory and stages by solver, device
                                and size, a scan over what can be set, how cost grows, what the machine would allow;
                                --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(false),
         ["test", "--install"] => test::run(true),
         ["clients"] => clients::run(),
+        ["docs"] => docs::run(),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
         ["bench", "files", options @ ..] => {
             steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))

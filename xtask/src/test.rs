@@ -1,8 +1,8 @@
 //! Everything that must hold before a change lands.
 
-use crate::{clients, setup, steps};
+use crate::{clients, docs, setup, steps};
 
-/// Format, lints, documentation, tests, the same over MPI, clients.
+/// Format, lints, documentation, tests, the same over MPI, clients, the documentation's commands.
 ///
 /// # Errors
 /// The first step that fails.
@@ -28,6 +28,7 @@ pub fn run(install: bool) -> Result<(), String> {
     }
     if ready.python {
         clients::run()?;
+        docs::run()?;
     }
     conclude(ready.left_out(), steps::in_ci())
 }

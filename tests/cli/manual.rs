@@ -1,0 +1,61 @@
+//! Manual pages and completions say what `--help` says.
+
+use crate::run::Folder;
+use std::process::Command;
+
+/// What stands in the first column of a help text's list: commands, or long options.
+fn listed(help: &str, options: bool) -> Vec<String> {
+    let words = help.lines().filter(|line| line.starts_with("  ")).map(str::trim_start);
+    match options {
+        true => words
+            .filter(|line| line.starts_with('-'))
+            .filter_map(|line| line.split([' ', ',']).find(|word| word.starts_with("--")))
+            .map(String::from)
+            .collect(),
+        false => {
+            let commands = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+            // A line further in goes on with what stands before.
+            let first =
+                commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+            first.map(String::from).collect()
+        }
+    }
+}
+
+fn help(words: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_spextral")).args(words).arg("--help").output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_all_its_options() {
+    let folder = Folder::new();
+    folder.run(&["man", "-o", "man1"]).succeeds();
+    let page = |name: &str| {
+        let text = std::fs::read_to_string(folder.path(&format!("man1/{name}.1"))).unwrap();
+        text.replace('\\', "") // roff writes \- for a hyphen
+    };
+    let commands: Vec<String> = listed(&help(&[]), false).into_iter().filter(|name| name != "help").collect();
+    assert!(commands.len() >= 9, "{commands:?}");
+    for command in &commands {
+        assert!(page("spextral").contains(&format!("spextral-{command}")), "{command} is not in spextral.1");
+        let (page, options) = (page(&format!("spextral-{command}")), listed(&help(&[command]), true));
+        assert!(options.contains(&"--help".to_string()), "{options:?}");
+        for option in options {
+            assert!(page.contains(&option), "spextral-{command}.1 says nothing of {option}");
+        }
+    }
+}
+
+#[test]
+fn completions_know_all_commands_in_every_shell() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let run = folder.run(&["completions", shell]);
+        run.succeeds();
+        for command in listed(&help(&[]), false) {
+            assert!(run.stdout.contains(&command), "{shell} does not complete {command}");
+        }
+    }
+}
