@@ -26,7 +26,7 @@
 //! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
 //! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place of every fibre; at least that of the PSF alone |
 //! | poles of a block | its Gershgorin bound, its smallest eigenvalue (pivots of S - tau I), its signal to noise |
-//! | floor of the spectrum | 10 tolerance^2 of the largest eigenvalue, at most 1e-9 |
+//! | floor of the spectrum | 10 tolerance^2 of the largest eigenvalue, at most 1e-11 |
 //!
 //! A fibre's bits depend on its bundle alone, neither on selection nor on threads.
 //!
