@@ -15,6 +15,8 @@ cargo xtask test [--install]   format, lints, documentation and its commands, al
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
 cargo xtask docs               run the commands and programs that README.md and docs/ give
+cargo xtask fidelity           measure every accuracy that is claimed, minutes, and write docs/fidelity.md with its pictures;
+                               --only SCENE (that one, and no page), --device DEVICE (the GPU; llvmpipe)
 cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames an hour, memory and stages by solver, device
                                and size, a scan over what can be set, how cost grows, what the machine would allow;
                                --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
@@ -24,6 +26,17 @@ cargo xtask bench files        time reading and writing by kind of file; --nfibr
 cargo xtask bench exposure     many frames with and without overlap; --frames N (8), --nspec N (100), --nwave N (2326),
                                --device D (cpu), --repeat K (3), --ranks N,… (under mpirun), --keep FOLDER, --json FILE";
 
+/// The whole page, or one scene to look at.
+fn fidelity(options: &[&str]) -> Result<(), String> {
+    let page = steps::root().join("docs/fidelity.md");
+    let mut command = steps::cargo();
+    command.args(["test", "--test", "fidelity", "--"]).args(options);
+    if !options.contains(&"--only") {
+        command.arg("--page").arg(page);
+    }
+    steps::run(&mut command)
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -32,6 +45,7 @@ fn main() -> ExitCode {
         ["test", "--install"] => test::run(true),
         ["clients"] => clients::run(),
         ["docs"] => docs::run(),
+        ["fidelity", options @ ..] => fidelity(options),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
         ["bench", "files", options @ ..] => {
             steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))

@@ -1,0 +1,207 @@
+//! Who extracts: each solver on the CPU and on the GPU, and the bounds that each must keep.
+
+use crate::errors::{Distance, Kind, Solution, distance};
+use crate::scenes::Scene;
+use spextral::compare::{ChiReport, TrueSpectra, against_truth, resolve_truth};
+use spextral::engine::Engine;
+use spextral::extract::Solver;
+use spextral::fits::Header;
+use spextral::frame::{Frame, Spectra};
+use spextral::gpu::{Device, DeviceChoice, GpuError, OpenOptions};
+use std::fmt;
+use std::io::Write;
+
+/// The engines there are.
+pub struct Devices {
+    engines: Vec<(&'static str, Engine)>,
+}
+
+impl Devices {
+    /// The CPU, and the GPU of that name; without it, said aloud, the CPU alone.
+    pub fn open(name: Option<&str>) -> Self {
+        let mut engines = vec![("CPU f64", Engine::cpu())];
+        let name = name.map(String::from).or_else(|| std::env::var("SPEXTRAL_TEST_DEVICE").ok());
+        let Ok(choice) = name.as_deref().unwrap_or("llvmpipe").parse::<DeviceChoice>();
+        match Device::open(&choice, &OpenOptions::default()) {
+            Ok(Device::Gpu(gpu)) => engines.push(("GPU f32", Engine::on_gpu(gpu, &[]))),
+            Ok(Device::Cpu) => {}
+            Err(error @ GpuError::NoSuchDevice { .. }) => {
+                let required = std::env::var("SPEXTRAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
+                assert!(!required, "SPEXTRAL_REQUIRE_GPU=1, but {error}");
+                let _ = writeln!(std::io::stderr(), "FIDELITY ON GPUS LEFT OUT, no GPU to test on: {error}");
+            }
+            Err(error) => panic!("{error}"),
+        }
+        Self { engines }
+    }
+
+    /// What they are, in words.
+    pub fn words(&self) -> Vec<String> {
+        self.engines.iter().map(|(name, engine)| format!("{name}: {}", engine.device())).collect()
+    }
+}
+
+/// One extraction of a scene, judged.
+pub struct Outcome {
+    /// Solver and device.
+    pub run: String,
+    pub solver: Solver,
+    pub f32: bool,
+    /// Why there is none.
+    pub declined: Option<String>,
+    pub from_exact: Option<Distance>,
+    pub from_published: Option<Distance>,
+    /// A GPU's distance from the CPU with the same solver.
+    pub from_twin: Option<Distance>,
+    pub chi: Option<ChiReport>,
+    /// Each bin's chi, where the truth is known.
+    pub chis: Vec<f64>,
+}
+
+/// Extracts a scene in every way, telling each outcome as it comes.
+pub fn all(scene: &Scene, devices: &Devices, tell: impl Fn(&Outcome)) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut twins: Vec<(Solver, Solution)> = Vec::new();
+    for (device, engine) in &devices.engines {
+        for solver in [Solver::Banded, Solver::Patches] {
+            // A GPU in software takes minutes for the eigenmodes of long patches.
+            if scene.long && solver == Solver::Patches && engine.gpu_id().is_none() && engine.is_gpu() {
+                continue;
+            }
+            let (mut outcome, spectra) = judge(scene, solver, device, engine);
+            match (twins.iter().find(|(twin, _)| *twin == solver), spectra) {
+                (Some((_, twin)), Some(spectra)) => outcome.from_twin = Some(distance(&spectra, twin)),
+                (None, Some(spectra)) => twins.push((solver, spectra.into())),
+                _ => {}
+            }
+            tell(&outcome);
+            outcomes.push(outcome);
+        }
+    }
+    outcomes
+}
+
+fn judge(scene: &Scene, solver: Solver, device: &str, engine: &Engine) -> (Outcome, Option<Spectra>) {
+    let words = if solver == Solver::Banded { "banded" } else { "patches" };
+    let mut outcome = Outcome {
+        run: format!("{words}, {device}"),
+        solver,
+        f32: device.ends_with("f32"),
+        declined: None,
+        from_exact: None,
+        from_published: None,
+        from_twin: None,
+        chi: None,
+        chis: Vec::new(),
+    };
+    let spectra = match scene.extract(solver, engine) {
+        Ok(spectra) => spectra,
+        Err(reason) => {
+            outcome.declined = Some(reason);
+            return (outcome, None);
+        }
+    };
+    outcome.from_exact = scene.exact.as_ref().map(|(exact, _)| distance(&spectra, exact));
+    let published = scene.published.as_ref().filter(|_| solver == Solver::Patches);
+    outcome.from_published = published.map(|published| distance(&spectra, published));
+    let Some(truth) = &scene.truth else { return (outcome, Some(spectra)) };
+    let wave = scene.grid.wave().to_vec();
+    let frame = Frame { spectra, wave, header: Header::new(), fibermap: None, scores: None };
+    outcome.chi = Some(against_truth(&frame, truth).expect("the truth is of this frame"));
+    let TrueSpectra { chi, .. } = resolve_truth(&frame, truth).expect("the truth is of this frame");
+    outcome.chis = chi.into_iter().filter(|chi| !chi.is_nan()).collect();
+    (outcome, Some(frame.spectra))
+}
+
+/// Largest errors of flux (sigma), of ivar (relative) and of R.
+pub struct Bounds {
+    pub flux: f64,
+    pub ivar: f64,
+    pub resolution: f64,
+}
+
+/// What f32 is to keep.
+const F32: Bounds = Bounds { flux: 1e-3, ivar: 1e-4, resolution: 1e-4 };
+
+impl Outcome {
+    /// What it is bounded against, its distance from that, and the bounds: bands against the exact solution, patches
+    /// against the published ones, GPUs against the CPU, too.
+    pub fn bounded(&self) -> Vec<(&'static str, &Distance, Bounds)> {
+        let published = match self.f32 {
+            true => F32,
+            false => Bounds { flux: 1e-5, ivar: 1e-6, resolution: 1e-6 },
+        };
+        let exact = match self.f32 {
+            true => F32,
+            false => Bounds { flux: 3e-5, ivar: 1e-5, resolution: 1e-6 },
+        };
+        let twin = match self.f32 {
+            true => F32,
+            false => Bounds { flux: 1e-6, ivar: 1e-6, resolution: 1e-6 },
+        };
+        let exactly = self.from_exact.as_ref().filter(|_| self.solver == Solver::Banded);
+        let each = [("exact", exactly, exact), ("published", self.from_published.as_ref(), published)];
+        let each = each.into_iter().chain([("the CPU", self.from_twin.as_ref(), twin)]);
+        each.filter_map(|(against, distance, bounds)| Some((against, distance?, bounds))).collect()
+    }
+}
+
+/// Patches against the exact solution: the method's own error, bounded by what the field knows of it.
+pub const METHOD: f64 = 0.2;
+
+/// What passed its bound.
+pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for outcome in outcomes {
+        let mut check = |what: &str, value: f64, bound: f64| {
+            if value.is_nan() || value > bound {
+                lines.push(format!("{}, {}: {what} {value:.2e}, at most {bound:.0e}", scene.name, outcome.run));
+            }
+        };
+        for (against, distance, bounds) in outcome.bounded() {
+            check(&format!("flux against {against} (sigma)"), distance.of(Kind::All).worst(), bounds.flux);
+            check(&format!("ivar against {against}"), distance.ivar, bounds.ivar);
+            check(&format!("R against {against}"), distance.resolution, bounds.resolution);
+        }
+        if let (Solver::Patches, Some(distance)) = (outcome.solver, &outcome.from_exact) {
+            check("flux of patches against exact (sigma)", distance.of(Kind::All).worst(), METHOD);
+        }
+        if let Some(chi) = &outcome.chi {
+            // Four standard errors, and a hundredth for what the simulation's pixels of whole electrons do.
+            let error = 4.0 / (chi.bins as f64).sqrt() + 0.01;
+            check("mean of chi", chi.mean.abs(), error);
+            check("scatter of chi less 1", (chi.std - 1.0).abs(), error);
+        }
+        if let Some(reason) = outcome.declined.as_ref().filter(|_| !outcome.f32) {
+            lines.push(format!("{}, {}: declined: {reason}", scene.name, outcome.run));
+        }
+    }
+    lines
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {:<18}", self.run)?;
+        if let Some(reason) = &self.declined {
+            return write!(f, " declined: {reason}");
+        }
+        for (name, distance) in
+            [("exact", &self.from_exact), ("published", &self.from_published), ("the CPU", &self.from_twin)]
+        {
+            if let Some(d) = distance {
+                let all = d.of(Kind::All);
+                write!(
+                    f,
+                    " from {name}: flux {:.1e} sigma at worst, {:.1e} for 99.9 %,",
+                    all.worst(),
+                    all.quantile(0.999)
+                )?;
+                write!(f, " ivar {:.1e}, R {:.1e};", d.ivar, d.resolution)?;
+            }
+        }
+        if let Some(chi) = &self.chi {
+            write!(f, " chi of {} bins: mean {:+.4}, scatter {:.4}", chi.bins, chi.mean, chi.std)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! What is extracted: frames whose right spectra are known, by another solution, by another program, or as truth.
+
+use crate::errors::Solution;
+use crate::shared::shared;
+use spextral::engine::Engine;
+use spextral::extract::{Options, Solver, extract};
+use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::frame::Spectra;
+use spextral::plan::WaveGrid;
+use spextral::psf::Psf;
+use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::{Simulation, Truth, read_truth, simulate};
+use spextral::stages::patch::Ccd;
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Seconds, of what this repository can make itself.
+    Reduced,
+    /// Everything.
+    Whole,
+}
+
+/// A frame, and what is known of its spectra.
+pub struct Scene {
+    pub name: &'static str,
+    /// One line for the reader.
+    pub what: String,
+    psf: Psf,
+    image: Vec<f32>,
+    ivar: Vec<f32>,
+    pub grid: WaveGrid,
+    /// Fibres, and how bundles are cut into patches.
+    options: Options,
+    /// The solution of whole bundles, and who made it.
+    pub exact: Option<(Solution, &'static str)>,
+    /// The published patches, by another program.
+    pub published: Option<Solution>,
+    /// What went in.
+    pub truth: Option<Truth>,
+    /// Whether a GPU in software is spared the patches, which take it minutes.
+    pub long: bool,
+}
+
+/// Names of the scenes, the quick ones first.
+pub fn names(size: Size) -> &'static [&'static str] {
+    let all = &[
+        "small", "edge", "dead", "fine", "noise-2", "noise-1", "noise-3", "coarse", "r0-low", "r0-high", "v2", "sim11",
+    ];
+    match size {
+        Size::Reduced => &all[..5],
+        Size::Whole => all,
+    }
+}
+
+/// Makes a scene; None, said aloud, where the files it wants are not there.
+pub fn make(name: &'static str) -> Option<Scene> {
+    Some(match name {
+        "small" => {
+            small(name, 21, 0.8, "a synthetic r camera: two bundles of 5 fibres, a bad column, cosmics, a dead patch")
+        }
+        "fine" => small(name, 22, 0.6, "the same by 0.6 Angstrom"),
+        "coarse" => small(name, 23, 1.2, "the same by 1.2 Angstrom"),
+        "edge" => off_the_ccd(name),
+        "dead" => dead_rows_and_bright_fibre(name),
+        "noise-1" | "noise-2" | "noise-3" => against_truth(name),
+        "r0-low" => real(name, "psf/psf-r0-00051060.fits", 5560.0)?,
+        "r0-high" => real(name, "psf/psf-r0-00051060.fits", 7700.0)?,
+        "v2" => real(name, "psf/psf-gausshermite-v2.fits", 6000.0)?,
+        "sim11" => sim11(name)?,
+        _ => return None,
+    })
+}
+
+impl Scene {
+    fn ccd(&self) -> Ccd<'_> {
+        Ccd { ny: self.psf.npix_y, nx: self.psf.npix_x, image: &self.image, ivar: &self.ivar }
+    }
+
+    /// Extracts it; None where the solver declines or gives the work to another, with the reason.
+    ///
+    /// # Errors
+    /// The extraction fails.
+    pub fn extract(&self, solver: Solver, engine: &Engine) -> Result<Spectra, String> {
+        let options = Options { solver, ..self.options.clone() };
+        let out =
+            extract(&self.psf, self.ccd(), &self.grid, &options, engine, &|_, _| {}).map_err(|e| e.to_string())?;
+        match out.summary.redone {
+            0 => Ok(out.spectra),
+            n => Err(format!("{n} bundles or patches went to the CPU")),
+        }
+    }
+
+    /// Whole bundles as one patch each, all pixels, with 64 Angstrom beyond both ends: dense elimination.
+    fn solve_exactly(&mut self) {
+        let mut options = Options { solver: Solver::Patches, ..self.options.clone() };
+        options.patches.nsubbundles = 1;
+        options.patches.nwavestep = self.grid.nwave();
+        options.patches.wavepad = (64.0 / self.grid.step()) as usize;
+        options.patches.wavepad_frac = 0.0;
+        options.patches.pixpad_frac = 1.0;
+        let out = extract(&self.psf, self.ccd(), &self.grid, &options, &Engine::cpu(), &|_, _| {});
+        let spectra = out.expect("dense elimination serves every scene").spectra;
+        self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));
+    }
+
+    fn on(name: &'static str, what: String, psf: Psf, simulation: &Simulation) -> Self {
+        let sim = simulate(&psf, simulation).expect("a frame can be simulated");
+        let mask = sim.preproc.mask.expect("a simulated frame has a mask");
+        let ivar = sim.preproc.ivar.iter().zip(mask).map(|(w, m)| if m == 0 { *w } else { 0.0 }).collect();
+        let (wave, middle) = (&sim.truth.wave, sim.truth.wave.len() / 2);
+        let reach = middle.min(50);
+        let grid = WaveGrid::new(wave[middle - reach], wave[middle + reach], 0.8).expect("a grid");
+        let mut options = Options::default();
+        options.patches.bundlesize = 5;
+        options.patches.nsubbundles = 5;
+        let truth = Some(sim.truth);
+        let image = sim.preproc.image;
+        Self { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth, long: false }
+    }
+}
+
+fn bundles_of_five(nfibre: usize, npix_y: usize) -> Psf {
+    Synthetic { nfibre, bundlesize: 5, npix_y: Some(npix_y), ..Synthetic::default() }.build().expect("a PSF")
+}
+
+fn small(name: &'static str, seed: u64, step: f64, what: &str) -> Scene {
+    let simulation = Simulation { seed, ..Simulation::default() };
+    let mut scene = Scene::on(name, what.into(), bundles_of_five(10, 300), &simulation);
+    let middle = scene.grid.wave()[50];
+    scene.grid = WaveGrid::new(middle - 45.0 * step, middle + 45.0 * step, step).expect("a grid");
+    // The simulated bins coincide with those by 0.8 Angstrom only.
+    scene.truth = None;
+    scene.solve_exactly();
+    scene
+}
+
+fn off_the_ccd(name: &'static str) -> Scene {
+    let what = "the same PSF where its traces leave the CCD at the lower end".into();
+    let mut scene = Scene::on(name, what, bundles_of_five(5, 1000), &Simulation { seed: 25, ..Simulation::default() });
+    let start = scene.psf.wave_min;
+    scene.grid = WaveGrid::new(start, start + 80.0, 0.8).expect("a grid");
+    scene.truth = None;
+    scene.solve_exactly();
+    scene
+}
+
+fn dead_rows_and_bright_fibre(name: &'static str) -> Scene {
+    let what = "sixty dead rows, a dead amplifier, and a fibre beside pixels 300 times as bright as the sky".into();
+    let mut scene = Scene::on(name, what, bundles_of_five(5, 300), &Simulation { seed: 31, ..Simulation::default() });
+    let nx = scene.psf.npix_x;
+    for (k, w) in scene.ivar.iter_mut().enumerate() {
+        let (row, column) = (k / nx, k % nx);
+        if (120..180).contains(&row) || (row > 240 && column < nx / 2) {
+            *w = 0.0;
+        }
+    }
+    let x = scene.psf.trace_x.of(4)[0] as usize;
+    for (k, (value, w)) in scene.image.iter_mut().zip(&mut scene.ivar).enumerate() {
+        if k % nx + 2 >= x && k % nx <= x + 2 {
+            *value *= 300.0;
+            *w /= 300.0;
+        }
+    }
+    scene.truth = None;
+    scene.solve_exactly();
+    scene
+}
+
+/// Noise and truth: enough bins for the scatter of chi to be known to half a percent.
+fn against_truth(name: &'static str) -> Scene {
+    let seed = name.bytes().last().map_or(0, |digit| u64::from(digit - b'0'));
+    let psf = Synthetic { nfibre: 25, npix_y: Some(1500), ..Synthetic::default() }.build().expect("a PSF");
+    let what =
+        format!("25 fibres over a third of the synthetic r camera, simulated with seed {seed}, against what went in");
+    let mut scene = Scene::on(name, what, psf, &Simulation { seed, ..Simulation::default() });
+    let wave = &scene.truth.as_ref().expect("it was simulated").wave;
+    scene.grid = WaveGrid::new(wave[30], wave[wave.len() - 31], 0.8).expect("a grid");
+    scene.options = Options::default();
+    scene.long = true;
+    scene
+}
+
+/// The first fibres of a real PSF as a bundle; the r camera's with pixels of sim11, the older with a frame of our own.
+fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
+    let psf = read_psf(shared(file)?).expect("the shared PSF");
+    let mut scene = if name == "v2" {
+        let what = "an older real PSF, with spots of 29 x 17 pixels".to_string();
+        Scene::on(name, what, psf, &Simulation { nspec: Some(8), ..Simulation::default() })
+    } else {
+        let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
+        let what = format!("8 fibres of a real r camera from {start} Angstrom, where traces leave the CCD");
+        let (grid, options) = (WaveGrid::new(start, start + 96.0, 0.8).expect("a grid"), Options::default());
+        let (image, ivar) = (p.image, p.ivar);
+        Scene { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth: None, long: true }
+    };
+    scene.grid = WaveGrid::new(start, start + 80.0, 0.8).expect("a grid");
+    scene.options = Options { nspec: Some(8), ..Options::default() };
+    scene.options.patches.bundlesize = 8;
+    scene.options.patches.nsubbundles = 2;
+    (scene.truth, scene.long) = (None, true);
+    scene.solve_exactly();
+    Some(scene)
+}
+
+/// A simulated bundle on a real PSF, with its exact solution and its published patches made by other programs.
+fn sim11(name: &'static str) -> Option<Scene> {
+    let psf = read_psf(shared("psf/psf-r0-00051060.fits")?).expect("the shared PSF");
+    let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
+    let solution = |file: &str| {
+        let path = shared(file)?;
+        let array = |name: &str| read_image_f64(&path, name).expect("a reference has its arrays").1;
+        let (flux, ivar) = (array("FLUX"), array("IVAR"));
+        Some(Solution { flux, ivar, pixmask_fraction: array("PIXMASK_FRACTION"), resolution: array("RDIAGS") })
+    };
+    let mut truth = read_truth(shared("frames/truth-r0-sim11.fits")?).expect("the truth of sim11");
+    truth.fibres = (0..truth.fibres.len() as i64).collect();
+    Some(Scene {
+        name,
+        what: "25 fibres x 2326 bins of a real r camera, simulated by another program: sky, stars, galaxies, dark fibres, \
+               cosmics, a bad column, dead patches"
+            .into(),
+        psf,
+        image: p.image,
+        ivar: p.ivar,
+        grid: WaveGrid::new(5760.0, 7620.0, 0.8).expect("a grid"),
+        options: Options { nspec: Some(25), ..Options::default() },
+        exact: Some((solution("reference/sim11-exact.fits.gz")?, "block elimination in numpy, with 30 bins beyond the ends")),
+        published: solution("reference/sim11-patches50.fits.gz"),
+        truth: Some(truth),
+        long: true,
+    })
+}
