@@ -3,20 +3,22 @@
 #import grid
 #import banded
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
 
 // K_ff and y: see banded_through.
-@group(0) @binding(1) var<storage, read> own: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> rhs: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> own: array<vec4<real>>;
+@group(0) @binding(2) var<storage, read> rhs: array<vec4<real>>;
 // K_ff - A_f, then K_ff - B_f, [2, fibre, nblock, ..], and y likewise.
-@group(0) @binding(3) var<storage, read> less: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> rest: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> less: array<vec4<real>>;
+@group(0) @binding(4) var<storage, read> rest: array<vec4<real>>;
 // S_f as `own`, and z_f, [fibre, nblock].
-@group(0) @binding(5) var<storage, read_write> complement: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> reduced: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> complement: array<vec4<real>>;
+@group(0) @binding(6) var<storage, read_write> reduced: array<vec4<real>>;
 // The largest sum of magnitudes of a block's four rows, [fibre, nblock].
-@group(0) @binding(7) var<storage, read_write> bounds: array<f32>;
+@group(0) @binding(7) var<storage, read_write> bounds: array<real>;
 
 @compute @workgroup_size(THREADS)
 fn complements(
@@ -49,12 +51,12 @@ fn gershgorin(
     }
     let at = args.first + item;
     let i = at % args.nblock;
-    var sums = vec4(0.0);
+    var sums = vec4<real>();
     for (var k = 0u; k <= REACH; k += 1u) {
         // Row i of the blocks left of the diagonal, and of those right of it, which are transposed.
         for (var r = 0u; r < 4u; r += 1u) {
             if k <= i {
-                sums[r] += dot(abs(complement[(at - k) * COLUMN + 4u * k + r]), vec4(1.0));
+                sums[r] += dot(abs(complement[(at - k) * COLUMN + 4u * k + r]), vec4<real>(1.0));
             }
             if k > 0u {
                 sums += abs(complement[at * COLUMN + 4u * k + r]);

@@ -4,35 +4,36 @@
 #import banded
 #import block8
 
-// Invocations of a workgroup.
-const THREADS: u32 = 32;
 alias real = f32;
 
+// Invocations of a workgroup.
+const THREADS: u32 = 32;
+
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
-@group(0) @binding(1) var<storage, read> matrices: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> matrices: array<vec4<real>>;
 // Right-hand sides besides 1, [matrix, nblock].
-@group(0) @binding(2) var<storage, read> rhs: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> rhs: array<vec4<real>>;
 // Gershgorin's bound of every block of rows, [matrix, nblock].
-@group(0) @binding(3) var<storage, read> bounds: array<f32>;
+@group(0) @binding(3) var<storage, read> bounds: array<real>;
 // Shift, relative to the chunk's largest bound, and weight of every pole, [npole].
-@group(0) @binding(4) var<storage, read> poles: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
 // On the way down of each column the blocks of L below the diagonal, the one on it and L^-1 of the right-hand sides, 1
 // first; on the way back the inverse's blocks (j + k, j), k = 0.. and the solutions, from args.inverse on,
 // [block of the chunk, args.record, stride].
-@group(0) @binding(5) var<storage, read_write> records: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> records: array<vec4<real>>;
 // Of every matrix: the first block with a bad pivot, and the smallest pivot over its diagonal element, as bits.
 @group(0) @binding(6) var<storage, read_write> health: array<atomic<u32>>;
 
-fn element(matrix: u32, j: u32, k: u32) -> mat4x4<f32> {
+fn element(matrix: u32, j: u32, k: u32) -> mat4x4<real> {
     let at = (matrix * args.nblock + j) * COLUMN + 4u * k;
     return mat4x4(matrices[at], matrices[at + 1u], matrices[at + 2u], matrices[at + 3u]);
 }
 
-fn stored(at: u32) -> mat4x4<f32> {
+fn stored(at: u32) -> mat4x4<real> {
     return mat4x4(records[at], records[at + args.stride], records[at + 2u * args.stride], records[at + 3u * args.stride]);
 }
 
-fn store(at: u32, m: mat4x4<f32>) {
+fn store(at: u32, m: mat4x4<real>) {
     records[at] = m[0];
     records[at + args.stride] = m[1];
     records[at + 2u * args.stride] = m[2];
@@ -47,40 +48,40 @@ fn diagonal_factor(at: u32) -> Lower4 {
 }
 
 // a G^-T, rows as in factor4.
-fn right_solve(g: Lower4, a: mat4x4<f32>) -> mat4x4<f32> {
+fn right_solve(g: Lower4, a: mat4x4<real>) -> mat4x4<real> {
     return mat4x4(forward4(g, a[0]), forward4(g, a[1]), forward4(g, a[2]), forward4(g, a[3]));
 }
 
 // c G^-1.
-fn unscale(g: Lower4, c: mat4x4<f32>) -> mat4x4<f32> {
+fn unscale(g: Lower4, c: mat4x4<real>) -> mat4x4<real> {
     return mat4x4(backward4(g, c[0]), backward4(g, c[1]), backward4(g, c[2]), backward4(g, c[3]));
 }
 
 // G^-T (G^-1 - y^T), which is symmetric.
-fn diagonal_inverse(g: Lower4, y: mat4x4<f32>) -> mat4x4<f32> {
+fn diagonal_inverse(g: Lower4, y: mat4x4<real>) -> mat4x4<real> {
     let z = mat4x4(
-        backward4(g, forward4(g, vec4(1.0, 0.0, 0.0, 0.0)) - y[0]),
-        backward4(g, forward4(g, vec4(0.0, 1.0, 0.0, 0.0)) - y[1]),
-        backward4(g, forward4(g, vec4(0.0, 0.0, 1.0, 0.0)) - y[2]),
-        backward4(g, forward4(g, vec4(0.0, 0.0, 0.0, 1.0)) - y[3]),
+        backward4(g, forward4(g, vec4<real>(1.0, 0.0, 0.0, 0.0)) - y[0]),
+        backward4(g, forward4(g, vec4<real>(0.0, 1.0, 0.0, 0.0)) - y[1]),
+        backward4(g, forward4(g, vec4<real>(0.0, 0.0, 1.0, 0.0)) - y[2]),
+        backward4(g, forward4(g, vec4<real>(0.0, 0.0, 0.0, 1.0)) - y[3]),
     );
     return 0.5 * (z + transpose(z));
 }
 
 // Factors the chunk start..end of M + shift.
-fn factor(column: u32, matrix: u32, start: u32, end: u32, shift: f32) {
+fn factor(column: u32, matrix: u32, start: u32, end: u32, shift: real) {
     // What the columns before have added to the blocks that are still to come: to (j, j), (j + 1, j), (j + 2, j),
     // (j + 1, j + 1), (j + 2, j + 1) and (j + 2, j + 2).
-    var w00 = mat4x4<f32>();
-    var w10 = mat4x4<f32>();
-    var w20 = mat4x4<f32>();
-    var w11 = mat4x4<f32>();
-    var w21 = mat4x4<f32>();
-    var w22 = mat4x4<f32>();
-    var ones = array<vec4<f32>, REACH>();
-    var flux = array<vec4<f32>, REACH>();
+    var w00 = mat4x4<real>();
+    var w10 = mat4x4<real>();
+    var w20 = mat4x4<real>();
+    var w11 = mat4x4<real>();
+    var w21 = mat4x4<real>();
+    var w22 = mat4x4<real>();
+    var ones = array<vec4<real>, REACH>();
+    var flux = array<vec4<real>, REACH>();
     var bad = 0xffffffffu;
-    var least = 1.0;
+    var least: real = 1.0;
     for (var j = start; j < end; j += 1u) {
         var a = element(matrix, j, 0u);
         a[0].x += shift;
@@ -93,16 +94,16 @@ fn factor(column: u32, matrix: u32, start: u32, end: u32, shift: f32) {
         let pivots = 1.0 / (g.inverse * g.inverse * diagonal);
         least = min(least, min(min(pivots.x, pivots.y), min(pivots.z, pivots.w)));
         // What leads out of the chunk is cut off.
-        let c1 = right_solve(g, select(0.0, 1.0, j + 1u < end) * element(matrix, j, 1u) - w10);
-        let c2 = right_solve(g, select(0.0, 1.0, j + 2u < end) * element(matrix, j, 2u) - w20);
-        let c3 = right_solve(g, select(0.0, 1.0, j + 3u < end) * element(matrix, j, 3u));
+        let c1 = right_solve(g, real(select(0.0, 1.0, j + 1u < end)) * element(matrix, j, 1u) - w10);
+        let c2 = right_solve(g, real(select(0.0, 1.0, j + 2u < end)) * element(matrix, j, 2u) - w20);
+        let c3 = right_solve(g, real(select(0.0, 1.0, j + 3u < end)) * element(matrix, j, 3u));
         w00 = w11 + transpose(c1) * c1;
         w10 = w21 + transpose(c1) * c2;
         w20 = transpose(c1) * c3;
         w11 = w22 + transpose(c2) * c2;
         w21 = transpose(c2) * c3;
         w22 = transpose(c3) * c3;
-        let u = forward4(g, vec4(1.0) - ones[0]);
+        let u = forward4(g, vec4<real>(1.0) - ones[0]);
         let v = forward4(g, rhs[matrix * args.nblock + j] - flux[0]);
         ones[0] = ones[1] + u * c1;
         ones[1] = ones[2] + u * c2;
@@ -122,21 +123,21 @@ fn factor(column: u32, matrix: u32, start: u32, end: u32, shift: f32) {
     }
     atomicMin(&health[2u * matrix], bad);
     // Bits of positive floats are ordered as they are; what is not positive has a bad pivot.
-    atomicMin(&health[2u * matrix + 1u], bitcast<u32>(max(least, 0.0)));
+    atomicMin(&health[2u * matrix + 1u], bitcast<u32>(f32(max(least, 0.0))));
 }
 
 // Replaces the factor by the inverse's band and the solutions: `Z_ij = -(sum_k Z_ik L_kj) L_jj^-1` over the rows k below j,
 // and `Z_jj = L_jj^-T (L_jj^-1 - sum_k L_kj^T Z_kj)`.
 fn invert(column: u32, start: u32, end: u32) {
     // Z of the columns after: (1, 1), (2, 1), (3, 1), (2, 2), (3, 2) and (3, 3), counted from j.
-    var z11 = mat4x4<f32>();
-    var z21 = mat4x4<f32>();
-    var z31 = mat4x4<f32>();
-    var z22 = mat4x4<f32>();
-    var z32 = mat4x4<f32>();
-    var z33 = mat4x4<f32>();
-    var ones = array<vec4<f32>, REACH>();
-    var flux = array<vec4<f32>, REACH>();
+    var z11 = mat4x4<real>();
+    var z21 = mat4x4<real>();
+    var z31 = mat4x4<real>();
+    var z22 = mat4x4<real>();
+    var z32 = mat4x4<real>();
+    var z33 = mat4x4<real>();
+    var ones = array<vec4<real>, REACH>();
+    var flux = array<vec4<real>, REACH>();
     for (var j = end; j > start; j -= 1u) {
         let at = (j - 1u - start) * args.record * args.stride + column;
         let c1 = stored(at);
@@ -189,7 +190,7 @@ fn inverses(
     let end = chunk_end(chunk);
     var shift = poles[pole].x;
     if shift > 0.0 {
-        var largest = 0.0;
+        var largest: real = 0.0;
         for (var j = start; j < end; j += 1u) {
             largest = max(largest, bounds[matrix * args.nblock + j]);
         }
@@ -216,7 +217,7 @@ fn extensions(
     let chunk = column % args.nchunk;
     let row = item / args.stride;
     let last = chunk_end(chunk) - chunk_start(chunk);
-    var z = mat4x4<f32>();
+    var z = mat4x4<real>();
     let at = row * args.record * args.stride + column;
     if row + REACH + 1u < last {
         let inverse = at + args.inverse * args.stride;

@@ -4,6 +4,8 @@
 #import patch
 #import overlap
 
+alias real = f32;
+
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
 // Bins to each side that K reaches at most, blocks of a column of K_ff and of a row of K_{f,f-1}.
@@ -18,15 +20,15 @@ const STEP: u32 = 16;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
 // K_ff, [fibre, nblock, COLUMN, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
 // the diagonal blocks.
-@group(0) @binding(6) var<storage, read_write> own: array<f32>;
+@group(0) @binding(6) var<storage, read_write> own: array<real>;
 // K_{f,f-1}, [fibre f, nblock, ROW, 4, 4]: blocks (i, i + k - 3) of every row i of blocks, row by row.
-@group(0) @binding(7) var<storage, read_write> pairs: array<f32>;
+@group(0) @binding(7) var<storage, read_write> pairs: array<real>;
 // y, the flux weight and the norm of every spot, [3, fibre, 4 nblock].
-@group(0) @binding(8) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(8) var<storage, read_write> sums: array<real>;
 // Bits of the largest flux weight, of the largest coupling of neighbours and of that of fibres beyond, [patch, 3].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
 
-var<workgroup> partial: array<vec4<f32>, THREADS>;
+var<workgroup> partial: array<vec4<real>, THREADS>;
 
 // Blocks of a fibre.
 fn blocks() -> u32 {
@@ -55,16 +57,16 @@ fn rows(
     let patch_ = patch_at(g / (args.ncore_bin * args.nspec));
     let a = stamp_of(patch_, bin * args.nspec + fibre);
     let nx = spot_nx();
-    var sum = vec4(0.0);
+    var sum = vec4<real>();
     for (var k = thread; k < nx * spot_ny(); k += THREADS) {
         let y = a.y + i32(k / nx);
         let x = a.x + i32(k % nx);
         let spot = spots[a.first + k];
-        var product = 0.0;
+        var product: real = 0.0;
         if on_patch(patch_, y, x) {
             let p = on_ccd(patch_, y, x);
-            product = spot * ivar[p];
-            sum += vec4(product * image[p], product, 0.0, 0.0);
+            product = spot * real(ivar[p]);
+            sum += vec4(product * real(image[p]), product, 0.0, 0.0);
         }
         sum.z += spot * spot;
         weighted[k] = product;
@@ -139,7 +141,7 @@ fn heaviest(
     }
     if thread == 0u {
         // Bits of positive floats are ordered as they are.
-        atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(max(partial[0].x, 0.0)));
+        atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(f32(max(partial[0].x, 0.0))));
     }
 }
 
@@ -163,9 +165,9 @@ fn prior(
     }
     let f = g / args.pixel_bins;
     let i = g % args.pixel_bins;
-    let least = args.min_weight * bitcast<f32>(atomicLoad(&largest[3u * (f / args.nspec)]));
+    let least = min_weight() * real(bitcast<f32>(atomicLoad(&largest[3u * (f / args.nspec)])));
     let weight = sums[(fibres() + f) * 4u * blocks() + i];
-    let alpha = select(args.regularize, least - weight, weight <= least);
+    let alpha = select(regularize(), least - weight, weight <= least);
     let value = own[diagonal(f, i)] + alpha * alpha + 1e-15;
     own[diagonal(f, i)] = value;
     if i + 1u == args.pixel_bins {
@@ -203,11 +205,11 @@ fn couplings(
     let norms = 2u * fibres() * 4u * blocks();
     let norm = sums[norms + (patch_.fibre + fibre) * 4u * blocks() + i];
     let nx = i32(spot_nx());
-    var found = vec2(0.0);
+    var found = vec2<real>();
     for (var other = fibre + 1u; other < args.nspec; other += 1u) {
         let b = stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + other);
         let s = shared_pixels(a, b);
-        var sum = 0.0;
+        var sum: real = 0.0;
         for (var y = s.y.x; y < s.y.y; y += 1) {
             let left = i32(a.first) + y * nx;
             let right = i32(b.first) + (y - s.dy) * nx - s.dx;
@@ -219,6 +221,6 @@ fn couplings(
         let relative = select(0.0, sum / norms_product, norms_product > 0.0);
         found = max(found, select(vec2(0.0, relative), vec2(relative, 0.0), other == fibre + 1u));
     }
-    atomicMax(&largest[3u * p + 1u], bitcast<u32>(found.x));
-    atomicMax(&largest[3u * p + 2u], bitcast<u32>(found.y));
+    atomicMax(&largest[3u * p + 1u], bitcast<u32>(f32(found.x)));
+    atomicMax(&largest[3u * p + 2u], bitcast<u32>(f32(found.y)));
 }

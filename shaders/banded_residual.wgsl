@@ -3,20 +3,22 @@
 #import grid
 #import banded
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
 
 // K_ff, K_{f,f-1} and y: see banded_through.
-@group(0) @binding(1) var<storage, read> own: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> pairs: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> rhs: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> own: array<vec4<real>>;
+@group(0) @binding(2) var<storage, read> pairs: array<vec4<real>>;
+@group(0) @binding(3) var<storage, read> rhs: array<vec4<real>>;
 // Of S_f, one pole: see banded_inverse.
-@group(0) @binding(4) var<storage, read> records: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> records: array<vec4<real>>;
 // x, electron a bin, [fibre, nblock].
-@group(0) @binding(5) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> x: array<vec4<real>>;
 // S_f, [fibre, nblock, 1 + REACH, 4], and z_f, [fibre, nblock].
-@group(0) @binding(7) var<storage, read> complement: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> reduced: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> complement: array<vec4<real>>;
+@group(0) @binding(8) var<storage, read_write> reduced: array<vec4<real>>;
 // Of every fibre the bits of the largest |y - K x|_i / sqrt(K_ii).
 @group(0) @binding(9) var<storage, read_write> worst: array<atomic<u32>>;
 
@@ -38,18 +40,18 @@ fn solutions(
     x[at] = records[row * args.stride + f * args.nchunk + chunk];
 }
 
-fn own_block(at: u32, k: u32) -> mat4x4<f32> {
+fn own_block(at: u32, k: u32) -> mat4x4<real> {
     let row = at * COLUMN + 4u * k;
     return mat4x4(own[row], own[row + 1u], own[row + 2u], own[row + 3u]);
 }
 
-fn complement_block(at: u32, k: u32) -> mat4x4<f32> {
+fn complement_block(at: u32, k: u32) -> mat4x4<real> {
     let row = at * COLUMN + 4u * k;
     return mat4x4(complement[row], complement[row + 1u], complement[row + 2u], complement[row + 3u]);
 }
 
 // Block (i, j) of K_{f,f-1}.
-fn pair_block(f: u32, i: u32, j: u32) -> mat4x4<f32> {
+fn pair_block(f: u32, i: u32, j: u32) -> mat4x4<real> {
     let row = ((f * args.nblock + i) * (2u * REACH + 1u) + j + REACH - i) * 4u;
     return mat4x4(pairs[row], pairs[row + 1u], pairs[row + 2u], pairs[row + 3u]);
 }
@@ -71,7 +73,7 @@ fn residuals(
     let last = f + 1u == args.nfibre || (f + 1u) % args.bundle == 0u;
     // What x leaves is y less K_fg x_g, less (K_ff - S_f) x_f, less S_f x_f.
     var rest = rhs[at];
-    var solved = vec4(0.0);
+    var solved = vec4<real>();
     for (var j = max(i, REACH) - REACH; j < min(i + REACH + 1u, args.nblock); j += 1u) {
         let here = x[at + j - i];
         if j <= i {
@@ -92,6 +94,6 @@ fn residuals(
     }
     reduced[at] = rest;
     let k = own_block(at, 0u);
-    let relative = abs(rest - solved) * inverseSqrt(vec4(k[0].x, k[1].y, k[2].z, k[3].w));
-    atomicMax(&worst[f], bitcast<u32>(max(max(relative.x, relative.y), max(relative.z, relative.w))));
+    let relative = abs(rest - solved) / sqrt(vec4<real>(k[0].x, k[1].y, k[2].z, k[3].w));
+    atomicMax(&worst[f], bitcast<u32>(f32(max(max(relative.x, relative.y), max(relative.z, relative.w)))));
 }

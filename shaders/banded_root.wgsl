@@ -3,23 +3,25 @@
 #import grid
 #import banded
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
 
 // S_f and its bounds: see banded_complement.
-@group(0) @binding(1) var<storage, read> complement: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> bounds: array<f32>;
+@group(0) @binding(1) var<storage, read> complement: array<vec4<real>>;
+@group(0) @binding(3) var<storage, read> bounds: array<real>;
 // Poles and weights, the last 0: its solution is x.
-@group(0) @binding(4) var<storage, read> poles: array<vec2<f32>>;
-@group(0) @binding(5) var<storage, read> records: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
+@group(0) @binding(5) var<storage, read> records: array<vec4<real>>;
 // Q's blocks as S_f's, [fibre, nblock, 1 + REACH, 4].
-@group(0) @binding(6) var<storage, read_write> root: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> root: array<vec4<real>>;
 // S^-1/2 1, S^-1/2 z and x = S^-1 z, [3, fibre, nblock].
-@group(0) @binding(7) var<storage, read_write> vectors: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> vectors: array<vec4<real>>;
 // Decorrelated flux, electron a bin, and its ivar, each [fibre, nbin], and R's rows [fibre, nbin, 2 half + 1].
-@group(0) @binding(8) var<storage, read_write> spectra: array<f32>;
+@group(0) @binding(8) var<storage, read_write> spectra: array<real>;
 // x, electron a bin, [bundle, nbin, fibre of the bundle].
-@group(0) @binding(9) var<storage, read_write> deconvolved: array<f32>;
+@group(0) @binding(9) var<storage, read_write> deconvolved: array<real>;
 
 @compute @workgroup_size(THREADS)
 fn sums(
@@ -36,14 +38,14 @@ fn sums(
     let f = at / args.nblock;
     let chunk = i / args.core;
     let start = chunk_start(chunk);
-    var largest = 0.0;
+    var largest: real = 0.0;
     for (var j = start; j < chunk_end(chunk); j += 1u) {
         largest = max(largest, bounds[f * args.nblock + j]);
     }
     let scale = sqrt(largest);
     let first = (i - start) * args.record * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
-    var sum = array<vec4<f32>, 3>();
-    var all = 0.0;
+    var sum = array<vec4<real>, 3>();
+    var all: real = 0.0;
     for (var p = 0u; p < args.npole; p += 1u) {
         let weight = poles[p].y * scale;
         let solution = records[first + p + 17u * args.stride];
@@ -57,7 +59,7 @@ fn sums(
     }
     // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1.
     for (var row = 0u; row < 4u * ((args.half + 3u) / 4u + 1u); row += 1u) {
-        var value = vec4(0.0);
+        var value = vec4<real>();
         for (var p = 0u; p < args.npole; p += 1u) {
             value -= poles[p].x * largest * poles[p].y * scale * records[first + p + row * args.stride];
         }
@@ -69,9 +71,9 @@ fn sums(
 }
 
 // Row block i of S S^-1/2 1.
-fn row_sums(f: u32, i: u32) -> vec4<f32> {
+fn row_sums(f: u32, i: u32) -> vec4<real> {
     let at = f * args.nblock + i;
-    var sum = vec4(0.0);
+    var sum = vec4<real>();
     for (var k = 0u; k <= REACH; k += 1u) {
         if k <= i {
             // Blocks left of the diagonal, row by row.
@@ -87,7 +89,7 @@ fn row_sums(f: u32, i: u32) -> vec4<f32> {
 }
 
 // Q[i, j] of a fibre.
-fn element(f: u32, i: u32, j: u32) -> f32 {
+fn element(f: u32, i: u32, j: u32) -> real {
     let low = min(i, j);
     let high = max(i, j);
     let k = high / 4u - low / 4u;
@@ -124,7 +126,7 @@ fn spectra_of_fibres(
         spectra[bins + bin] = s[r] * s[r];
         deconvolved[((f / args.bundle) * args.nbin + i) * args.bundle + f % args.bundle] = x[r];
         for (var d = 0u; d < width; d += 1u) {
-            var value = 0.0;
+            var value: real = 0.0;
             if i + d >= args.half && i + d < args.nbin + args.half {
                 value = element(f, i, i + d - args.half) / s[r];
             }

@@ -3,20 +3,22 @@
 #import grid
 #import banded
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
 
 // K_gg, [fibre, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j) of every column j.
-@group(0) @binding(1) var<storage, read> own: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> own: array<vec4<real>>;
 // K_{g,g-1}, [fibre g, nblock, 2 REACH + 1, 4]: rows of the blocks (i, i + k - REACH) of every row i.
-@group(0) @binding(2) var<storage, read> pairs: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> pairs: array<vec4<real>>;
 // y, [fibre, nblock].
-@group(0) @binding(3) var<storage, read> rhs: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> rhs: array<vec4<real>>;
 // Of the neighbour's matrices, from below, then from above (both the same where upward is 0), one pole: see banded_inverse.
-@group(0) @binding(4) var<storage, read> records: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> records: array<vec4<real>>;
 // Matrices as in `own` and right-hand sides, from below, then from above, [2, fibre, nblock..].
-@group(0) @binding(5) var<storage, read_write> less: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> rest: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> less: array<vec4<real>>;
+@group(0) @binding(6) var<storage, read_write> rest: array<vec4<real>>;
 
 // A row of blocks' place: the fibre g, whether its neighbour is above, and where the neighbour's inverse is found.
 struct Place {
@@ -28,7 +30,7 @@ struct Place {
 }
 
 // Block (i, i + k) of O.
-fn coupling(p: Place, i: u32, k: i32) -> mat4x4<f32> {
+fn coupling(p: Place, i: u32, k: i32) -> mat4x4<real> {
     let other = u32(i32(i) + k);
     let row = select(p.fibre * args.nblock + i, (p.fibre + 1u) * args.nblock + other, p.above);
     let at = (row * (2u * REACH + 1u) + u32(i32(REACH) + select(k, -k, p.above))) * 4u;
@@ -41,7 +43,7 @@ fn coupling(p: Place, i: u32, k: i32) -> mat4x4<f32> {
 
 // Block (a, c) of the neighbour's inverse, both within the chunk, c at most REACH + 1 from a. The outermost stands in place
 // of the factor.
-fn inverse(p: Place, a: u32, c: u32) -> mat4x4<f32> {
+fn inverse(p: Place, a: u32, c: u32) -> mat4x4<real> {
     let low = min(a, c);
     let distance = max(a, c) - low;
     let row = (low - p.start) * args.record + select(args.inverse + 4u * distance, 0u, distance > REACH);
@@ -55,10 +57,10 @@ fn inverse(p: Place, a: u32, c: u32) -> mat4x4<f32> {
 }
 
 // Row i of O Z, block c.
-fn left_product(p: Place, i: u32, c: u32) -> mat4x4<f32> {
+fn left_product(p: Place, i: u32, c: u32) -> mat4x4<real> {
     let low = max(max(i32(i) - i32(args.reach), i32(c) - i32(REACH + 1u)), i32(p.start));
     let high = min(min(i + args.reach, c + REACH + 1u), p.end - 1u);
-    var sum = mat4x4<f32>();
+    var sum = mat4x4<real>();
     for (var a = low; a <= i32(high); a += 1) {
         sum += inverse(p, u32(a), c) * coupling(p, i, a - i32(i));
     }
@@ -66,10 +68,10 @@ fn left_product(p: Place, i: u32, c: u32) -> mat4x4<f32> {
 }
 
 // What a block (i, c) of O Z adds to O Z O^T: the block (i + d, c) of O times its transpose.
-fn right_product(p: Place, product: mat4x4<f32>, i: u32, d: u32, c: u32) -> mat4x4<f32> {
+fn right_product(p: Place, product: mat4x4<real>, i: u32, d: u32, c: u32) -> mat4x4<real> {
     let distance = i32(c) - i32(i + d);
     if abs(distance) > i32(args.reach) || i + d >= args.nblock {
-        return mat4x4<f32>();
+        return mat4x4<real>();
     }
     return transpose(product) * coupling(p, i + d, distance);
 }
@@ -90,8 +92,8 @@ fn neighbours(
     let above = at >= args.nfibre * args.nblock;
     let within = g % args.bundle;
     let alone = select(within == 0u, within + 1u == args.bundle || g + 1u == args.nfibre, above);
-    var sums = array<mat4x4<f32>, 4>();
-    var sum = vec4(0.0);
+    var sums = array<mat4x4<real>, 4>();
+    var sum = vec4<real>();
     if !alone {
         let chunk = i / args.core;
         let source = select(g - 1u, g + 1u + args.upward, above);
@@ -116,7 +118,7 @@ fn neighbours(
         for (var r = 0u; r < 4u; r += 1u) {
             // Farther out the product misses more, for what the inverse has beyond its band, than it holds.
             let distance = vec4(i32(4u * k + r)) - vec4(0, 1, 2, 3);
-            less[to + r] = own[origin + r] - select(vec4(0.0), sums[k][r], distance <= vec4(i32(4u * REACH)));
+            less[to + r] = own[origin + r] - select(vec4<real>(), sums[k][r], distance <= vec4(i32(4u * REACH)));
         }
     }
     rest[at] = rhs[g * args.nblock + i] - sum;

@@ -80,7 +80,7 @@ fn entry(row: u32, column: u32) -> real {
     if inside {
         return fetch(address(row, column));
     }
-    return select(0.0, 1.0, row == column);
+    return real(select(0.0, 1.0, row == column));
 }
 
 fn entries(row: u32, column: u32) -> vec4<real> {
@@ -107,7 +107,7 @@ fn scale_of(pivot: real) -> real {
         return 1.0;
     }
     let exponent = i32(bitcast<u32>(f32(pivot)) >> 23u) - 127;
-    return bitcast<f32>(u32(127 - (exponent >> 1u)) << 23u);
+    return real(bitcast<f32>(u32(127 - (exponent >> 1u)) << 23u));
 }
 
 // Multiplies element (i, j) by scale_i scale_j on the way in and divides by scale_i on the way out.

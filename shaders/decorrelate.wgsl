@@ -2,13 +2,15 @@
 // Q = sqrt(matrix), s = Q 1, R = Q / s row by row, ivar = s^2, flux = R x.
 #import grid
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
 // Values of workgroup memory for one number a mode: at least n.
 const MODES: u32 = 128;
 
 // Eigenvalues are clipped from below at this fraction of the largest, as the peers do.
-const EIGENVALUE_FLOOR: f32 = 1e-14;
+const EIGENVALUE_FLOOR = 1e-14;
 
 struct Args {
     // Workgroups, one a spectrum (a core fibre of a patch), and the spectrum of the first.
@@ -27,22 +29,22 @@ struct Args {
 
 @group(0) @binding(0) var<uniform> args: Args;
 // Eigenvalues, ascending, and eigenvectors, one a row, [matrix, n] and [matrix, n, n].
-@group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(2) var<storage, read> vectors: array<f32>;
+@group(0) @binding(1) var<storage, read> values: array<real>;
+@group(0) @binding(2) var<storage, read> vectors: array<real>;
 // Deconvolved flux, [patch, nbin, nspec].
-@group(0) @binding(3) var<storage, read> x: array<f32>;
+@group(0) @binding(3) var<storage, read> x: array<real>;
 // R x and s^2, [spectrum, nbin].
-@group(0) @binding(4) var<storage, read_write> flux: array<f32>;
-@group(0) @binding(5) var<storage, read_write> ivar: array<f32>;
+@group(0) @binding(4) var<storage, read_write> flux: array<real>;
+@group(0) @binding(5) var<storage, read_write> ivar: array<real>;
 // R's rows, [spectrum, nbin, 2 half + 1]: element k of row i is R[i, i + k - half], 0 beyond the matrix.
-@group(0) @binding(6) var<storage, read_write> resolution: array<f32>;
+@group(0) @binding(6) var<storage, read_write> resolution: array<real>;
 
 // Square roots of the eigenvalues, and these times the mode's scalar products with 1 and with x.
-var<workgroup> roots: array<f32, MODES>;
-var<workgroup> ones: array<f32, MODES>;
-var<workgroup> fluxes: array<f32, MODES>;
+var<workgroup> roots: array<real, MODES>;
+var<workgroup> ones: array<real, MODES>;
+var<workgroup> fluxes: array<real, MODES>;
 // 1 / s of each bin.
-var<workgroup> norm: array<f32, MODES>;
+var<workgroup> norm: array<real, MODES>;
 
 @compute @workgroup_size(THREADS)
 fn spectra(
@@ -68,8 +70,8 @@ fn spectra(
     let floor_value = EIGENVALUE_FLOOR * values[matrix * args.n + args.n - 1u];
     for (var k = thread; k < args.n; k += THREADS) {
         let root = sqrt(max(max(values[matrix * args.n + k], floor_value), 0.0));
-        var one = 0.0;
-        var flux_of_mode = 0.0;
+        var one: real = 0.0;
+        var flux_of_mode: real = 0.0;
         for (var u = 0u; u < args.n; u += 1u) {
             let v = vectors[first + k * args.n + u];
             one += v;
@@ -81,8 +83,8 @@ fn spectra(
     }
     workgroupBarrier();
     for (var i = thread; i < args.nbin; i += THREADS) {
-        var s = 0.0;
-        var qx = 0.0;
+        var s: real = 0.0;
+        var qx: real = 0.0;
         for (var k = 0u; k < args.n; k += 1u) {
             let v = vectors[first + k * args.n + start + i * stride];
             s += ones[k] * v;
@@ -97,7 +99,7 @@ fn spectra(
     for (var k = thread; k < args.nbin * width; k += THREADS) {
         let i = k / width;
         let shifted = i + k % width;
-        var q = 0.0;
+        var q: real = 0.0;
         if shifted >= args.half && shifted - args.half < args.nbin {
             let row = first + start + i * stride;
             let column = first + start + (shifted - args.half) * stride;

@@ -2,6 +2,8 @@
 #import grid
 #import patch
 
+alias real = f32;
+
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
 
@@ -9,12 +11,12 @@ const THREADS: u32 = 64;
 @group(0) @binding(4) var<storage, read> image: array<f32>;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
 // Model images of the patches, one after another, each [ny, nx].
-@group(0) @binding(6) var<storage, read> model: array<f32>;
+@group(0) @binding(6) var<storage, read> model: array<real>;
 // chi2pix, pixmask_fraction and the fraction off the pixels, [patch, ncore_fibre, ncore_bin, 3].
-@group(0) @binding(7) var<storage, read_write> goodness: array<f32>;
+@group(0) @binding(7) var<storage, read_write> goodness: array<real>;
 
 // Sums over the spot: times chi^2, where it is used, where ivar is 0, everywhere.
-var<workgroup> partial: array<vec4<f32>, THREADS>;
+var<workgroup> partial: array<vec4<real>, THREADS>;
 
 // One workgroup a bin.
 @compute @workgroup_size(THREADS)
@@ -33,7 +35,7 @@ fn goodness_of_bins(
     let patch_ = patch_at(g / (args.ncore_bin * args.ncore_fibre));
     let spot = stamp_of(patch_, bin * args.nspec + fibre);
     let nx = spot_nx();
-    var sums = vec4(0.0);
+    var sums = vec4<real>();
     for (var k = thread; k < nx * spot_ny(); k += THREADS) {
         let y = spot.y + i32(k / nx);
         let x = spot.x + i32(k % nx);
@@ -41,13 +43,14 @@ fn goodness_of_bins(
             let p = on_ccd(patch_, y, x);
             let value = spots[spot.first + k];
             let fitted = model[patch_.first_pixel + u32(y * patch_.nx + x)];
-            let sigma = args.psferr * fitted;
-            var chi2 = vec2(0.0);
-            if ivar[p] > 0.0 && sigma > 0.0 {
-                let residual = image[p] - fitted;
-                chi2 = vec2(residual * residual / (1.0 / ivar[p] + sigma * sigma), 1.0);
+            let sigma = psferr() * fitted;
+            let weight = real(ivar[p]);
+            var chi2 = vec2<real>();
+            if weight > 0.0 && sigma > 0.0 {
+                let residual = real(image[p]) - fitted;
+                chi2 = vec2<real>(residual * residual / (1.0 / weight + sigma * sigma), 1.0);
             }
-            sums += value * vec4(chi2, select(0.0, 1.0, ivar[p] == 0.0), 1.0);
+            sums += value * vec4<real>(chi2, real(select(0.0, 1.0, weight == 0.0)), 1.0);
         }
     }
     partial[thread] = sums;

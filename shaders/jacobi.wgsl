@@ -34,7 +34,9 @@ struct Args {
     // 1 where a failed factor is to be shifted.
     shifting: u32,
     // |cosine| of the angle between columns below which they count as orthogonal.
-    tolerance: real,
+    tolerance: f32,
+    // What a shift adds to Gershgorin's bound, of the largest eigenvalue.
+    margin: f32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
@@ -83,12 +85,12 @@ fn symmetric(index: u32, i: u32, j: u32) -> real {
 }
 
 // A shift that makes A + shift I positive definite beyond rounding: Gershgorin's bound of the lowest eigenvalue, and
-// 1e-5 of the largest, which is 80 units of the last place of f32.
+// a margin of the largest.
 fn shift_of(index: u32, thread: u32) -> real {
-    var low = 0.0;
-    var high = 0.0;
+    var low: real = 0.0;
+    var high: real = 0.0;
     for (var i = thread; i < args.n; i += THREADS) {
-        var radius = 0.0;
+        var radius: real = 0.0;
         for (var j = 0u; j < args.n; j += 1u) {
             radius += select(abs(symmetric(index, i, j)), 0.0, i == j);
         }
@@ -102,7 +104,7 @@ fn shift_of(index: u32, thread: u32) -> real {
         low = min(low, bounds[t].x);
         high = max(high, bounds[t].y);
     }
-    return select(1.0, 1e-5 * high - low, high > 0.0);
+    return select(1.0, real(args.margin) * high - low, high > 0.0);
 }
 
 // Fills `factors` with what is to be factored: A, or where that has failed A + shift I.
@@ -179,14 +181,14 @@ fn rotate(p: u32, q: u32) -> u32 {
     let square_p = dot(xx, one);
     let square_q = dot(yy, one);
     let product = dot(xy, one);
-    if abs(product) <= args.tolerance * sqrt(square_p) * sqrt(square_q) {
+    if abs(product) <= real(args.tolerance) * sqrt(square_p) * sqrt(square_q) {
         return 0u;
     }
     // tan of the smaller of the two angles that do it; for large zeta the square would overflow.
     let zeta = (square_q - square_p) / (2.0 * product);
     let size = abs(zeta);
     var tangent = 0.5 / size;
-    if size < 1e6 {
+    if size < 1e9 {
         tangent = 1.0 / (size + sqrt(1.0 + size * size));
     }
     tangent = select(-tangent, tangent, zeta >= 0.0);

@@ -2,17 +2,19 @@
 #import grid
 #import patch
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
 
 // Flux of the unknowns: that of bin b of a patch's fibres begins at patch args.flux_patch + b args.flux_bin, where b counts
 // from the bundle's first bin.
-@group(0) @binding(4) var<storage, read> flux: array<f32>;
+@group(0) @binding(4) var<storage, read> flux: array<real>;
 // What reaches a row of a patch, [row of all patches, nspec, 4], see Reach; written by `reaches` bit by bit.
 @group(0) @binding(5) var<storage, read_write> marks: array<atomic<u32>>;
 @group(0) @binding(6) var<storage, read> reach: array<u32>;
 // Images of the patches, one after another, each [ny, nx].
-@group(0) @binding(7) var<storage, read_write> model: array<f32>;
+@group(0) @binding(7) var<storage, read_write> model: array<real>;
 
 // Marks the rows that a spot reaches, so that a pixel does not try them all: one thread an unknown, n a patch. All marks
 // are largest values: of nbin - bin, bin + 1, nx - first column, last column + 1; 0 where nothing reaches the row.
@@ -65,7 +67,7 @@ fn images(
     let first = p * args.flux_patch + patch_.bin * args.flux_bin;
     let marked = 4u * (patch_.first_row + u32(row)) * args.nspec;
     for (var column = thread; column < u32(patch_.nx); column += THREADS) {
-        var sum = 0.0;
+        var sum: real = 0.0;
         for (var fibre = 0u; fibre < args.nspec; fibre += 1u) {
             let at = marked + 4u * fibre;
             if column + reach[at + 2u] < u32(patch_.nx) || column >= reach[at + 3u] {

@@ -3,6 +3,8 @@
 #import patch
 #import overlap
 
+alias real = f32;
+
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
 
@@ -10,14 +12,14 @@ const THREADS: u32 = 64;
 @group(0) @binding(4) var<storage, read> image: array<f32>;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
 // K in row-aligned lower band storage, [patch, n, half_bandwidth + 1]: column j of row i at j + half_bandwidth - i.
-@group(0) @binding(6) var<storage, read_write> band: array<f32>;
+@group(0) @binding(6) var<storage, read_write> band: array<real>;
 // y and the flux weight, [patch, n].
-@group(0) @binding(7) var<storage, read_write> rhs: array<f32>;
-@group(0) @binding(8) var<storage, read_write> flux_weight: array<f32>;
+@group(0) @binding(7) var<storage, read_write> rhs: array<real>;
+@group(0) @binding(8) var<storage, read_write> flux_weight: array<real>;
 // K with all of its elements, [patch, n, n].
-@group(0) @binding(9) var<storage, read_write> full: array<f32>;
+@group(0) @binding(9) var<storage, read_write> full: array<real>;
 
-var<workgroup> partial: array<vec2<f32>, THREADS>;
+var<workgroup> partial: array<vec2<real>, THREADS>;
 
 // Row i of K without the prior, y and the flux weight: one workgroup each, n a patch.
 @compute @workgroup_size(THREADS)
@@ -36,15 +38,15 @@ fn rows(
     let patch_ = patch_at(g / n);
     let a = stamp_of(patch_, i);
     let nx = spot_nx();
-    var sums = vec2(0.0);
+    var sums = vec2<real>();
     for (var k = thread; k < nx * spot_ny(); k += THREADS) {
         let y = a.y + i32(k / nx);
         let x = a.x + i32(k % nx);
-        var product = 0.0;
+        var product: real = 0.0;
         if on_patch(patch_, y, x) {
             let p = on_ccd(patch_, y, x);
-            product = spots[a.first + k] * ivar[p];
-            sums += product * vec2(image[p], 1.0);
+            product = spots[a.first + k] * real(ivar[p]);
+            sums += product * vec2<real>(real(image[p]), 1.0);
         }
         weighted[k] = product;
     }
@@ -62,7 +64,7 @@ fn rows(
     }
     let width = args.half_bandwidth + 1u;
     for (var k = thread; k < width; k += THREADS) {
-        var sum = 0.0;
+        var sum: real = 0.0;
         if i + k >= args.half_bandwidth {
             sum = overlap(a, stamp_of(patch_, i + k - args.half_bandwidth));
         }
@@ -84,7 +86,7 @@ fn prior(
     }
     let n = args.nspec * args.nbin;
     // Weights are not negative.
-    var largest = 0.0;
+    var largest: real = 0.0;
     for (var i = thread; i < n; i += THREADS) {
         largest = max(largest, flux_weight[p * n + i]);
     }
@@ -96,10 +98,10 @@ fn prior(
         }
         workgroupBarrier();
     }
-    let least = args.min_weight * partial[0].x;
+    let least = min_weight() * partial[0].x;
     for (var i = thread; i < n; i += THREADS) {
         let weight = flux_weight[p * n + i];
-        let alpha = select(args.regularize, least - weight, weight <= least);
+        let alpha = select(regularize(), least - weight, weight <= least);
         band[(p * n + i) * (args.half_bandwidth + 1u) + args.half_bandwidth] += alpha * alpha + 1e-15;
     }
 }
@@ -121,7 +123,7 @@ fn full_rows(
     for (var j = thread; j < n; j += THREADS) {
         let row = max(i, j);
         let distance = row - min(i, j);
-        var value = 0.0;
+        var value: real = 0.0;
         if distance < width {
             value = band[(g - i + row) * width + args.half_bandwidth - distance];
         }

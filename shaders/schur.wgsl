@@ -97,7 +97,7 @@ fn gather(
     for (var k = thread; k < count * width; k += THREADS) {
         let row = k / width;
         let slot = k - row * width;
-        var value = 0.0;
+        var value: real = 0.0;
         if slot + row >= args.others_half {
             let column = slot + row - args.others_half;
             value = element(system, unknown_of(row, fibre), unknown_of(column, fibre));
@@ -118,7 +118,7 @@ fn factor_at(index: u32, row: u32, column: u32) -> real {
     if row < count && column <= row && column + args.others_half >= row {
         return others[index * count * (args.others_half + 1u) + (row + 1u) * args.others_half + column];
     }
-    return select(0.0, 1.0, row == column);
+    return real(select(0.0, 1.0, row == column));
 }
 
 // L Y = K_of for one quad of bins: thread-private, 4 rows at a time in registers.

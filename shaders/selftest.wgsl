@@ -1,15 +1,19 @@
-// What every kernel takes for granted of a device: loops that run to their end, exp and sqrt, barriers, workgroup memory.
+// What every kernel takes for granted of a device: loops that run to their end, functions, barriers, workgroup memory.
 #import grid
+#import functions_real
+
+alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
 
 @group(0) @binding(0) var<uniform> args: u32;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> roots: array<f32>;
-@group(0) @binding(3) var<storage, read_write> powers: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<real>;
+@group(0) @binding(2) var<storage, read_write> roots: array<real>;
+@group(0) @binding(3) var<storage, read_write> powers: array<real>;
 @group(0) @binding(4) var<storage, read_write> counts: array<u32>;
 @group(0) @binding(5) var<storage, read_write> sums: array<u32>;
+@group(0) @binding(6) var<storage, read_write> fractions: array<real>;
 
 var<workgroup> partial: array<u32, THREADS>;
 
@@ -27,7 +31,7 @@ fn loop_count() {
     counts[1] = state;
 }
 
-// sqrt and exp of args values.
+// sqrt of |x|, exp of x, and the normal distribution between 0 and x, for args values.
 @compute @workgroup_size(THREADS)
 fn functions(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -36,8 +40,12 @@ fn functions(
 ) {
     let i = workgroup_index(group, groups) * THREADS + thread;
     if i < args {
-        roots[i] = sqrt(x[i]);
-        powers[i] = exp(x[i]);
+        roots[i] = sqrt(abs(x[i]));
+        powers[i] = exponential(x[i]);
+        let low = min(x[i], 0.0);
+        let high = max(x[i], 0.0);
+        let between = normal_between(low, PHI_0 * exponential(-0.5 * low * low), high, PHI_0 * exponential(-0.5 * high * high));
+        fractions[i] = select(-between, between, x[i] > 0.0);
     }
 }
 

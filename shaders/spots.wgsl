@@ -1,13 +1,13 @@
 // Spots: the pixel-integrated Gauss-Hermite PSF of every fibre and bin, clipped at 0 and normalised to sum 1.
 #import grid
+#import functions_real
+
+alias real = f32;
 
 // Invocations of a workgroup, a power of two; a workgroup makes one spot.
 const THREADS: u32 = 64;
 // Values of workgroup memory for one spot: at least (degree_x + 1) (nx + ny) + (degree_y + 1) ny.
 const PROFILES: u32 = 512;
-
-// 1 / sqrt(2 pi).
-const PHI_0: f32 = 0.3989422804;
 
 struct Args {
     // Workgroups, one a spot, and the spot of the first.
@@ -32,85 +32,36 @@ struct Args {
 
 @group(0) @binding(0) var<uniform> args: Args;
 // Offset of each trace from its pixel, [2, stride], x before y.
-@group(0) @binding(1) var<storage, read> offset: array<f32>;
+@group(0) @binding(1) var<storage, read> offset: array<real>;
 // Widths, Gauss-Hermite coefficients, tail parameters, [nparam, stride].
-@group(0) @binding(2) var<storage, read> shape: array<f32>;
+@group(0) @binding(2) var<storage, read> shape: array<real>;
 // [fibre, take, ny, nx].
-@group(0) @binding(3) var<storage, read_write> spots: array<f32>;
+@group(0) @binding(3) var<storage, read_write> spots: array<real>;
 
 // Profiles along x [degree_x + 1, nx], along y [degree_y + 1, ny], and those along y summed over their orders
 // for each order along x [degree_x + 1, ny].
-var<workgroup> profiles: array<f32, PROFILES>;
-var<workgroup> partial: array<f32, THREADS>;
-
-// The normal distribution between 0 and e, for |e| <= 1: Taylor's series, short by 3e-9 at the end.
-fn normal_core(e: f32) -> f32 {
-    let s = -0.5 * e * e;
-    var sum = 1.0 / 75600.0;
-    sum = sum * s + 1.0 / 9360.0;
-    sum = sum * s + 1.0 / 1320.0;
-    sum = sum * s + 1.0 / 216.0;
-    sum = sum * s + 1.0 / 42.0;
-    sum = sum * s + 1.0 / 10.0;
-    sum = sum * s + 1.0 / 3.0;
-    return PHI_0 * e * (sum * s + 1.0);
-}
-
-// The normal distribution beyond e, for e > 0, as phi(e) times Mills' ratio. The ratio is a polynomial in
-// t = 1 / (1 + e/4) fitted over e = 0..14 to 8e-9 of its value, so that tails keep their digits.
-fn normal_tail(e: f32, phi: f32) -> f32 {
-    let t = 1.0 / (1.0 + 0.25 * e);
-    var ratio = 0.041559271514;
-    ratio = ratio * t - 0.157397925854;
-    ratio = ratio * t + 0.129476144910;
-    ratio = ratio * t + 0.071274526417;
-    ratio = ratio * t + 0.031866449863;
-    ratio = ratio * t + 0.217215448618;
-    ratio = ratio * t + 0.180476099253;
-    ratio = ratio * t + 0.239422351122;
-    ratio = ratio * t + 0.249390855432;
-    ratio = ratio * t + 0.250030905008;
-    return phi * t * ratio;
-}
-
-// The normal distribution between 0 and e.
-fn normal_from_0(e: f32, phi: f32) -> f32 {
-    if abs(e) <= 1.0 {
-        return normal_core(e);
-    }
-    return sign(e) * (0.5 - normal_tail(abs(e), phi));
-}
-
-// The normal distribution between edges a and b; in the wings from what lies beyond them.
-fn normal_between(a: f32, phi_a: f32, b: f32, phi_b: f32) -> f32 {
-    if min(a, b) > 1.0 {
-        return normal_tail(a, phi_a) - normal_tail(b, phi_b);
-    }
-    if max(a, b) < -1.0 {
-        return normal_tail(-b, phi_b) - normal_tail(-a, phi_a);
-    }
-    return normal_from_0(b, phi_b) - normal_from_0(a, phi_a);
-}
+var<workgroup> profiles: array<real, PROFILES>;
+var<workgroup> partial: array<real, THREADS>;
 
 // Writes the profiles of all orders at one pixel, n apart from each other: order 0 is the normal distribution
 // between the pixel's edges, order k > 0 is He_{k-1}(e) phi(e) at the left edge minus at the right.
-fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: f32, sigma: f32, degree: u32) {
-    let left = (f32(pixel) - f32(half) - 0.5 - offset) / sigma;
-    let right = (f32(pixel) - f32(half) + 0.5 - offset) / sigma;
+fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: real, sigma: real, degree: u32) {
+    let left = (real(pixel) - real(half) - 0.5 - offset) / sigma;
+    let right = (real(pixel) - real(half) + 0.5 - offset) / sigma;
     let e = vec2(left, right);
-    var before = vec2(0.0);
-    var current = PHI_0 * exp(-0.5 * e * e);
+    var before = vec2<real>();
+    var current = PHI_0 * vec2(exponential(-0.5 * left * left), exponential(-0.5 * right * right));
     profiles[first + pixel] = normal_between(e.x, current.x, e.y, current.y);
     for (var k = 1u; k <= degree; k += 1u) {
         profiles[first + k * n + pixel] = current.x - current.y;
-        let next = e * current - f32(k - 1u) * before;
+        let next = e * current - real(k - 1u) * before;
         before = current;
         current = next;
     }
 }
 
 // The power-law tail at a pixel centre dx, dy from the trace; parameters from `first` on.
-fn tail(first: u32, dx: f32, dy: f32) -> f32 {
+fn tail(first: u32, dx: real, dy: real) -> real {
     let core = shape[first + args.stride];
     let x = dx * shape[first + 2u * args.stride];
     let y = dy * shape[first + 3u * args.stride];
@@ -120,7 +71,7 @@ fn tail(first: u32, dx: f32, dy: f32) -> f32 {
     if r2 == 0.0 {
         return 0.0;
     }
-    return shape[first] * r2 * exp2(-(1.0 + 0.5 * index) * log2(core * core + r2));
+    return shape[first] * r2 * power(core * core + r2, -(1.0 + 0.5 * index));
 }
 
 @compute @workgroup_size(THREADS)
@@ -151,7 +102,7 @@ fn spots_of_traces(
     workgroupBarrier();
     for (var k = thread; k < (args.degree_x + 1u) * ny; k += THREADS) {
         let first = 2u + (k / ny) * (args.degree_y + 1u);
-        var sum = 0.0;
+        var sum: real = 0.0;
         for (var j = 0u; j <= args.degree_y; j += 1u) {
             sum += shape[(first + j) * args.stride + at] * profiles[along_y + j * ny + k % ny];
         }
@@ -159,16 +110,16 @@ fn spots_of_traces(
     }
     workgroupBarrier();
     let tails = (2u + (args.degree_x + 1u) * (args.degree_y + 1u)) * args.stride + at;
-    var total = 0.0;
+    var total: real = 0.0;
     for (var p = thread; p < nx * ny; p += THREADS) {
         let x = p % nx;
         let y = p / nx;
-        var value = 0.0;
+        var value: real = 0.0;
         for (var i = 0u; i <= args.degree_x; i += 1u) {
             value += profiles[summed + i * ny + y] * profiles[i * nx + x];
         }
         if args.tails != 0u {
-            value += tail(tails, f32(x) - f32(args.half_x) - dx, f32(y) - f32(args.half_y) - dy);
+            value += tail(tails, real(x) - real(args.half_x) - dx, real(y) - real(args.half_y) - dy);
         }
         value = max(value, 0.0);
         total += value;

@@ -5,6 +5,8 @@
 // is left is a short polynomial of a few pixels. All other parameters are plain Legendre series.
 #import grid
 
+alias real = f32;
+
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
 
@@ -25,22 +27,22 @@ struct Args {
 
 @group(0) @binding(0) var<uniform> args: Args;
 // Place of each bin in its chunk: -1 at its first, 1 at its last bin, [nbin].
-@group(0) @binding(1) var<storage, read> local: array<f32>;
+@group(0) @binding(1) var<storage, read> local: array<real>;
 // Integer pixel taken out of each chunk, [2, nfibre, nchunk], x before y.
 @group(0) @binding(2) var<storage, read> base: array<i32>;
 // Polynomial of each chunk, lowest power first, pixels, [2, nfibre, nchunk, terms].
-@group(0) @binding(3) var<storage, read> chunks: array<f32>;
+@group(0) @binding(3) var<storage, read> chunks: array<real>;
 // Nearest pixel of each spot, [2, nfibre, nbin], x before y.
 @group(0) @binding(4) var<storage, read_write> pixel: array<i32>;
 // Position minus that pixel, in [-0.5, 0.5), [2, nfibre, nbin].
-@group(0) @binding(5) var<storage, read_write> offset: array<f32>;
+@group(0) @binding(5) var<storage, read_write> offset: array<real>;
 
 // Place of each bin on the domain of each parameter, [nparam, nbin].
-@group(0) @binding(6) var<storage, read> unit: array<f32>;
+@group(0) @binding(6) var<storage, read> unit: array<real>;
 // Legendre coefficients, [nparam, nfibre, ncoeff].
-@group(0) @binding(7) var<storage, read> coeff: array<f32>;
+@group(0) @binding(7) var<storage, read> coeff: array<real>;
 // Parameters, [nparam, nfibre, nbin].
-@group(0) @binding(8) var<storage, read_write> shape: array<f32>;
+@group(0) @binding(8) var<storage, read_write> shape: array<real>;
 
 // One thread a position: 2 nfibre nbin of them.
 @compute @workgroup_size(THREADS)
@@ -57,7 +59,7 @@ fn positions(
     let nchunk = (args.nbin + args.chunk - 1u) / args.chunk;
     let at = (i / args.nbin) * nchunk + bin / args.chunk;
     let v = local[bin];
-    var position = 0.0;
+    var position: real = 0.0;
     for (var k = args.terms; k > 0u; k -= 1u) {
         position = position * v + chunks[at * args.terms + k - 1u];
     }
@@ -83,12 +85,12 @@ fn shapes(
     }
     let row = i / args.nbin;
     let u = unit[(row / args.nfibre) * args.nbin + i % args.nbin];
-    var before = 0.0;
-    var current = 1.0;
-    var sum = 0.0;
+    var before: real = 0.0;
+    var current: real = 1.0;
+    var sum: real = 0.0;
     for (var k = 0u; k < args.ncoeff; k += 1u) {
         sum += coeff[row * args.ncoeff + k] * current;
-        let n = f32(k);
+        let n = real(k);
         let next = ((2.0 * n + 1.0) * u * current - n * before) / (n + 1.0);
         before = current;
         current = next;

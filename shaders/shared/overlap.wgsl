@@ -4,7 +4,7 @@
 const SPOT: u32 = 256;
 
 // One spot times W, 0 where it is off the patch.
-var<workgroup> weighted: array<f32, SPOT>;
+var<workgroup> weighted: array<real, SPOT>;
 
 // The overlap of two spots over the pixels they share: rows and columns of the first, and the distance of the second.
 struct Shared {
@@ -23,10 +23,10 @@ fn shared_pixels(a: Stamp, b: Stamp) -> Shared {
 }
 
 // Sum of `weighted`, which lies at a, times the spot at b.
-fn overlap(a: Stamp, b: Stamp) -> f32 {
+fn overlap(a: Stamp, b: Stamp) -> real {
     let s = shared_pixels(a, b);
     let nx = i32(spot_nx());
-    var sum = 0.0;
+    var sum: real = 0.0;
     for (var y = s.y.x; y < s.y.y; y += 1) {
         let left = y * nx;
         let right = i32(b.first) + (y - s.dy) * nx - s.dx;

@@ -31,21 +31,35 @@ struct Args {
     ncore_fibre: u32,
     core_bin: u32,
     ncore_bin: u32,
-    // normal_equations: the prior.
+    // normal_equations: the prior; goodness: fractional error of the PSF. Each in f32, and what that leaves of it.
     regularize: f32,
+    regularize_rest: f32,
     min_weight: f32,
-    // goodness: fractional error of the PSF.
+    min_weight_rest: f32,
     psferr: f32,
+    psferr_rest: f32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
 // Spots of the bundle, [nfibre, spot_bins, ny, nx].
-@group(0) @binding(1) var<storage, read> spots: array<f32>;
+@group(0) @binding(1) var<storage, read> spots: array<real>;
 // Nearest pixel of each spot on the CCD, [2, nfibre, pixel_bins], x before y.
 @group(0) @binding(2) var<storage, read> pixel: array<i32>;
 // Patches: first fibre, first bin, first CCD row and column, rows, columns, places of their first pixel and of
 // their first row among those of the batch, [patch, 8].
 @group(0) @binding(3) var<storage, read> patches: array<u32>;
+
+fn regularize() -> real {
+    return real(args.regularize) + real(args.regularize_rest);
+}
+
+fn min_weight() -> real {
+    return real(args.min_weight) + real(args.min_weight_rest);
+}
+
+fn psferr() -> real {
+    return real(args.psferr) + real(args.psferr_rest);
+}
 
 // A patch's place among fibres, bins and pixels.
 struct Patch {

@@ -2,15 +2,15 @@
 
 use super::EngineError;
 use crate::gpu::patch::CcdBuffers;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::{Gpu, Reals};
 use crate::stages::patch::Ccd;
 use std::sync::OnceLock;
 
-/// Reals of one stage's output: f64 on the host, f32 on a device. Written once, by the stage that makes it; read by any.
+/// Reals of one stage's output: f64 on the host, in the device's precision there. Written once, by the stage that makes it; read by any.
 #[derive(Debug, Default)]
 pub struct Field {
     host: OnceLock<Vec<f64>>,
-    device: OnceLock<Buffer<f32>>,
+    device: OnceLock<Reals>,
 }
 
 impl Field {
@@ -20,7 +20,7 @@ impl Field {
     }
 
     /// A field whose values are on a device.
-    pub fn on_device(values: Buffer<f32>) -> Self {
+    pub fn on_device(values: Reals) -> Self {
         Self { device: OnceLock::from(values), ..Self::default() }
     }
 
@@ -30,7 +30,7 @@ impl Field {
     /// What the device reports.
     pub fn host(&self) -> Result<&[f64], EngineError> {
         if let (None, Some(device)) = (self.host.get(), self.device.get()) {
-            let values = device.download()?.into_iter().map(f64::from).collect();
+            let values = device.download()?;
             // A thread that was faster has put the same there.
             let _ = self.host.set(values);
         }
@@ -41,10 +41,9 @@ impl Field {
     ///
     /// # Errors
     /// What the device reports.
-    pub fn device(&self, gpu: &Gpu) -> Result<&Buffer<f32>, EngineError> {
+    pub fn device(&self, gpu: &Gpu) -> Result<&Reals, EngineError> {
         if let (None, Some(host)) = (self.device.get(), self.host.get()) {
-            let values: Vec<f32> = host.iter().map(|&v| v as f32).collect();
-            let _ = self.device.set(gpu.upload("field", &values)?);
+            let _ = self.device.set(gpu.upload_reals("field", host)?);
         }
         Ok(self.device.get().expect("a field is written when it is made"))
     }

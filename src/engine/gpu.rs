@@ -1,4 +1,4 @@
-//! The engine's stages on a GPU: kernels in f32, handed over without waiting for them.
+//! The engine's stages on a GPU: kernels, handed over without waiting for them.
 
 use super::nouns::{blocks, by_patch, layout};
 use super::{
@@ -173,7 +173,7 @@ pub fn goodness(
     let (bins, ncore) = (patches.core_bins(), batch.core.len());
     let count = bins.len();
     let of_bin = |k: usize| {
-        let [chi2pix, pixmask_fraction, off_ccd] = [0, 1, 2].map(|which| f64::from(found[3 * k + which]));
+        let [chi2pix, pixmask_fraction, off_ccd] = [0, 1, 2].map(|which| found[3 * k + which]);
         Goodness { chi2pix, pixmask_fraction, off_ccd }
     };
     let of_patch = |(p, patch): (usize, &Patch)| {
@@ -185,7 +185,7 @@ pub fn goodness(
 
 /// How many patches like those of `batch` fit on the device at once, all that their stages keep there together.
 pub fn batch_size(gpu: &Gpu, batch: &Batch, how: Decorrelate) -> Result<usize> {
-    let bytes = |elements: usize| 4 * elements as u64;
+    let bytes = |elements: usize| gpu.real_bytes(elements);
     let ncore = batch.core.len() as u64;
     let (matrices, n) = match how {
         Decorrelate::Signal => (ncore, batch.nbin),
@@ -196,7 +196,7 @@ pub fn batch_size(gpu: &Gpu, batch: &Batch, how: Decorrelate) -> Result<usize> {
     let mut needed = vec![bytes(batch.band_len()); 2];
     needed.extend([matrix; 4]);
     if how == Decorrelate::Signal {
-        needed.extend(complements::block_bytes(layout(batch), batch.nspec).into_iter().map(|b| ncore * b));
+        needed.extend(complements::block_bytes(gpu, layout(batch), batch.nspec).into_iter().map(|b| ncore * b));
     }
     needed.push(bytes(batch.patches.iter().map(Patch::npix).max().unwrap_or(0)));
     Ok(gpu.batch("one patch", &needed)?)
@@ -204,5 +204,5 @@ pub fn batch_size(gpu: &Gpu, batch: &Batch, how: Decorrelate) -> Result<usize> {
 
 /// How many bins of a bundle's spots fit on the device at once.
 pub fn most_spot_bins(gpu: &Gpu, bundle: &BundleTraces) -> Result<usize> {
-    Ok(gpu.batch("spots of one bin", &[4 * (bundle.nfibre * bundle.spot.size()) as u64])?)
+    Ok(gpu.batch("spots of one bin", &[gpu.real_bytes(bundle.nfibre * bundle.spot.size())])?)
 }

@@ -10,6 +10,8 @@ use super::{Gpu, GpuError};
 pub enum ScalarKind {
     /// 32-bit float.
     F32,
+    /// 64-bit float.
+    F64,
     /// 32-bit unsigned integer.
     U32,
     /// 32-bit signed integer.
@@ -21,6 +23,7 @@ impl ScalarKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F64 => "f64",
             Self::U32 => "u32",
             Self::I32 => "i32",
         }
@@ -35,6 +38,9 @@ pub trait Element: bytemuck::Pod {
 
 impl Element for f32 {
     const KIND: ScalarKind = ScalarKind::F32;
+}
+impl Element for f64 {
+    const KIND: ScalarKind = ScalarKind::F64;
 }
 impl Element for u32 {
     const KIND: ScalarKind = ScalarKind::U32;
@@ -68,7 +74,7 @@ impl Gpu {
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] where the device is full.
     pub fn zeros<T: Element>(&self, label: &str, len: usize) -> Result<Buffer<T>, GpuError> {
         // Nothing can be bound that has no bytes, nor less than one element, a vec4 at most.
-        let bytes = (len * size_of::<T>()).max(16) as u64;
+        let bytes = (len * size_of::<T>()).max(32) as u64;
         let limit = self.limits().binding_bytes;
         if bytes > limit {
             return Err(GpuError::TooLarge { what: label.to_string(), bytes, limit });
@@ -225,7 +231,7 @@ pub(super) fn expect_len(what: &str, expected: usize, found: usize) -> Result<()
 }
 
 /// Copies those items of `len` elements of a batch that succeeded.
-pub(super) fn keep<T: Copy, E>(statuses: &[Result<T, E>], host: &mut [f32], device: &[f32], len: usize) {
+pub(super) fn keep<T, E>(statuses: &[Result<T, E>], host: &mut [f64], device: &[f64], len: usize) {
     let pairs = host.chunks_exact_mut(len.max(1)).zip(device.chunks_exact(len.max(1)));
     for (status, (host, device)) in statuses.iter().zip(pairs) {
         if status.is_ok() {

@@ -1,10 +1,10 @@
-//! Batched Cholesky factors and triangular solves on a GPU, in f32: the wrapper of `shaders/cholesky.wgsl`.
+//! Batched Cholesky factors and triangular solves on a GPU: the wrapper of `shaders/cholesky.wgsl`.
 
 use std::ops::Range;
 
 use super::buffer::{expect_len, keep};
 use super::choice::DeviceKind;
-use super::{Buffer, Gpu, GpuError, Recording, Variant};
+use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
 
 /// The largest n, in elements of the workgroup memory that a solve keeps its right side in.
@@ -14,7 +14,7 @@ pub const LARGEST: usize = 1024;
 /// index of the first pivot that was not.
 pub const ALL_POSITIVE: u32 = u32::MAX;
 
-/// Elements that variants in workgroup memory hold, beside the 256 bytes of the diagonal block: in 16, 32 and 48 KiB.
+/// Elements that variants in workgroup memory hold, beside the 64 of the diagonal block: in f32 in 16, 32 and 48 KiB.
 const CAPACITIES: [usize; 3] = [4_000, 8_000, 12_000];
 
 /// (threads, rows a thread): few fat threads where a barrier is dear and vectors come from the compiler (lavapipe, 32 x 4
@@ -114,8 +114,9 @@ fn choose(gpu: &Gpu, layout: Layout) -> Variant {
         _ if rows <= SHAPES[1].0 => SHAPES[1],
         _ => SHAPES[2],
     };
-    let granted = gpu.limits().workgroup_bytes as usize;
-    let capacity = CAPACITIES.into_iter().find(|&capacity| layout.len() <= capacity && 4 * capacity + 256 <= granted);
+    let granted = u64::from(gpu.limits().workgroup_bytes);
+    let fits = |&capacity: &usize| layout.len() <= capacity && gpu.real_bytes(capacity + 64) <= granted;
+    let capacity = CAPACITIES.into_iter().find(fits);
     factor_variant(shape, capacity)
 }
 
@@ -125,14 +126,10 @@ fn choose(gpu: &Gpu, layout: Layout) -> Variant {
 ///
 /// # Errors
 /// [`GpuError::Length`] where `matrices` is not a whole number of matrices, [`GpuError::Limit`] beyond [`LARGEST`].
-pub fn record_factor(
-    recording: &mut Recording,
-    layout: Layout,
-    matrices: &Buffer<f32>,
-) -> Result<Buffer<u32>, GpuError> {
+pub fn record_factor(recording: &mut Recording, layout: Layout, matrices: &Reals) -> Result<Buffer<u32>, GpuError> {
     let batch = batch_of(layout, "matrices", matrices.len())?;
     let gpu = matrices.gpu();
-    let scales = gpu.zeros::<f32>("scales", batch * layout.n())?;
+    let scales = gpu.reals("scales", batch * layout.n())?;
     let status = gpu.zeros::<u32>("status", batch)?;
     let kernel = gpu.kernel(&choose(gpu, layout), "factor")?;
     for range in gpu.dispatches(batch, operations(layout)) {
@@ -149,8 +146,8 @@ pub fn record_factor(
 pub fn record_solve(
     recording: &mut Recording,
     layout: Layout,
-    factors: &Buffer<f32>,
-    sides: &Buffer<f32>,
+    factors: &Reals,
+    sides: &Reals,
     passes: Passes,
 ) -> Result<(), GpuError> {
     let batch = batch_of(layout, "factors", factors.len())?;
@@ -171,7 +168,7 @@ pub fn record_solve(
 ///
 /// # Errors
 /// As [`record_factor`].
-pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f32]) -> Result<Vec<Status>, GpuError> {
+pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f64]) -> Result<Vec<Status>, GpuError> {
     factor_then(gpu, layout, matrices, None)
 }
 
@@ -183,8 +180,8 @@ pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f32]) -> Result<Vec<Sta
 pub fn factor_solve(
     gpu: &Gpu,
     layout: Layout,
-    matrices: &mut [f32],
-    sides: &mut [f32],
+    matrices: &mut [f64],
+    sides: &mut [f64],
 ) -> Result<Vec<Status>, GpuError> {
     factor_then(gpu, layout, matrices, Some(sides))
 }
@@ -192,8 +189,8 @@ pub fn factor_solve(
 fn factor_then(
     gpu: &Gpu,
     layout: Layout,
-    matrices: &mut [f32],
-    mut sides: Option<&mut [f32]>,
+    matrices: &mut [f64],
+    mut sides: Option<&mut [f64]>,
 ) -> Result<Vec<Status>, GpuError> {
     let batch = batch_of(layout, "matrices", matrices.len())?;
     let side_len = sides.as_ref().map_or(0, |sides| sides.len() / batch.max(1));
@@ -201,17 +198,17 @@ fn factor_then(
         let whole = side_len / layout.n() * layout.n() * batch;
         expect_len("sides", whole, sides.len())?;
     }
-    let bytes = [4 * layout.len() as u64, 4 * layout.n() as u64, 4 * side_len as u64];
+    let bytes = [layout.len(), layout.n(), side_len].map(|count| gpu.real_bytes(count));
     let part = gpu.batch("matrices", &bytes)?;
     let mut statuses = Vec::with_capacity(batch);
     for first in (0..batch).step_by(part) {
         let range = first..batch.min(first + part);
         let host = &mut matrices[range.start * layout.len()..range.end * layout.len()];
         let mut recording = Recording::new();
-        let device = gpu.upload("matrices", host)?;
+        let device = gpu.upload_reals("matrices", host)?;
         let status = record_factor(&mut recording, layout, &device)?;
         let host_sides = sides.as_mut().map(|sides| &mut sides[range.start * side_len..range.end * side_len]);
-        let device_sides = host_sides.as_ref().map(|sides| gpu.upload("sides", sides)).transpose()?;
+        let device_sides = host_sides.as_ref().map(|sides| gpu.upload_reals("sides", sides)).transpose()?;
         if let Some(sides) = &device_sides {
             record_solve(&mut recording, layout, &device, sides, Passes::Both)?;
         }
@@ -227,21 +224,22 @@ fn factor_then(
 }
 
 /// Types what the shader says of each matrix. A failed pivot stands, times the scale of its row, where L's diagonal would.
-fn judge(layout: Layout, first: usize, matrices: &[f32], factors: &[f32], status: &[u32]) -> Vec<Status> {
+fn judge(layout: Layout, first: usize, matrices: &[f64], factors: &[f64], status: &[u32]) -> Vec<Status> {
     let one = |(k, &status): (usize, &u32)| {
         if status == ALL_POSITIVE {
             return Ok(());
         }
         let index = status as usize;
         let place = k * layout.len() + layout.index(index, index);
-        let pivot = f64::from(factors[place]) / scale_of(matrices[place]);
+        let pivot = factors[place] / scale_of(matrices[place]);
         Err(NonPositivePivot { matrix: first + k, index, pivot })
     };
     status.iter().enumerate().map(one).collect()
 }
 
 /// 2^-k with 4^k <= pivot < 4^(k + 1), as the shader's `scale_of`.
-fn scale_of(pivot: f32) -> f64 {
+fn scale_of(pivot: f64) -> f64 {
+    let pivot = pivot as f32;
     let usable = pivot > 0.0 && pivot.is_finite();
     let exponent = if usable { (pivot.to_bits() >> 23) as i32 - 127 } else { 0 };
     f64::from(-(exponent >> 1)).exp2()
@@ -251,16 +249,16 @@ fn scale_of(pivot: f32) -> f64 {
 ///
 /// # Errors
 /// As [`record_solve`].
-pub fn solve(gpu: &Gpu, layout: Layout, factors: &[f32], sides: &mut [f32], passes: Passes) -> Result<(), GpuError> {
+pub fn solve(gpu: &Gpu, layout: Layout, factors: &[f64], sides: &mut [f64], passes: Passes) -> Result<(), GpuError> {
     let batch = batch_of(layout, "factors", factors.len())?;
     let side_len = sides.len() / batch.max(1);
     expect_len("sides", side_len / layout.n() * layout.n() * batch, sides.len())?;
-    let part = gpu.batch("factors", &[4 * layout.len() as u64, 4 * side_len as u64])?;
+    let part = gpu.batch("factors", &[gpu.real_bytes(layout.len()), gpu.real_bytes(side_len)])?;
     for first in (0..batch).step_by(part) {
         let range = first..batch.min(first + part);
         let host = &mut sides[range.start * side_len..range.end * side_len];
-        let device = gpu.upload("sides", host)?;
-        let factors = gpu.upload("factors", &factors[range.start * layout.len()..range.end * layout.len()])?;
+        let device = gpu.upload_reals("sides", host)?;
+        let factors = gpu.upload_reals("factors", &factors[range.start * layout.len()..range.end * layout.len()])?;
         let mut recording = Recording::new();
         record_solve(&mut recording, layout, &factors, &device, passes)?;
         gpu.run(recording)?;

@@ -1,12 +1,12 @@
 //! Decorrelation on the GPU: one workgroup a spectrum.
 
-use super::{Buffer, GpuError, Recording, Variant};
+use super::{GpuError, Reals, Recording, Variant};
 use std::ops::Range;
 
 /// Invocations of a workgroup: a patch has 74 bins.
 const THREADS: usize = 64;
 
-/// Modes that the variants have workgroup memory for: four numbers each, 16 KiB at the most.
+/// Modes that the variants have workgroup memory for: four numbers each, in f32 16 KiB at the most.
 const MODES: [usize; 3] = [128, 512, 1024];
 
 /// What patches of one batch share.
@@ -28,11 +28,11 @@ pub struct Shape {
 #[derive(Clone, Debug)]
 pub struct Decorrelated {
     /// R x, electron a bin, `[spectrum, nbin]`.
-    pub flux: Buffer<f32>,
+    pub flux: Reals,
     /// s^2, `[spectrum, nbin]`.
-    pub ivar: Buffer<f32>,
+    pub ivar: Reals,
     /// R's rows within `half` of the diagonal, `[spectrum, nbin, 2 half + 1]`.
-    pub resolution: Buffer<f32>,
+    pub resolution: Reals,
 }
 
 #[repr(C)]
@@ -67,9 +67,9 @@ fn variant(modes: usize) -> Variant {
 pub fn decorrelate(
     shape: &Shape,
     n: usize,
-    values: &Buffer<f32>,
-    vectors: &Buffer<f32>,
-    x: &Buffer<f32>,
+    values: &Reals,
+    vectors: &Reals,
+    x: &Reals,
 ) -> Result<Decorrelated, GpuError> {
     let gpu = values.gpu();
     let Shape { npatch, nspec, nbin, half, .. } = *shape;
@@ -87,9 +87,9 @@ pub fn decorrelate(
         limit: MODES[MODES.len() - 1] as u64,
     })?;
     let out = Decorrelated {
-        flux: gpu.zeros("flux", count * nbin)?,
-        ivar: gpu.zeros("ivar", count * nbin)?,
-        resolution: gpu.zeros("resolution", count * nbin * (2 * half + 1))?,
+        flux: gpu.reals("flux", count * nbin)?,
+        ivar: gpu.reals("ivar", count * nbin)?,
+        resolution: gpu.reals("resolution", count * nbin * (2 * half + 1))?,
     };
     let args = |items: &Range<usize>| Args {
         count: items.len() as u32,

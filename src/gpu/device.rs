@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::choice::DeviceKind;
 use super::kernel::Kernel;
 use super::times::Times;
-use super::{GpuError, Variant, selftest};
+use super::{GpuError, Precision, Variant, selftest};
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ impl GpuLimits {
 
 /// A handle to an open GPU that has passed the self-test. Clones share the device.
 #[derive(Clone)]
-pub struct Gpu(Arc<Inner>);
+pub struct Gpu(Arc<Inner>, Precision);
 
 struct Inner {
     device: wgpu::Device,
@@ -102,26 +102,34 @@ impl Gpu {
             pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| refused(error.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         capture_errors(&device, &info.name, &failure);
-        let gpu = Self(Arc::new(Inner {
-            device,
-            queue,
-            kind: DeviceKind::of(&info),
-            name: info.name.clone(),
-            description: format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info),
-            id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
-            limits: GpuLimits::of(&limits),
-            memory: options.memory.unwrap_or(DEFAULT_MEMORY),
-            operations_per_dispatch: (options.operations_per_dispatch)
-                .unwrap_or(default_operations_per_dispatch(DeviceKind::of(&info))),
-            failure,
-            kernels: Mutex::default(),
-            timed: Mutex::default(),
-        }));
+        let gpu = Self(
+            Arc::new(Inner {
+                device,
+                queue,
+                kind: DeviceKind::of(&info),
+                name: info.name.clone(),
+                description: format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info),
+                id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
+                limits: GpuLimits::of(&limits),
+                memory: options.memory.unwrap_or(DEFAULT_MEMORY),
+                operations_per_dispatch: (options.operations_per_dispatch)
+                    .unwrap_or(default_operations_per_dispatch(DeviceKind::of(&info))),
+                failure,
+                kernels: Mutex::default(),
+                timed: Mutex::default(),
+            }),
+            Precision::F32,
+        );
         selftest::run(&gpu).map_err(|error| match error {
             GpuError::Refused { .. } => error,
             other => refused(other.to_string()),
         })?;
         Ok(gpu)
+    }
+
+    /// How it computes.
+    pub fn precision(&self) -> Precision {
+        self.1
     }
 
     /// The adapter's name.
@@ -187,12 +195,13 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Shader`] where it does not compile, [`GpuError::Limit`] where it needs more than the device grants.
     pub fn kernel(&self, variant: &Variant, entry: &'static str) -> Result<Arc<Kernel>, GpuError> {
-        let key = (variant.clone(), entry);
+        let variant = variant.clone().of_precision(self.precision());
+        let key = (variant, entry);
         let mut kernels = self.0.kernels.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(kernel) = kernels.get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(Kernel::compile(self, variant, entry)?);
+        let kernel = Arc::new(Kernel::compile(self, &key.0, entry)?);
         kernels.insert(key, kernel.clone());
         Ok(kernel)
     }

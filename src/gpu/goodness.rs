@@ -1,7 +1,7 @@
 //! Goodness on the GPU: one workgroup a bin.
 
-use super::patch::{CcdBuffers, Patches};
-use super::{Buffer, GpuError, Recording, Variant};
+use super::patch::{CcdBuffers, Patches, Split};
+use super::{GpuError, Reals, Recording, Variant};
 
 /// Invocations of a workgroup: a spot has 187 pixels in DESI.
 const THREADS: usize = 64;
@@ -23,16 +23,11 @@ fn variant() -> Variant {
 ///
 /// # Errors
 /// [`GpuError::Length`] where the model has another length; what the driver reports.
-pub fn goodness(
-    patches: &Patches,
-    ccd: &CcdBuffers,
-    model: &Buffer<f32>,
-    psferr: f64,
-) -> Result<Buffer<f32>, GpuError> {
+pub fn goodness(patches: &Patches, ccd: &CcdBuffers, model: &Reals, psferr: f64) -> Result<Reals, GpuError> {
     let gpu = patches.gpu();
     model.expect_len(patches.npix())?;
     let count = patches.batch.len() * patches.batch.core.len() * patches.core_bins().len();
-    let goodness = gpu.zeros("goodness", 3 * count)?;
+    let goodness = gpu.reals("goodness", 3 * count)?;
     let [spots, pixel, table] = patches.bound();
     let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
     let bound = [spots, pixel, table, image, ivar, model.named("model"), goodness.named("goodness")];
@@ -40,7 +35,7 @@ pub fn goodness(
     let kernel = gpu.kernel(&variant(), "goodness_of_bins")?;
     for items in gpu.dispatches(count, OPERATIONS * patches.spots.shape.size() as u64) {
         let mut args = patches.args(&items, ccd.nx);
-        args.psferr = psferr as f32;
+        args.psferr = Split::of(psferr);
         recording.dispatch(&kernel, items.len(), &args, &bound)?;
     }
     gpu.run(recording)?;

@@ -1,13 +1,14 @@
-//! Batched symmetric eigendecomposition on a GPU, in f32: the wrapper of `shaders/jacobi.wgsl`.
+//! Batched symmetric eigendecomposition on a GPU: the wrapper of `shaders/jacobi.wgsl`.
 
 use std::ops::Range;
 
 use super::buffer::keep;
-use super::{Buffer, Gpu, GpuError, Recording, Variant, cholesky};
+use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant, cholesky};
 use crate::stages::cholesky::Layout;
 use crate::stages::jacobi::{MAX_SWEEPS, NotFinite, Status, Sweeps};
 
-/// vec4s that variants in workgroup memory hold, beside 16 bytes for the count and 16 for the flag: in 16, 32 and 48 KiB.
+/// vec4s that variants in workgroup memory hold, beside 16 bytes for the count and 16 for the flag: in f32 in 16, 32 and
+/// 48 KiB.
 const CAPACITIES: [usize; 3] = [1_020, 2_040, 3_060];
 
 /// Threads of a workgroup: one a pair of columns, up to what every WebGPU device has.
@@ -18,9 +19,12 @@ const WORDS: usize = 4;
 
 /// Cosine of the angle between columns of n elements below which they count as orthogonal: what rounding leaves of a
 /// sum of n products, twice over.
-fn tolerance(n: usize) -> f32 {
-    2.0 * f32::EPSILON * (n as f32).sqrt()
+fn tolerance(precision: Precision, n: usize) -> f32 {
+    (2.0 * precision.epsilon() * (n as f64).sqrt()) as f32
 }
+
+/// What a shift adds to Gershgorin's bound, of the largest eigenvalue, in units of the last place.
+const MARGIN: f64 = 80.0;
 
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::NoUninit)]
@@ -33,10 +37,12 @@ struct Args {
     rounds: u32,
     shifting: u32,
     tolerance: f32,
+    margin: f32,
 }
 
 impl Args {
-    fn new(n: usize, range: &Range<usize>) -> Self {
+    fn new(gpu: &Gpu, n: usize, range: &Range<usize>) -> Self {
+        let precision = gpu.precision();
         Self {
             first: range.start as u32,
             end: range.end as u32,
@@ -45,7 +51,8 @@ impl Args {
             round: 0,
             rounds: 0,
             shifting: 0,
-            tolerance: tolerance(n),
+            tolerance: tolerance(precision, n),
+            margin: (MARGIN * precision.epsilon()) as f32,
         }
     }
 }
@@ -76,7 +83,7 @@ fn choose(gpu: &Gpu, n: usize) -> Variant {
     let pairs = n.div_ceil(2);
     let threads = THREADS.into_iter().find(|&threads| pairs <= threads).unwrap_or(THREADS[2]);
     let (needed, granted) = (n * height(n), gpu.limits().workgroup_bytes as usize);
-    let fits = |&capacity: &usize| needed <= capacity && 16 * capacity + 32 <= granted;
+    let fits = |&capacity: &usize| needed <= capacity && gpu.real_bytes(4 * capacity) as usize + 32 <= granted;
     variant(threads, CAPACITIES.into_iter().find(fits))
 }
 
@@ -84,9 +91,9 @@ fn choose(gpu: &Gpu, n: usize) -> Variant {
 #[derive(Clone, Debug)]
 pub struct Eigen {
     /// Eigenvalues `[batch, n]`, ascending.
-    pub values: Buffer<f32>,
+    pub values: Reals,
     /// Eigenvectors of unit length `[batch, n, n]`, the k-th in row k.
-    pub vectors: Buffer<f32>,
+    pub vectors: Reals,
     /// How each matrix ended, for [`Eigen::status`].
     progress: Buffer<u32>,
 }
@@ -110,23 +117,23 @@ impl Eigen {
 ///
 /// # Errors
 /// [`GpuError::Length`] where `matrices` is not a whole number of matrices, [`GpuError::Limit`] where n is too large.
-pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Buffer<f32>) -> Result<Eigen, GpuError> {
+pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Reals) -> Result<Eigen, GpuError> {
     let batch = batch_of(n, matrices.len())?;
     let gpu = matrices.gpu();
     let variant = choose(gpu, n);
-    let factors = gpu.zeros::<f32>("factors", matrices.len())?;
-    let shifts = gpu.zeros::<f32>("shifts", batch)?;
-    let columns = gpu.zeros::<f32>("columns", batch * n * height(n) * 4)?;
+    let factors = gpu.reals("factors", matrices.len())?;
+    let shifts = gpu.reals("shifts", batch)?;
+    let columns = gpu.reals("columns", batch * n * height(n) * 4)?;
     let progress = gpu.zeros::<u32>("progress", batch * WORDS)?;
-    let values = gpu.zeros::<f32>("values", batch * n)?;
-    let vectors = gpu.zeros::<f32>("vectors", matrices.len())?;
+    let values = gpu.reals("values", batch * n)?;
+    let vectors = gpu.reals("vectors", matrices.len())?;
     let whole = 0..batch;
 
     // A may not be positive definite: its factor is tried, then that of A, shifted where the first has failed.
     let prepare = gpu.kernel(&variant, "prepare")?;
     let mut status = gpu.zeros::<u32>("status", batch)?;
     for shifting in [0, 1] {
-        let args = Args { shifting, ..Args::new(n, &whole) };
+        let args = Args { shifting, ..Args::new(gpu, n, &whole) };
         let bound =
             [matrices.named("matrices"), factors.named("factors"), status.named("status"), shifts.named("shifts")];
         recording.dispatch(&prepare, batch, &args, &bound)?;
@@ -134,11 +141,11 @@ pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Buffer<f32>)
     }
     let bound =
         [factors.named("factors"), status.named("status"), columns.named("columns"), progress.named("progress")];
-    recording.dispatch(&gpu.kernel(&variant, "gather")?, batch, &Args::new(n, &whole), &bound)?;
+    recording.dispatch(&gpu.kernel(&variant, "gather")?, batch, &Args::new(gpu, n, &whole), &bound)?;
 
     record_sweeps(recording, n, batch, &variant, &columns, &progress)?;
     let bound = [columns.named("columns"), shifts.named("shifts"), values.named("values"), vectors.named("vectors")];
-    recording.dispatch(&gpu.kernel(&variant, "finish")?, batch, &Args::new(n, &whole), &bound)?;
+    recording.dispatch(&gpu.kernel(&variant, "finish")?, batch, &Args::new(gpu, n, &whole), &bound)?;
     Ok(Eigen { values, vectors, progress })
 }
 
@@ -149,7 +156,7 @@ fn record_sweeps(
     n: usize,
     batch: usize,
     variant: &Variant,
-    columns: &Buffer<f32>,
+    columns: &Reals,
     progress: &Buffer<u32>,
 ) -> Result<(), GpuError> {
     let gpu = columns.gpu();
@@ -162,7 +169,7 @@ fn record_sweeps(
         for range in gpu.dispatches(batch, round * rounds) {
             for first in (0..ring).step_by(rounds as usize) {
                 let count = rounds.min(ring - first);
-                let args = Args { round: first as u32, rounds: count as u32, ..Args::new(n, &range) };
+                let args = Args { round: first as u32, rounds: count as u32, ..Args::new(gpu, n, &range) };
                 let bound = [columns.named("columns"), progress.named("progress")];
                 recording.dispatch(&kernel, range.len(), &args, &bound)?;
             }
@@ -180,22 +187,21 @@ fn record_sweeps(
 pub fn eigen(
     gpu: &Gpu,
     n: usize,
-    matrices: &[f32],
-    values: &mut [f32],
-    vectors: &mut [f32],
+    matrices: &[f64],
+    values: &mut [f64],
+    vectors: &mut [f64],
 ) -> Result<Vec<Status>, GpuError> {
     let batch = batch_of(n, matrices.len())?;
     super::buffer::expect_len("values", batch * n, values.len())?;
     super::buffer::expect_len("vectors", batch * n * n, vectors.len())?;
-    let square = 4 * (n * n) as u64;
-    let columns = 16 * (n * height(n)) as u64;
-    let part = gpu.batch("matrices", &[square, square, square, columns, 16 * n as u64])?;
+    let [square, columns, rest] = [n * n, 4 * n * height(n), 4 * n].map(|count| gpu.real_bytes(count));
+    let part = gpu.batch("matrices", &[square, square, square, columns, rest])?;
     let mut statuses = Vec::with_capacity(batch);
     for first in (0..batch).step_by(part) {
         let range = first..batch.min(first + part);
         let host = &matrices[range.start * n * n..range.end * n * n];
         let mut recording = Recording::new();
-        let eigen = record_eigen(&mut recording, n, &gpu.upload("matrices", host)?)?;
+        let eigen = record_eigen(&mut recording, n, &gpu.upload_reals("matrices", host)?)?;
         gpu.run(recording)?;
         let parts = host.chunks_exact(n * n).zip(eigen.status()?).enumerate();
         let judged: Vec<Status> = parts.map(|(k, (matrix, sweeps))| judge(n, first + k, matrix, sweeps)).collect();
@@ -207,11 +213,11 @@ pub fn eigen(
 }
 
 /// The status of one matrix: its sweeps, or its first element that is not finite.
-fn judge(n: usize, matrix: usize, elements: &[f32], sweeps: Option<Sweeps>) -> Status {
+fn judge(n: usize, matrix: usize, elements: &[f64], sweeps: Option<Sweeps>) -> Status {
     let lower = (0..n).flat_map(|row| (0..=row).map(move |column| (row, column)));
     let mut bad = lower.filter(|&(row, column)| !elements[row * n + column].is_finite());
     match bad.next() {
-        Some((row, column)) => Err(NotFinite { matrix, row, column, value: f64::from(elements[row * n + column]) }),
+        Some((row, column)) => Err(NotFinite { matrix, row, column, value: elements[row * n + column] }),
         // A finite matrix fails only where its bounds overflow, which is to say that it has not converged.
         None => Ok(sweeps.unwrap_or(Sweeps { sweeps: 0, converged: false })),
     }

@@ -10,22 +10,25 @@
 //! // A kernel is an entry point of one variant of a shader; compiled once a device, then cached.
 //! let kernel = gpu.kernel(&Variant::new("selftest").set("THREADS", 64), "functions")?;
 //!
-//! // Buffers are typed and their lengths are in elements. New ones are zero.
-//! let x = gpu.upload("x", &[1.0f32; 64])?;
-//! let roots = gpu.zeros::<f32>("roots", 64)?;
-//! let powers = gpu.zeros::<f32>("powers", 64)?;
+//! // Buffers are typed and their lengths are in elements. New ones are zero. Reals are f64 on the host; the handle says
+//! // what they are on the device, and what shaders call `real`.
+//! let x = gpu.upload_reals("x", &[1.0; 64])?;
+//! let (roots, powers) = (gpu.reals("roots", 64)?, gpu.reals("powers", 64)?);
+//! let fractions = gpu.reals("fractions", 64)?;
 //!
 //! // Buffers are bound by the names they have in the shader; kinds are checked here, not by the driver.
 //! // The second argument is the number of workgroups, split over a 2-D grid where it passes 65 535.
 //! let mut recording = Recording::new();
-//! recording.dispatch(&kernel, 1, &64u32, &[x.named("x"), roots.named("roots"), powers.named("powers")])?;
+//! let bound = [x.named("x"), roots.named("roots"), powers.named("powers"), fractions.named("fractions")];
+//! recording.dispatch(&kernel, 1, &64u32, &bound)?;
 //! gpu.run(recording)?;
-//! let roots: Vec<f32> = roots.download()?;
+//! let roots: Vec<f64> = roots.download()?;
 //! # Ok(()) }
 //! ```
 //!
 //! **Shaders.** A shader is `shaders/NAME.wgsl`, listed in [`shaders`]. `#import NAME` on a line of its own pulls
-//! in `shaders/shared/NAME.wgsl`. Every line `const NAME: u32 = VALUE;` and `alias NAME = TYPE;` is a template
+//! in `shaders/shared/NAME.wgsl`, `#import NAME_real` that of the precision. One source serves both: `alias real = f32;`
+//! becomes `f64`. Every line `const NAME: u32 = VALUE;` and `alias NAME = TYPE;` is a template
 //! parameter: the file is valid WGSL with its defaults, [`Variant::set`] puts another value. Group 0, binding 0 is
 //! the uniform `args` (a struct as [`bytemuck::Pod`]); storage buffers follow from binding 1 on.
 //! A kernel finds which workgroup it is by `workgroup_index` of `shared/grid.wgsl` and must return when that is
@@ -44,6 +47,7 @@ mod kernel;
 pub mod model;
 pub mod normal_equations;
 pub mod patch;
+mod reals;
 mod reflect;
 pub mod schur;
 mod selftest;
@@ -57,5 +61,6 @@ pub use choice::{Device, DeviceChoice, DeviceEntry, DeviceKind, list};
 pub use device::{DEFAULT_MEMORY, Gpu, GpuLimits, OpenOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, Recording};
+pub use reals::{Precision, Reals, RealsDownload};
 pub use shaders::Variant;
 pub use times::Pass;

@@ -1,7 +1,7 @@
 //! Model images on the GPU: one workgroup a row of a patch.
 
 use super::patch::Patches;
-use super::{Buffer, GpuError, Recording, Variant};
+use super::{GpuError, Reals, Recording, Variant};
 
 /// Invocations of a workgroup: a patch is about 70 columns wide, a bundle 190.
 const THREADS: usize = 64;
@@ -32,7 +32,7 @@ pub enum Unknowns {
 /// # Errors
 /// [`GpuError::Length`] where x has another length, [`GpuError::TooLarge`] where the batch is beyond a binding; what
 /// the driver reports.
-pub fn model(patches: &Patches, x: &Buffer<f32>, unknowns: Unknowns) -> Result<Buffer<f32>, GpuError> {
+pub fn model(patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Reals, GpuError> {
     let (gpu, batch) = (patches.gpu(), patches.batch);
     let of_patch = match unknowns {
         Unknowns::OfPatches => batch.n(),
@@ -40,7 +40,7 @@ pub fn model(patches: &Patches, x: &Buffer<f32>, unknowns: Unknowns) -> Result<B
     };
     x.expect_len(batch.len() * of_patch)?;
     let reach = gpu.zeros::<u32>("reach", 4 * patches.rows() * batch.nspec)?;
-    let model = gpu.zeros("model", patches.npix())?;
+    let model = gpu.reals("model", patches.npix())?;
     let [spots, pixel, table] = patches.bound();
     let mut recording = Recording::new();
     let spots_of = 0..batch.len() * batch.n();

@@ -1,7 +1,7 @@
 //! Normal equations on the GPU: one workgroup a row of K.
 
-use super::patch::{Args, CcdBuffers, Patches};
-use super::{Buffer, GpuError, Recording, Variant};
+use super::patch::{Args, CcdBuffers, Patches, Split};
+use super::{GpuError, Reals, Recording, Variant};
 use crate::plan::Batch;
 use crate::stages::normal_equations::Prior;
 use std::ops::Range;
@@ -9,18 +9,18 @@ use std::ops::Range;
 /// Invocations of a workgroup: a row of K has about a hundred elements.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory that the variants have for a spot; the largest leaves room for the sums in 16 KiB.
+/// Values of workgroup memory that the variants have for a spot; in f32 the largest leaves room for the sums in 16 KiB.
 const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 2 * THREADS];
 
 /// The normal equations of a batch on a device; unknowns are ordered bin by bin.
 #[derive(Clone, Debug)]
 pub struct NormalEquations {
     /// K with its prior, `[patch, n, half_bandwidth + 1]`, row-aligned lower band storage.
-    pub band: Buffer<f32>,
+    pub band: Reals,
     /// y, `[patch, n]`.
-    pub rhs: Buffer<f32>,
+    pub rhs: Reals,
     /// A^T W 1, `[patch, n]`.
-    pub flux_weight: Buffer<f32>,
+    pub flux_weight: Reals,
 }
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -46,13 +46,13 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Re
     })?;
     let n = batch.len() * batch.n();
     let out = NormalEquations {
-        band: gpu.zeros("band", batch.len() * batch.band_len())?,
-        rhs: gpu.zeros("rhs", n)?,
-        flux_weight: gpu.zeros("flux_weight", n)?,
+        band: gpu.reals("band", batch.len() * batch.band_len())?,
+        rhs: gpu.reals("rhs", n)?,
+        flux_weight: gpu.reals("flux_weight", n)?,
     };
     let args = |items: &Range<usize>| {
         let mut args = patches.args(items, ccd.nx);
-        (args.regularize, args.min_weight) = (prior.regularize as f32, prior.min_weight as f32);
+        (args.regularize, args.min_weight) = (Split::of(prior.regularize), Split::of(prior.min_weight));
         args
     };
     let mut recording = Recording::new();
@@ -77,11 +77,11 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Re
 /// # Errors
 /// [`GpuError::Length`] where the band is of another batch, [`GpuError::TooLarge`] where the batch is beyond a binding;
 /// what the driver reports.
-pub fn full_matrix(batch: &Batch, band: &Buffer<f32>) -> Result<Buffer<f32>, GpuError> {
+pub fn full_matrix(batch: &Batch, band: &Reals) -> Result<Reals, GpuError> {
     let gpu = band.gpu();
     band.expect_len(batch.len() * batch.band_len())?;
     let rows = 0..batch.len() * batch.n();
-    let full = gpu.zeros("full", rows.len() * batch.n())?;
+    let full = gpu.reals("full", rows.len() * batch.n())?;
     let mut recording = Recording::new();
     let kernel = gpu.kernel(&variant(SPOT[0]), "full_rows")?;
     let bound = [band.named("band"), full.named("full")];

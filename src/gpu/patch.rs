@@ -1,12 +1,12 @@
 //! What the patch stages work on, on a device: the CCD, a bundle's spots, and where patches lie on them.
 
-use super::{Buffer, Gpu, GpuError, Named};
+use super::{Buffer, Gpu, GpuError, Named, Reals};
 use crate::plan::{Batch, Patch};
 use crate::stages::patch::Ccd;
 use crate::stages::spots::SpotShape;
 use std::ops::Range;
 
-/// A CCD on a device, in f32.
+/// A CCD on a device, in f32 as files have it.
 #[derive(Clone, Debug)]
 pub struct CcdBuffers {
     /// Columns.
@@ -46,7 +46,19 @@ pub struct BundleSpots {
     /// The bins that `spots` holds.
     pub bins: Range<usize>,
     /// Spots, `[nfibre, bins, ny, nx]`.
-    pub spots: Buffer<f32>,
+    pub spots: Reals,
+}
+
+/// A number in f32, and what that leaves of it: two fields in WGSL, whose sum is `real`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::NoUninit, bytemuck::Zeroable)]
+pub(super) struct Split([f32; 2]);
+
+impl Split {
+    pub(super) fn of(value: f64) -> Self {
+        let near = value as f32;
+        Self([near, (value - f64::from(near)) as f32])
+    }
 }
 
 /// Sizes that the patches of a batch share; the same struct stands in `shaders/shared/patch.wgsl`.
@@ -72,9 +84,9 @@ pub(super) struct Args {
     ncore_fibre: u32,
     core_bin: u32,
     ncore_bin: u32,
-    pub regularize: f32,
-    pub min_weight: f32,
-    pub psferr: f32,
+    pub regularize: Split,
+    pub min_weight: Split,
+    pub psferr: Split,
 }
 
 impl Args {
@@ -126,7 +138,7 @@ impl<'a> Patches<'a> {
     }
 
     pub(super) fn gpu(&self) -> &'a Gpu {
-        self.spots.pixel.gpu()
+        self.spots.spots.gpu()
     }
 
     /// The arguments of a dispatch of one workgroup for each of `items`; the numbers of single stages at rest.

@@ -36,7 +36,7 @@ pub(super) fn reflect(shader: &str, source: &str, entry: &str) -> Result<Entry, 
     let failed = |message: String| GpuError::Shader { shader: shader.to_string(), message };
     let module = naga::front::wgsl::parse_str(source).map_err(|error| failed(error.emit_to_string(source)))?;
     let flags = naga::valid::ValidationFlags::all();
-    let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty())
+    let info = naga::valid::Validator::new(flags, naga::valid::Capabilities::FLOAT64)
         .validate(&module)
         .map_err(|error| failed(error.emit_to_string(source)))?;
     let index = (module.entry_points.iter().position(|point| point.name == entry))
@@ -78,6 +78,7 @@ fn element_kind(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Option<S
         Array { base, .. } => element_kind(module, base),
         Scalar(scalar) | Atomic(scalar) | Vector { scalar, .. } => match (scalar.kind, scalar.width) {
             (naga::ScalarKind::Float, 4) => Some(ScalarKind::F32),
+            (naga::ScalarKind::Float, 8) => Some(ScalarKind::F64),
             (naga::ScalarKind::Uint, 4) => Some(ScalarKind::U32),
             (naga::ScalarKind::Sint, 4) => Some(ScalarKind::I32),
             _ => None,

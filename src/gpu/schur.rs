@@ -1,8 +1,8 @@
-//! Schur complements of fibres within their patches on a GPU, in f32: the wrapper of `shaders/schur.wgsl`.
+//! Schur complements of fibres within their patches on a GPU: the wrapper of `shaders/schur.wgsl`.
 
 use super::buffer::{expect_len, keep};
 use super::cholesky::{self, Place};
-use super::{Buffer, Gpu, GpuError, Recording, Variant};
+use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
 use crate::stages::schur::Block;
 
@@ -31,7 +31,7 @@ pub(super) fn variants() -> Vec<Variant> {
 #[derive(Clone, Debug)]
 pub struct Complements {
     /// S_f `[blocks, nbin, nbin]`, exactly symmetric.
-    pub matrices: Buffer<f32>,
+    pub matrices: Reals,
     /// `[blocks]`: [`cholesky::ALL_POSITIVE`], or which of the other fibres' unknowns (wavelength-major without the
     /// block's fibre) has the first pivot that is not positive; S_f then means nothing.
     pub status: Buffer<u32>,
@@ -45,7 +45,7 @@ pub struct Complements {
 pub fn record_schur(
     recording: &mut Recording,
     layout: Layout,
-    matrices: &Buffer<f32>,
+    matrices: &Reals,
     nspec: usize,
     blocks: &[Block],
 ) -> Result<Complements, GpuError> {
@@ -53,9 +53,9 @@ pub fn record_schur(
     let nbin = check(layout, matrices.len(), nspec, blocks)?;
     let (place, others) = (Place::of(layout), (nspec - 1) * nbin);
     let others_half = others_half_bandwidth(place.half_band as usize, nspec, nbin);
-    let out = gpu.zeros::<f32>("complements", blocks.len() * nbin * nbin)?;
-    let band = gpu.zeros::<f32>("others", blocks.len() * others * (others_half + 1))?;
-    let coupling = gpu.zeros::<f32>("coupling", blocks.len() * others * nbin.next_multiple_of(4))?;
+    let out = gpu.reals("complements", blocks.len() * nbin * nbin)?;
+    let band = gpu.reals("others", blocks.len() * others * (others_half + 1))?;
+    let coupling = gpu.reals("coupling", blocks.len() * others * nbin.next_multiple_of(4))?;
     let chosen: Vec<u32> = blocks.iter().flat_map(|block| [block.patch as u32, block.fibre as u32]).collect();
     let chosen = gpu.upload("blocks", &chosen)?;
     let args = Args {
@@ -86,12 +86,12 @@ pub fn record_schur(
 }
 
 /// Bytes that one block takes in each buffer of [`record_schur`], for [`Gpu::batch`].
-pub fn block_bytes(layout: Layout, nspec: usize) -> Vec<u64> {
+pub fn block_bytes(gpu: &Gpu, layout: Layout, nspec: usize) -> Vec<u64> {
     let nbin = layout.n() / nspec.max(1);
     let others = nspec.saturating_sub(1) * nbin;
     let others_half = others_half_bandwidth(Place::of(layout).half_band as usize, nspec, nbin);
     let elements = [nbin * nbin, others * (others_half + 1), others * nbin.next_multiple_of(4), others];
-    elements.map(|count| 4 * count as u64).to_vec()
+    elements.map(|count| gpu.real_bytes(count)).to_vec()
 }
 
 /// Computes S_f of each block on the host, as [`crate::stages::schur::schur`]: `out` `[blocks, nbin, nbin]`. Any batch: it
@@ -102,16 +102,16 @@ pub fn block_bytes(layout: Layout, nspec: usize) -> Vec<u64> {
 pub fn schur(
     gpu: &Gpu,
     layout: Layout,
-    matrices: &[f32],
+    matrices: &[f64],
     nspec: usize,
     blocks: &[Block],
-    out: &mut [f32],
+    out: &mut [f64],
 ) -> Result<Vec<Status>, GpuError> {
     let nbin = check(layout, matrices.len(), nspec, blocks)?;
     let square = nbin * nbin;
     expect_len("out", blocks.len() * square, out.len())?;
-    let mut bytes = block_bytes(layout, nspec);
-    bytes.push(4 * layout.len() as u64);
+    let mut bytes = block_bytes(gpu, layout, nspec);
+    bytes.push(gpu.real_bytes(layout.len()));
     let part = gpu.batch("blocks", &bytes)?;
     let mut statuses = Vec::with_capacity(blocks.len());
     for (blocks, out) in blocks.chunks(part).zip(out.chunks_mut((part * square).max(1))) {
@@ -120,11 +120,11 @@ pub fn schur(
         patches.sort_unstable();
         patches.dedup();
         let elements = |&patch: &usize| &matrices[patch * layout.len()..(patch + 1) * layout.len()];
-        let host: Vec<f32> = patches.iter().flat_map(elements).copied().collect();
+        let host: Vec<f64> = patches.iter().flat_map(elements).copied().collect();
         let local = |block: &Block| Block { patch: patches.partition_point(|&p| p < block.patch), ..*block };
         let local: Vec<Block> = blocks.iter().map(local).collect();
         let mut recording = Recording::new();
-        let found = record_schur(&mut recording, layout, &gpu.upload("matrices", &host)?, nspec, &local)?;
+        let found = record_schur(&mut recording, layout, &gpu.upload_reals("matrices", &host)?, nspec, &local)?;
         gpu.run(recording)?;
         let parts = blocks.iter().zip(found.status.download()?);
         let judged: Vec<Status> = parts.map(|(block, status)| judge(block, nspec, status)).collect();

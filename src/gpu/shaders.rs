@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::GpuError;
+use super::{GpuError, Precision};
 
 /// Sources of `shaders/`, by name.
 const SOURCES: &[(&str, &str)] = &[
@@ -28,6 +28,8 @@ const SOURCES: &[(&str, &str)] = &[
 const SHARED: &[(&str, &str)] = &[
     ("banded", include_str!("../../shaders/shared/banded.wgsl")),
     ("block8", include_str!("../../shaders/shared/block8.wgsl")),
+    ("functions_f32", include_str!("../../shaders/shared/functions_f32.wgsl")),
+    ("functions_f64", include_str!("../../shaders/shared/functions_f64.wgsl")),
     ("grid", include_str!("../../shaders/shared/grid.wgsl")),
     ("overlap", include_str!("../../shaders/shared/overlap.wgsl")),
     ("patch", include_str!("../../shaders/shared/patch.wgsl")),
@@ -57,6 +59,16 @@ impl Variant {
         self.shader
     }
 
+    /// The same in a precision: what the shader calls `real`.
+    pub fn of_precision(self, precision: Precision) -> Self {
+        self.set("real", precision)
+    }
+
+    /// What `real` stands for.
+    fn real(&self) -> &str {
+        self.parameters.iter().rev().find(|(name, _)| *name == "real").map_or("f32", |(_, value)| value)
+    }
+
     /// The complete WGSL text.
     ///
     /// # Errors
@@ -64,7 +76,7 @@ impl Variant {
     pub fn source(&self) -> Result<String, GpuError> {
         let error = |message| GpuError::Shader { shader: self.to_string(), message };
         let text = find(SOURCES, self.shader).ok_or_else(|| error("no such file in shaders/".to_string()))?;
-        let mut text = import(text).map_err(error)?;
+        let mut text = import(text, self.real()).map_err(error)?;
         for (name, value) in &self.parameters {
             text = substitute(&text, name, value)
                 .ok_or_else(|| error(format!("has no line `const {name}: ...;` or `alias {name} = ...;`")))?;
@@ -100,14 +112,15 @@ fn find(sources: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
     sources.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
-/// Replaces `#import name` lines by `shaders/shared/name.wgsl`; shared files import nothing themselves.
-fn import(text: &str) -> Result<String, String> {
+/// Replaces `#import name` lines by `shaders/shared/name.wgsl`; shared files import nothing themselves. There is one file a
+/// precision where the name ends in `_real`.
+fn import(text: &str, real: &str) -> Result<String, String> {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
         match line.strip_prefix("#import ") {
             Some(name) => {
-                let shared = find(SHARED, name.trim());
-                out.push_str(shared.ok_or_else(|| format!("no file shaders/shared/{}.wgsl", name.trim()))?);
+                let name = name.trim().replace("_real", &format!("_{real}"));
+                out.push_str(find(SHARED, &name).ok_or_else(|| format!("no file shaders/shared/{name}.wgsl"))?);
             }
             None => out.push_str(line),
         }
@@ -157,6 +170,6 @@ mod tests {
 
     #[test]
     fn an_unknown_import_is_named_in_the_error() {
-        assert_eq!(import("#import nope").unwrap_err(), "no file shaders/shared/nope.wgsl");
+        assert_eq!(import("#import nope", "f32").unwrap_err(), "no file shaders/shared/nope.wgsl");
     }
 }

@@ -1,14 +1,14 @@
 //! Spots on the GPU: one workgroup a spot.
 
 use super::traces::Traces;
-use super::{Buffer, GpuError, Recording, Variant};
+use super::{GpuError, Reals, Recording, Variant};
 use crate::stages::spots::SpotShape;
 use std::ops::Range;
 
 /// Invocations of a workgroup: a spot has 187 pixels in DESI.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory that the variants have for profiles; the largest fills WebGPU's 16 KiB.
+/// Values of workgroup memory that the variants have for profiles; in f32 the largest fills WebGPU's 16 KiB.
 const PROFILES: [usize; 4] = [512, 1024, 2048, 4096 - THREADS];
 
 #[repr(C)]
@@ -40,8 +40,8 @@ fn variant(profiles: usize) -> Variant {
 /// # Errors
 /// [`GpuError::Limit`] where a spot's profiles, `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values, are beyond
 /// workgroup memory; [`GpuError::TooLarge`] where the spots are beyond a binding; what the driver reports.
-pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<Buffer<f32>, GpuError> {
-    let gpu = traces.pixel.gpu();
+pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<Reals, GpuError> {
+    let gpu = traces.offset.gpu();
     let stride = traces.nfibre * traces.nbin;
     traces.offset.expect_len(2 * stride)?;
     traces.shape.expect_len(shape.nparam() * stride)?;
@@ -52,7 +52,7 @@ pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<B
         limit: PROFILES[PROFILES.len() - 1] as u64,
     })?;
     let count = traces.nfibre * bins.len();
-    let spots = gpu.zeros("spots", count * shape.size())?;
+    let spots = gpu.reals("spots", count * shape.size())?;
     let args = |items: &Range<usize>| Args {
         count: items.len() as u32,
         first_spot: items.start as u32,

@@ -1,6 +1,6 @@
-//! Traces on the GPU: series expanded in chunks of bins in f64 here, evaluated in f32 there.
+//! Traces on the GPU: series expanded in chunks of bins in f64 here, evaluated there, where f32 may have to do.
 
-use super::{Buffer, Gpu, GpuError, Recording, Variant};
+use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant};
 use crate::psf::{LegendreSeries, Psf};
 use crate::stages::traces::{legendre, shape_series, unit};
 use std::ops::Range;
@@ -15,8 +15,8 @@ const REACH: f64 = 8.0;
 /// Bins of the longest chunk.
 const LONGEST_CHUNK: usize = 64;
 
-/// Terms of a chunk's polynomial that stay below this, in pixels, are dropped.
-const NEGLIGIBLE: f64 = 1e-9;
+/// Terms of a chunk's polynomial that stay below this, in units of the last place at one pixel, are dropped.
+const NEGLIGIBLE: f64 = 0.01;
 
 /// Positions and shapes of the spots of `nfibre` fibres at `nbin` wavelengths, on a device.
 #[derive(Clone, Debug)]
@@ -28,9 +28,9 @@ pub struct Traces {
     /// Nearest pixel of each spot, `[2, nfibre, nbin]`, x before y.
     pub pixel: Buffer<i32>,
     /// Trace minus `pixel`, in pixels in [-0.5, 0.5), `[2, nfibre, nbin]`.
-    pub offset: Buffer<f32>,
+    pub offset: Reals,
     /// Other parameters, `[nparam, nfibre, nbin]`, in the order of [`crate::stages::traces::param`].
-    pub shape: Buffer<f32>,
+    pub shape: Reals,
 }
 
 #[repr(C)]
@@ -53,13 +53,13 @@ fn variant() -> Variant {
 }
 
 /// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom), as
-/// [`crate::stages::traces::traces`]; positions are within 2e-6 px of it.
+/// [`crate::stages::traces::traces`]; positions are within 2e-6 px of it in f32.
 ///
 /// # Errors
 /// [`GpuError::TooLarge`] where an output is beyond the device's limits, and what the driver reports.
 pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Result<Traces, GpuError> {
     let (nfibre, nbin) = (fibres.len(), wave.len());
-    let expansion = Expansion::new([&psf.trace_x, &psf.trace_y], fibres.clone(), wave);
+    let expansion = Expansion::new([&psf.trace_x, &psf.trace_y], fibres.clone(), wave, gpu.precision());
     let series = shape_series(psf, with_tails);
     let ncoeff = series.iter().map(|s| s.ncoeff).max().unwrap_or(0);
     let args = Args {
@@ -71,30 +71,34 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         ncoeff: ncoeff as u32,
     };
     let pixel = gpu.zeros("pixel", 2 * nfibre * nbin)?;
-    let offset = gpu.zeros("offset", 2 * nfibre * nbin)?;
-    let shape = gpu.zeros("shape", series.len() * nfibre * nbin)?;
+    let offset = gpu.reals("offset", 2 * nfibre * nbin)?;
+    let shape = gpu.reals("shape", series.len() * nfibre * nbin)?;
     let mut recording = Recording::new();
     recording.dispatch(
         &gpu.kernel(&variant(), "positions")?,
         (2 * nfibre * nbin).div_ceil(THREADS),
         &args,
         &[
-            gpu.upload("local", &expansion.local)?.named("local"),
+            gpu.upload_reals("local", &expansion.local)?.named("local"),
             gpu.upload("base", &expansion.base)?.named("base"),
-            gpu.upload("chunks", &expansion.chunks)?.named("chunks"),
+            gpu.upload_reals("chunks", &expansion.chunks)?.named("chunks"),
             pixel.named("pixel"),
             offset.named("offset"),
         ],
     )?;
-    let units: Vec<f32> = series.iter().flat_map(|s| wave.iter().map(|&w| unit(s.domain, w) as f32)).collect();
-    let padded = |s: &LegendreSeries, fibre: usize, k: usize| s.of(fibre).get(k).map_or(0.0, |&c| c as f32);
+    let units: Vec<f64> = series.iter().flat_map(|s| wave.iter().map(|&w| unit(s.domain, w))).collect();
+    let padded = |s: &LegendreSeries, fibre: usize, k: usize| s.of(fibre).get(k).copied().unwrap_or(0.0);
     let of_fibre = |s, fibre| (0..ncoeff).map(move |k| padded(s, fibre, k));
-    let coeff: Vec<f32> = series.iter().flat_map(|s| fibres.clone().flat_map(move |f| of_fibre(s, f))).collect();
+    let coeff: Vec<f64> = series.iter().flat_map(|s| fibres.clone().flat_map(move |f| of_fibre(s, f))).collect();
     recording.dispatch(
         &gpu.kernel(&variant(), "shapes")?,
         (series.len() * nfibre * nbin).div_ceil(THREADS),
         &args,
-        &[gpu.upload("unit", &units)?.named("unit"), gpu.upload("coeff", &coeff)?.named("coeff"), shape.named("shape")],
+        &[
+            gpu.upload_reals("unit", &units)?.named("unit"),
+            gpu.upload_reals("coeff", &coeff)?.named("coeff"),
+            shape.named("shape"),
+        ],
     )?;
     gpu.run(recording)?;
     Ok(Traces { nfibre, nbin, pixel, offset, shape })
@@ -107,20 +111,20 @@ struct Expansion {
     /// Terms of a chunk's polynomial.
     terms: usize,
     /// Place of each bin in its chunk, -1..=1, `[nbin]`.
-    local: Vec<f32>,
+    local: Vec<f64>,
     /// The integers, `[series, nfibre, nchunk]`.
     base: Vec<i32>,
     /// Polynomials in `local`, lowest power first, `[series, nfibre, nchunk, terms]`.
-    chunks: Vec<f32>,
+    chunks: Vec<f64>,
 }
 
 impl Expansion {
-    fn new(series: [&LegendreSeries; 2], fibres: Range<usize>, wave: &[f64]) -> Self {
+    fn new(series: [&LegendreSeries; 2], fibres: Range<usize>, wave: &[f64], precision: Precision) -> Self {
         let chunk = chunk_length(series, &fibres, wave);
         let ranges: Vec<(f64, f64)> = wave.chunks(chunk).map(centre_and_half).collect();
         let local = |(k, &w): (usize, &f64)| {
             let (centre, half) = ranges[k / chunk];
-            if half == 0.0 { 0.0 } else { ((w - centre) / half) as f32 }
+            if half == 0.0 { 0.0 } else { (w - centre) / half }
         };
         let local = wave.iter().enumerate().map(local).collect();
         let most = series.iter().map(|s| s.ncoeff).max().unwrap_or(0).max(1);
@@ -139,9 +143,10 @@ impl Expansion {
                 }
             }
         }
-        let used = |p: &Vec<f64>| p.iter().rposition(|c| c.abs() > NEGLIGIBLE).map_or(1, |k| k + 1);
+        let negligible = NEGLIGIBLE * precision.epsilon();
+        let used = |p: &Vec<f64>| p.iter().rposition(|c| c.abs() > negligible).map_or(1, |k| k + 1);
         let terms = polynomials.iter().map(used).max().unwrap_or(1);
-        let chunks = polynomials.iter().flat_map(|p| p[..terms].iter().map(|&c| c as f32)).collect();
+        let chunks = polynomials.iter().flat_map(|p| p[..terms].iter().copied()).collect();
         Self { chunk, terms, local, base, chunks }
     }
 }
@@ -205,13 +210,15 @@ mod tests {
         let coeff: Vec<f64> = (0..12).map(|k| 2000.0 / (1.0 + f64::from(k)).powi(3)).collect();
         let series = LegendreSeries { domain: [5000.0, 7000.0], ncoeff: coeff.len(), coeff };
         let wave: Vec<f64> = (0..2600).map(|b| 4950.0 + 0.8 * f64::from(b)).collect();
-        let expansion = Expansion::new([&series, &series], 0..1, &wave);
+        let expansion = Expansion::new([&series, &series], 0..1, &wave, Precision::F32);
         assert!(expansion.terms < 12, "{} terms", expansion.terms);
         let nchunk = wave.len().div_ceil(expansion.chunk);
         for (b, &w) in wave.iter().enumerate() {
             let at = b / expansion.chunk;
             let terms = &expansion.chunks[at * expansion.terms..(at + 1) * expansion.terms];
-            let value = terms.iter().rev().fold(0.0, |sum, &c| sum * expansion.local[b] + c);
+            // As a device does it.
+            let local = expansion.local[b] as f32;
+            let value = terms.iter().rev().fold(0.0f32, |sum, &c| sum * local + c as f32);
             let position = f64::from(expansion.base[at]) + f64::from(value);
             let error = (position - legendre(series.of(0), unit(series.domain, w))).abs();
             assert!(error < 2e-6, "bin {b}: {error:e} px");

@@ -1,6 +1,6 @@
 //! banded_*.wgsl against their twins.
 
-use crate::case::{Case, f64s};
+use crate::case::Case;
 use crate::gpu_with_default_limits;
 use crate::shared::{largest, maximum, worst};
 use spextral::gpu::banded::{
@@ -8,7 +8,7 @@ use spextral::gpu::banded::{
     record_products, record_spectra,
 };
 use spextral::gpu::patch::Patches;
-use spextral::gpu::{Buffer, Gpu, Recording};
+use spextral::gpu::{Gpu, Reals, Recording};
 use spextral::stages::banded::{
     BandedNormal, Choice, Coupling, banded_complements, banded_flux, banded_normal_equations, banded_root,
     half_bandwidth,
@@ -47,21 +47,21 @@ fn shape(case: &Case, normal: &BandedNormal) -> Shape {
 fn upload(gpu: &Gpu, shape: &Shape, normal: &BandedNormal) -> Normal {
     let out = Normal::new(gpu, shape).unwrap();
     let padded = BLOCK * shape.nblock();
-    let mut own = vec![0.0f32; out.own.len()];
-    let mut pairs = vec![0.0f32; out.pairs.len()];
-    let mut sums = vec![0.0f32; out.sums.len()];
+    let mut own = vec![0.0f64; out.own.len()];
+    let mut pairs = vec![0.0f64; out.pairs.len()];
+    let mut sums = vec![0.0f64; out.sums.len()];
     let (matrix, pair) = (own.len() / shape.nfibre, pairs.len() / shape.nfibre);
     let width = 2 * normal.half + 1;
     for f in 0..shape.nfibre {
         for i in 0..padded {
             let own = &mut own[f * matrix..];
             if i >= shape.nbin {
-                own[shape.element(i, i)] = normal.diagonal[f][(shape.nbin - 1) * (normal.half + 1)] as f32;
+                own[shape.element(i, i)] = normal.diagonal[f][(shape.nbin - 1) * (normal.half + 1)];
                 continue;
             }
-            sums[f * padded + i] = normal.rhs[f][i] as f32;
+            sums[f * padded + i] = normal.rhs[f][i];
             for d in 0..=normal.half.min(shape.nbin - 1 - i) {
-                let value = normal.diagonal[f][i * (normal.half + 1) + d] as f32;
+                let value = normal.diagonal[f][i * (normal.half + 1) + d];
                 own[shape.element(i + d, i)] = value;
                 if (i + d) / BLOCK == i / BLOCK {
                     own[shape.element(i, i + d)] = value;
@@ -69,7 +69,7 @@ fn upload(gpu: &Gpu, shape: &Shape, normal: &BandedNormal) -> Normal {
             }
             for j in i.saturating_sub(normal.half)..(i + normal.half + 1).min(shape.nbin) {
                 if f > 0 {
-                    let value = normal.pairs[f - 1][i * width + j + normal.half - i] as f32;
+                    let value = normal.pairs[f - 1][i * width + j + normal.half - i];
                     pairs[f * pair + shape.pair_element(i, j)] = value;
                 }
             }
@@ -97,8 +97,8 @@ fn k_and_y_of_a_bundle_are_within_3e_6_of_the_twin() {
         record_prior(&mut recording, &patches, &shape, prior, &found).unwrap();
         gpu.run(recording).unwrap();
         let expected = upload(&gpu, &shape, &expected);
-        let error = |found: &Buffer<f32>, expected: &Buffer<f32>, count: usize| {
-            let [found, expected] = [found, expected].map(|b| f64s(&b.download().unwrap()[..count]));
+        let error = |found: &Reals, expected: &Reals, count: usize| {
+            let [found, expected] = [found, expected].map(|b| b.download().unwrap()[..count].to_vec());
             worst(&found, &expected) / largest(&expected)
         };
         let errors = [
@@ -156,21 +156,21 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin() {
             let sigma = at(i, 0).sqrt();
             for d in 0..=s[f].band.min(BLOCK * REACH) {
                 if i + d < shape.nbin {
-                    let ours = f64::from(matrices[f * matrices.len() / shape.nfibre + shape.element(i + d, i)]);
+                    let ours = matrices[f * matrices.len() / shape.nfibre + shape.element(i + d, i)];
                     keep(0, (ours - at(i, d)).abs() / (sigma * at(i + d, 0).sqrt()));
                 }
             }
-            let z = f64::from(reduced[f * BLOCK * shape.nblock() + i]);
+            let z = reduced[f * BLOCK * shape.nblock() + i];
             keep(1, (z - s[f].reduced[i]).abs() / sigma);
             let k = f * shape.nbin + i;
             let (ones, flux) = (roots[f].ones[i], roots[f].flux[i]);
-            keep(2, (f64::from(all[k]) * ones - flux).abs());
-            keep(3, (f64::from(all[bins + k]) / (ones * ones) - 1.0).abs());
+            keep(2, (all[k] * ones - flux).abs());
+            keep(3, (all[bins + k] / (ones * ones) - 1.0).abs());
             for d in 0..=shape.half.min(shape.nbin - 1 - i) {
                 let r = roots[f].diagonals[i * (shape.half + 1) + d] / ones;
-                keep(4, (f64::from(all[2 * bins + k * (2 * shape.half + 1) + shape.half + d]) - r).abs());
+                keep(4, (all[2 * bins + k * (2 * shape.half + 1) + shape.half + d] - r).abs());
             }
-            keep(5, (f64::from(deconvolved[i * shape.nfibre + f]) - x[f][i]).abs() / largest(&x[f]));
+            keep(5, (deconvolved[i * shape.nfibre + f] - x[f][i]).abs() / largest(&x[f]));
         }
     }
     println!("S, z, flux, ivar, R, x: {worst:?}");

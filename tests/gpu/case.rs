@@ -174,8 +174,8 @@ impl Case {
             nfibre: t.nfibre,
             nbin: t.nbin,
             pixel: gpu.upload("pixel", &pixel).unwrap(),
-            offset: gpu.upload("offset", &f32s(&offset)).unwrap(),
-            shape: gpu.upload("shape", &f32s(&t.shape)).unwrap(),
+            offset: gpu.upload_reals("offset", &offset).unwrap(),
+            shape: gpu.upload_reals("shape", &t.shape).unwrap(),
         }
     }
 
@@ -187,7 +187,7 @@ impl Case {
             nbin: self.traces.nbin,
             pixel: self.traces_on(gpu).pixel,
             bins: 0..self.traces.nbin,
-            spots: gpu.upload("spots", &f32s(&self.spots)).unwrap(),
+            spots: gpu.upload_reals("spots", &self.spots).unwrap(),
         }
     }
 
@@ -199,12 +199,4 @@ impl Case {
     pub fn flux(&self) -> Vec<f64> {
         noise(7, self.batch.len() * self.batch.n()).into_iter().map(|v| 1000.0 * v - 100.0).collect()
     }
-}
-
-pub fn f32s(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
-}
-
-pub fn f64s(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&v| f64::from(v)).collect()
 }

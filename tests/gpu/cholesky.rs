@@ -23,7 +23,7 @@ fn dense_backward_error(gpu: &Gpu, k: &DMatrix<f64>) -> f64 {
     let mut matrices = rows(k);
     let statuses = factor(gpu, Layout::dense(n), &mut matrices).unwrap();
     assert_eq!(statuses, [Ok(())], "n = {n}");
-    backward_error(k, |i, j| f64::from(matrices[i * n + j]))
+    backward_error(k, |i, j| matrices[i * n + j])
 }
 
 #[test]
@@ -64,12 +64,11 @@ fn band_factors_multiply_back_and_solve() {
         let layout = Layout::band(n, half_band);
         let mut matrices = band(&k, half_band);
         let truth = DVector::from_vec(noise(9, n));
-        let mut sides: Vec<f32> = (&k * &truth).iter().map(|&x| x as f32).collect();
+        let mut sides: Vec<f64> = (&k * &truth).iter().copied().collect();
         assert_eq!(factor_solve(&gpu, layout, &mut matrices, &mut sides).unwrap(), [Ok(())]);
-        let error =
-            backward_error(&k, |i, j| if i - j > half_band { 0.0 } else { f64::from(matrices[layout.index(i, j)]) });
+        let error = backward_error(&k, |i, j| if i - j > half_band { 0.0 } else { matrices[layout.index(i, j)] });
         assert!(error < 2e-6, "n = {n}, half band {half_band}: {error:e}");
-        let worst = sides.iter().zip(&truth).map(|(x, t)| (f64::from(*x) - t).abs()).fold(0.0, f64::max);
+        let worst = sides.iter().zip(&truth).map(|(x, t)| (x - t).abs()).fold(0.0, f64::max);
         assert!(worst < 2e-5, "n = {n}, half band {half_band}: {worst:e}");
     }
 }
@@ -85,10 +84,10 @@ fn triangular_solves_agree_with_nalgebra_for_several_right_sides() {
             (Passes::Backward, l.tr_solve_lower_triangular(&sides).unwrap()),
         ];
         for (passes, expected) in cases {
-            let mut found: Vec<f32> = sides.iter().map(|&x| x as f32).collect();
+            let mut found: Vec<f64> = sides.iter().copied().collect();
             solve(&gpu, Layout::dense(n), &rows(&l), &mut found, passes).unwrap();
             let scale = expected.amax();
-            let worst = found.iter().zip(&expected).map(|(x, t)| (f64::from(*x) - t).abs()).fold(0.0, f64::max);
+            let worst = found.iter().zip(&expected).map(|(x, t)| (x - t).abs()).fold(0.0, f64::max);
             assert!(worst < 1e-5 * scale, "{passes:?}, n = {n}: {worst:e} of {scale}");
         }
     }
@@ -103,7 +102,7 @@ fn the_largest_size_factors_within_default_limits() {
     let k = banded(1, 1024, 40);
     let mut matrices = band(&k, 40);
     assert_eq!(factor(&gpu, layout, &mut matrices).unwrap(), [Ok(())]);
-    let error = backward_error(&k, |i, j| if i - j > 40 { 0.0 } else { f64::from(matrices[layout.index(i, j)]) });
+    let error = backward_error(&k, |i, j| if i - j > 40 { 0.0 } else { matrices[layout.index(i, j)] });
     assert!(error < 2e-6, "{error:e}");
     let beyond = factor(&gpu, Layout::band(1025, 0), &mut [1.0; 1025]).unwrap_err().to_string();
     assert!(beyond.contains("1025") && beyond.contains("1024"), "{beyond}");
@@ -114,7 +113,7 @@ fn a_pivot_that_is_not_positive_names_matrix_and_index_and_leaves_the_others_alo
     let Some(gpu) = gpu() else { return };
     for n in [3, 20, 70] {
         let good = rows(&with_eigenvalues(1, &spread(n, 10.0)));
-        for (bad_index, bad_value) in [(0, -1.0), (n / 2, -5.0), (n - 1, f32::NAN), (1, 0.0)] {
+        for (bad_index, bad_value) in [(0, -1.0), (n / 2, -5.0), (n - 1, f64::NAN), (1, 0.0)] {
             let mut bad = good.clone();
             bad[bad_index * n + bad_index] = bad_value;
             let mut matrices = [good.clone(), bad.clone(), good.clone()].concat();
@@ -124,7 +123,7 @@ fn a_pivot_that_is_not_positive_names_matrix_and_index_and_leaves_the_others_alo
             assert!(failed.pivot.is_nan() || failed.pivot <= 0.0, "{failed:?}");
             assert_eq!((statuses[0], statuses[2]), (Ok(()), Ok(())));
             assert_eq!(matrices[..n * n], matrices[2 * n * n..], "neighbours of a bad matrix");
-            let bits = |m: &[f32]| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            let bits = |m: &[f64]| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&matrices[n * n..2 * n * n]), bits(&bad), "a bad matrix stays as it was");
         }
     }
@@ -136,13 +135,13 @@ fn factors_are_bitwise_equal_for_any_batch_size() {
     // 8000 bytes hold two of these matrices with their scales: the batch goes through in parts.
     let cramped = crate::open(&OpenOptions { memory: Some(8000), ..Default::default() }).unwrap();
     let layout = Layout::band(60, 13);
-    let each: Vec<Vec<f32>> = (0..9).map(|seed| band(&banded(seed, 60, 13), 13)).collect();
+    let each: Vec<Vec<f64>> = (0..9).map(|seed| band(&banded(seed, 60, 13), 13)).collect();
     let mut together = each.concat();
     assert!(factor(&cramped, layout, &mut together).unwrap().iter().all(Result::is_ok));
     for (k, alone) in each.into_iter().enumerate() {
         let mut alone = alone;
         factor(&gpu, layout, &mut alone).unwrap();
-        let bits = |m: &[f32]| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let bits = |m: &[f64]| m.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&alone), bits(&together[k * layout.len()..(k + 1) * layout.len()]), "matrix {k}");
     }
 }
@@ -154,14 +153,14 @@ fn random_batches_of_random_sizes_solve_as_the_twin_does() {
     let property = |(n, half_band, batch, right_sides, seed)| {
         let layout = Layout::band(n, half_band);
         let all: Vec<DMatrix<f64>> = (0..batch as u64).map(|k| banded(seed + k, n, half_band)).collect();
-        let mut matrices: Vec<f32> = all.iter().flat_map(|k| band(k, half_band)).collect();
-        let twin: Vec<f64> = matrices.iter().map(|&x| f64::from(x)).collect();
+        let mut matrices: Vec<f64> = all.iter().flat_map(|k| band(k, half_band)).collect();
+        let twin: Vec<f64> = matrices.clone();
         let mut expected = noise(seed, batch * right_sides * n);
-        let mut sides: Vec<f32> = expected.iter().map(|&x| x as f32).collect();
+        let mut sides: Vec<f64> = expected.clone();
         assert!(factor_solve(&gpu, layout, &mut matrices, &mut sides).unwrap().iter().all(Result::is_ok));
         spextral::stages::cholesky::factor_solve(layout, &twin, &mut expected).unwrap();
         let scale = expected.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-        let worst = sides.iter().zip(&expected).map(|(x, t)| (f64::from(*x) - t).abs()).fold(0.0, f64::max);
+        let worst = sides.iter().zip(&expected).map(|(x, t)| (x - t).abs()).fold(0.0, f64::max);
         assert!(worst < 3e-5 * scale, "{worst:e} of {scale}");
         Ok(())
     };

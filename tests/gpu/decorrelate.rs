@@ -1,6 +1,6 @@
 //! decorrelate.wgsl against its twin.
 
-use crate::case::{f32s, f64s, noise};
+use crate::case::noise;
 use crate::gpu_with_default_limits;
 use crate::shared::{largest, worst};
 use spextral::gpu::GpuError;
@@ -31,10 +31,10 @@ fn compare(shape: &Shape, together: bool) {
     let (matrices, n) = if together { (npatch, nspec * nbin) } else { (npatch * ncore, nbin) };
     let (values, vectors) = modes(matrices, n);
     let x: Vec<f64> = noise(5, npatch * nspec * nbin).into_iter().map(|v| 500.0 * v).collect();
-    let up = |values: &[f64]| gpu.upload("input", &f32s(values)).unwrap();
+    let up = |values: &[f64]| gpu.upload_reals("input", values).unwrap();
     let found = decorrelate(shape, n, &up(&values), &up(&vectors), &up(&x)).unwrap();
-    let (flux, ivar) = (f64s(&found.flux.download().unwrap()), f64s(&found.ivar.download().unwrap()));
-    let resolution = f64s(&found.resolution.download().unwrap());
+    let (flux, ivar) = (found.flux.download().unwrap(), found.ivar.download().unwrap());
+    let resolution = found.resolution.download().unwrap();
     for k in 0..npatch * ncore {
         let (patch, fibre) = (k / ncore, shape.core.start + k % ncore);
         let of_patch = &x[patch * nspec * nbin..(patch + 1) * nspec * nbin];
@@ -69,7 +69,7 @@ fn fibres_decorrelated_together_agree_with_the_twin() {
 fn modes_of_another_shape_are_refused() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let shape = Shape { npatch: 1, nspec: 2, nbin: 3, core: 0..2, half: 1 };
-    let zeros = |len| gpu.zeros::<f32>("input", len).unwrap();
+    let zeros = |len| gpu.reals("input", len).unwrap();
     let refused = decorrelate(&shape, 4, &zeros(4), &zeros(16), &zeros(6)).unwrap_err();
     assert!(matches!(refused, GpuError::Length { expected: 6, found: 4, .. }), "{refused}");
     let large = Shape { nspec: 400, core: 0..1, ..shape };

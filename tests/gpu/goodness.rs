@@ -1,6 +1,6 @@
 //! goodness.wgsl against its twin.
 
-use crate::case::{Case, f32s};
+use crate::case::Case;
 use crate::gpu_with_default_limits;
 use spextral::gpu::goodness as device;
 use spextral::gpu::patch::Patches;
@@ -13,7 +13,7 @@ fn goodness_is_that_of_the_twin_on_and_off_the_ccd() {
     let model = crate::model::twin(&case, &case.flux());
     let spots = case.spots_on(&gpu);
     let patches = Patches::new(&case.batch, &spots).unwrap();
-    let on_device = gpu.upload("model", &f32s(&model)).unwrap();
+    let on_device = gpu.upload_reals("model", &model).unwrap();
     let found = device::goodness(&patches, &case.ccd_on(&gpu), &on_device, 0.01).unwrap().download().unwrap();
     let mut bins = found.chunks(3);
     let (mut first_pixel, mut masked, mut off) = (0, 0, 0);
@@ -25,7 +25,7 @@ fn goodness_is_that_of_the_twin_on_and_off_the_ccd() {
             for bin in patches.core_bins() {
                 let expected = goodness(&case.view(patch), &pixels, &chi2, bin * patch.nspec() + fibre);
                 let found = bins.next().unwrap();
-                let close = |k: usize, expected: f64, scale: f64| (f64::from(found[k]) - expected).abs() < 1e-5 * scale;
+                let close = |k: usize, expected: f64, scale: f64| (found[k] - expected).abs() < 1e-5 * scale;
                 assert!(close(0, expected.chi2pix, 1.0 + expected.chi2pix), "{found:?} {expected:?}");
                 assert!(close(1, expected.pixmask_fraction, 0.1), "{found:?} {expected:?}");
                 assert!(close(2, expected.off_ccd, 0.1), "{found:?} {expected:?}");

@@ -10,7 +10,7 @@ use crate::matrices::{rows, spread, with_eigenvalues};
 use crate::{gpu, gpu_with_default_limits};
 
 /// Eigenvalues, eigenvectors and statuses.
-fn eigen(gpu: &Gpu, n: usize, matrices: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<Status>) {
+fn eigen(gpu: &Gpu, n: usize, matrices: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<Status>) {
     let (mut values, mut vectors) = (vec![0.0; matrices.len() / n], vec![0.0; matrices.len()]);
     let statuses = jacobi::eigen(gpu, n, matrices, &mut values, &mut vectors).unwrap();
     (values, vectors, statuses)
@@ -27,9 +27,8 @@ fn errors(gpu: &Gpu, a: &DMatrix<f64>) -> [f64; 3] {
     let mut expected: Vec<f64> = a.clone().symmetric_eigenvalues().iter().copied().collect();
     expected.sort_by(f64::total_cmp);
     let largest = expected.iter().fold(0.0, |m: f64, x| m.max(x.abs())).max(f64::MIN_POSITIVE);
-    let values: Vec<f64> = values.into_iter().map(f64::from).collect();
     let value_error = values.iter().zip(&expected).map(|(x, e)| (x - e).abs() / largest).fold(0.0, f64::max);
-    let v = DMatrix::from_iterator(n, n, vectors.into_iter().map(f64::from));
+    let v = DMatrix::from_iterator(n, n, vectors);
     let lambda = DMatrix::from_diagonal(&nalgebra::DVector::from_row_slice(&values));
     let residual = (a * &v - &v * lambda).amax() / largest;
     let orthogonality = (v.transpose() * &v - DMatrix::identity(n, n)).amax();
@@ -102,7 +101,7 @@ fn sweeps_cut_into_many_dispatches_give_the_same_bits() {
 fn an_element_that_is_not_finite_is_named_and_its_neighbours_are_not_disturbed() {
     let Some(gpu) = gpu() else { return };
     let good = rows(&with_eigenvalues(1, &spread(6, 10.0)));
-    for value in [f32::NAN, f32::INFINITY] {
+    for value in [f64::NAN, f64::INFINITY] {
         let mut bad = good.clone();
         bad[4 * 6 + 2] = value;
         let (values, _, statuses) = eigen(&gpu, 6, &[good.clone(), bad, good.clone()].concat());
@@ -117,7 +116,7 @@ fn an_element_that_is_not_finite_is_named_and_its_neighbours_are_not_disturbed()
 fn eigenpairs_are_bitwise_equal_for_any_batch_size() {
     let Some(gpu) = gpu() else { return };
     let n = 21;
-    let each: Vec<Vec<f32>> = (0..5).map(|seed| rows(&with_eigenvalues(seed, &spread(n, 100.0)))).collect();
+    let each: Vec<Vec<f64>> = (0..5).map(|seed| rows(&with_eigenvalues(seed, &spread(n, 100.0)))).collect();
     let (values, vectors, _) = eigen(&gpu, n, &each.concat());
     for (k, alone) in each.iter().enumerate() {
         let (v, w, _) = eigen(&gpu, n, alone);
@@ -130,12 +129,12 @@ fn random_batches_of_random_sizes_have_the_eigenvalues_they_were_made_with() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let property = |(n, batch, exponent, seed): (usize, u64, f64, u64)| {
         let made: Vec<f64> = spread(n, 10f64.powf(exponent));
-        let matrices: Vec<f32> = (0..batch).flat_map(|k| rows(&with_eigenvalues(seed + k, &made))).collect();
+        let matrices: Vec<f64> = (0..batch).flat_map(|k| rows(&with_eigenvalues(seed + k, &made))).collect();
         let (values, _, statuses) = eigen(&gpu, n, &matrices);
         assert!(statuses.iter().all(|status| status.is_ok_and(|sweeps| sweeps.converged)), "{statuses:?}");
         for values in values.chunks_exact(n) {
             let pairs = values.iter().zip(made.iter().rev());
-            let worst = pairs.map(|(x, made)| (f64::from(*x) - made).abs()).fold(0.0, f64::max);
+            let worst = pairs.map(|(x, made)| (x - made).abs()).fold(0.0, f64::max);
             assert!(worst < 3e-6, "{worst:e}");
         }
         Ok(())

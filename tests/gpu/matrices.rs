@@ -40,16 +40,16 @@ pub fn banded(seed: u64, n: usize, half_band: usize) -> DMatrix<f64> {
     a
 }
 
-/// Row after row in f32.
-pub fn rows(a: &DMatrix<f64>) -> Vec<f32> {
-    a.transpose().iter().map(|&x| x as f32).collect()
+/// Row after row.
+pub fn rows(a: &DMatrix<f64>) -> Vec<f64> {
+    a.transpose().iter().copied().collect()
 }
 
 /// What is stored of `a` in band storage; slots outside of the matrix hold NaN, which nobody may read.
-pub fn band(a: &DMatrix<f64>, half_band: usize) -> Vec<f32> {
+pub fn band(a: &DMatrix<f64>, half_band: usize) -> Vec<f64> {
     let n = a.nrows();
     let slot = |i: usize, s: usize| {
-        if i + s < half_band { f32::NAN } else { a[(i, i + s - half_band)] as f32 }
+        if i + s < half_band { f64::NAN } else { a[(i, i + s - half_band)] }
     };
     (0..n).flat_map(|i| (0..=half_band).map(move |s| (i, s))).map(|(i, s)| slot(i, s)).collect()
 }

@@ -1,6 +1,6 @@
 //! model.wgsl against its twin.
 
-use crate::case::{Case, f32s, f64s};
+use crate::case::Case;
 use crate::gpu_with_default_limits;
 use crate::shared::{largest, worst};
 use spextral::gpu::model::{self as device, Unknowns};
@@ -27,9 +27,9 @@ fn model_images_are_within_1e_6_of_the_twin() {
         let x = case.flux();
         let spots = case.spots_on(&gpu);
         let patches = Patches::new(&case.batch, &spots).unwrap();
-        let found = device::model(&patches, &gpu.upload("x", &f32s(&x)).unwrap(), Unknowns::OfPatches).unwrap();
+        let found = device::model(&patches, &gpu.upload_reals("x", &x).unwrap(), Unknowns::OfPatches).unwrap();
         let expected = twin(&case, &x);
-        let error = worst(&f64s(&found.download().unwrap()), &expected) / largest(&expected);
+        let error = worst(&found.download().unwrap(), &expected) / largest(&expected);
         println!("{error:.1e}");
         assert!(error < 1e-6, "{error:e}");
     }

@@ -1,6 +1,6 @@
 //! normal_equations.wgsl against its twin.
 
-use crate::case::{Case, f64s};
+use crate::case::Case;
 use crate::gpu_with_default_limits;
 use crate::shared::{largest, worst};
 use spextral::gpu::patch::Patches;
@@ -40,7 +40,7 @@ fn k_y_and_flux_weight_are_within_3e_6_of_the_twin() {
         let patches = Patches::new(&case.batch, &spots).unwrap();
         let found = device::normal_equations(&patches, &case.ccd_on(&gpu), prior).unwrap();
         let expected = twin(&case, prior);
-        let compare = |found: Vec<f32>, expected: &[f64]| worst(&f64s(&found), expected) / largest(expected);
+        let compare = |found: Vec<f64>, expected: &[f64]| worst(&found, expected) / largest(expected);
         let errors = [
             compare(found.band.download().unwrap(), &expected.band),
             compare(found.rhs.download().unwrap(), &expected.rhs),
@@ -61,7 +61,7 @@ fn unknowns_without_pixels_have_the_prior_alone() {
     let found = device::normal_equations(&patches, &case.ccd_on(&gpu), Prior::new(0.0)).unwrap();
     let width = case.batch.half_bandwidth + 1;
     for (k, value) in found.band.download().unwrap().into_iter().enumerate() {
-        assert_eq!(value, if k % width == width - 1 { 1e-15 } else { 0.0 });
+        assert_eq!(value as f32, if k % width == width - 1 { 1e-15 } else { 0.0 });
     }
 }
 

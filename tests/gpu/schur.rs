@@ -24,7 +24,7 @@ fn complements_are_the_inverses_of_the_blocks_of_the_inverse() {
     for (nspec, nbin, half_band) in [(1, 9, 3), (2, 1, 1), (3, 7, 8), (4, 10, 39), (7, 22, 20)] {
         let n = nspec * nbin;
         let patches = [banded(1, n, half_band), banded(2, n, half_band)];
-        let matrices: Vec<f32> = patches.iter().flat_map(|k| band(k, half_band)).collect();
+        let matrices: Vec<f64> = patches.iter().flat_map(|k| band(k, half_band)).collect();
         let blocks: Vec<Block> =
             (0..nspec).map(|fibre| Block { patch: fibre % 2, fibre }).chain([Block { patch: 0, fibre: 0 }]).collect();
         let mut out = vec![0.0; blocks.len() * nbin * nbin];
@@ -33,7 +33,7 @@ fn complements_are_the_inverses_of_the_blocks_of_the_inverse() {
         for (block, found) in blocks.iter().zip(out.chunks_exact(nbin * nbin)) {
             let expected = by_inverse(&patches[block.patch], nspec, block.fibre);
             let largest = expected.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-            let worst = found.iter().zip(&expected).map(|(x, e)| (f64::from(*x) - e).abs()).fold(0.0, f64::max);
+            let worst = found.iter().zip(&expected).map(|(x, e)| (x - e).abs()).fold(0.0, f64::max);
             assert!(worst < 2e-6 * largest, "{nspec} x {nbin}, {block:?}: {worst:e} of {largest}");
             for i in 0..nbin {
                 for j in 0..i {
@@ -59,7 +59,6 @@ fn a_bad_pivot_names_the_patch_and_its_unknown_as_the_twin_does() {
     let error = statuses[1].unwrap_err();
     assert_eq!((statuses[0], error.matrix, error.index), (Ok(()), 1, 13));
     assert!(out[nbin * nbin..].iter().all(|&x| x == 7.0), "a bad block stays as it was");
-    let matrices: Vec<f64> = matrices.into_iter().map(f64::from).collect();
     let mut out = vec![0.0; blocks.len() * nbin * nbin];
     let twin = spextral::stages::schur::schur(layout, &matrices, nspec, &blocks, &mut out).unwrap();
     assert_eq!(twin[1].unwrap_err().index, 13);

@@ -1,6 +1,6 @@
 //! spots.wgsl against its twin and the references.
 
-use crate::case::{Case, f64s};
+use crate::case::Case;
 use crate::gpu_with_default_limits;
 use crate::shared::{Reference, worst};
 use spextral::gpu::GpuError;
@@ -13,7 +13,7 @@ fn spots_are_within_3e_7_of_the_twin_with_and_without_tails() {
         let case = Case::synthetic(tails);
         let traces = case.traces_on(&gpu);
         let found = spots(&traces, &case.shape, 0..case.wave.len()).unwrap();
-        let error = worst(&f64s(&found.download().unwrap()), &case.spots);
+        let error = worst(&found.download().unwrap(), &case.spots);
         println!("tails {tails}: {error:.1e}");
         assert!(error < 3e-7, "{error:e}");
     }
@@ -25,7 +25,7 @@ fn spots_of_every_reference_patch_are_within_3e_7() {
     for name in Reference::ALL {
         let Some((case, reference)) = Case::reference(name) else { return };
         let found = spots(&case.traces_on(&gpu), &case.shape, 0..case.wave.len()).unwrap();
-        let error = worst(&f64s(&found.download().unwrap()), &reference.array("SPOTS"));
+        let error = worst(&found.download().unwrap(), &reference.array("SPOTS"));
         println!("{name}: {error:.1e}");
         assert!(error < 3e-7, "{name}: {error:e}");
     }
@@ -53,7 +53,7 @@ fn spots_of_narrow_and_wide_profiles_keep_their_precision() {
         case.traces.shape[..2 * count].fill(sigma);
         let twin = spextral::stages::spots::spots(&case.traces, &case.shape);
         let found = spots(&case.traces_on(&gpu), &case.shape, 0..case.wave.len()).unwrap();
-        let error = worst(&f64s(&found.download().unwrap()), &twin);
+        let error = worst(&found.download().unwrap(), &twin);
         println!("sigma {sigma}: {error:.1e}");
         assert!(error < 1e-6, "sigma {sigma}: {error:e}");
     }

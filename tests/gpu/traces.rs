@@ -1,6 +1,6 @@
 //! traces.wgsl against its twin and the references.
 
-use crate::case::{Case, f64s};
+use crate::case::Case;
 use crate::gpu_with_default_limits;
 use crate::shared::{Reference, worst};
 use spextral::gpu::Gpu;
@@ -9,7 +9,7 @@ use spextral::psf::LegendreSeries;
 
 /// Positions x, y in pixels; every offset is within half a pixel.
 fn positions(found: &Traces) -> (Vec<f64>, Vec<f64>) {
-    let (pixel, offset) = (found.pixel.download().unwrap(), f64s(&found.offset.download().unwrap()));
+    let (pixel, offset) = (found.pixel.download().unwrap(), found.offset.download().unwrap());
     assert!(offset.iter().all(|o| (-0.5..0.5).contains(o)));
     let all: Vec<f64> = pixel.iter().zip(&offset).map(|(&p, o)| f64::from(p) + o).collect();
     let (x, y) = all.split_at(all.len() / 2);
@@ -24,7 +24,7 @@ fn compare(gpu: &Gpu, case: &Case) {
     let (dx, dy) = (worst(&x, &sum(&t.pixel_x, &t.offset_x)), worst(&y, &sum(&t.pixel_y, &t.offset_y)));
     println!("{}: x {dx:.1e} px, y {dy:.1e} px", case.name);
     assert!(dx < 2e-6 && dy < 2e-6, "{}: {dx:e} {dy:e}", case.name);
-    let shape = f64s(&found.shape.download().unwrap());
+    let shape = found.shape.download().unwrap();
     let d_shape = worst(&shape, &t.shape);
     assert!(d_shape < 1e-6, "{}: shape {d_shape:e}", case.name);
 }

@@ -1,7 +1,8 @@
-//! Every variant of every shader translates to SPIR-V, MSL and HLSL and stays within WebGPU's core. No device needed.
+//! Every variant of every shader translates to SPIR-V, MSL and HLSL in f32, to SPIR-V in f64, and stays within WebGPU's core.
+//! No device needed.
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use spextral::gpu::{Variant, shaders};
+use spextral::gpu::{Precision, Variant, shaders};
 
 /// WebGPU's guaranteed invocations of a workgroup.
 const INVOCATIONS: u32 = 256;
@@ -17,11 +18,25 @@ fn parsed(variant: &Variant) -> (naga::Module, ModuleInfo) {
     let source = variant.source().unwrap_or_else(|error| panic!("{error}"));
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{variant}:\n{}", error.emit_to_string(&source)));
-    // No capability beyond the core: what needs one fails here.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    // No capability beyond the core, but for f64: what needs one fails here.
+    let f64_too = variant.to_string().contains("real=f64");
+    let capabilities = if f64_too { Capabilities::FLOAT64 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{variant}:\n{}", error.emit_to_string(&source)));
     (module, info)
+}
+
+#[test]
+fn every_variant_in_f64_translates_to_spirv() {
+    for variant in shaders::all() {
+        let (module, info) = parsed(&variant.of_precision(Precision::F64));
+        let width = |s: &naga::Scalar| s.kind == naga::ScalarKind::Float && s.width == 8;
+        let reals = module.types.iter().any(|(_, ty)| matches!(&ty.inner, naga::TypeInner::Scalar(s) if width(s)));
+        assert!(reals, "{:?} has no reals of 64 bits", module.entry_points[0].name);
+        let spirv = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None);
+        assert!(!spirv.unwrap_or_else(|error| panic!("to SPIR-V: {error}")).is_empty());
+    }
 }
 
 #[test]

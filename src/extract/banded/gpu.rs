@@ -313,9 +313,9 @@ fn spectra(found: &Found, k: usize, patch: &Patch) -> PatchSpectra {
     let fibres = k * shape.bundle + patch.core.start..k * shape.bundle + patch.core.end;
     let part = |first: usize, of_bin: usize| -> Vec<f64> {
         let own = fibres.start * shape.nbin * of_bin..fibres.end * shape.nbin * of_bin;
-        found.spectra[first..][own].iter().map(|&v| f64::from(v)).collect()
+        found.spectra[first..][own].to_vec()
     };
-    let x = |f: usize| (0..shape.nbin).map(move |bin| f64::from(found.x[(k * shape.nbin + bin) * shape.bundle + f]));
+    let x = |f: usize| (0..shape.nbin).map(move |bin| found.x[(k * shape.nbin + bin) * shape.bundle + f]);
     let x = patch.core.clone().flat_map(x).collect();
     let wanted = patch.core_bins.len();
     let goodness = found.goodness[fibres.start * wanted..fibres.end * wanted].to_vec();

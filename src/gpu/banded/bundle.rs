@@ -11,7 +11,7 @@ use crate::gpu::model::{Unknowns, model};
 use crate::gpu::patch::{BundleSpots, CcdBuffers, Patches};
 use crate::gpu::spots::spots;
 use crate::gpu::traces::{Traces, traces};
-use crate::gpu::{Download, Gpu, GpuError, Recording};
+use crate::gpu::{Download, Gpu, GpuError, RealsDownload, Recording};
 use crate::plan::{Batch, Patch};
 use crate::psf::Psf;
 use crate::stages::banded::{Coupling, Root};
@@ -106,8 +106,8 @@ impl Bundles {
     /// hide its latencies with. All of their spots must fit, twice, as the next ones are handed over before they are done.
     pub fn most(&self, psf: &Psf, with_tails: bool, (nfibre, nbin): (usize, usize)) -> usize {
         let shape = self.shape(psf, nfibre, nfibre, (nbin, 0));
-        let spots = 4 * (nfibre * nbin * SpotShape::new(psf, with_tails).size()) as u64;
-        let mut bytes = Complements::bytes(&shape);
+        let spots = self.gpu.real_bytes(nfibre * nbin * SpotShape::new(psf, with_tails).size());
+        let mut bytes = Complements::bytes(&self.gpu, &shape);
         bytes.extend([spots; 2]);
         self.gpu.batch("one bundle", &bytes).unwrap_or(1)
     }
@@ -203,7 +203,7 @@ struct Windows<'a> {
 
 impl<'a> Windows<'a> {
     fn new(gpu: &Gpu, request: &'a Request, traces: &'a Traces, spot: SpotShape) -> Result<Self, GpuError> {
-        let most = gpu.batch("spots of one bin", &[4 * (traces.nfibre * spot.size()) as u64])?;
+        let most = gpu.batch("spots of one bin", &[gpu.real_bytes(traces.nfibre * spot.size())])?;
         let step = if most >= traces.nbin { traces.nbin } else { most.saturating_sub(2 * BLOCK * REACH).max(1) };
         let end = |first: usize| (first + step).min(traces.nbin);
         let cores = (0..traces.nbin).step_by(step).map(|first| first..end(first)).collect();
@@ -256,9 +256,9 @@ pub struct Pending {
     shape: Shape,
     core_bins: Range<usize>,
     windows: Vec<Range<usize>>,
-    fits: Vec<Download<f32>>,
-    spectra: Download<f32>,
-    x: Download<f32>,
+    fits: Vec<RealsDownload>,
+    spectra: RealsDownload,
+    x: RealsDownload,
     worst: Download<u32>,
     largest: Download<u32>,
     health: Download<u32>,
@@ -270,9 +270,9 @@ pub struct Found {
     /// Sizes.
     pub shape: Shape,
     /// Decorrelated flux in electron a bin, then its ivar, each `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`.
-    pub spectra: Vec<f32>,
+    pub spectra: Vec<f64>,
     /// Deconvolved flux in electron a bin, `[bundle, nbin, fibre of the bundle]`.
-    pub x: Vec<f32>,
+    pub x: Vec<f64>,
     /// Goodness, `[fibre, core bin]`.
     pub goodness: Vec<Goodness>,
     /// How exact each bundle is.
@@ -303,7 +303,7 @@ impl Pending {
             for bin in core.start.max(wanted.start)..core.end.min(wanted.end) {
                 for fibre in 0..nfibre {
                     let values = &fit[3 * (fibre * core.len() + bin - core.start)..][..3];
-                    let [chi2pix, pixmask_fraction, off_ccd] = [0, 1, 2].map(|k| f64::from(values[k]));
+                    let [chi2pix, pixmask_fraction, off_ccd] = [0, 1, 2].map(|k| values[k]);
                     goodness[fibre * wanted.len() + bin - wanted.start] =
                         Goodness { chi2pix, pixmask_fraction, off_ccd };
                 }

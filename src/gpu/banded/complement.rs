@@ -3,7 +3,7 @@
 use super::inverse::{Inverses, Poles, Systems, record_inverses};
 use super::normal::Normal;
 use super::shape::{Args, BLOCK, COLUMN, Records, Shape, record, variant};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 
 /// Floating-point operations of one column of blocks of `O Z O^T`, at K's full reach.
 const OPERATIONS: usize = 2 * 71 * 64;
@@ -16,13 +16,13 @@ pub(super) fn variants() -> Vec<Variant> {
 #[derive(Clone, Debug)]
 pub struct Complements {
     /// S_f, `[fibre]` matrices.
-    pub matrices: Buffer<f32>,
+    pub matrices: Reals,
     /// z_f, `[fibre, BLOCK nblock]`.
-    pub reduced: Buffer<f32>,
+    pub reduced: Reals,
     /// The largest sum of magnitudes of every four rows, `[fibre, nblock]`.
-    pub bounds: Buffer<f32>,
-    less: Buffer<f32>,
-    rest: Buffer<f32>,
+    pub bounds: Reals,
+    less: Reals,
+    rest: Reals,
     pub(super) inverses: Inverses,
     pub(super) none: Poles,
 }
@@ -35,22 +35,22 @@ impl Complements {
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         let (matrix, vector) = (shape.matrix_len(), BLOCK * shape.nblock());
         Ok(Self {
-            matrices: gpu.zeros("complements", shape.nfibre * matrix)?,
-            reduced: gpu.zeros("reduced", shape.nfibre * vector)?,
-            bounds: gpu.zeros("bounds", 2 * shape.nfibre * shape.nblock())?,
-            less: gpu.zeros("less", 2 * shape.nfibre * matrix)?,
-            rest: gpu.zeros("rest", 2 * shape.nfibre * vector)?,
+            matrices: gpu.reals("complements", shape.nfibre * matrix)?,
+            reduced: gpu.reals("reduced", shape.nfibre * vector)?,
+            bounds: gpu.reals("bounds", 2 * shape.nfibre * shape.nblock())?,
+            less: gpu.reals("less", 2 * shape.nfibre * matrix)?,
+            rest: gpu.reals("rest", 2 * shape.nfibre * vector)?,
             inverses: Inverses::new(gpu, shape, Records::Both, 2 * shape.nfibre, 2 * shape.nfibre)?,
             none: Poles::new(gpu, &[(0.0, 0.0)])?,
         })
     }
 
     /// Bytes of the larger of these and other buffers for a shape.
-    pub(super) fn bytes(shape: &Shape) -> Vec<u64> {
+    pub(super) fn bytes(gpu: &Gpu, shape: &Shape) -> Vec<u64> {
         let (matrix, records) = (shape.matrix_len(), shape.record_len(Records::Both));
         let pairs = shape.pair_len();
         [2 * records, 2 * matrix, matrix, matrix, matrix, pairs]
-            .map(|of_fibre| 4 * (shape.nfibre * of_fibre) as u64)
+            .map(|of_fibre| gpu.real_bytes(shape.nfibre * of_fibre))
             .to_vec()
     }
 

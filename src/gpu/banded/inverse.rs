@@ -1,7 +1,7 @@
 //! Bands of inverses on the GPU: one thread a matrix, chunk and pole.
 
 use super::shape::{BLOCK, Records, Shape, record, variant};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Root;
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub(super) fn variants() -> Vec<Variant> {
 /// Poles of a rational function of a matrix, `[npole, 2]`: a shift relative to the largest bound, and a weight.
 #[derive(Clone, Debug)]
 pub struct Poles {
-    pub(super) buffer: Buffer<f32>,
+    pub(super) buffer: Reals,
     pub(super) npole: usize,
 }
 
@@ -25,8 +25,8 @@ impl Poles {
     /// # Errors
     /// What the driver reports.
     pub fn new(gpu: &Gpu, poles: &[(f64, f64)]) -> Result<Self, GpuError> {
-        let values: Vec<f32> = poles.iter().flat_map(|&(pole, weight)| [pole as f32, weight as f32]).collect();
-        Ok(Self { buffer: gpu.upload("poles", &values)?, npole: poles.len() })
+        let values: Vec<f64> = poles.iter().flat_map(|&(pole, weight)| [pole, weight]).collect();
+        Ok(Self { buffer: gpu.upload_reals("poles", &values)?, npole: poles.len() })
     }
 }
 
@@ -62,22 +62,22 @@ impl Health {
 /// Matrices, a right-hand side each besides 1, and bounds of their eigenvalues.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Systems<'a> {
-    pub matrices: &'a Buffer<f32>,
-    pub rhs: &'a Buffer<f32>,
-    pub bounds: &'a Buffer<f32>,
+    pub matrices: &'a Reals,
+    pub rhs: &'a Reals,
+    pub bounds: &'a Reals,
 }
 
 /// Room for what [`record_inverses`] leaves.
 #[derive(Clone, Debug)]
 pub(super) struct Inverses {
-    pub records: Buffer<f32>,
+    pub records: Reals,
     pub health: Buffer<u32>,
 }
 
 impl Inverses {
     /// Room for `most` matrices at a time, and the health of `all`.
     pub fn new(gpu: &Gpu, shape: &Shape, kind: Records, most: usize, all: usize) -> Result<Self, GpuError> {
-        let records = gpu.zeros("records", most * shape.record_len(kind))?;
+        let records = gpu.reals("records", most * shape.record_len(kind))?;
         Ok(Self { records, health: gpu.upload("health", &Health::all_well(all))? })
     }
 }

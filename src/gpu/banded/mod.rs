@@ -1,4 +1,4 @@
-//! The banded solver on a GPU, in f32: wrappers of `shaders/banded_*.wgsl`, the twins of [`crate::stages::banded`].
+//! The banded solver on a GPU: wrappers of `shaders/banded_*.wgsl`, the twins of [`crate::stages::banded`].
 //!
 //! Whole bundles, no iteration, no step that waits for another fibre or a far bin. Matrices are held in 4 x 4 blocks, so
 //! that a thread's window on a band of three blocks fits its registers; bins are cut into chunks that overlap by the

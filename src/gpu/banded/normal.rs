@@ -1,8 +1,8 @@
 //! Banded normal equations on the GPU: one workgroup a spot.
 
 use super::shape::{BLOCK, REACH, Shape};
-use crate::gpu::patch::{CcdBuffers, Patches};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::gpu::patch::{CcdBuffers, Patches, Split};
+use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Coupling;
 use crate::stages::normal_equations::Prior;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// Invocations of a workgroup: a spot has 187 pixels in DESI and 38 products with others.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory that the variants have for a spot; the largest leaves room for the sums in 16 KiB.
+/// Values of workgroup memory that the variants have for a spot; in f32 the largest leaves room for the sums in 16 KiB.
 const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
 
 /// Every how many bins the coupling of fibres is measured, as in the shader.
@@ -31,11 +31,11 @@ fn variant(spot: usize) -> Variant {
 #[derive(Clone, Debug)]
 pub struct Normal {
     /// K_ff, `[fibre]` matrices.
-    pub own: Buffer<f32>,
+    pub own: Reals,
     /// K_{f,f-1}, `[fibre]`, see [`Shape::pair_element`]; zeros for the first fibre of a bundle.
-    pub pairs: Buffer<f32>,
+    pub pairs: Reals,
     /// y, the flux weight and the norm of every spot, `[3, fibre, BLOCK nblock]`.
-    pub sums: Buffer<f32>,
+    pub sums: Reals,
     /// Bits of the largest flux weight and of the couplings, `[bundle, 3]`.
     pub largest: Buffer<u32>,
 }
@@ -47,9 +47,9 @@ impl Normal {
     /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         Ok(Self {
-            own: gpu.zeros("own", shape.nfibre * shape.matrix_len())?,
-            pairs: gpu.zeros("pairs", shape.nfibre * shape.pair_len())?,
-            sums: gpu.zeros("sums", 3 * shape.nfibre * BLOCK * shape.nblock())?,
+            own: gpu.reals("own", shape.nfibre * shape.matrix_len())?,
+            pairs: gpu.reals("pairs", shape.nfibre * shape.pair_len())?,
+            sums: gpu.reals("sums", 3 * shape.nfibre * BLOCK * shape.nblock())?,
             largest: gpu.zeros("largest", 3 * shape.nfibre.div_ceil(shape.bundle))?,
         })
     }
@@ -124,7 +124,7 @@ pub fn record_prior(
     recording.stage("normal_equations");
     let args = |items: &Range<usize>| {
         let mut args = patches.args(items, 0);
-        (args.regularize, args.min_weight) = (prior.regularize as f32, prior.min_weight as f32);
+        (args.regularize, args.min_weight) = (Split::of(prior.regularize), Split::of(prior.min_weight));
         args
     };
     let groups = 0..shape.nfibre * (BLOCK * shape.nblock()).div_ceil(THREADS);

@@ -4,7 +4,7 @@ use super::complement::Complements;
 use super::inverse::{Inverses, Poles, Systems, record_inverses};
 use super::normal::Normal;
 use super::shape::{BLOCK, COLUMN, RECORD, Records, Shape, record, variant};
-use crate::gpu::{Buffer, Gpu, GpuError, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 
 pub(super) fn variants() -> Vec<Variant> {
     ["banded_root", "banded_residual"].map(variant).to_vec()
@@ -14,14 +14,14 @@ pub(super) fn variants() -> Vec<Variant> {
 #[derive(Clone, Debug)]
 pub struct Spectra {
     /// Decorrelated flux in electron a bin and its ivar, each `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`.
-    pub spectra: Buffer<f32>,
+    pub spectra: Reals,
     /// x in electron a bin, `[bundle, nbin, fibre of the bundle]`.
-    pub x: Buffer<f32>,
+    pub x: Reals,
     /// Of every fibre the bits of the largest `|y - K x|_i / sqrt(K_ii)`.
     pub worst: Buffer<u32>,
-    of_fibres: Buffer<f32>,
-    root: Buffer<f32>,
-    vectors: Buffer<f32>,
+    of_fibres: Reals,
+    root: Reals,
+    vectors: Reals,
     inverses: Inverses,
     most: usize,
 }
@@ -34,15 +34,15 @@ impl Spectra {
     pub fn new(gpu: &Gpu, shape: &Shape, poles: &Poles) -> Result<Self, GpuError> {
         let bins = shape.nfibre * shape.nbin;
         // At most half of the memory, the bundles take the other.
-        let bytes = 4 * shape.record_len(Records::Inverse(poles.npole)) as u64;
+        let bytes = gpu.real_bytes(shape.record_len(Records::Inverse(poles.npole)));
         let most = gpu.batch("inverses of one fibre", &[bytes; 2]).unwrap_or(1).min(shape.nfibre);
         Ok(Self {
-            spectra: gpu.zeros("spectra", bins * (2 * shape.half + 3))?,
-            x: gpu.zeros("x", bins)?,
+            spectra: gpu.reals("spectra", bins * (2 * shape.half + 3))?,
+            x: gpu.reals("x", bins)?,
             worst: gpu.zeros("worst", shape.nfibre)?,
-            of_fibres: gpu.zeros("x", shape.nfibre * BLOCK * shape.nblock())?,
-            root: gpu.zeros("root", shape.nfibre * shape.matrix_len())?,
-            vectors: gpu.zeros("vectors", 3 * shape.nfibre * BLOCK * shape.nblock())?,
+            of_fibres: gpu.reals("x", shape.nfibre * BLOCK * shape.nblock())?,
+            root: gpu.reals("root", shape.nfibre * shape.matrix_len())?,
+            vectors: gpu.reals("vectors", 3 * shape.nfibre * BLOCK * shape.nblock())?,
             inverses: Inverses::new(gpu, shape, Records::Inverse(poles.npole), most, shape.nfibre)?,
             most,
         })
