@@ -42,3 +42,4 @@ pub mod trace;
 mod whole_file;
 
 pub use sentence::sentence;
+pub use whole_file::{WriteError, write_whole};

@@ -2,23 +2,12 @@
 
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::whole_file;
-
-/// Why a trace was not written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {path}: {source}; check the folder, its permissions and the space left on the disk")]
-pub struct TraceError {
-    /// The file.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
-}
+use crate::{WriteError, write_whole};
 
 /// Collects labelled regions of time from all threads. Regions of one thread lie in each other or apart.
 #[derive(Debug)]
@@ -123,18 +112,8 @@ impl Trace {
     /// Writes the trace, whole or not at all; a file that is there is replaced.
     ///
     /// # Errors
-    /// [`TraceError`] where the file cannot be written.
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), TraceError> {
-        let path = path.as_ref();
-        let write = || {
-            let file = whole_file::beside(path)?;
-            let mut out = BufWriter::new(file.as_file());
-            serde_json::to_writer(&mut out, &self.to_json())?;
-            out.flush()?;
-            drop(out);
-            file.as_file().sync_all()?;
-            whole_file::persist(file, path)
-        };
-        write().map_err(|source| TraceError { path: path.into(), source })
+    /// [`WriteError`] where the file cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
+        write_whole(path, |out| Ok(serde_json::to_writer(out, &self.to_json())?))
     }
 }

@@ -1,11 +1,12 @@
-//! Files written whole or not at all: into a temporary file of the same folder, synced, then renamed.
+//! Files written whole or not at all: into a temporary file of the same folder, synced, then renamed. All that is written
+//! goes through here; the rule of what may be replaced (`docs/trust.md`) is [`place_of`].
 //!
 //! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the batch job's number where there is one,
 //! and is locked by its owner: what a dead run has left behind is told from what a live one is writing.
 
 use crate::process::{self, host, run};
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::NamedTempFile;
@@ -16,11 +17,108 @@ const SUFFIX: &str = ".tmp";
 /// system shows locks to all machines, and a frame is written within a minute.
 const REST: Duration = Duration::from_secs(600);
 
+/// Why a file cannot be begun.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It is there, and may not be replaced.
+    Exists,
+    /// It cannot be written, or must not be.
+    Io(io::Error),
+}
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}; check the folder, its permissions and the space left on the disk", path.display())]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// A file being made: a temporary one beside its place. It goes when dropped.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    place: PathBuf,
+    temp: NamedTempFile,
+}
+
+impl NewFile {
+    /// Begins a file, with the permissions of any new one.
+    ///
+    /// # Errors
+    /// It may not be replaced; its folder does not exist or is not ours to write.
+    pub fn begin(path: &Path, overwrite: bool) -> Result<Self, Refusal> {
+        let place = place_of(path, overwrite)?;
+        let temp = beside(&place).map_err(Refusal::Io)?;
+        Ok(Self { place, temp })
+    }
+
+    /// The file, to be written and synced.
+    pub fn file(&self) -> &File {
+        self.temp.as_file()
+    }
+
+    /// Gives the file, which has been synced, its final name.
+    ///
+    /// # Errors
+    /// The name cannot be taken.
+    pub fn persist(self) -> io::Result<()> {
+        self.temp.persist(self.place).map(|_| ()).map_err(|e| e.error)
+    }
+}
+
+/// Writes a file whole or not at all; one that is there is replaced.
+///
+/// # Errors
+/// [`WriteError`] with its name.
+pub fn write_whole(
+    path: impl AsRef<Path>,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let path = path.as_ref();
+    let write = || {
+        let new = NewFile::begin(path, true).map_err(|refusal| match refusal {
+            Refusal::Io(error) => error,
+            Refusal::Exists => io::ErrorKind::AlreadyExists.into(),
+        })?;
+        let mut out = BufWriter::new(new.file());
+        content(&mut out)?;
+        out.flush()?;
+        drop(out);
+        new.file().sync_all()?;
+        new.persist()
+    };
+    write().map_err(|source| WriteError { path: path.into(), source })
+}
+
+/// Where a file goes: through links to what they point at; never over a file that may not be replaced or is
+/// write-protected, nor over a folder, a pipe, a device, or a link to nothing.
+fn place_of(path: &Path, overwrite: bool) -> Result<PathBuf, Refusal> {
+    let no = |what: &str| Err(Refusal::Io(io::Error::other(what.to_string())));
+    let there = match fs::metadata(path) {
+        Ok(there) => there,
+        Err(_) if path.is_symlink() => return no("it is a symbolic link to nothing that can be reached"),
+        // What keeps it from being made is for the temporary file to find.
+        Err(_) => return Ok(path.to_path_buf()),
+    };
+    if !there.is_file() {
+        return no("it is no regular file");
+    }
+    if !overwrite {
+        return Err(Refusal::Exists);
+    }
+    if there.permissions().readonly() {
+        return no("it is write-protected");
+    }
+    fs::canonicalize(path).map_err(Refusal::Io)
+}
+
 /// A temporary file in the folder of `target`, with the permissions of any new file. It goes when dropped.
 ///
 /// # Errors
 /// The folder does not exist or is not ours to write.
-pub(crate) fn beside(target: &Path) -> io::Result<NamedTempFile> {
+fn beside(target: &Path) -> io::Result<NamedTempFile> {
     let folder = folder_of(target);
     if !folder.is_dir() {
         return Err(io::Error::other("its folder does not exist"));
@@ -36,14 +134,6 @@ pub(crate) fn beside(target: &Path) -> io::Result<NamedTempFile> {
     // Some file systems have no locks; there the process's number has to do.
     let _ = file.as_file().try_lock();
     Ok(file)
-}
-
-/// Gives the file, which has been synced, its final name.
-///
-/// # Errors
-/// The name cannot be taken.
-pub(crate) fn persist(file: NamedTempFile, target: &Path) -> io::Result<()> {
-    file.persist(target).map(|_| ()).map_err(|e| e.error)
 }
 
 /// The folder that a path names a file of.
@@ -100,7 +190,7 @@ mod tests {
         }
         assert_eq!(sweep(folder.path()), vec![dead.clone()]);
         assert!(!dead.exists() && lives.exists() && elsewhere.exists() && frame.exists() && live.path().exists());
-        let old = fs::File::options().write(true).open(&elsewhere).unwrap();
+        let old = File::options().write(true).open(&elsewhere).unwrap();
         old.set_modified(std::time::SystemTime::now() - 2 * REST).unwrap();
         drop(old);
         assert_eq!(sweep(folder.path()), vec![elsewhere]);

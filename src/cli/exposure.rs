@@ -5,7 +5,9 @@ use super::{Outcome, logging::Progress, print};
 use clap::{ArgAction, Args, FromArgMatches};
 use spextral::exposure::{self, Account, Manifest, Row, Settings, Tree};
 use spextral::extract::Request;
+use spextral::fits::check_outputs;
 use spextral::stop::Stop;
+use spextral::{WriteError, write_whole};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -147,7 +149,11 @@ impl Arguments {
     /// The frames, checked against each other; what dead runs have left beside them is cleared.
     fn requests(&self) -> Result<Vec<Request>, Box<dyn Error>> {
         let requests = self.named()?;
-        exposure::check(&requests, &self.accounts(), self.which.manifest.as_deref())?;
+        let accounts = self.accounts();
+        exposure::check(&requests, &accounts, self.which.manifest.as_deref())?;
+        // Whether a frame can be written is said of it alone.
+        let accounts: Vec<&Path> = accounts.iter().map(PathBuf::as_path).collect();
+        check_outputs(&[], &accounts, self.overwrite || self.resume)?;
         if self.resume {
             for path in exposure::sweep(&requests) {
                 tracing::info!("removed {}, which a dead run has left", path.display());
@@ -205,9 +211,8 @@ impl Arguments {
     }
 }
 
-fn save(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text)
-        .map_err(|e| format!("cannot write {}: {e}; check the folder and its permissions", path.display()))
+fn save(path: &Path, text: &str) -> Result<(), WriteError> {
+    write_whole(path, |out| out.write_all(text.as_bytes()))
 }
 
 impl Common {

@@ -1,10 +1,12 @@
 //! `spextral man` and `spextral completions`: what the command line says of itself, for other programs.
 
 use super::{CommandLine, Outcome};
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
+use spextral::{WriteError, write_whole};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Write manual pages, one a command, as spextral.1, spextral-extract.1, ...
@@ -32,9 +34,17 @@ pub struct CompletionsArguments {
 pub fn man(arguments: &ManArguments) -> Outcome {
     let folder = &arguments.output;
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
-    let pages = clap_mangen::generate_to(CommandLine::command().disable_help_subcommand(true), folder);
-    pages.map_err(|error| format!("cannot write manual pages into {}: {error}", folder.display()))?;
+    let mut command = CommandLine::command().disable_help_subcommand(true);
+    command.build();
+    write_pages(&command, folder)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The page of a command, and those of its subcommands.
+fn write_pages(command: &Command, folder: &Path) -> Result<(), WriteError> {
+    command.get_subcommands().try_for_each(|subcommand| write_pages(subcommand, folder))?;
+    let page = Man::new(command.clone());
+    write_whole(folder.join(page.get_filename()), |mut out| page.render(&mut out))
 }
 
 /// Prints the completions of one shell; a reader that has gone is no error.

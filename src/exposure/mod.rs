@@ -34,12 +34,11 @@ pub use tree::{Frame, Tree, TreeError};
 
 use crate::engine::{Engine, EngineError};
 use crate::extract::Request;
-use crate::fits::resolved;
+use crate::fits::{FitsError, check_apart};
 use crate::process::now;
 use crate::stop::Stop;
 use desk::Table;
 use pipeline::Line;
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use team::Alone;
 
@@ -69,34 +68,15 @@ pub struct Place {
     pub rank: usize,
 }
 
-/// Frames that cannot be done together.
-#[derive(Debug, thiserror::Error)]
-pub enum Clash {
-    /// Two outputs go to one file.
-    #[error("outputs {} and {} are one file; give another name for one", .0[0].display(), .0[1].display())]
-    SharedOutput([PathBuf; 2]),
-    /// An output would replace what some frame is made of.
-    #[error("output {} is an input, too; give another name", .0.display())]
-    OutputIsInput(PathBuf),
-}
-
 /// Refuses frames of which one would write what another writes or reads; `accounts` are files that are written besides,
 /// `manifest` one that is read.
 ///
 /// # Errors
-/// [`Clash`] with the names.
-pub fn check(requests: &[Request], accounts: &[PathBuf], manifest: Option<&Path>) -> Result<(), Clash> {
-    let place = |path: &Path| resolved(path).map(|place| (place, path.to_path_buf()));
-    let written = requests.iter().flat_map(Request::outputs).chain(accounts.iter().map(PathBuf::as_path));
-    let mut outputs: Vec<_> = written.filter_map(place).collect();
-    outputs.sort();
-    if let Some(pair) = outputs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(Clash::SharedOutput([pair[0].1.clone(), pair[1].1.clone()]));
-    }
-    let read = requests.iter().flat_map(Request::inputs).chain(manifest);
-    let inputs: BTreeSet<PathBuf> = read.filter_map(resolved).collect();
-    let clash = outputs.into_iter().find(|(place, _)| inputs.contains(place));
-    clash.map_or(Ok(()), |(_, output)| Err(Clash::OutputIsInput(output)))
+/// [`FitsError`] with the names.
+pub fn check(requests: &[Request], accounts: &[PathBuf], manifest: Option<&Path>) -> Result<(), FitsError> {
+    let outputs = requests.iter().flat_map(Request::outputs).chain(accounts.iter().map(PathBuf::as_path));
+    let inputs = requests.iter().flat_map(Request::inputs).chain(manifest);
+    check_apart(&inputs.collect::<Vec<_>>(), &outputs.collect::<Vec<_>>())
 }
 
 /// How many processes a launcher (mpirun, srun) has started for this run; None where it was not one.

@@ -10,10 +10,9 @@ use crate::fits::Preproc;
 use crate::frame::Frame;
 use crate::psf::Psf;
 use crate::simulate::Truth;
-use crate::whole_file;
+use crate::{WriteError, write_whole};
 use plotters::prelude::*;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use thiserror::Error;
 
@@ -49,13 +48,8 @@ pub enum PlotError {
     #[error("the picture cannot be drawn: {0}")]
     Draw(String),
     /// The file cannot be written.
-    #[error("cannot write {path}: {source}; check the folder, its permissions and the space left on the disk")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }
 
 /// What a picture shows.
@@ -81,13 +75,12 @@ pub struct Picture<'a> {
 /// [`PlotError`] where there is nothing to draw or the file cannot be written.
 pub fn write(path: &Path, picture: &Picture) -> Result<(), PlotError> {
     let pixels = render(picture)?;
-    let failed = |source: io::Error| PlotError::Write { path: path.to_path_buf(), source };
-    let mut file = whole_file::beside(path).map_err(failed)?;
-    let mut encoder = png::Encoder::new(&mut file, SIZE.0, SIZE.1);
-    encoder.set_color(png::ColorType::Rgb);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-    written.map_err(|e| failed(e.into()))?;
-    file.as_file().sync_all().and_then(|()| whole_file::persist(file, path)).map_err(failed)
+    write_whole(path, |out| {
+        let mut encoder = png::Encoder::new(out, SIZE.0, SIZE.1);
+        encoder.set_color(png::ColorType::Rgb);
+        Ok(encoder.write_header()?.write_image_data(&pixels)?)
+    })?;
+    Ok(())
 }
 
 /// Draws the picture: RGB, [`SIZE`].

@@ -34,7 +34,7 @@ fn picture_is_a_png_with_text_model_and_residual() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("picture.png");
     write(&path, &with).unwrap();
-    let decoder = png::Decoder::new(io::BufReader::new(std::fs::File::open(&path).unwrap()));
+    let decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(&path).unwrap()));
     let info = decoder.read_info().unwrap();
     assert_eq!((info.info().width, info.info().height), SIZE);
 

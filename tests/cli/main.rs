@@ -5,5 +5,7 @@ mod bad_files;
 mod bad_options;
 mod comparisons;
 mod manual;
+mod offline;
+mod outputs;
 mod run;
 mod use_cases;

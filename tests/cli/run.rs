@@ -63,6 +63,12 @@ impl Folder {
         Run::of(Command::new(env!("CARGO_BIN_EXE_spextral")).args(arguments).current_dir(self.home.path()))
     }
 
+    /// As [`Folder::run`], but by `program` with `words` of its own before the binary.
+    pub fn run_by(&self, program: &str, words: &[&str], arguments: &[&str]) -> Run {
+        let mut command = Command::new(program);
+        Run::of(command.args(words).arg(env!("CARGO_BIN_EXE_spextral")).args(arguments).current_dir(self.home.path()))
+    }
+
     /// As [`Folder::run`], on so many CPU threads.
     pub fn run_on_threads(&self, threads: &str, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_spextral"));

@@ -82,12 +82,12 @@ fn a_signal_ends_a_run_with_whole_files_only_and_resume_does_the_rest() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
         let folder = format!("out{signal}");
         night.manifest("m.csv", &folder, &frames);
-        let child = begin(night.command("m.csv", &["--report", "report.json"]));
+        let child = begin(night.command("m.csv", &["--report", &format!("{signal}.json")]));
         wait_for(&night.path(&folder).join("1.fits"));
         let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
         assert!(kill.unwrap().success());
         Run::within(Duration::from_secs(10), child).ends_with(code, &["ended by signal", "--resume does them"]);
-        let report = night.report("report.json");
+        let report = night.report(&format!("{signal}.json"));
         let done = report["figures"]["done"].as_u64().unwrap();
         assert!(done >= 1 && done + report["figures"]["dropped"].as_u64().unwrap() == 40, "{}", report["figures"]);
         let frames = night.data(&folder).keys().filter(|name| !name.contains("model")).count();

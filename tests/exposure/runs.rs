@@ -75,12 +75,12 @@ fn what_another_frame_is_made_of_is_never_written_over() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1]);
     let before = std::fs::read(night.path("m.csv")).unwrap();
-    night.exposure("m.csv", &["--report", "m.csv"]).ends_with(1, &["m.csv", "is an input"]);
-    night.exposure("m.csv", &["--timeline", "m"]).ends_with(1, &["m.csv", "is an input"]);
+    night.exposure("m.csv", &["--report", "m.csv"]).ends_with(1, &["m.csv", "is the input"]);
+    night.exposure("m.csv", &["--timeline", "m"]).ends_with(1, &["m.csv", "is the input"]);
     night.exposure("m.csv", &["--report", "out/1.fits"]).ends_with(1, &["out/1.fits", "are one file"]);
     assert_eq!(std::fs::read(night.path("m.csv")).unwrap(), before);
     night.add_row("m.csv", "in3.fits.gz,psf1.fits,in1.fits.gz,");
-    night.exposure("m.csv", &["--resume"]).ends_with(1, &["in1.fits.gz", "is an input"]);
+    night.exposure("m.csv", &["--resume"]).ends_with(1, &["in1.fits.gz", "is the input"]);
     assert!(night.names("out").is_empty());
 }
 

@@ -1,0 +1,55 @@
+//! No command speaks to a network: none opens a socket of the internet, and all work where there is no network.
+
+use crate::run::Folder;
+use std::process::{Command, Stdio};
+
+/// The commands, one after the other: what one writes the next reads.
+const COMMANDS: [&[&str]; 5] = [
+    &["make-psf", "-o", "made.fits", "--nfibre", "5", "--bundlesize", "5", "--npix-y", "120"],
+    &["simulate", "-p", "made.fits", "-o", "sim.fits.gz", "--truth", "truth.fits"],
+    &["extract", "-i", "sim.fits.gz", "-p", "made.fits", "-o", "frame.fits", "-m", "model.fits", "--trace", "t.json"],
+    &["compare", "frame.fits", "--truth", "truth.fits"],
+    &["devices"],
+];
+
+/// Whether a program does what it is here for; else it is said, past the harness, which swallows what a passing test prints.
+fn works(program: &str, words: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    let quiet = command.args(words).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+    let works = quiet.status().is_ok_and(|status| status.success());
+    if !works {
+        use std::io::Write;
+        let _ =
+            writeln!(std::io::stderr(), "NOT TESTED: {program} cannot be used here: whether a network is spoken to");
+    }
+    works
+}
+
+#[test]
+fn commands_work_without_a_network() {
+    // A namespace of its own, with not even a loopback that is up.
+    let alone = ["--user", "--map-root-user", "--net"];
+    if !works("unshare", &alone) {
+        return;
+    }
+    let folder = Folder::new();
+    for words in COMMANDS {
+        let run = folder.run_by("unshare", &alone, words);
+        assert_eq!(run.code, Some(0), "{words:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn no_command_opens_a_socket_of_the_internet() {
+    let watch = ["-f", "-qq", "-o", "calls", "-e", "trace=%network"];
+    if !works("strace", &watch[..2]) {
+        return;
+    }
+    let folder = Folder::new();
+    for words in COMMANDS {
+        let run = folder.run_by("strace", &watch, words);
+        assert_eq!(run.code, Some(0), "{words:?}: {}", run.stderr);
+        let calls = std::fs::read_to_string(folder.path("calls")).unwrap();
+        assert!(!calls.contains("AF_INET"), "{words:?}: {calls}");
+    }
+}
