@@ -14,3 +14,6 @@ pub mod clusters {}
 
 #[doc = include_str!("../docs/exposures.md")]
 pub mod exposures {}
+
+#[doc = include_str!("../docs/trust.md")]
+pub mod trust {}

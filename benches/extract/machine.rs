@@ -72,6 +72,7 @@ fn multiply_add(turns: usize) -> f64 {
 
 /// Runs the chains on the widest registers there are; their lanes.
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // functions of instructions that the machine may lack
 fn chains(turns: usize) -> usize {
     use std::arch::x86_64::*;
 

@@ -90,6 +90,7 @@ pub fn print(text: &str) -> io::Result<()> {
 /// fails as it does on a full disk, and is reported and cleaned up like that.
 pub fn report_full_disks_as_errors() {
     #[cfg(unix)]
+    #[allow(unsafe_code)]
     // SAFETY: no other thread runs yet, and ignoring a signal installs no handler.
     unsafe {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);

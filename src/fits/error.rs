@@ -42,6 +42,20 @@ pub enum FitsError {
         /// Bytes there are.
         found: u64,
     },
+    /// A packed file that claims to hold more than such a file can.
+    #[error(
+        "{path}: {hdu} claims {needed} bytes, more than the {most} that a gzip file of its size may unpack to; fetch the file again, or unpack it with gunzip"
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// Bytes from the start of the unpacked file to the end of this HDU, as its header says.
+        needed: u128,
+        /// Bytes that are allowed.
+        most: u64,
+    },
     /// Data that are not those the file was written with.
     #[error("{path}, {hdu}: the data add up to {sum}, DATASUM is {datasum}: they are damaged; fetch the file again")]
     Damaged {

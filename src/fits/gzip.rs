@@ -39,15 +39,25 @@ pub(crate) enum Failure {
     Damaged(io::Error),
 }
 
-/// The contents of all members of a gzip file, in pieces of [`PIECE`] bytes. Unpacking is what takes the time, so
-/// others read the file and touch the memory it goes to.
-pub(crate) fn unpack(file: File) -> Result<Vec<Vec<u8>>, Failure> {
+/// What becomes of a piece that has been unpacked.
+pub(crate) enum Verdict {
+    /// It is kept.
+    Kept,
+    /// It is not needed; its memory serves for the next one.
+    Unneeded(Vec<u8>),
+    /// No more is to be unpacked.
+    Stop,
+}
+
+/// Unpacks all members of a gzip file and hands them to `take` in pieces of [`PIECE`] bytes, the last one shorter.
+/// Unpacking is what takes the time, so others read the file and touch the memory it goes to.
+pub(crate) fn unpack(file: File, take: impl FnMut(Vec<u8>) -> Verdict) -> Result<(), Failure> {
     let (packed, source) = sync_channel(AHEAD);
     let (fresh, buffers) = sync_channel(AHEAD);
     thread::scope(|scope| {
         let reader = scope.spawn(move || read_ahead(file, |piece| packed.send(piece).is_ok()));
         scope.spawn(move || while fresh.send(vec![1; PIECE]).is_ok() {});
-        let unpacked = members(Pieces { source, piece: Vec::new(), used: 0 }, buffers);
+        let unpacked = members(Pieces { source, piece: Vec::new(), used: 0 }, buffers, take);
         // A file that cannot be read ends early; that is the error to tell.
         reader.join().expect("reading does not panic").map_err(Failure::Read)?;
         unpacked.map_err(Failure::Damaged)
@@ -96,25 +106,33 @@ impl Read for Pieces {
 }
 
 /// Unpacks member after member; zeros behind the last one are padding.
-fn members(mut source: impl BufRead, buffers: Receiver<Vec<u8>>) -> io::Result<Vec<Vec<u8>>> {
-    let mut pieces: Vec<Vec<u8>> = Vec::new();
-    let mut used = PIECE;
+fn members(
+    mut source: impl BufRead,
+    buffers: Receiver<Vec<u8>>,
+    mut take: impl FnMut(Vec<u8>) -> Verdict,
+) -> io::Result<()> {
+    let fresh = || buffers.recv().map_err(io::Error::other);
+    let (mut piece, mut used) = (fresh()?, 0);
     loop {
         let mut member = GzDecoder::new(&mut source);
         loop {
             if used == PIECE {
-                pieces.push(buffers.recv().map_err(io::Error::other)?);
+                piece = match take(piece) {
+                    Verdict::Kept => fresh()?,
+                    Verdict::Unneeded(piece) => piece,
+                    Verdict::Stop => return Ok(()),
+                };
                 used = 0;
             }
-            let piece = pieces.last_mut().expect("one has been pushed");
             match member.read(&mut piece[used..])? {
                 0 => break,
                 n => used += n,
             }
         }
         if !skip_zeros(&mut source)? {
-            pieces.last_mut().expect("one has been pushed").truncate(used);
-            return Ok(pieces);
+            piece.truncate(used);
+            take(piece);
+            return Ok(());
         }
     }
 }

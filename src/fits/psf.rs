@@ -14,6 +14,8 @@ use super::table::Table;
 const DEFAULT_PSFERR: f64 = 0.01;
 /// Largest order that makes sense; beyond it the file is damaged.
 const MOST_DEGREE: i64 = 64;
+/// Most rows of the table: every order up to the largest, traces, widths, tails, and what other programs add.
+const MOST_PARAMS: usize = 2 * (MOST_DEGREE as usize + 1).pow(2);
 /// Most pixels of a CCD along an axis.
 const MOST_PIXELS: i64 = 1 << 20;
 /// Largest fibre number that makes sense: sums of fibre numbers must not overflow.
@@ -160,6 +162,13 @@ impl<'a> ParamTable<'a> {
         let table = Table::read(file, hdu)?;
         let no_column =
             |name: &str| file.invalid(hdu, format!("has no column {name} of the right type; is it a PSF file?"));
+        if table.nrows() > MOST_PARAMS {
+            let what = format!(
+                "has {} rows, more than the {MOST_PARAMS} parameters of a PSF; is it a PSF file?",
+                table.nrows()
+            );
+            return Err(file.invalid(hdu, what));
+        }
         let params = table.column_str("PARAM").ok_or_else(|| no_column("PARAM"))?;
         let coeff = table.column_f64("COEFF").ok_or_else(|| no_column("COEFF"))?;
         let first = file.need(hdu, "FIBERMIN", Header::get_i64)?;

@@ -17,6 +17,12 @@ pub(crate) const BLOCK: usize = 2880;
 pub(crate) const PIECE: usize = 128 * BLOCK;
 /// More axes than any file of the field has; NAXIS beyond it is taken for damage.
 const MOST_AXES: i64 = 16;
+/// Longer headers (52 000 cards) no program writes: it is taken for damage.
+const MOST_HEADER: usize = 1456 * BLOCK;
+/// A gzip file may always unpack to this many bytes, three times those of a DESI frame, ...
+const MOST_UNPACKED: u64 = 1 << 30;
+/// ... and to more only where it is long itself: noise packs to a half, and masks along with it to a tenth.
+const MOST_UNPACKED_A_BYTE: u64 = 64;
 /// Values whose bytes an i64 still counts.
 const MOST_VALUES: u128 = 1 << 60;
 
@@ -81,28 +87,78 @@ impl FitsFile {
     /// Opens a file and indexes its HDUs. Gzip is told by its first bytes, not by the name.
     pub fn open(path: &Path) -> Result<Self, FitsError> {
         let read_error = |source| FitsError::Read { path: path.into(), source };
-        let mut file = File::open(path).map_err(read_error)?;
-        if file.metadata().map_err(read_error)?.is_dir() {
-            return Err(FitsError::NotFits { path: path.into(), what: "it is a folder".into() });
+        // Before it is opened: a pipe that nobody writes to would be waited for.
+        let about = std::fs::metadata(path).map_err(read_error)?;
+        if !about.is_file() {
+            let what = if about.is_dir() { "it is a folder" } else { "it is a pipe or a device" };
+            return Err(FitsError::NotFits { path: path.into(), what: what.into() });
         }
+        let mut file = File::open(path).map_err(read_error)?;
         let mut magic = Vec::new();
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(read_error)?;
         file.rewind().map_err(read_error)?;
-        let bytes = if gzip::is_gzip(&magic) {
-            Bytes::Unpacked(gzip::unpack(file).map_err(|failure| match failure {
-                gzip::Failure::Read(source) => read_error(source),
-                gzip::Failure::Damaged(source) => FitsError::Gzip { path: path.into(), source },
-            })?)
+        let len = file.metadata().map_err(read_error)?.len();
+        let mut this = Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), len: 0, hdus: Vec::new() };
+        if gzip::is_gzip(&magic) {
+            this.unpack(file, len.saturating_mul(MOST_UNPACKED_A_BYTE).max(MOST_UNPACKED))?;
         } else {
-            Bytes::OnDisk(file)
-        };
-        let len = match &bytes {
-            Bytes::OnDisk(file) => file.metadata().map_err(read_error)?.len(),
-            Bytes::Unpacked(pieces) => pieces.iter().map(|piece| piece.len() as u64).sum(),
-        };
-        let mut this = Self { path: path.into(), bytes, len, hdus: Vec::new() };
+            (this.bytes, this.len) = (Bytes::OnDisk(file), len);
+        }
         this.index()?;
         Ok(this)
+    }
+
+    /// Unpacks a gzip file as far as its headers say that it reaches. What they cannot mean is refused as soon as they
+    /// say it, what follows the last HDU is unpacked but not kept.
+    fn unpack(&mut self, file: File, most: u64) -> Result<(), FitsError> {
+        // Bytes before which there is nothing to look at, and whether the last HDU is known.
+        let (mut awaited, mut complete, mut refused, mut unneeded) = (0, false, None, 0);
+        let take = |piece: Vec<u8>| {
+            if complete {
+                unneeded += piece.len() as u64;
+                let whole = self.len + unneeded;
+                if whole <= most {
+                    return gzip::Verdict::Unneeded(piece);
+                }
+                let (path, hdu) = (self.path.clone(), "what follows the last HDU".into());
+                refused = Some(FitsError::TooLarge { path, hdu, needed: whole.into(), most });
+                return gzip::Verdict::Stop;
+            }
+            self.keep(piece);
+            if u128::from(self.len) < awaited {
+                return gzip::Verdict::Kept;
+            }
+            match self.index() {
+                // At the end of what there is, another HDU may follow.
+                Ok(()) => complete = self.indexed() < self.len,
+                Err(FitsError::Truncated { needed, .. }) if needed <= u128::from(most) => awaited = needed,
+                Err(FitsError::Truncated { hdu, needed, .. }) => {
+                    refused = Some(FitsError::TooLarge { path: self.path.clone(), hdu, needed, most });
+                }
+                Err(error) => refused = Some(error),
+            }
+            if refused.is_some() { gzip::Verdict::Stop } else { gzip::Verdict::Kept }
+        };
+        let unpacked = gzip::unpack(file, take);
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        unpacked.map_err(|failure| match failure {
+            gzip::Failure::Read(source) => FitsError::Read { path: self.path.clone(), source },
+            gzip::Failure::Damaged(source) => FitsError::Gzip { path: self.path.clone(), source },
+        })
+    }
+
+    fn keep(&mut self, piece: Vec<u8>) {
+        self.len += piece.len() as u64;
+        if let Bytes::Unpacked(pieces) = &mut self.bytes {
+            pieces.push(piece);
+        }
+    }
+
+    /// The first byte behind the HDUs that are indexed.
+    fn indexed(&self) -> u64 {
+        self.hdus.last().map_or(0, |hdu| self.end(hdu))
     }
 
     /// The first HDU of this EXTNAME.
@@ -214,9 +270,9 @@ impl FitsFile {
         }
     }
 
-    /// Walks the headers from the first to the last HDU.
+    /// Walks the headers from the first HDU that is not indexed yet to the last.
     fn index(&mut self) -> Result<(), FitsError> {
-        let mut at = 0u64;
+        let mut at = self.indexed();
         while at < self.len {
             let index = self.hdus.len();
             let mut lead = vec![0; (self.len - at).min(9) as usize];
@@ -233,9 +289,8 @@ impl FitsFile {
             }
             let (header, start) = self.header_at(at, index)?;
             let hdu = self.describe(index, header, start)?;
-            let end = hdu.start + hdu.len;
+            at = self.end(&hdu);
             self.hdus.push(hdu);
-            at = end.next_multiple_of(BLOCK as u64);
         }
         if self.hdus.is_empty() {
             return Err(FitsError::NotFits { path: self.path.clone(), what: "it is empty".into() });
@@ -257,6 +312,10 @@ impl FitsFile {
                     needed,
                     found: self.len,
                 });
+            }
+            if records.len() >= MOST_HEADER {
+                let what = format!("the header of HDU {index} has no END within {MOST_HEADER} bytes");
+                return Err(FitsError::NotFits { path: self.path.clone(), what });
             }
             self.read_at(here, &mut block)?;
             let ended = block.chunks_exact(80).any(|card| card.starts_with(b"END     "));

@@ -173,8 +173,9 @@ impl Table {
     pub fn slice_rows(&self, range: Range<usize>) -> Table {
         let rows = self.rows[range.start * self.row_bytes..range.end * self.row_bytes].to_vec();
         let mut out = Table { rows, nrows: range.len(), heap: Vec::new(), ..self.clone() };
+        let arrays: Vec<&Column> = self.arrays().collect();
         for row in 0..out.nrows {
-            for column in &self.columns {
+            for column in &arrays {
                 let at = row * out.row_bytes + column.offset;
                 let field = &mut out.rows[at..at + column.width];
                 let Some((count, from)) = column.descriptor(field) else {
@@ -227,9 +228,14 @@ impl Table {
         }
     }
 
+    /// The columns of arrays; those of no array a row (`0P`) may be a thousand, and are nothing to look at.
+    fn arrays(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|c| c.element.is_some() && c.width > 0)
+    }
+
     /// Column and row of the first array that lies outside the heap.
     fn array_outside(&self) -> Option<(&str, usize)> {
-        let arrays: Vec<&Column> = self.columns.iter().filter(|c| c.element.is_some()).collect();
+        let arrays: Vec<&Column> = self.arrays().collect();
         (0..self.nrows).find_map(|row| {
             let bad = arrays.iter().find(|c| {
                 c.descriptor(self.field(row, c)).is_some_and(|(count, at)| !c.within_heap(count, at, self.heap.len()))

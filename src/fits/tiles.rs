@@ -1,8 +1,11 @@
 //! Tile-compressed images: the layout is checked here, `fitsio-pure` unpacks the tiles.
 
+use std::io::{self, Read};
+
 use fitsio_pure::header::{Card, parse_card};
 use fitsio_pure::image::ImageData;
 use fitsio_pure::value::Value;
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use super::columns::{Column, parse_columns};
 use super::error::FitsError;
@@ -12,8 +15,14 @@ use super::source::{FitsFile, Hdu};
 const KNOWN: [&str; 5] = ["RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS"];
 /// No CCD has more pixels (16384 x 16384); a header that claims more is damaged or hostile.
 const MOST_PIXELS: usize = 1 << 28;
-/// Deflate packs at most 1032 bytes into one, Rice less: a claim beyond that is false whatever the tiles hold.
-const MOST_PIXELS_A_BYTE: usize = 1100;
+/// Deflate packs at most 1032 bytes into one, Rice in blocks of 32 pixels 204: a claim beyond that is false whatever the
+/// tiles hold.
+const MOST_BYTES_A_BYTE: usize = 1100;
+/// A gzipped tile up to this long is unpacked as it is: it cannot become more than 32 MiB, for a moment. fpack's tiles, a
+/// row each, are shorter; longer ones are measured first.
+const SHORT_TILE: usize = 32 << 10;
+/// Bytes of the widest pixel.
+const WIDEST: usize = 8;
 /// Pixels of a Rice block: 16 or 32 in practice.
 const MOST_BLOCKSIZE: i64 = 1 << 16;
 
@@ -60,10 +69,14 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     let [row_bytes, rows] = hdu.naxes[..] else {
         return refuse("has not the two axes of a table; fetch the file again".into());
     };
+    if row_bytes == 0 {
+        return refuse("has rows of 0 bytes (NAXIS1); fetch the file again".into());
+    }
     let table = rows * row_bytes;
     let heap = data.len() - table;
     let total = axes.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).unwrap_or(usize::MAX);
-    if total > MOST_PIXELS || total > heap.saturating_mul(MOST_PIXELS_A_BYTE) {
+    let width = hdu.header.get_i64("ZBITPIX").map_or(1, |bits| bits.unsigned_abs() as usize / 8).clamp(1, WIDEST);
+    if total > MOST_PIXELS || total * width > heap.saturating_mul(MOST_BYTES_A_BYTE) {
         return refuse(format!(
             "claims {axes:?} pixels in {heap} compressed bytes, which cannot be; fetch the file again"
         ));
@@ -84,7 +97,13 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
         );
     }
     let columns = parse_columns(&hdu.header, row_bytes).map_err(|what| file.invalid(hdu, what))?;
-    check_columns(&columns, data, rows, row_bytes).map_err(|what| file.invalid(hdu, what))?;
+    let most = (0..axes.len()).map(tile).product::<usize>() * WIDEST;
+    let gzipped = |column: &str| match column {
+        "COMPRESSED_DATA" => method.starts_with("GZIP"),
+        other => other == "GZIP_COMPRESSED_DATA",
+    };
+    check_columns(&columns, data, [rows, row_bytes], |column| gzipped(column).then_some(most))
+        .map_err(|what| file.invalid(hdu, what))?;
     let blocksize = (1..=9).filter(|n| hdu.header.get_str(&format!("ZNAME{n}")).as_deref() == Some("BLOCKSIZE"));
     for n in blocksize {
         let size = hdu.header.get_i64(&format!("ZVAL{n}")).unwrap_or(0);
@@ -92,7 +111,10 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
             return refuse(format!("has a Rice BLOCKSIZE of {size}; fetch the file again"));
         }
     }
-    let mut cards: Vec<Card> = hdu.header.first_records().filter_map(|raw| parse_card(raw).ok()).collect();
+    // The decoder cuts texts by bytes.
+    let printable = |byte: u8| if (b' '..=b'~').contains(&byte) { byte } else { b'?' };
+    let records = hdu.header.first_records().map(|raw| raw.map(printable));
+    let mut cards: Vec<Card> = records.filter_map(|raw| parse_card(&raw).ok()).collect();
     cards.retain(|c| !c.keyword_str().starts_with("ZTILE"));
     for axis in 0..axes.len() {
         let card = Card::new(&format!("ZTILE{}", axis + 1), Value::Integer(tile(axis) as i64));
@@ -101,9 +123,15 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     Ok(cards)
 }
 
-/// Every tile's bytes lie within the heap, and the columns beside them have the types the decoder reads.
-fn check_columns(columns: &[Column], data: &[u8], rows: usize, row_bytes: usize) -> Result<(), String> {
-    let heap = data.len() - rows * row_bytes;
+/// Every tile's bytes lie within the heap, those of no two overlap so much that there were more of them than the heap has,
+/// none unpacks to more bytes than `most` of its column, and the columns beside them have the types the decoder reads.
+fn check_columns(
+    columns: &[Column],
+    data: &[u8],
+    [rows, row_bytes]: [usize; 2],
+    most: impl Fn(&str) -> Option<usize>,
+) -> Result<(), String> {
+    let heap = &data[rows * row_bytes..];
     for column in columns {
         match (column.name.as_str(), column.code) {
             ("ZSCALE" | "ZZERO", b'D') | ("ZBLANK", b'J') => {}
@@ -112,17 +140,47 @@ fn check_columns(columns: &[Column], data: &[u8], rows: usize, row_bytes: usize)
             }
             _ => {}
         }
+        // The decoder reads where such a column would be, whatever is there.
+        if column.width == 0 {
+            return Err(format!("column {} has no values; fetch the file again", column.name));
+        }
+        let (mut all, most) = (0, most(&column.name));
         for row in 0..rows {
             let at = row * row_bytes + column.offset;
-            if let Some((count, offset)) = column.descriptor(&data[at..at + column.width])
-                && !column.within_heap(count, offset, heap)
-            {
+            let Some((count, offset)) = column.descriptor(&data[at..at + column.width]) else { continue };
+            if !column.within_heap(count, offset, heap.len()) {
                 return Err(format!(
                     "tile {} lies outside the file; it is truncated or damaged, fetch it again",
+                    row + 1
+                ));
+            }
+            // Within the heap, so the numbers fit; an empty tile may point anywhere.
+            let tile = if count > 0 { &heap[offset as usize..][..column.heap_bytes(count) as usize] } else { &[] };
+            all += tile.len();
+            if all > heap.len() {
+                return Err("has tiles that overlap; the file is damaged, fetch it again".into());
+            }
+            if tile.len() > SHORT_TILE && most.is_some_and(|most| unpacks_beyond(tile, most)) {
+                return Err(format!(
+                    "tile {} is damaged or unpacks to more than its pixels; fetch the file again",
                     row + 1
                 ));
             }
         }
     }
     Ok(())
+}
+
+/// Whether a tile, in any of the wrappings of deflate, has more than `most` bytes in it, or more than one gzip member,
+/// which the decoder takes long over.
+fn unpacks_beyond(tile: &[u8], most: usize) -> bool {
+    let beyond = |unpacking: &mut dyn Read| {
+        let limit = most as u64 + 1;
+        io::copy(&mut unpacking.take(limit), &mut io::sink()).is_ok_and(|bytes| bytes == limit)
+    };
+    if super::gzip::is_gzip(tile) {
+        let mut member = GzDecoder::new(tile);
+        return beyond(&mut member) || member.into_inner().iter().any(|&byte| byte != 0);
+    }
+    beyond(&mut ZlibDecoder::new(tile)) || beyond(&mut DeflateDecoder::new(tile))
 }

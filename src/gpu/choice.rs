@@ -48,7 +48,7 @@ impl fmt::Display for DeviceChoice {
             Self::Index(index) => write!(f, "{index}"),
             Self::Name(part) => f.write_str(part),
             Self::Pci([domain, bus, device, function]) => {
-                write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function}")
+                write!(f, "{domain:04x}:{bus:02x}:{device:02x}.{function:x}")
             }
         }
     }

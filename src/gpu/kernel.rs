@@ -44,6 +44,7 @@ impl Kernel {
         // The counter that wgpu would put into every loop costs time in the innermost ones.
         checks.force_loop_bounding = false;
         // SAFETY: only shaders of this crate come here, and all their loops have a bound; bounds checks stay on.
+        #[allow(unsafe_code)]
         let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
         let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some(&name),

@@ -121,6 +121,7 @@ impl Simd for Portable {
 /// The two x86-64 levels. Every `unsafe` here calls instructions whose presence the private field of the token
 /// proves: tokens are made by `detect` alone. Loads and stores go through references to aligned [`Octet`]s.
 #[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)] // the instructions have no other form
 pub(crate) mod x86 {
     use super::{Kernel, Octet, Simd};
     use std::arch::x86_64::*;
@@ -141,6 +142,7 @@ pub(crate) mod x86 {
             fn inner<K: Kernel>(simd: Avx2, kernel: K) -> K::Output {
                 kernel.run(simd)
             }
+            // SAFETY: the token proves the instructions.
             unsafe { inner(self, kernel) }
         }
     }
@@ -155,6 +157,7 @@ pub(crate) mod x86 {
             fn inner<K: Kernel>(simd: Avx512, kernel: K) -> K::Output {
                 kernel.run(simd)
             }
+            // SAFETY: the token proves the instructions.
             unsafe { inner(self, kernel) }
         }
     }
@@ -162,6 +165,7 @@ pub(crate) mod x86 {
     /// `(q0 + q2) + (q1 + q3)`, the last two steps of a sum of eight.
     #[inline(always)]
     fn sum_of_four(quad: __m256d) -> f64 {
+        // SAFETY: vectors are made by a token alone, which proves the instructions.
         unsafe {
             let pair = _mm_add_pd(_mm256_castpd256_pd128(quad), _mm256_extractf128_pd::<1>(quad));
             _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)))
@@ -171,6 +175,7 @@ pub(crate) mod x86 {
     /// [`sum_of_four`] of each of four vectors.
     #[inline(always)]
     fn sums_of_four(q: [__m256d; 4]) -> __m256d {
+        // SAFETY: vectors are made by a token alone, which proves the instructions.
         unsafe {
             // Lanes i and i + 2 of two vectors a, b: a0 + a2, a1 + a3, b0 + b2, b1 + b3.
             let fold = |a, b| _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
@@ -186,16 +191,19 @@ pub(crate) mod x86 {
 
         #[inline(always)]
         fn splat(self, value: f64) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_set1_pd(value); 2] }
         }
         #[inline(always)]
         fn load(self, from: &Octet) -> Self::Lanes {
             let p = from.0.as_ptr();
+            // SAFETY: an octet is eight aligned numbers; the token proves the instructions.
             unsafe { [_mm256_load_pd(p), _mm256_load_pd(p.add(4))] }
         }
         #[inline(always)]
         fn store(self, lanes: Self::Lanes, to: &mut Octet) {
             let p = to.0.as_mut_ptr();
+            // SAFETY: an octet is eight aligned numbers; the token proves the instructions.
             unsafe {
                 _mm256_store_pd(p, lanes[0]);
                 _mm256_store_pd(p.add(4), lanes[1]);
@@ -203,36 +211,44 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_add_pd(a[0], b[0]), _mm256_add_pd(a[1], b[1])] }
         }
         #[inline(always)]
         fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_mul_pd(a[0], b[0]), _mm256_mul_pd(a[1], b[1])] }
         }
         #[inline(always)]
         fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_div_pd(a[0], b[0]), _mm256_div_pd(a[1], b[1])] }
         }
         #[inline(always)]
         fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_fmadd_pd(a[0], b[0], c[0]), _mm256_fmadd_pd(a[1], b[1], c[1])] }
         }
         #[inline(always)]
         fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_fnmadd_pd(a[0], b[0], c[0]), _mm256_fnmadd_pd(a[1], b[1], c[1])] }
         }
         #[inline(always)]
         fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
         }
         #[inline(always)]
         fn sum(self, lanes: Self::Lanes) -> f64 {
+            // SAFETY: the token proves the instructions.
             sum_of_four(unsafe { _mm256_add_pd(lanes[0], lanes[1]) })
         }
         #[inline(always)]
         fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
             let fold = |k: usize| {
                 let [low, high] = self.load(&vectors[k]);
+                // SAFETY: the token proves the instructions.
                 unsafe { _mm256_add_pd(low, high) }
             };
             let four = |first: usize| sums_of_four(std::array::from_fn(|k| fold(first + k)));
@@ -247,38 +263,47 @@ pub(crate) mod x86 {
 
         #[inline(always)]
         fn splat(self, value: f64) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_set1_pd(value) }
         }
         #[inline(always)]
         fn load(self, from: &Octet) -> Self::Lanes {
+            // SAFETY: an octet is eight aligned numbers; the token proves the instructions.
             unsafe { _mm512_load_pd(from.0.as_ptr()) }
         }
         #[inline(always)]
         fn store(self, lanes: Self::Lanes, to: &mut Octet) {
+            // SAFETY: an octet is eight aligned numbers; the token proves the instructions.
             unsafe { _mm512_store_pd(to.0.as_mut_ptr(), lanes) }
         }
         #[inline(always)]
         fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_add_pd(a, b) }
         }
         #[inline(always)]
         fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_mul_pd(a, b) }
         }
         #[inline(always)]
         fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_div_pd(a, b) }
         }
         #[inline(always)]
         fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_fmadd_pd(a, b, c) }
         }
         #[inline(always)]
         fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_fnmadd_pd(a, b, c) }
         }
         #[inline(always)]
         fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+            // SAFETY: the token proves the instructions.
             unsafe { _mm512_max_pd(a, b) }
         }
         #[inline(always)]
@@ -287,6 +312,7 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn sum(self, lanes: Self::Lanes) -> f64 {
+            // SAFETY: the token proves the instructions.
             unsafe {
                 let high = _mm512_extractf64x4_pd::<1>(lanes);
                 sum_of_four(_mm256_add_pd(_mm512_castpd512_pd256(lanes), high))

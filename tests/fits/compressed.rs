@@ -3,37 +3,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
+use fitsio_pure::compress::{TileCompression, compress_image_hdu};
 use fitsio_pure::header::Card;
 use fitsio_pure::value::Value;
-use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, write_images, write_preproc};
+use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, write_preproc};
 
-use crate::util::{folder, preproc};
+use crate::util::{empty_primary, folder, preproc, tiled, tiled_preproc};
 
-/// A file that begins with a primary HDU without data.
-fn empty_primary(dir: &Path) -> Vec<u8> {
-    let path = dir.join("empty.fits");
-    let image = spextral::fits::Image { name: "", unit: "", shape: vec![0], pixels: spextral::fits::Pixels::F32(&[]) };
-    write_images(&path, &Default::default(), &[image], true).unwrap();
-    std::fs::read(path).unwrap()
-}
-
-fn tiled<T: CompressPixel>(name: &str, shape: [usize; 2], pixels: &[T], by: &TileCompression) -> Vec<u8> {
-    let card = |key: &str, value| Card::new(key, value).unwrap();
-    let extra = [card("EXTNAME", Value::String(name.into())), card("CAMERA", Value::String("b7".into()))];
-    compress_image_hdu(&[shape[1], shape[0]], pixels, by, &extra).unwrap()
-}
-
-/// The test frame with all images compressed.
+/// The test frame with all images compressed, as a file.
 fn packed_preproc(dir: &Path, floats: &TileCompression, bits: &TileCompression) -> PathBuf {
-    let frame = preproc();
-    let shape = [frame.ny, frame.nx];
-    let mut bytes = empty_primary(dir);
-    bytes.extend(tiled("IMAGE", shape, &frame.image, floats));
-    bytes.extend(tiled("IVAR", shape, &frame.ivar, floats));
-    bytes.extend(tiled("MASK", shape, frame.mask.as_ref().unwrap(), bits));
     let path = dir.join("preproc.fits.fz");
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, tiled_preproc(floats, bits)).unwrap();
     path
 }
 
@@ -72,7 +52,7 @@ fn a_compressed_image_is_read_whatever_its_datasum_says() {
     let dir = folder();
     let card = |key: &str, text: &str| Card::new(key, Value::String(text.into())).unwrap();
     let cards = [card("EXTNAME", "IMAGE"), card("DATASUM", "1")];
-    let mut bytes = empty_primary(dir.path());
+    let mut bytes = empty_primary();
     bytes.extend(compress_image_hdu(&[3, 2], &[7i32; 6], &TileCompression::rice(), &cards).unwrap());
     let path = dir.path().join("image.fits.fz");
     std::fs::write(&path, bytes).unwrap();
@@ -85,7 +65,7 @@ fn quantized_floats_are_within_their_step() {
     let pixels: Vec<f32> = (0..64 * 32).map(|i| (i as f32 * 0.37).sin() * 100.0).collect();
     let step = 0.01;
     let by = TileCompression::rice().quantize(fitsio_pure::compress::Quantize::new().step(step));
-    let mut bytes = empty_primary(dir.path());
+    let mut bytes = empty_primary();
     bytes.extend(tiled("IMAGE", [32, 64], &pixels, &by));
     let path = dir.path().join("image.fits.fz");
     std::fs::write(&path, bytes).unwrap();

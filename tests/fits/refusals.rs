@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use spextral::fits::{
-    ColumnData, FitsError, Preproc, PreprocOptions, Table, read_fibermap, read_frame, read_image_f64, read_preproc,
-    read_psf, write_frame, write_preproc, write_psf,
+    FitsError, PreprocOptions, read_fibermap, read_frame, read_image_f64, read_preproc, read_psf, write_frame,
+    write_preproc, write_psf,
 };
 
-use crate::util::{files_in, folder, frame, preproc, psf};
+use crate::util::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
 use crate::written_files::write_every_kind;
 
 /// A file with these bytes, and its folder, which lives as long as it does.
@@ -33,11 +33,6 @@ fn with_value(mut bytes: Vec<u8>, keyword: &str, nth: usize, value: &str) -> Vec
         (0..bytes.len()).step_by(80).filter(|&i| bytes[i..].starts_with(&name)).nth(nth).expect("the card is there");
     bytes[at + 9..at + 80].copy_from_slice(format!("{:<71}", format!(" {value:>20}")).as_bytes());
     bytes
-}
-
-fn header(cards: &[&str]) -> Vec<u8> {
-    let text: String = cards.iter().chain(&["END"]).map(|card| format!("{card:<80}")).collect();
-    format!("{text:<2880}").into_bytes()
 }
 
 fn preproc_error(bytes: &[u8]) -> String {
@@ -160,25 +155,6 @@ fn counts_that_no_hdu_of_its_kind_has_are_refused() {
     assert!(preproc_error(&with_value(good, "BITPIX", 4, "16")).contains("HDU 4 (FIBERMAP): BITPIX is 16"));
 }
 
-/// A PSF file of PSFVER 2: traces as rows, WAVEMIN and WAVEMAX as columns of so many numbers a row.
-fn psf_version_2(numbers: usize) -> Vec<u8> {
-    let params = ["X", "Y", "GHSIGX", "GHSIGY", "GH-0-0"];
-    let domain = |wave: f64| ColumnData::F64(vec![wave; numbers * params.len()]);
-    let mut table = Table::new(params.len())
-        .with_column("PARAM", "", &ColumnData::Str(params.map(String::from).to_vec()))
-        .with_column("WAVEMIN", "", &domain(5600.0))
-        .with_column("WAVEMAX", "", &domain(7800.0))
-        .with_column("COEFF", "", &ColumnData::F64(vec![1.0; params.len() * 2 * 3]));
-    table.header_mut().set("PSFTYPE", "GAUSS-HERMITE", "");
-    let cards = [("FIBERMIN", 0i64), ("FIBERMAX", 1), ("LEGDEG", 2), ("GHDEGX", 0), ("GHDEGY", 0)];
-    let sizes = [("HSIZEX", 8), ("HSIZEY", 5), ("NPIX_X", 4114), ("NPIX_Y", 4128)];
-    cards.into_iter().chain(sizes).for_each(|(key, value)| table.header_mut().set(key, value, ""));
-    let dir = folder();
-    let path = dir.path().join("a.fits");
-    write_preproc(&path, &Preproc { fibermap: Some(table), ..preproc() }, false).unwrap();
-    std::fs::read(path).unwrap()
-}
-
 #[test]
 fn a_domain_that_is_not_one_number_a_row_is_refused() {
     let (_dir, path) = file(&psf_version_2(1));
@@ -190,8 +166,7 @@ fn a_domain_that_is_not_one_number_a_row_is_refused() {
 
 #[test]
 fn a_compressed_image_that_claims_too_much_is_refused() {
-    let mut bytes =
-        header(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]);
+    let mut bytes = empty_primary();
     let image = fitsio_pure::compress::compress_image_hdu(
         &[6, 5],
         &[1i32; 30],
@@ -212,6 +187,10 @@ fn a_compressed_image_that_claims_too_much_is_refused() {
             .contains("compression HCOMPRESS_1 is not supported")
     );
     assert!(refused(with_value(bytes.clone(), "ZNAXIS", 0, "0")).contains("ZNAXIS is 0"));
+    let mut foreign = with_value(bytes.clone(), "TFORM1", 0, "'1PB   ~~'");
+    let at = foreign.windows(2).position(|pair| pair == b"~~").unwrap();
+    foreign[at..at + 2].copy_from_slice("\u{e8}".as_bytes());
+    assert!(refused(foreign).contains("cannot be decompressed"));
     let heap = bytes.len() - 2880;
     bytes[heap + 4..heap + 8].copy_from_slice(&u32::MAX.to_be_bytes());
     assert!(refused(bytes).contains("tile 1 lies outside"));
@@ -305,18 +284,4 @@ proptest! {
         let (_dir, path) = file(&bytes);
         read_as_anything(&path);
     }
-}
-
-/// A file whose images are tile-compressed.
-fn packed() -> Vec<u8> {
-    let mut bytes =
-        header(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"]);
-    let by = [fitsio_pure::compress::TileCompression::rice(), fitsio_pure::compress::TileCompression::gzip2()];
-    for (name, by) in ["IMAGE", "IVAR"].into_iter().zip(by) {
-        let extname =
-            fitsio_pure::header::Card::new("EXTNAME", fitsio_pure::value::Value::String(name.into())).unwrap();
-        let pixels: Vec<i32> = (0..300).map(|i| i * i % 97).collect();
-        bytes.extend(fitsio_pure::compress::compress_image_hdu(&[20, 15], &pixels, &by, &[extname]).unwrap());
-    }
-    bytes
 }

@@ -4,7 +4,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Once;
 
-use spextral::fits::{ColumnData, Header, Preproc, Table};
+use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
+use fitsio_pure::header::Card;
+use fitsio_pure::value::Value;
+use spextral::fits::{ColumnData, Header, Preproc, Table, write_preproc};
 use spextral::frame::{Frame, Spectra, specmask};
 use spextral::psf::{LegendreSeries, Psf, Tails};
 use spextral::scores::Scores;
@@ -151,4 +154,57 @@ pub fn frame() -> Frame {
     let fibermap = fibermap(10).slice_rows(2..5);
     let scores = Scores::of(&spectra, &wave, fibermap.column_i64("TARGETID"));
     Frame { spectra, wave, header: rich_header(), fibermap: Some(fibermap), scores }
+}
+
+/// A header block of these cards.
+pub fn header(cards: &[&str]) -> Vec<u8> {
+    let text: String = cards.iter().chain(&["END"]).map(|card| format!("{card:<80}")).collect();
+    format!("{text:<2880}").into_bytes()
+}
+
+/// A primary HDU without data.
+pub fn empty_primary() -> Vec<u8> {
+    header(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"])
+}
+
+/// A PSF file of PSFVER 2: traces as rows, WAVEMIN and WAVEMAX as columns of so many numbers a row.
+pub fn psf_version_2(numbers: usize) -> Vec<u8> {
+    let params = ["X", "Y", "GHSIGX", "GHSIGY", "GH-0-0"];
+    let domain = |wave: f64| ColumnData::F64(vec![wave; numbers * params.len()]);
+    let mut table = Table::new(params.len())
+        .with_column("PARAM", "", &ColumnData::Str(params.map(String::from).to_vec()))
+        .with_column("WAVEMIN", "", &domain(5600.0))
+        .with_column("WAVEMAX", "", &domain(7800.0))
+        .with_column("COEFF", "", &ColumnData::F64(vec![1.0; params.len() * 2 * 3]));
+    table.header_mut().set("PSFTYPE", "GAUSS-HERMITE", "");
+    let cards = [("FIBERMIN", 0i64), ("FIBERMAX", 1), ("LEGDEG", 2), ("GHDEGX", 0), ("GHDEGY", 0)];
+    let sizes = [("HSIZEX", 8), ("HSIZEY", 5), ("NPIX_X", 4114), ("NPIX_Y", 4128)];
+    cards.into_iter().chain(sizes).for_each(|(key, value)| table.header_mut().set(key, value, ""));
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    write_preproc(&path, &Preproc { fibermap: Some(table), ..preproc() }, false).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// A tile-compressed image, `[ny, nx]`.
+pub fn tiled<T: CompressPixel>(name: &str, shape: [usize; 2], pixels: &[T], by: &TileCompression) -> Vec<u8> {
+    let card = |key: &str, value| Card::new(key, value).unwrap();
+    let extra = [card("EXTNAME", Value::String(name.into())), card("CAMERA", Value::String("b7".into()))];
+    compress_image_hdu(&[shape[1], shape[0]], pixels, by, &extra).unwrap()
+}
+
+/// The test frame with all images compressed.
+pub fn tiled_preproc(floats: &TileCompression, bits: &TileCompression) -> Vec<u8> {
+    let frame = preproc();
+    let shape = [frame.ny, frame.nx];
+    let image = tiled("IMAGE", shape, &frame.image, floats);
+    let ivar = tiled("IVAR", shape, &frame.ivar, floats);
+    [empty_primary(), image, ivar, tiled("MASK", shape, frame.mask.as_ref().unwrap(), bits)].concat()
+}
+
+/// A file whose images are tile-compressed integers.
+pub fn packed() -> Vec<u8> {
+    let pixels: Vec<i32> = (0..300).map(|i| i * i % 97).collect();
+    let image = |name, by: TileCompression| tiled(name, [15, 20], &pixels, &by);
+    [empty_primary(), image("IMAGE", TileCompression::rice()), image("IVAR", TileCompression::gzip2())].concat()
 }

@@ -1,8 +1,10 @@
-//! Developer commands: `cargo xtask test`, `cargo xtask clients`, `cargo xtask bench`.
+//! Developer commands: `cargo xtask test`, `cargo xtask clients`, `cargo xtask fuzz`, `cargo xtask bench`.
 
 mod apt;
 mod clients;
+mod deny;
 mod docs;
+mod fuzz;
 mod setup;
 mod steps;
 mod test;
@@ -10,13 +12,17 @@ mod test;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask test [--install]   format, lints, documentation and its commands, all tests, and the clients;
+cargo xtask test [--install]   format, lints, documentation and its commands, dependencies, all tests, and the clients;
                                --install (implied by CI=true): install what is missing through apt
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
 cargo xtask docs               run the commands and programs that README.md and docs/ give
 cargo xtask fidelity           measure every accuracy that is claimed, minutes, and write docs/fidelity.md with its pictures;
                                --only SCENE (that one, and no page), --device DEVICE (the GPU; llvmpipe)
+cargo xtask deny               licences, sources and known faults of all dependencies, as deny.toml allows them
+                               (cargo-deny, into target/tools; known faults where RustSec's database can be had)
+cargo xtask fuzz [TARGET…]     damaged and invented files for all readers, or those named, guided by coverage (libFuzzer);
+                               --seconds S a target (60) or --runs N; TARGET FILE meets one input again
 cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames an hour, memory and stages by solver, device
                                and size, a scan over what can be set, how cost grows, what the machine would allow;
                                --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
         ["clients"] => clients::run(),
         ["docs"] => docs::run(),
         ["fidelity", options @ ..] => fidelity(options),
+        ["deny"] => deny::run(),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
         ["bench", "files", options @ ..] => {
             steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))

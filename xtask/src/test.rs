@@ -1,8 +1,8 @@
 //! Everything that must hold before a change lands.
 
-use crate::{clients, docs, setup, steps};
+use crate::{clients, deny, docs, setup, steps};
 
-/// Format, lints, documentation, tests, the same over MPI, clients, the documentation's commands.
+/// Format, lints, documentation, dependencies, tests, the same over MPI, clients, the documentation's commands.
 ///
 /// # Errors
 /// The first step that fails.
@@ -12,6 +12,8 @@ pub fn run(install: bool) -> Result<(), String> {
     steps::run(steps::cargo().args(["fmt", "--all", "--check"]))?;
     steps::run(steps::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     steps::run(steps::cargo().args(["doc", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+
+    deny::run()?;
 
     let mut tests = steps::cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]);
