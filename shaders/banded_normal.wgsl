@@ -15,6 +15,9 @@ const ROW: u32 = 7;
 // Every how many bins the coupling of fibres is measured.
 const STEP: u32 = 16;
 
+// Where so much of a spot lies on good pixels its unknown has information, whatever its weight.
+const COVERED: f32 = 0.5;
+
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
@@ -23,7 +26,7 @@ const STEP: u32 = 16;
 @group(0) @binding(6) var<storage, read_write> own: array<real>;
 // K_{f,f-1}, [fibre f, nblock, ROW, 4, 4]: blocks (i, i + k - 3) of every row i of blocks, row by row.
 @group(0) @binding(7) var<storage, read_write> pairs: array<real>;
-// y, the flux weight and the norm of every spot, [3, fibre, 4 nblock].
+// y, the flux weight, the norm and the part on good pixels of every spot, [4, fibre, 4 nblock].
 @group(0) @binding(8) var<storage, read_write> sums: array<real>;
 // Bits of the largest flux weight, of the largest coupling of neighbours and of that of fibres beyond, [patch, 3].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
@@ -66,7 +69,7 @@ fn rows(
         if on_patch(patch_, y, x) {
             let p = on_ccd(patch_, y, x);
             product = spot * real(ivar[p]);
-            sum += vec4(product * real(image[p]), product, 0.0, 0.0);
+            sum += vec4(product * real(image[p]), product, 0.0, spot * real(select(0.0, 1.0, ivar[p] > 0.0)));
         }
         sum.z += spot * spot;
         weighted[k] = product;
@@ -87,6 +90,7 @@ fn rows(
         sums[at] = partial[0].x;
         sums[stride + at] = partial[0].y;
         sums[2u * stride + at] = sqrt(partial[0].z);
+        sums[3u * stride + at] = partial[0].w;
     }
     for (var k = thread; k < 3u * REACH + 2u; k += THREADS) {
         let same = k <= REACH;
@@ -150,8 +154,8 @@ fn diagonal(f: u32, i: u32) -> u32 {
     return (f * blocks() + i / 4u) * COLUMN * 16u + 5u * (i % 4u);
 }
 
-// Adds alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative, with
-// minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block become copies of the last
+// Adds alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative and less than COVERED of
+// the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block become copies of the last
 // one that nothing couples to. One thread a bin.
 @compute @workgroup_size(THREADS)
 fn prior(
@@ -167,7 +171,8 @@ fn prior(
     let i = g % args.pixel_bins;
     let least = min_weight() * real(bitcast<f32>(atomicLoad(&largest[3u * (f / args.nspec)])));
     let weight = sums[(fibres() + f) * 4u * blocks() + i];
-    let alpha = select(regularize(), least - weight, weight <= least);
+    let coverage = sums[(3u * fibres() + f) * 4u * blocks() + i];
+    let alpha = select(regularize(), least - weight, weight <= least && coverage < real(COVERED));
     let value = own[diagonal(f, i)] + alpha * alpha + 1e-15;
     own[diagonal(f, i)] = value;
     if i + 1u == args.pixel_bins {

@@ -8,18 +8,22 @@ alias real = f32;
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
 
+// Where so much of a spot lies on good pixels its unknown has information, whatever its weight.
+const COVERED: f32 = 0.5;
+
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
 // K in row-aligned lower band storage, [patch, n, half_bandwidth + 1]: column j of row i at j + half_bandwidth - i.
 @group(0) @binding(6) var<storage, read_write> band: array<real>;
-// y and the flux weight, [patch, n].
+// y, [patch, n].
 @group(0) @binding(7) var<storage, read_write> rhs: array<real>;
-@group(0) @binding(8) var<storage, read_write> flux_weight: array<real>;
+// The flux weight and the part on good pixels of every spot, [patch, n, 2].
+@group(0) @binding(8) var<storage, read_write> flux_weight: array<vec2<real>>;
 // K with all of its elements, [patch, n, n].
 @group(0) @binding(9) var<storage, read_write> full: array<real>;
 
-var<workgroup> partial: array<vec2<real>, THREADS>;
+var<workgroup> partial: array<vec3<real>, THREADS>;
 
 // Row i of K without the prior, y and the flux weight: one workgroup each, n a patch.
 @compute @workgroup_size(THREADS)
@@ -38,15 +42,16 @@ fn rows(
     let patch_ = patch_at(g / n);
     let a = stamp_of(patch_, i);
     let nx = spot_nx();
-    var sums = vec2<real>();
+    var sums = vec3<real>();
     for (var k = thread; k < nx * spot_ny(); k += THREADS) {
         let y = a.y + i32(k / nx);
         let x = a.x + i32(k % nx);
         var product: real = 0.0;
         if on_patch(patch_, y, x) {
             let p = on_ccd(patch_, y, x);
-            product = spots[a.first + k] * real(ivar[p]);
-            sums += product * vec2<real>(real(image[p]), 1.0);
+            let spot = spots[a.first + k];
+            product = spot * real(ivar[p]);
+            sums += vec3(product * real(image[p]), product, spot * real(select(0.0, 1.0, ivar[p] > 0.0)));
         }
         weighted[k] = product;
     }
@@ -60,7 +65,7 @@ fn rows(
     }
     if thread == 0u {
         rhs[g] = partial[0].x;
-        flux_weight[g] = partial[0].y;
+        flux_weight[g] = partial[0].yz;
     }
     let width = args.half_bandwidth + 1u;
     for (var k = thread; k < width; k += THREADS) {
@@ -72,8 +77,8 @@ fn rows(
     }
 }
 
-// Adds the prior alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative, with
-// minweight = min_weight max(fluxweight), else regularize. One workgroup a patch.
+// Adds the prior alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative and less than
+// COVERED of the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. One workgroup a patch.
 @compute @workgroup_size(THREADS)
 fn prior(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -88,7 +93,7 @@ fn prior(
     // Weights are not negative.
     var largest: real = 0.0;
     for (var i = thread; i < n; i += THREADS) {
-        largest = max(largest, flux_weight[p * n + i]);
+        largest = max(largest, flux_weight[p * n + i].x);
     }
     partial[thread].x = largest;
     workgroupBarrier();
@@ -101,7 +106,7 @@ fn prior(
     let least = min_weight() * partial[0].x;
     for (var i = thread; i < n; i += THREADS) {
         let weight = flux_weight[p * n + i];
-        let alpha = select(regularize(), least - weight, weight <= least);
+        let alpha = select(regularize(), least - weight.x, weight.x <= least && weight.y < real(COVERED));
         band[(p * n + i) * (args.half_bandwidth + 1u) + args.half_bandwidth] += alpha * alpha + 1e-15;
     }
 }

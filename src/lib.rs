@@ -29,6 +29,7 @@ pub mod gpu;
 pub mod guide;
 pub mod median;
 mod number;
+mod pixels;
 pub mod plan;
 pub mod plot;
 mod process;

@@ -85,7 +85,7 @@ pub fn normal_equations(
     parts.for_each(|((band, rhs), patch)| {
         let (mut flux_weight, mut alpha) = (vec![0.0; n], vec![0.0; n]);
         let out = NormalEquations { band, rhs, flux_weight: &mut flux_weight, alpha: &mut alpha };
-        let (spots, pixels) = (view(&all, patch, &spots.bins), ccd.host.cut(patch));
+        let (spots, pixels) = (view(&all, patch, &spots.bins), ccd.host().cut(patch));
         normal_equations::normal_equations(&spots, &pixels, batch.half_bandwidth, prior, out);
     });
     Ok(NormalField { band: Field::on_host(band), rhs: Field::on_host(rhs) })
@@ -203,7 +203,7 @@ pub fn goodness(
         rest = others;
     }
     let of_patch = |(patch, model): (&Patch, &[f64])| {
-        let (spots, pixels) = (view(&all, patch, &spots.bins), ccd.host.cut(patch));
+        let (spots, pixels) = (view(&all, patch, &spots.bins), ccd.host().cut(patch));
         let chi2 = pixel_chi2(&pixels, model, psferr);
         let of_fibre = |f: usize| patch.core_bins.clone().map(move |b| b * patch.nspec() + f);
         patch.core.clone().flat_map(of_fibre).map(|i| goodness::goodness(&spots, &pixels, &chi2, i)).collect()

@@ -3,7 +3,9 @@
 use super::EngineError;
 use crate::gpu::patch::CcdBuffers;
 use crate::gpu::{Gpu, Reals};
+use crate::pixels::{count_unsound, mask_pixels};
 use crate::stages::patch::Ccd;
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// Reals of one stage's output: f64 on the host, in the device's precision there. Written once, by the stage that makes it; read by any.
@@ -50,21 +52,39 @@ impl Field {
 }
 
 /// One frame's CCD: on the host, and on the device from the first stage on that needs it there.
+///
+/// This is the border behind which every pixel is a number: one whose value is not finite, or whose ivar is negative or
+/// not finite, counts as masked, bit by bit as if its value and its ivar were 0.
 #[derive(Debug)]
 pub struct EngineCcd<'a> {
-    /// On the host.
-    pub host: Ccd<'a>,
+    ny: usize,
+    nx: usize,
+    image: Cow<'a, [f32]>,
+    ivar: Cow<'a, [f32]>,
     device: OnceLock<CcdBuffers>,
 }
 
 impl<'a> EngineCcd<'a> {
-    pub(super) fn new(host: Ccd<'a>) -> Self {
-        Self { host, device: OnceLock::new() }
+    pub(super) fn new(ccd: Ccd<'a>) -> Self {
+        let (mut image, mut ivar) = (Cow::Borrowed(ccd.image), Cow::Borrowed(ccd.ivar));
+        let unsound = count_unsound(ccd.image, ccd.ivar);
+        if unsound > 0 {
+            tracing::warn!(
+                "{unsound} pixels are not finite or have a negative or non-finite ivar; they count as masked"
+            );
+            mask_pixels(image.to_mut(), ivar.to_mut(), None, 0);
+        }
+        Self { ny: ccd.ny, nx: ccd.nx, image, ivar, device: OnceLock::new() }
+    }
+
+    /// On the host.
+    pub fn host(&self) -> Ccd<'_> {
+        Ccd { ny: self.ny, nx: self.nx, image: &self.image, ivar: &self.ivar }
     }
 
     pub(super) fn device(&self, gpu: &Gpu) -> Result<&CcdBuffers, EngineError> {
         if self.device.get().is_none() {
-            let _ = self.device.set(CcdBuffers::upload(gpu, &self.host)?);
+            let _ = self.device.set(CcdBuffers::upload(gpu, &self.host())?);
         }
         Ok(self.device.get().expect("set above"))
     }

@@ -114,6 +114,8 @@ pub struct FrameBuilder {
     pub(super) off_ccd: Vec<f64>,
     /// Bins whose patch was lost, `[nspec, nwave]`.
     pub(super) lost: Vec<bool>,
+    /// Bins whose column of R is that of their own patch, `[nspec, nwave]`.
+    has_column: Vec<bool>,
     which_model: ModelFlux,
     pub(super) model: Option<ModelImage>,
     /// The columns that a bundle's light can reach, by its first fibre; for the model.
@@ -170,7 +172,8 @@ impl FrameBuilder {
         model: Option<ModelImage>,
     ) -> Self {
         let (which_model, columns, ccd) = (ModelFlux::default(), Vec::new(), Rectangle::default());
-        Self { summary, specmin, spectra, x, off_ccd, lost, which_model, model, columns, ccd }
+        let has_column = vec![false; x.len()];
+        Self { summary, specmin, spectra, x, off_ccd, lost, has_column, which_model, model, columns, ccd }
     }
 
     /// Takes the bundles that come next.
@@ -220,7 +223,12 @@ impl FrameBuilder {
                 self.spectra.pixmask_fraction[at] = goodness.pixmask_fraction;
                 self.off_ccd[at] = goodness.off_ccd;
                 self.lost[at] = result.lost;
-                self.add_resolution(at, core * result.nbin, bin, result);
+                if !result.lost {
+                    self.add_resolution(at, core * result.nbin, bin, result);
+                }
+            }
+            if !result.lost {
+                self.add_resolution_beyond((fibre - self.specmin) * nwave, patch, padding, core, result);
             }
         }
     }
@@ -233,7 +241,33 @@ impl FrameBuilder {
         for d in 0..ndiag {
             let row = (bin + d).checked_sub(ndiag / 2).filter(|&row| row < result.nbin);
             let value = row.map_or(0.0, |row| result.resolution[(first + row) * ndiag + (ndiag - 1 - d)]);
+            // The row may be another patch's, whose bin knows nothing of what this one made of it.
+            let value = if value.abs() < LARGEST { value } else { 0.0 };
             self.spectra.resolution[(spec * ndiag + d) * nwave + wave] = value;
+        }
+        self.has_column[at] = true;
+    }
+
+    /// The elements of R in the rows of the patch's core and in columns beyond it: they serve as long as those columns have
+    /// no patch of their own, and stay where that is lost. `first` is the fibre's first bin.
+    fn add_resolution_beyond(
+        &mut self,
+        first: usize,
+        patch: &Patch,
+        padding: usize,
+        core: usize,
+        result: &PatchSpectra,
+    ) {
+        let (ndiag, nwave) = (self.spectra.ndiag, self.spectra.nwave);
+        let (half, spec, rows) = (ndiag / 2, first / nwave, patch.core_bins.clone());
+        let columns = (rows.start.saturating_sub(half)..rows.start).chain(rows.end..(rows.end + half).min(result.nbin));
+        for column in columns {
+            let wave = (patch.bin0 + column).checked_sub(padding).filter(|&wave| wave < nwave);
+            let Some(wave) = wave.filter(|wave| !self.has_column[first + wave]) else { continue };
+            for row in column.saturating_sub(half).max(rows.start)..(column + half + 1).min(rows.end) {
+                let value = result.resolution[(core * result.nbin + row) * ndiag + column + half - row];
+                self.spectra.resolution[(spec * ndiag + row + half - column) * nwave + wave] = value;
+            }
         }
     }
 
@@ -323,7 +357,12 @@ impl FrameBuilder {
 
     /// Whether a bin has no information: nothing of its PSF is usable, or there is no result for it.
     fn without_information(&self, at: usize) -> bool {
-        1.0 - self.spectra.pixmask_fraction[at] < MIN_COVERAGE || self.without_result(at)
+        !self.is_covered(at) || self.without_result(at)
+    }
+
+    /// Whether any of a bin's PSF is usable.
+    fn is_covered(&self, at: usize) -> bool {
+        1.0 - self.spectra.pixmask_fraction[at] >= MIN_COVERAGE
     }
 
     /// Whether a bin's patch was lost, or gave numbers that a file cannot hold.
@@ -336,6 +375,7 @@ impl FrameBuilder {
     pub fn finish(mut self, grid: &WaveGrid, stage_time: Vec<(Stage, Duration)>) -> Extraction {
         let nwave = self.spectra.nwave;
         let none: Vec<bool> = (0..self.x.len()).map(|at| self.without_information(at)).collect();
+        let no_result = (0..self.x.len()).filter(|&at| self.is_covered(at) && self.without_result(at)).count();
         let bad_fit = bad_fit(&self.spectra, &none);
         let width = grid.widths();
         for at in 0..none.len() {
@@ -348,6 +388,13 @@ impl FrameBuilder {
             self.spectra.ivar[at] *= dw * dw;
         }
         self.summary.no_information = none.iter().filter(|&&n| n).count();
+        self.summary.no_result = no_result;
+        if no_result > 0 {
+            tracing::warn!(
+                "{no_result} bins with good pixels have no result: their patch has no solution, or their numbers are beyond \
+                 what a file holds; they have ivar 0 and mask bit BAD2DFIT"
+            );
+        }
         self.summary.stage_time = stage_time;
         let model = self.model.map(ModelImage::sum);
         Extraction { spectra: self.spectra, model, summary: self.summary }

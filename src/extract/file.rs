@@ -328,7 +328,9 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf), FileError> {
     let preproc = preproc?;
     if preproc.bad_pixels > 0 {
         let (path, n) = (request.input.display(), preproc.bad_pixels);
-        tracing::warn!("{path}: {n} pixels are not finite or have a negative or non-finite ivar; they count as masked");
+        tracing::warn!(
+            "{path}: {n} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count as masked"
+        );
     }
     Ok((preproc, psf?))
 }

@@ -42,7 +42,7 @@ pub fn extract_bundle(
     let positions = traces.positions();
     let first = bundle.fibres.start;
     let wanted = bundle.selected.start - first..bundle.selected.end - first;
-    let all = patches(&options.patches, &positions, &wanted, grid.nwave(), (ccd.host.ny, ccd.host.nx));
+    let all = patches(&options.patches, &positions, &wanted, grid.nwave(), (ccd.host().ny, ccd.host().nx));
     let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patches.patch_bins());
     for window in windows(all, options.patches.nwavestep, engine.most_spot_bins(traces)) {
         let start = window.iter().map(|p| p.bin0).min().unwrap_or(0);

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::error::FitsError;
 use super::header::Header;
 use super::output::{Image, Pixels};
@@ -11,9 +9,7 @@ use super::place::{Filled, fill};
 use super::source::{FitsFile, Hdu, Kind};
 use super::table::{Table, read_fibermap};
 use super::{is_compression, is_structural};
-
-/// Pixels looked at by one thread at a time: they stay in its cache.
-const CHUNK: usize = 1 << 16;
+use crate::pixels::{mask_absurd, mask_pixels};
 
 /// A CCD frame in electrons.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,7 +30,8 @@ pub struct Preproc {
     pub header: Header,
     /// The fibermap, with its own cards.
     pub fibermap: Option<Table>,
-    /// Pixels whose value was not finite, or whose ivar was negative or not finite.
+    /// Pixels whose value was not finite, or whose ivar was negative, not finite, or more than 1000 times what 99 in 100 of
+    /// the usable pixels stay below; their ivar is 0.
     pub bad_pixels: usize,
 }
 
@@ -75,7 +72,8 @@ pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<
     let mut image = file.image_f32(image_hdu)?;
     let mask = mask_hdu.map(|hdu| file.image_bits(hdu)).transpose()?;
     let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
-    let bad_pixels = mask_pixels(&mut image, &mut ivar, mask.as_deref(), options.mask_bits);
+    let unsound = mask_pixels(&mut image, &mut ivar, mask.as_deref(), options.mask_bits);
+    let bad_pixels = unsound + mask_absurd(&mut ivar);
     let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
         (Some(path), _) => Some(read_fibermap(path)?),
         (None, Some(hdu)) => Some(Table::read(&file, hdu)?),
@@ -128,26 +126,4 @@ pub(crate) fn carried_cards(hdu: &Hdu) -> Header {
     let mut header = hdu.header.clone();
     header.retain(|keyword| !(is_structural(keyword) || tiled && is_compression(keyword)));
     header
-}
-
-/// Takes the weight of pixels with a mask bit, and masks those that no arithmetic should meet; the number of these.
-fn mask_pixels(image: &mut [f32], ivar: &mut [f32], mask: Option<&[i32]>, mask_bits: u32) -> usize {
-    let chunks = image.par_chunks_mut(CHUNK).zip(ivar.par_chunks_mut(CHUNK)).enumerate();
-    let bad = chunks.map(|(chunk, (image, ivar))| match mask {
-        Some(mask) => mask_chunk(image, ivar, mask[chunk * CHUNK..].iter().map(|&bits| bits as u32 & mask_bits)),
-        None => mask_chunk(image, ivar, std::iter::repeat(0)),
-    });
-    bad.sum()
-}
-
-/// Without branches: eight pixels are looked at in one go.
-fn mask_chunk(image: &mut [f32], ivar: &mut [f32], bits: impl Iterator<Item = u32>) -> usize {
-    let mut bad_pixels = 0u32;
-    for ((p, v), bits) in image.iter_mut().zip(ivar).zip(bits) {
-        let bad = !((p.abs() <= f32::MAX) & (*v >= 0.0) & (*v <= f32::MAX));
-        *p = if bad { 0.0 } else { *p };
-        *v = if bad | (bits != 0) { 0.0 } else { *v };
-        bad_pixels += u32::from(bad);
-    }
-    bad_pixels as usize
 }

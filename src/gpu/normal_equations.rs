@@ -10,7 +10,7 @@ use std::ops::Range;
 const THREADS: usize = 64;
 
 /// Values of workgroup memory that the variants have for a spot; in f32 the largest leaves room for the sums in 16 KiB.
-const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 2 * THREADS];
+const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
 
 /// The normal equations of a batch on a device; unknowns are ordered bin by bin.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct NormalEquations {
     pub band: Reals,
     /// y, `[patch, n]`.
     pub rhs: Reals,
-    /// A^T W 1, `[patch, n]`.
+    /// A^T W 1 and A^T [W > 0], `[patch, n, 2]`.
     pub flux_weight: Reals,
 }
 
@@ -48,7 +48,7 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Re
     let out = NormalEquations {
         band: gpu.reals("band", batch.len() * batch.band_len())?,
         rhs: gpu.reals("rhs", n)?,
-        flux_weight: gpu.reals("flux_weight", n)?,
+        flux_weight: gpu.reals("flux_weight", 2 * n)?,
     };
     let args = |items: &Range<usize>| {
         let mut args = patches.args(items, ccd.nx);

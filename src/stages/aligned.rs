@@ -66,6 +66,8 @@ pub(crate) struct AlignedPixels {
     pub weight: Vec<Octet>,
     /// Weighted values W p, `[ny, octets]`.
     pub weighted: Vec<Octet>,
+    /// 1 where W > 0, `[ny, octets]`.
+    pub used: Vec<Octet>,
 }
 
 impl AlignedPixels {
@@ -75,32 +77,36 @@ impl AlignedPixels {
         let shift = at.x0 % 8;
         let octets = (shift + at.nx).div_ceil(8);
         let mut weight = vec![Octet::default(); at.ny * octets];
-        let mut weighted = weight.clone();
+        let (mut weighted, mut used) = (weight.clone(), weight.clone());
         for (k, (&p, &w)) in pixels.image.iter().zip(&pixels.ivar).enumerate() {
             let column = shift + k % at.nx;
             let (octet, lane) = (k / at.nx * octets + column / 8, column % 8);
             weight[octet].0[lane] = w;
             weighted[octet].0[lane] = w * p;
+            used[octet].0[lane] = f64::from(u8::from(w > 0.0));
         }
         let (y, x) = (at.y0 as i64, (at.x0 / 8) as i64);
-        Self { y, x, ny: at.ny as i64, octets: octets as i64, weight, weighted }
+        Self { y, x, ny: at.ny as i64, octets: octets as i64, weight, weighted, used }
     }
 
     /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
     pub fn on(window: &Window, ccd: Ccd) -> Self {
         let mut weight = vec![Octet::default(); window.len()];
-        let mut weighted = weight.clone();
+        let (mut weighted, mut used) = (weight.clone(), weight.clone());
         window.for_each_row(&ccd, |row, lane, pixels| {
             let octets = row..row + window.nx();
             let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
-            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets]);
+            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);
+            let used: &mut [f64] = bytemuck::cast_slice_mut(&mut used[octets]);
             let planes = ccd.image[pixels.clone()].iter().zip(&ccd.ivar[pixels]);
-            for ((w, wp), (&p, &ivar)) in weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(planes) {
+            let lanes = weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(&mut used[lane..]);
+            for (((w, wp), used), (&p, &ivar)) in lanes.zip(planes) {
                 *w = f64::from(ivar);
                 *wp = if ivar > 0.0 { f64::from(ivar) * f64::from(p) } else { 0.0 };
+                *used = f64::from(u8::from(ivar > 0.0));
             }
         });
         let (y, x) = (window.rows.start, window.octets.start);
-        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted }
+        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted, used }
     }
 }

@@ -9,7 +9,8 @@ use super::simd::{Kernel, Octet, Simd, dispatch};
 pub struct Prior {
     /// Added (squared) to the diagonal of unknowns with information.
     pub regularize: f64,
-    /// Below this fraction of the patch's largest flux weight an unknown counts as without information.
+    /// Below this fraction of the patch's largest flux weight an unknown counts as without information, unless
+    /// [`Prior::COVERED`] of its spot lies on good pixels.
     pub min_weight: f64,
 }
 
@@ -17,9 +18,20 @@ impl Prior {
     /// gpu_specter's `weight_scale`.
     pub const MIN_WEIGHT: f64 = 1e-4;
 
+    /// Where so much of a spot lies on good pixels its unknown has information, however little they weigh beside others: the
+    /// weight of a star is that of its own noise. The peers have no such rule, and no pixel that does not saturate needs it:
+    /// it would have to hold 1e5 electron.
+    pub const COVERED: f64 = 0.5;
+
     /// The peers' prior with the given regularisation.
     pub fn new(regularize: f64) -> Self {
         Self { regularize, min_weight: Self::MIN_WEIGHT }
+    }
+
+    /// alpha of an unknown whose flux weight is `weight` and `coverage` of whose spot lies on good pixels; `min_weight` is
+    /// the smallest weight that counts.
+    pub(crate) fn alpha(&self, weight: f64, coverage: f64, min_weight: f64) -> f64 {
+        if weight <= min_weight && coverage < Self::COVERED { min_weight - weight } else { self.regularize }
     }
 }
 
@@ -44,15 +56,17 @@ pub fn normal_equations(
     mut out: NormalEquations,
 ) {
     let (spots, pixels) = (AlignedSpots::new(spots), AlignedPixels::new(pixels));
-    dispatch(Products { spots: &spots, pixels: &pixels, half_bandwidth, out: &mut out });
-    add_prior(prior, half_bandwidth, out);
+    let mut coverage = vec![0.0; out.rhs.len()];
+    dispatch(Products { spots: &spots, pixels: &pixels, half_bandwidth, coverage: &mut coverage, out: &mut out });
+    add_prior(prior, half_bandwidth, &coverage, out);
 }
 
-/// A^T W A, A^T W p and A^T W 1.
+/// A^T W A, A^T W p, A^T W 1 and A^T [W > 0].
 struct Products<'a, 'b> {
     spots: &'a AlignedSpots,
     pixels: &'a AlignedPixels,
     half_bandwidth: usize,
+    coverage: &'a mut [f64],
     out: &'a mut NormalEquations<'b>,
 }
 
@@ -64,7 +78,8 @@ impl Kernel for Products<'_, '_> {
         let width = self.half_bandwidth + 1;
         let mut weighted = vec![Octet::default(); self.spots.size()];
         for i in 0..self.spots.y.len() {
-            (self.out.rhs[i], self.out.flux_weight[i]) = weigh(simd, self.spots, self.pixels, i, &mut weighted);
+            [self.out.rhs[i], self.out.flux_weight[i], self.coverage[i]] =
+                weigh(simd, self.spots, self.pixels, i, &mut weighted);
             let first = i.saturating_sub(self.half_bandwidth);
             let row = &mut self.out.band[i * width..(i + 1) * width];
             let (outside, inside) = row.split_at_mut(width - 1 - (i - first));
@@ -76,7 +91,7 @@ impl Kernel for Products<'_, '_> {
     }
 }
 
-/// Fills `weighted` with spot i times W, 0 off the pixels, and gives the spot's sums with W p and W.
+/// Fills `weighted` with spot i times W, 0 off the pixels, and gives the spot's sums with W p, W and [W > 0].
 #[inline(always)]
 pub(super) fn weigh<S: Simd>(
     simd: S,
@@ -84,13 +99,13 @@ pub(super) fn weigh<S: Simd>(
     pixels: &AlignedPixels,
     i: usize,
     weighted: &mut [Octet],
-) -> (f64, f64) {
+) -> [f64; 3] {
     let (y, x) = (spots.y[i] - pixels.y, spots.x[i] - pixels.x);
-    let (mut value, mut weight) = (simd.splat(0.0), simd.splat(0.0));
+    let [mut value, mut weight, mut coverage] = [simd.splat(0.0); 3];
     let columns = (-x).max(0)..(pixels.octets - x).min(spots.octets as i64);
     if columns.is_empty() {
         weighted.fill(Octet::default());
-        return (0.0, 0.0);
+        return [0.0; 3];
     }
     let rows = spots.stamp(i).chunks_exact(spots.octets).zip(weighted.chunks_exact_mut(spots.octets));
     for (k, (spot, out)) in rows.enumerate() {
@@ -103,16 +118,17 @@ pub(super) fn weigh<S: Simd>(
         out[..first].fill(Octet::default());
         out[last..].fill(Octet::default());
         let at = (row * pixels.octets + x + columns.start) as usize;
-        let pixels = pixels.weight[at..].iter().zip(&pixels.weighted[at..]);
-        for ((out, spot), (w, wp)) in out[first..last].iter_mut().zip(&spot[first..last]).zip(pixels) {
+        let pixels = pixels.weight[at..].iter().zip(&pixels.weighted[at..]).zip(&pixels.used[at..]);
+        for ((out, spot), ((w, wp), used)) in out[first..last].iter_mut().zip(&spot[first..last]).zip(pixels) {
             let spot = simd.load(spot);
             let product = simd.mul(spot, simd.load(w));
             simd.store(product, out);
             weight = simd.add(weight, product);
             value = simd.mul_add(spot, simd.load(wp), value);
+            coverage = simd.mul_add(spot, simd.load(used), coverage);
         }
     }
-    (simd.sum(value), simd.sum(weight))
+    [value, weight, coverage].map(|lanes| simd.sum(lanes))
 }
 
 /// Sum over the common pixels of spot i of `left` times W (`weighted`) and spot j of `spots`.
@@ -169,12 +185,12 @@ pub(super) fn overlap_lanes<S: Simd>(
     simd.store(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])), out);
 }
 
-/// Adds `alpha^2 + 1e-15` to the diagonal: alpha is `minweight - fluxweight` where that is not negative, with
-/// `minweight = min_weight * max(fluxweight)`, else `regularize`.
-fn add_prior(prior: Prior, half_bandwidth: usize, out: NormalEquations) {
+/// Adds `alpha^2 + 1e-15` to the diagonal: alpha is `minweight - fluxweight` where that is not negative and the spot not
+/// [`Prior::COVERED`], with `minweight = min_weight * max(fluxweight)`, else `regularize`.
+fn add_prior(prior: Prior, half_bandwidth: usize, coverage: &[f64], out: NormalEquations) {
     let min_weight = prior.min_weight * out.flux_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for (i, (alpha, &weight)) in out.alpha.iter_mut().zip(out.flux_weight.iter()).enumerate() {
-        *alpha = if weight <= min_weight { min_weight - weight } else { prior.regularize };
+        *alpha = prior.alpha(weight, coverage[i], min_weight);
         out.band[i * (half_bandwidth + 1) + half_bandwidth] += *alpha * *alpha + 1e-15;
     }
 }

@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::gpu_with_default_limits;
 use crate::shared::{Reference, worst};
 use spextral::engine::{Decorrelate, Engine, PatchResults};
-use spextral::plan::Batch;
+use spextral::plan::{Batch, Patch};
 use spextral::stages::goodness::Goodness;
 use spextral::stages::normal_equations::Prior;
 
@@ -109,9 +109,10 @@ fn a_patch_that_is_not_positive_definite_is_named_and_the_others_are_solved() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let engine = Engine::on_gpu(gpu, &[]);
     let mut case = Case::synthetic(false);
-    // Pixels that no reader would pass; so small that the square of the prior does not make up for them.
-    let rows = case.batch.patches[1].rows.clone();
-    case.ivar[rows.start * case.psf.npix_x..rows.end * case.psf.npix_x].fill(-0.01);
+    // A pixel that no reader would pass: beside its weight that of the others is lost in rounding.
+    let Patch { rows, columns, .. } = &case.batch.patches[1];
+    let at = [rows, columns].map(|range| (range.start + range.end) / 2);
+    case.ivar[at[0] * case.psf.npix_x + at[1]] = 1e12;
     let found = run(&engine, &case, &case.batch, 5);
     let failed: Vec<bool> = found.status[..3].iter().map(Result::is_err).collect();
     assert_eq!(failed, [false, true, false], "{:?}", found.status);

@@ -47,7 +47,7 @@ pub fn extract_bundles(
     frame: &mut FrameBuilder,
     progress: Progress,
 ) -> Result<(), ExtractError> {
-    let job = Job::new(psf, ccd.host, grid, options, engine);
+    let job = Job::new(psf, ccd.host(), grid, options, engine);
     let shared = Mutex::new((&mut *frame, 0));
     progress(0, bundles.len());
     // Why a bundle is left to the patches.

@@ -76,7 +76,7 @@ pub fn extract_bundles(
     let padding = beyond_ends(psf, grid, options);
     let wave = grid.padded(padding, padding);
     let tolerance = options.tolerance.unwrap_or(TOLERANCE_F32);
-    let job = Job { psf, ccd: ccd.host, options, grid, padding, wave, tolerance };
+    let job = Job { psf, ccd: ccd.host(), options, grid, padding, wave, tolerance };
     let mut on_cpu = Vec::new();
     let mut redo = |bundle: &Bundle, why: String| {
         tracing::warn!("{bundle}: {why}; the CPU does the bundle");
@@ -94,7 +94,7 @@ pub fn extract_bundles(
         frame.summary.redone += bundles.len();
         return cpu::extract_bundles(psf, ccd, grid, options, engine, bundles, frame, progress);
     };
-    let model = cpu::Job::new(psf, ccd.host, grid, options, engine);
+    let model = cpu::Job::new(psf, ccd.host(), grid, options, engine);
     let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
     for bundle in bundles {
         match job.plan(bundle) {

@@ -34,7 +34,7 @@ pub struct Normal {
     pub own: Reals,
     /// K_{f,f-1}, `[fibre]`, see [`Shape::pair_element`]; zeros for the first fibre of a bundle.
     pub pairs: Reals,
-    /// y, the flux weight and the norm of every spot, `[3, fibre, BLOCK nblock]`.
+    /// y, the flux weight, the norm and the part on good pixels of every spot, `[4, fibre, BLOCK nblock]`.
     pub sums: Reals,
     /// Bits of the largest flux weight and of the couplings, `[bundle, 3]`.
     pub largest: Buffer<u32>,
@@ -49,7 +49,7 @@ impl Normal {
         Ok(Self {
             own: gpu.reals("own", shape.nfibre * shape.matrix_len())?,
             pairs: gpu.reals("pairs", shape.nfibre * shape.pair_len())?,
-            sums: gpu.reals("sums", 3 * shape.nfibre * BLOCK * shape.nblock())?,
+            sums: gpu.reals("sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
             largest: gpu.zeros("largest", 3 * shape.nfibre.div_ceil(shape.bundle))?,
         })
     }

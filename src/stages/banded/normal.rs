@@ -49,31 +49,33 @@ pub fn banded_normal_equations(spots: &SpotSource, ccd: Ccd, half: usize, prior:
         pairs: zeros(nfibre.saturating_sub(1), 2 * half + 1),
         rhs: zeros(nfibre, 1),
     };
-    let mut flux_weight = zeros(nfibre, 1);
+    let (mut flux_weight, mut coverage) = (zeros(nfibre, 1), zeros(nfibre, 1));
     let mut blocks: Vec<Block> = (0..n).step_by(BLOCK).map(|first| Block { first, rows: vec![] }).collect();
-    let fibres = out.diagonal.iter_mut().zip(&mut out.rhs).zip(&mut flux_weight);
+    let fibres = out.diagonal.iter_mut().zip(&mut out.rhs).zip(&mut flux_weight).zip(&mut coverage);
     let pairs = std::iter::once(None).chain(out.pairs.iter_mut().map(Some));
-    for (((diagonal, rhs), flux_weight), pair) in fibres.zip(pairs) {
+    for ((((diagonal, rhs), flux_weight), coverage), pair) in fibres.zip(pairs) {
         let mut pair = pair.map(|pair| pair.chunks_mut(BLOCK * (2 * half + 1)));
-        let parts =
-            diagonal.chunks_mut(BLOCK * (half + 1)).zip(rhs.chunks_mut(BLOCK)).zip(flux_weight.chunks_mut(BLOCK));
-        for (block, ((diagonal, rhs), flux_weight)) in blocks.iter_mut().zip(parts) {
-            block.rows.push(Rows { diagonal, pair: pair.as_mut().and_then(Iterator::next), rhs, flux_weight });
+        let sums = rhs.chunks_mut(BLOCK).zip(flux_weight.chunks_mut(BLOCK)).zip(coverage.chunks_mut(BLOCK));
+        let parts = diagonal.chunks_mut(BLOCK * (half + 1)).zip(sums);
+        for (block, (diagonal, ((rhs, flux_weight), coverage))) in blocks.iter_mut().zip(parts) {
+            let pair = pair.as_mut().and_then(Iterator::next);
+            block.rows.push(Rows { diagonal, pair, rhs, flux_weight, coverage });
         }
     }
     blocks.into_par_iter().for_each(|block| block.fill(spots, ccd, half));
-    add_prior(&mut out, &flux_weight, prior);
+    add_prior(&mut out, &flux_weight, &coverage, prior);
     out
 }
 
 /// Adds `alpha^2 + 1e-15` to the diagonal, see [`crate::stages::normal_equations`]; the largest flux weight is that of the
 /// bundle.
-fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], prior: Prior) {
+fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], coverage: &[Vec<f64>], prior: Prior) {
     let largest = flux_weight.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
     let min_weight = prior.min_weight * largest;
-    for (diagonal, flux_weight) in out.diagonal.iter_mut().zip(flux_weight) {
-        for (column, &weight) in diagonal.chunks_exact_mut(out.half + 1).zip(flux_weight) {
-            let alpha = if weight <= min_weight { min_weight - weight } else { prior.regularize };
+    for ((diagonal, flux_weight), coverage) in out.diagonal.iter_mut().zip(flux_weight).zip(coverage) {
+        let columns = diagonal.chunks_exact_mut(out.half + 1).zip(flux_weight).zip(coverage);
+        for ((column, &weight), &coverage) in columns {
+            let alpha = prior.alpha(weight, coverage, min_weight);
             column[0] += alpha * alpha + 1e-15;
         }
     }
@@ -92,6 +94,8 @@ struct Rows<'a> {
     pair: Option<&'a mut [f64]>,
     rhs: &'a mut [f64],
     flux_weight: &'a mut [f64],
+    /// The part of every spot on good pixels.
+    coverage: &'a mut [f64],
 }
 
 impl Block<'_> {
@@ -134,7 +138,7 @@ impl Kernel for Products<'_, '_> {
         let mut sums = vec![Octet::default(); products.len() / 8];
         for k in 0..out.rhs.len() {
             let i = skip + k;
-            (out.rhs[k], out.flux_weight[k]) = weigh(simd, own, pixels, i, &mut weighted);
+            [out.rhs[k], out.flux_weight[k], out.coverage[k]] = weigh(simd, own, pixels, i, &mut weighted);
             products.fill(Octet::default());
             for d in 0..=half.min(own.y.len() - 1 - i) {
                 overlap_lanes(simd, (own, i), &weighted, own, i + d, &mut products[d]);
