@@ -15,7 +15,7 @@ const ABSURD: f32 = 1e3;
 
 /// Whether arithmetic can meet a pixel.
 fn is_sound(value: f32, ivar: f32) -> bool {
-    (value.abs() <= f32::MAX) & (ivar >= 0.0) & (ivar <= f32::MAX)
+    (value.abs() <= f32::MAX) & (0.0..=f32::MAX).contains(&ivar)
 }
 
 /// How many pixels have a value that is not finite, or an ivar that is negative or not finite.

@@ -19,8 +19,8 @@ impl Prior {
     pub const MIN_WEIGHT: f64 = 1e-4;
 
     /// Where so much of a spot lies on good pixels its unknown has information, however little they weigh beside others: the
-    /// weight of a star is that of its own noise. The peers have no such rule, and no pixel that does not saturate needs it:
-    /// it would have to hold 1e5 electron.
+    /// weight of a star is that of its own noise. The peers have no such rule; beside a read noise of 3 electron only pixels
+    /// of 1e5 electron need it.
     pub const COVERED: f64 = 0.5;
 
     /// The peers' prior with the given regularisation.

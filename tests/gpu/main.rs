@@ -17,10 +17,16 @@ mod matrices;
 mod model;
 mod normal_equations;
 mod schur;
+#[path = "../stress/sound.rs"]
+mod sound;
 mod spots;
+mod stress;
 mod traces;
 mod translation;
 mod uniformity;
+#[allow(dead_code)]
+#[path = "../stress/worlds.rs"]
+mod worlds;
 
 use std::io::Write;
 use std::sync::Once;

@@ -1,6 +1,6 @@
 //! What fails stays where it is: no bit of any other patch or bundle changes.
 
-use super::finite::sound;
+use super::sound::sound;
 use super::worlds::{Sky, World};
 use spextral::engine::Engine;
 use spextral::extract::{Extraction, Options, Solver};
@@ -83,7 +83,8 @@ fn a_cosmic_ray_that_nobody_masked_changes_only_bins_near_it() {
         for bin in far {
             let k = fibre * a.nwave + bin;
             let change = (a.flux[k] - b.flux[k]).abs() * a.ivar[k].sqrt();
-            assert!(change < 5e-3 && a.ivar[k] == b.ivar[k], "fibre {fibre}, bin {bin}: {change:e} sigma");
+            let weight = (b.ivar[k] / a.ivar[k] - 1.0).abs();
+            assert!(change < 2e-2 && weight < 1e-6, "fibre {fibre}, bin {bin}: {change:e} sigma, ivar {weight:e}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Pixels that are no numbers count as masked, bit by bit; so do pixels of a weight that no detector has, once read.
 
-use super::finite::{judge, sound};
+use super::sound::{judge, sound};
 use super::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
