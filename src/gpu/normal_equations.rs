@@ -19,7 +19,7 @@ pub struct NormalEquations {
     pub band: Reals,
     /// y, `[patch, n]`.
     pub rhs: Reals,
-    /// A^T W 1 and A^T [W > 0], `[patch, n, 2]`.
+    /// The flux weight A^T W 1 and the part on good pixels of every spot, `[patch, n, 2]`.
     pub flux_weight: Reals,
 }
 
