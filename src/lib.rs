@@ -19,6 +19,7 @@
 //! | [`guide`] | how to come from gpu_specter, serve another spectrograph, run a cluster, write a shader |
 
 pub mod barycentric;
+mod caught;
 pub mod compare;
 pub mod engine;
 pub mod exposure;

@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let settings = arguments.settings()?;
     let progress = Progress::new("frames");
     let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
-    let account = exposure::run(&requests, &settings, &|| arguments.device.open(), &report)?;
+    let account = exposure::run(&requests, &settings, || arguments.device.open(), &report)?;
     drop(progress);
     arguments.conclude(&account, &settings.stop)
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{Done, ModelFlux, Options, Request, Solver, extract_file};
 use spextral::fits::check_outputs;
+use spextral::gpu::faults::Faults;
 use spextral::gpu::{DeviceChoice, OpenOptions};
 use spextral::plan::PatchOptions;
 use spextral::trace::Trace;
@@ -203,7 +204,8 @@ impl DeviceArguments {
     }
 
     fn open_choice(&self, device: &DeviceChoice) -> Result<Engine, EngineError> {
-        let engine = Engine::open(device, &OpenOptions::default(), &self.stage_on_cpu)?;
+        let options = OpenOptions { faults: Faults::of_environment(), ..OpenOptions::default() };
+        let engine = Engine::open(device, &options, &self.stage_on_cpu)?;
         if !engine.is_gpu() && !self.stage_on_cpu.is_empty() {
             tracing::warn!("all stages are on the CPU");
         }

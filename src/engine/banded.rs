@@ -7,15 +7,15 @@ use crate::psf::Psf;
 
 /// Bundles to be handed to a GPU one after another.
 #[derive(Debug)]
-pub struct BandedBundles<'a> {
-    gpu: &'a Gpu,
+pub struct BandedBundles {
+    gpu: Gpu,
     bundles: Bundles,
     most: usize,
 }
 
-impl<'a> BandedBundles<'a> {
-    pub(super) fn new(gpu: &'a Gpu, accuracy: Accuracy, most: usize) -> Result<Self, EngineError> {
-        Ok(Self { gpu, bundles: Bundles::new(gpu, accuracy)?, most })
+impl BandedBundles {
+    pub(super) fn new(gpu: Gpu, accuracy: Accuracy, most: usize) -> Result<Self, EngineError> {
+        Ok(Self { bundles: Bundles::new(&gpu, accuracy)?, gpu, most })
     }
 
     /// How many bundles of `nfibre` fibres and `nbin` bins to hand over at once.
@@ -28,6 +28,6 @@ impl<'a> BandedBundles<'a> {
     /// # Errors
     /// What the device reports.
     pub fn submit(&mut self, ccd: &EngineCcd, request: &Request) -> Result<Pending, EngineError> {
-        Ok(self.bundles.submit(ccd.device(self.gpu)?, request)?)
+        Ok(self.bundles.submit(ccd.device(&self.gpu)?, request)?)
     }
 }

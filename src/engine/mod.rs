@@ -1,11 +1,13 @@
 //! The engine: one method a stage. A solver does not know whether it drives the CPU or a GPU.
 
+mod again;
 mod banded;
 mod cpu;
 mod field;
 mod gpu;
 mod nouns;
 
+pub use again::Again;
 pub use banded::BandedBundles;
 pub use field::{EngineCcd, Field};
 pub use nouns::{
@@ -25,6 +27,7 @@ use crate::trace::Trace;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +41,16 @@ pub enum EngineError {
     /// An end was asked for: see [`Engine::with_stop`].
     #[error("stopped")]
     Stopped,
+}
+
+impl EngineError {
+    /// The GPU's failure, where it is one, in place of what the GPU was given.
+    pub fn of_device(&self) -> Option<&GpuError> {
+        match self {
+            Self::Gpu(error) if error.is_of_device() => Some(error),
+            _ => None,
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, EngineError>;
@@ -98,7 +111,10 @@ impl Stage {
 /// A device that carries out the stages.
 #[derive(Debug, Default)]
 pub struct Engine {
-    gpu: Option<Gpu>,
+    /// Another one where it was lost and opened again.
+    gpu: Mutex<Option<Gpu>>,
+    /// Frames in a row that it has failed.
+    failed: AtomicUsize,
     /// Stages that the CPU does although there is a GPU.
     on_cpu: Mutex<BTreeSet<Stage>>,
     times: Mutex<BTreeMap<Stage, Duration>>,
@@ -131,7 +147,7 @@ impl Engine {
 
     /// A GPU that is open; the stages in `on_cpu` run on the CPU.
     pub fn on_gpu(gpu: Gpu, on_cpu: &[Stage]) -> Self {
-        Self { gpu: Some(gpu), on_cpu: Mutex::new(on_cpu.iter().copied().collect()), ..Self::default() }
+        Self { gpu: Mutex::new(Some(gpu)), on_cpu: Mutex::new(on_cpu.iter().copied().collect()), ..Self::default() }
     }
 
     /// The same with batches of at most `patches`, or bundles in bands on a GPU: results do not depend on it, memory and speed do.
@@ -143,7 +159,7 @@ impl Engine {
     /// none, by waiting for it after every stage. Else a stage's time there is that of handing it over, and the stage that
     /// fetches results waits for all before it.
     pub fn with_exact_times(self) -> Self {
-        if let Some(gpu) = &self.gpu {
+        if let Some(gpu) = self.gpu() {
             gpu.time_stages();
         }
         Self { exact_times: true, ..self }
@@ -166,7 +182,7 @@ impl Engine {
     pub fn with_trace(self, trace: Arc<Trace>) -> Self {
         let traced = Self { trace: Some(trace), ..self };
         // Waiting for every stage would change what is to be seen.
-        if traced.gpu.as_ref().is_some_and(Gpu::has_timestamps) { traced.with_exact_times() } else { traced }
+        if traced.gpu().as_ref().is_some_and(Gpu::has_timestamps) { traced.with_exact_times() } else { traced }
     }
 
     /// Does `work` as a region of the trace, where there is one.
@@ -184,7 +200,7 @@ impl Engine {
 
     /// The device in words, for headers and logs.
     pub fn device(&self) -> String {
-        match &self.gpu {
+        match self.gpu() {
             Some(gpu) if self.is_gpu() => format!("{}, f32", gpu.description()),
             _ => "CPU f64".into(),
         }
@@ -192,7 +208,7 @@ impl Engine {
 
     /// Which GPU of this machine it is, by its PCI bus id or name; None for the CPU and for a GPU in software.
     pub fn gpu_id(&self) -> Option<String> {
-        self.gpu.as_ref().filter(|_| self.is_gpu()).and_then(Gpu::id).map(Into::into)
+        self.gpu().filter(|_| self.is_gpu()).and_then(|gpu| gpu.id().map(Into::into))
     }
 
     /// How many patches like those of `batch` to take at once. Where not even one fits, its stages will say so.
@@ -202,13 +218,13 @@ impl Engine {
             Decorrelate::Noise => (1, batch.n()),
         };
         let on_host = HOST_BATCH_BYTES / (8 * (batch.band_len() + 2 * matrices * n * n));
-        let on_device = self.gpu.as_ref().map_or(Ok(usize::MAX), |gpu| gpu::batch_size(gpu, batch, how)).unwrap_or(1);
+        let on_device = self.gpu().map_or(Ok(usize::MAX), |gpu| gpu::batch_size(&gpu, batch, how)).unwrap_or(1);
         on_host.min(on_device).clamp(1, self.most_patches.unwrap_or(usize::MAX))
     }
 
     /// How many bins of a bundle's spots may be asked for at once. Where not even one fits, [`Engine::spots`] will say so.
     pub fn most_spot_bins(&self, traces: &BundleTraces) -> usize {
-        self.gpu.as_ref().map_or(Ok(usize::MAX), |gpu| gpu::most_spot_bins(gpu, traces)).unwrap_or(1)
+        self.gpu().map_or(Ok(usize::MAX), |gpu| gpu::most_spot_bins(&gpu, traces)).unwrap_or(1)
     }
 
     /// Time spent in each stage since the last call.
@@ -217,7 +233,7 @@ impl Engine {
     /// See [`Engine::traces`].
     pub fn take_times(&self) -> Result<Vec<(Stage, Duration)>> {
         let mut times = std::mem::take(&mut *lock(&self.times));
-        let on_gpu = self.gpu.as_ref().map(Gpu::take_times).transpose()?.unwrap_or_default();
+        let on_gpu = self.gpu().as_ref().map(Gpu::take_times).transpose()?.unwrap_or_default();
         for pass in &on_gpu {
             if let Some(stage) = Stage::ALL.into_iter().find(|stage| stage.name() == pass.stage) {
                 *times.entry(stage).or_default() += pass.time;
@@ -249,16 +265,21 @@ impl Engine {
         }
     }
 
+    /// The GPU, where there is one.
+    fn gpu(&self) -> Option<Gpu> {
+        lock(&self.gpu).clone()
+    }
+
     /// The GPU, if it does this stage.
-    fn on(&self, stage: Stage) -> Option<&Gpu> {
-        self.gpu.as_ref().filter(|_| !lock(&self.on_cpu).contains(&stage))
+    fn on(&self, stage: Stage) -> Option<Gpu> {
+        self.gpu().filter(|_| !lock(&self.on_cpu).contains(&stage))
     }
 
     /// The GPU for the banded solver's bundles; None where any of their stages is on the CPU.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn banded(&self, accuracy: Accuracy) -> Result<Option<BandedBundles<'_>>> {
+    pub fn banded(&self, accuracy: Accuracy) -> Result<Option<BandedBundles>> {
         let most = self.most_patches.unwrap_or(usize::MAX);
         self.banded_gpu().map(|gpu| BandedBundles::new(gpu, accuracy, most)).transpose()
     }
@@ -268,7 +289,7 @@ impl Engine {
         self.banded_gpu().is_some()
     }
 
-    fn banded_gpu(&self) -> Option<&Gpu> {
+    fn banded_gpu(&self) -> Option<Gpu> {
         let stages = [
             Stage::Traces,
             Stage::Spots,
@@ -278,7 +299,7 @@ impl Engine {
             Stage::Model,
             Stage::Goodness,
         ];
-        self.gpu.as_ref().filter(|_| stages.into_iter().all(|stage| self.on(stage).is_some()))
+        self.gpu().filter(|_| stages.into_iter().all(|stage| self.on(stage).is_some()))
     }
 
     /// Runs one stage where it belongs. What is beyond a GPU's limits, the CPU does from then on.
@@ -290,14 +311,14 @@ impl Engine {
     ) -> Result<T> {
         self.goes_on()?;
         let start = Instant::now();
-        let result = match self.on(stage).map(|gpu| (gpu, on_gpu(gpu))) {
+        let result = match self.on(stage).map(|gpu| on_gpu(&gpu)) {
             None => on_cpu(),
-            Some((_, Err(EngineError::Gpu(limit @ GpuError::Limit { .. })))) => {
+            Some(Err(EngineError::Gpu(limit @ GpuError::Limit { .. }))) => {
                 tracing::warn!("the CPU does {}: {limit}", stage.name());
                 lock(&self.on_cpu).insert(stage);
                 on_cpu()
             }
-            Some((_, result)) => result,
+            Some(result) => result,
         };
         // What a stage took on a GPU its timestamps tell later.
         self.took(stage, start, !(self.exact_times && self.on(stage).is_some()));
@@ -366,7 +387,7 @@ impl Engine {
     /// See [`Engine::traces`].
     pub fn full_matrix(&self, batch: &Batch, normal: &NormalField) -> Result<Field> {
         match self.on(Stage::Jacobi) {
-            Some(gpu) => gpu::full_matrix(gpu, batch, normal),
+            Some(gpu) => gpu::full_matrix(&gpu, batch, normal),
             None => cpu::full_matrix(batch, normal),
         }
     }

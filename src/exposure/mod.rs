@@ -6,7 +6,7 @@
 //! | `schedule` | in which order: the longest first |
 //! | `desk` | hands frames out to whichever group of ranks is free, and keeps the account |
 //! | `pipeline` | one group's way: a thread reads, one computes, one writes |
-//! | `team` | who computes a frame; what happens when a GPU is lost |
+//! | `team` | who computes a frame |
 //! | `mpi` | the same over the ranks of an MPI job |
 //! | `resume` | what need not be done again |
 //! | `account`, `report`, `timeline` | what was done, in figures, a table, JSON, CSV, a picture |
@@ -32,6 +32,7 @@ pub use resume::{reason_to_do, sweep};
 pub use timeline::{csv, svg};
 pub use tree::{Frame, Tree, TreeError};
 
+use crate::caught::is_caught;
 use crate::engine::{Engine, EngineError};
 use crate::extract::Request;
 use crate::fits::{FitsError, check_apart};
@@ -89,6 +90,9 @@ pub fn launched() -> Option<usize> {
 pub fn name_frames_in_panics() {
     let known = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        if is_caught() {
+            return;
+        }
         known(panic);
         eprintln!("error: a panic while {}", in_hand::words());
     }));
@@ -96,20 +100,20 @@ pub fn name_frames_in_panics() {
 
 /// Does all frames in this process. Frames that fail are in the account; the others go on.
 ///
-/// `open` opens the device: at the beginning, and again where it was lost.
+/// `open` opens the device.
 ///
 /// # Errors
 /// The device cannot be opened.
 pub fn run(
     requests: &[Request],
     settings: &Settings,
-    open: &(dyn Fn() -> Result<Engine, EngineError> + Sync),
+    open: impl FnOnce() -> Result<Engine, EngineError>,
     progress: &(dyn Fn(&Progress) + Sync),
 ) -> Result<Account, EngineError> {
     let begin = now();
-    let team = Alone::new(open, settings.stop.clone())?;
+    let team = Alone::new(open()?, settings.stop.clone());
     let desk = Table::new(requests, 1, &settings.stop, progress);
     Line::new(&desk, &team, settings, Place::default()).run();
-    let facts = RankFacts::of_this_process(0, &team.device());
+    let facts = RankFacts::of_this_process(0, team.engine());
     Ok(Account::new(requests, desk.outcomes(), vec![facts], 1, begin))
 }

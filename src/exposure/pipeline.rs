@@ -7,7 +7,7 @@ use super::in_hand::InHand;
 use super::resume::reason_to_do;
 use super::team::{Team, TeamError};
 use super::{Place, Settings};
-use crate::extract::{FileError, Inputs, Product, Request};
+use crate::extract::{FileError, Inputs, Product, Request, Summary};
 use crate::fits::FitsError;
 use crate::process::{memory, now};
 use crate::sentence;
@@ -149,15 +149,12 @@ impl<'a> Line<'a> {
         outcome.events.push(Event { phase: Phase::Compute, start, end });
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
         match result {
-            Ok(computed) => {
+            Ok(extraction) => {
                 let time = Duration::from_secs_f64((end - start).max(0.0));
-                let mut product = Product::new(&request, inputs, computed.extraction, &computed.device, time);
-                if let Some(reason) = &computed.retried {
-                    tracing::warn!("{}: {reason}; the CPU has extracted it", request.output.display());
-                    product.note("SPXRETRY", reason, "Why the CPU extracted");
-                }
-                outcome.device = computed.device;
-                outcome.retried = computed.retried;
+                let Summary { device, retried, .. } = &extraction.summary;
+                outcome.device = device.clone();
+                outcome.retried = retried.clone().or(outcome.retried);
+                let product = Product::new(&request, inputs, extraction, time);
                 return Some(Extracted { request, product, outcome });
             }
             Err(TeamError::Stopped) => self.settle(outcome, Status::Dropped),

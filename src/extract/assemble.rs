@@ -189,6 +189,9 @@ impl FrameBuilder {
         self.x.extend(more.x);
         self.off_ccd.extend(more.off_ccd);
         self.lost.extend(more.lost);
+        if !self.summary.device.contains(&more.summary.device) {
+            self.summary.device = format!("{}; {}", self.summary.device, more.summary.device);
+        }
         self.summary.banded += more.summary.banded;
         self.summary.patches += more.summary.patches;
         self.summary.redone += more.summary.redone;

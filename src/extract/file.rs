@@ -217,10 +217,7 @@ pub fn extract_file(request: &Request, engine: &Engine, progress: Progress) -> R
         let start = Instant::now();
         let extraction = engine.region(|| "extract".into(), || inputs.extract(request, engine, progress))?;
         let compute = start.elapsed();
-        engine.region(
-            || "write".into(),
-            || Product::new(request, inputs, extraction, &engine.device(), compute).write(request),
-        )
+        engine.region(|| "write".into(), || Product::new(request, inputs, extraction, compute).write(request))
     };
     engine.region(|| request.output.display().to_string(), whole)
 }
@@ -280,8 +277,8 @@ impl Inputs {
 }
 
 impl Product {
-    /// What was extracted from `inputs`, with header and scores; `device` in words.
-    pub fn new(request: &Request, inputs: Inputs, extraction: Extraction, device: &str, compute: Duration) -> Self {
+    /// What was extracted from `inputs`, with header and scores.
+    pub fn new(request: &Request, inputs: Inputs, extraction: Extraction, compute: Duration) -> Self {
         let spectra = extraction.spectra;
         let done = Done {
             nspec: spectra.nspec,
@@ -293,16 +290,11 @@ impl Product {
             compute,
             write: Duration::ZERO,
         };
-        let header = header(request, &inputs, spectra.nspec, device, done.summary.solver());
+        let header = header(request, &inputs, spectra.nspec, &done.summary);
         let Inputs { preproc, grid, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
         Self { frame, model: extraction.model, ccd: [preproc.nx, preproc.ny], done }
-    }
-
-    /// Adds a card about the run to the header.
-    pub fn note(&mut self, keyword: &str, value: &str, comment: &str) {
-        self.frame.header.set(keyword, value, comment);
     }
 
     /// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
@@ -367,7 +359,7 @@ fn scores(spectra: &crate::frame::Spectra, grid: &WaveGrid, fibermap: Option<&Ta
 }
 
 /// The cards of the input's IMAGE and those of the run.
-fn header(request: &Request, inputs: &Inputs, nspec: usize, device: &str, solver: &str) -> Header {
+fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -> Header {
     let mut header = inputs.preproc.header.clone();
     let wave = inputs.grid.wave();
     let first = inputs.psf.fibermin + request.options.specmin as i64;
@@ -385,9 +377,12 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, device: &str, solver
         None => header.remove("HELIOCOR"),
     }
     header.set("SPXVER", env!("CARGO_PKG_VERSION"), "Version of spextral");
-    header.set("SPXDEV", device, "Device that extracted");
-    header.set("SPXSOLV", solver, "Solver that served");
+    header.set("SPXDEV", summary.device.as_str(), "Device that extracted");
+    header.set("SPXSOLV", summary.solver(), "Solver that served");
     header.set("SPXOPT", request.words(), "Options of the extraction");
-    header.remove("SPXRETRY");
+    match &summary.retried {
+        Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was extracted again"),
+        None => header.remove("SPXRETRY"),
+    }
     header
 }

@@ -12,6 +12,7 @@ pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 
 use crate::engine::{Decorrelate, Engine, EngineError, Stage};
 use crate::frame::Spectra;
+use crate::gpu::GpuError;
 use crate::plan::{PatchOptions, PlanError, WaveGrid};
 use crate::psf::Psf;
 use crate::stages::banded::CouplingError;
@@ -73,6 +74,16 @@ pub enum ExtractError {
         /// Its value.
         value: f64,
     },
+}
+
+impl ExtractError {
+    /// The GPU's failure, where it is one, in place of what the GPU was given.
+    pub fn of_device(&self) -> Option<&GpuError> {
+        match self {
+            Self::Engine(error) => error.of_device(),
+            _ => None,
+        }
+    }
 }
 
 /// How far a grid may reach beyond the PSF's range, as a fraction of its width: further out the polynomials turn
@@ -160,6 +171,10 @@ pub struct Extraction {
 /// What was done in an extraction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// The device that computed it, in words.
+    pub device: String,
+    /// Why it was done again, in smaller parts or on the CPU: see [`Engine::persist_or_cpu`].
+    pub retried: Option<String>,
     /// Bundles solved in bands.
     pub banded: usize,
     /// Patches solved.
@@ -195,10 +210,11 @@ impl Summary {
 /// Told about progress: bundles done of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Extracts fibres `specmin..specmin + nspec` of one frame on `grid`.
+/// Extracts fibres `specmin..specmin + nspec` of one frame on `grid`: on the CPU where the device fails, and smaller parts do not
+/// help.
 ///
 /// # Errors
-/// Options that do not fit the PSF, a PSF of another CCD, a grid outside the PSF's range, a device that fails.
+/// Options that do not fit the PSF, a PSF of another CCD, a grid outside the PSF's range.
 pub fn extract(
     psf: &Psf,
     ccd: Ccd,
@@ -208,8 +224,11 @@ pub fn extract(
     progress: Progress,
 ) -> Result<Extraction, ExtractError> {
     let bundles = plan(psf, ccd, grid, options)?;
-    let whole = extract_share(psf, ccd, grid, options, engine, &bundles, progress)?;
-    Ok(assemble(vec![whole], grid, options))
+    let work = |engine: &Engine| extract_share(psf, ccd, grid, options, engine, &bundles, progress);
+    let (whole, again) = engine.persist_or_cpu(work, ExtractError::of_device)?;
+    let mut extraction = assemble(vec![whole], grid, options);
+    extraction.summary.retried = again.map(|again| again.reason);
+    Ok(extraction)
 }
 
 fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), ExtractError> {

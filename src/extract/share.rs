@@ -99,7 +99,9 @@ pub fn extract_share(
     } else {
         banded::extract_bundles(psf, &on_engine, &observed, options, engine, bundles, &mut frame, progress)?;
     }
-    Ok(Share { frame, stage_time: engine.take_times()? })
+    let stage_time = engine.take_times()?;
+    frame.summary.device = engine.device();
+    Ok(Share { frame, stage_time })
 }
 
 /// Puts shares together, in the order of their bundles.

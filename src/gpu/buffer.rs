@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::mpsc;
 
+use super::faults::{Fault, Touch};
+use super::ledger::{Held, Ticket};
 use super::{Gpu, GpuError};
 
 /// The kind of a scalar, the same in Rust and in WGSL.
@@ -53,7 +55,7 @@ impl Element for i32 {
 #[derive(Clone, Debug)]
 pub struct Buffer<T> {
     gpu: Gpu,
-    raw: wgpu::Buffer,
+    raw: Held,
     label: String,
     len: usize,
     element: PhantomData<T>,
@@ -64,7 +66,7 @@ pub struct Buffer<T> {
 pub struct Named<'a> {
     pub(super) name: &'a str,
     pub(super) kind: ScalarKind,
-    pub(super) raw: &'a wgpu::Buffer,
+    pub(super) raw: &'a Held,
 }
 
 impl Gpu {
@@ -79,13 +81,8 @@ impl Gpu {
         if bytes > limit {
             return Err(GpuError::TooLarge { what: label.to_string(), bytes, limit });
         }
-        let raw = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size: bytes,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.check(label)?;
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let raw = self.create(label, bytes, usage)?;
         Ok(Buffer { gpu: self.clone(), raw, label: label.to_string(), len, element: PhantomData })
     }
 
@@ -121,7 +118,7 @@ impl<T: Element> Buffer<T> {
         Named { name, kind: T::KIND, raw: &self.raw }
     }
 
-    pub(super) fn raw(&self) -> &wgpu::Buffer {
+    pub(super) fn raw(&self) -> &Held {
         &self.raw
     }
 
@@ -139,10 +136,7 @@ impl<T: Element> Buffer<T> {
     /// [`GpuError::Length`] where `data` has another length.
     pub fn write(&self, data: &[T]) -> Result<(), GpuError> {
         expect_len(&self.label, self.len, data.len())?;
-        if !data.is_empty() {
-            self.gpu.queue().write_buffer(&self.raw, 0, bytemuck::cast_slice(data));
-        }
-        self.gpu.check(&self.label)
+        self.gpu.write(&self.label, &self.raw, bytemuck::cast_slice(data))
     }
 
     /// A copy of it on the device, as it is after all that was handed over before.
@@ -153,8 +147,7 @@ impl<T: Element> Buffer<T> {
         let copy = self.gpu.zeros(&self.label, self.len)?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.raw, 0, &copy.raw, 0, self.raw.size());
-        self.gpu.queue().submit([encoder.finish()]);
-        self.gpu.check(&self.label)?;
+        self.gpu.hand_over(&self.label, Some(encoder.finish()), vec![self.raw.clone(), copy.raw.clone()])?;
         Ok(copy)
     }
 
@@ -171,21 +164,18 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// As [`Gpu::zeros`].
     pub fn fetch(&self) -> Result<Download<T>, GpuError> {
-        let staging = self.gpu.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("download"),
-            size: self.raw.size(),
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.gpu.create("download", self.raw.size(), usage)?;
         let mut encoder = self.gpu.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.raw, 0, &staging, 0, self.raw.size());
-        let submission = self.gpu.queue().submit([encoder.finish()]);
+        let ticket = self.gpu.hand_over(&self.label, Some(encoder.finish()), vec![self.raw.clone()])?;
         let (sender, mapped) = mpsc::channel();
+        self.gpu.touch(Touch::Map, &self.label);
         // Where nobody waits any more there is nobody to tell.
         staging.map_async(wgpu::MapMode::Read, .., move |result| drop(sender.send(result)));
         self.gpu.check(&self.label)?;
         let (gpu, label) = (self.gpu.clone(), self.label.clone());
-        Ok(Download { gpu, label, staging, submission, mapped, len: self.len, element: PhantomData })
+        Ok(Download { gpu, label, staging, ticket, mapped, len: self.len, element: PhantomData })
     }
 }
 
@@ -194,8 +184,8 @@ impl<T: Element> Buffer<T> {
 pub struct Download<T> {
     gpu: Gpu,
     label: String,
-    staging: wgpu::Buffer,
-    submission: wgpu::SubmissionIndex,
+    staging: Held,
+    ticket: Ticket,
     mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
     len: usize,
     element: PhantomData<T>,
@@ -207,20 +197,24 @@ impl<T: Element> Download<T> {
     /// # Errors
     /// [`GpuError::Lost`] or [`GpuError::Driver`] where the device failed meanwhile.
     pub fn wait(self) -> Result<Vec<T>, GpuError> {
-        self.gpu.wait_for(Some(self.submission))?;
-        let failed = |message: String| GpuError::Driver { device: self.gpu.name().to_string(), message };
+        self.gpu.wait_for(self.ticket)?;
+        let failed = |why: &str| self.gpu.reports(format!("downloading `{}`: {why}", self.label));
         match self.mapped.try_recv() {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(failed(format!("downloading `{}`: {error}", self.label))),
-            Err(_) => {
-                return Err(failed(format!("downloading `{}`: the driver never answered", self.label)));
-            }
+            Ok(Err(error)) => return Err(failed(&error.to_string())),
+            Err(_) => return Err(failed("the driver never answered")),
         }
-        let bytes = self.staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+        let fault = self.gpu.touch(Touch::Read, &self.label);
+        let bytes = self.staging.get_mapped_range(..).map_err(|error| failed(&error.to_string()))?;
         let mut data = vec![T::zeroed(); self.len];
         let data_bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut data);
         let count = data_bytes.len();
         data_bytes.copy_from_slice(&bytes[..count]);
+        if fault == Some(Fault::Wrong) {
+            data_bytes.iter_mut().for_each(|byte| *byte ^= 0x55);
+        }
+        drop(bytes);
+        self.gpu.check(&self.label)?;
         Ok(data)
     }
 }

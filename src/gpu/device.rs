@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::choice::DeviceKind;
+use super::faults::{Fault, Faults, Touch};
 use super::kernel::Kernel;
+use super::ledger::Ledger;
 use super::times::Times;
 use super::{GpuError, Precision, Variant, selftest};
+use crate::caught::caught;
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +25,10 @@ pub struct OpenOptions {
     pub memory: Option<u64>,
     /// Floating-point operations a dispatch may do; None for what suits the kind of device.
     pub operations_per_dispatch: Option<u64>,
+    /// How long a submission may take before the device counts as hung; None for what suits the kind of device.
+    pub patience: Option<Duration>,
+    /// Failures that a test wants to see.
+    pub faults: Faults,
 }
 
 /// Bytes that the buffers of one batch may fill together, where nothing else is said. No graphics interface tells
@@ -61,15 +70,19 @@ impl GpuLimits {
 pub struct Gpu(Arc<Inner>, Precision);
 
 struct Inner {
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    /// There until dropped.
+    driver: Option<(wgpu::Device, wgpu::Queue)>,
+    adapter: wgpu::Adapter,
+    options: OpenOptions,
+    ledger: Arc<Ledger>,
     name: String,
     description: String,
     id: String,
     kind: DeviceKind,
     limits: GpuLimits,
-    memory: u64,
+    memory: AtomicU64,
     operations_per_dispatch: u64,
+    patience: Duration,
     failure: Arc<Mutex<Option<GpuError>>>,
     kernels: Mutex<HashMap<(Variant, &'static str), Arc<Kernel>>>,
     /// Times of stages not yet asked for; None where none are taken.
@@ -98,28 +111,34 @@ impl Gpu {
             required_limits: limits.clone(),
             ..Default::default()
         };
+        if let Some(fault) = options.faults.touch(Touch::Open, &info.name) {
+            return Err(refused(format!("it cannot be opened: {fault:?}, as told")));
+        }
         let (device, queue) =
             pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| refused(error.to_string()))?;
         let failure = Arc::new(Mutex::new(None));
         capture_errors(&device, &info.name, &failure);
-        let gpu = Self(
-            Arc::new(Inner {
-                device,
-                queue,
-                kind: DeviceKind::of(&info),
-                name: info.name.clone(),
-                description: format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info),
-                id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
-                limits: GpuLimits::of(&limits),
-                memory: options.memory.unwrap_or(DEFAULT_MEMORY),
-                operations_per_dispatch: (options.operations_per_dispatch)
-                    .unwrap_or(default_operations_per_dispatch(DeviceKind::of(&info))),
-                failure,
-                kernels: Mutex::default(),
-                timed: Mutex::default(),
-            }),
-            Precision::F32,
-        );
+        let kind = DeviceKind::of(&info);
+        let inner = Inner {
+            driver: Some((device, queue)),
+            adapter: adapter.clone(),
+            options: options.clone(),
+            ledger: Arc::default(),
+            kind,
+            name: info.name.clone(),
+            description: format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info),
+            id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
+            limits: GpuLimits::of(&limits),
+            memory: AtomicU64::new(options.memory.unwrap_or(DEFAULT_MEMORY)),
+            operations_per_dispatch: options
+                .operations_per_dispatch
+                .unwrap_or_else(|| default_operations_per_dispatch(kind)),
+            patience: options.patience.unwrap_or_else(|| default_patience(kind)),
+            failure,
+            kernels: Mutex::default(),
+            timed: Mutex::default(),
+        };
+        let gpu = Self(Arc::new(inner), Precision::F32);
         selftest::run(&gpu).map_err(|error| match error {
             GpuError::Refused { .. } => error,
             other => refused(other.to_string()),
@@ -166,12 +185,12 @@ impl Gpu {
         let largest = item_bytes.iter().copied().max().unwrap_or(0).max(1);
         let together = item_bytes.iter().sum::<u64>().max(1);
         let limits = self.limits();
-        let fits = (limits.binding_bytes / largest).min(self.0.memory / together);
+        let fits = (limits.binding_bytes / largest).min(self.memory() / together);
         if fits == 0 {
             let (bytes, limit) = if largest > limits.binding_bytes {
                 (largest, limits.binding_bytes)
             } else {
-                (together, self.0.memory)
+                (together, self.memory())
             };
             return Err(GpuError::TooLarge { what: what.to_string(), bytes, limit });
         }
@@ -206,8 +225,12 @@ impl Gpu {
         Ok(kernel)
     }
 
+    fn driver(&self) -> &(wgpu::Device, wgpu::Queue) {
+        self.0.driver.as_ref().expect("it is there until dropped")
+    }
+
     pub(super) fn device(&self) -> &wgpu::Device {
-        &self.0.device
+        &self.driver().0
     }
 
     pub(super) fn timed(&self) -> MutexGuard<'_, Option<Times>> {
@@ -215,34 +238,131 @@ impl Gpu {
     }
 
     pub(super) fn queue(&self) -> &wgpu::Queue {
-        &self.0.queue
+        &self.driver().1
     }
 
-    /// Blocks until all that was submitted has run.
-    pub(crate) fn wait(&self) -> Result<(), GpuError> {
-        self.wait_for(None)
+    pub(super) fn ledger(&self) -> &Arc<Ledger> {
+        &self.0.ledger
     }
 
-    /// Blocks until a submission, or all, have run.
-    pub(super) fn wait_for(&self, submission_index: Option<wgpu::SubmissionIndex>) -> Result<(), GpuError> {
-        self.0
-            .device
-            .poll(wgpu::PollType::Wait { submission_index, timeout: None })
-            .map_err(|error| GpuError::Driver { device: self.0.name.clone(), message: error.to_string() })?;
-        self.check("waiting for the device")
+    pub(super) fn patience(&self) -> Duration {
+        self.0.patience
+    }
+
+    /// Bytes that batches may fill.
+    pub fn memory(&self) -> u64 {
+        self.0.memory.load(Ordering::Relaxed)
+    }
+
+    /// Lets batches fill no more than `bytes` from now on.
+    pub fn set_memory(&self, bytes: u64) {
+        self.0.memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The same adapter opened anew, for dispatches `shorter` times as short.
+    ///
+    /// # Errors
+    /// [`GpuError::Refused`] where it is gone or does not pass the self-test.
+    pub(crate) fn open_again(&self, shorter: u64) -> Result<Self, GpuError> {
+        let operations = (self.0.operations_per_dispatch / shorter).max(1);
+        let options = OpenOptions { operations_per_dispatch: Some(operations), ..self.0.options.clone() };
+        let again = Self(Self::from_adapter(&self.0.adapter, &options)?.0, self.1);
+        again.set_memory(self.memory());
+        if self.timed().is_some() {
+            again.time_stages();
+        }
+        Ok(again)
+    }
+
+    /// Where a test may want a failure: it comes about as a driver's would. Returns one that the caller has to act.
+    pub(super) fn touch(&self, touch: Touch, what: &str) -> Option<Fault> {
+        let fault = self.0.options.faults.touch(touch, what)?;
+        match fault {
+            Fault::Lost => self.device().destroy(),
+            Fault::OutOfMemory => {
+                self.fails(GpuError::OutOfMemory { device: self.0.name.clone(), what: String::new() });
+            }
+            Fault::Driver => drop(self.reports("an error, as told".to_string())),
+            Fault::Hang | Fault::Panic | Fault::Wrong => {}
+        }
+        Some(fault)
+    }
+
+    /// Keeps a failure for [`Gpu::check`]: the first one, but a device that is gone stays so.
+    fn fails(&self, error: GpuError) {
+        keep(&self.0.failure, error);
+    }
+
+    /// An error in the driver's words.
+    pub(super) fn reports(&self, message: String) -> GpuError {
+        let error = GpuError::Driver { device: self.0.name.clone(), message };
+        self.fails(error.clone());
+        error
+    }
+
+    /// The error that the device does not answer, now and from now on.
+    pub(super) fn hangs(&self) -> GpuError {
+        let error = GpuError::Hung { device: self.0.name.clone(), seconds: self.0.patience.as_secs_f64() };
+        self.fails(error.clone());
+        error
+    }
+
+    /// The error that the device is lost, now and from now on; the driver's words where it has said any.
+    pub(super) fn is_lost(&self, reason: String) -> GpuError {
+        self.fails(GpuError::Lost { device: self.0.name.clone(), reason });
+        lock(&self.0.failure).clone().expect("kept above")
+    }
+
+    /// Forgets errors of work that was given up; false where the device is gone.
+    pub(crate) fn recovers(&self) -> bool {
+        if let Some(times) = self.timed().as_mut() {
+            *times = Times::default();
+        }
+        // What was handed over ends, and frees its memory.
+        if self.wait().is_err_and(|error| error.is_for_good()) {
+            return false;
+        }
+        let mut failure = lock(&self.0.failure);
+        let here = !failure.as_ref().is_some_and(GpuError::is_for_good);
+        if here {
+            *failure = None;
+        }
+        here
     }
 
     /// Fails if the driver has reported an error since the last check, or has lost the device at any time.
     pub(super) fn check(&self, what: &str) -> Result<(), GpuError> {
+        let Some(failure) = self.failure() else { return Ok(()) };
+        // An error may be but a consequence of the loss, which is told once nothing is under way.
+        if !failure.is_for_good() {
+            let all = wgpu::PollType::Wait { submission_index: None, timeout: Some(self.patience()) };
+            self.poll(all, None)?;
+        }
         let mut failure = lock(&self.0.failure);
-        match failure.as_ref() {
+        if failure.as_ref().is_some_and(GpuError::is_for_good) {
+            return Err(failure.clone().expect("it is some"));
+        }
+        match failure.take() {
             None => Ok(()),
-            Some(lost @ GpuError::Lost { .. }) => Err(lost.clone()),
-            Some(_) => Err(match failure.take() {
-                Some(GpuError::OutOfMemory { device, .. }) => GpuError::OutOfMemory { device, what: what.to_string() },
-                Some(other) => other,
-                None => unreachable!("matched as Some above"),
-            }),
+            Some(GpuError::OutOfMemory { device, .. }) => Err(GpuError::OutOfMemory { device, what: what.to_string() }),
+            Some(other) => Err(other),
+        }
+    }
+
+    fn failure(&self) -> Option<GpuError> {
+        lock(&self.0.failure).clone()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let driver = self.driver.take();
+        // wgpu waits for all work before it lets go of a queue: forever where the device hangs.
+        if matches!(*lock(&self.failure), Some(GpuError::Hung { .. })) {
+            std::mem::forget(driver);
+        } else if let Err(panic) = caught(move || drop(driver)) {
+            // wgpu 30 panics where a device is lost in some ways.
+            tracing::debug!("{}: {panic}", self.name);
         }
     }
 }
@@ -257,6 +377,12 @@ fn default_operations_per_dispatch(kind: DeviceKind) -> u64 {
     }
 }
 
+/// How long to wait for a submission, which is meant to take a few seconds at most; in software, on a machine that does other
+/// things besides, minutes.
+fn default_patience(kind: DeviceKind) -> Duration {
+    Duration::from_secs(if kind == DeviceKind::Software { 600 } else { 60 })
+}
+
 /// Keeps what the driver reports outside of calls, so that [`Gpu::check`] can return it; wgpu would panic.
 fn capture_errors(device: &wgpu::Device, name: &str, failure: &Arc<Mutex<Option<GpuError>>>) {
     let (device_name, kept) = (name.to_string(), failure.clone());
@@ -266,15 +392,22 @@ fn capture_errors(device: &wgpu::Device, name: &str, failure: &Arc<Mutex<Option<
             wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory { device, what: String::new() },
             other => GpuError::Driver { device, message: other.to_string() },
         };
-        lock(&kept).get_or_insert(typed);
+        keep(&kept, typed);
     }));
     let (device_name, kept) = (name.to_string(), failure.clone());
-    device.set_device_lost_callback(move |reason, message| {
-        // Dropping the last handle destroys the device, which is no failure.
-        if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-            *lock(&kept) = Some(GpuError::Lost { device: device_name.clone(), reason: message });
-        }
+    device.set_device_lost_callback(move |_, message| {
+        // Where it is destroyed because its last handle is dropped there is nobody to ask.
+        let reason = if message.is_empty() { "its driver was reset".to_string() } else { message };
+        keep(&kept, GpuError::Lost { device: device_name.clone(), reason });
     });
+}
+
+/// Keeps the first failure, but one for good goes before others.
+fn keep(failure: &Mutex<Option<GpuError>>, error: GpuError) {
+    let mut kept = lock(failure);
+    if kept.as_ref().is_none_or(|known| error.is_for_good() && !known.is_for_good()) {
+        *kept = Some(error);
+    }
 }
 
 fn lock(failure: &Mutex<Option<GpuError>>) -> MutexGuard<'_, Option<GpuError>> {

@@ -28,8 +28,20 @@ pub enum GpuError {
         /// The driver's words.
         reason: String,
     },
+    /// The device does not answer; what is on it is given up.
+    #[error(
+        "device `{device}` has not done a submission in {seconds} s and counts as hung: its driver, or another program on it, holds it; choose another with --device, or cpu"
+    )]
+    Hung {
+        /// The adapter's name.
+        device: String,
+        /// How long it was waited for.
+        seconds: f64,
+    },
     /// The device's memory is exhausted.
-    #[error("device `{device}` is out of memory at `{what}`; use a smaller batch")]
+    #[error(
+        "device `{device}` is out of memory at `{what}`; give it less with --max-device-memory, or choose another with --device, or cpu"
+    )]
     OutOfMemory {
         /// The adapter's name.
         device: String,
@@ -90,4 +102,17 @@ pub enum GpuError {
         /// The driver's words.
         message: String,
     },
+}
+
+impl GpuError {
+    /// Whether the device failed, in place of what it was given.
+    pub fn is_of_device(&self) -> bool {
+        use GpuError::{Driver, Hung, Lost, OutOfMemory, Refused, Shader};
+        matches!(self, Lost { .. } | Hung { .. } | OutOfMemory { .. } | Driver { .. } | Refused { .. } | Shader { .. })
+    }
+
+    /// Whether the device is gone, and all that is on it.
+    pub(super) fn is_for_good(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Hung { .. })
+    }
 }

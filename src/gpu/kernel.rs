@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::buffer::Named;
+use super::faults::Touch;
+use super::ledger::Held;
 use super::reflect::{Entry, reflect};
 use super::times::{Stamps, Timing};
 use super::{Gpu, GpuError, Variant};
@@ -35,6 +37,7 @@ impl Kernel {
         let entry = reflect(&variant.to_string(), &source, entry_name)?;
         check_limits(gpu, &name, &entry)?;
         let device = gpu.device();
+        gpu.touch(Touch::Kernel, &name);
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(&name),
@@ -63,7 +66,13 @@ impl Kernel {
             compilation_options: Default::default(),
             cache: None,
         });
-        if let Some(error) = pollster::block_on(scope.pop()) {
+        let refused = pollster::block_on(scope.pop());
+        if refused.is_some() {
+            // Nothing compiles on a device that is lost, which is told when it is polled.
+            gpu.wait()?;
+            gpu.check(&name)?;
+        }
+        if let Some(error) = refused {
             return Err(GpuError::Shader { shader: name, message: error.to_string() });
         }
         gpu.check(&name)?;
@@ -78,7 +87,7 @@ impl Kernel {
     }
 
     /// Orders `bound` as the shader numbers its bindings, after checking names and kinds.
-    fn bind(&self, bound: &[Named<'_>]) -> Result<Vec<(u32, wgpu::Buffer)>, GpuError> {
+    fn bind(&self, bound: &[Named<'_>]) -> Result<Vec<(u32, Held)>, GpuError> {
         let failed = |message: String| Err(GpuError::Binding { kernel: self.name.clone(), message });
         if let Some(extra) = bound.iter().find(|b| self.entry.bindings.iter().all(|known| known.name != b.name)) {
             let known: Vec<&str> = self.entry.bindings.iter().map(|binding| binding.name.as_str()).collect();
@@ -157,7 +166,7 @@ struct Dispatch {
     kernel: Arc<Kernel>,
     grid: [u32; 2],
     args: Vec<u8>,
-    buffers: Vec<(u32, wgpu::Buffer)>,
+    buffers: Vec<(u32, Held)>,
 }
 
 impl Recording {
@@ -230,11 +239,12 @@ impl Gpu {
 
     fn submit(&self, passes: &[&[Dispatch]], stamps: Option<&Stamps>) -> Result<(), GpuError> {
         let mut encoder = self.device().create_command_encoder(&Default::default());
+        let mut held = Vec::new();
         for (k, dispatches) in passes.iter().enumerate() {
             let timestamp_writes = stamps.map(|stamps| stamps.of_pass(k));
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
             for dispatch in *dispatches {
-                let group = self.bind_group(dispatch);
+                let group = self.bind_group(dispatch, &mut held)?;
                 pass.set_pipeline(&dispatch.kernel.pipeline);
                 pass.set_bind_group(0, &group, &[]);
                 pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
@@ -242,31 +252,32 @@ impl Gpu {
         }
         if let Some(stamps) = stamps {
             stamps.resolve(&mut encoder);
+            held.extend(stamps.held());
         }
-        self.queue().submit([encoder.finish()]);
-        self.check(&passes[0][0].kernel.name)
+        self.hand_over(&passes[0][0].kernel.name, Some(encoder.finish()), held)?;
+        Ok(())
     }
 
-    fn bind_group(&self, dispatch: &Dispatch) -> wgpu::BindGroup {
-        let args = dispatch.kernel.entry.args.map(|(number, _)| {
-            let size = dispatch.args.len() as u64;
+    /// Binds a dispatch's buffers, which go to those that are `held` until it has run.
+    fn bind_group(&self, dispatch: &Dispatch, held: &mut Vec<Held>) -> Result<wgpu::BindGroup, GpuError> {
+        let mut bound = dispatch.buffers.clone();
+        if let Some((number, _)) = dispatch.kernel.entry.args {
             let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-            let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
-                label: Some("args"),
-                size: size.next_multiple_of(4),
-                usage,
-                mapped_at_creation: false,
-            });
-            self.queue().write_buffer(&buffer, 0, &dispatch.args);
-            (number, buffer)
-        });
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = (args.iter().chain(&dispatch.buffers))
+            let args = self.create("args", (dispatch.args.len() as u64).next_multiple_of(4), usage)?;
+            self.write("args", &args, &dispatch.args)?;
+            bound.push((number, args));
+        }
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = (bound.iter())
             .map(|(number, buffer)| wgpu::BindGroupEntry { binding: *number, resource: buffer.as_entire_binding() })
             .collect();
-        self.device().create_bind_group(&wgpu::BindGroupDescriptor {
+        self.touch(Touch::BindGroup, &dispatch.kernel.name);
+        let group = self.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(&dispatch.kernel.name),
             layout: &dispatch.kernel.layout,
             entries: &entries,
-        })
+        });
+        self.check(&dispatch.kernel.name)?;
+        held.extend(bound.into_iter().map(|(_, buffer)| buffer));
+        Ok(group)
     }
 }

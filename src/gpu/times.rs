@@ -1,5 +1,7 @@
 //! How long a device took: timestamps around the passes of every stage.
 
+use super::faults::Touch;
+use super::ledger::Held;
 use super::{Buffer, Download, Gpu, GpuError};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 pub(super) struct Stamps {
     stages: Vec<&'static str>,
     queries: wgpu::QuerySet,
-    ticks: wgpu::Buffer,
+    ticks: Held,
     /// The same, to be fetched; two u32 a tick.
     words: Buffer<u32>,
 }
@@ -28,6 +30,11 @@ impl Stamps {
             beginning_of_pass_write_index: Some(2 * k as u32),
             end_of_pass_write_index: Some(2 * k as u32 + 1),
         }
+    }
+
+    /// The buffers it uses.
+    pub(super) fn held(&self) -> [Held; 2] {
+        [self.ticks.clone(), self.words.raw().clone()]
     }
 
     /// Records the writing of the ticks, after all passes.
@@ -109,17 +116,15 @@ impl Gpu {
     /// Queries for the passes of a submission.
     pub(super) fn stamps(&self, stages: Vec<&'static str>) -> Result<Stamps, GpuError> {
         let count = 2 * stages.len() as u32;
+        self.touch(Touch::Queries, "timestamps");
         let queries = self.device().create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("stages"),
             ty: wgpu::QueryType::Timestamp,
             count,
         });
-        let ticks = self.device().create_buffer(&wgpu::BufferDescriptor {
-            label: Some("ticks"),
-            size: 8 * u64::from(count),
-            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
+        self.check("timestamps")?;
+        let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+        let ticks = self.create("ticks", 8 * u64::from(count), usage)?;
         Ok(Stamps { stages, queries, ticks, words: self.zeros("ticks", 2 * count as usize)? })
     }
 

@@ -9,6 +9,7 @@ mod cholesky;
 mod decorrelate;
 mod device;
 mod engine;
+mod faults;
 mod frames;
 mod goodness;
 mod jacobi;

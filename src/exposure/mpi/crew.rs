@@ -5,7 +5,7 @@ use super::wire::{NUMBERS, ORDER, PIXELS, SHARE, receive, receive_numbers, send,
 use crate::engine::{Engine, EngineError};
 use crate::exposure::account::Phase;
 use crate::exposure::in_hand::InHand;
-use crate::exposure::team::{Computed, Device, Team, TeamError, is_of_device};
+use crate::exposure::team::{Team, TeamError};
 use crate::extract::{
     ExtractError, Extraction, Inputs, Options, Request, Share, ShareHead, assemble, columns, extract_share, part, plan,
 };
@@ -42,8 +42,7 @@ impl From<ExtractError> for Failure {
     fn from(error: ExtractError) -> Self {
         let (device, stopped) = match &error {
             ExtractError::Engine(EngineError::Stopped) => (false, true),
-            ExtractError::Engine(engine) => (is_of_device(engine), false),
-            _ => (false, false),
+            other => (other.of_device().is_some(), false),
         };
         Self { message: sentence(&error), device, stopped }
     }
@@ -51,14 +50,14 @@ impl From<ExtractError> for Failure {
 
 /// A leader and the members of its group.
 pub struct Crew<'a> {
-    device: &'a Device<'a>,
+    engine: &'a Engine,
     members: Range<usize>,
 }
 
 impl<'a> Crew<'a> {
     /// A leader with its device and the ranks that follow it.
-    pub fn new(device: &'a Device<'a>, members: Range<usize>) -> Self {
-        Self { device, members }
+    pub fn new(engine: &'a Engine, members: Range<usize>) -> Self {
+        Self { engine, members }
     }
 
     /// Sends the members home.
@@ -99,7 +98,11 @@ impl<'a> Crew<'a> {
                 send_numbers(rank, PIXELS, &stripe);
             }
         }
-        let own = extract_share(psf, ccd, grid, &options, engine, part(&bundles, ranks - 1, ranks), &|_, _| {});
+        let last = part(&bundles, ranks - 1, ranks);
+        let own = engine.persist(
+            |engine| extract_share(psf, ccd, grid, &options, engine, last, &|_, _| {}),
+            ExtractError::of_device,
+        );
         // All members are heard before anything is given up: no message is left lying.
         let others: Vec<Result<Share, TeamError>> = (0..ranks - 1)
             .zip(self.members.clone())
@@ -107,7 +110,7 @@ impl<'a> Crew<'a> {
             .map(|(_, rank)| share_of(rank, [ccd.ny, ccd.nx]))
             .collect();
         let mut shares: Vec<Share> = Vec::new();
-        let own = own.map_err(failed);
+        let own = own.map(|(share, _)| share).map_err(failed);
         for share in others.into_iter().chain([own]) {
             shares.push(share?);
         }
@@ -129,20 +132,30 @@ fn share_of(rank: usize, ccd: [usize; 2]) -> Result<Share, TeamError> {
 }
 
 impl Team for Crew<'_> {
-    fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Computed, TeamError> {
-        self.device.extract(|engine, on_cpu| match self.members.is_empty() {
-            true => Ok(inputs.extract(request, engine, &|_, _| {})?),
-            false => self.together(request, inputs, engine, on_cpu),
-        })
+    fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Extraction, TeamError> {
+        if self.members.is_empty() {
+            return Ok(inputs.extract(request, self.engine, &|_, _| {})?);
+        }
+        // One device that fails brings the whole frame to the CPU: it is of one precision.
+        match self.together(request, inputs, self.engine, false) {
+            Err(error) if error.is_of_device() => {
+                let reason = error.to_string();
+                tracing::warn!("{reason}; the CPU does it");
+                let mut extraction = self.together(request, inputs, &self.engine.cpu_instead(), true)?;
+                extraction.summary.retried = Some(reason);
+                Ok(extraction)
+            }
+            result => result,
+        }
     }
 }
 
 /// A member's work: orders from its leader, until it is sent home.
-pub fn serve(leader: usize, device: &Device) {
+pub fn serve(leader: usize, engine: &Engine) {
     while let Some(order) = receive::<Option<Order>>(leader, ORDER) {
         let output: PathBuf = order.output.to_path_buf();
         let _in_hand = InHand::new(Phase::Compute, &output);
-        let share = carry_out(leader, &order, device);
+        let share = carry_out(leader, &order, engine);
         let packed = share.as_ref().map(Share::pack);
         match packed {
             Ok((head, numbers)) => {
@@ -154,7 +167,7 @@ pub fn serve(leader: usize, device: &Device) {
     }
 }
 
-fn carry_out(leader: usize, order: &Order, device: &Device) -> Result<Share, Failure> {
+fn carry_out(leader: usize, order: &Order, engine: &Engine) -> Result<Share, Failure> {
     let (psf, columns) = (&order.psf, &order.columns);
     let (ny, nx) = (psf.npix_y, psf.npix_x);
     let whole = || {
@@ -168,13 +181,9 @@ fn carry_out(leader: usize, order: &Order, device: &Device) -> Result<Share, Fai
     };
     let (image, ivar) = (whole(), whole());
     let ccd = Ccd { ny, nx, image: &image, ivar: &ivar };
-    let engine = device.engine(order.on_cpu);
-    let share = extract_share(psf, ccd, &order.grid, &order.options, &engine, &order.bundles, &|_, _| {});
-    share.map_err(|error| {
-        let failure = Failure::from(error);
-        if failure.device {
-            device.renew();
-        }
-        failure
-    })
+    let cpu = engine.cpu_instead();
+    let (engine, bundles) = (if order.on_cpu { &cpu } else { engine }, &order.bundles);
+    let work = |engine: &Engine| extract_share(psf, ccd, &order.grid, &order.options, engine, bundles, &|_, _| {});
+    let (share, _) = engine.persist(work, ExtractError::of_device)?;
+    Ok(share)
 }

@@ -20,8 +20,8 @@ use super::account::{Account, RankFacts};
 use super::desk::{Progress, Table};
 use super::in_hand;
 use super::pipeline::Line;
-use super::team::Device;
 use super::{Place, Settings};
+use crate::caught::is_caught;
 use crate::engine::{Engine, EngineError};
 use crate::extract::Request;
 use crate::process::{host, now};
@@ -92,6 +92,9 @@ impl Job {
         }
         let known = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
+            if is_caught() {
+                return;
+            }
             say(rank, &format!("a panic while {}", in_hand::words()));
             known(panic);
             abort();
@@ -132,8 +135,8 @@ impl Job {
         let of_group = ranks_per_frame.clamp(1, self.size);
         let (group, leader) = (self.rank / of_group, self.rank - self.rank % of_group);
         let groups = self.size.div_ceil(of_group);
-        let device = Device::open(open, settings.stop.clone())?;
-        let facts = || RankFacts::of_this_process(self.rank, &device.engine(false));
+        let engine = open()?.with_stop(settings.stop.clone());
+        let facts = || RankFacts::of_this_process(self.rank, &engine);
         let place = Place { group, rank: self.rank };
         let members = self.rank + 1..(leader + of_group).min(self.size);
         let over = AtomicBool::new(false);
@@ -144,7 +147,7 @@ impl Job {
                 scope.spawn(|| self.node.watch(0, &over, &held));
                 let clerk =
                     scope.spawn(|| clerk(&desk, self.size, &|rank, host: &str| died(0, rank, host, &held(rank))));
-                let crew = Crew::new(&device, members);
+                let crew = Crew::new(&engine, members);
                 Line::new(&desk, &crew, settings, place).run();
                 crew.dismiss();
                 let mut ranks = clerk.join().expect("a panic has ended the job");
@@ -158,11 +161,11 @@ impl Job {
         thread::scope(|scope| {
             scope.spawn(|| self.node.watch(self.rank, &over, &|_| String::new()));
             if self.rank == leader {
-                let crew = Crew::new(&device, members);
+                let crew = Crew::new(&engine, members);
                 Line::new(&Remote, &crew, settings, place).run();
                 crew.dismiss();
             } else {
-                serve(leader, &device);
+                serve(leader, &engine);
             }
             send(0, DESK, &Word::Farewell(facts()));
             receive::<()>(0, BYE);

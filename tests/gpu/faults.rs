@@ -1,0 +1,231 @@
+//! Frames on a device that fails, at every touch and in every way: never a wrong number, a hang or a panic.
+
+use crate::frames::small::Small;
+use crate::open;
+use rayon::prelude::*;
+use spextral::engine::Engine;
+use spextral::extract::{Extraction, ModelFlux, Options, Solver};
+use spextral::gpu::faults::{Fault, Faults, Touch};
+use spextral::gpu::{DEFAULT_MEMORY, Device, DeviceChoice, Gpu, GpuError, OpenOptions};
+use spextral::plan::WaveGrid;
+use spextral::psf::synthetic::Synthetic;
+use std::collections::BTreeSet;
+
+/// Two fibres of 12 bins.
+fn tiny() -> Small {
+    let psf = Synthetic { nfibre: 2, bundlesize: 2, npix_y: Some(120), ..Synthetic::default() };
+    let mut small = Small::on(psf.build().unwrap(), 41);
+    let first = small.grid.wave()[40];
+    small.grid = WaveGrid::new(first, first + 11.0 * 0.8, 0.8).unwrap();
+    small
+}
+
+fn options(solver: Solver) -> Options {
+    let mut options = Options { solver, model: Some(ModelFlux::Deconvolved), ..Small::options() };
+    (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
+    (options.patches.nwavestep, options.patches.wavepad) = (12, 2);
+    options
+}
+
+/// Every number of an extraction, bit by bit.
+fn bits(extraction: &Extraction) -> Vec<u64> {
+    let s = &extraction.spectra;
+    let all = [&s.flux, &s.ivar, &s.resolution, &s.chi2pix, &s.pixmask_fraction];
+    let model = extraction.model.iter().flatten().map(|v| v.to_bits().into());
+    all.into_iter().flatten().map(|v| v.to_bits()).chain(s.mask.iter().map(|&m| m.into())).chain(model).collect()
+}
+
+/// A frame, and what it is on a device and on the CPU.
+struct Case {
+    small: Small,
+    options: Options,
+    exact_times: bool,
+    on_device: Vec<u64>,
+    on_cpu: Vec<u64>,
+    /// What is touched in a frame, after the device is open and its kernels compiled.
+    warm: Vec<(Touch, String)>,
+    /// The same with a device just opened.
+    cold: Vec<(Touch, String)>,
+}
+
+fn ready(faults: &Faults) -> Option<Gpu> {
+    open(&OpenOptions { faults: faults.clone(), ..OpenOptions::default() })
+}
+
+impl Case {
+    fn new(solver: Solver, exact_times: bool) -> Option<Self> {
+        let (small, options) = (tiny(), options(solver));
+        let faults = Faults::counting();
+        let gpu = ready(&faults)?;
+        let frame = |engine: Engine| {
+            // Counting begins anew; no touch fails.
+            faults.fail(0..0, Fault::Lost);
+            let engine = if exact_times { engine.with_exact_times() } else { engine };
+            let done = small.extract(&options, &engine);
+            assert_eq!((done.summary.redone, &done.summary.retried), (0, &None));
+            (bits(&done), faults.touches())
+        };
+        let (on_device, cold) = frame(Engine::on_gpu(gpu.clone(), &[]));
+        let (again, warm) = frame(Engine::on_gpu(gpu, &[]));
+        let (on_cpu, touches) = frame(Engine::cpu());
+        assert!(on_device == again && touches.is_empty() && on_device != on_cpu);
+        Some(Self { small, options, exact_times, on_device, on_cpu, warm, cold })
+    }
+
+    /// The frame on a device with `faults` armed; whether the CPU did it in the end, if it was done again at all.
+    fn check(&self, gpu: &Gpu, faults: &Faults, what: &str) -> Option<bool> {
+        let engine = Engine::on_gpu(gpu.clone(), &[]);
+        let engine = if self.exact_times { engine.with_exact_times() } else { engine };
+        let done = self.small.extract(&self.options, &engine);
+        assert!(faults.met() > 0, "{what}: it did not fail");
+        let on_cpu = done.summary.device == "CPU f64";
+        let right = if on_cpu { &self.on_cpu } else { &self.on_device };
+        assert!(bits(&done) == *right, "{what}: {:?}", done.summary);
+        assert!(done.summary.retried.is_some() || !on_cpu, "{what}: it is not said");
+        done.summary.retried.map(|_| on_cpu)
+    }
+}
+
+/// Which of `touches` fail by `fault`: of those that can, one of each `same`.
+fn places<T: Ord>(
+    touches: &[(Touch, String)],
+    fault: Fault,
+    same: impl Fn(usize, &(Touch, String)) -> Option<T>,
+) -> Vec<usize> {
+    let mut seen = BTreeSet::new();
+    let can_be = (0..touches.len()).filter(|&k| fault.can_be_at(touches[k].0));
+    can_be.filter(|&k| same(k, &touches[k]).is_some_and(|new| seen.insert(new))).collect()
+}
+
+/// Memory that is out at any touch, once and from there on.
+fn memory_runs_out(solver: Solver) {
+    let Some(case) = Case::new(solver, false) else { return };
+    let places = places(&case.warm, Fault::OutOfMemory, |k, _| Some(k));
+    places.par_chunks(places.len().div_ceil(2)).for_each(|places| {
+        let faults = Faults::counting();
+        let gpu = ready(&faults).unwrap();
+        // Its kernels.
+        case.small.extract(&case.options, &Engine::on_gpu(gpu.clone(), &[]));
+        for &k in places {
+            for end in [k + 1, usize::MAX] {
+                gpu.set_memory(DEFAULT_MEMORY);
+                faults.fail(k..end, Fault::OutOfMemory);
+                let what = format!("{solver:?}: no memory at touches {k}..{end}, {:?}", case.warm[k]);
+                assert_eq!(case.check(&gpu, &faults, &what), Some(end == usize::MAX), "{what}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_frame_of_patches_is_right_wherever_memory_runs_out() {
+    memory_runs_out(Solver::Patches);
+}
+
+#[test]
+fn a_frame_in_bands_is_right_wherever_memory_runs_out() {
+    memory_runs_out(Solver::Banded);
+}
+
+/// A device that fails at a touch; what an attempt more has to end in.
+fn device_fails(case: &Case, fault: Fault, k: usize) {
+    let what = format!("{fault:?} at touch {k}, {:?}", case.cold[k]);
+    let faults = Faults::counting();
+    let gpu = ready(&faults).unwrap();
+    faults.fail(k..k + 1, fault);
+    let again = case.check(&gpu, &faults, &what);
+    // A device that is lost when the last numbers have been read is not missed.
+    let late = fault == Fault::Lost && case.cold[k].0 == Touch::Read && again.is_none();
+    assert!(late || again == Some(fault == Fault::Driver), "{what}: {again:?}");
+}
+
+/// A device lost once at each thing that is touched in each way, and other failures once at each way.
+fn device_fails_anywhere(solver: Solver) {
+    let Some(case) = Case::new(solver, false) else { return };
+    let by_name = |_: usize, touch: &(Touch, String)| Some(touch.clone());
+    let by_kind = |_: usize, touch: &(Touch, String)| Some(touch.0);
+    let mut all: Vec<(Fault, usize)> = Vec::new();
+    all.extend(places(&case.cold, Fault::Lost, by_name).into_iter().map(|k| (Fault::Lost, k)));
+    for fault in [Fault::Driver, Fault::Hang, Fault::Panic] {
+        all.extend(places(&case.cold, fault, by_kind).into_iter().map(|k| (fault, k)));
+    }
+    assert!(all.len() > 60, "{}", all.len());
+    all.into_par_iter().for_each(|(fault, k)| device_fails(&case, fault, k));
+}
+
+#[test]
+fn a_frame_of_patches_is_right_wherever_the_device_fails() {
+    device_fails_anywhere(Solver::Patches);
+}
+
+#[test]
+fn a_frame_in_bands_is_right_wherever_the_device_fails() {
+    device_fails_anywhere(Solver::Banded);
+}
+
+#[test]
+fn a_frame_whose_time_is_taken_is_right_where_timestamps_fail() {
+    let Some(case) = Case::new(Solver::Banded, true) else { return };
+    let of_times =
+        |_: usize, touch: &(Touch, String)| ["timestamps", "ticks"].contains(&touch.1.as_str()).then(|| touch.clone());
+    for fault in [Fault::Lost, Fault::OutOfMemory] {
+        let places = places(&case.cold, fault, of_times);
+        assert!(places.len() >= 3, "{places:?}");
+        places.into_iter().for_each(|k| device_fails(&case, fault, k));
+    }
+}
+
+/// Opens the test device by its name.
+fn open_anew(options: OpenOptions) -> Option<Result<Device, GpuError>> {
+    let name = crate::gpu()?.name().to_string();
+    Some(Device::open(&DeviceChoice::Name(name), &options))
+}
+
+#[test]
+fn a_device_that_fails_while_it_is_opened_is_refused_with_the_reason() {
+    let faults = Faults::counting();
+    let Some(gpu) = ready(&faults) else { return };
+    let touches = faults.touches();
+    let ways = Fault::ALL.into_iter().flat_map(|fault| (0..touches.len()).map(move |k| (fault, k)));
+    ways.filter(|&(fault, k)| fault.can_be_at(touches[k].0)).for_each(|(fault, k)| {
+        faults.fail(k..k + 1, fault);
+        let opened = open_anew(OpenOptions { faults: faults.clone(), ..OpenOptions::default() });
+        let what = format!("{fault:?} at {k}, {:?}", touches[k]);
+        match opened.unwrap() {
+            Err(GpuError::Refused { device, reason }) => assert!(device == gpu.name() && !reason.is_empty(), "{what}"),
+            // Lost once its last number was read, which the next touch will tell.
+            Ok(_) if fault == Fault::Lost && k + 1 >= touches.len() - 3 => {}
+            other => panic!("{what}: {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn a_wrong_number_in_what_the_self_test_reads_back_refuses_the_device() {
+    let faults = Faults::counting();
+    if ready(&faults).is_none() {
+        return;
+    }
+    let touches = faults.touches();
+    let reads: Vec<usize> = (0..touches.len()).filter(|&k| touches[k].0 == Touch::Read).collect();
+    let reasons = ["turns counted", "sqrt of", "exp of", "the normal distribution", "across barriers gave"];
+    assert_eq!(reads.len(), reasons.len());
+    for (k, reason) in reads.into_iter().zip(reasons) {
+        faults.fail(k..k + 1, Fault::Wrong);
+        let refused = open_anew(OpenOptions { faults: faults.clone(), ..OpenOptions::default() }).unwrap().unwrap_err();
+        let words = refused.to_string();
+        assert!(words.contains("is refused") && words.contains(reason), "{words}");
+    }
+}
+
+#[test]
+fn a_device_that_fails_frame_after_frame_is_left_alone() {
+    let Some(case) = Case::new(Solver::Patches, false) else { return };
+    let faults = Faults::counting();
+    let engine = Engine::on_gpu(ready(&faults).unwrap(), &[]);
+    faults.fail(0..usize::MAX, Fault::Driver);
+    for _ in 0..2 {
+        let done = case.small.extract(&case.options, &engine);
+        assert!(bits(&done) == case.on_cpu && !engine.is_gpu());
+    }
+}
