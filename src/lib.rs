@@ -15,7 +15,7 @@
 //! | [`engine`] | one method a stage, on the CPU or on the GPU |
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
 //! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
-//! | [`simulate`], [`compare`], [`plot`], [`trace`] | what one needs around an extraction |
+//! | [`simulate`], [`compare`], [`plot`], [`trace`], [`version`] | what one needs around an extraction |
 //! | [`guide`] | how to come from gpu_specter, serve another spectrograph, run a cluster, write a shader |
 
 pub mod barycentric;
@@ -41,6 +41,7 @@ pub mod simulate;
 pub mod stages;
 pub mod stop;
 pub mod trace;
+pub mod version;
 mod whole_file;
 
 pub use sentence::sentence;

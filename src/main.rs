@@ -10,10 +10,15 @@ fn main() -> ExitCode {
     let command_line = cli::CommandLine::parse();
     cli::logging::start(command_line.loglevel);
     cli::report_full_disks_as_errors();
+    let json = command_line.command.wants_json();
     match cli::run(command_line.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", spextral::sentence(error.as_ref()));
+            let sentence = spextral::sentence(error.as_ref());
+            if json {
+                cli::json::print_error(&sentence);
+            }
+            eprintln!("error: {sentence}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,8 @@
 //! `spextral compare`: the parity table of two extractions, or chi against the truth.
 
+use super::json::{Json, object, print_object};
 use super::{Outcome, print};
+use serde_json::json;
 use spextral::compare::{against_truth, compare, read};
 use spextral::fits::read_frame;
 use spextral::simulate::read_truth;
@@ -26,6 +28,8 @@ pub struct Arguments {
     /// Compare A, a frame, with the truth of `spextral simulate --truth`
     #[arg(long, value_name = "TRUTH", conflicts_with = "b")]
     truth: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// Compares and prints; fails where the tolerance is not met.
@@ -36,10 +40,20 @@ pub fn run(args: &Arguments) -> Outcome {
     if let Some(path) = &args.truth {
         let (frame, truth) = (read_frame(&args.a)?, read_truth(path)?);
         let report = against_truth(&frame, &truth)?;
-        print(report.to_string().trim_end())?;
         if report.bins == 0 {
+            if !args.json.is_wanted() {
+                print(report.to_string().trim_end())?;
+            }
             let (frame, truth) = (args.a.display(), path.display());
             return Err(format!("no bin of {frame} can be judged by {truth}: all are masked, without information, or at an end; extract more bins").into());
+        }
+        match args.json.is_wanted() {
+            true => {
+                let mut fields = object(report.json());
+                fields.extend(object(json!({ "frame": args.a, "truth": path })));
+                print_object("compare-truth", fields)?;
+            }
+            false => print(report.to_string().trim_end())?,
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -48,19 +62,23 @@ pub fn run(args: &Arguments) -> Outcome {
         return Err(format!("--tolerance is {tolerance}: it must be a number of sigma, 0 or more").into());
     }
     let parity = compare(&read(&args.a)?, &read(b)?)?;
-    print(&parity.to_string())?;
-    match args.tolerance {
-        Some(_) if parity.good.flux.bins == 0 => {
-            Err("no bin is usable in both files: nothing was compared; extract more bins".into())
+    let within = args.tolerance.map(|tolerance| parity.within(tolerance));
+    let nothing = within.is_some() && parity.good.flux.bins == 0;
+    match args.json.is_wanted() {
+        // What fails has an object of its own.
+        true if nothing => {}
+        true => {
+            let mut fields = object(parity.json());
+            fields.extend(object(json!({ "tolerance": args.tolerance, "within": within })));
+            print_object("compare", fields)?;
         }
-        Some(tolerance) if !parity.within(tolerance) => {
-            print(&format!("beyond the tolerance of {tolerance}"))?;
-            Ok(ExitCode::FAILURE)
-        }
-        Some(tolerance) => {
-            print(&format!("within the tolerance of {tolerance}"))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        None => Ok(ExitCode::SUCCESS),
+        false => print(&parity.to_string())?,
     }
+    if nothing {
+        return Err("no bin is usable in both files: nothing was compared; extract more bins".into());
+    }
+    if let (Some(tolerance), Some(within), false) = (args.tolerance, within, args.json.is_wanted()) {
+        print(&format!("{} the tolerance of {tolerance}", if within { "within" } else { "beyond" }))?;
+    }
+    Ok(if within == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,22 +1,32 @@
 //! `spextral devices`: what there is to compute on.
 
+use super::json::{Json, object, print_object};
 use super::{Outcome, print};
+use serde_json::{Value, json};
 use spextral::gpu::{self, DeviceEntry};
 use std::process::ExitCode;
 
-/// Arguments of `spextral devices`: none.
+/// Arguments of `spextral devices`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 `--device` takes the index or `cpu` of the first column, a part of a name, or a PCI bus id. `--device auto` takes a
 discrete GPU, else an integrated one, else the CPU; a software GPU is used only when named.")]
-pub struct Arguments {}
+pub struct Arguments {
+    #[command(flatten)]
+    pub json: Json,
+}
 
 /// Prints a paragraph a device.
 ///
 /// # Errors
 /// The standard output cannot be written.
-pub fn run(_: &Arguments) -> Outcome {
+pub fn run(args: &Arguments) -> Outcome {
     let entries = gpu::list();
+    if args.json.is_wanted() {
+        let devices: Vec<Value> = entries.iter().map(device).collect();
+        print_object("devices", object(json!({ "devices": devices })))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     print(&entries.iter().map(paragraph).collect::<Vec<_>>().join("\n"))?;
     if entries.len() == 1 {
         print("no GPU: neither Vulkan, nor Metal, nor DX12 shows one")?;
@@ -45,4 +55,19 @@ fn paragraph(entry: &DeviceEntry) -> String {
         lines.push(format!("refused: {reason}"));
     }
     lines.join("\n      ")
+}
+
+fn device(entry: &DeviceEntry) -> Value {
+    let limits = entry.limits.as_ref().map(|limits| {
+        json!({
+            "binding_bytes": limits.binding_bytes,
+            "workgroup_bytes": limits.workgroup_bytes,
+            "workgroup_invocations": limits.invocations,
+        })
+    });
+    json!({
+        "index": entry.index, "name": entry.name, "kind": entry.kind.to_string(), "interface": entry.backend,
+        "driver": Some(&entry.driver).filter(|driver| !driver.is_empty()), "pci": entry.pci, "limits": limits,
+        "usable": entry.refused.is_none(), "refused": entry.refused,
+    })
 }

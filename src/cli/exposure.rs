@@ -1,8 +1,10 @@
 //! `spextral exposure`: many frames, from a manifest or from the folders of a DESI reduction.
 
-use super::extract::{DeviceArguments, Method, ModelFluxWord};
+use super::common::{Common, names, take};
+use super::extract::DeviceArguments;
+use super::json::{Json, object, print_object};
 use super::{Outcome, logging::Progress, print};
-use clap::{ArgAction, Args, FromArgMatches};
+use clap::Args;
 use spextral::exposure::{self, Account, Manifest, Row, Settings, Tree};
 use spextral::extract::Request;
 use spextral::fits::check_outputs;
@@ -37,7 +39,7 @@ pub struct Arguments {
     /// Do only what is missing, damaged, older than its inputs or made with other options; clears what dead runs have left
     #[arg(long)]
     resume: bool,
-    /// Write what became of each frame, and the figures of the run, as JSON
+    /// Write what became of each frame, and the figures of the run, as JSON: the object that --json prints
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Write when each group read, computed and wrote: FILE.csv and FILE.svg
@@ -55,6 +57,8 @@ pub struct Arguments {
     which: Which,
     #[command(flatten)]
     device: DeviceArguments,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// Which frames.
@@ -79,22 +83,6 @@ struct Which {
     /// The folder for the frames; by default exposures/NIGHT/EXPID of the reduction
     #[arg(long, value_name = "DIR", requires = "reduxdir")]
     outdir: Option<PathBuf>,
-}
-
-/// What a row of the manifest may set for its frame.
-#[derive(Args, Clone, Debug)]
-struct Common {
-    /// A file with the FIBERMAP, in place of the frames' own
-    #[arg(short, long)]
-    fibermap: Option<PathBuf>,
-    /// What model images (column `model` of a manifest) show: the image the fit believes in, or the decorrelated flux projected
-    #[arg(long, value_name = "FLUX", default_value = "deconvolved")]
-    model_flux: ModelFluxWord,
-    /// Leave out the SCORES table
-    #[arg(long)]
-    no_scores: bool,
-    #[command(flatten)]
-    method: Method,
 }
 
 /// Extracts all frames.
@@ -174,7 +162,7 @@ impl Arguments {
         let requests: Result<Vec<Request>, Box<dyn Error>> = match (&self.which.manifest, &self.which.reduxdir) {
             (Some(path), _) => {
                 let manifest = Manifest::read(path)?;
-                manifest.rows.iter().map(|row| Ok(self.common.of_row(&manifest, row)?)).collect()
+                manifest.rows.iter().map(|row| Ok(of_row(&self.common, &manifest, row)?)).collect()
             }
             (_, Some(redux)) => {
                 // Both are there where --reduxdir is: clap sees to it.
@@ -185,12 +173,16 @@ impl Arguments {
             }
             (None, None) => Ok(Vec::new()),
         };
-        Ok(requests?.into_iter().map(|request| Request { overwrite, ..request }).collect())
+        let on_cpu = self.device.on_cpu();
+        Ok(requests?.into_iter().map(|request| Request { overwrite, on_cpu: on_cpu.clone(), ..request }).collect())
     }
 
     /// Table, report, timeline, exit code.
     fn conclude(&self, account: &Account, stop: &Stop) -> Outcome {
-        print(&account.table())?;
+        match self.json.is_wanted() {
+            true => print_object("exposure", object(account.json()))?,
+            false => print(&account.table())?,
+        }
         if let Some(path) = &self.report {
             let text = serde_json::to_string_pretty(&account.json())?;
             save(path, &text)?;
@@ -215,55 +207,26 @@ fn save(path: &Path, text: &str) -> Result<(), WriteError> {
     write_whole(path, |out| out.write_all(text.as_bytes()))
 }
 
-impl Common {
-    /// A frame's request with these options, and a model image where wanted.
-    fn of(self, request: Request, model: Option<PathBuf>) -> Request {
-        Request {
-            fibermap: self.fibermap,
-            model: model.map(|path| (path, self.model_flux.into())),
-            scores: !self.no_scores,
-            ..self.method.of(request)
-        }
-    }
-
-    /// The request of a row, whose cells go before the command line.
-    fn of_row(&self, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
-        let file = |column: &str| row.get(column).map(PathBuf::from);
-        let needed = |column: &str| file(column).ok_or_else(|| manifest.wrong(row.line, format!("{column} is empty")));
-        let request = Request::new(needed("input")?, needed("psf")?, needed("output")?);
-        let mut common = self.clone();
-        common.take(row).map_err(|what| manifest.wrong(row.line, what))?;
-        Ok(common.of(request, file("model")))
-    }
-
-    /// Takes the cells of a row that are options, by the same words and checks as the command line's.
-    fn take(&mut self, row: &Row) -> Result<(), String> {
-        let files = ["input", "psf", "output", "model"];
-        let options = row.cells.iter().filter(|(column, _)| !files.contains(&column.as_str()));
-        let words = options.map(|(column, cell)| format!("--{column}={cell}"));
-        // Only what the row says counts: no defaults; and a flag needs a word to be set or unset by.
-        let explicit = |argument: clap::Arg| {
-            let flag = matches!(argument.get_action(), ArgAction::SetTrue);
-            let argument = argument.default_value(None::<&str>).required(false);
-            if flag { argument.action(ArgAction::Set).num_args(1) } else { argument }
-        };
-        let command = Self::augment_args(clap::Command::new("row").no_binary_name(true)).disable_help_flag(true);
-        let names: Vec<String> = command.get_arguments().filter_map(|a| a.get_long().map(String::from)).collect();
-        if let Some((column, _)) =
-            row.cells.iter().find(|(column, _)| !files.contains(&column.as_str()) && !names.contains(column))
-        {
-            let known = [files.map(String::from).to_vec(), names].concat().join(", ");
-            return Err(format!("there is no column {column}: the columns are {known}"));
-        }
-        let matches = command.mut_args(explicit).try_get_matches_from(words).map_err(|e| brief(&e))?;
-        self.update_from_arg_matches(&matches).map_err(|e| brief(&e))
-    }
+/// The request of a row, whose cells go before the command line.
+fn of_row(common: &Common, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
+    let file = |column: &str| row.get(column).map(PathBuf::from);
+    let needed = |column: &str| file(column).ok_or_else(|| manifest.wrong(row.line, format!("{column} is empty")));
+    let request = Request::new(needed("input")?, needed("psf")?, needed("output")?);
+    let mut common = common.clone();
+    take_cells(&mut common, row).map_err(|what| manifest.wrong(row.line, what))?;
+    Ok(common.of(request, file("model")))
 }
 
-/// The first line of clap's words.
-fn brief(error: &clap::Error) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_string()
+/// Takes the cells of a row that are options.
+fn take_cells(common: &mut Common, row: &Row) -> Result<(), String> {
+    let files = ["input", "psf", "output", "model"];
+    let names = names::<Common>();
+    let options = || row.cells.iter().filter(|(column, _)| !files.contains(&column.as_str()));
+    if let Some((column, _)) = options().find(|(column, _)| !names.contains(column)) {
+        let known = [files.map(String::from).to_vec(), names].concat().join(", ");
+        return Err(format!("there is no column {column}: the columns are {known}"));
+    }
+    take(common, options().map(|(column, cell)| (column.as_str(), cell.as_str())))
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! `spextral extract`: the options of one extraction, turned into a checked request.
 
+use super::common::{Common, Given};
+use super::json::{Json, object, print_object};
+use super::like::Like;
 use super::words::{MaskBits, Wavelength, stage};
 use super::{Outcome, logging::Progress};
 use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
 use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{Done, ModelFlux, Options, Request, Solver, extract_file};
 use spextral::fits::check_outputs;
@@ -19,44 +23,52 @@ Examples:
   spextral extract -i preproc-r0-00051060.fits.gz -p psf-r0-00051060.fits -o frame-r0-00051060.fits
   spextral extract -i preproc.fits -p psf.fits -o frame.fits -w 5760,7620,0.8 --barycentric-correction
   spextral extract -i preproc.fits -p psf.fits -o part.fits -s 25 -n 50 -m model.fits --device cpu
+  spextral extract --like frame.fits -o again.fits
 
 Outputs are written whole or not at all; a name that ends in .gz makes a gzipped file.";
 
 /// Arguments of `spextral extract`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("model_flux", |model_flux| model_flux.requires("model")))]
 pub struct Arguments {
+    // First: it looks at what the others take away.
+    #[command(flatten)]
+    given: Given,
     /// The preprocessed frame: IMAGE, IVAR, MASK (.fits, .fits.gz or .fits.fz)
-    #[arg(short, long, value_name = "PREPROC")]
-    input: PathBuf,
+    #[arg(short, long, value_name = "PREPROC", required_unless_present = "like")]
+    input: Option<PathBuf>,
     /// The Gauss-Hermite PSF of this camera
-    #[arg(short, long)]
-    psf: PathBuf,
+    #[arg(short, long, required_unless_present = "like")]
+    psf: Option<PathBuf>,
     /// The frame to write: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES
-    #[arg(short, long, value_name = "FRAME")]
-    output: PathBuf,
-    /// A file with the FIBERMAP, in place of the frame's own
-    #[arg(short, long)]
-    fibermap: Option<PathBuf>,
+    #[arg(short, long, value_name = "FRAME", required_unless_present = "like")]
+    output: Option<PathBuf>,
+    /// Make FRAME again: inputs, options and device are those its header records, but for what is given here, and the inputs
+    /// must be the same by their checksums; OUTPUT is FRAME-again.fits by default
+    #[arg(long, value_name = "FRAME")]
+    like: Option<PathBuf>,
     /// Write the model of the CCD image, too [electron]
     #[arg(short, long)]
     model: Option<PathBuf>,
-    /// What the model shows: the image the fit believes in, or the decorrelated flux projected
-    #[arg(long, value_name = "FLUX", default_value = "deconvolved", requires = "model")]
-    model_flux: ModelFluxWord,
     /// Replace outputs that exist
     #[arg(long)]
     overwrite: bool,
-    /// Leave out the SCORES table
-    #[arg(long)]
-    no_scores: bool,
     /// Write what ran when and on which thread: JSON that ui.perfetto.dev shows
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     #[command(flatten)]
-    method: Method,
+    how: Repeatable,
     #[command(flatten)]
-    device: DeviceArguments,
+    pub json: Json,
+}
+
+/// What a frame records of the command line.
+#[derive(Args, Debug)]
+pub struct Repeatable {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(flatten)]
+    pub device: DeviceArguments,
 }
 
 /// What, and how: the options that decide the numbers.
@@ -146,7 +158,7 @@ struct Patches {
 pub struct DeviceArguments {
     /// auto (a discrete GPU, else an integrated one, else the CPU), cpu, an index, part of a name, or a PCI bus id
     #[arg(long, default_value = "auto")]
-    device: DeviceChoice,
+    pub device: DeviceChoice,
     /// Stages that the CPU does while the rest stays on the GPU (finds a wrong kernel): traces, spots,
     /// normal_equations, cholesky, schur, jacobi, decorrelate, model, goodness
     #[arg(long, value_name = "STAGE", value_delimiter = ',', value_parser = stage)]
@@ -157,16 +169,25 @@ pub struct DeviceArguments {
 ///
 /// # Errors
 /// No such device, a file that cannot be read or written, options that don't fit each other or the PSF.
-pub fn run(arguments: Arguments) -> Outcome {
+pub fn run(mut arguments: Arguments) -> Outcome {
+    let like = arguments.like.as_deref().map(Like::read).transpose()?;
+    if let Some(like) = &like {
+        like.set(&mut arguments.how, &arguments.given)?;
+    }
     let trace = arguments.trace.clone().map(|path| (path, Arc::new(Trace::new())));
+    let device = &arguments.how.device;
     let engine = match &trace {
-        Some((_, trace)) => trace.region("open the device", || arguments.device.open())?.with_trace(trace.clone()),
-        None => arguments.device.open()?,
+        Some((_, trace)) => trace.region("open the device", || device.open())?.with_trace(trace.clone()),
+        None => device.open()?,
     };
-    let request = arguments.request();
+    let json = arguments.json.is_wanted();
+    let request = arguments.request(like.as_ref())?;
     if let Some((path, _)) = &trace {
         let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
         check_outputs(&others, &[path], request.overwrite)?;
+    }
+    if let Some(like) = &like {
+        like.say_differences(&request, &engine.device());
     }
     tracing::info!("extracting {} on {}", request.input.display(), engine.device());
     let progress = Progress::new("bundles");
@@ -175,6 +196,10 @@ pub fn run(arguments: Arguments) -> Outcome {
     report(&request, &done);
     if let Some((path, trace)) = &trace {
         trace.write(path)?;
+    }
+    let verdict = like.map(|like| like.verdict(&request, &done.device)).transpose()?;
+    if json {
+        print_object("extract", object(summary(&request, &done, verdict)))?;
     }
     // A frame without a single result is written, so that its masks tell why, but it is no success.
     Ok(if done.summary.has_results() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -203,6 +228,11 @@ impl DeviceArguments {
         self.open_choice(&self.device.for_process(process))
     }
 
+    /// The stages left to the CPU, for the record.
+    pub fn on_cpu(&self) -> Vec<Stage> {
+        self.stage_on_cpu.clone()
+    }
+
     fn open_choice(&self, device: &DeviceChoice) -> Result<Engine, EngineError> {
         let options = OpenOptions { faults: Faults::of_environment(), ..OpenOptions::default() };
         let engine = Engine::open(device, &options, &self.stage_on_cpu)?;
@@ -215,14 +245,19 @@ impl DeviceArguments {
 }
 
 impl Arguments {
-    fn request(self) -> Request {
-        Request {
-            fibermap: self.fibermap,
-            model: self.model.map(|path| (path, self.model_flux.into())),
-            scores: !self.no_scores,
+    /// The request, of which `like` gives what the command line does not.
+    fn request(self, like: Option<&Like>) -> Result<Request, String> {
+        let ([input, psf], output) = match (like, self.input, self.psf, self.output) {
+            (Some(like), input, psf, output) => (like.inputs(input, psf)?, output.unwrap_or_else(|| like.output())),
+            (None, Some(input), Some(psf), Some(output)) => ([input, psf], output),
+            (None, ..) => return Err("--input, --psf and --output are needed where there is no --like".into()),
+        };
+        Ok(Request {
             overwrite: self.overwrite,
-            ..self.method.of(Request::new(self.input, self.psf, self.output))
-        }
+            on_cpu: self.how.device.on_cpu(),
+            expected: like.map(|like| like.digests(&self.given)),
+            ..self.how.common.of(Request::new(input, psf, output), self.model)
+        })
     }
 }
 
@@ -286,6 +321,40 @@ fn report(request: &Request, done: &Done) {
         done.compute.as_secs_f64(),
         done.write.as_secs_f64()
     );
+}
+
+/// The object of `--json`.
+fn summary(request: &Request, done: &Done, like: Option<Value>) -> Value {
+    let file = |path: &Path, blake3: &str| json!({ "path": path, "blake3": blake3 });
+    let (digests, summary) = (&done.digests, &done.summary);
+    let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
+    let options: Map<String, Value> =
+        request.named_options().map(|(name, value)| (name.into(), value.into())).collect();
+    let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
+    let [wave_min, wave_max, wave_step] = done.grid;
+    json!({
+        "output": request.output,
+        "model": request.model.as_ref().map(|(path, _)| path),
+        "input": file(&request.input, &digests.input),
+        "psf": file(&request.psf, &digests.psf),
+        "fibermap": fibermap.map(|(path, digest)| file(path, digest)),
+        "options": options,
+        "device": done.device,
+        "solver": summary.solver(),
+        "nspec": done.nspec, "nwave": done.nwave,
+        "wave_min": wave_min, "wave_max": wave_max, "wave_step": wave_step,
+        "barycentric_factor": done.barycentric,
+        "bad_pixels": done.bad_pixels,
+        "bins_without_information": summary.no_information,
+        "bundles_banded": summary.banded,
+        "bundles_in_patches": summary.in_patches,
+        "patches": summary.patches, "patches_unsolved": summary.failed, "redone": summary.redone,
+        "read_seconds": done.read.as_secs_f64(),
+        "compute_seconds": done.compute.as_secs_f64(),
+        "write_seconds": done.write.as_secs_f64(),
+        "stage_seconds": stages.collect::<Map<String, Value>>(),
+        "like": like,
+    })
 }
 
 /// [`Solver`] as a word.

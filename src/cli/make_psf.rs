@@ -1,7 +1,9 @@
 //! `spextral make-psf`: writes a DESI-like PSF file.
 
+use super::json::{Json, object, print_object};
 use super::{Outcome, print};
 use clap::ValueEnum;
+use serde_json::json;
 use spextral::fits::{check_outputs, write_psf};
 use spextral::psf::synthetic::{Camera, Synthetic};
 use std::path::PathBuf;
@@ -72,6 +74,8 @@ pub struct Arguments {
     /// Replace the output where it exists
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 /// An arm of the spectrograph.
@@ -122,6 +126,14 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[], &[&args.output], args.overwrite)?;
     let psf = args.request().build()?;
     write_psf(&args.output, &psf, args.overwrite)?;
+    if args.json.is_wanted() {
+        let fields = json!({
+            "output": args.output, "nfibre": psf.nfibre, "npix_x": psf.npix_x, "npix_y": psf.npix_y,
+            "wave_min": psf.wave_min, "wave_max": psf.wave_max,
+        });
+        print_object("make-psf", object(fields))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     print(&format!(
         "{}: {} fibres on {} x {} pixels, {} to {} Angstrom",
         args.output.display(),

@@ -1,10 +1,13 @@
 //! The command line: words become a checked request, one file a subcommand.
 
+mod common;
 mod compare;
 mod demo;
 mod devices;
 mod exposure;
 mod extract;
+pub mod json;
+mod like;
 pub mod logging;
 mod make_psf;
 mod manual;
@@ -55,6 +58,21 @@ pub enum Command {
     Devices(devices::Arguments),
     Man(manual::ManArguments),
     Completions(manual::CompletionsArguments),
+}
+
+impl Command {
+    /// Whether a program reads what is printed.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Self::Extract(arguments) => arguments.json.is_wanted(),
+            Self::Exposure(arguments) => arguments.json.is_wanted(),
+            Self::MakePsf(arguments) => arguments.json.is_wanted(),
+            Self::Simulate(arguments) => arguments.json.is_wanted(),
+            Self::Compare(arguments) => arguments.json.is_wanted(),
+            Self::Devices(arguments) => arguments.json.is_wanted(),
+            Self::Demo(_) | Self::Man(_) | Self::Completions(_) => false,
+        }
+    }
 }
 
 /// Carries out one subcommand.

@@ -1,7 +1,9 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
+use super::json::{Json, object, print_object};
 use super::words::Wavelength;
 use super::{Outcome, print};
+use serde_json::json;
 use spextral::fits::{check_outputs, fill_preproc, read_psf};
 use spextral::simulate::{SimulateError, Simulation, fill_truth, simulate};
 use std::path::{Path, PathBuf};
@@ -60,6 +62,8 @@ pub struct Arguments {
     /// Replace outputs that exist
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    pub json: Json,
 }
 
 impl Arguments {
@@ -100,6 +104,14 @@ pub fn run(args: &Arguments) -> Outcome {
     }
     preproc.persist()?;
     let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
+    if args.json.is_wanted() {
+        let fields = json!({
+            "output": args.output, "truth": args.truth, "psf": args.psf, "seed": args.seed, "nspec": truth.fibres.len(),
+            "nwave": wave.len(), "wave_min": wave[0], "wave_max": wave[wave.len() - 1],
+        });
+        print_object("simulate", object(fields))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     print(&format!(
         "{}: {} fibres lit, {} bins from {:.1} to {:.1} Angstrom, seed {}",
         args.output.display(),

@@ -3,6 +3,7 @@
 //! [`compare`] makes the field's parity table: which fraction of bins agrees to within 1e-5 sigma, 1e-4, and
 //! so on up to 1; [`against_truth`] tells whether the noise is what the inverse variance says.
 
+mod json;
 mod read;
 mod table;
 mod truth;

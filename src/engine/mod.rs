@@ -202,7 +202,7 @@ impl Engine {
     pub fn device(&self) -> String {
         match self.gpu() {
             Some(gpu) if self.is_gpu() => format!("{}, f32", gpu.description()),
-            _ => "CPU f64".into(),
+            _ => format!("CPU f64, {}", crate::gpu::instruction_set()),
         }
     }
 

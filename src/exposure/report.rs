@@ -1,6 +1,7 @@
 //! The account as a table and as JSON.
 
 use super::{Account, Outcome, Phase, Status};
+use crate::version::{COMMIT, VERSION};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -97,7 +98,9 @@ impl Account {
             })
         };
         json!({
-            "version": env!("CARGO_PKG_VERSION"),
+            "schema": "spextral.exposure/1",
+            "version": VERSION,
+            "commit": COMMIT,
             "figures": self.figures(),
             "frames": self.outcomes.iter().map(frame).collect::<Vec<_>>(),
             "ranks": self.ranks,

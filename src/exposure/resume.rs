@@ -2,6 +2,7 @@
 
 use crate::extract::Request;
 use crate::fits::{Header, printable, verify};
+use crate::version::VERSION;
 use crate::{sentence, whole_file};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -26,9 +27,10 @@ pub fn reason_to_do(request: &Request) -> Option<String> {
         return Some(sentence(&error));
     }
     let cards = [
-        ("SPXVER", env!("CARGO_PKG_VERSION").to_string()),
+        ("SPXVER", VERSION.to_string()),
         ("IN_IMG", request.input.display().to_string()),
         ("IN_PSF", request.psf.display().to_string()),
+        ("IN_FMAP", request.fibermap.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
         ("SPXOPT", request.words()),
     ];
     cards.iter().find_map(|(keyword, now)| difference(&header, keyword, now)).or_else(|| newer_input(request))

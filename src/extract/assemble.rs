@@ -194,6 +194,7 @@ impl FrameBuilder {
         }
         self.summary.banded += more.summary.banded;
         self.summary.patches += more.summary.patches;
+        self.summary.in_patches.extend(more.summary.in_patches);
         self.summary.redone += more.summary.redone;
         self.summary.failed += more.summary.failed;
         if let (Some(model), Some(more)) = (&mut self.model, more.model) {
@@ -204,6 +205,9 @@ impl FrameBuilder {
     /// Takes the core fibres and bins of one patch, those that are selected.
     pub fn add_patch(&mut self, bundle: &Bundle, patch: &Patch, padding: usize, result: &PatchSpectra) {
         self.summary.patches += 1;
+        if self.summary.in_patches.last() != Some(&bundle.fibres.start) {
+            self.summary.in_patches.push(bundle.fibres.start);
+        }
         self.add_rows(bundle, patch, padding, result);
     }
 

@@ -1,14 +1,15 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
-use super::{ExtractError, Extraction, ModelFlux, Options, Progress, Summary, extract};
+use super::record::{self, Digests};
+use super::{ExtractError, Extraction, ModelFlux, Options, Progress, Summary, extract, words};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Stage};
 use crate::fits::{
-    Filled, FitsError, Header, Preproc, PreprocOptions, Table, check_outputs, fill_frame, fill_model, read_preproc,
-    read_psf,
+    Filled, FitsError, Header, Preproc, PreprocOptions, Table, check_outputs, fill_frame, fill_model, preproc_of,
+    psf_of, with_digest,
 };
 use crate::frame::Frame;
-use crate::plan::{GridError, PatchOptions, WaveGrid};
+use crate::plan::{GridError, WaveGrid};
 use crate::psf::Psf;
 use crate::scores::Scores;
 use crate::stages::patch::Ccd;
@@ -42,6 +43,10 @@ pub struct Request {
     pub scores: bool,
     /// Whether existing outputs are replaced.
     pub overwrite: bool,
+    /// Stages that the engine leaves to the CPU, for the record.
+    pub on_cpu: Vec<Stage>,
+    /// What the inputs must be; None for whatever they are.
+    pub expected: Option<Digests>,
     /// Everything else; `model` and `barycentric` are set from the above.
     pub options: Options,
 }
@@ -60,41 +65,20 @@ impl Request {
             barycentric: false,
             scores: true,
             overwrite: false,
+            on_cpu: Vec::new(),
+            expected: None,
             options: Options::default(),
         }
     }
 
     /// Everything that decides what is in the outputs, but for the names of files: the card SPXOPT.
     pub fn words(&self) -> String {
-        let Options {
-            specmin,
-            nspec,
-            regularize,
-            psferr,
-            psf_tails,
-            decorrelate,
-            solver,
-            tolerance,
-            patches,
-            model: _,
-            barycentric: _,
-        } = &self.options;
-        let PatchOptions { bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac } = patches;
-        let number = |n: Option<f64>| n.map_or("psf".into(), |n| n.to_string());
-        let wavelength = self.wavelength.map_or("psf".into(), |(min, max, step)| format!("{min},{max},{step}"));
-        format!(
-            "wavelength={wavelength} specmin={specmin} nspec={} mask-bits={:#x} barycentric={} fibermap={} scores={} \
-             model={:?} solver={solver:?} tolerance={tolerance:?} decorrelate={decorrelate:?} regularize={regularize} \
-             psferr={} psf-tails={psf_tails} bundlesize={bundlesize} nsubbundles={nsubbundles} nwavestep={nwavestep} \
-             wavepad={wavepad} wavepad-frac={wavepad_frac} pixpad-frac={pixpad_frac}",
-            nspec.map_or("all".into(), |n| n.to_string()),
-            self.mask_bits,
-            self.barycentric,
-            self.fibermap.as_ref().map_or("own".into(), |path| path.display().to_string()),
-            self.scores,
-            self.model.as_ref().map(|(_, which)| which),
-            number(*psferr),
-        )
+        words::card(self)
+    }
+
+    /// The same by the names of the options; None for those that are not set.
+    pub fn named_options(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
+        words::of(self)
     }
 
     /// The files that are written.
@@ -143,6 +127,19 @@ pub enum FileError {
         /// Last fibre extracted.
         last: usize,
     },
+    /// An input is not what it must be.
+    #[error(
+        "{} is not what the frame to repeat was made of: its BLAKE3 is {now}, that one's was {then}; give the file as it was, or extract without --like",
+        path.display()
+    )]
+    Changed {
+        /// The input.
+        path: PathBuf,
+        /// The digest that it must have.
+        then: String,
+        /// The digest that it has.
+        now: String,
+    },
     /// The frame cannot be extracted.
     #[error("{} with {}: {source}", input.display(), psf.display())]
     Extract {
@@ -176,6 +173,12 @@ pub struct Done {
     pub bad_pixels: usize,
     /// The barycentric factor applied.
     pub barycentric: Option<f64>,
+    /// The device in words.
+    pub device: String,
+    /// First wavelength, last one, and step of the grid, Angstrom.
+    pub grid: [f64; 3],
+    /// What the inputs were.
+    pub digests: Digests,
     /// What the extraction did.
     pub summary: Summary,
     /// Time to read, compute and write.
@@ -194,6 +197,7 @@ pub struct Inputs {
     grid: WaveGrid,
     barycentric: Option<f64>,
     fibermap: Option<Table>,
+    digests: Digests,
     read: Duration,
 }
 
@@ -230,13 +234,13 @@ impl Inputs {
     pub fn read(request: &Request) -> Result<Self, FileError> {
         request.check()?;
         let start = Instant::now();
-        let (mut preproc, psf) = read_inputs(request)?;
+        let (mut preproc, psf, digests) = read_inputs(request)?;
         // Their work is done; a queue of frames is spared their memory.
         (preproc.mask, preproc.readnoise) = (None, None);
         let grid = grid_of(request, &psf)?;
         let barycentric = barycentric_factor(request, &preproc)?;
         let fibermap = select_fibermap(request, &preproc, &psf)?;
-        Ok(Self { preproc, psf, grid, barycentric, fibermap, read: start.elapsed() })
+        Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, read: start.elapsed() })
     }
 
     /// Extracts the frame.
@@ -285,6 +289,9 @@ impl Product {
             nwave: spectra.nwave,
             bad_pixels: inputs.preproc.bad_pixels,
             barycentric: inputs.barycentric,
+            device: extraction.summary.device.clone(),
+            grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
+            digests: inputs.digests.clone(),
             summary: extraction.summary,
             read: inputs.read,
             compute,
@@ -314,17 +321,25 @@ impl Product {
     }
 }
 
-fn read_inputs(request: &Request) -> Result<(Preproc, Psf), FileError> {
+fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> {
     let options = PreprocOptions { mask_bits: request.mask_bits, fibermap: request.fibermap.clone() };
-    let (preproc, psf) = rayon::join(|| read_preproc(&request.input, &options), || read_psf(&request.psf));
-    let preproc = preproc?;
+    let (preproc, psf) = rayon::join(
+        || with_digest(&request.input, |file| preproc_of(file, &options)),
+        || with_digest(&request.psf, psf_of),
+    );
+    let ((preproc, input), (psf, psf_digest)) = (preproc?, psf?);
+    let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, |_| Ok(()))).transpose()?;
+    let digests = Digests { input, psf: psf_digest, fibermap: fibermap.map(|(_, digest)| digest) };
+    if let Some(expected) = &request.expected {
+        expected.check(&digests, request)?;
+    }
     if preproc.bad_pixels > 0 {
         let (path, n) = (request.input.display(), preproc.bad_pixels);
         tracing::warn!(
             "{path}: {n} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count as masked"
         );
     }
-    Ok((preproc, psf?))
+    Ok((preproc, psf, digests))
 }
 
 fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {
@@ -370,16 +385,11 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     header.set("WAVEMAX", wave[wave.len() - 1], "Last wavelength [Angstrom]");
     header.set("WAVESTEP", inputs.grid.step(), "Wavelength step [Angstrom]");
     header.set("FIBERMIN", fibermin, "Smallest fibre number");
-    header.set("IN_PSF", request.psf.display().to_string(), "Input spectral PSF");
-    header.set("IN_IMG", request.input.display().to_string(), "Input image");
     match inputs.barycentric {
         Some(factor) => header.set("HELIOCOR", factor, "Barycentric factor applied to wavelengths"),
         None => header.remove("HELIOCOR"),
     }
-    header.set("SPXVER", env!("CARGO_PKG_VERSION"), "Version of spextral");
-    header.set("SPXDEV", summary.device.as_str(), "Device that extracted");
-    header.set("SPXSOLV", summary.solver(), "Solver that served");
-    header.set("SPXOPT", request.words(), "Options of the extraction");
+    record::note(&mut header, request, &inputs.digests, summary);
     match &summary.retried {
         Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was extracted again"),
         None => header.remove("SPXRETRY"),

@@ -5,9 +5,12 @@ mod banded;
 mod file;
 mod model_image;
 mod patches;
+mod record;
 mod share;
+mod words;
 
 pub use file::{Done, FileError, Inputs, Product, Request, extract_file};
+pub use record::{Digests, Record, RecordError, differing_data};
 pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 
 use crate::engine::{Decorrelate, Engine, EngineError, Stage};
@@ -179,6 +182,8 @@ pub struct Summary {
     pub banded: usize,
     /// Patches solved.
     pub patches: usize,
+    /// First fibre of each bundle solved in patches, a row of the PSF.
+    pub in_patches: Vec<usize>,
     /// Bundles and patches redone in f64 on the CPU because the device's precision did not serve.
     pub redone: usize,
     /// Patches without a result: their bins have ivar 0.

@@ -56,7 +56,11 @@ impl Default for PreprocOptions {
 /// # Errors
 /// [`FitsError`] where the file cannot be read, lacks IMAGE or IVAR, or its images differ in shape.
 pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<Preproc, FitsError> {
-    let file = FitsFile::open(path.as_ref())?;
+    preproc_of(&FitsFile::open(path.as_ref())?, options)
+}
+
+/// The preproc frame of an open file.
+pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Preproc, FitsError> {
     let image_hdu = file.hdu("IMAGE")?;
     let [ny, nx] = file.image_shape_2d(image_hdu)?;
     let same = |name: &str| -> Result<Option<&Hdu>, FitsError> {
@@ -76,7 +80,7 @@ pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<
     let bad_pixels = unsound + mask_absurd(&mut ivar);
     let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
         (Some(path), _) => Some(read_fibermap(path)?),
-        (None, Some(hdu)) => Some(Table::read(&file, hdu)?),
+        (None, Some(hdu)) => Some(Table::read(file, hdu)?),
         (None, None) => None,
     };
     let header = carried_cards(image_hdu);

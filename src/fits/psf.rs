@@ -29,13 +29,17 @@ pub(crate) const TAILS: [&str; 5] = ["TAILAMP", "TAILCORE", "TAILXSCA", "TAILYSC
 /// # Errors
 /// [`FitsError`] where the file cannot be read, is of another PSFTYPE, or lacks or contradicts what the model needs.
 pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
-    let file = FitsFile::open(path.as_ref())?;
+    psf_of(&FitsFile::open(path.as_ref())?)
+}
+
+/// The PSF of an open file.
+pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
     let psftype = file.hdus.iter().find_map(|h| h.header.get_str("PSFTYPE"));
     if let Some(other) = psftype.filter(|t| t.trim() != "GAUSS-HERMITE") {
-        return Err(FitsError::UnsupportedPsf { path: file.path, psftype: other });
+        return Err(FitsError::UnsupportedPsf { path: file.path.clone(), psftype: other });
     }
-    let hdu = table_hdu(&file)?;
-    let rows = ParamTable::read(&file, hdu)?;
+    let hdu = table_hdu(file)?;
+    let rows = ParamTable::read(file, hdu)?;
     let integer = |keyword: &str, least: i64, most: i64| -> Result<usize, FitsError> {
         let v = file.need(hdu, keyword, Header::get_i64)?;
         if (least..=most).contains(&v) {
@@ -54,8 +58,8 @@ pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
     Ok(Psf {
         nfibre: rows.nfibre,
         fibermin: integer("FIBERMIN", 0, MOST_FIBRE)? as i64,
-        trace_x: trace(&file, &rows, "XTRACE", "X")?,
-        trace_y: trace(&file, &rows, "YTRACE", "Y")?,
+        trace_x: trace(file, &rows, "XTRACE", "X")?,
+        trace_y: trace(file, &rows, "YTRACE", "Y")?,
         sigma_x: rows.series("GHSIGX")?,
         sigma_y: rows.series("GHSIGY")?,
         gh,
@@ -68,7 +72,7 @@ pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
         npix_y: integer("NPIX_Y", 1, MOST_PIXELS)?,
         wave_min,
         wave_max,
-        psferr: psferr(&file, hdu)?,
+        psferr: psferr(file, hdu)?,
         camera: camera(&hdu.header),
     })
 }

@@ -15,6 +15,8 @@ use super::{at, checksum, gzip};
 pub(crate) const BLOCK: usize = 2880;
 /// Bytes read, converted and summed, or made, summed and written, by one thread at a time: they stay in its cache.
 pub(crate) const PIECE: usize = 128 * BLOCK;
+/// Bytes digested in one go: a power of two, as BLAKE3's tree has it, that stays in a core's cache.
+const DIGESTED: usize = 1 << 17;
 /// More axes than any file of the field has; NAXIS beyond it is taken for damage.
 const MOST_AXES: i64 = 16;
 /// Longer headers (52 000 cards) no program writes: it is taken for damage.
@@ -252,6 +254,18 @@ impl FitsFile {
         pieces.map_init(Vec::new, sum_piece).try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))
     }
 
+    /// BLAKE3 of the bytes, unpacked where the file is gzipped, in 64 hexadecimal digits: what `b3sum` says of the `.fits`.
+    pub fn digest(&self) -> Result<String, FitsError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut bytes = Vec::new();
+        for start in (0..self.len).step_by(DIGESTED) {
+            bytes.resize((self.len - start).min(DIGESTED as u64) as usize, 0);
+            self.read_at(start, &mut bytes)?;
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
     /// Fills `out` with the bytes from `start` on, which the file must have.
     fn read_at(&self, start: u64, out: &mut [u8]) -> Result<(), FitsError> {
         match &self.bytes {
@@ -409,4 +423,17 @@ fn kind_of(hdu: &Hdu) -> Kind {
 /// [`FitsError`] where the file cannot be read as FITS.
 pub fn read_headers(path: impl AsRef<Path>) -> Result<Vec<Header>, FitsError> {
     Ok(FitsFile::open(path.as_ref())?.hdus.into_iter().map(|hdu| hdu.header).collect())
+}
+
+/// What is read from a file, and the file's [`FitsFile::digest`], taken at the same time.
+///
+/// # Errors
+/// Those of `read`; [`FitsError`] where the file cannot be read as FITS.
+pub(crate) fn with_digest<T: Send>(
+    path: &Path,
+    read: impl FnOnce(&FitsFile) -> Result<T, FitsError> + Send,
+) -> Result<(T, String), FitsError> {
+    let file = FitsFile::open(path)?;
+    let (read, digest) = rayon::join(|| read(&file), || file.digest());
+    Ok((read?, digest?))
 }

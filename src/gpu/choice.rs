@@ -67,6 +67,17 @@ fn parse_pci(words: &str) -> Option<[u32; 4]> {
 }
 
 impl DeviceChoice {
+    /// The device of this machine that a frame says it was extracted on (card SPXDEV): the one of the same words, else one of
+    /// the same name; None where there is none.
+    pub fn recorded(words: &str) -> Option<Self> {
+        if words.starts_with("CPU f64") {
+            return Some(Self::Cpu);
+        }
+        let infos: Vec<wgpu::AdapterInfo> = adapters().iter().map(wgpu::Adapter::get_info).collect();
+        let is = |whole: &dyn Fn(&wgpu::AdapterInfo) -> String| infos.iter().position(|i| words.starts_with(&whole(i)));
+        is(&describe).or_else(|| is(&|info| format!("{},", info.name))).map(Self::Index)
+    }
+
     /// The device for one of several processes of a machine: they take turns among all GPUs that `auto` or a name fits, in
     /// the order of their PCI bus ids. Other choices are one device, which all share.
     pub fn for_process(&self, index: usize) -> Self {
@@ -214,7 +225,7 @@ fn cpu_entry() -> DeviceEntry {
 }
 
 /// The widest vector instructions this CPU has, of those that matter here.
-fn instruction_set() -> &'static str {
+pub(crate) fn instruction_set() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {
@@ -299,6 +310,11 @@ fn matches(choice: &DeviceChoice, index: usize, info: &wgpu::AdapterInfo) -> boo
             format!("{} {}", info.name, info.driver).to_lowercase().contains(&part.to_lowercase())
         }
     }
+}
+
+/// An adapter's name, its interface, its driver and that one's version.
+pub(super) fn describe(info: &wgpu::AdapterInfo) -> String {
+    format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info).trim_end().into()
 }
 
 fn known(adapters: &[wgpu::Adapter]) -> String {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::choice::DeviceKind;
+use super::choice::{DeviceKind, describe};
 use super::faults::{Fault, Faults, Touch};
 use super::kernel::Kernel;
 use super::ledger::Ledger;
@@ -126,7 +126,7 @@ impl Gpu {
             ledger: Arc::default(),
             kind,
             name: info.name.clone(),
-            description: format!("{}, {} {} {}", info.name, info.backend, info.driver, info.driver_info),
+            description: describe(&info),
             id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
             limits: GpuLimits::of(&limits),
             memory: AtomicU64::new(options.memory.unwrap_or(DEFAULT_MEMORY)),
@@ -158,7 +158,7 @@ impl Gpu {
 
     /// The adapter's name, its interface, its driver and that one's version, for headers and logs.
     pub fn description(&self) -> &str {
-        self.0.description.trim_end()
+        &self.0.description
     }
 
     /// What tells it from others of this machine: its PCI bus id, or its name; None for a software GPU.

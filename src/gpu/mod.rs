@@ -59,6 +59,7 @@ mod times;
 pub mod traces;
 
 pub use buffer::{Buffer, Download, Element, Named, ScalarKind};
+pub(crate) use choice::instruction_set;
 pub use choice::{Device, DeviceChoice, DeviceEntry, DeviceKind, list};
 pub use device::{DEFAULT_MEMORY, Gpu, GpuLimits, OpenOptions};
 pub use error::GpuError;

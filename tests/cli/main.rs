@@ -4,6 +4,8 @@ mod around;
 mod bad_files;
 mod bad_options;
 mod comparisons;
+mod json;
+mod like;
 mod manual;
 mod offline;
 mod outputs;

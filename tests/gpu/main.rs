@@ -14,6 +14,7 @@ mod frames;
 mod goodness;
 mod jacobi;
 mod kernels;
+mod like;
 mod matrices;
 mod model;
 mod normal_equations;

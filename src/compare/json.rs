@@ -1,0 +1,51 @@
+//! The parity table and chi against the truth, for programs: the fields of `spextral compare --json`.
+
+use super::{Bin, ChiReport, Differences, LIMITS, Parity, SnrBand, Spread};
+use serde_json::{Value, json};
+
+impl Parity {
+    /// All of it; numbers that are not finite are null.
+    pub fn json(&self) -> Value {
+        let [a, b] = &self.names;
+        let [only_a, only_b] = self.one_sided;
+        let masks = self.masks.map(|[equal, different]| json!({ "equal": equal, "different": different }));
+        json!({
+            "a": a, "b": b, "fibres": self.fibres, "wavelengths": self.waves, "limits": LIMITS,
+            "all_bins": differences(&self.all), "good_bins": differences(&self.good),
+            "usable_in_a_alone": only_a, "usable_in_b_alone": only_b, "masks": masks,
+            "worst_bins": self.worst.iter().map(bin).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn differences(of: &Differences) -> Value {
+    json!({
+        "flux": spread(&of.flux), "sigma": spread(&of.sigma), "resolution": of.resolution.as_ref().map(spread),
+    })
+}
+
+fn spread(of: &Spread) -> Value {
+    json!({ "bins": of.bins, "below": of.below, "not_finite": of.not_finite, "worst": of.worst })
+}
+
+fn bin(of: &Bin) -> Value {
+    let [a, b] = of.flux;
+    json!({
+        "fibre": of.fibre, "wavelength": of.wave, "flux_a": a, "flux_b": b, "sigma": of.sigma,
+        "difference": of.difference, "good": of.good,
+    })
+}
+
+impl ChiReport {
+    /// All of it; the last band of signal to noise has no upper end, which is null.
+    pub fn json(&self) -> Value {
+        let band = |band: &SnrBand| {
+            let [from, to] = band.snr;
+            json!({ "snr_from": from, "snr_to": to, "bins": band.bins, "mean": band.mean, "std": band.std })
+        };
+        json!({
+            "bins": self.bins, "left_out": self.left_out, "mean": self.mean, "std": self.std,
+            "largest": self.largest, "by_snr": self.by_snr.iter().map(band).collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! What a frame's header records of how it was made, so that it can be made again.
+//!
+//! | card | what it says |
+//! |---|---|
+//! | SPXVER, SPXGIT | version and git commit |
+//! | SPXDEV | device, interface, driver and its version, precision; of a CPU its instructions |
+//! | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
+//! | SPXOPT | all options that decide numbers |
+//! | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
+//! | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
+//!
+//! A digest is that of all bytes of a file, unpacked where it is gzipped: packed anew, a file is the same, and
+//! `zcat FILE | b3sum` shows it. A tile-compressed image (`.fits.fz`) or another header make another file.
+
+use super::{FileError, Request, Summary, words};
+use crate::fits::{FitsError, Header, printable, read_headers};
+use crate::version::{COMMIT, VERSION};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// BLAKE3 of a request's inputs, 64 hexadecimal digits each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digests {
+    /// The preproc frame.
+    pub input: String,
+    /// The PSF.
+    pub psf: String,
+    /// The fibermap, where it is in a file of its own.
+    pub fibermap: Option<String>,
+}
+
+impl Digests {
+    /// Refuses inputs that are not those a frame was made of.
+    pub(super) fn check(&self, found: &Self, request: &Request) -> Result<(), FileError> {
+        let fibermap = request.fibermap.iter().zip(&self.fibermap).zip(&found.fibermap);
+        let all = [((&request.input, &self.input), &found.input), ((&request.psf, &self.psf), &found.psf)];
+        match all.into_iter().chain(fibermap).find(|((_, then), now)| then != now) {
+            Some(((path, then), now)) => {
+                Err(FileError::Changed { path: path.clone(), then: then.clone(), now: now.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A frame that does not say how it was made.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Fits(#[from] FitsError),
+    /// A card is missing.
+    #[error(
+        "{}, primary HDU: there is no card {keyword}, so it does not say how it was made; give a frame that this version or a later one has written",
+        path.display()
+    )]
+    Card {
+        /// The frame.
+        path: PathBuf,
+        /// The card.
+        keyword: &'static str,
+    },
+}
+
+/// How a frame was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The version.
+    pub version: String,
+    /// The git commit.
+    pub commit: String,
+    /// The device in words.
+    pub device: String,
+    /// The options that were set, by their names on the command line.
+    pub options: Vec<(String, String)>,
+    /// The preproc frame.
+    pub input: PathBuf,
+    /// The PSF.
+    pub psf: PathBuf,
+    /// The file with the fibermap, where there was one.
+    pub fibermap: Option<PathBuf>,
+    /// What these files were.
+    pub digests: Digests,
+}
+
+impl Record {
+    /// That of a frame.
+    ///
+    /// # Errors
+    /// [`RecordError`] where the frame cannot be read, or lacks a card.
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
+        let header = read_headers(path)?.into_iter().next().unwrap_or_default();
+        let text = |keyword| header.get_str(keyword).ok_or_else(|| RecordError::Card { path: path.into(), keyword });
+        Ok(Self {
+            version: text("SPXVER")?,
+            commit: text("SPXGIT")?,
+            device: text("SPXDEV")?,
+            options: words::parse(&text("SPXOPT")?),
+            input: text("IN_IMG")?.into(),
+            psf: text("IN_PSF")?.into(),
+            fibermap: header.get_str("IN_FMAP").map(Into::into),
+            digests: Digests { input: text("SPXB3IMG")?, psf: text("SPXB3PSF")?, fibermap: header.get_str("SPXB3FMP") },
+        })
+    }
+
+    /// What may make other bits of the same inputs and options, in words: each thing that was another one then.
+    pub fn differences(&self, device: &str) -> Vec<String> {
+        let now = [("version", VERSION), ("commit", COMMIT), ("device", device)];
+        let then = [&self.version, &self.commit, &self.device];
+        let differs = |((what, now), then): ((&str, &str), &String)| {
+            (printable(now) != *then).then(|| format!("{what} {then} then, {now} now"))
+        };
+        now.into_iter().zip(then).filter_map(differs).collect()
+    }
+}
+
+/// Sets the cards of [`Record`].
+pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, summary: &Summary) {
+    let text = |path: &PathBuf| path.display().to_string();
+    let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
+    let mixed = summary.banded > 0 && !in_patches.is_empty();
+    for (keyword, value, comment) in [
+        ("IN_PSF", Some(text(&request.psf)), "Input spectral PSF"),
+        ("IN_IMG", Some(text(&request.input)), "Input image"),
+        ("IN_FMAP", request.fibermap.as_ref().map(text), "Input fibermap"),
+        ("SPXB3PSF", Some(digests.psf.clone()), ""),
+        ("SPXB3IMG", Some(digests.input.clone()), ""),
+        ("SPXB3FMP", digests.fibermap.clone(), ""),
+        ("SPXVER", Some(VERSION.into()), "Version of spextral"),
+        ("SPXGIT", Some(COMMIT.into()), "Its git commit"),
+        ("SPXDEV", Some(summary.device.clone()), "Device that extracted"),
+        ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
+        ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
+        ("SPXOPT", Some(words::card(request)), "Options of the extraction"),
+    ] {
+        match value {
+            Some(value) => header.set(keyword, value, comment),
+            None => header.remove(keyword),
+        }
+    }
+}
+
+/// The names of the HDUs whose data have other checksums in one frame than in the other, or are in one alone.
+pub fn differing_data(a: &[Header], b: &[Header]) -> Vec<String> {
+    let sums = |headers: &[Header]| -> Vec<(String, Option<String>)> {
+        headers.iter().map(|h| (h.get_str("EXTNAME").unwrap_or_default(), h.get_str("DATASUM"))).collect()
+    };
+    let (a, b) = (sums(a), sums(b));
+    let in_a = a.iter().filter(|hdu| !b.contains(hdu)).map(|(name, _)| name.clone());
+    let names: Vec<String> = b.iter().map(|(name, _)| name.clone()).collect();
+    let known: Vec<&String> = a.iter().map(|(name, _)| name).collect();
+    in_a.chain(names.into_iter().filter(|name| !known.contains(&name))).collect()
+}

@@ -1,0 +1,132 @@
+//! A frame says how it was made, and is made again by what it says.
+
+use crate::run::{Folder, Run, bytes};
+use spextral::fits::{read_frame, read_headers, write_frame};
+
+/// Makes `again.fits` of `frame.fits`.
+fn repeat(folder: &Folder, more: &[&str]) -> Run {
+    let words = [&["extract", "--like", "frame.fits", "-o", "again.fits", "--overwrite", "--loglevel", "warn"], more];
+    folder.run(&words.concat())
+}
+
+#[test]
+fn a_frame_is_made_again_byte_for_byte_by_its_header_alone() {
+    let folder = Folder::new();
+    std::fs::copy(folder.path("preproc.fits"), folder.path("a map.fits")).unwrap();
+    for options in [
+        &[][..],
+        &["--solver", "banded", "--tolerance", "1e-7", "--barycentric-correction", "--psferr", "0.02"],
+        &[
+            "--solver",
+            "patches",
+            "--nsubbundles",
+            "5",
+            "--wavepad",
+            "7",
+            "--wavepad-frac",
+            "0.3",
+            "--regularize",
+            "1e-3",
+        ],
+        &["-w", "6655.1,6700.35,0.7", "-s", "3", "-n", "4", "--mask-bits", "1-3,9", "--psf-tails", "--no-scores"],
+        &["-f", "a map.fits", "--decorrelate", "noise", "--nwavestep", "10", "--pixpad-frac", "0.9", "--wavepad", "4"],
+    ] {
+        folder.extract(&[options, &["--overwrite"]].concat()).succeeds();
+        repeat(&folder, &[]).succeeds();
+        assert!(bytes(&folder.path("frame.fits")) == bytes(&folder.path("again.fits")), "{options:?}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_and_the_way_it_was_run_leave_no_trace() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("m.csv"), "input,psf,output\npreproc.fits,psf.fits,frame.fits\n").unwrap();
+    let options = ["--bundlesize", "5", "--device", "cpu", "--loglevel", "warn"];
+    folder.run(&[&["exposure", "--manifest", "m.csv"], &options[..]].concat()).succeeds();
+    let frame = bytes(&folder.path("frame.fits"));
+    for threads in ["1", "2", "8"] {
+        let words = ["extract", "--like", "frame.fits", "-o", "again.fits", "--overwrite", "--loglevel", "warn"];
+        folder.run_on_threads(threads, &words).succeeds();
+        assert!(bytes(&folder.path("again.fits")) == frame, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_model_shows_again_what_it_showed() {
+    let folder = Folder::new();
+    folder.extract(&["-m", "model.fits", "--model-flux", "decorrelated"]).succeeds();
+    repeat(&folder, &["-m", "model-again.fits"]).succeeds();
+    assert!(bytes(&folder.path("model.fits")) == bytes(&folder.path("model-again.fits")));
+}
+
+#[test]
+fn inputs_may_move_and_be_packed_but_not_change() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let again = |more: &[&str]| repeat(&folder, more);
+    spextral::fits::write_preproc(folder.path("packed.fits.gz"), &Folder::simulated().preproc, false).unwrap();
+    std::fs::remove_file(folder.path("preproc.fits")).unwrap();
+    again(&[]).fails_saying(&["frame.fits was made of preproc.fits, which is not there", "-i"]);
+    again(&["-i", "packed.fits.gz"]).succeeds();
+    let data = |name: &str| {
+        let frame = read_frame(folder.path(name)).unwrap();
+        (frame.spectra.flux, frame.spectra.ivar, frame.spectra.resolution, frame.spectra.chi2pix, frame.spectra.mask)
+    };
+    assert!(data("frame.fits") == data("again.fits"));
+    // Only what was moved is called by another name.
+    let [then, now] = ["frame.fits", "again.fits"].map(|name| read_headers(folder.path(name)).unwrap().remove(0));
+    let lasting = then.keywords().filter(|keyword| !["CHECKSUM", "IN_IMG"].contains(keyword));
+    lasting.for_each(|keyword| assert_eq!(then.get(keyword), now.get(keyword), "{keyword}"));
+    let mut other = Folder::simulated().preproc.clone();
+    other.image[0] += 1.0;
+    spextral::fits::write_preproc(folder.path("other.fits"), &other, false).unwrap();
+    let before = folder.names();
+    again(&["-i", "other.fits"]).fails_saying(&["other.fits is not what the frame to repeat was made of", "BLAKE3"]);
+    assert_eq!(folder.names(), before);
+}
+
+#[test]
+fn what_is_given_beside_it_counts_and_is_said() {
+    let folder = Folder::new();
+    folder.extract(&["--regularize", "2"]).succeeds();
+    let run = repeat(&folder, &["-n", "3", "--regularize", "2"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: nspec is 3 here, 2 in frame.fits"), "{}", run.stderr);
+    assert!(run.stderr.contains("again.fits differ from those of frame.fits in FLUX, IVAR"), "{}", run.stderr);
+    assert!(!run.stderr.contains("regularize"), "it is as it was: {}", run.stderr);
+    assert_eq!(read_frame(folder.path("again.fits")).unwrap().spectra.nspec, 3);
+}
+
+#[test]
+fn another_version_or_device_is_said() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let version = format!("'{:<8}'", env!("CARGO_PKG_VERSION"));
+    folder.patch("frame.fits", &format!("SPXVER  = {version}"), &format!("SPXVER  = '{:<8}'", "0.0.0"));
+    folder.patch("frame.fits", "'CPU f64, ", "'CPU f64; ");
+    let run = repeat(&folder, &[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for part in ["may not be those of frame.fits to the last bit: version 0.0.0 then", "device CPU f64; "] {
+        assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_frame_that_does_not_say_how_it_was_made_is_refused_by_the_card_it_lacks() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let mut frame = read_frame(folder.path("frame.fits")).unwrap();
+    folder.patch("frame.fits", " nspec=2 ", " nspek=2 ");
+    repeat(&folder, &[]).fails_saying(&["frame.fits was made with nspek=2", "no option", "use version"]);
+    frame.header.remove("SPXB3PSF");
+    write_frame(folder.path("frame.fits"), &frame, true).unwrap();
+    repeat(&folder, &[]).fails_saying(&["frame.fits, primary HDU: there is no card SPXB3PSF"]);
+}
+
+#[test]
+fn the_new_frame_stands_beside_the_old_one_by_default() {
+    let folder = Folder::new();
+    folder.extract(&["-o", "a.fits.gz"]).succeeds();
+    folder.run(&["extract", "--like", "a.fits.gz", "--loglevel", "warn"]).succeeds();
+    assert!(bytes(&folder.path("a.fits.gz")) == bytes(&folder.path("a-again.fits.gz")));
+}
