@@ -1,12 +1,11 @@
 //! `spextral extract`: the options of one extraction, turned into a checked request.
 
 use super::common::{Common, Given};
-use super::json::{Json, object, print_object};
+use super::json::{Json, object, of_extraction, print_object};
 use super::like::Like;
 use super::words::{MaskBits, Wavelength, stage};
 use super::{Outcome, logging::Progress};
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
 use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{Done, ModelFlux, Options, Request, Solver, extract_file};
 use spextral::fits::check_outputs;
@@ -199,7 +198,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     }
     let verdict = like.map(|like| like.verdict(&request, &done.device)).transpose()?;
     if json {
-        print_object("extract", object(summary(&request, &done, verdict)))?;
+        print_object("extract", object(of_extraction(&request, &done, verdict)))?;
     }
     // A frame without a single result is written, so that its masks tell why, but it is no success.
     Ok(if done.summary.has_results() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -321,40 +320,6 @@ fn report(request: &Request, done: &Done) {
         done.compute.as_secs_f64(),
         done.write.as_secs_f64()
     );
-}
-
-/// The object of `--json`.
-fn summary(request: &Request, done: &Done, like: Option<Value>) -> Value {
-    let file = |path: &Path, blake3: &str| json!({ "path": path, "blake3": blake3 });
-    let (digests, summary) = (&done.digests, &done.summary);
-    let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
-    let options: Map<String, Value> =
-        request.named_options().map(|(name, value)| (name.into(), value.into())).collect();
-    let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
-    let [wave_min, wave_max, wave_step] = done.grid;
-    json!({
-        "output": request.output,
-        "model": request.model.as_ref().map(|(path, _)| path),
-        "input": file(&request.input, &digests.input),
-        "psf": file(&request.psf, &digests.psf),
-        "fibermap": fibermap.map(|(path, digest)| file(path, digest)),
-        "options": options,
-        "device": done.device,
-        "solver": summary.solver(),
-        "nspec": done.nspec, "nwave": done.nwave,
-        "wave_min": wave_min, "wave_max": wave_max, "wave_step": wave_step,
-        "barycentric_factor": done.barycentric,
-        "bad_pixels": done.bad_pixels,
-        "bins_without_information": summary.no_information,
-        "bundles_banded": summary.banded,
-        "bundles_in_patches": summary.in_patches,
-        "patches": summary.patches, "patches_unsolved": summary.failed, "redone": summary.redone,
-        "read_seconds": done.read.as_secs_f64(),
-        "compute_seconds": done.compute.as_secs_f64(),
-        "write_seconds": done.write.as_secs_f64(),
-        "stage_seconds": stages.collect::<Map<String, Value>>(),
-        "like": like,
-    })
 }
 
 /// [`Solver`] as a word.

@@ -2,8 +2,10 @@
 
 use super::print;
 use serde_json::{Map, Value, json};
+use spextral::extract::{Done, Request};
 use spextral::version::{COMMIT, VERSION};
 use std::io;
+use std::path::Path;
 
 /// `--json` of a command.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -43,4 +45,38 @@ pub fn object(value: Value) -> Map<String, Value> {
         Value::Object(fields) => fields,
         other => Map::from_iter([("value".to_string(), other)]),
     }
+}
+
+/// The fields of an extraction; `like` tells how a repeated frame compares.
+pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Value {
+    let file = |path: &Path, blake3: &str| json!({ "path": path, "blake3": blake3 });
+    let (digests, summary) = (&done.digests, &done.summary);
+    let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
+    let options: Map<String, Value> =
+        request.named_options().map(|(name, value)| (name.into(), value.into())).collect();
+    let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
+    let [wave_min, wave_max, wave_step] = done.grid;
+    json!({
+        "output": request.output,
+        "model": request.model.as_ref().map(|(path, _)| path),
+        "input": file(&request.input, &digests.input),
+        "psf": file(&request.psf, &digests.psf),
+        "fibermap": fibermap.map(|(path, digest)| file(path, digest)),
+        "options": options,
+        "device": done.device,
+        "solver": summary.solver(),
+        "nspec": done.nspec, "nwave": done.nwave,
+        "wave_min": wave_min, "wave_max": wave_max, "wave_step": wave_step,
+        "barycentric_factor": done.barycentric,
+        "bad_pixels": done.bad_pixels,
+        "bins_without_information": summary.no_information,
+        "bundles_banded": summary.banded,
+        "bundles_in_patches": summary.in_patches,
+        "patches": summary.patches, "patches_unsolved": summary.failed, "redone": summary.redone,
+        "read_seconds": done.read.as_secs_f64(),
+        "compute_seconds": done.compute.as_secs_f64(),
+        "write_seconds": done.write.as_secs_f64(),
+        "stage_seconds": stages.collect::<Map<String, Value>>(),
+        "like": like,
+    })
 }

@@ -1,16 +1,4 @@
 //! What a frame's header records of how it was made, so that it can be made again.
-//!
-//! | card | what it says |
-//! |---|---|
-//! | SPXVER, SPXGIT | version and git commit |
-//! | SPXDEV | device, interface, driver and its version, precision; of a CPU its instructions |
-//! | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
-//! | SPXOPT | all options that decide numbers |
-//! | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
-//! | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
-//!
-//! A digest is that of all bytes of a file, unpacked where it is gzipped: packed anew, a file is the same, and
-//! `zcat FILE | b3sum` shows it. A tile-compressed image (`.fits.fz`) or another header make another file.
 
 use super::{FileError, Request, Summary, words};
 use crate::fits::{FitsError, Header, printable, read_headers};
@@ -62,7 +50,19 @@ pub enum RecordError {
     },
 }
 
-/// How a frame was made.
+/// How a frame was made: what its header records.
+///
+/// | card | what it says |
+/// |---|---|
+/// | SPXVER, SPXGIT | version and git commit |
+/// | SPXDEV | device, interface, driver and its version, precision; of a CPU its instructions |
+/// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
+/// | SPXOPT | all options that decide numbers |
+/// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
+/// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
+///
+/// A digest is that of all bytes of a file, unpacked where it is gzipped: packed anew, a file is the same, and
+/// `zcat FILE | b3sum` shows it. A tile-compressed image (`.fits.fz`) or another header make another file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The version.

@@ -92,7 +92,7 @@ fn extract_prints_what_is_in_the_frame() {
         let word = format!("{name}={}", value.as_str().unwrap_or("default"));
         assert!(card.split(' ').any(|other| other == word), "{word} is not in {card}");
     }
-    assert!(json["like"].is_null() && json["stage_seconds"].as_object().unwrap().contains_key("spots"));
+    assert!(json["like"].is_null() && json["stage_seconds"].as_object().unwrap().contains_key("traces"));
     assert_eq!(json["output"], "frame.fits");
 }
 
