@@ -227,7 +227,7 @@ fn options(bytes: &[u8]) {
     {
         assert!(grid.nwave() > 0 && grid.wave().iter().all(|w| w.is_finite()));
     }
-    let _ = (text.parse::<words::MaskBits>(), words::stage(text));
+    let _ = (text.parse::<words::MaskBits>(), text.parse::<words::Bytes>(), words::stage(text));
     let Ok(choice) = text.parse::<DeviceChoice>();
     let again = choice.to_string().parse::<DeviceChoice>();
     assert_eq!(again.as_ref(), Ok(&choice), "a device is the same by its own words");

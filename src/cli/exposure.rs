@@ -250,14 +250,16 @@ mod tests {
 
     #[test]
     fn cells_go_before_the_command_line_which_goes_before_the_defaults() {
-        let table = "input,psf,output,wavelength,nspec,psf-tails,model,mask_bits\n\
-                     a,p,x,\"5000,6000,1\",,true,m,none\n\
-                     b,p,y,,7,false,,\n";
+        let table = "input,psf,output,wavelength,nspec,psf-tails,model,mask_bits,max-device-memory\n\
+                     a,p,x,\"5000,6000,1\",,true,m,none,500M\n\
+                     b,p,y,,7,false,,,\n";
         let found = requests(table, &["--nspec", "5", "--psf-tails", "--specmin", "2", "--no-scores"]).unwrap();
         assert_eq!(found[0].wavelength, Some((5000.0, 6000.0, 1.0)));
         assert_eq!((found[0].options.nspec, found[1].options.nspec), (Some(5), Some(7)));
         assert_eq!((found[0].options.psf_tails, found[1].options.psf_tails), (true, false));
         assert_eq!((found[0].mask_bits, found[1].mask_bits), (0, 0x2ff));
+        let memory = [0, 1].map(|i| found[i].options.max_device_memory);
+        assert_eq!(memory, [Some(500 << 20), None]);
         assert!(found.iter().all(|r| r.options.specmin == 2 && !r.scores && !r.overwrite));
         assert_eq!(found[0].model.as_ref().map(|(path, _)| path.as_path()), Some(Path::new("m")));
         let plain = requests("input,psf,output\na,p,x\n", &[]).unwrap().remove(0);

@@ -3,7 +3,7 @@
 use super::common::{Common, Given};
 use super::json::{Json, object, of_extraction, print_object};
 use super::like::Like;
-use super::words::{MaskBits, Wavelength, stage};
+use super::words::{Bytes, MaskBits, Wavelength, stage};
 use super::{Outcome, logging::Progress};
 use clap::{Args, ValueEnum};
 use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
@@ -79,6 +79,10 @@ pub struct Method {
     how: How,
     #[command(flatten)]
     patches: Patches,
+    /// Memory that a GPU may give, in bytes or with K, M, G for powers of 1024: work is cut into parts that fit. Where that is too
+    /// little for the smallest, the CPU serves if the GPU was not asked for by name
+    #[arg(long, value_name = "SIZE", help_heading = "Device")]
+    max_device_memory: Option<Bytes>,
 }
 
 /// Which spectra, on which grid, from which pixels.
@@ -263,7 +267,7 @@ impl Arguments {
 impl Method {
     /// The request with these options in place of its own.
     pub fn of(self, request: Request) -> Request {
-        let Self { what, how, patches } = self;
+        let Self { what, how, patches, max_device_memory } = self;
         Request {
             wavelength: what.wavelength.map(|Wavelength(grid)| grid).or(request.wavelength),
             mask_bits: what.mask_bits.0,
@@ -277,6 +281,7 @@ impl Method {
                 decorrelate: how.decorrelate.into(),
                 solver: how.solver.into(),
                 tolerance: how.tolerance,
+                max_device_memory: max_device_memory.map(|Bytes(bytes)| bytes),
                 patches: PatchOptions {
                     bundlesize: patches.bundlesize,
                     nsubbundles: patches.nsubbundles,
@@ -296,6 +301,10 @@ fn report(request: &Request, done: &Done) {
     let summary = &done.summary;
     for (stage, time) in &summary.stage_time {
         tracing::debug!("{:>8.3} s in {}", time.as_secs_f64(), stage.name());
+    }
+    if let Some(memory) = summary.device_memory {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        tracing::info!("device memory: {:.1} MiB at most, {:.1} planned for", mib(memory.peak), mib(memory.planned));
     }
     if let Some(factor) = done.barycentric {
         tracing::info!("barycentric factor {factor:.10}");

@@ -46,6 +46,25 @@ impl FromStr for MaskBits {
     }
 }
 
+/// Bytes, from `2000000`, `500M` or `2G`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(words: &str) -> Result<Self, String> {
+        let refuse = || "bytes of at least 1, or with K, M, G or T for powers of 1024, as in 500M".to_string();
+        let words = words.trim().to_uppercase();
+        let power = ["K", "M", "G", "T"].iter().position(|unit| words.ends_with(unit));
+        let digits = words.trim_end_matches(['K', 'M', 'G', 'T']);
+        let unit = 1u64 << (10 * power.map_or(0, |power| power + 1));
+        let whole = words.len() - digits.len() <= 1;
+        let bytes = digits.trim().parse::<u64>().ok().filter(|_| whole).and_then(|count| count.checked_mul(unit));
+        bytes.filter(|bytes| *bytes > 0).map(Self).ok_or_else(refuse)
+    }
+}
+
 /// A stage by the name of its shader.
 ///
 /// # Errors
@@ -80,6 +99,16 @@ mod tests {
         assert_eq!("5760, 7620,0.8".parse(), Ok(Wavelength((5760.0, 7620.0, 0.8))));
         for words in ["", "5760,7620", "5760,7620,0.8,1", "a,b,c"] {
             assert!(words.parse::<Wavelength>().is_err(), "{words}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted_in_powers_of_1024() {
+        for (words, bytes) in [("123", 123), ("2K", 2048), ("500m", 500 << 20), (" 2 G", 2 << 30), ("1T", 1 << 40)] {
+            assert_eq!(words.parse(), Ok(Bytes(bytes)), "{words}");
+        }
+        for words in ["", "0", "-1", "G", "1.5G", "2KM", "2GK", "2 bytes", "99999999T"] {
+            assert!(words.parse::<Bytes>().is_err(), "{words}");
         }
     }
 

@@ -60,6 +60,7 @@ impl Engine {
                     loss += 1;
                     self.renew(SHORTER)
                 }
+                GpuError::LittleMemory { .. } => false,
                 _ => {
                     self.give_up();
                     false

@@ -3,6 +3,7 @@
 use super::{EngineCcd, EngineError};
 use crate::gpu::Gpu;
 use crate::gpu::banded::{Accuracy, Bundles, Pending, Request};
+use crate::gpu::memory::SLACK;
 use crate::psf::Psf;
 
 /// Bundles to be handed to a GPU one after another.
@@ -21,6 +22,13 @@ impl BandedBundles {
     /// How many bundles of `nfibre` fibres and `nbin` bins to hand over at once.
     pub fn most(&self, psf: &Psf, with_tails: bool, sizes: (usize, usize)) -> usize {
         self.bundles.most(psf, with_tails, sizes).min(self.most)
+    }
+
+    /// Bytes alive at a time while bundles like those of `request` go over, on a CCD of `ny` rows of `nx` columns.
+    pub fn bytes(&self, request: &Request, [ny, nx]: [usize; 2]) -> u64 {
+        let plane = self.gpu.real_bytes(ny * nx);
+        // The CCD goes over first, one plane at a time.
+        2 * plane + self.bundles.bytes(request).max(plane + SLACK)
     }
 
     /// Hands some over; returns at once.

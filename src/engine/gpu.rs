@@ -6,6 +6,7 @@ use super::{
     PatchFailure, PatchStatus, Stage,
 };
 use crate::gpu::cholesky::{self, ALL_POSITIVE, Passes};
+use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::{self, Patches};
 use crate::gpu::{Gpu, Recording, decorrelate as decorrelation, goodness as fit, model as image};
@@ -200,6 +201,53 @@ pub fn batch_size(gpu: &Gpu, batch: &Batch, how: Decorrelate) -> Result<usize> {
     }
     needed.push(bytes(batch.patches.iter().map(Patch::npix).max().unwrap_or(0)));
     Ok(gpu.batch("one patch", &needed)?)
+}
+
+/// Bytes alive at a time while patches of a bundle go through the stages: `windows` of so many bins each, with their batches.
+pub fn bytes(
+    gpu: &Gpu,
+    ccd: &EngineCcd,
+    bundle: &BundleTraces,
+    [traces, passing]: [u64; 2],
+    windows: &[(usize, &[Batch])],
+    (how, half): (Decorrelate, usize),
+) -> u64 {
+    let plane = gpu.real_bytes(ccd.host().ny * ccd.host().nx);
+    let spots = |bins: usize| gpu.real_bytes(bundle.nfibre * bins * bundle.spot.size());
+    let of_window = |&(bins, batches): &(usize, &[Batch])| {
+        let most = batches.iter().map(|batch| bytes_of_batch(gpu, batch, how, half)).max().unwrap_or(0);
+        // The CCD goes over with the first batch, one plane at a time.
+        spots(bins) + most.max(plane)
+    };
+    let most = windows.iter().map(of_window).max().unwrap_or(0);
+    2 * plane + traces + most.max(passing) + SLACK
+}
+
+/// Bytes of all that the stages make of a batch.
+fn bytes_of_batch(gpu: &Gpu, batch: &Batch, how: Decorrelate, half: usize) -> u64 {
+    let (ncore, n) = (batch.core.len(), batch.n());
+    let (matrices, side) = match how {
+        Decorrelate::Signal => (ncore, batch.nbin),
+        Decorrelate::Noise => (1, n),
+    };
+    let spectra = ncore * batch.nbin;
+    // K and its factor; y, x, the flux weight and the factor's scale; x on its way to the host.
+    let solve = 2 * batch.band_len() + 5 * n;
+    // The matrix, its factor and vectors, and its columns, which are padded; values and scales.
+    let modes = matrices * (3 * side * side + side * (side + 8) + 4 * side);
+    // Spectra, also on their way to the host.
+    let decorrelate = 2 * spectra * (2 * half + 3);
+    let goodness = 2 * 3 * spectra;
+    let reals = gpu.real_bytes(batch.len() * (solve + modes + decorrelate + goodness));
+    let schur = match how {
+        Decorrelate::Signal => complements::block_bytes(gpu, layout(batch), batch.nspec).iter().sum::<u64>(),
+        Decorrelate::Noise => 0,
+    };
+    let npix: usize = batch.patches.iter().map(Patch::npix).sum();
+    let rows: usize = batch.patches.iter().map(|patch| patch.rows.len()).sum();
+    // Where spots lie at each row; places, blocks, statuses, progress.
+    let words = 4 * rows * batch.nspec + batch.len() * (3 * 16 + matrices * 32);
+    reals + (batch.len() * ncore) as u64 * schur + gpu.real_bytes(npix) + 4 * words as u64
 }
 
 /// How many bins of a bundle's spots fit on the device at once.

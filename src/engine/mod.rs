@@ -5,11 +5,13 @@ mod banded;
 mod cpu;
 mod field;
 mod gpu;
+mod memory;
 mod nouns;
 
 pub use again::Again;
 pub use banded::BandedBundles;
 pub use field::{EngineCcd, Field};
+pub use memory::TraceBytes;
 pub use nouns::{
     BundleSpots, BundleTraces, Decorrelate, DecorrelatedField, ModesField, NormalField, PatchFailure, PatchResults,
     PatchStatus,
@@ -113,6 +115,8 @@ impl Stage {
 pub struct Engine {
     /// Another one where it was lost and opened again.
     gpu: Mutex<Option<Gpu>>,
+    /// Whether nobody asked for this device by name.
+    auto: bool,
     /// Frames in a row that it has failed.
     failed: AtomicUsize,
     /// Stages that the CPU does although there is a GPU.
@@ -141,6 +145,7 @@ impl Engine {
     pub fn open(choice: &DeviceChoice, options: &OpenOptions, on_cpu: &[Stage]) -> Result<Self> {
         Ok(match Device::open(choice, options)? {
             Device::Cpu => Self::cpu(),
+            Device::Gpu(gpu) if *choice == DeviceChoice::Auto => Self::on_gpu(gpu, on_cpu).unasked(),
             Device::Gpu(gpu) => Self::on_gpu(gpu, on_cpu),
         })
     }
@@ -148,6 +153,11 @@ impl Engine {
     /// A GPU that is open; the stages in `on_cpu` run on the CPU.
     pub fn on_gpu(gpu: Gpu, on_cpu: &[Stage]) -> Self {
         Self { gpu: Mutex::new(Some(gpu)), on_cpu: Mutex::new(on_cpu.iter().copied().collect()), ..Self::default() }
+    }
+
+    /// The same, of a device that nobody asked for by name: where the memory it may give is too little, the CPU serves.
+    pub fn unasked(self) -> Self {
+        Self { auto: true, ..self }
     }
 
     /// The same with batches of at most `patches`, or bundles in bands on a GPU: results do not depend on it, memory and speed do.
@@ -263,6 +273,10 @@ impl Engine {
         if let Some(trace) = &self.trace {
             trace.add(stage.name(), start, end);
         }
+    }
+
+    fn is_all_on_gpu(&self) -> bool {
+        lock(&self.on_cpu).is_empty()
     }
 
     /// The GPU, where there is one.

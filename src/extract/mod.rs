@@ -15,7 +15,7 @@ pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 
 use crate::engine::{Decorrelate, Engine, EngineError, Stage};
 use crate::frame::Spectra;
-use crate::gpu::GpuError;
+use crate::gpu::{GpuError, MemoryUse};
 use crate::plan::{PatchOptions, PlanError, WaveGrid};
 use crate::psf::Psf;
 use crate::stages::banded::CouplingError;
@@ -138,6 +138,8 @@ pub struct Options {
     pub patches: PatchOptions,
     /// The model image wanted, if any.
     pub model: Option<ModelFlux>,
+    /// Bytes that buffers on a GPU may take at a time; None for what suits most. Numbers do not depend on it.
+    pub max_device_memory: Option<u64>,
     /// Factor f of the barycentric correction: extraction runs on w/f by dw/f.
     pub barycentric: Option<f64>,
 }
@@ -155,6 +157,7 @@ impl Default for Options {
             tolerance: None,
             patches: PatchOptions::default(),
             model: None,
+            max_device_memory: None,
             barycentric: None,
         }
     }
@@ -176,6 +179,8 @@ pub struct Extraction {
 pub struct Summary {
     /// The device that computed it, in words.
     pub device: String,
+    /// What was planned and used of a GPU's memory.
+    pub device_memory: Option<MemoryUse>,
     /// Why it was done again, in smaller parts or on the CPU: see [`Engine::persist_or_cpu`].
     pub retried: Option<String>,
     /// Bundles solved in bands.

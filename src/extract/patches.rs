@@ -9,6 +9,7 @@ use crate::plan::{Batch, Bundle, Patch, WaveGrid, batches, half_bandwidth, patch
 use crate::psf::Psf;
 use crate::stages::normal_equations::Prior;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What all batches of a window share.
 struct Setting<'a> {
@@ -38,27 +39,48 @@ pub fn extract_bundle(
 ) -> Result<(), EngineError> {
     let pad = options.patches.padding();
     let padded = grid.padded(pad, pad + options.patches.nwavestep);
+    let trace_bytes = engine.trace_bytes(psf, bundle.fibres.clone(), &padded, options.psf_tails);
     let traces = &engine.traces(psf, bundle.fibres.clone(), &padded, options.psf_tails)?;
     let positions = traces.positions();
     let first = bundle.fibres.start;
     let wanted = bundle.selected.start - first..bundle.selected.end - first;
     let all = patches(&options.patches, &positions, &wanted, grid.nwave(), (ccd.host().ny, ccd.host().nx));
     let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patches.patch_bins());
-    for window in windows(all, options.patches.nwavestep, engine.most_spot_bins(traces)) {
-        let start = window.iter().map(|p| p.bin0).min().unwrap_or(0);
-        let end = window.iter().map(|p| p.bin0 + p.nbin).max().unwrap_or(0);
+    let cut = || {
+        let most = engine.most_spot_bins(traces);
+        let window = |patches: Vec<Patch>| {
+            let start = patches.iter().map(|p| p.bin0).min().unwrap_or(0);
+            let end = patches.iter().map(|p| p.bin0 + p.nbin).max().unwrap_or(0);
+            let core = start..patches.iter().map(|p| p.bin0 + p.core_bins.len()).max().unwrap_or(0);
+            let most = |batch: &Batch| engine.batch_size(batch, options.decorrelate);
+            Window { bins: start..end, core, batches: batches(patches, bandwidth, most) }
+        };
+        let windows: Vec<Window> =
+            windows(all.clone(), options.patches.nwavestep, most).into_iter().map(window).collect();
+        let parts: Vec<(usize, &[Batch])> = windows.iter().map(|w| (w.bins.len(), w.batches.as_slice())).collect();
+        let how = (options.decorrelate, psf.ndiag() / 2);
+        (engine.patch_bytes(ccd, traces, trace_bytes, &parts, how), windows)
+    };
+    for Window { bins, core, batches } in engine.fit(cut)? {
         let (psferr, ndiag) = (options.psferr.unwrap_or(psf.psferr), psf.ndiag());
-        let spots = engine.spots(traces, start..end)?;
+        let spots = engine.spots(traces, bins)?;
         let setting = Setting { ccd, options, psferr, ndiag, bundle, wave: &padded, traces, spots };
-        let waves = start..window.iter().map(|p| p.bin0 + p.core_bins.len()).max().unwrap_or(0);
-        for batch in batches(window, bandwidth, |batch| engine.batch_size(batch, options.decorrelate)) {
-            add_batch(&setting, engine, &batch, frame)?;
+        for batch in &batches {
+            add_batch(&setting, engine, batch, frame)?;
         }
         if options.model.is_some() {
-            frame.add_patch_model(bundle, traces, &setting.spots, pad, waves)?;
+            frame.add_patch_model(bundle, traces, &setting.spots, pad, core)?;
         }
     }
     Ok(())
+}
+
+/// Patches whose spots are on the device together.
+struct Window {
+    bins: Range<usize>,
+    /// The bins that are extracted, padding not counted.
+    core: Range<usize>,
+    batches: Vec<Batch>,
 }
 
 /// Groups patches by wavelength so that the spots of a group are at most `most` bins, or one patch's. `step` is the

@@ -86,6 +86,7 @@ pub fn extract_share(
 ) -> Result<Share, ExtractError> {
     let observed = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
     let on_engine = engine.load(ccd);
+    engine.begin(options.max_device_memory);
     let share = SharePlan { psf, grid, options, bundles };
     let mut frame = FrameBuilder::new(&share, ccd);
     if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
@@ -100,7 +101,7 @@ pub fn extract_share(
         banded::extract_bundles(psf, &on_engine, &observed, options, engine, bundles, &mut frame, progress)?;
     }
     let stage_time = engine.take_times()?;
-    frame.summary.device = engine.device();
+    (frame.summary.device, frame.summary.device_memory) = (engine.device(), engine.memory_use());
     Ok(Share { frame, stage_time })
 }
 

@@ -80,7 +80,9 @@ struct Inner {
     id: String,
     kind: DeviceKind,
     limits: GpuLimits,
+    /// Bytes that batches may fill, and that they do for the work at hand.
     memory: AtomicU64,
+    filled: AtomicU64,
     operations_per_dispatch: u64,
     patience: Duration,
     failure: Arc<Mutex<Option<GpuError>>>,
@@ -109,6 +111,8 @@ impl Gpu {
             label: Some("spextral"),
             required_features: wanted & adapter.features(),
             required_limits: limits.clone(),
+            // Small blocks: few buffers are made, and the largest have blocks of their own.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         if let Some(fault) = options.faults.touch(Touch::Open, &info.name) {
@@ -130,6 +134,7 @@ impl Gpu {
             id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
             limits: GpuLimits::of(&limits),
             memory: AtomicU64::new(options.memory.unwrap_or(DEFAULT_MEMORY)),
+            filled: AtomicU64::new(options.memory.unwrap_or(DEFAULT_MEMORY)),
             operations_per_dispatch: options
                 .operations_per_dispatch
                 .unwrap_or_else(|| default_operations_per_dispatch(kind)),
@@ -185,12 +190,12 @@ impl Gpu {
         let largest = item_bytes.iter().copied().max().unwrap_or(0).max(1);
         let together = item_bytes.iter().sum::<u64>().max(1);
         let limits = self.limits();
-        let fits = (limits.binding_bytes / largest).min(self.memory() / together);
+        let fits = (limits.binding_bytes / largest).min(self.filled() / together);
         if fits == 0 {
             let (bytes, limit) = if largest > limits.binding_bytes {
                 (largest, limits.binding_bytes)
             } else {
-                (together, self.memory())
+                (together, self.filled())
             };
             return Err(GpuError::TooLarge { what: what.to_string(), bytes, limit });
         }
@@ -257,6 +262,16 @@ impl Gpu {
     /// Lets batches fill no more than `bytes` from now on.
     pub fn set_memory(&self, bytes: u64) {
         self.0.memory.store(bytes, Ordering::Relaxed);
+        self.fill(bytes);
+    }
+
+    pub(super) fn filled(&self) -> u64 {
+        self.0.filled.load(Ordering::Relaxed)
+    }
+
+    /// Lets batches fill no more than `bytes` for the work at hand.
+    pub(super) fn fill(&self, bytes: u64) {
+        self.0.filled.store(bytes, Ordering::Relaxed);
     }
 
     /// The same adapter opened anew, for dispatches `shorter` times as short.

@@ -38,6 +38,21 @@ pub enum GpuError {
         /// How long it was waited for.
         seconds: f64,
     },
+    /// The limit set on a device's memory is too low for the least there is to do at a time.
+    #[error(
+        "{} is too little memory for the work on device `{device}`: give it --max-device-memory {least}K or more, or choose --device cpu",
+        if *limit % 1024 == 0 { format!("{}K", *limit / 1024) } else { format!("{limit} bytes") }
+    )]
+    LittleMemory {
+        /// The adapter's name.
+        device: String,
+        /// The limit, bytes.
+        limit: u64,
+        /// The least that would do, KiB.
+        least: u64,
+        /// Whether the device was not asked for by name: then the CPU serves.
+        optional: bool,
+    },
     /// The device's memory is exhausted.
     #[error(
         "device `{device}` is out of memory at `{what}`; give it less with --max-device-memory, or choose another with --device, or cpu"
@@ -105,8 +120,11 @@ pub enum GpuError {
 }
 
 impl GpuError {
-    /// Whether the device failed, in place of what it was given.
+    /// Whether the device failed, in place of what it was given: then another may serve.
     pub fn is_of_device(&self) -> bool {
+        if let GpuError::LittleMemory { optional, .. } = self {
+            return *optional;
+        }
         use GpuError::{Driver, Hung, Lost, OutOfMemory, Refused, Shader};
         matches!(self, Lost { .. } | Hung { .. } | OutOfMemory { .. } | Driver { .. } | Refused { .. } | Shader { .. })
     }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::faults::{Fault, Touch};
+use super::memory::MemoryUse;
 use super::{Gpu, GpuError};
 use crate::caught::caught;
 
@@ -16,7 +17,9 @@ use crate::caught::caught;
 pub(super) struct Ledger {
     alive: AtomicU64,
     peak: AtomicU64,
-    most: AtomicU64,
+    /// What was asked for, and what is planned for.
+    limit: AtomicU64,
+    planned: AtomicU64,
     flight: Mutex<Flight>,
     /// The number of the last submission that is done, with all before it.
     done: AtomicU64,
@@ -27,7 +30,8 @@ impl Default for Ledger {
         Self {
             alive: AtomicU64::new(0),
             peak: AtomicU64::new(0),
-            most: AtomicU64::new(u64::MAX),
+            limit: AtomicU64::new(u64::MAX),
+            planned: AtomicU64::new(0),
             flight: Mutex::default(),
             done: AtomicU64::new(0),
         }
@@ -77,9 +81,36 @@ impl Ledger {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts `bytes` if they stay within what may be alive.
-    fn lease(self: &Arc<Self>, bytes: u64) -> Option<Lease> {
-        let most = self.most.load(Ordering::Relaxed);
+    /// Begins anew, within `limit` bytes; nothing is planned yet.
+    pub(super) fn begin(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+        self.planned.store(0, Ordering::Relaxed);
+        self.peak.store(self.alive.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Plans for `bytes` at a time, if not for more already.
+    pub(super) fn plan(&self, bytes: u64) {
+        self.planned.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn used(&self) -> MemoryUse {
+        MemoryUse { planned: self.planned.load(Ordering::Relaxed), peak: self.peak.load(Ordering::Relaxed) }
+    }
+
+    /// How many bytes should be alive at a time at most, and how many may; what the plan is made from comes before it.
+    fn most(&self) -> [u64; 2] {
+        match self.planned.load(Ordering::Relaxed) {
+            0 => [u64::MAX; 2],
+            planned => [planned, self.limit()],
+        }
+    }
+
+    /// Counts `bytes` if no more than `most` are alive then.
+    fn lease(self: &Arc<Self>, bytes: u64, most: u64) -> Option<Lease> {
         let more = |alive: u64| alive.checked_add(bytes).filter(|sum| *sum <= most);
         let before = self.alive.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         self.peak.fetch_max(before + bytes, Ordering::Relaxed);
@@ -104,21 +135,18 @@ impl Gpu {
         self.ledger().alive.load(Ordering::Relaxed)
     }
 
-    /// The most of [`Gpu::bytes_alive`] since the last call.
-    pub fn take_peak(&self) -> u64 {
-        self.ledger().peak.swap(self.bytes_alive(), Ordering::Relaxed)
-    }
-
-    /// Counts bytes, waiting for room.
+    /// Counts bytes, waiting for room within the plan; beyond it, but not beyond the limit, where nothing more is freed.
     fn lease(&self, what: &str, bytes: u64) -> Result<Lease, GpuError> {
         loop {
-            if let Some(lease) = self.ledger().lease(bytes) {
+            let [should, may] = self.ledger().most();
+            if let Some(lease) = self.ledger().lease(bytes, should) {
                 return Ok(lease);
             }
             match self.ledger().oldest(Ticket::MAX) {
                 Some((ticket, _)) => self.wait_for(ticket)?,
                 None if self.ledger().flight().writes.is_empty() => {
-                    return Err(GpuError::OutOfMemory { device: self.name().to_string(), what: what.to_string() });
+                    let full = || GpuError::OutOfMemory { device: self.name().to_string(), what: what.to_string() };
+                    return self.ledger().lease(bytes, may).ok_or_else(full);
                 }
                 None => self.wait()?,
             }

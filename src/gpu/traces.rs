@@ -104,6 +104,22 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
     Ok(Traces { nfibre, nbin, pixel, offset, shape })
 }
 
+/// Bytes of what [`traces`] gives, and of what it needs besides.
+pub(crate) fn bytes(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> [u64; 2] {
+    let (nfibre, nbin) = (fibres.len(), wave.len());
+    let series = shape_series(psf, with_tails);
+    let most = |all: &[&LegendreSeries]| all.iter().map(|s| s.ncoeff).max().unwrap_or(0);
+    let (positions, ncoeff) = ([&psf.trace_x, &psf.trace_y], most(&series));
+    let nchunk = nbin.div_ceil(chunk_length(positions, &fibres, wave));
+    let spots = nfibre * nbin;
+    let pixels = 8 * spots as u64;
+    let terms = 2 * nfibre * nchunk * most(&positions).max(1);
+    let uploaded =
+        gpu.real_bytes(nbin + terms + series.len() * (nbin + nfibre * ncoeff)) + 8 * (nfibre * nchunk) as u64;
+    // Uploads are there twice until they are done.
+    [pixels + gpu.real_bytes((2 + series.len()) * spots), 2 * uploaded + pixels]
+}
+
 /// Series expanded around the centres of chunks of bins, an integer taken out of each.
 struct Expansion {
     /// Bins of a chunk.

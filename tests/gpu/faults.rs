@@ -12,7 +12,7 @@ use spextral::psf::synthetic::Synthetic;
 use std::collections::BTreeSet;
 
 /// Two fibres of 12 bins.
-fn tiny() -> Small {
+pub fn tiny() -> Small {
     let psf = Synthetic { nfibre: 2, bundlesize: 2, npix_y: Some(120), ..Synthetic::default() };
     let mut small = Small::on(psf.build().unwrap(), 41);
     let first = small.grid.wave()[40];
@@ -20,7 +20,7 @@ fn tiny() -> Small {
     small
 }
 
-fn options(solver: Solver) -> Options {
+pub fn options(solver: Solver) -> Options {
     let mut options = Options { solver, model: Some(ModelFlux::Deconvolved), ..Small::options() };
     (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
     (options.patches.nwavestep, options.patches.wavepad) = (12, 2);
@@ -28,7 +28,7 @@ fn options(solver: Solver) -> Options {
 }
 
 /// Every number of an extraction, bit by bit.
-fn bits(extraction: &Extraction) -> Vec<u64> {
+pub fn bits(extraction: &Extraction) -> Vec<u64> {
     let s = &extraction.spectra;
     let all = [&s.flux, &s.ivar, &s.resolution, &s.chi2pix, &s.pixmask_fraction];
     let model = extraction.model.iter().flatten().map(|v| v.to_bits().into());

@@ -16,6 +16,7 @@ mod jacobi;
 mod kernels;
 mod like;
 mod matrices;
+mod memory;
 mod model;
 mod normal_equations;
 mod schur;

@@ -46,6 +46,7 @@ struct Job<'a> {
 }
 
 /// A bundle, where it lies, and how far its bins are coupled.
+#[derive(Clone)]
 struct Planned<'a> {
     bundle: &'a Bundle,
     patch: Patch,
@@ -83,31 +84,38 @@ pub fn extract_bundles(
         on_cpu.push(bundle.clone());
     };
     progress(0, bundles.len());
-    let mut device = match job.accuracy() {
+    let opened = match job.accuracy() {
         Ok(accuracy) => engine.banded(accuracy)?,
         Err(why) => {
             tracing::warn!("the CPU does all bundles: {why}");
             None
         }
     };
-    let Some(device) = &mut device else {
+    let Some(mut device) = opened else {
         frame.summary.redone += bundles.len();
         return cpu::extract_bundles(psf, ccd, grid, options, engine, bundles, frame, progress);
     };
     let model = cpu::Job::new(psf, ccd.host(), grid, options, engine);
-    let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
+    let mut served = Vec::new();
     for bundle in bundles {
         match job.plan(bundle) {
-            Ok(planned) => job.group(planned, &mut groups, device, bundles.len()),
+            Ok(planned) => served.push(planned),
             Err(why) => redo(bundle, why),
         }
     }
+    let cut = || {
+        let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
+        served.iter().for_each(|planned| job.group(planned.clone(), &mut groups, &device, bundles.len()));
+        let bytes = |group: &Vec<Planned>| device.bytes(&job.request(group), [ccd.host().ny, ccd.host().nx]);
+        (groups.iter().map(bytes).max().unwrap_or(0), groups)
+    };
+    let mut groups = engine.fit(cut)?;
     let mut sent: VecDeque<Sent> = VecDeque::new();
     let mut done = 0;
     while !(groups.is_empty() && sent.is_empty()) {
         engine.goes_on()?;
         if let Some(group) = groups.pop_front() {
-            sent.extend(job.submit(group, device, ccd, &mut redo)?);
+            sent.extend(job.submit(group, &mut device, ccd, &mut redo)?);
         }
         if sent.len() < ON_THE_WAY && !groups.is_empty() {
             continue;
@@ -126,6 +134,8 @@ pub fn extract_bundles(
             progress(done, bundles.len());
         }
     }
+    // Its memory is for the patches, where bundles come to that.
+    drop(device);
     frame.summary.redone += on_cpu.len();
     let of_all = |redone: usize, _| progress(bundles.len() - on_cpu.len() + redone, bundles.len());
     cpu::extract_bundles(psf, ccd, grid, options, engine, &on_cpu, frame, &of_all)
@@ -234,15 +244,9 @@ impl Job<'_> {
         }
     }
 
-    /// Hands bundles over, unless they are beyond the device.
-    fn submit<'a>(
-        &self,
-        planned: Vec<Planned<'a>>,
-        device: &mut BandedBundles,
-        ccd: &EngineCcd,
-        redo: &mut impl FnMut(&Bundle, String),
-    ) -> Result<Option<Sent<'a>>, ExtractError> {
-        let request = Request {
+    /// What the device is asked of a group.
+    fn request(&self, planned: &[Planned]) -> Request<'_> {
+        Request {
             psf: self.psf,
             fibres: planned[0].bundle.fibres.start..planned[planned.len() - 1].bundle.fibres.end,
             wave: &self.wave,
@@ -252,7 +256,18 @@ impl Job<'_> {
             pixels: planned.iter().map(|p| (p.patch.rows.clone(), p.patch.columns.clone())).collect(),
             prior: Prior::new(self.options.regularize),
             psferr: self.options.psferr.unwrap_or(self.psf.psferr),
-        };
+        }
+    }
+
+    /// Hands bundles over, unless they are beyond the device.
+    fn submit<'a>(
+        &self,
+        planned: Vec<Planned<'a>>,
+        device: &mut BandedBundles,
+        ccd: &EngineCcd,
+        redo: &mut impl FnMut(&Bundle, String),
+    ) -> Result<Option<Sent<'a>>, ExtractError> {
+        let request = self.request(&planned);
         match device.submit(ccd, &request) {
             Ok(pending) => Ok(Some(Sent { planned, pending })),
             Err(EngineError::Gpu(why @ (GpuError::Limit { .. } | GpuError::TooLarge { .. }))) => {

@@ -78,9 +78,9 @@ pub struct Request<'a> {
 /// The device's buffers for bundles of one shape after another.
 #[derive(Debug)]
 pub struct Bundles {
-    gpu: Gpu,
+    pub(super) gpu: Gpu,
     accuracy: Accuracy,
-    poles: Poles,
+    pub(super) poles: Poles,
     work: Option<Work>,
 }
 
@@ -112,7 +112,7 @@ impl Bundles {
         self.gpu.batch("one bundle", &bytes).unwrap_or(1)
     }
 
-    fn shape(&self, psf: &Psf, nfibre: usize, bundle: usize, (nbin, reach): (usize, usize)) -> Shape {
+    pub(super) fn shape(&self, psf: &Psf, nfibre: usize, bundle: usize, (nbin, reach): (usize, usize)) -> Shape {
         Shape { nfibre, bundle, nbin, reach, overlap: self.accuracy.overlap, half: psf.ndiag() / 2 }
     }
 
@@ -126,7 +126,7 @@ impl Bundles {
         let bundle = nfibre / request.pixels.len().max(1);
         let shape = self.shape(request.psf, nfibre, bundle, (request.wave.len(), request.reach));
         let traces = traces(&self.gpu, request.psf, request.fibres.clone(), request.wave, request.with_tails)?;
-        let windows = Windows::new(&self.gpu, request, &traces, spot)?;
+        let windows = Windows::new(&self.gpu, request, &traces, spot);
         let work = Work::of(&mut self.work, &self.gpu, &self.poles, &shape)?;
         let mut kept = None;
         for window in 0..windows.count() {
@@ -201,13 +201,17 @@ struct Windows<'a> {
     cores: Vec<Range<usize>>,
 }
 
+/// Bins cut so that the spots of each part and its neighbours fit the device, or are as few as can be.
+pub(super) fn cores(gpu: &Gpu, nfibre: usize, nbin: usize, spot: &SpotShape) -> Vec<Range<usize>> {
+    let most = gpu.batch("spots of one bin", &[gpu.real_bytes(nfibre * spot.size())]).unwrap_or(1);
+    let step = if most >= nbin { nbin } else { most.saturating_sub(2 * BLOCK * REACH).max(1) };
+    (0..nbin).step_by(step.max(1)).map(|first| first..(first + step).min(nbin)).collect()
+}
+
 impl<'a> Windows<'a> {
-    fn new(gpu: &Gpu, request: &'a Request, traces: &'a Traces, spot: SpotShape) -> Result<Self, GpuError> {
-        let most = gpu.batch("spots of one bin", &[gpu.real_bytes(traces.nfibre * spot.size())])?;
-        let step = if most >= traces.nbin { traces.nbin } else { most.saturating_sub(2 * BLOCK * REACH).max(1) };
-        let end = |first: usize| (first + step).min(traces.nbin);
-        let cores = (0..traces.nbin).step_by(step).map(|first| first..end(first)).collect();
-        Ok(Self { request, traces, spot, cores })
+    fn new(gpu: &Gpu, request: &'a Request, traces: &'a Traces, spot: SpotShape) -> Self {
+        let cores = cores(gpu, traces.nfibre, traces.nbin, &spot);
+        Self { request, traces, spot, cores }
     }
 
     fn count(&self) -> usize {

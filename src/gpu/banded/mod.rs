@@ -38,6 +38,7 @@
 mod bundle;
 mod complement;
 mod inverse;
+mod memory;
 mod normal;
 mod root;
 mod shape;

@@ -27,15 +27,19 @@ pub struct Spectra {
 }
 
 impl Spectra {
+    /// Fibres whose inverses are made at a time: they take at most half of the memory, the bundles take the other.
+    pub(super) fn most(gpu: &Gpu, shape: &Shape, npole: usize) -> usize {
+        let bytes = gpu.real_bytes(shape.record_len(Records::Inverse(npole)));
+        gpu.batch("inverses of one fibre", &[bytes; 2]).unwrap_or(1).min(shape.nfibre)
+    }
+
     /// Room for the spectra; the inverses of as many fibres at a time as memory allows, with `poles`.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
     pub fn new(gpu: &Gpu, shape: &Shape, poles: &Poles) -> Result<Self, GpuError> {
         let bins = shape.nfibre * shape.nbin;
-        // At most half of the memory, the bundles take the other.
-        let bytes = gpu.real_bytes(shape.record_len(Records::Inverse(poles.npole)));
-        let most = gpu.batch("inverses of one fibre", &[bytes; 2]).unwrap_or(1).min(shape.nfibre);
+        let most = Self::most(gpu, shape, poles.npole);
         Ok(Self {
             spectra: gpu.reals("spectra", bins * (2 * shape.half + 3))?,
             x: gpu.reals("x", bins)?,
