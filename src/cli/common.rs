@@ -104,8 +104,8 @@ mod tests {
     use super::names;
     use spextral::extract::Request;
 
-    /// Which device, and the fibermap, have cards of their own.
-    const NOT_IN_THE_TABLE: [&str; 2] = ["device", "fibermap"];
+    /// Which device, and the fibermap, have cards of their own; its memory decides no numbers.
+    const NOT_IN_THE_TABLE: [&str; 3] = ["device", "fibermap", "max-device-memory"];
 
     #[test]
     fn every_option_that_decides_numbers_is_in_the_table_of_what_is_recorded() {
