@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use spextral::engine::Engine;
 use spextral::extract::Solver;
 use spextral::stages::banded::{
-    self, Choice, Coupling, banded_complements, banded_flux, banded_normal_equations, banded_root,
+    self, Choice, Coupling, banded_complements, banded_flux, banded_goodness, banded_normal_equations, banded_root,
 };
 use spextral::stages::normal_equations::Prior;
 use spextral::stages::spots::SpotSource;
@@ -33,13 +33,16 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
     let normal = banded_normal_equations(&spots, sky.ccd(), half, Prior::new(sky.options.regularize));
     let choice = Choice::measure(&normal, TOLERANCE, sky.grid.step(), 20).map_err(|e| e.to_string())?;
     let Ok((x, _)) = banded_flux(&normal, &choice) else { return Ok(0) };
+    // A bin without good pixels has the prior's weight alone, perhaps 1e-20 of others; a frame gives it ivar 0.
+    let goodness = banded_goodness(&spots, sky.ccd(), &x, 0.01, half, 0..x.len(), 0..wave.len());
+    let covered = |f: usize, i: usize| 1.0 - goodness[f * wave.len() + i].pixmask_fraction >= 1e-4;
     let widest = wave.len() - 1;
     let mut rows = 0;
     for bands in &choice.bands {
         let Ok(s) = banded_complements(&normal, *bands, &choice) else { continue };
         for (f, (s, x)) in s.iter().zip(&x).enumerate() {
             let root = banded_root(s, x, widest, &choice);
-            for i in 0..wave.len() {
+            for i in (0..wave.len()).filter(|&i| covered(f, i)) {
                 let element = |j: usize| root.diagonals[i.min(j) * (widest + 1) + i.abs_diff(j)];
                 let sum = (0..wave.len()).map(element).sum::<f64>() / root.ones[i];
                 let ivar = root.ones[i].powi(2);
