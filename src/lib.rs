@@ -15,7 +15,7 @@
 //! | [`engine`] | one method a stage, on the CPU or on the GPU |
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
 //! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
-//! | [`simulate`], [`compare`], [`plot`], [`trace`], [`version`] | what one needs around an extraction |
+//! | [`simulate`], [`compare`], [`report`], [`plot`], [`trace`], [`version`] | what one needs around an extraction |
 //! | [`guide`] | how to come from gpu_specter, serve another spectrograph, run a cluster, write a shader |
 
 pub mod barycentric;
@@ -35,6 +35,7 @@ pub mod plan;
 pub mod plot;
 mod process;
 pub mod psf;
+pub mod report;
 pub mod scores;
 mod sentence;
 pub mod simulate;

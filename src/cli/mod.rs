@@ -11,6 +11,8 @@ mod like;
 pub mod logging;
 mod make_psf;
 mod manual;
+mod plot_psf;
+mod report;
 mod simulate;
 mod words;
 
@@ -53,6 +55,8 @@ pub enum Command {
     MakePsf(make_psf::Arguments),
     Simulate(simulate::Arguments),
     Compare(compare::Arguments),
+    Report(report::Arguments),
+    PlotPsf(plot_psf::Arguments),
     Demo(demo::Arguments),
     /// List the devices that can extract, and why one is refused
     Devices(devices::Arguments),
@@ -86,6 +90,8 @@ pub fn run(command: Command) -> Outcome {
         Command::MakePsf(arguments) => make_psf::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
+        Command::PlotPsf(arguments) => plot_psf::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Man(arguments) => manual::man(&arguments),

@@ -104,7 +104,7 @@ impl Side {
 }
 
 /// FIBER of the fibermap; without one the numbers from FIBERMIN on.
-fn fibre_numbers(frame: &Frame) -> Vec<i64> {
+pub(crate) fn fibre_numbers(frame: &Frame) -> Vec<i64> {
     let nspec = frame.spectra.nspec;
     let listed = frame.fibermap.as_ref().and_then(|table| table.column_i64("FIBER"));
     listed.filter(|fibres| fibres.len() == nspec).unwrap_or_else(|| {

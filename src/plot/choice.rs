@@ -1,7 +1,8 @@
 //! What of a frame is worth showing: where to cut the CCD, and which spectra.
 
 use super::Picture;
-use crate::compare::Side;
+use crate::compare::fibre_numbers;
+use crate::frame::Frame;
 use crate::stages::traces::traces;
 use std::ops::Range;
 
@@ -21,8 +22,8 @@ pub struct CutOut {
 
 /// Rows of the PSF of the frame's fibres.
 pub fn psf_rows(picture: &Picture) -> Vec<usize> {
-    let fibres = Side::of_frame("", picture.frame).fibres;
-    let rows = fibres.iter().map(|f| f - picture.psf.fibermin);
+    let fibres = fibre_numbers(picture.frame);
+    let rows = fibres.into_iter().map(|f| f - picture.psf.fibermin);
     rows.filter(|r| (0..picture.psf.nfibre as i64).contains(r)).map(|r| r as usize).collect()
 }
 
@@ -82,13 +83,17 @@ pub struct Chosen {
     pub snr: f64,
 }
 
-/// Chooses `count` spectra from bright to faint, of different kinds where the fibermap tells.
-pub fn spectra(picture: &Picture, count: usize) -> Vec<Chosen> {
-    let frame = picture.frame;
-    let n = frame.wave.len();
-    let fibres = Side::of_frame("", frame).fibres;
+/// What the fibres looked at, by the fibermap; empty where it does not tell.
+pub fn kinds(frame: &Frame) -> Vec<String> {
     let table = frame.fibermap.as_ref();
-    let kinds = table.and_then(|t| t.column_str("SIMTYPE").or_else(|| t.column_str("OBJTYPE"))).unwrap_or_default();
+    table.and_then(|t| t.column_str("SIMTYPE").or_else(|| t.column_str("OBJTYPE"))).unwrap_or_default()
+}
+
+/// Chooses `count` spectra from bright to faint, of different kinds where the fibermap tells.
+pub fn spectra(frame: &Frame, count: usize) -> Vec<Chosen> {
+    let n = frame.wave.len();
+    let fibres = fibre_numbers(frame);
+    let kinds = kinds(frame);
     let mut all: Vec<Chosen> = (0..frame.spectra.nspec)
         .map(|row| {
             let bins = row * n..(row + 1) * n;

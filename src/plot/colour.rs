@@ -89,7 +89,12 @@ pub fn viridis(t: f64) -> RGBColor {
     interpolate(&VIRIDIS, t)
 }
 
+/// The colour at place `t`, 0..=1, of a scale about zero: white in its middle.
+pub fn diverging(t: f64) -> RGBColor {
+    interpolate(&DIVERGING, t)
+}
+
 /// The colour of a residual in sigma.
 pub fn residual(sigmas: f64) -> RGBColor {
-    interpolate(&DIVERGING, 0.5 + 0.5 * sigmas / RESIDUAL_LIMIT)
+    diverging(0.5 + 0.5 * sigmas / RESIDUAL_LIMIT)
 }

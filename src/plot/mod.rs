@@ -1,9 +1,14 @@
 //! One picture of an extraction: a cut-out of the CCD, the model and the residual, spectra beside the truth.
 
+mod canvas;
 mod ccd;
-mod choice;
-mod colour;
+pub(crate) mod choice;
+pub(crate) mod colour;
+mod psf;
 mod spectra;
+
+pub(crate) use canvas::{Canvas, Panel, Shape};
+pub use psf::psf_png;
 
 use crate::compare::CompareError;
 use crate::fits::Preproc;
@@ -21,7 +26,7 @@ const SIZE: (u32, u32) = (1800, 1500);
 /// Name under which the font is known to the plotting library.
 const FONT: &str = "spextral";
 /// Colour of text and axes.
-const INK: RGBColor = RGBColor(45, 45, 55);
+pub(crate) const INK: RGBColor = RGBColor(45, 45, 55);
 /// Height of the upper half with the CCD panels, pixels.
 const CCD_HEIGHT: i32 = 640;
 /// Height of the title, pixels.
@@ -74,12 +79,8 @@ pub struct Picture<'a> {
 /// # Errors
 /// [`PlotError`] where there is nothing to draw or the file cannot be written.
 pub fn write(path: &Path, picture: &Picture) -> Result<(), PlotError> {
-    let pixels = render(picture)?;
-    write_whole(path, |out| {
-        let mut encoder = png::Encoder::new(out, SIZE.0, SIZE.1);
-        encoder.set_color(png::ColorType::Rgb);
-        Ok(encoder.write_header()?.write_image_data(&pixels)?)
-    })?;
+    let bytes = canvas::encode(&render(picture)?, SIZE)?;
+    write_whole(path, |out| out.write_all(&bytes))?;
     Ok(())
 }
 
@@ -99,7 +100,7 @@ fn render(picture: &Picture) -> Result<Vec<u8>, PlotError> {
 }
 
 /// A failure while drawing: ours, or the plotting library's with its backend's long type left out.
-enum Failure {
+pub(crate) enum Failure {
     Plot(PlotError),
     Library(String),
 }
@@ -133,7 +134,7 @@ fn draw(picture: &Picture, pixels: &mut [u8]) -> Result<(), Failure> {
 }
 
 /// Gives the plotting library a font: it must not need one of the system.
-fn use_own_font() {
+pub(crate) fn use_own_font() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
         let registered = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);

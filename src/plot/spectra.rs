@@ -38,7 +38,7 @@ pub fn draw(picture: &Picture, cut: &CutOut, area: &Area) -> Result<(), Failure>
         histogram(&truth.chi, &right)?;
         left = spectra;
     }
-    let all = choice::spectra(picture, COUNT);
+    let all = choice::spectra(picture.frame, COUNT);
     let bins = shown(&picture.frame.wave, cut.wave, choice::bins_on_ccd(picture, &all));
     for (chosen, strip) in all.iter().zip(left.split_evenly((COUNT, 1))) {
         spectrum(picture, truth.as_ref(), chosen, bins.clone(), &strip)?;

@@ -9,5 +9,6 @@ mod like;
 mod manual;
 mod offline;
 mod outputs;
+mod report;
 mod run;
 mod use_cases;

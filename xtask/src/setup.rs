@@ -1,4 +1,4 @@
-//! What the tests need beyond cargo, and how to get it: a software Vulkan, Python, MPI.
+//! What the tests need beyond cargo, and how to get it: a software Vulkan, Python, MPI, a browser.
 
 use crate::{apt, steps};
 use std::io::{IsTerminal, Write};
@@ -17,11 +17,13 @@ pub struct Ready {
     pub python: bool,
     /// An MPI installation and libclang are there: the feature `mpi` can be built and run.
     pub mpi: bool,
+    /// A Chromium is there: pages can be opened.
+    pub browser: bool,
 }
 
 impl Ready {
     fn now() -> Ready {
-        Ready { vulkan: vulkan(), python: python(), mpi: mpi() }
+        Ready { vulkan: vulkan(), python: python(), mpi: mpi(), browser: browser() }
     }
 
     /// Clusters run Linux: elsewhere nobody misses it.
@@ -39,6 +41,9 @@ impl Ready {
         }
         if self.lacks_mpi() {
             packages.extend(["libopenmpi-dev", "openmpi-bin", "libclang-dev"]);
+        }
+        if !self.browser {
+            packages.push("chromium");
         }
         packages
     }
@@ -62,6 +67,9 @@ impl Ready {
             parts.push(
                 "MPI (it wants Open MPI or MPICH and libclang; Debian: libopenmpi-dev openmpi-bin libclang-dev)".into(),
             );
+        }
+        if !self.browser {
+            parts.push("the report's page (it wants Chromium; Debian: chromium)".into());
         }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -135,6 +143,11 @@ fn mpi() -> bool {
     let mut headers = clangs.flat_map(|path| below(&path.to_string_lossy()).collect::<Vec<_>>());
     let libclang = steps::exists("clang") || headers.any(|path| path.join("include/stddef.h").exists());
     steps::exists("mpicc") && steps::exists("mpirun") && libclang
+}
+
+/// A Chromium of any name, as `tests/browser` looks for it.
+fn browser() -> bool {
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"].into_iter().any(steps::exists)
 }
 
 /// The first number of a version, its epoch (`1:`) aside.

@@ -18,8 +18,8 @@ pub fn run(install: bool) -> Result<(), String> {
     let mut tests = steps::cargo();
     tests.args(["test", "--workspace", "--no-fail-fast"]);
     if steps::in_ci() {
-        // A GPU test that finds no device must not pass unseen where one was installed.
-        tests.env("SPEXTRAL_REQUIRE_GPU", "1");
+        // A test that finds no device or no browser must not pass unseen where one was installed.
+        tests.env("SPEXTRAL_REQUIRE_GPU", "1").env("SPEXTRAL_REQUIRE_BROWSER", "1");
     }
     steps::run(&mut tests)?;
 

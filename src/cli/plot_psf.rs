@@ -1,0 +1,35 @@
+//! `spextral plot-psf`: spots, traces and widths of a PSF as one picture.
+
+use super::{Outcome, print};
+use spextral::fits::{check_outputs, read_psf};
+use spextral::plot::psf_png;
+use spextral::write_whole;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Draw a PSF: spots at several fibres and wavelengths, traces on the CCD, widths against wavelength
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// PSF file
+    #[arg(value_name = "PSF")]
+    psf: PathBuf,
+    /// Picture to write
+    #[arg(short = 'o', long, value_name = "FILE", default_value = "psf.png")]
+    output: PathBuf,
+    /// Replace the output where it exists
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Reads, draws and writes.
+///
+/// # Errors
+/// A PSF that cannot be read, or an output that cannot be written.
+pub fn run(args: &Arguments) -> Outcome {
+    check_outputs(&[&args.psf], &[&args.output], args.overwrite)?;
+    let name = args.psf.file_name().unwrap_or(args.psf.as_os_str()).to_string_lossy();
+    let picture = psf_png(&read_psf(&args.psf)?, &name)?;
+    write_whole(&args.output, |out| out.write_all(&picture))?;
+    print(&args.output.display().to_string())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,63 @@
+//! `spextral report`: one page, or one picture, about a frame.
+
+use super::{Outcome, print};
+use spextral::fits::check_outputs;
+use spextral::report::{Material, Report, Severity, Sources};
+use spextral::write_whole;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Make a page about a frame: spectra, errors, goodness, residual, resolution, warnings
+///
+/// The page is one HTML file that opens in any browser and asks for nothing from elsewhere. What is out of the
+/// ordinary is printed, too.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Frame file
+    #[arg(value_name = "FRAME")]
+    frame: PathBuf,
+    /// Page to write (.html)
+    #[arg(short = 'o', long, value_name = "PAGE", required_unless_present = "png")]
+    output: Option<PathBuf>,
+    /// The preproc file that the frame was extracted from: with --model for the residual of the CCD
+    #[arg(long, value_name = "PREPROC", requires = "model")]
+    image: Option<PathBuf>,
+    /// The model image that `spextral extract -m` wrote
+    #[arg(long, value_name = "MODEL", requires = "image")]
+    model: Option<PathBuf>,
+    /// The truth of `spextral simulate --truth`, for chi
+    #[arg(long, value_name = "TRUTH")]
+    truth: Option<PathBuf>,
+    /// Write one picture for a quick look here
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+    /// Replace outputs that exist
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Reads, looks and writes.
+///
+/// # Errors
+/// Files that cannot be read or do not belong together, or an output that cannot be written.
+pub fn run(args: &Arguments) -> Outcome {
+    let inputs = [Some(&args.frame), args.image.as_ref(), args.model.as_ref(), args.truth.as_ref()];
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+    let outputs: Vec<&Path> = [&args.output, &args.png].into_iter().flatten().map(PathBuf::as_path).collect();
+    check_outputs(&inputs, &outputs, args.overwrite)?;
+    let ccd = args.image.clone().zip(args.model.clone()).map(|(image, model)| [image, model]);
+    let report = Report::new(Material::read(&Sources { frame: args.frame.clone(), ccd, truth: args.truth.clone() })?);
+    let page =
+        args.output.as_ref().map(|path| Ok::<_, spextral::report::ReportError>((path, report.html()?.into_bytes())));
+    let picture = args.png.as_ref().map(|path| Ok((path, report.png()?)));
+    for file in [page, picture].into_iter().flatten() {
+        let (path, bytes) = file?;
+        write_whole(path, |out| out.write_all(&bytes))?;
+        print(&format!("{}: {:.1} MB", path.display(), bytes.len() as f64 / 1e6))?;
+    }
+    for warning in report.warnings() {
+        let kind = if warning.severity == Severity::Bad { "warning" } else { "note" };
+        print(&format!("{kind}: {}", warning.text))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+// Acts as a reader would, then writes down what it saw.
+window.addEventListener("load", () => setTimeout(() => {
+  const saw = { painted: {}, told: {} };
+  const colours = (canvas) => {
+    const { width, height } = canvas;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    const seen = new Set();
+    let green = 0;
+    for (let i = 0; i < pixels.length; i += 4) {
+      seen.add(pixels[i] << 16 | pixels[i + 1] << 8 | pixels[i + 2]);
+      green += pixels[i + 1] > pixels[i] + 8 && pixels[i + 1] > pixels[i + 2] + 8;
+    }
+    return { count: seen.size, green };
+  };
+  const event = (canvas, kind, fx, fy) => {
+    const r = canvas.getBoundingClientRect();
+    canvas.dispatchEvent(new PointerEvent(kind, { clientX: r.left + fx * r.width, clientY: r.top + fy * r.height, pointerId: 1, bubbles: true }));
+  };
+  const canvasOf = (id) => document.querySelector(`#${id} canvas`);
+  for (const canvas of document.querySelectorAll("figure canvas")) {
+    const id = canvas.closest("figure").id;
+    const { count, green } = colours(canvas);
+    saw.painted[id] = count;
+    if (id === "residual") saw.masked = green;
+    event(canvas, "pointermove", 0.5, 0.45);
+    saw.told[id] = canvas.closest("figure").querySelector(".readout").textContent;
+  }
+  const flux = canvasOf("flux");
+  event(flux, "pointerdown", 0.5, 0.43);
+  event(flux, "pointerup", 0.5, 0.43);
+  saw.chosen = (document.getElementById("fibre").selectedOptions[0] || { text: "" }).text.split(":")[0];
+  const back = (id) => document.querySelector(`#${id} .bar button`).hidden;
+  event(flux, "pointerdown", 0.3, 0.4);
+  event(flux, "pointermove", 0.6, 0.4);
+  event(flux, "pointerup", 0.6, 0.4);
+  const during = back("flux") || back("snr-wave") || back("spectrum");
+  flux.dispatchEvent(new MouseEvent("dblclick"));
+  saw.zoomed = !during && back("flux") && back("snr-wave");
+  saw.images = document.images.length;
+  saw.broken = [...document.images].filter((i) => !i.naturalWidth).length;
+  saw.unnamed = [...document.images].filter((i) => !i.alt).length
+    + [...document.querySelectorAll("canvas, svg")].filter((c) => !c.getAttribute("aria-label")).length;
+  saw.overflow = document.documentElement.scrollWidth - window.innerWidth;
+  const out = document.createElement("pre");
+  out.id = "probe";
+  out.textContent = JSON.stringify(saw).replaceAll("<", "");
+  document.body.append(out);
+}, 200));

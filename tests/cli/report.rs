@@ -1,0 +1,90 @@
+//! `spextral report` and `plot-psf`: what they write, and what they say of files that do not belong together.
+
+use crate::run::Folder;
+use spextral::fits::{read_preproc, read_psf, write_preproc, write_psf};
+use spextral::simulate::{Simulation, simulate, write_truth};
+
+/// A folder with a frame, its model and its truth.
+fn folder() -> Folder {
+    let folder = Folder::new();
+    folder.extract(&["-m", "model.fits"]).succeeds();
+    write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap();
+    folder
+}
+
+const ALL: [&str; 8] =
+    ["report", "frame.fits", "--image", "preproc.fits", "--model", "model.fits", "--truth", "truth.fits"];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    ALL.iter().copied().chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn a_page_and_a_picture_are_written_and_nothing_else() {
+    let folder = folder();
+    let before = folder.names().len();
+    let run = folder.run(&with(&["-o", "report.html", "--png", "look.png"]));
+    run.succeeds();
+    assert!(run.stdout.contains("report.html: ") && run.stdout.contains("look.png: "), "{}", run.stdout);
+    assert!(!run.stdout.contains('\u{1b}'), "no escape codes without a terminal");
+    assert_eq!(folder.names().len(), before + 2);
+    let page = std::fs::read_to_string(folder.path("report.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("Where the model is worst") && page.contains("chi"));
+    assert!(std::fs::read(folder.path("look.png")).unwrap().starts_with(b"\x89PNG"));
+    folder.run(&with(&["-o", "report.html"])).fails_saying(&["report.html", "--overwrite"]);
+    folder.run(&with(&["-o", "report.html", "--overwrite"])).succeeds();
+    folder.run(&with(&["-o", "frame.fits", "--overwrite"])).fails_saying(&["frame.fits"]);
+}
+
+#[test]
+fn files_of_another_frame_are_refused_in_one_sentence() {
+    let folder = folder();
+    let psf = read_psf(folder.path("psf.fits")).unwrap();
+    let other = simulate(&psf, &Simulation { expid: 77, ..Simulation::default() }).unwrap();
+    write_preproc(folder.path("other.fits"), &other.preproc, false).unwrap();
+    let image = ["report", "frame.fits", "--image", "other.fits", "--model", "model.fits", "-o", "r.html"];
+    folder.run(&image).fails_saying(&["other.fits is of another frame", "EXPID is 77"]);
+
+    folder.extract(&["-i", "other.fits", "-o", "other-frame.fits", "-m", "other-model.fits"]).succeeds();
+    let model = ["report", "frame.fits", "--image", "preproc.fits", "--model", "other-model.fits", "-o", "r.html"];
+    folder.run(&model).fails_saying(&["other-model.fits is of another frame"]);
+
+    let mut small = read_preproc(folder.path("preproc.fits"), &Default::default()).unwrap();
+    small.ny -= 1;
+    for pixels in [&mut small.image, &mut small.ivar] {
+        pixels.truncate(small.ny * small.nx);
+    }
+    (small.mask, small.readnoise) = (None, None);
+    write_preproc(folder.path("small.fits"), &small, false).unwrap();
+    let shape = ["report", "frame.fits", "--image", "small.fits", "--model", "model.fits", "-o", "r.html"];
+    folder.run(&shape).fails_saying(&["model.fits: MODEL has", "IMAGE of small.fits has", "119"]);
+
+    let grid = Simulation { wave: Some([6601.35, 6650.0, 0.8]), ..Simulation::default() };
+    write_truth(folder.path("grid.fits"), &simulate(&psf, &grid).unwrap().truth, false).unwrap();
+    let truth = ["report", "frame.fits", "--truth", "grid.fits", "-o", "r.html"];
+    folder.run(&truth).fails_saying(&["grid.fits", "frame.fits", "grid"]);
+    folder.run(&["report", "psf.fits", "-o", "r.html"]).fails_saying(&["psf.fits", "FLUX"]);
+    assert!(!folder.path("r.html").exists());
+}
+
+#[test]
+fn options_that_belong_together_are_asked_for() {
+    let folder = Folder::new();
+    folder.run(&["report", "frame.fits"]).is_refused_saying(&["--output"]);
+    folder.run(&["report", "frame.fits", "-o", "r.html", "--model", "m.fits"]).is_refused_saying(&["--image"]);
+    folder.run(&["report", "frame.fits", "-o", "r.html", "--image", "m.fits"]).is_refused_saying(&["--model"]);
+    folder.run(&["report", "frame.fits", "-o", "r.html"]).fails_saying(&["frame.fits"]);
+}
+
+#[test]
+fn a_psf_is_drawn_and_a_frame_is_no_psf() {
+    let folder = Folder::new();
+    folder.run(&["plot-psf", "psf.fits"]).succeeds();
+    let decoder = png::Decoder::new(std::io::Cursor::new(std::fs::read(folder.path("psf.png")).unwrap()));
+    assert!(decoder.read_info().unwrap().info().width > 1000);
+    folder.run(&["plot-psf", "preproc.fits", "-o", "other.png"]).fails_saying(&["preproc.fits"]);
+    let mut one = read_psf(folder.path("psf.fits")).unwrap();
+    one.psferr = 0.02;
+    write_psf(folder.path("one.fits"), &one, false).unwrap();
+    folder.run(&["plot-psf", "one.fits"]).fails_saying(&["psf.png", "--overwrite"]);
+}
