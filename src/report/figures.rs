@@ -68,6 +68,7 @@ pub struct Figure {
 pub fn short(value: f64) -> String {
     let text = match value.abs() {
         _ if !value.is_finite() => return "none".into(),
+        size if size > 0.0 && size < 5e-4 => "≈ 0".into(),
         size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 0.1 => format!("{value:.2}"),

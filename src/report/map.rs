@@ -73,7 +73,7 @@ impl Scale {
         // Masked pixels in greens: they stand apart from blue, white and red, and stronger where there is more to hide.
         let greens = (0..masked).map(|k| {
             let mix = |from: f64, to: f64| (from + (to - from) * k as f64 / (masked - 1) as f64).round() as u8;
-            [mix(186.0, 16.0), mix(201.0, 120.0), mix(176.0, 30.0)]
+            [mix(136.0, 8.0), mix(186.0, 104.0), mix(120.0, 22.0)]
         });
         [grey].into_iter().chain(scale).chain(greens).collect()
     }

@@ -65,7 +65,8 @@
       this.listen();
       views.push(this);
     }
-    rest() { return "drag to zoom, double-click for the whole range"; }
+    /** The first picture tells how to use them all. */
+    rest() { return this.spec.id === "flux" ? "drag to zoom, double-click for the whole range" : ""; }
     height(width) { return this.spec.height || Math.max(190, Math.min(300, width * 0.42)); }
     /** The inner part, in CSS pixels. */
     box() {
@@ -341,7 +342,7 @@
       this.whole.onchange = () => { this.rescale(); this.draw(); };
       document.getElementById("previous").onclick = () => this.show(this.index - 1);
       document.getElementById("next").onclick = () => this.show(this.index + 1);
-      this.show(0);
+      this.show(spec.first);
     }
     show(index) {
       const count = data.spectra.length;
@@ -349,11 +350,14 @@
       const s = data.spectra[this.index];
       const flux = floats(s.flux), sigma = floats(s.sigma);
       this.masks = bytes(s.mask);
-      this.curves = [
+      // The truth lies below: it is there to be found behind the flux, not to hide it.
+      this.curves = s.truth ? [{ name: "R·truth", kind: "line", tone: 1, values: floats(s.truth) }] : [];
+      this.truth = s.truth ? this.curves[0].values : null;
+      this.flux = flux;
+      this.curves.push(
         { name: "1σ", kind: "band", tone: 0, values: flux.map((f, i) => f - sigma[i]), upper: flux.map((f, i) => f + sigma[i]) },
         { name: "flux", kind: "line", tone: 0, values: flux },
-      ];
-      if (s.truth) this.curves.push({ name: "R·truth", kind: "line", tone: 1, values: floats(s.truth) });
+      );
       this.sigma = sigma;
       this.select.selectedIndex = this.index;
       const text = `Spectrum of fibre ${s.fibre}: ${s.about}. `;
@@ -363,13 +367,13 @@
     }
     rescale() {
       if (!this.masks) return;
-      const flux = this.curves[1].values, seen = [];
+      const flux = this.flux, seen = [];
       for (let i = 0; i < wave.length; i++) {
         if (wave[i] >= this.range.x[0] && wave[i] <= this.range.x[1] && Number.isFinite(this.sigma[i]) && !(this.masks[i] & 15)) seen.push(flux[i]);
       }
       seen.sort((a, b) => a - b);
       const at = (share) => seen[Math.min(seen.length - 1, Math.floor(share * seen.length))];
-      let [low, high] = seen.length ? [Math.min(0, at(0.002)), at(this.whole.checked ? 1 : 0.97)] : [0, 1];
+      let [low, high] = seen.length ? [Math.min(0, at(0.002)), this.whole.checked ? at(1) : Math.max(1.2 * at(0.9), 1.6 * at(0.5))] : [0, 1];
       const pad = 0.08 * (high - low || 1);
       this.full.y = [low - pad, high + 2 * pad];
       this.range.y = [...this.full.y];
@@ -383,10 +387,10 @@
       }
     }
     tell(at) {
-      const i = binAt(at.x), flux = this.curves[1].values[i], truth = this.curves[2];
+      const i = binAt(at.x), flux = this.flux[i];
       const bits = ["more than half masked", "all masked", "bad 2-D fit", "off the CCD", "no information"].filter((_, k) => this.masks[i] & [1, 2, 4, 8, 16][k]);
       return `${wave[i].toFixed(1)} Å: ${short(flux)} ± ${short(this.sigma[i])} electron/Å, S/N ${short(flux / this.sigma[i])}`
-        + (truth ? `, R·truth ${short(truth.values[i])}` : "") + (bits.length ? `, ${bits.join(", ")}` : "");
+        + (this.truth ? `, R·truth ${short(this.truth[i])}` : "") + (bits.length ? `, ${bits.join(", ")}` : "");
     }
   }
 

@@ -14,8 +14,10 @@ use std::fmt::Write;
 
 /// Columns and rows of a picture of all fibres: a DESI camera has 500 by 2300 to 2900 bins.
 const MOST_BINS: [usize; 2] = [2900, 520];
+/// The same of pictures of its quality, which are shown half as wide.
+const MOST_QUALITY_BINS: [usize; 2] = [1450, 520];
 /// Spectra that the page holds, and how many of them may be ones that warnings name.
-const SPECTRA: usize = 24;
+const SPECTRA: usize = 25;
 const FLAGGED: usize = 8;
 /// Chi2pix that has the full colour.
 pub const CHI2_LIMIT: f64 = 4.0;
@@ -141,8 +143,10 @@ pub fn chooser(report: &Report, page: &mut Page) -> Vec<Value> {
          <button type=\"button\" id=\"previous\">Previous</button><button type=\"button\" id=\"next\">Next</button>\
          <label><input type=\"checkbox\" id=\"whole\"> bright lines whole</label></div>"
     );
-    // Standing still the figure shows the first of them.
-    let bins = rows[0] * n..(rows[0] + 1) * n;
+    // The brightest comes first: what there is to see is seen in it.
+    let brightest =
+        (0..rows.len()).max_by(|&a, &b| snr[rows[a]].max(0.0).total_cmp(&snr[rows[b]].max(0.0))).unwrap_or(0);
+    let bins = rows[brightest] * n..(rows[brightest] + 1) * n;
     let curve = |name, kind, tone, values: Vec<f64>| Curve { name, kind, tone, values, upper: Vec::new() };
     let mut curves = vec![curve("flux", Kind::Line, 0, bins.clone().map(known).collect())];
     if let Some(truth) = &report.material.truth {
@@ -156,6 +160,7 @@ pub fn chooser(report: &Report, page: &mut Page) -> Vec<Value> {
     figure.html = figure.html.replacen("<div class=\"plot\">", &format!("{controls}<div class=\"plot\">"), 1);
     figure.view["kind"] = "spectrum".into();
     figure.view["height"] = 360.into();
+    figure.view["first"] = brightest.into();
     page.add(figure);
     spectra
 }
@@ -164,7 +169,14 @@ pub fn chooser(report: &Report, page: &mut Page) -> Vec<Value> {
 fn over_wave(report: &Report, words: &Words, values: &[f64], [low, high]: [f64; 2], from_zero: bool) -> Figure {
     let (wave, n) = (&report.material.frame.wave, report.material.frame.spectra.nwave);
     let [band, upper] = [low, high].map(|share| by_wave(values, n, share));
-    let ends = Ends { x: all_fibres(report).x, y: room(band.iter().chain(&upper).copied(), from_zero) };
+    // Where only a shape matters the few bins beside masks and ends do not set the scale.
+    let inner = |share: f64| percentile(band.iter().chain(&upper).copied(), share);
+    let y = if from_zero {
+        room(band.iter().chain(&upper).copied(), true)
+    } else {
+        room([inner(0.01), inner(0.98)], false)
+    };
+    let ends = Ends { x: all_fibres(report).x, y };
     let name = format!("{:.0} to {:.0} % of the fibres", 100.0 * low, 100.0 * high);
     let curves = [
         Curve { name: &name, kind: Kind::Band, tone: 0, values: band, upper },
@@ -215,7 +227,7 @@ fn bins_map(
     scale: Scale,
     keep: Keep,
 ) -> Result<Figure, ReportError> {
-    let grid = Grid::new(report.material.frame.spectra.nwave, values.to_vec()).reduced(MOST_BINS, keep);
+    let grid = Grid::new(report.material.frame.spectra.nwave, values.to_vec()).reduced(MOST_QUALITY_BINS, keep);
     page.note_reduction(words.title, grid.factor, "the mean, or the worst");
     let ticks: Vec<f64> = (0..=4).map(|k| scale.low + 0.25 * f64::from(k) * (scale.high - scale.low)).collect();
     let rounded: Vec<f64> = ticks.iter().map(|t| (t * 1e3).round() / 1e3).collect();
