@@ -66,15 +66,14 @@ pub struct Figure {
 
 /// A number in few digits.
 pub fn short(value: f64) -> String {
-    let text = match value.abs() {
+    match value.abs() {
         _ if !value.is_finite() => return "none".into(),
         size if size > 0.0 && size < 5e-4 => "≈ 0".into(),
         size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
         size if size >= 0.1 => format!("{value:.2}"),
         _ => format!("{value:.3}"),
-    };
-    text
+    }
 }
 
 fn frame_of(words: &Words, plot: &str, below: &str) -> String {

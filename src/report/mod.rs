@@ -69,7 +69,7 @@ pub enum ReportError {
         /// The frame's file.
         frame: PathBuf,
         /// Why.
-        source: CompareError,
+        source: Box<CompareError>,
     },
     /// No bin can be judged by the truth.
     #[error("no bin of {} can be judged by {}: their grids differ, or all bins are masked or at an end; extract on the truth's grid", frame.display(), truth.display())]

@@ -119,7 +119,9 @@ fn read_true_spectra(path: &Path, frame: &Frame, truth: &Path) -> Result<TrueSpe
     let (truth_path, frame_path) = (truth.to_path_buf(), path.to_path_buf());
     let spectra = match resolve_truth(frame, &read_truth(truth)?) {
         Ok(spectra) => spectra,
-        Err(source) => return Err(ReportError::Truth { truth: truth_path, frame: frame_path, source }),
+        Err(source) => {
+            return Err(ReportError::Truth { truth: truth_path, frame: frame_path, source: Box::new(source) });
+        }
     };
     if spectra.chi.iter().all(|chi| chi.is_nan()) {
         return Err(ReportError::NothingJudged { truth: truth_path, frame: frame_path });
