@@ -74,7 +74,7 @@ impl Command {
             Self::Simulate(arguments) => arguments.json.is_wanted(),
             Self::Compare(arguments) => arguments.json.is_wanted(),
             Self::Devices(arguments) => arguments.json.is_wanted(),
-            Self::Demo(_) | Self::Man(_) | Self::Completions(_) => false,
+            Self::Report(_) | Self::PlotPsf(_) | Self::Demo(_) | Self::Man(_) | Self::Completions(_) => false,
         }
     }
 }
