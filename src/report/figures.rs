@@ -67,7 +67,7 @@ pub struct Figure {
 /// A number in few digits.
 pub fn short(value: f64) -> String {
     match value.abs() {
-        _ if !value.is_finite() => return "none".into(),
+        _ if !value.is_finite() => "none".into(),
         size if size > 0.0 && size < 5e-4 => "≈ 0".into(),
         size if size >= 100.0 || size == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

@@ -53,7 +53,7 @@ pub enum ReportError {
         /// The file.
         path: PathBuf,
         /// The card that tells.
-        keyword: String,
+        keyword: &'static str,
         /// Its value.
         found: String,
         /// The frame's file.

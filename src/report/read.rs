@@ -90,18 +90,18 @@ fn read_ccd(path: &Path, frame: &Frame, [image, model]: &[PathBuf; 2]) -> Result
 
 /// Refuses a file with a card of another value than the frame's.
 fn need_same_cards(
-    keywords: &[&str],
+    keywords: &[&'static str],
     (frame, header): (&Path, &Header),
     path: &Path,
     cards: impl Fn(&str) -> Option<Value>,
 ) -> Result<(), ReportError> {
-    for keyword in keywords {
+    for &keyword in keywords {
         let (Some(expected), Some(found)) = (header.get(keyword), cards(keyword)) else {
             continue;
         };
         let [expected, found] = [expected, found].map(|value| value.to_string());
         if expected != found {
-            let (path, frame, keyword) = (path.to_path_buf(), frame.to_path_buf(), keyword.to_string());
+            let (path, frame) = (path.to_path_buf(), frame.to_path_buf());
             return Err(ReportError::OtherFrame { path, keyword, found, frame, expected });
         }
     }
