@@ -75,7 +75,7 @@ fn a_device_that_nobody_asked_for_leaves_to_the_cpu_what_it_has_too_little_memor
     let options = Options { max_device_memory: Some(1 << 10), ..options(Solver::Banded) };
     let done = run(&small, &options, &Engine::on_gpu(gpu, &[]).unasked()).unwrap();
     assert!(done.summary.retried.is_some_and(|why| why.contains("too little memory")));
-    assert!(done.summary.device == "CPU f64");
+    assert!(done.summary.device.starts_with("CPU f64"));
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_binary_says_what_memory_it_took_and_why_a_frame_was_done_again() {
     assert!(card("frame.fits", "SPXRETRY").is_some_and(|why| why.contains("was lost")));
     let (code, said) = spextral(&extract, "memory@60+");
     assert!(code == Some(0) && said.contains("out of memory") && said.contains("the CPU does it"), "{said}");
-    assert_eq!(card("frame.fits", "SPXDEV").as_deref(), Some("CPU f64"));
+    assert!(card("frame.fits", "SPXDEV").is_some_and(|device| device.starts_with("CPU f64")));
     let (code, said) = spextral(&[&extract[..], &["--max-device-memory", "1K"]].concat(), "panic@80+");
     assert!(code == Some(1) && said.contains("1K is too little memory"), "{said}");
     let exposure = ["exposure", "--manifest", "m.csv"];
@@ -118,5 +118,5 @@ fn the_binary_says_what_memory_it_took_and_why_a_frame_was_done_again() {
     // Once the device is gone for good, memory does not matter.
     let (code, said) = spextral(&[&exposure[..], &["--overwrite"]].concat(), "panic@80+");
     assert!(code == Some(0) && said.contains("was lost") && !said.contains("panicked"), "{said}");
-    assert_eq!(card("a.fits", "SPXDEV").as_deref(), Some("CPU f64"));
+    assert!(card("a.fits", "SPXDEV").is_some_and(|device| device.starts_with("CPU f64")));
 }
