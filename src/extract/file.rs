@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Step of the default grid, Angstrom.
-const DEFAULT_STEP: f64 = 0.8;
+pub const DEFAULT_STEP: f64 = 0.8;
 
 /// What to extract, from which files, to which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -380,19 +380,33 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     let first = inputs.psf.fibermin + request.options.specmin as i64;
     let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
-    header.set("NSPEC", nspec as i64, "Number of spectra");
+    note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
+    record::note(&mut header, request, &inputs.digests);
+    header
+}
+
+/// Sets the cards of an extraction on the grid `wave` (Angstrom, `[nwave]`, by `step`), those of its files apart.
+pub fn note_run(
+    header: &mut Header,
+    wave: &[f64],
+    step: f64,
+    nspec: usize,
+    fibermin: i64,
+    barycentric: Option<f64>,
+    summary: &Summary,
+) {
+    header.set("NSPEC", nspec, "Number of spectra");
     header.set("WAVEMIN", wave[0], "First wavelength [Angstrom]");
     header.set("WAVEMAX", wave[wave.len() - 1], "Last wavelength [Angstrom]");
-    header.set("WAVESTEP", inputs.grid.step(), "Wavelength step [Angstrom]");
+    header.set("WAVESTEP", step, "Wavelength step [Angstrom]");
     header.set("FIBERMIN", fibermin, "Smallest fibre number");
-    match inputs.barycentric {
+    match barycentric {
         Some(factor) => header.set("HELIOCOR", factor, "Barycentric factor applied to wavelengths"),
         None => header.remove("HELIOCOR"),
     }
-    record::note(&mut header, request, &inputs.digests, summary);
+    record::note_run(header, summary);
     match &summary.retried {
         Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was extracted again"),
         None => header.remove("SPXRETRY"),
     }
-    header
 }

@@ -9,7 +9,7 @@ mod record;
 mod share;
 mod words;
 
-pub use file::{Done, FileError, Inputs, Product, Request, extract_file};
+pub use file::{DEFAULT_STEP, Done, FileError, Inputs, Product, Request, extract_file, note_run};
 pub use record::{Digests, Record, RecordError, differing_data};
 pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 

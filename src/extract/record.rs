@@ -114,25 +114,38 @@ impl Record {
     }
 }
 
-/// Sets the cards of [`Record`].
-pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, summary: &Summary) {
+/// Sets the cards of [`Record`] that tell of inputs and options.
+pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
     let text = |path: &PathBuf| path.display().to_string();
-    let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
-    let mixed = summary.banded > 0 && !in_patches.is_empty();
-    for (keyword, value, comment) in [
+    let cards = [
         ("IN_PSF", Some(text(&request.psf)), "Input spectral PSF"),
         ("IN_IMG", Some(text(&request.input)), "Input image"),
         ("IN_FMAP", request.fibermap.as_ref().map(text), "Input fibermap"),
         ("SPXB3PSF", Some(digests.psf.clone()), ""),
         ("SPXB3IMG", Some(digests.input.clone()), ""),
         ("SPXB3FMP", digests.fibermap.clone(), ""),
+        ("SPXOPT", Some(words::card(request)), "Options of the extraction"),
+    ];
+    set(header, cards);
+}
+
+/// Sets the cards of [`Record`] that tell of the program and what it did.
+pub(super) fn note_run(header: &mut Header, summary: &Summary) {
+    let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
+    let mixed = summary.banded > 0 && !in_patches.is_empty();
+    let cards = [
         ("SPXVER", Some(VERSION.into()), "Version of spextral"),
         ("SPXGIT", Some(COMMIT.into()), "Its git commit"),
         ("SPXDEV", Some(summary.device.clone()), "Device that extracted"),
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
-        ("SPXOPT", Some(words::card(request)), "Options of the extraction"),
-    ] {
+    ];
+    set(header, cards);
+}
+
+/// Sets cards, and removes those without a value.
+fn set<const N: usize>(header: &mut Header, cards: [(&str, Option<String>, &str); N]) {
+    for (keyword, value, comment) in cards {
         match value {
             Some(value) => header.set(keyword, value, comment),
             None => header.remove(keyword),

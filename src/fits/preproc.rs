@@ -35,6 +35,18 @@ pub struct Preproc {
     pub bad_pixels: usize,
 }
 
+impl Preproc {
+    /// Takes the weight of pixels with any of `mask_bits` in the mask, and of those that no arithmetic should meet, which
+    /// become the [`Preproc::bad_pixels`].
+    ///
+    /// # Panics
+    /// Where the mask has fewer pixels than the image.
+    pub fn mask_pixels(&mut self, mask_bits: u32) {
+        let unsound = mask_pixels(&mut self.image, &mut self.ivar, self.mask.as_deref(), mask_bits);
+        self.bad_pixels = unsound + mask_absurd(&mut self.ivar);
+    }
+}
+
 /// How a preproc file is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreprocOptions {
@@ -72,19 +84,19 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
     };
     file.hdu("IVAR")?;
     let (ivar_hdu, mask_hdu, readnoise_hdu) = (same("IVAR")?, same("MASK")?, same("READNOISE")?);
-    let mut ivar = ivar_hdu.map_or(Ok(Vec::new()), |hdu| file.image_f32(hdu))?;
-    let mut image = file.image_f32(image_hdu)?;
+    let ivar = ivar_hdu.map_or(Ok(Vec::new()), |hdu| file.image_f32(hdu))?;
+    let image = file.image_f32(image_hdu)?;
     let mask = mask_hdu.map(|hdu| file.image_bits(hdu)).transpose()?;
     let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
-    let unsound = mask_pixels(&mut image, &mut ivar, mask.as_deref(), options.mask_bits);
-    let bad_pixels = unsound + mask_absurd(&mut ivar);
     let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
         (Some(path), _) => Some(read_fibermap(path)?),
         (None, Some(hdu)) => Some(Table::read(file, hdu)?),
         (None, None) => None,
     };
     let header = carried_cards(image_hdu);
-    Ok(Preproc { nx, ny, image, ivar, mask, readnoise, header, fibermap, bad_pixels })
+    let mut preproc = Preproc { nx, ny, image, ivar, mask, readnoise, header, fibermap, bad_pixels: 0 };
+    preproc.mask_pixels(options.mask_bits);
+    Ok(preproc)
 }
 
 /// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.

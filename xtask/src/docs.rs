@@ -1,6 +1,6 @@
 //! The documentation's commands, run as a reader would type them.
 
-use crate::{clients, steps};
+use crate::{clients, python, steps};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ pub fn run() -> Result<(), String> {
         return Ok(());
     }
     let root = steps::root();
-    let binary = clients::binary()?;
+    let (binary, python) = (clients::binary()?, python::install()?);
     let target = root.join("target/docs");
     let programs = stand_ins(&target.join("bin"), &binary)?;
     let (mut run, mut left_out) = (0, 0);
@@ -58,7 +58,7 @@ pub fn run() -> Result<(), String> {
                 continue;
             }
             println!("\n--- {name}:{}", block.line);
-            steps::run(command(&block)?.env("PATH", &programs).current_dir(&folder))
+            steps::run(command(&block, &python).env("PATH", &programs).current_dir(&folder))
                 .map_err(|error| format!("{name}:{}: {error}", block.line))?;
             run += 1;
         }
@@ -95,14 +95,14 @@ fn stand_ins(folder: &Path, binary: &Path) -> Result<OsString, String> {
     std::env::join_paths(folders).map_err(|error| error.to_string())
 }
 
-fn command(block: &Block) -> Result<Command, String> {
+fn command(block: &Block, python: &Path) -> Command {
     let (program, option) = match block.words[0].as_str() {
-        "python" => (clients::python()?, "-c"),
-        _ => (PathBuf::from("sh"), "-euc"),
+        "python" => (python, "-c"),
+        _ => (Path::new("sh"), "-euc"),
     };
     let mut command = Command::new(program);
     command.arg(option).arg(&block.text);
-    Ok(command)
+    command
 }
 
 fn fresh(folder: &Path) -> Result<PathBuf, String> {

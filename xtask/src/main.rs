@@ -5,6 +5,7 @@ mod clients;
 mod deny;
 mod docs;
 mod fuzz;
+mod python;
 mod setup;
 mod steps;
 mod test;
@@ -12,10 +13,12 @@ mod test;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask test [--install]   format, lints, documentation and its commands, dependencies, all tests, and the clients;
+cargo xtask test [--install]   format, lints, documentation and its commands, dependencies, all tests, the clients
+                               and the Python package;
                                --install (implied by CI=true): install what is missing through apt
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
+cargo xtask python             build the Python package, check its types, run its tests (in the same environment)
 cargo xtask docs               run the commands and programs that README.md and docs/ give
 cargo xtask fidelity           measure every accuracy that is claimed, minutes, and write docs/fidelity.md with its pictures;
                                --only SCENE (that one, and no page), --device DEVICE (the GPU; llvmpipe)
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         ["fidelity", options @ ..] => fidelity(options),
         ["deny"] => deny::run(),
         ["fuzz", words @ ..] => fuzz::run(words),
+        ["python"] => python::run(),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
         ["bench", "files", options @ ..] => {
             steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))

@@ -1,8 +1,9 @@
 //! Everything that must hold before a change lands.
 
-use crate::{clients, deny, docs, setup, steps};
+use crate::{clients, deny, docs, python, setup, steps};
 
-/// Format, lints, documentation, dependencies, tests, the same over MPI, clients, the documentation's commands.
+/// Format, lints, documentation, dependencies, tests, the same over MPI, clients, the Python package, the documentation's
+/// commands.
 ///
 /// # Errors
 /// The first step that fails.
@@ -10,7 +11,12 @@ pub fn run(install: bool) -> Result<(), String> {
     let ready = setup::prepare(install || steps::in_ci())?;
 
     steps::run(steps::cargo().args(["fmt", "--all", "--check"]))?;
-    steps::run(steps::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    let mut clippy = steps::cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets"]);
+    if ready.python {
+        clippy.args(["--features", "spextral-python/extension"]);
+    }
+    steps::run(clippy.args(["--", "-D", "warnings"]))?;
     steps::run(steps::cargo().args(["doc", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
 
     deny::run()?;
@@ -30,6 +36,7 @@ pub fn run(install: bool) -> Result<(), String> {
     }
     if ready.python {
         clients::run()?;
+        python::run()?;
         docs::run()?;
     }
     conclude(ready.left_out(), steps::in_ci())

@@ -1,0 +1,54 @@
+"""Extract 1-D spectra from 2-D fibre-spectrograph frames by spectro-perfectionism, on any GPU or CPU.
+
+    import spextral
+    psf = spextral.read_psf("psf-r0-00051060.fits")
+    preproc = spextral.read_preproc("preproc-r0-00051060.fits.gz")
+    frame = spextral.extract_frame(preproc, psf, nspec=25, wavelength=(5760, 7620, 0.8))
+    spextral.write_frame("frame-r0-00051060.fits", frame, preproc)
+
+Arrays go in as f4 or f8 of any byte order and strides. Errors are :class:`Error`, which say what is wrong and what to do.
+"""
+
+from ._errors import DeviceError, Error, ExtractionWarning, FileError, InputError, LinAlgError
+from ._frame import extract_frame
+from ._spextral import (
+    Preproc,
+    Psf,
+    __version__,
+    cholesky,
+    cholesky_solve,
+    devices,
+    jacobi,
+    make_psf,
+    read_preproc,
+    read_psf,
+    simulate,
+    write_frame,
+)
+from ._types import Device, Frame, Summary, Truth
+
+__all__ = [
+    "Device",
+    "DeviceError",
+    "Error",
+    "ExtractionWarning",
+    "FileError",
+    "Frame",
+    "InputError",
+    "LinAlgError",
+    "Preproc",
+    "Psf",
+    "Summary",
+    "Truth",
+    "__version__",
+    "cholesky",
+    "cholesky_solve",
+    "devices",
+    "extract_frame",
+    "jacobi",
+    "make_psf",
+    "read_preproc",
+    "read_psf",
+    "simulate",
+    "write_frame",
+]

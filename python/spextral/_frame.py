@@ -1,0 +1,306 @@
+"""Extraction of one frame, by one process or by the ranks of an MPI communicator."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import ExtractionWarning, InputError
+from ._spextral import Plan, Preproc, Psf, Share, read_psf
+
+if TYPE_CHECKING:
+    from ._types import Frame
+
+Progress = Callable[[int, int], Any]
+Wavelength = Union[str, Tuple[float, float, float], None]
+
+
+def extract_frame(
+    image: Union[Preproc, Mapping[str, Any], None],
+    psf: Union[Psf, str, "os.PathLike[str]", None],
+    bundlesize: int = 25,
+    specmin: int = 0,
+    nspec: Optional[int] = None,
+    wavelength: Wavelength = None,
+    nwavestep: int = 50,
+    nsubbundles: int = 5,
+    model: Any = None,
+    regularize: float = 0.0,
+    psferr: Optional[float] = None,
+    comm: Any = None,
+    gpu: Optional[bool] = None,
+    loglevel: Any = None,
+    timing: Optional[Dict[str, float]] = None,
+    wavepad: int = 10,
+    pixpad_frac: float = 0.8,
+    wavepad_frac: float = 0.2,
+    batch_subbundle: bool = True,
+    ranks_per_bundle: Optional[int] = None,
+    *,
+    device: Optional[str] = None,
+    solver: str = "auto",
+    tolerance: Optional[float] = None,
+    decorrelate: str = "signal",
+    psf_tails: bool = False,
+    model_flux: str = "deconvolved",
+    barycentric: Optional[float] = None,
+    threads: Optional[int] = None,
+    progress: Optional[Progress] = None,
+) -> Frame:
+    """Extract 1-D spectra from a 2-D image.
+
+    Parameters
+    ----------
+    image : Preproc or mapping
+        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8.
+    psf : Psf or path
+        Its PSF.
+    bundlesize : int
+        Fibres of a bundle.
+    specmin, nspec : int
+        Fibres, rows of the PSF; by default all from ``specmin`` on. Any values.
+    wavelength : (float, float, float) or str
+        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``; by default the PSF's range by 0.8.
+    nwavestep, nsubbundles, wavepad, wavepad_frac, pixpad_frac
+        How patches are cut, see ``spextral extract --help``.
+    model
+        Whether to make the model image: anything true.
+    regularize : float
+        Regularisation, 1/sqrt of a prior variance in electron a bin.
+    psferr : float
+        Fractional error of the PSF, for chi2pix; by default the PSF's.
+    comm : mpi4py communicator
+        Its ranks share the frame's bundles; all of them call. Inputs are those of rank 0 (the others may give None), and
+        rank 0 gets the frame, the others None. The same bits for any number of ranks.
+    gpu : bool
+        False: the CPU, as ``device="cpu"``; only looked at without ``device``.
+    loglevel, batch_subbundle, ranks_per_bundle
+        Without effect: here because gpu_specter has them.
+    timing : dict
+        Receives seconds: ``"extract"``, and ``"extract-STAGE"`` for each stage.
+    device : str
+        ``"auto"`` (a discrete GPU, else an integrated one, else the CPU), ``"cpu"``, an index, a part of a name, or a
+        PCI bus id; see :func:`devices`.
+    solver : str
+        ``"auto"``, ``"banded"`` or ``"patches"``.
+    tolerance : float
+        Error of flux that the banded solver may make, in sigma; by default 1e-5 on the CPU, 1e-3 in f32.
+    decorrelate : str
+        ``"signal"`` (each fibre by itself) or ``"noise"``.
+    psf_tails : bool
+        Add the PSF's power-law tails.
+    model_flux : str
+        What the model image shows: ``"deconvolved"`` or ``"decorrelated"`` flux.
+    barycentric : float
+        Factor f of the barycentric correction: extraction runs on w/f by dw/f; see :meth:`Preproc.barycentric_factor`.
+    threads : int
+        Computing threads; by default ``RAYON_NUM_THREADS`` or all cores, or this rank's share of them.
+    progress : callable
+        Called by this thread with (bundles done, bundles in all); an exception of it ends the work. With ``comm`` these
+        are the bundles of this rank.
+
+    Returns
+    -------
+    Frame
+        Dictionary of ``specflux`` [nspec, nwave] (electron/Angstrom), ``specivar``, ``specmask``, ``wave`` [nwave]
+        (Angstrom), ``Rdiags`` [nspec, ndiag, nwave], ``pixmask_fraction``, ``chi2pix``, ``modelimage`` ([ny, nx] in
+        electron, or None) and ``summary``.
+
+    Raises
+    ------
+    InputError, FileError, DeviceError
+        One sentence each.
+    """
+    start = time.perf_counter()
+    options: Dict[str, Any] = dict(
+        specmin=_count("specmin", specmin),
+        nspec=None if nspec is None else _count("nspec", nspec),
+        wavelength=_range(wavelength),
+        barycentric=barycentric,
+        model=model_flux if _is_wanted(model) else None,
+        regularize=regularize,
+        psferr=psferr,
+        psf_tails=psf_tails,
+        decorrelate=decorrelate,
+        solver=solver,
+        tolerance=tolerance,
+        bundlesize=_count("bundlesize", bundlesize),
+        nsubbundles=_count("nsubbundles", nsubbundles),
+        nwavestep=_count("nwavestep", nwavestep),
+        wavepad=_count("wavepad", wavepad),
+        wavepad_frac=wavepad_frac,
+        pixpad_frac=pixpad_frac,
+    )
+    if threads is not None and _count("threads", threads) == 0:
+        raise InputError("threads is 0: give at least 1, or None for all cores")
+    device = _device(device, gpu)
+    if comm is None:
+        plan = Plan(_psf(psf), _preproc(image), **options)
+        share = plan.run(0, 1, device=device, threads=threads, progress=progress)
+        frame = plan.assemble([share])
+    else:
+        gathered = _over_ranks(comm, image, psf, options, device, threads, progress)
+        if gathered is None:
+            # Typed for all who have no communicator.
+            return None  # type: ignore[return-value]
+        frame = gathered
+    _warn(frame)
+    if timing is not None:
+        timing["extract"] = time.perf_counter() - start
+        timing.update({f"extract-{stage}": s for stage, s in frame["summary"]["stage_seconds"].items()})
+    return frame
+
+
+def _over_ranks(
+    comm: Any,
+    image: Any,
+    psf: Any,
+    options: Dict[str, Any],
+    device: str,
+    threads: Optional[int],
+    progress: Optional[Progress],
+) -> Optional[Frame]:
+    """Each rank extracts its share of the bundles; rank 0 puts them together."""
+
+    # What is wrong on one rank is raised by all: none may wait for a message that does not come.
+    def together(work: Callable[[], Any]) -> Any:
+        result, problem = None, None
+        try:
+            result = work()
+        except Exception as error:
+            problem = error
+        problems = [(rank, problem) for rank, problem in enumerate(comm.allgather(problem)) if problem is not None]
+        if not problems:
+            return result
+        rank, first = problems[0]
+        raise first if problem is None or rank == comm.rank else problem
+
+    root = comm.rank == 0
+    preproc, psf, options = together(lambda: (_preproc(image), _psf(psf), options) if root else (None, None, None))
+    psf, options, shape = comm.bcast((psf, options, preproc.shape if root else None), root=0)
+    pixels = [np.ascontiguousarray(p) if root else np.empty(shape, np.float32) for p in _images(preproc)]
+    for array in pixels:
+        comm.Bcast(array, root=0)
+    plan = together(lambda: Plan(psf, preproc if root else Preproc(*pixels), **options))
+
+    process, own = _seat(comm)
+    parts = min(comm.size, plan.nbundle)
+    at_work = comm.rank < parts
+    run = dict(device=device, process=process, threads=threads or own, progress=progress)
+    share = together(lambda: plan.run(comm.rank, parts, **run) if at_work else None)
+    if root:
+        others = [_receive(comm, plan, rank) for rank in range(1, parts)]
+        return plan.assemble([share, *others])  # type: ignore[no-any-return]
+    if at_work:
+        head, packed = share.pack()
+        comm.send((head, packed.size), dest=0)
+        comm.Send(packed, dest=0)
+    return None
+
+
+def _receive(comm: Any, plan: Plan, rank: int) -> Share:
+    head, size = comm.recv(source=rank)
+    packed = np.empty(size, np.float64)
+    comm.Recv(packed, source=rank)
+    return plan.unpack(head, packed)
+
+
+def _images(preproc: Optional[Preproc]) -> List[Optional[npt.NDArray[np.float32]]]:
+    return [None, None] if preproc is None else [preproc.image, preproc.ivar]
+
+
+def _seat(comm: Any) -> Tuple[int, Optional[int]]:
+    """The number of this process on its machine, and its share of the cores unless RAYON_NUM_THREADS says otherwise."""
+    try:
+        cores = frozenset(os.sched_getaffinity(0))
+    except AttributeError:
+        # Only Linux and its like tell.
+        cores = frozenset(range(os.cpu_count() or 1))
+    seats = comm.allgather((socket.gethostname(), cores))
+    host = seats[comm.rank][0]
+    process = sum(other == host for other, _ in seats[: comm.rank])
+    if os.environ.get("RAYON_NUM_THREADS"):
+        return process, None
+    sharing = sum(other == host and bool(theirs & cores) for other, theirs in seats)
+    return process, max(1, len(cores) // sharing)
+
+
+def _preproc(image: Any) -> Preproc:
+    if isinstance(image, Preproc):
+        return image
+    try:
+        arrays = image["image"], image["ivar"]
+    except (TypeError, KeyError, IndexError) as error:
+        kind = type(image).__name__
+        sentence = f"image is of type {kind}: give a Preproc, or a mapping with \"image\" and \"ivar\""
+        raise InputError(sentence) from error
+    preproc = Preproc(*arrays)
+    if preproc.bad_pixels:
+        _say(
+            f"{preproc.bad_pixels} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count "
+            "as masked"
+        )
+    return preproc
+
+
+def _psf(psf: Any) -> Psf:
+    if isinstance(psf, Psf):
+        return psf
+    if isinstance(psf, (str, os.PathLike)):
+        return read_psf(psf)
+    raise InputError(f"psf is of type {type(psf).__name__}: give a Psf, or the path of a PSF file")
+
+
+def _count(name: str, value: int) -> int:
+    if value != int(value) or value < 0:
+        raise InputError(f"{name} is {value}: give a whole number of at least 0")
+    return int(value)
+
+
+def _range(wavelength: Wavelength) -> Optional[Tuple[float, float, float]]:
+    if wavelength is None:
+        return None
+    words = wavelength.split(",") if isinstance(wavelength, str) else wavelength
+    try:
+        wmin, wmax, dw = map(float, words)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"wavelength is {wavelength!r}: give (wmin, wmax, dw) in Angstrom") from error
+    return wmin, wmax, dw
+
+
+def _is_wanted(model: Any) -> bool:
+    return model is not None and bool(model)
+
+
+def _device(device: Optional[str], gpu: Optional[bool]) -> str:
+    if device is not None:
+        return device
+    return "cpu" if gpu is False else "auto"
+
+
+def _warn(frame: Frame) -> None:
+    done = frame["summary"]
+    if done["retried"]:
+        _say(f"extracted again, in smaller parts or on the CPU: {done['retried']}")
+    if done["redone"]:
+        total = done["banded"] + done["patches"]
+        _say(
+            f"{done['redone']} of {total} bundles or patches were beyond the device's precision and done again in f64 "
+            "on the CPU"
+        )
+    if done["failed"]:
+        _say(
+            f"{done['failed']} of {done['patches']} patches have no solution; their bins have ivar 0 and mask bit "
+            "BAD2DFIT"
+        )
+
+
+def _say(sentence: str) -> None:
+    # At the caller of extract_frame.
+    warnings.warn(sentence, ExtractionWarning, stacklevel=4)

@@ -1,0 +1,168 @@
+from os import PathLike
+from typing import Any, Callable, Dict, List, Literal, Optional, Sequence, Tuple, Union, final
+
+import numpy as np
+import numpy.typing as npt
+
+from ._types import Device, Frame, Truth
+
+_Path = Union[str, PathLike[str]]
+_Real = npt.NDArray[Union[np.float32, np.float64]]
+
+__all__ = [
+    "Plan",
+    "Preproc",
+    "Psf",
+    "Share",
+    "__version__",
+    "cholesky",
+    "cholesky_solve",
+    "devices",
+    "jacobi",
+    "make_psf",
+    "read_preproc",
+    "read_psf",
+    "simulate",
+    "write_frame",
+]
+
+__version__: str
+
+def devices() -> List[Device]: ...
+def read_psf(path: _Path) -> Psf: ...
+def read_preproc(path: _Path, *, mask_bits: int = ..., fibermap: Optional[_Path] = None) -> Preproc: ...
+def write_frame(
+    path: _Path, frame: Frame, preproc: Optional[Preproc] = None, *, scores: bool = True, overwrite: bool = False
+) -> None: ...
+def make_psf(
+    nfibre: int = 500,
+    *,
+    camera: str = "r",
+    bundlesize: int = 25,
+    wave: Optional[Tuple[float, float]] = None,
+    npix_y: Optional[int] = None,
+    npix_x: Optional[int] = None,
+    seed: int = 0,
+) -> Psf: ...
+def simulate(
+    psf: Psf,
+    *,
+    seed: int = 0,
+    specmin: int = 0,
+    nspec: Optional[int] = None,
+    wavelength: Optional[Tuple[float, float, float]] = None,
+    readnoise: float = ...,
+    exptime: float = ...,
+    mjd: float = ...,
+    cosmics: float = ...,
+    bad_columns: Optional[int] = None,
+    dead_patches: Optional[int] = None,
+) -> Tuple[Preproc, Truth]: ...
+def cholesky(matrices: npt.ArrayLike, *, device: str = "cpu") -> _Real: ...
+def cholesky_solve(matrices: npt.ArrayLike, rhs: npt.ArrayLike, *, device: str = "cpu") -> _Real: ...
+def jacobi(matrices: npt.ArrayLike, *, device: str = "cpu") -> Tuple[_Real, _Real]: ...
+@final
+class Psf:
+    @property
+    def nfibre(self) -> int: ...
+    @property
+    def fibermin(self) -> int: ...
+    @property
+    def ccd_shape(self) -> Tuple[int, int]: ...
+    @property
+    def spot_shape(self) -> Tuple[int, int]: ...
+    @property
+    def wave_min(self) -> float: ...
+    @property
+    def wave_max(self) -> float: ...
+    @property
+    def psferr(self) -> float: ...
+    @property
+    def camera(self) -> Optional[str]: ...
+    @property
+    def has_tails(self) -> bool: ...
+    def traces(
+        self, wave: npt.ArrayLike, specmin: int = 0, nspec: Optional[int] = None
+    ) -> Tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+    def spots(
+        self, wave: npt.ArrayLike, specmin: int = 0, nspec: Optional[int] = None, *, tails: bool = False
+    ) -> Tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.int32]]: ...
+    def write(self, path: _Path, *, overwrite: bool = False) -> None: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __reduce__(self) -> Tuple[Callable[[bytes], Psf], Tuple[bytes]]: ...
+    @staticmethod
+    def _of_bytes(bytes: bytes) -> Psf: ...
+
+@final
+class Preproc:
+    def __new__(
+        cls,
+        image: npt.ArrayLike,
+        ivar: npt.ArrayLike,
+        mask: Optional[npt.ArrayLike] = None,
+        *,
+        mask_bits: int = ...,
+    ) -> Preproc: ...
+    @property
+    def shape(self) -> Tuple[int, int]: ...
+    @property
+    def image(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def ivar(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def mask(self) -> Optional[npt.NDArray[np.int32]]: ...
+    @property
+    def readnoise(self) -> Optional[npt.NDArray[np.float32]]: ...
+    @property
+    def bad_pixels(self) -> int: ...
+    @property
+    def header(self) -> Dict[str, Any]: ...
+    @property
+    def fibermap(self) -> Optional[Dict[str, npt.NDArray[Any]]]: ...
+    def barycentric_factor(self) -> float: ...
+    def write(self, path: _Path, *, overwrite: bool = False) -> None: ...
+    def __getitem__(self, key: Literal["image", "ivar"], /) -> npt.NDArray[np.float32]: ...
+
+@final
+class Plan:
+    def __new__(
+        cls,
+        psf: Psf,
+        preproc: Preproc,
+        *,
+        specmin: int,
+        nspec: Optional[int],
+        wavelength: Optional[Tuple[float, float, float]],
+        barycentric: Optional[float],
+        model: Optional[str],
+        regularize: float,
+        psferr: Optional[float],
+        psf_tails: bool,
+        decorrelate: str,
+        solver: str,
+        tolerance: Optional[float],
+        bundlesize: int,
+        nsubbundles: int,
+        nwavestep: int,
+        wavepad: int,
+        wavepad_frac: float,
+        pixpad_frac: float,
+    ) -> Plan: ...
+    @property
+    def nbundle(self) -> int: ...
+    def run(
+        self,
+        k: int,
+        n: int,
+        *,
+        device: str,
+        process: Optional[int] = None,
+        threads: Optional[int] = None,
+        progress: Optional[Callable[[int, int], Any]] = None,
+    ) -> Share: ...
+    def assemble(self, shares: Sequence[Share]) -> Frame: ...
+    def unpack(self, head: bytes, packed: npt.NDArray[np.float64]) -> Share: ...
+
+@final
+class Share:
+    def pack(self) -> Tuple[bytes, npt.NDArray[np.float64]]: ...

@@ -1,0 +1,92 @@
+"""The dictionaries that functions return."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Summary(TypedDict):
+    """What was done in an extraction."""
+
+    specmin: int
+    """First fibre, a row of the PSF."""
+    fibermin: int
+    """Its number."""
+    wavestep: float
+    """Step of the grid in Angstrom."""
+    barycentric: Optional[float]
+    """The barycentric factor, where one was given."""
+    device: str
+    """The device in words."""
+    retried: Optional[str]
+    """Why it was done again, in smaller parts or on the CPU, where it was."""
+    solver: str
+    """Which solver served."""
+    banded: int
+    """Bundles solved in bands."""
+    patches: int
+    """Patches solved."""
+    in_patches: List[int]
+    """First fibres of the bundles solved in patches."""
+    redone: int
+    """Bundles and patches done again in f64 on the CPU because the device's precision did not serve."""
+    failed: int
+    """Patches without a result: their bins have ivar 0."""
+    no_information: int
+    """Bins without information."""
+    no_result: int
+    """Those among them with good pixels: not solved, or with numbers beyond what a file holds."""
+    stage_seconds: Dict[str, float]
+    """Time spent in each stage."""
+
+
+class Frame(TypedDict):
+    """Extracted spectra."""
+
+    specflux: npt.NDArray[np.float64]
+    """Flux in electron/Angstrom, [nspec, nwave]."""
+    specivar: npt.NDArray[np.float64]
+    """Inverse variance of ``specflux``, [nspec, nwave]."""
+    specmask: npt.NDArray[np.uint32]
+    """Bits, [nspec, nwave]: 0 SOMEBADPIX, 1 ALLBADPIX, 7 BAD2DFIT, 8 NODATA."""
+    wave: npt.NDArray[np.float64]
+    """Wavelengths in Angstrom, [nwave]."""
+    Rdiags: npt.NDArray[np.float64]
+    """Diagonals of the resolution matrix, [nspec, ndiag, nwave]: element (k, j) is R[j - ndiag // 2 + k, j]."""
+    pixmask_fraction: npt.NDArray[np.float64]
+    """Fraction of the PSF on masked pixels, 0 to 1, [nspec, nwave]."""
+    chi2pix: npt.NDArray[np.float64]
+    """Goodness of the 2-D fit, [nspec, nwave]."""
+    modelimage: Optional[npt.NDArray[np.float32]]
+    """Model of the CCD in electron, [ny, nx]; None where not asked for."""
+    summary: Summary
+    """What was done."""
+
+
+class Truth(TypedDict):
+    """The spectra behind a simulated frame."""
+
+    fibres: npt.NDArray[np.int64]
+    """Fibre numbers, [nspec]."""
+    wave: npt.NDArray[np.float64]
+    """Wavelengths in Angstrom, [nwave]; 15 bins beyond either end of the grid."""
+    flux: npt.NDArray[np.float64]
+    """Flux in electron a bin, [nspec, nwave]."""
+
+
+class Device(TypedDict):
+    """What there is to compute on."""
+
+    index: Optional[int]
+    """To choose it by; None for the CPU."""
+    name: str
+    kind: str
+    backend: str
+    driver: str
+    pci: Optional[str]
+    """PCI bus id, where the driver tells."""
+    refused: Optional[str]
+    """None where it is usable, else why not."""

@@ -1,0 +1,96 @@
+//! numpy arrays in and out: of any real type, byte order and strides on the way in.
+
+use crate::error::input;
+use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+/// The numbers of an argument with its shape.
+pub struct Numbers<T> {
+    /// In C order.
+    pub values: Vec<T>,
+    pub shape: Vec<usize>,
+}
+
+/// An argument as a numpy array; a masked array is refused, since its mask would be lost.
+pub fn array<'py>(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = argument.py();
+    let numpy = py.import(intern!(py, "numpy"))?;
+    if argument.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
+        return Err(input(format!("{name} is a masked array: fill it, and give masked pixels ivar = 0")));
+    }
+    numpy.call_method1(intern!(py, "asarray"), (argument,))
+}
+
+/// The letter of an array's kind of type: f, i, u, b, c, O, …
+fn kind(array: &Bound<PyAny>) -> PyResult<char> {
+    array.getattr("dtype")?.getattr("kind")?.extract()
+}
+
+/// Whether an array holds 4-byte reals.
+pub fn is_f4(array: &Bound<PyAny>) -> PyResult<bool> {
+    Ok(kind(array)? == 'f' && array.getattr("dtype")?.getattr("itemsize")?.extract::<usize>()? == 4)
+}
+
+/// Real numbers as `T`.
+pub fn numbers<T: Element + Copy>(name: &str, argument: &Bound<PyAny>) -> PyResult<Numbers<T>> {
+    of_kinds(name, argument, "fiu", "real numbers (f4 or f8)")
+}
+
+/// Whole numbers as `T`.
+pub fn integers<T: Element + Copy>(name: &str, argument: &Bound<PyAny>) -> PyResult<Numbers<T>> {
+    of_kinds(name, argument, "iu", "whole numbers")
+}
+
+fn of_kinds<T: Element + Copy>(name: &str, argument: &Bound<PyAny>, kinds: &str, wanted: &str) -> PyResult<Numbers<T>> {
+    let py = argument.py();
+    let array = array(name, argument)?;
+    if !kinds.contains(kind(&array)?) {
+        return Err(input(format!("{name} is an array of {}: give {wanted}", array.getattr("dtype")?)));
+    }
+    let numpy = py.import(intern!(py, "numpy"))?;
+    let native = numpy.call_method1(intern!(py, "ascontiguousarray"), (&array, dtype::<T>(py)))?;
+    let native: PyReadonlyArrayDyn<T> = native.extract()?;
+    // ascontiguousarray makes a single number an array of one; its own shape is said.
+    let shape = array.getattr("shape")?.extract()?;
+    Ok(Numbers { values: native.as_slice()?.to_vec(), shape })
+}
+
+impl<T> Numbers<T> {
+    /// Refuses any other shape.
+    pub fn need_shape(self, name: &str, shape: &[usize], why: &str) -> PyResult<Vec<T>> {
+        if self.shape == shape {
+            return Ok(self.values);
+        }
+        Err(input(format!("{name} has shape {:?}, {shape:?} is needed ({why})", self.shape)))
+    }
+
+    /// Refuses another number of axes.
+    pub fn need_axes<const N: usize>(self, name: &str, axes: &str) -> PyResult<(Vec<T>, [usize; N])> {
+        match <[usize; N]>::try_from(self.shape.as_slice()) {
+            Ok(shape) => Ok((self.values, shape)),
+            Err(_) => Err(input(format!("{name} has shape {:?}, {axes} is needed", self.shape))),
+        }
+    }
+}
+
+/// A new array.
+pub fn to_numpy<'py, T: Element>(
+    py: Python<'py>,
+    values: Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    PyArray1::from_vec(py, values).reshape(shape)
+}
+
+/// A new array that can't be written to: a copy of what an object holds, whose change would change nothing.
+pub fn to_frozen<'py, T: Element>(
+    py: Python<'py>,
+    values: Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    let array = to_numpy(py, values, shape)?;
+    array.call_method1("setflags", (false,))?;
+    debug_assert_eq!(array.shape(), shape);
+    Ok(array)
+}

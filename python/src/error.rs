@@ -1,0 +1,87 @@
+//! Errors of the crate as exceptions of `spextral._errors`, with the same sentences.
+
+use pyo3::prelude::*;
+use spextral::engine::EngineError;
+use spextral::extract::ExtractError;
+use spextral::fits::FitsError;
+use spextral::gpu::GpuError;
+use spextral::plan::GridError;
+use std::error::Error;
+
+/// The classes of `spextral._errors`.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A value, a shape, an option: also a ValueError.
+    Input,
+    /// A file: also an OSError.
+    File,
+    /// A device: also a RuntimeError.
+    Device,
+    /// A matrix: also a ValueError.
+    LinAlg,
+}
+
+/// An exception of that kind.
+pub fn exception(kind: Kind, sentence: impl Into<String>) -> PyErr {
+    let name = match kind {
+        Kind::Input => "InputError",
+        Kind::File => "FileError",
+        Kind::Device => "DeviceError",
+        Kind::LinAlg => "LinAlgError",
+    };
+    let made = |py: Python| {
+        let class = py.import("spextral._errors")?.getattr(name)?;
+        class.call1((sentence.into(),)).map(PyErr::from_value)
+    };
+    Python::attach(made).unwrap_or_else(|error| error)
+}
+
+/// What is wrong with an argument.
+pub fn input(sentence: impl Into<String>) -> PyErr {
+    exception(Kind::Input, sentence)
+}
+
+/// An error that becomes an exception.
+pub trait Raise: Error + Sized {
+    /// Which one.
+    fn kind(&self) -> Kind {
+        Kind::Input
+    }
+
+    /// The exception.
+    fn raise(self) -> PyErr {
+        exception(self.kind(), spextral::sentence(&self))
+    }
+}
+
+impl Raise for FitsError {
+    fn kind(&self) -> Kind {
+        Kind::File
+    }
+}
+
+impl Raise for GpuError {
+    fn kind(&self) -> Kind {
+        Kind::Device
+    }
+}
+
+impl Raise for EngineError {
+    fn kind(&self) -> Kind {
+        Kind::Device
+    }
+}
+
+impl Raise for ExtractError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Engine(_) => Kind::Device,
+            _ => Kind::Input,
+        }
+    }
+}
+
+impl Raise for GridError {}
+impl Raise for spextral::barycentric::BarycentricError {}
+impl Raise for spextral::psf::synthetic::SyntheticError {}
+impl Raise for spextral::simulate::SimulateError {}

@@ -1,0 +1,238 @@
+//! One frame: its plan, shares of its bundles, and the dictionary that they make. `spextral._frame` drives them.
+
+use crate::arrays::{numbers, to_numpy};
+use crate::device::{choice, engine, forget, open};
+use crate::error::{Kind, Raise, exception, input};
+use crate::preproc::Preproc;
+use crate::psf::Psf;
+use crate::work::{released, watched};
+use numpy::PyArrayDyn;
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use spextral::engine::{Decorrelate, Engine, EngineError};
+use spextral::extract::{self, ExtractError, Extraction, ModelFlux, Options, Solver, Summary};
+use spextral::fits;
+use spextral::plan::{Bundle, PatchOptions, WaveGrid};
+use spextral::stages::patch::Ccd;
+use spextral::stop::Stop;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A checked request: inputs, grid, options and bundles of one frame.
+#[pyclass(frozen, module = "spextral._spextral")]
+pub struct Plan {
+    psf: Arc<spextral::psf::Psf>,
+    preproc: Arc<fits::Preproc>,
+    grid: WaveGrid,
+    options: Options,
+    bundles: Vec<Bundle>,
+}
+
+/// Bundles extracted.
+#[pyclass(frozen, module = "spextral._spextral")]
+pub struct Share {
+    /// None once it is part of a frame.
+    share: Mutex<Option<extract::Share>>,
+    /// Why it was done again, in smaller parts or on the CPU.
+    retried: Option<String>,
+}
+
+impl Share {
+    fn new(share: extract::Share, retried: Option<String>) -> Self {
+        Self { share: Mutex::new(Some(share)), retried }
+    }
+
+    fn take(&self) -> PyResult<extract::Share> {
+        let share = self.share.lock().unwrap_or_else(PoisonError::into_inner).take();
+        share.ok_or_else(|| input("this share is part of a frame already"))
+    }
+}
+
+fn word<T: Copy>(name: &str, word: &str, words: &[(&str, T)]) -> PyResult<T> {
+    words.iter().find(|(known, _)| *known == word).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<String> = words.iter().map(|(known, _)| format!("{known:?}")).collect();
+        input(format!("{name} is {word:?}: give {}", known.join(" or ")))
+    })
+}
+
+#[pymethods]
+impl Plan {
+    #[new]
+    #[pyo3(signature = (psf, preproc, *, specmin, nspec, wavelength, barycentric, model, regularize, psferr, psf_tails,
+        decorrelate, solver, tolerance, bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac))]
+    fn new(
+        py: Python,
+        psf: &Bound<Psf>,
+        preproc: &Bound<Preproc>,
+        specmin: usize,
+        nspec: Option<usize>,
+        wavelength: Option<(f64, f64, f64)>,
+        barycentric: Option<f64>,
+        model: Option<&str>,
+        regularize: f64,
+        psferr: Option<f64>,
+        psf_tails: bool,
+        decorrelate: &str,
+        solver: &str,
+        tolerance: Option<f64>,
+        bundlesize: usize,
+        nsubbundles: usize,
+        nwavestep: usize,
+        wavepad: usize,
+        wavepad_frac: f64,
+        pixpad_frac: f64,
+    ) -> PyResult<Self> {
+        let (psf, preproc) = (psf.get().0.clone(), preproc.get().0.clone());
+        if let Some(factor) = barycentric.filter(|f| !(0.99..=1.01).contains(f)) {
+            return Err(input(format!("barycentric is {factor}: give a factor from 0.99 to 1.01")));
+        }
+        let model_words = [("deconvolved", ModelFlux::Deconvolved), ("decorrelated", ModelFlux::Decorrelated)];
+        let decorrelate_words = [("signal", Decorrelate::Signal), ("noise", Decorrelate::Noise)];
+        let solvers = [("auto", Solver::Auto), ("banded", Solver::Banded), ("patches", Solver::Patches)];
+        let options = Options {
+            specmin,
+            nspec,
+            regularize,
+            psferr,
+            psf_tails,
+            decorrelate: word("decorrelate", decorrelate, &decorrelate_words)?,
+            solver: word("solver", solver, &solvers)?,
+            tolerance,
+            patches: PatchOptions { bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac },
+            model: model.map(|which| word("model_flux", which, &model_words)).transpose()?,
+            barycentric,
+            ..Options::default()
+        };
+        let (wmin, wmax, dw) = wavelength.unwrap_or((psf.wave_min, psf.wave_max, extract::DEFAULT_STEP));
+        let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;
+        let plan = || extract::plan(&psf, ccd(&preproc), &grid, &options);
+        let bundles = released(py, None, plan)?.map_err(Raise::raise)?;
+        Ok(Self { psf, preproc, grid, options, bundles })
+    }
+
+    /// Bundles of the frame.
+    #[getter]
+    fn nbundle(&self) -> usize {
+        self.bundles.len()
+    }
+
+    /// Extracts part ``k`` of ``n``; ``process`` of this machine's processes takes its turn among the GPUs that fit.
+    #[pyo3(signature = (k, n, *, device, process = None, threads = None, progress = None))]
+    fn run(
+        &self,
+        py: Python,
+        k: usize,
+        n: usize,
+        device: &str,
+        process: Option<usize>,
+        threads: Option<usize>,
+        progress: Option<&Bound<PyAny>>,
+    ) -> PyResult<Share> {
+        if k >= n || n > self.bundles.len() {
+            return Err(input(format!("part {k} of {n}: the frame has {} bundles", self.bundles.len())));
+        }
+        let wanted = choice(device);
+        let stop = Stop::default();
+        let done = watched(py, threads, &stop, progress, |progress| -> Result<_, ExtractError> {
+            let wanted = process.map_or_else(|| wanted.clone(), |process| wanted.for_process(process));
+            let engine = engine(open(&wanted).map_err(EngineError::from)?).with_stop(stop.clone());
+            let bundles = extract::part(&self.bundles, k, n);
+            let work = |engine: &Engine| {
+                let ccd = ccd(&self.preproc);
+                extract::extract_share(&self.psf, ccd, &self.grid, &self.options, engine, bundles, &|done, of| {
+                    progress(done, of)
+                })
+            };
+            let done = engine.persist_or_cpu(work, ExtractError::of_device);
+            if !matches!(done, Ok((_, None))) {
+                forget(&wanted);
+            }
+            let (share, again) = done?;
+            Ok(Share::new(share, again.map(|again| again.reason)))
+        })?;
+        done.map_err(|error| match error {
+            ExtractError::Engine(EngineError::Stopped) => PyKeyboardInterrupt::new_err(()),
+            other => other.raise(),
+        })
+    }
+
+    /// The dictionary of the shares of all bundles, in order.
+    fn assemble<'py>(&self, py: Python<'py>, shares: Vec<Bound<'py, Share>>) -> PyResult<Bound<'py, PyDict>> {
+        if shares.is_empty() {
+            return Err(input("a frame has at least one share"));
+        }
+        let taken = shares.iter().map(|share| share.get().take()).collect::<PyResult<Vec<_>>>()?;
+        let mut extraction = released(py, None, || extract::assemble(taken, &self.grid, &self.options))?;
+        extraction.summary.retried = shares.iter().find_map(|share| share.get().retried.clone());
+        self.frame(py, extraction)
+    }
+
+    /// A share of what :meth:`Share.pack` made of it.
+    fn unpack(&self, head: &Bound<PyBytes>, packed: &Bound<PyAny>) -> PyResult<Share> {
+        let damaged = || exception(Kind::Input, "a share of the frame came damaged from another rank");
+        let (head, retried) = ciborium::from_reader(head.as_bytes()).map_err(|_| damaged())?;
+        let packed = numbers::<f64>("numbers", packed)?;
+        let share = extract::Share::unpack(head, &packed.values, [self.preproc.ny, self.preproc.nx]);
+        Ok(Share::new(share.ok_or_else(damaged)?, retried))
+    }
+}
+
+fn ccd(preproc: &fits::Preproc) -> Ccd<'_> {
+    Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar }
+}
+
+impl Plan {
+    fn frame<'py>(&self, py: Python<'py>, extraction: Extraction) -> PyResult<Bound<'py, PyDict>> {
+        let Extraction { spectra: s, model, summary } = extraction;
+        let (bins, matrix) = ([s.nspec, s.nwave], [s.nspec, s.ndiag, s.nwave]);
+        let model = model.map(|pixels| to_numpy(py, pixels, &[self.preproc.ny, self.preproc.nx])).transpose()?;
+        let frame = PyDict::new(py);
+        frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
+        frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;
+        frame.set_item("specmask", to_numpy(py, s.mask, &bins)?)?;
+        frame.set_item("wave", to_numpy(py, self.grid.wave().to_vec(), &[s.nwave])?)?;
+        frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
+        frame.set_item("pixmask_fraction", to_numpy(py, s.pixmask_fraction, &bins)?)?;
+        frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;
+        frame.set_item("modelimage", model)?;
+        frame.set_item("summary", self.summary(py, &summary)?)?;
+        Ok(frame)
+    }
+
+    fn summary<'py>(&self, py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("specmin", self.options.specmin)?;
+        dict.set_item("fibermin", self.psf.fibermin + self.options.specmin as i64)?;
+        dict.set_item("wavestep", self.grid.step())?;
+        dict.set_item("barycentric", self.options.barycentric)?;
+        dict.set_item("device", &summary.device)?;
+        dict.set_item("retried", &summary.retried)?;
+        dict.set_item("solver", summary.solver())?;
+        dict.set_item("banded", summary.banded)?;
+        dict.set_item("patches", summary.patches)?;
+        dict.set_item("in_patches", &summary.in_patches)?;
+        dict.set_item("redone", summary.redone)?;
+        dict.set_item("failed", summary.failed)?;
+        dict.set_item("no_information", summary.no_information)?;
+        dict.set_item("no_result", summary.no_result)?;
+        let times = PyDict::new(py);
+        for (stage, time) in &summary.stage_time {
+            times.set_item(stage.name(), time.as_secs_f64())?;
+        }
+        dict.set_item("stage_seconds", times)?;
+        Ok(dict)
+    }
+}
+
+#[pymethods]
+impl Share {
+    /// Head and numbers, to be sent to another process.
+    fn pack<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyArrayDyn<f64>>)> {
+        let (head, numbers) = self.take()?.pack();
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&(head, &self.retried), &mut bytes)
+            .map_err(|error| input(format!("cannot pack a share: {error}")))?;
+        let length = numbers.len();
+        Ok((PyBytes::new(py, &bytes), to_numpy(py, numbers, &[length])?))
+    }
+}

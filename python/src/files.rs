@@ -1,0 +1,147 @@
+//! Files read and written.
+
+use crate::arrays::{integers, numbers};
+use crate::error::{Raise, input};
+use crate::preproc::Preproc;
+use crate::psf::Psf;
+use crate::work::released;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use spextral::extract::{Summary, note_run};
+use spextral::fits::{self, PreprocOptions, Table};
+use spextral::frame::{Frame, Spectra};
+use spextral::scores::Scores;
+use std::path::PathBuf;
+
+/// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).
+///
+/// Parameters
+/// ----------
+/// path : str or path
+///     ``.fits`` or ``.fits.gz``.
+///
+/// Returns
+/// -------
+/// Psf
+#[pyfunction]
+pub fn read_psf(py: Python, path: PathBuf) -> PyResult<Psf> {
+    released(py, None, || fits::read_psf(&path))?.map(Psf::from).map_err(Raise::raise)
+}
+
+/// Reads a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
+///
+/// Parameters
+/// ----------
+/// path : str or path
+///     ``.fits``, ``.fits.gz`` or ``.fits.fz``.
+/// mask_bits : int
+///     Pixels with any of these bits in MASK get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE.
+/// fibermap : str or path
+///     A file with the fibermap, in place of the frame's own.
+///
+/// Returns
+/// -------
+/// Preproc
+#[pyfunction]
+#[pyo3(signature = (path, *, mask_bits = PreprocOptions::default().mask_bits, fibermap = None))]
+pub fn read_preproc(py: Python, path: PathBuf, mask_bits: u32, fibermap: Option<PathBuf>) -> PyResult<Preproc> {
+    let options = PreprocOptions { mask_bits, fibermap };
+    released(py, None, || fits::read_preproc(&path, &options))?.map(Preproc::from).map_err(Raise::raise)
+}
+
+/// Writes a frame file as ``spextral extract`` does: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, CHI2PIX, and of ``preproc``
+/// its header, FIBERMAP and SCORES. The file is whole or absent.
+///
+/// Parameters
+/// ----------
+/// path : str or path
+///     ``.fits`` or ``.fits.gz``.
+/// frame : dict
+///     What :func:`extract_frame` returned.
+/// preproc : Preproc
+///     The frame that was extracted, for its header and fibermap.
+/// scores : bool
+///     Whether to write SCORES.
+/// overwrite : bool
+///     Whether a file that exists is replaced.
+#[pyfunction]
+#[pyo3(signature = (path, frame, preproc = None, *, scores = true, overwrite = false))]
+pub fn write_frame(
+    py: Python,
+    path: PathBuf,
+    frame: &Bound<PyDict>,
+    preproc: Option<&Bound<Preproc>>,
+    scores: bool,
+    overwrite: bool,
+) -> PyResult<()> {
+    let (spectra, wave) = spectra_of(frame)?;
+    let run = Run::of(frame)?;
+    let preproc = preproc.map(|preproc| &*preproc.get().0);
+    let fibermap = preproc.and_then(|preproc| preproc.fibermap.as_ref());
+    let fibermap = fibermap.map(|table| rows(table, run.specmin, spectra.nspec)).transpose()?;
+    let mut header = preproc.map(|preproc| preproc.header.clone()).unwrap_or_default();
+    let smallest = fibermap.as_ref().and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min());
+    let fibermin = smallest.unwrap_or(run.fibermin);
+    note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
+    let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
+    let scores = scores.then(|| Scores::of(&spectra, &wave, targets())).flatten();
+    let frame = Frame { spectra, wave, header, fibermap, scores };
+    released(py, None, || fits::write_frame(&path, &frame, overwrite))?.map_err(Raise::raise)
+}
+
+fn rows(table: &Table, specmin: usize, nspec: usize) -> PyResult<Table> {
+    if table.nrows() < specmin + nspec {
+        let (rows, last) = (table.nrows(), (specmin + nspec).saturating_sub(1));
+        return Err(input(format!(
+            "the fibermap of preproc has {rows} rows, the frame has fibres {specmin} to {last}"
+        )));
+    }
+    Ok(table.slice_rows(specmin..specmin + nspec))
+}
+
+fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
+    let item = |name: &str| frame.get_item(name)?.ok_or_else(|| input(format!("the frame has no {name}")));
+    let (flux, [nspec, nwave]) = numbers("specflux", &item("specflux")?)?.need_axes("specflux", "[nspec, nwave]")?;
+    let (bins, why) = ([nspec, nwave], "as specflux");
+    let (resolution, [_, ndiag, _]) =
+        numbers("Rdiags", &item("Rdiags")?)?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
+    if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
+        return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
+    }
+    let wave = numbers("wave", &item("wave")?)?.need_shape("wave", &[nwave], "one a bin of specflux")?;
+    let ivar = numbers("specivar", &item("specivar")?)?.need_shape("specivar", &bins, why)?;
+    let chi2pix = numbers("chi2pix", &item("chi2pix")?)?.need_shape("chi2pix", &bins, why)?;
+    let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
+    Ok((Spectra { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask }, wave))
+}
+
+/// What the header tells of the run.
+struct Run {
+    specmin: usize,
+    fibermin: i64,
+    step: f64,
+    barycentric: Option<f64>,
+    summary: Summary,
+}
+
+impl Run {
+    fn of(frame: &Bound<PyDict>) -> PyResult<Self> {
+        let missing = || input("the frame has no summary: give what extract_frame returned");
+        let summary = frame.get_item("summary")?.ok_or_else(missing)?;
+        let item = |name: &str| summary.get_item(name);
+        Ok(Self {
+            specmin: item("specmin")?.extract()?,
+            fibermin: item("fibermin")?.extract()?,
+            step: item("wavestep")?.extract()?,
+            barycentric: item("barycentric")?.extract()?,
+            summary: Summary {
+                device: item("device")?.extract()?,
+                retried: item("retried")?.extract()?,
+                banded: item("banded")?.extract()?,
+                patches: item("patches")?.extract()?,
+                in_patches: item("in_patches")?.extract()?,
+                ..Summary::default()
+            },
+        })
+    }
+}

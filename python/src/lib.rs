@@ -1,0 +1,42 @@
+//! spextral for Python: the extension module `spextral._spextral`. Arguments are checked here and in the package's Python
+//! files; all work is done by the crate `spextral`, with the interpreter's lock released.
+//!
+//! Without the feature `extension` the crate is empty.
+#![cfg(feature = "extension")]
+
+mod arrays;
+mod device;
+mod error;
+mod extract;
+mod files;
+mod linalg;
+mod preproc;
+mod psf;
+mod simulate;
+mod work;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _spextral {
+    #[pymodule_export]
+    use super::device::devices;
+    #[pymodule_export]
+    use super::extract::{Plan, Share};
+    #[pymodule_export]
+    use super::files::{read_preproc, read_psf, write_frame};
+    #[pymodule_export]
+    use super::linalg::{cholesky, cholesky_solve, jacobi};
+    #[pymodule_export]
+    use super::preproc::Preproc;
+    #[pymodule_export]
+    use super::psf::{Psf, make_psf};
+    #[pymodule_export]
+    use super::simulate::simulate;
+    use super::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

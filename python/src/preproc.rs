@@ -1,0 +1,185 @@
+//! CCD frames as Python objects.
+
+use crate::arrays::{integers, numbers, to_frozen};
+use crate::error::{Raise, input};
+use crate::work::released;
+use numpy::PyArrayDyn;
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use spextral::barycentric::factor_of_exposure;
+use spextral::fits::{self, Header, PreprocOptions, Table, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
+
+/// A preprocessed CCD frame: pixels in electron and their inverse variances.
+///
+/// Made by :func:`read_preproc`, :func:`simulate`, or of arrays.
+///
+/// Parameters
+/// ----------
+/// image : array of f4 or f8, [ny, nx]
+///     Pixels in electron. Kept in f4.
+/// ivar : array of f4 or f8, [ny, nx]
+///     Inverse variances in 1/electron²; 0 where a pixel is not to be used. Kept in f4.
+/// mask : array of integers, [ny, nx], optional
+///     CCD mask bits.
+/// mask_bits : int
+///     Pixels with any of these bits in ``mask`` get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE.
+///
+/// Notes
+/// -----
+/// Pixels that are not finite, or whose ivar is negative, not finite, or absurd beside that of all others, get ivar = 0;
+/// ``bad_pixels`` counts them.
+#[pyclass(frozen, module = "spextral")]
+pub struct Preproc(pub Arc<fits::Preproc>);
+
+impl From<fits::Preproc> for Preproc {
+    fn from(preproc: fits::Preproc) -> Self {
+        Self(Arc::new(preproc))
+    }
+}
+
+#[pymethods]
+impl Preproc {
+    #[new]
+    #[pyo3(signature = (image, ivar, mask = None, *, mask_bits = PreprocOptions::default().mask_bits))]
+    fn new(
+        py: Python,
+        image: &Bound<PyAny>,
+        ivar: &Bound<PyAny>,
+        mask: Option<&Bound<PyAny>>,
+        mask_bits: u32,
+    ) -> PyResult<Self> {
+        let (image, [ny, nx]) = numbers::<f32>("image", image)?.need_axes("image", "[ny, nx]")?;
+        if image.is_empty() {
+            return Err(input(format!("image has shape [{ny}, {nx}]: give the pixels of a CCD")));
+        }
+        let ivar = numbers::<f32>("ivar", ivar)?.need_shape("ivar", &[ny, nx], "as image")?;
+        let mask = match mask {
+            // Bits above those of 32 say nothing of DESI's.
+            Some(mask) => Some(integers::<i64>("mask", mask)?.need_shape("mask", &[ny, nx], "as image")?),
+            None => None,
+        };
+        let mask: Option<Vec<i32>> = mask.map(|mask| mask.into_iter().map(|bits| bits as i32).collect());
+        let mut preproc = fits::Preproc { nx, ny, image, ivar, mask, ..fits::Preproc::default() };
+        released(py, None, || preproc.mask_pixels(mask_bits))?;
+        Ok(preproc.into())
+    }
+
+    /// Rows and columns.
+    #[getter]
+    fn shape(&self) -> (usize, usize) {
+        (self.0.ny, self.0.nx)
+    }
+
+    /// Pixels in electron, f4 [ny, nx]; a copy that can't be written to.
+    #[getter]
+    fn image<'py>(&self, py: Python<'py>) -> PyResult<Array<'py, f32>> {
+        to_frozen(py, self.0.image.clone(), &[self.0.ny, self.0.nx])
+    }
+
+    /// Inverse variances in 1/electron², f4 [ny, nx], 0 where masked; a copy that can't be written to.
+    #[getter]
+    fn ivar<'py>(&self, py: Python<'py>) -> PyResult<Array<'py, f32>> {
+        to_frozen(py, self.0.ivar.clone(), &[self.0.ny, self.0.nx])
+    }
+
+    /// CCD mask bits, i4 [ny, nx], or None; a copy that can't be written to.
+    #[getter]
+    fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Array<'py, i32>>> {
+        self.0.mask.clone().map(|mask| to_frozen(py, mask, &[self.0.ny, self.0.nx])).transpose()
+    }
+
+    /// Read noise in electron, f4 [ny, nx], or None; a copy that can't be written to.
+    #[getter]
+    fn readnoise<'py>(&self, py: Python<'py>) -> PyResult<Option<Array<'py, f32>>> {
+        self.0.readnoise.clone().map(|noise| to_frozen(py, noise, &[self.0.ny, self.0.nx])).transpose()
+    }
+
+    /// Pixels that were not finite, or whose ivar was negative, not finite or absurd beside that of all others.
+    #[getter]
+    fn bad_pixels(&self) -> usize {
+        self.0.bad_pixels
+    }
+
+    /// Cards of IMAGE by keyword, the first of each; COMMENT and HISTORY as lists of lines.
+    #[getter]
+    fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        header_dict(py, &self.0.header)
+    }
+
+    /// Columns of FIBERMAP by name, [nrows] or [nrows, n], those of numbers and strings; None without a fibermap.
+    #[getter]
+    fn fibermap<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        self.0.fibermap.as_ref().map(|table| table_dict(py, table)).transpose()
+    }
+
+    /// The factor f of a barycentric correction at mid-exposure, of the header's (or the fibermap's) position and date.
+    fn barycentric_factor(&self) -> PyResult<f64> {
+        let fibermap = self.0.fibermap.as_ref().map(Table::header);
+        factor_of_exposure(&self.0.header, fibermap).map_err(Raise::raise)
+    }
+
+    /// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
+    #[pyo3(signature = (path, *, overwrite = false))]
+    fn write(&self, py: Python, path: PathBuf, overwrite: bool) -> PyResult<()> {
+        released(py, None, || fits::write_preproc(&path, &self.0, overwrite))?.map_err(Raise::raise)
+    }
+
+    /// ``preproc["image"]`` and ``preproc["ivar"]``, as of a dictionary.
+    fn __getitem__<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Array<'py, f32>> {
+        match key {
+            "image" => self.image(py),
+            "ivar" => self.ivar(py),
+            other => Err(PyKeyError::new_err(other.to_string())),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        let fits::Preproc { nx, ny, bad_pixels, .. } = *self.0;
+        format!("<spextral.Preproc: {nx} x {ny} pixels, {bad_pixels} bad>")
+    }
+}
+
+fn header_dict<'py>(py: Python<'py>, header: &Header) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for keyword in header.keywords().filter(|keyword| !keyword.is_empty()) {
+        if dict.contains(keyword)? {
+            continue;
+        }
+        match header.get(keyword) {
+            Some(Value::Bool(v)) => dict.set_item(keyword, v)?,
+            Some(Value::Int(v)) => dict.set_item(keyword, v)?,
+            Some(Value::Float(v)) => dict.set_item(keyword, v)?,
+            Some(Value::Str(v)) => dict.set_item(keyword, v.trim_end())?,
+            Some(Value::Undefined) => dict.set_item(keyword, py.None())?,
+            None if matches!(keyword, "COMMENT" | "HISTORY") => dict.set_item(keyword, header.commentary(keyword))?,
+            None => {}
+        }
+    }
+    Ok(dict)
+}
+
+fn table_dict<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyDict>> {
+    let (dict, nrows) = (PyDict::new(py), table.nrows());
+    let array = py.import("numpy")?.getattr("array")?;
+    for column in table.columns() {
+        let name = column.name.as_str();
+        let values = if let Some(values) = table.column_i64(name) {
+            array.call1((values,))?
+        } else if let Some(values) = table.column_f64(name) {
+            array.call1((values,))?
+        } else if let Some(values) = table.column_str(name) {
+            array.call1((values,))?
+        } else {
+            continue;
+        };
+        let count: usize = values.getattr("size")?.extract()?;
+        let values = if count == nrows { values } else { values.call_method1("reshape", ((nrows, -1),))? };
+        dict.set_item(name, values)?;
+    }
+    Ok(dict)
+}

@@ -1,0 +1,264 @@
+//! The Gauss-Hermite PSF as a Python object.
+
+use crate::arrays::{numbers, to_numpy};
+use crate::error::{Raise, input};
+use crate::work::released;
+use numpy::PyArrayDyn;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use spextral::fits;
+use spextral::psf::synthetic::{Camera, Synthetic};
+use spextral::stages::spots::{SpotShape, spots};
+use spextral::stages::traces::traces;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
+
+/// A Gauss-Hermite PSF of all fibres of one camera: traces, widths and Hermite terms as Legendre series in wavelength.
+/// Made by :func:`read_psf` or :func:`make_psf`; can be pickled.
+#[pyclass(frozen, module = "spextral")]
+pub struct Psf(pub Arc<spextral::psf::Psf>);
+
+impl From<spextral::psf::Psf> for Psf {
+    fn from(psf: spextral::psf::Psf) -> Self {
+        Self(Arc::new(psf))
+    }
+}
+
+impl Psf {
+    /// The rows of the PSF that a call asks for.
+    fn fibres(&self, specmin: usize, nspec: Option<usize>) -> PyResult<Range<usize>> {
+        let nfibre = self.0.nfibre;
+        let end = nspec.map_or(Some(nfibre), |n| specmin.checked_add(n)).filter(|&end| end <= nfibre);
+        match end {
+            Some(end) if specmin <= end => Ok(specmin..end),
+            _ => Err(input(format!(
+                "specmin {specmin}{} leaves the PSF's {nfibre} fibres: choose specmin and nspec within them",
+                nspec.map_or(String::new(), |n| format!(" with nspec {n}"))
+            ))),
+        }
+    }
+}
+
+#[pymethods]
+impl Psf {
+    /// Number of fibres.
+    #[getter]
+    fn nfibre(&self) -> usize {
+        self.0.nfibre
+    }
+
+    /// Number of the first fibre (FIBERMIN).
+    #[getter]
+    fn fibermin(&self) -> i64 {
+        self.0.fibermin
+    }
+
+    /// Rows and columns of the CCD in pixels, (NPIX_Y, NPIX_X).
+    #[getter]
+    fn ccd_shape(&self) -> (usize, usize) {
+        (self.0.npix_y, self.0.npix_x)
+    }
+
+    /// Rows and columns of a spot in pixels.
+    #[getter]
+    fn spot_shape(&self) -> (usize, usize) {
+        let shape = SpotShape::new(&self.0, false);
+        (shape.ny(), shape.nx())
+    }
+
+    /// First wavelength in Angstrom (WAVEMIN).
+    #[getter]
+    fn wave_min(&self) -> f64 {
+        self.0.wave_min
+    }
+
+    /// Last wavelength in Angstrom (WAVEMAX).
+    #[getter]
+    fn wave_max(&self) -> f64 {
+        self.0.wave_max
+    }
+
+    /// Fractional error, for chi2pix (PSFERR).
+    #[getter]
+    fn psferr(&self) -> f64 {
+        self.0.psferr
+    }
+
+    /// CAMERA, or None.
+    #[getter]
+    fn camera(&self) -> Option<&str> {
+        self.0.camera.as_deref()
+    }
+
+    /// Whether the file has power-law tails.
+    #[getter]
+    fn has_tails(&self) -> bool {
+        self.0.tails.is_some()
+    }
+
+    /// Positions of the fibres' traces.
+    ///
+    /// Parameters
+    /// ----------
+    /// wave : array, [nwave]
+    ///     Wavelengths in Angstrom.
+    /// specmin, nspec : int
+    ///     Fibres, rows of the PSF; by default all from ``specmin`` on.
+    ///
+    /// Returns
+    /// -------
+    /// x, y : arrays of f8, [nspec, nwave]
+    ///     Column and row in pixels; the centre of pixel 0 is at 0.
+    #[pyo3(signature = (wave, specmin = 0, nspec = None))]
+    fn traces<'py>(
+        &self,
+        wave: &Bound<'py, PyAny>,
+        specmin: usize,
+        nspec: Option<usize>,
+    ) -> PyResult<(Array<'py, f64>, Array<'py, f64>)> {
+        let py = wave.py();
+        let (wave, nwave) = wavelengths(wave)?;
+        let fibres = self.fibres(specmin, nspec)?;
+        let shape = [fibres.len(), nwave];
+        let [x, y] = released(py, None, || {
+            let traces = traces(&self.0, fibres, &wave, false);
+            let sum = |(&pixel, &offset): (&i32, &f64)| f64::from(pixel) + offset;
+            [(&traces.pixel_x, &traces.offset_x), (&traces.pixel_y, &traces.offset_y)]
+                .map(|(pixel, offset)| pixel.iter().zip(offset).map(sum).collect())
+        })?;
+        Ok((to_numpy(py, x, &shape)?, to_numpy(py, y, &shape)?))
+    }
+
+    /// Spots: the PSF integrated over pixels, each of sum 1.
+    ///
+    /// Parameters
+    /// ----------
+    /// wave : array, [nwave]
+    ///     Wavelengths in Angstrom.
+    /// specmin, nspec : int
+    ///     Fibres, rows of the PSF; by default all from ``specmin`` on.
+    /// tails : bool
+    ///     Add the power-law tails, where the PSF has them.
+    ///
+    /// Returns
+    /// -------
+    /// spots : array of f8, [nspec, nwave, ny, nx]
+    ///     ``(ny, nx)`` is ``spot_shape``.
+    /// x0, y0 : arrays of i4, [nspec, nwave]
+    ///     Column and row of each spot's first pixel; beside the CCD they are negative or too large.
+    #[pyo3(signature = (wave, specmin = 0, nspec = None, *, tails = false))]
+    fn spots<'py>(
+        &self,
+        wave: &Bound<'py, PyAny>,
+        specmin: usize,
+        nspec: Option<usize>,
+        tails: bool,
+    ) -> PyResult<(Array<'py, f64>, Array<'py, i32>, Array<'py, i32>)> {
+        let py = wave.py();
+        let (wave, nwave) = wavelengths(wave)?;
+        let fibres = self.fibres(specmin, nspec)?;
+        let spot = SpotShape::new(&self.0, tails);
+        let (shape, bins) = ([fibres.len(), nwave, spot.ny(), spot.nx()], [fibres.len(), nwave]);
+        let (pixels, x0, y0) = released(py, None, || {
+            let traces = traces(&self.0, fibres, &wave, tails);
+            let corner = |pixels: &[i32], half: usize| pixels.iter().map(|p| p.saturating_sub(half as i32)).collect();
+            let corners = [corner(&traces.pixel_x, spot.half_x), corner(&traces.pixel_y, spot.half_y)];
+            let [x0, y0]: [Vec<i32>; 2] = corners;
+            (spots(&traces, &spot), x0, y0)
+        })?;
+        Ok((to_numpy(py, pixels, &shape)?, to_numpy(py, x0, &bins)?, to_numpy(py, y0, &bins)?))
+    }
+
+    /// Writes a PSF file (PSFVER 3).
+    #[pyo3(signature = (path, *, overwrite = false))]
+    fn write(&self, py: Python, path: PathBuf, overwrite: bool) -> PyResult<()> {
+        released(py, None, || fits::write_psf(&path, &self.0, overwrite))?.map_err(Raise::raise)
+    }
+
+    fn __eq__(&self, other: &Bound<PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.get().0 == self.0)
+    }
+
+    fn __repr__(&self) -> String {
+        let Self(psf) = self;
+        let (nfibre, ny, nx) = (psf.nfibre, psf.npix_y, psf.npix_x);
+        format!("<spextral.Psf: {nfibre} fibres on {nx} x {ny} pixels, {} to {} Angstrom>", psf.wave_min, psf.wave_max)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&*self.0, &mut bytes).map_err(|error| input(format!("cannot pickle a PSF: {error}")))?;
+        let make = py.get_type::<Self>().getattr("_of_bytes")?;
+        Ok((make, (PyBytes::new(py, &bytes),)))
+    }
+
+    #[staticmethod]
+    fn _of_bytes(bytes: &[u8]) -> PyResult<Self> {
+        let psf = ciborium::from_reader::<spextral::psf::Psf, _>(bytes);
+        psf.map(Self::from).map_err(|error| input(format!("these bytes are no pickled PSF: {error}")))
+    }
+}
+
+/// Wavelengths in Angstrom, `[nwave]`.
+fn wavelengths(argument: &Bound<PyAny>) -> PyResult<(Vec<f64>, usize)> {
+    let (wave, [nwave]) = numbers::<f64>("wave", argument)?.need_axes("wave", "[nwave]")?;
+    match wave.iter().position(|w| !w.is_finite()) {
+        Some(at) => Err(input(format!("wave[{at}] is {}: give finite wavelengths in Angstrom", wave[at]))),
+        None => Ok((wave, nwave)),
+    }
+}
+
+/// A PSF as DESI's, of any number of fibres: for tests and examples.
+///
+/// Parameters
+/// ----------
+/// nfibre : int
+///     Number of fibres.
+/// camera : str
+///     Arm: ``"b"``, ``"r"`` or ``"z"``; sets wavelength range and dispersion.
+/// bundlesize : int
+///     Fibres of a bundle.
+/// wave : (float, float)
+///     First and last wavelength in Angstrom; by default the arm's.
+/// npix_y, npix_x : int
+///     Rows and columns of the CCD; by default the arm's rows and the columns that the fibres need.
+/// seed : int
+///     Of the scatter from fibre to fibre.
+///
+/// Returns
+/// -------
+/// Psf
+#[pyfunction]
+#[pyo3(signature = (nfibre = 500, *, camera = "r", bundlesize = 25, wave = None, npix_y = None, npix_x = None, seed = 0))]
+pub fn make_psf(
+    py: Python,
+    nfibre: usize,
+    camera: &str,
+    bundlesize: usize,
+    wave: Option<(f64, f64)>,
+    npix_y: Option<usize>,
+    npix_x: Option<usize>,
+    seed: u64,
+) -> PyResult<Psf> {
+    let camera = match camera {
+        "b" => Camera::B,
+        "r" => Camera::R,
+        "z" => Camera::Z,
+        other => return Err(input(format!("camera is {other:?}: give \"b\", \"r\" or \"z\""))),
+    };
+    let figures = Synthetic {
+        nfibre,
+        camera,
+        bundlesize,
+        wave_min: wave.map(|(min, _)| min),
+        wave_max: wave.map(|(_, max)| max),
+        npix_y,
+        npix_x,
+        seed,
+        ..Synthetic::default()
+    };
+    released(py, None, || figures.build())?.map(Psf::from).map_err(Raise::raise)
+}

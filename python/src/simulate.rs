@@ -1,0 +1,85 @@
+//! Simulated frames.
+
+use crate::arrays::to_numpy;
+use crate::error::Raise;
+use crate::preproc::Preproc;
+use crate::psf::Psf;
+use crate::work::released;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use spextral::fits::PreprocOptions;
+use spextral::simulate::{Simulated, Simulation};
+
+/// A realistic frame: sky, stars, galaxies, quasars, noise, cosmic rays and CCD defects.
+///
+/// Parameters
+/// ----------
+/// psf : Psf
+/// seed : int
+///     Of targets, noise and defects; the same seed gives the same bits.
+/// specmin, nspec : int
+///     Fibres that are lit, rows of the PSF; by default all from ``specmin`` on.
+/// wavelength : (float, float, float)
+///     First and last wavelength and step of the light in Angstrom, those of the extraction to come; by default the PSF's
+///     range by 0.8.
+/// readnoise : float
+///     In electron.
+/// exptime : float
+///     In seconds.
+/// mjd : float
+///     Start of the exposure: modified Julian date (UTC).
+/// cosmics : float
+///     Cosmic rays relative to the usual number, 0 for none.
+/// bad_columns, dead_patches : int
+///     Defects; by default one in 4 million pixels, at least one.
+///
+/// Returns
+/// -------
+/// preproc : Preproc
+/// truth : dict
+///     ``fibres`` [nspec] (fibre numbers), ``wave`` [nwave] (Angstrom; 15 bins beyond either end of the grid), ``flux``
+///     [nspec, nwave] (electron a bin).
+#[pyfunction]
+#[pyo3(signature = (psf, *, seed = 0, specmin = 0, nspec = None, wavelength = None,
+    readnoise = Simulation::default().readnoise, exptime = Simulation::default().exptime,
+    mjd = Simulation::default().mjd, cosmics = Simulation::default().cosmics, bad_columns = None, dead_patches = None))]
+pub fn simulate<'py>(
+    py: Python<'py>,
+    psf: &Bound<'py, Psf>,
+    seed: u64,
+    specmin: usize,
+    nspec: Option<usize>,
+    wavelength: Option<(f64, f64, f64)>,
+    readnoise: f64,
+    exptime: f64,
+    mjd: f64,
+    cosmics: f64,
+    bad_columns: Option<usize>,
+    dead_patches: Option<usize>,
+) -> PyResult<(Preproc, Bound<'py, PyDict>)> {
+    let wave = wavelength.map(|(min, max, step)| [min, max, step]);
+    let request = Simulation {
+        seed,
+        specmin,
+        nspec,
+        wave,
+        readnoise,
+        exptime,
+        mjd,
+        cosmics,
+        bad_columns,
+        dead_patches,
+        ..Simulation::default()
+    };
+    let psf = &psf.get().0;
+    let work = || spextral::simulate::simulate(psf, &request);
+    let Simulated { mut preproc, truth } = released(py, None, work)?.map_err(Raise::raise)?;
+    // As where it is read from a file.
+    released(py, None, || preproc.mask_pixels(PreprocOptions::default().mask_bits))?;
+    let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
+    let dict = PyDict::new(py);
+    dict.set_item("fibres", to_numpy(py, truth.fibres, &[nspec])?)?;
+    dict.set_item("wave", to_numpy(py, truth.wave, &[nwave])?)?;
+    dict.set_item("flux", to_numpy(py, truth.flux, &[nspec, nwave])?)?;
+    Ok((preproc.into(), dict))
+}

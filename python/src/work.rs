@@ -1,0 +1,72 @@
+//! Work beside the interpreter: with its lock released, in threads of its own.
+
+use crate::error::{Kind, exception};
+use pyo3::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use spextral::stop::Stop;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// How often signals are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// The signal of Ctrl-C.
+const SIGINT: i32 = 2;
+
+/// Threads for one piece of work; None for RAYON_NUM_THREADS or all cores. A pool of its own each time: one that outlives
+/// the call would be dead, and waited for, in the child of a fork, as `multiprocessing` makes them.
+fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+    pool.map_err(|error| exception(Kind::Device, format!("cannot start threads: {error}")))
+}
+
+/// Does `work` with the interpreter's lock released.
+pub fn released<T: Send>(py: Python, threads: Option<usize>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+    let pool = pool(threads)?;
+    Ok(py.detach(|| pool.install(work)))
+}
+
+/// The same for work of minutes, which tells of its progress, and ends early where `stop` is asked for. `progress` is
+/// called by the calling thread with (done, total); an exception of it, and Ctrl-C, end the work and are handed on.
+pub fn watched<T: Send>(
+    py: Python,
+    threads: Option<usize>,
+    stop: &Stop,
+    progress: Option<&Bound<PyAny>>,
+    work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> T + Send,
+) -> PyResult<T> {
+    let pool = pool(threads)?;
+    let (told, news) = mpsc::channel();
+    let news = Mutex::new(news);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            pool.install(|| {
+                // Nobody listens any more where the caller has panicked.
+                work(&|done, total| _ = told.send((done, total)))
+            })
+        });
+        let mut outcome = Ok(());
+        loop {
+            let heard = py.detach(|| news.lock().map_or(Err(RecvTimeoutError::Disconnected), |n| n.recv_timeout(LOOK)));
+            if heard == Err(RecvTimeoutError::Disconnected) {
+                break;
+            }
+            if outcome.is_ok() {
+                outcome = tell(progress, heard.ok()).and_then(|()| py.check_signals());
+                if outcome.is_err() {
+                    stop.ask(SIGINT);
+                }
+            }
+        }
+        let done = py.detach(|| worker.join());
+        outcome?;
+        done.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
+    })
+}
+
+fn tell(progress: Option<&Bound<PyAny>>, heard: Option<(usize, usize)>) -> PyResult<()> {
+    match (progress, heard) {
+        (Some(progress), Some(heard)) => progress.call1(heard).map(|_| ()),
+        _ => Ok(()),
+    }
+}
