@@ -35,7 +35,10 @@ pub fn flux_map(report: &Report) -> Map {
     let s = &report.material.frame.spectra;
     let flux = s.flux.iter().zip(&s.ivar).map(|(&f, &w)| if w > 0.0 { f } else { f64::NAN }).collect();
     let grid = Grid::new(s.nwave, flux).reduced(MOST_BINS, Keep::Mean);
-    let of = |share: f64| percentile(grid.values.iter().copied(), share);
+    // Masked bins are noise beyond all bounds: the scale is for the others.
+    let usable = s.flux.iter().zip(&report.numbers.masked).map(|(&f, &masked)| if masked { f64::NAN } else { f });
+    let usable: Vec<f64> = usable.collect();
+    let of = |share: f64| percentile(usable.iter().copied(), share);
     let level = if of(0.5).is_finite() { of(0.5).abs().max(1.0) } else { 1.0 };
     let (low, high) = (of(0.001).min(0.0), of(0.9995).max(level));
     let (low, high) = if low.is_finite() && high.is_finite() { (low, high) } else { (0.0, 1.0) };
@@ -153,7 +156,9 @@ pub fn chooser(report: &Report, page: &mut Page) -> Vec<Value> {
         curves.push(curve("R·truth", Kind::Line, 1, truth.expected[bins.clone()].to_vec()));
     }
     let text = format!("{which} The band is one standard deviation; grey bins are masked.");
-    let ends = Ends { x: all_fibres(report).x, y: room(curves[0].values.iter().copied(), true) };
+    let usable = || bins.clone().filter(|&i| !numbers.masked[i]).map(|i| s.flux[i]);
+    let y = room([percentile(usable(), 0.002), percentile(usable(), 0.998)], true);
+    let ends = Ends { x: all_fibres(report).x, y };
     let words =
         words("spectrum", "Flux with its error, electron/Å", &text, "One spectrum with its errors.", "electron/Å");
     let mut figure = lines(&words, &frame.wave, &ends, &curves);
