@@ -68,7 +68,7 @@ impl Files {
 /// Whatever kept one of its commands from being done.
 pub fn run(args: &Arguments) -> Outcome {
     // A device that is not there is said before the work that would be in vain.
-    DeviceArguments::on(args.device.clone()).open()?;
+    DeviceArguments::on(args.device.clone()).open(false)?;
     std::fs::create_dir_all(&args.output)
         .map_err(|e| format!("cannot make the folder {}: {e}; choose another with -o", args.output.display()))?;
     let files = Files::of(&args.output);

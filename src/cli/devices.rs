@@ -51,6 +51,11 @@ fn paragraph(entry: &DeviceEntry) -> String {
             limits.invocations
         ));
     }
+    lines.push(match (entry.index, entry.f64) {
+        (None, _) => "computes in f64".to_string(),
+        (_, true) => "computes in f32 and f64".to_string(),
+        (_, false) => "computes in f32; no f64".to_string(),
+    });
     if let Some(reason) = &entry.refused {
         lines.push(format!("refused: {reason}"));
     }

@@ -105,7 +105,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let settings = arguments.settings()?;
     let progress = Progress::new("frames");
     let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
-    let account = exposure::run(&requests, &settings, || arguments.device.open(), &report)?;
+    let needs_f64 = arguments.common.method.needs_f64();
+    let account = exposure::run(&requests, &settings, || arguments.device.open(needs_f64), &report)?;
     drop(progress);
     arguments.conclude(&account, &settings.stop)
 }
@@ -121,7 +122,7 @@ impl Arguments {
         let (requests, settings) = ready().unwrap_or_else(|error| job.fail(error.as_ref()));
         let progress = Progress::new("frames");
         let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
-        let open = || self.device.open_for(job.local_rank());
+        let open = || self.device.open_for(job.local_rank(), self.common.method.needs_f64());
         let account = job.run(&requests, self.ranks_per_frame as usize, &settings, &open, &report);
         drop(progress);
         match account.unwrap_or_else(|error| job.fail(&error)) {

@@ -10,7 +10,7 @@ use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{Done, ModelFlux, Options, Request, Solver, extract_file};
 use spextral::fits::check_outputs;
 use spextral::gpu::faults::Faults;
-use spextral::gpu::{DeviceChoice, OpenOptions};
+use spextral::gpu::{DeviceChoice, OpenOptions, Precision};
 use spextral::plan::PatchOptions;
 use spextral::trace::Trace;
 use std::path::{Path, PathBuf};
@@ -114,9 +114,14 @@ struct How {
     /// one where it serves and else the other (auto)
     #[arg(long, default_value = "auto")]
     solver: SolverWord,
-    /// Error of flux that the banded solver may make [sigma]; by default 1e-5 on the CPU, 1e-3 on a GPU
+    /// Error of flux that the banded solver may make [sigma]; by default 1e-5 on the CPU, on a GPU 1e-3 in f32 and 3e-4 in
+    /// f64; what is below 3e-4 the CPU does
     #[arg(long, value_name = "SIGMA", allow_hyphen_values = true)]
     tolerance: Option<f64>,
+    /// What a GPU computes in: f32, f64 where it has it (see `spextral devices`), or f32 where that serves the grid and
+    /// TOLERANCE, else f64, else the CPU (auto); the CPU computes in f64
+    #[arg(long, default_value = "auto")]
+    precision: PrecisionWord,
     /// What is decorrelated together: the bins of a fibre (signal), or all fibres of a patch (noise)
     #[arg(long, value_name = "KIND", default_value = "signal")]
     decorrelate: DecorrelateWord,
@@ -178,10 +183,10 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         like.set(&mut arguments.how, &arguments.given)?;
     }
     let trace = arguments.trace.clone().map(|path| (path, Arc::new(Trace::new())));
-    let device = &arguments.how.device;
+    let (device, needs_f64) = (&arguments.how.device, arguments.how.common.method.needs_f64());
     let engine = match &trace {
-        Some((_, trace)) => trace.region("open the device", || device.open())?.with_trace(trace.clone()),
-        None => device.open()?,
+        Some((_, trace)) => trace.region("open the device", || device.open(needs_f64))?.with_trace(trace.clone()),
+        None => device.open(needs_f64)?,
     };
     let json = arguments.json.is_wanted();
     let request = arguments.request(like.as_ref())?;
@@ -214,12 +219,12 @@ impl DeviceArguments {
         Self { device, stage_on_cpu: Vec::new() }
     }
 
-    /// Opens the device.
+    /// Opens the device, which may have to have f64.
     ///
     /// # Errors
-    /// There is none of that name, or it is refused.
-    pub fn open(&self) -> Result<Engine, EngineError> {
-        self.open_choice(&self.device)
+    /// There is none of that name, it has no f64, or it is refused.
+    pub fn open(&self, needs_f64: bool) -> Result<Engine, EngineError> {
+        self.open_choice(&self.device, needs_f64)
     }
 
     /// Opens the device of one of several processes of this machine.
@@ -227,8 +232,8 @@ impl DeviceArguments {
     /// # Errors
     /// See [`DeviceArguments::open`].
     #[cfg(feature = "mpi")]
-    pub fn open_for(&self, process: usize) -> Result<Engine, EngineError> {
-        self.open_choice(&self.device.for_process(process))
+    pub fn open_for(&self, process: usize, needs_f64: bool) -> Result<Engine, EngineError> {
+        self.open_choice(&self.device.for_process(process), needs_f64)
     }
 
     /// The stages left to the CPU, for the record.
@@ -236,8 +241,8 @@ impl DeviceArguments {
         self.stage_on_cpu.clone()
     }
 
-    fn open_choice(&self, device: &DeviceChoice) -> Result<Engine, EngineError> {
-        let options = OpenOptions { faults: Faults::of_environment(), ..OpenOptions::default() };
+    fn open_choice(&self, device: &DeviceChoice, needs_f64: bool) -> Result<Engine, EngineError> {
+        let options = OpenOptions { faults: Faults::of_environment(), needs_f64, ..OpenOptions::default() };
         let engine = Engine::open(device, &options, &self.stage_on_cpu)?;
         if !engine.is_gpu() && !self.stage_on_cpu.is_empty() {
             tracing::warn!("all stages are on the CPU");
@@ -265,6 +270,11 @@ impl Arguments {
 }
 
 impl Method {
+    /// Whether a GPU must have f64.
+    pub fn needs_f64(&self) -> bool {
+        matches!(self.how.precision, PrecisionWord::F64)
+    }
+
     /// The request with these options in place of its own.
     pub fn of(self, request: Request) -> Request {
         let Self { what, how, patches, max_device_memory } = self;
@@ -281,6 +291,7 @@ impl Method {
                 decorrelate: how.decorrelate.into(),
                 solver: how.solver.into(),
                 tolerance: how.tolerance,
+                precision: how.precision.into(),
                 max_device_memory: max_device_memory.map(|Bytes(bytes)| bytes),
                 patches: PatchOptions {
                     bundlesize: patches.bundlesize,
@@ -311,9 +322,7 @@ fn report(request: &Request, done: &Done) {
     }
     if summary.redone > 0 {
         let (redone, all) = (summary.redone, summary.banded + summary.patches);
-        tracing::warn!(
-            "{redone} of {all} bundles or patches were beyond the device's precision and done again in f64 on the CPU"
-        );
+        tracing::warn!("{redone} of {all} bundles or patches were beyond the device's precision and done by the CPU");
     }
     if summary.failed > 0 {
         let (failed, patches) = (summary.failed, summary.patches);
@@ -329,6 +338,24 @@ fn report(request: &Request, done: &Done) {
         done.compute.as_secs_f64(),
         done.write.as_secs_f64()
     );
+}
+
+/// [`Precision`] as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PrecisionWord {
+    Auto,
+    F32,
+    F64,
+}
+
+impl From<PrecisionWord> for Option<Precision> {
+    fn from(word: PrecisionWord) -> Self {
+        match word {
+            PrecisionWord::Auto => None,
+            PrecisionWord::F32 => Some(Precision::F32),
+            PrecisionWord::F64 => Some(Precision::F64),
+        }
+    }
 }
 
 /// [`Solver`] as a word.

@@ -26,7 +26,7 @@ impl BandedBundles {
 
     /// Bytes alive at a time while bundles like those of `request` go over, on a CCD of `ny` rows of `nx` columns.
     pub fn bytes(&self, request: &Request, [ny, nx]: [usize; 2]) -> u64 {
-        let plane = self.gpu.real_bytes(ny * nx);
+        let plane = (size_of::<f32>() * ny * nx) as u64;
         // The CCD goes over first, one plane at a time.
         2 * plane + self.bundles.bytes(request).max(plane + SLACK)
     }

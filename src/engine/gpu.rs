@@ -212,7 +212,7 @@ pub fn bytes(
     windows: &[(usize, &[Batch])],
     (how, half): (Decorrelate, usize),
 ) -> u64 {
-    let plane = gpu.real_bytes(ccd.host().ny * ccd.host().nx);
+    let plane = (size_of::<f32>() * ccd.host().ny * ccd.host().nx) as u64;
     let spots = |bins: usize| gpu.real_bytes(bundle.nfibre * bins * bundle.spot.size());
     let of_window = |&(bins, batches): &(usize, &[Batch])| {
         let most = batches.iter().map(|batch| bytes_of_batch(gpu, batch, how, half)).max().unwrap_or(0);

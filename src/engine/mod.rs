@@ -18,7 +18,7 @@ pub use nouns::{
 };
 
 use crate::gpu::banded::Accuracy;
-use crate::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions};
+use crate::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions, Precision};
 use crate::plan::Batch;
 use crate::psf::Psf;
 use crate::stages::goodness::Goodness;
@@ -121,7 +121,7 @@ pub struct Engine {
     failed: AtomicUsize,
     /// Stages that the CPU does although there is a GPU.
     on_cpu: Mutex<BTreeSet<Stage>>,
-    times: Mutex<BTreeMap<Stage, Duration>>,
+    times: Arc<Mutex<BTreeMap<Stage, Duration>>>,
     exact_times: bool,
     most_patches: Option<usize>,
     stop: Stop,
@@ -211,9 +211,38 @@ impl Engine {
     /// The device in words, for headers and logs.
     pub fn device(&self) -> String {
         match self.gpu() {
-            Some(gpu) if self.is_gpu() => format!("{}, f32", gpu.description()),
+            Some(gpu) if self.is_gpu() => gpu.description().to_string(),
             _ => format!("CPU f64, {}", crate::gpu::instruction_set()),
         }
+    }
+
+    /// What its stages compute in.
+    pub fn precision(&self) -> Precision {
+        self.gpu().filter(|_| self.is_gpu()).map_or(Precision::F64, |gpu| gpu.precision())
+    }
+
+    /// Whether [`Engine::in_f64`] would compute otherwise than this one, and the device has f64.
+    pub fn has_finer(&self) -> bool {
+        self.precision() == Precision::F32 && self.gpu().is_some_and(|gpu| gpu.has_f64())
+    }
+
+    /// The same device in f64; what it does counts as this one's time.
+    ///
+    /// # Errors
+    /// It has none, or computes wrongly in it.
+    pub fn in_f64(&self) -> Result<Self> {
+        let fine = self.gpu().filter(|_| self.is_gpu()).map(|gpu| gpu.with_f64()).transpose()?;
+        Ok(Self {
+            gpu: Mutex::new(fine),
+            auto: self.auto,
+            failed: AtomicUsize::default(),
+            on_cpu: Mutex::new(lock(&self.on_cpu).clone()),
+            times: self.times.clone(),
+            exact_times: self.exact_times,
+            most_patches: self.most_patches,
+            stop: self.stop.clone(),
+            trace: self.trace.clone(),
+        })
     }
 
     /// Which GPU of this machine it is, by its PCI bus id or name; None for the CPU and for a GPU in software.

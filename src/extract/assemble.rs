@@ -195,6 +195,7 @@ impl FrameBuilder {
         self.summary.banded += more.summary.banded;
         self.summary.patches += more.summary.patches;
         self.summary.in_patches.extend(more.summary.in_patches);
+        self.summary.in_f32 += more.summary.in_f32;
         self.summary.redone += more.summary.redone;
         self.summary.failed += more.summary.failed;
         if let (Some(model), Some(more)) = (&mut self.model, more.model) {

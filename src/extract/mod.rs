@@ -5,6 +5,7 @@ mod banded;
 mod file;
 mod model_image;
 mod patches;
+mod precision;
 mod record;
 mod share;
 mod words;
@@ -15,7 +16,7 @@ pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 
 use crate::engine::{Decorrelate, Engine, EngineError, Stage};
 use crate::frame::Spectra;
-use crate::gpu::{GpuError, MemoryUse};
+use crate::gpu::{GpuError, MemoryUse, Precision};
 use crate::plan::{PatchOptions, PlanError, WaveGrid};
 use crate::psf::Psf;
 use crate::stages::banded::CouplingError;
@@ -132,8 +133,11 @@ pub struct Options {
     pub decorrelate: Decorrelate,
     /// How the problem is cut.
     pub solver: Solver,
-    /// Error of flux that the banded solver may make, sigma; None for 1e-5 in f64, 1e-3 in f32.
+    /// Error of flux that the banded solver may make, sigma; None for 1e-5 on the CPU, on a GPU 1e-3 in f32 and 3e-4 in f64.
+    /// What is below 3e-4 the CPU does.
     pub tolerance: Option<f64>,
+    /// Precision of a GPU; None for f32 where it serves, else f64 where the device has it, else the CPU. The CPU has f64 only.
+    pub precision: Option<Precision>,
     /// Bundles and patches.
     pub patches: PatchOptions,
     /// The model image wanted, if any.
@@ -155,6 +159,7 @@ impl Default for Options {
             decorrelate: Decorrelate::default(),
             solver: Solver::default(),
             tolerance: None,
+            precision: None,
             patches: PatchOptions::default(),
             model: None,
             max_device_memory: None,
@@ -189,7 +194,9 @@ pub struct Summary {
     pub patches: usize,
     /// First fibre of each bundle solved in patches, a row of the PSF.
     pub in_patches: Vec<usize>,
-    /// Bundles and patches redone in f64 on the CPU because the device's precision did not serve.
+    /// Bundles and patches whose results are in f32; the others' are in f64.
+    pub in_f32: usize,
+    /// Bundles and patches that the CPU did because the device's precision did not serve.
     pub redone: usize,
     /// Patches without a result: their bins have ivar 0.
     pub failed: usize,
@@ -205,6 +212,15 @@ impl Summary {
     /// Whether any bundle or patch has a solution.
     pub fn has_results(&self) -> bool {
         self.banded > 0 || self.failed < self.patches
+    }
+
+    /// The precision of the results: the words of the card SPXPREC.
+    pub fn precision(&self) -> &'static str {
+        match (self.in_f32, self.banded + self.patches) {
+            (0, _) => "f64",
+            (some, all) if some < all => "f32, some bundles or patches in f64",
+            _ => "f32",
+        }
     }
 
     /// Which solver served: the words of the card SPXSOLV.

@@ -1,10 +1,12 @@
 //! The published divide and conquer: a bundle solved in overlapping patches (`--solver patches`).
 
 use super::assemble::{FrameBuilder, PatchSpectra};
+use super::precision::finer;
 use super::{ModelFlux, Options};
 use crate::engine::{
     BundleSpots, BundleTraces, Decorrelate, Engine, EngineCcd, EngineError, PatchFailure, PatchResults, PatchStatus,
 };
+use crate::gpu::Precision;
 use crate::plan::{Batch, Bundle, Patch, WaveGrid, batches, half_bandwidth, patches};
 use crate::psf::Psf;
 use crate::stages::normal_equations::Prior;
@@ -98,6 +100,9 @@ fn windows(all: Vec<Patch>, step: usize, most: usize) -> Vec<Vec<Patch>> {
 /// One batch into the frame; patches that the device could not solve are redone.
 fn add_batch(setting: &Setting, engine: &Engine, batch: &Batch, frame: &mut FrameBuilder) -> Result<(), EngineError> {
     let (mut spectra, status) = extract_batch(setting, engine, batch)?;
+    if engine.precision() == Precision::F32 {
+        frame.summary.in_f32 += status.iter().filter(|s| s.is_ok()).count();
+    }
     for (k, failure) in status.iter().enumerate().filter_map(|(k, s)| s.as_ref().err().map(|e| (k, e))) {
         let device = spectra[k].clone();
         spectra[k] = redo(setting, engine, batch, k, (device, failure), frame)?;
@@ -135,8 +140,8 @@ fn extract_batch(
     Ok((PatchSpectra::split(batch, &x, &decorrelated, goodness)?, status))
 }
 
-/// A patch that the device's precision did not serve, again in f64 on the CPU; where that fails too,
-/// its bins are without information.
+/// A patch that the device's precision did not serve, again in f64, on the device where it has it, or on the CPU; where that
+/// fails too, its bins are without information.
 fn redo(
     setting: &Setting,
     engine: &Engine,
@@ -146,10 +151,12 @@ fn redo(
     frame: &mut FrameBuilder,
 ) -> Result<PatchSpectra, EngineError> {
     let (mut lost, mut failure) = (device.0, device.1.clone());
-    if engine.is_gpu() {
-        frame.summary.redone += 1;
+    let finer = finer(engine, setting.options);
+    let cpu = engine.is_gpu().then(Engine::cpu);
+    for other in finer.into_iter().chain(cpu) {
+        frame.summary.redone += usize::from(!other.is_gpu());
         let alone = Batch { patches: vec![batch.patches[k].clone()], ..batch.clone() };
-        let (mut spectra, mut status) = extract_batch(setting, &Engine::cpu(), &alone)?;
+        let (mut spectra, mut status) = extract_batch(setting, &other, &alone)?;
         lost = spectra.remove(0);
         match status.remove(0) {
             Ok(()) => return Ok(lost),

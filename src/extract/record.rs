@@ -55,7 +55,8 @@ pub enum RecordError {
 /// | card | what it says |
 /// |---|---|
 /// | SPXVER, SPXGIT | version and git commit |
-/// | SPXDEV | device, interface, driver and its version, precision; of a CPU its instructions |
+/// | SPXDEV | device, interface, driver and its version; of a CPU its instructions |
+/// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
@@ -137,6 +138,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXVER", Some(VERSION.into()), "Version of spextral"),
         ("SPXGIT", Some(COMMIT.into()), "Its git commit"),
         ("SPXDEV", Some(summary.device.clone()), "Device that extracted"),
+        ("SPXPREC", Some(summary.precision().into()), "Precision of the extraction"),
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];

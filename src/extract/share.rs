@@ -4,7 +4,7 @@
 use super::assemble::{FrameBuilder, SharePlan};
 use super::banded::{self, beyond_ends};
 use super::model_image::{ModelImage, Stripe};
-use super::{ExtractError, Extraction, Options, Progress, Solver, Summary, check, patches};
+use super::{ExtractError, Extraction, Options, Progress, Solver, Summary, check, patches, precision};
 use crate::engine::{Decorrelate, Engine, Stage};
 use crate::frame::Spectra;
 use crate::plan::{Bundle, WaveGrid, bundles};
@@ -85,6 +85,8 @@ pub fn extract_share(
     progress: Progress,
 ) -> Result<Share, ExtractError> {
     let observed = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
+    let finer = precision::choose(psf, &observed, options, engine)?;
+    let engine = finer.as_ref().unwrap_or(engine);
     let on_engine = engine.load(ccd);
     engine.begin(options.max_device_memory);
     let share = SharePlan { psf, grid, options, bundles };

@@ -14,7 +14,7 @@ type Word = (&'static str, fn(&Request) -> Option<String>);
 const DEFAULT: &str = "default";
 
 /// The table. Values hold no blanks. Names of files are not in it: they have cards of their own.
-const TABLE: [Word; 20] = [
+const TABLE: [Word; 21] = [
     ("wavelength", |r| r.wavelength.map(|(min, max, step)| format!("{min},{max},{step}"))),
     ("specmin", |r| is(r.options.specmin)),
     ("nspec", |r| r.options.nspec.and_then(is)),
@@ -24,6 +24,7 @@ const TABLE: [Word; 20] = [
     ("model-flux", |r| r.model.as_ref().and_then(|(_, which)| named(which))),
     ("solver", |r| named(&r.options.solver)),
     ("tolerance", |r| r.options.tolerance.and_then(is)),
+    ("precision", |r| r.options.precision.and_then(is)),
     ("decorrelate", |r| named(&r.options.decorrelate)),
     ("regularize", |r| is(r.options.regularize)),
     ("psferr", |r| r.options.psferr.and_then(is)),

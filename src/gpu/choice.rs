@@ -181,6 +181,8 @@ pub struct DeviceEntry {
     pub driver: String,
     /// PCI bus id, where the driver tells.
     pub pci: Option<String>,
+    /// Whether it computes in f64, too.
+    pub f64: bool,
     /// What the adapter grants; None for the CPU, which has no such limits.
     pub limits: Option<GpuLimits>,
     /// None where it is usable, else why it is refused.
@@ -192,7 +194,9 @@ pub fn list() -> Vec<DeviceEntry> {
     let mut entries = vec![cpu_entry()];
     for (index, adapter) in adapters().iter().enumerate() {
         let info = adapter.get_info();
-        let refused = Gpu::from_adapter(adapter, &OpenOptions::default()).err().map(|error| match error {
+        let opened = Gpu::from_adapter(adapter, &OpenOptions::default());
+        let f64 = opened.as_ref().is_ok_and(|gpu| gpu.with_f64().is_ok());
+        let refused = opened.err().map(|error| match error {
             GpuError::Refused { reason, .. } => reason,
             other => other.to_string(),
         });
@@ -203,6 +207,7 @@ pub fn list() -> Vec<DeviceEntry> {
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
             pci: Some(info.device_pci_bus_id).filter(|id| !id.is_empty()),
             name: info.name,
+            f64,
             limits: Some(GpuLimits::of(&adapter.limits())),
             refused,
         });
@@ -219,6 +224,7 @@ fn cpu_entry() -> DeviceEntry {
         backend: instruction_set().to_string(),
         driver: String::new(),
         pci: None,
+        f64: true,
         limits: None,
         refused: None,
     }
@@ -319,8 +325,24 @@ pub(super) fn describe(info: &wgpu::AdapterInfo) -> String {
 
 fn known(adapters: &[wgpu::Adapter]) -> String {
     let mut names = vec!["cpu".to_string()];
-    names.extend(adapters.iter().enumerate().map(|(index, adapter)| format!("{index} = {}", adapter.get_info().name)));
+    names.extend(named(adapters, |_| true));
     names.join(", ")
+}
+
+/// Index and name of those adapters that `serves` holds for.
+fn named(adapters: &[wgpu::Adapter], serves: impl Fn(&wgpu::Adapter) -> bool) -> Vec<String> {
+    let all = adapters.iter().enumerate().filter(|(_, adapter)| serves(adapter));
+    all.map(|(index, adapter)| format!("{index} = {}", adapter.get_info().name)).collect()
+}
+
+/// The advice which device to take for f64.
+pub(super) fn devices_with_f64() -> String {
+    let found = named(&adapters(), |adapter| adapter.features().contains(wgpu::Features::SHADER_F64));
+    if found.is_empty() {
+        "no other here has it".to_string()
+    } else {
+        format!("of those here {} has it", found.join(", "))
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use super::choice::{DeviceKind, describe};
+use super::choice::{DeviceKind, describe, devices_with_f64};
 use super::faults::{Fault, Faults, Touch};
 use super::kernel::Kernel;
 use super::ledger::Ledger;
@@ -29,6 +29,8 @@ pub struct OpenOptions {
     pub patience: Option<Duration>,
     /// Failures that a test wants to see.
     pub faults: Faults,
+    /// Refuse a device without f64; see [`Gpu::with_f64`].
+    pub needs_f64: bool,
 }
 
 /// Bytes that the buffers of one batch may fill together, where nothing else is said. No graphics interface tells
@@ -87,6 +89,8 @@ struct Inner {
     patience: Duration,
     failure: Arc<Mutex<Option<GpuError>>>,
     kernels: Mutex<HashMap<(Variant, &'static str), Arc<Kernel>>>,
+    /// What the self-test said of f64.
+    f64_tested: OnceLock<Result<(), GpuError>>,
     /// Times of stages not yet asked for; None where none are taken.
     timed: Mutex<Option<Times>>,
 }
@@ -106,7 +110,11 @@ impl Gpu {
             return Err(refused("it has no compute shaders".to_string()));
         }
         let limits = if options.webgpu_defaults { wgpu::Limits::defaults() } else { adapter.limits() };
-        let wanted = if options.webgpu_defaults { wgpu::Features::empty() } else { wgpu::Features::TIMESTAMP_QUERY };
+        let wanted = match options {
+            OpenOptions { webgpu_defaults: false, .. } => wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F64,
+            OpenOptions { needs_f64: true, .. } => wgpu::Features::SHADER_F64,
+            _ => wgpu::Features::empty(),
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("spextral"),
             required_features: wanted & adapter.features(),
@@ -141,6 +149,7 @@ impl Gpu {
             patience: options.patience.unwrap_or_else(|| default_patience(kind)),
             failure,
             kernels: Mutex::default(),
+            f64_tested: OnceLock::new(),
             timed: Mutex::default(),
         };
         let gpu = Self(Arc::new(inner), Precision::F32);
@@ -148,12 +157,33 @@ impl Gpu {
             GpuError::Refused { .. } => error,
             other => refused(other.to_string()),
         })?;
+        if options.needs_f64 {
+            gpu.with_f64()?;
+        }
         Ok(gpu)
     }
 
     /// How it computes.
     pub fn precision(&self) -> Precision {
         self.1
+    }
+
+    /// Whether it was opened with f64.
+    pub fn has_f64(&self) -> bool {
+        self.device().features().contains(wgpu::Features::SHADER_F64)
+    }
+
+    /// A handle to the same device that computes in f64, put through the self-test in f64 once.
+    ///
+    /// # Errors
+    /// [`GpuError::NoF64`] where it has none, [`GpuError::Refused`] where it does not pass.
+    pub fn with_f64(&self) -> Result<Self, GpuError> {
+        if !self.has_f64() {
+            return Err(GpuError::NoF64 { device: self.name().to_string(), others: devices_with_f64() });
+        }
+        let fine = Self(self.0.clone(), Precision::F64);
+        self.0.f64_tested.get_or_init(|| selftest::run(&fine)).clone()?;
+        Ok(fine)
     }
 
     /// The adapter's name.

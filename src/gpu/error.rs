@@ -20,6 +20,16 @@ pub enum GpuError {
         /// Why.
         reason: String,
     },
+    /// The device has no 64-bit floats, or was opened without them.
+    #[error(
+        "device `{device}` has no f64 (it takes SHADER_F64, over Vulkan): {others}, or give --device cpu, or --precision f32"
+    )]
+    NoF64 {
+        /// The adapter's name.
+        device: String,
+        /// The devices that have it, as advice.
+        others: String,
+    },
     /// The driver lost the device; everything on it is gone.
     #[error("device `{device}` was lost: {reason}; choose another with --device, or cpu")]
     Lost {

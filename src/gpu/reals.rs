@@ -1,11 +1,12 @@
 //! Reals on a device: f64 on the host, there in the precision of the handle that makes them.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::{Buffer, Download, Gpu, GpuError, Named};
 
 /// How a device computes with reals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Precision {
     /// 32 bits: every device.
     #[default]

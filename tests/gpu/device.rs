@@ -22,6 +22,7 @@ fn the_list_names_the_cpu_and_every_gpu_with_a_verdict() {
     let entry = entries.iter().find(|entry| entry.name == gpu.name()).expect("the open device is listed");
     assert_eq!((entry.kind, &entry.refused), (gpu.kind(), &None));
     assert_eq!(entry.limits.as_ref(), Some(gpu.limits()));
+    assert_eq!((entries[0].f64, entry.f64), (true, gpu.has_f64()));
 }
 
 #[test]

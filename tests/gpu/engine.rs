@@ -1,9 +1,10 @@
 //! The engine's stages on the test device, one after another, against every reference patch.
 
 use crate::case::Case;
-use crate::gpu_with_default_limits;
 use crate::shared::{Reference, worst};
+use crate::{allowed, gpu_with_default_limits, in_each_precision};
 use spextral::engine::{Decorrelate, Engine, PatchResults};
+use spextral::gpu::Gpu;
 use spextral::plan::{Batch, Patch};
 use spextral::stages::goodness::Goodness;
 use spextral::stages::normal_equations::Prior;
@@ -44,8 +45,16 @@ fn run(engine: &Engine, case: &Case, batch: &Batch, half: usize) -> Found {
 
 #[test]
 fn every_reference_patch_is_within_1e_3_sigma() {
-    let Some(gpu) = gpu_with_default_limits() else { return };
-    let engine = Engine::on_gpu(gpu, &[]);
+    for gpu in in_each_precision() {
+        references(&gpu);
+    }
+}
+
+fn references(gpu: &Gpu) {
+    let engine = Engine::on_gpu(gpu.clone(), &[]);
+    // On patch-masked the reference is 4e-6 sigma, 3e-6 in ivar and 3e-7 in R from the truth.
+    let [most_flux, most_ivar, most_r] =
+        [(1e-3, 5e-6), (2e-4, 4e-6), (2e-5, 4e-7)].map(|(f32, f64)| allowed(gpu, f32, f64));
     for name in Reference::ALL {
         let Some((mut case, reference)) = Case::reference(name) else { return };
         let nbin = reference.nbin;
@@ -62,9 +71,13 @@ fn every_reference_patch_is_within_1e_3_sigma() {
         // Row i of R begins at column i - half of the stored band.
         let row = |k: usize| &found.resolution[k * (2 * nbin - 1) + nbin - 1 - k % nbin..][..nbin];
         let d_r = largest(&|k| worst(row(k), &r[k * nbin..(k + 1) * nbin]));
-        println!("{name}: {} bins, flux {d_flux:.1e} sigma, ivar {d_ivar:.1e}, R {d_r:.1e}", usable.len());
+        println!(
+            "{}, {name}: {} bins, flux {d_flux:.1e} sigma, ivar {d_ivar:.1e}, R {d_r:.1e}",
+            gpu.precision(),
+            usable.len()
+        );
         assert!(usable.len() > flux.len() / 4, "{name}: only {} usable bins", usable.len());
-        assert!(d_flux < 1e-3 && d_ivar < 2e-4 && d_r < 2e-5, "{name}: {d_flux:e} {d_ivar:e} {d_r:e}");
+        assert!(d_flux < most_flux && d_ivar < most_ivar && d_r < most_r, "{name}: {d_flux:e} {d_ivar:e} {d_r:e}");
         let (chi2pix, masked) = (reference.array("CHI2PIX"), reference.array("PIXMASK_FRACTION"));
         for (k, (chi2pix, masked)) in chi2pix.into_iter().zip(masked).enumerate() {
             let full = (reference.core0 + k / 50) * nbin + reference.pad + k % 50;

@@ -11,6 +11,7 @@ mod device;
 mod engine;
 mod faults;
 mod frames;
+mod functions;
 mod goodness;
 mod jacobi;
 mod kernels;
@@ -39,7 +40,7 @@ use std::sync::Once;
 #[path = "../reference/shared.rs"]
 mod shared;
 
-use spextral::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions};
+use spextral::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions, Precision};
 
 /// The test device with what its adapter grants; None, said aloud, where it is not there.
 fn gpu() -> Option<Gpu> {
@@ -49,6 +50,20 @@ fn gpu() -> Option<Gpu> {
 /// The test device with no more than WebGPU's default limits.
 fn gpu_with_default_limits() -> Option<Gpu> {
     open(&OpenOptions { webgpu_defaults: true, ..Default::default() })
+}
+
+/// The test device with WebGPU's default limits in every precision it has.
+fn in_each_precision() -> Vec<Gpu> {
+    let fine = open(&OpenOptions { webgpu_defaults: true, needs_f64: true, ..Default::default() });
+    gpu_with_default_limits().into_iter().chain(fine.map(|gpu| gpu.with_f64().unwrap())).collect()
+}
+
+/// What an error may be in the precision of a device.
+fn allowed(gpu: &Gpu, in_f32: f64, in_f64: f64) -> f64 {
+    match gpu.precision() {
+        Precision::F32 => in_f32,
+        Precision::F64 => in_f64,
+    }
 }
 
 fn open(options: &OpenOptions) -> Option<Gpu> {
@@ -66,6 +81,11 @@ fn open(options: &OpenOptions) -> Option<Gpu> {
                 let remedy = "install Mesa's software Vulkan (mesa-vulkan-drivers)";
                 let _ = writeln!(std::io::stderr(), "GPU TESTS SKIPPED, no GPU to test on: {error}; {remedy}");
             });
+            None
+        }
+        Err(error @ GpuError::NoF64 { .. }) => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| drop(writeln!(std::io::stderr(), "GPU TESTS IN F64 SKIPPED: {error}")));
             None
         }
         Err(error) => panic!("{error}"),

@@ -11,7 +11,7 @@ use crate::gpu::model::{Unknowns, model};
 use crate::gpu::patch::{BundleSpots, CcdBuffers, Patches};
 use crate::gpu::spots::spots;
 use crate::gpu::traces::{Traces, traces};
-use crate::gpu::{Download, Gpu, GpuError, RealsDownload, Recording};
+use crate::gpu::{Download, Gpu, GpuError, Precision, RealsDownload, Recording};
 use crate::plan::{Batch, Patch};
 use crate::psf::Psf;
 use crate::stages::banded::{Coupling, Root};
@@ -20,12 +20,15 @@ use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotShape;
 use std::ops::Range;
 
-/// Spectra are resolved down to this fraction of the largest eigenvalue. Beside masks 1e-8 cost one frame in three 4e-2 sigma
+/// In f32 spectra are resolved down to this fraction of the largest eigenvalue. Beside masks 1e-8 cost one frame in three 4e-2 sigma
 /// and 3e-3 in R, 1e-9 nothing any more: it takes 24 poles in place of 16.
 const FLOOR: f64 = 1e-10;
 
-/// With 32 poles the root is exact in f32.
-const MOST_OCTETS: usize = 4;
+/// The same in f64 at most: as the CPU does it.
+const FLOOR_F64: f64 = 1e-11;
+
+/// With 32 poles the root is exact in f32, with 48 to 1e-14.
+const MOST_OCTETS: usize = 6;
 
 /// What the accuracy asked for takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,12 +46,16 @@ pub struct Accuracy {
 impl Accuracy {
     /// For an error of flux of `tolerance` sigma, where chunks must overlap by `overlap` bins. On sim11 the error beside masks
     /// is 2e-3 sigma with a depth of 1, 3e-4 with 2, 2e-4 with 3; beside a fibre that is masked whole 1e-3 with 2.
-    pub fn of(tolerance: f64, overlap: usize) -> Self {
+    pub fn of(precision: Precision, tolerance: f64, overlap: usize) -> Self {
+        let floor = match precision {
+            Precision::F32 => FLOOR,
+            Precision::F64 => (10.0 * tolerance * tolerance).min(FLOOR_F64),
+        };
         let further = (1e-3 / tolerance).log10().ceil().max(0.0) as usize;
         // Signal to noise multiplies the error of the root.
-        let serves = |octets: &usize| Root::new(FLOOR, *octets).error <= 1e-3 * tolerance;
+        let serves = |octets: &usize| Root::new(floor, *octets).error <= 1e-3 * tolerance;
         let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
-        Self { overlap, depth: 3 + further, floor: FLOOR, octets }
+        Self { overlap, depth: 3 + further, floor, octets }
     }
 }
 
