@@ -7,7 +7,7 @@ use spextral::engine::Engine;
 use spextral::extract::Solver;
 use spextral::fits::Header;
 use spextral::frame::{Frame, Spectra};
-use spextral::gpu::{Device, DeviceChoice, GpuError, OpenOptions};
+use spextral::gpu::{Device, DeviceChoice, GpuError, OpenOptions, Precision};
 use std::fmt;
 use std::io::Write;
 
@@ -23,7 +23,11 @@ impl Devices {
         let name = name.map(String::from).or_else(|| std::env::var("SPEXTRAL_TEST_DEVICE").ok());
         let Ok(choice) = name.as_deref().unwrap_or("llvmpipe").parse::<DeviceChoice>();
         match Device::open(&choice, &OpenOptions::default()) {
-            Ok(Device::Gpu(gpu)) => engines.push(("GPU f32", Engine::on_gpu(gpu, &[]))),
+            Ok(Device::Gpu(gpu)) => {
+                let f64 = gpu.has_f64().then(|| gpu.with_f64().expect("a device that has f64 computes in it"));
+                engines.push(("GPU f32", Engine::on_gpu(gpu, &[])));
+                engines.extend(f64.map(|gpu| ("GPU f64", Engine::on_gpu(gpu, &[]))));
+            }
             Ok(Device::Cpu) => {}
             Err(error @ GpuError::NoSuchDevice { .. }) => {
                 let required = std::env::var("SPEXTRAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
@@ -46,7 +50,8 @@ pub struct Outcome {
     /// Solver and device.
     pub run: String,
     pub solver: Solver,
-    pub f32: bool,
+    /// The precision of the GPU; None for the CPU.
+    pub gpu: Option<Precision>,
     /// Why there is none.
     pub declined: Option<String>,
     pub from_exact: Option<Distance>,
@@ -86,7 +91,7 @@ fn judge(scene: &Scene, solver: Solver, device: &str, engine: &Engine) -> (Outco
     let mut outcome = Outcome {
         run: format!("{words}, {device}"),
         solver,
-        f32: device.ends_with("f32"),
+        gpu: engine.is_gpu().then(|| engine.precision()),
         declined: None,
         from_exact: None,
         from_published: None,
@@ -114,30 +119,35 @@ fn judge(scene: &Scene, solver: Solver, device: &str, engine: &Engine) -> (Outco
 }
 
 /// Largest errors of flux (sigma), of ivar (relative) and of R.
+#[derive(Clone, Copy)]
 pub struct Bounds {
     pub flux: f64,
     pub ivar: f64,
     pub resolution: f64,
 }
 
-/// What f32 is to keep.
-const F32: Bounds = Bounds { flux: 1e-3, ivar: 1e-4, resolution: 1e-4 };
+/// The bands of a GPU, 12 bins wide in any precision, beside masks on grids finer than 0.8 Angstrom.
+pub const FINE: f64 = 5e-3;
 
 impl Outcome {
     /// What it is bounded against, its distance from that, and the bounds: bands against the exact solution, patches
     /// against the published ones, GPUs against the CPU, too.
-    pub fn bounded(&self) -> Vec<(&'static str, &Distance, Bounds)> {
-        let published = match self.f32 {
-            true => F32,
-            false => Bounds { flux: 1e-5, ivar: 1e-6, resolution: 1e-6 },
-        };
-        let exact = match self.f32 {
-            true => F32,
-            false => Bounds { flux: 3e-5, ivar: 1e-5, resolution: 1e-6 },
-        };
-        let twin = match self.f32 {
-            true => F32,
-            false => Bounds { flux: 1e-6, ivar: 1e-6, resolution: 1e-6 },
+    pub fn bounded(&self, step: f64) -> Vec<(&'static str, &Distance, Bounds)> {
+        let bounds = |flux, ivar, resolution| Bounds { flux, ivar, resolution };
+        let fine = step < 0.79;
+        let (exact, published, twin) = match (self.gpu, self.solver) {
+            (None, _) => (bounds(3e-5, 1e-5, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(0.0, 0.0, 0.0)),
+            (Some(Precision::F32), Solver::Patches) => {
+                (bounds(1e-3, 1e-4, 1e-4), bounds(1e-3, 1e-4, 1e-4), bounds(1e-3, 1e-4, 1e-4))
+            }
+            (Some(Precision::F64), Solver::Patches) => {
+                (bounds(1e-6, 1e-6, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(1e-6, 1e-6, 1e-6))
+            }
+            (Some(precision), _) => {
+                let flux = if precision == Precision::F32 { 1e-3 } else { 3e-4 };
+                let own = bounds(if fine { FINE } else { flux }, 1e-4, 1e-4);
+                (own, bounds(flux, 1e-4, 1e-4), own)
+            }
         };
         let exactly = self.from_exact.as_ref().filter(|_| self.solver == Solver::Banded);
         let each = [("exact", exactly, exact), ("published", self.from_published.as_ref(), published)];
@@ -158,7 +168,7 @@ pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
                 lines.push(format!("{}, {}: {what} {value:.2e}, at most {bound:.0e}", scene.name, outcome.run));
             }
         };
-        for (against, distance, bounds) in outcome.bounded() {
+        for (against, distance, bounds) in outcome.bounded(scene.grid.step()) {
             check(&format!("flux against {against} (sigma)"), distance.of(Kind::All).worst(), bounds.flux);
             check(&format!("ivar against {against}"), distance.ivar, bounds.ivar);
             check(&format!("R against {against}"), distance.resolution, bounds.resolution);
@@ -172,7 +182,7 @@ pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
             check("mean of chi", chi.mean.abs(), error);
             check("scatter of chi less 1", (chi.std - 1.0).abs(), error);
         }
-        if let Some(reason) = outcome.declined.as_ref().filter(|_| !outcome.f32) {
+        if let Some(reason) = outcome.declined.as_ref().filter(|_| outcome.gpu.is_none()) {
             lines.push(format!("{}, {}: declined: {reason}", scene.name, outcome.run));
         }
     }

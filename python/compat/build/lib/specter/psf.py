@@ -1,5 +1,0 @@
-"""PSFs."""
-
-from . import absent
-
-load_psf = absent("specter.psf.load_psf")
