@@ -46,6 +46,8 @@ def extract_frame(
     device: Optional[str] = None,
     solver: str = "auto",
     tolerance: Optional[float] = None,
+    precision: str = "auto",
+    max_device_memory: Optional[int] = None,
     decorrelate: str = "signal",
     psf_tails: bool = False,
     model_flux: str = "deconvolved",
@@ -90,7 +92,13 @@ def extract_frame(
     solver : str
         ``"auto"``, ``"banded"`` or ``"patches"``.
     tolerance : float
-        Error of flux that the banded solver may make, in sigma; by default 1e-5 on the CPU, 1e-3 in f32.
+        Error of flux that the banded solver may make, in sigma; by default 1e-5 on the CPU, on a GPU 1e-3 in
+        f32 and 3e-4 in f64.
+    precision : str
+        What a GPU computes in: ``"auto"`` (f32 where it serves, else f64 where the device has it, else the CPU), ``"f32"``
+        or ``"f64"``.
+    max_device_memory : int
+        Bytes that a GPU may give; by default what suits most. Numbers do not depend on it.
     decorrelate : str
         ``"signal"`` (each fibre by itself) or ``"noise"``.
     psf_tails : bool
@@ -130,6 +138,8 @@ def extract_frame(
         decorrelate=decorrelate,
         solver=solver,
         tolerance=tolerance,
+        precision=precision,
+        max_device_memory=None if max_device_memory is None else _count("max_device_memory", max_device_memory),
         bundlesize=_count("bundlesize", bundlesize),
         nsubbundles=_count("nsubbundles", nsubbundles),
         nwavestep=_count("nwavestep", nwavestep),

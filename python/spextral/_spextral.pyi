@@ -141,6 +141,8 @@ class Plan:
         decorrelate: str,
         solver: str,
         tolerance: Optional[float],
+        precision: str,
+        max_device_memory: Optional[int],
         bundlesize: int,
         nsubbundles: int,
         nwavestep: int,

@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict};
 use spextral::engine::{Decorrelate, Engine, EngineError};
 use spextral::extract::{self, ExtractError, Extraction, ModelFlux, Options, Solver, Summary};
 use spextral::fits;
+use spextral::gpu::Precision;
 use spextral::plan::{Bundle, PatchOptions, WaveGrid};
 use spextral::stages::patch::Ccd;
 use spextral::stop::Stop;
@@ -59,7 +60,7 @@ fn word<T: Copy>(name: &str, word: &str, words: &[(&str, T)]) -> PyResult<T> {
 impl Plan {
     #[new]
     #[pyo3(signature = (psf, preproc, *, specmin, nspec, wavelength, barycentric, model, regularize, psferr, psf_tails,
-        decorrelate, solver, tolerance, bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac))]
+        decorrelate, solver, tolerance, precision, max_device_memory, bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac))]
     fn new(
         py: Python,
         psf: &Bound<Psf>,
@@ -75,6 +76,8 @@ impl Plan {
         decorrelate: &str,
         solver: &str,
         tolerance: Option<f64>,
+        precision: &str,
+        max_device_memory: Option<u64>,
         bundlesize: usize,
         nsubbundles: usize,
         nwavestep: usize,
@@ -89,6 +92,7 @@ impl Plan {
         let model_words = [("deconvolved", ModelFlux::Deconvolved), ("decorrelated", ModelFlux::Decorrelated)];
         let decorrelate_words = [("signal", Decorrelate::Signal), ("noise", Decorrelate::Noise)];
         let solvers = [("auto", Solver::Auto), ("banded", Solver::Banded), ("patches", Solver::Patches)];
+        let precisions = [("auto", None), ("f32", Some(Precision::F32)), ("f64", Some(Precision::F64))];
         let options = Options {
             specmin,
             nspec,
@@ -98,10 +102,11 @@ impl Plan {
             decorrelate: word("decorrelate", decorrelate, &decorrelate_words)?,
             solver: word("solver", solver, &solvers)?,
             tolerance,
+            precision: word("precision", precision, &precisions)?,
+            max_device_memory,
             patches: PatchOptions { bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac },
             model: model.map(|which| word("model_flux", which, &model_words)).transpose()?,
             barycentric,
-            ..Options::default()
         };
         let (wmin, wmax, dw) = wavelength.unwrap_or((psf.wave_min, psf.wave_max, extract::DEFAULT_STEP));
         let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;

@@ -175,6 +175,8 @@ def test_errors_are_the_sentences_of_the_command_line(psf, preproc, tmp_path):
     assert "specmin is -1" in sentence(ValueError, lambda: extract(preproc, psf, specmin=-1))
     assert "reaches outside the PSF's" in sentence(ValueError, lambda: extract(preproc, psf, wavelength="5000,6000,1"))
     assert "solver is 'x'" in sentence(ValueError, lambda: extract(preproc, psf, solver="x")).replace('"', "'")
+    assert "precision is" in sentence(ValueError, lambda: extract(preproc, psf, precision="f16"))
+    assert "max_device_memory is -1" in sentence(ValueError, lambda: extract(preproc, psf, max_device_memory=-1))
     assert "cannot read" in sentence(OSError, lambda: spextral.read_psf(tmp_path / "none.fits"))
     (tmp_path / "text.fits").write_text("no FITS")
     assert "is not a FITS file" in sentence(OSError, lambda: spextral.read_preproc(tmp_path / "text.fits"))

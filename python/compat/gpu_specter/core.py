@@ -11,7 +11,7 @@ ALLBADPIX = 1 << 1
 
 def _from_environment():
     options = {"device": os.environ.get("SPEXTRAL_DEVICE") or "auto"}
-    for name in ("solver", "decorrelate", "model_flux"):
+    for name in ("solver", "precision", "decorrelate", "model_flux"):
         word = os.environ.get(f"SPEXTRAL_{name.upper()}")
         if word:
             options[name] = word
