@@ -1,6 +1,6 @@
 //! `spextral compare`: the parity table of two extractions, or chi against the truth.
 
-use super::json::{Json, object, print_object};
+use super::json::{Json, object, print_object, text};
 use super::{Outcome, print};
 use serde_json::json;
 use spextral::compare::{against_truth, compare, read};
@@ -50,7 +50,7 @@ pub fn run(args: &Arguments) -> Outcome {
         match args.json.is_wanted() {
             true => {
                 let mut fields = object(report.json());
-                fields.extend(object(json!({ "frame": args.a, "truth": path })));
+                fields.extend(object(json!({ "frame": text(&args.a), "truth": text(path) })));
                 print_object("compare-truth", fields)?;
             }
             false => print(report.to_string().trim_end())?,

@@ -195,6 +195,8 @@ pub fn run(mut arguments: Arguments) -> Outcome {
         check_outputs(&others, &[path], request.overwrite)?;
     }
     if let Some(like) = &like {
+        let trace = trace.iter().map(|(path, _)| path.as_path());
+        like.check_kept(&request.outputs().chain(trace).collect::<Vec<_>>())?;
         like.say_differences(&request, &engine.device());
     }
     tracing::info!("extracting {} on {}", request.input.display(), engine.device());

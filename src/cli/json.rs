@@ -4,6 +4,7 @@ use super::print;
 use serde_json::{Map, Value, json};
 use spextral::extract::{Done, Request};
 use spextral::version::{COMMIT, VERSION};
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -39,6 +40,11 @@ pub fn print_error(sentence: &str) {
     let _ = print_object("error", object(json!({ "error": sentence })));
 }
 
+/// A path as JSON can have it: what is no Unicode becomes U+FFFD.
+pub fn text(path: &Path) -> Cow<'_, str> {
+    path.to_string_lossy()
+}
+
 /// The fields of an object.
 pub fn object(value: Value) -> Map<String, Value> {
     match value {
@@ -49,7 +55,7 @@ pub fn object(value: Value) -> Map<String, Value> {
 
 /// The fields of an extraction; `like` tells how a repeated frame compares.
 pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Value {
-    let file = |path: &Path, blake3: &str| json!({ "path": path, "blake3": blake3 });
+    let file = |path: &Path, blake3: &str| json!({ "path": text(path), "blake3": blake3 });
     let (digests, summary) = (&done.digests, &done.summary);
     let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
     let options: Map<String, Value> =
@@ -57,8 +63,8 @@ pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Val
     let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
     let [wave_min, wave_max, wave_step] = done.grid;
     json!({
-        "output": request.output,
-        "model": request.model.as_ref().map(|(path, _)| path),
+        "output": text(&request.output),
+        "model": request.model.as_ref().map(|(path, _)| text(path)),
         "input": file(&request.input, &digests.input),
         "psf": file(&request.psf, &digests.psf),
         "fibermap": fibermap.map(|(path, digest)| file(path, digest)),

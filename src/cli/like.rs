@@ -2,9 +2,10 @@
 
 use super::common::{Given, names, take};
 use super::extract::Repeatable;
+use super::json::text;
 use serde_json::{Value, json};
 use spextral::extract::{Digests, Record, Request, differing_data};
-use spextral::fits::{Header, read_headers};
+use spextral::fits::{FitsError, Header, check_apart, read_headers};
 use spextral::gpu::DeviceChoice;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,14 @@ impl Like {
             options.device.device = DeviceChoice::recorded(&self.record.device).unwrap_or_default();
         }
         Ok(())
+    }
+
+    /// Says whether the frame stays as it is: no output is it, whatever links or spellings lead there.
+    ///
+    /// # Errors
+    /// An output is.
+    pub fn check_kept(&self, outputs: &[&Path]) -> Result<(), FitsError> {
+        check_apart(&[&self.frame], outputs)
     }
 
     /// The inputs: those given, else those recorded.
@@ -116,7 +125,7 @@ impl Like {
         }
         let overridden: Vec<&str> = self.overridden(request).iter().map(|(name, _)| *name).collect();
         Ok(json!({
-            "frame": self.frame, "differing_hdus": differing, "options_overridden": overridden,
+            "frame": text(&self.frame), "differing_hdus": differing, "options_overridden": overridden,
             "made_otherwise": self.record.differences(device),
         }))
     }

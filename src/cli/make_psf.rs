@@ -1,6 +1,6 @@
 //! `spextral make-psf`: writes a DESI-like PSF file.
 
-use super::json::{Json, object, print_object};
+use super::json::{Json, object, print_object, text};
 use super::{Outcome, print};
 use clap::ValueEnum;
 use serde_json::json;
@@ -128,7 +128,7 @@ pub fn run(args: &Arguments) -> Outcome {
     write_psf(&args.output, &psf, args.overwrite)?;
     if args.json.is_wanted() {
         let fields = json!({
-            "output": args.output, "nfibre": psf.nfibre, "npix_x": psf.npix_x, "npix_y": psf.npix_y,
+            "output": text(&args.output), "nfibre": psf.nfibre, "npix_x": psf.npix_x, "npix_y": psf.npix_y,
             "wave_min": psf.wave_min, "wave_max": psf.wave_max,
         });
         print_object("make-psf", object(fields))?;

@@ -1,6 +1,6 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
-use super::json::{Json, object, print_object};
+use super::json::{Json, object, print_object, text};
 use super::words::Wavelength;
 use super::{Outcome, print};
 use serde_json::json;
@@ -106,7 +106,7 @@ pub fn run(args: &Arguments) -> Outcome {
     let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
     if args.json.is_wanted() {
         let fields = json!({
-            "output": args.output, "truth": args.truth, "psf": args.psf, "seed": args.seed, "nspec": truth.fibres.len(),
+            "output": text(&args.output), "truth": args.truth.as_deref().map(text), "psf": text(&args.psf), "seed": args.seed, "nspec": truth.fibres.len(),
             "nwave": wave.len(), "wave_min": wave[0], "wave_max": wave[wave.len() - 1],
         });
         print_object("simulate", object(fields))?;

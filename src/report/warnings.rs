@@ -143,9 +143,13 @@ fn of_run(material: &Material) -> Vec<Warning> {
     let mut list = Vec::new();
     let mut say = |severity, text| list.push(Warning { severity, text });
     if let Some(reason) = material.frame.header.get_str("SPXRETRY") {
+        let by_cpu = material.frame.header.get_str("SPXDEV").is_some_and(|device| device.starts_with("CPU"));
         say(
             Severity::Note,
-            format!("The CPU extracted this frame in place of the device that was asked for: {reason}."),
+            match by_cpu {
+                true => format!("The CPU extracted this frame in place of the device that was asked for: {reason}."),
+                false => format!("This frame was extracted again in smaller parts: {reason}."),
+            },
         );
     }
     let solver = material.frame.header.get_str("SPXSOLV").unwrap_or_default();
@@ -228,9 +232,18 @@ mod tests {
         frame.spectra.chi2pix.fill(3.0);
         frame.spectra.mask[..2].fill(BAD2DFIT);
         frame.spectra.flux[0] = f64::NAN;
+        assert!(texts(&material(frame.clone()), None).contains("in smaller parts: device lost"));
+        frame.header.set("SPXDEV", "CPU f64, AVX2", "");
         let said = texts(&material(frame), Some([2.0, 9.0]));
-        for words in ["in patches", "device lost", "chi2pix is 3.00", "2.5 % of the bins", "1 bins have", "by 2.00 σ"]
-        {
+        for words in [
+            "in patches",
+            "The CPU extracted",
+            "device lost",
+            "chi2pix is 3.00",
+            "2.5 % of the bins",
+            "1 bins have",
+            "by 2.00 σ",
+        ] {
             assert!(said.contains(words), "{words} not in: {said}");
         }
     }

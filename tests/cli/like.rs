@@ -130,3 +130,48 @@ fn the_new_frame_stands_beside_the_old_one_by_default() {
     folder.run(&["extract", "--like", "a.fits.gz", "--loglevel", "warn"]).succeeds();
     assert!(bytes(&folder.path("a.fits.gz")) == bytes(&folder.path("a-again.fits.gz")));
 }
+
+#[test]
+fn the_frame_that_is_repeated_is_never_written_over() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let frame = bytes(&folder.path("frame.fits"));
+    let mut names = vec!["frame.fits", "./frame.fits"];
+    if cfg!(unix) {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("frame.fits", folder.path("link.fits")).unwrap();
+        names.push("link.fits");
+    }
+    let words = ["extract", "--like", "frame.fits", "--overwrite", "--loglevel", "warn"];
+    for name in names {
+        for option in ["-o", "-m", "--trace"] {
+            let output: &[&str] = if option == "-o" { &[] } else { &["-o", "again.fits"] };
+            folder.run(&[&words[..], output, &[option, name]].concat()).fails_saying(&["is the input", "frame.fits"]);
+            assert!(bytes(&folder.path("frame.fits")) == frame, "{option} {name}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_that_are_no_unicode_serve_and_are_printed_as_well_as_can_be() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new();
+    let [input, output] = [&b"in\xff.fits"[..], b"out\xff.fits"].map(OsStr::from_bytes);
+    let home = folder.path("");
+    std::fs::rename(home.join("preproc.fits"), home.join(input)).unwrap();
+    let binary = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_spextral"));
+        command.current_dir(&home).args(["extract", "--json", "--loglevel", "error"]);
+        command
+    };
+    let options = ["-p", "psf.fits", "--bundlesize", "5", "-n", "1", "--device", "cpu"];
+    let first = binary().arg("-i").arg(input).arg("-o").arg(output).args(options).output().unwrap();
+    let again = binary().arg("--like").arg(output).arg("-i").arg(input).output().unwrap();
+    for run in [first, again] {
+        assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+        let object: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert!(object["output"].as_str().unwrap().starts_with("out\u{fffd}"), "{object}");
+    }
+}
