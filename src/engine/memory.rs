@@ -1,6 +1,6 @@
 //! How much of a GPU's memory work takes, and parts of it that fit.
 
-use super::{BundleTraces, Decorrelate, Engine, EngineCcd, EngineError, Result, gpu};
+use super::{BundleTraces, Decorrelate, Engine, EngineCcd, EngineError, Result, gpu, lock};
 use crate::gpu::{Gpu, GpuError, MemoryUse, traces};
 use crate::plan::Batch;
 use crate::psf::Psf;
@@ -10,8 +10,10 @@ use std::ops::Range;
 pub type TraceBytes = [u64; 2];
 
 impl Engine {
-    /// Begins a piece of work that is to keep within so many bytes of a GPU's memory.
+    /// Begins a piece of work that is to keep within so many bytes of a GPU's memory. Stages that were beyond the GPU's limits
+    /// in the last piece are its own again: no frame's bits depend on those before it.
     pub fn begin(&self, limit: Option<u64>) {
+        lock(&self.on_cpu).clone_from(&self.asked_on_cpu);
         if let Some(gpu) = self.gpu() {
             gpu.begin(limit);
         }
@@ -55,5 +57,21 @@ impl Engine {
         let all = self.gpu().map_or(0, |gpu| gpu::bytes(&gpu, ccd, traces, bytes, windows, how));
         // What a stage on the CPU makes goes over, from memory that the device sees.
         if self.is_all_on_gpu() { all } else { 2 * all }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Stage;
+
+    #[test]
+    fn a_stage_beyond_the_limits_of_one_frame_is_the_devices_again_in_the_next() {
+        let mut engine = Engine::cpu();
+        engine.asked_on_cpu.insert(Stage::Schur);
+        engine.begin(None);
+        lock(&engine.on_cpu).insert(Stage::Jacobi);
+        engine.begin(None);
+        assert_eq!(lock(&engine.on_cpu).iter().copied().collect::<Vec<_>>(), [Stage::Schur]);
     }
 }

@@ -119,7 +119,9 @@ pub struct Engine {
     auto: bool,
     /// Frames in a row that it has failed.
     failed: AtomicUsize,
-    /// Stages that the CPU does although there is a GPU.
+    /// Stages that the CPU shall do although there is a GPU.
+    asked_on_cpu: BTreeSet<Stage>,
+    /// These, and those beyond the GPU's limits in this piece of work.
     on_cpu: Mutex<BTreeSet<Stage>>,
     times: Arc<Mutex<BTreeMap<Stage, Duration>>>,
     exact_times: bool,
@@ -152,7 +154,8 @@ impl Engine {
 
     /// A GPU that is open; the stages in `on_cpu` run on the CPU.
     pub fn on_gpu(gpu: Gpu, on_cpu: &[Stage]) -> Self {
-        Self { gpu: Mutex::new(Some(gpu)), on_cpu: Mutex::new(on_cpu.iter().copied().collect()), ..Self::default() }
+        let asked_on_cpu: BTreeSet<Stage> = on_cpu.iter().copied().collect();
+        Self { gpu: Mutex::new(Some(gpu)), on_cpu: Mutex::new(asked_on_cpu.clone()), asked_on_cpu, ..Self::default() }
     }
 
     /// The same, of a device that nobody asked for by name: where the memory it may give is too little, the CPU serves.
@@ -236,7 +239,8 @@ impl Engine {
             gpu: Mutex::new(fine),
             auto: self.auto,
             failed: AtomicUsize::default(),
-            on_cpu: Mutex::new(lock(&self.on_cpu).clone()),
+            asked_on_cpu: self.asked_on_cpu.clone(),
+            on_cpu: Mutex::new(self.asked_on_cpu.clone()),
             times: self.times.clone(),
             exact_times: self.exact_times,
             most_patches: self.most_patches,
@@ -345,7 +349,7 @@ impl Engine {
         self.gpu().filter(|_| stages.into_iter().all(|stage| self.on(stage).is_some()))
     }
 
-    /// Runs one stage where it belongs. What is beyond a GPU's limits, the CPU does from then on.
+    /// Runs one stage where it belongs. What is beyond a GPU's limits, the CPU does until [`Engine::begin`].
     fn run<T>(
         &self,
         stage: Stage,
@@ -356,7 +360,7 @@ impl Engine {
         let start = Instant::now();
         let result = match self.on(stage).map(|gpu| on_gpu(&gpu)) {
             None => on_cpu(),
-            Some(Err(EngineError::Gpu(limit @ GpuError::Limit { .. }))) => {
+            Some(Err(EngineError::Gpu(limit @ (GpuError::Limit { .. } | GpuError::TooLarge { .. })))) => {
                 tracing::warn!("the CPU does {}: {limit}", stage.name());
                 lock(&self.on_cpu).insert(stage);
                 on_cpu()
