@@ -180,9 +180,9 @@ impl Arguments {
 
     /// Table, report, timeline, exit code.
     fn conclude(&self, account: &Account, stop: &Stop) -> Outcome {
-        match self.json.is_wanted() {
-            true => print_object("exposure", object(account.json()))?,
-            false => print(&account.table())?,
+        // A table is worth having even where the files cannot be written; of objects there is one, and that may be the error.
+        if !self.json.is_wanted() {
+            print(&account.table())?;
         }
         if let Some(path) = &self.report {
             let text = serde_json::to_string_pretty(&account.json())?;
@@ -191,6 +191,9 @@ impl Arguments {
         if let Some(path) = &self.timeline {
             save(&path.with_extension("csv"), &exposure::csv(account))?;
             save(&path.with_extension("svg"), &exposure::svg(account))?;
+        }
+        if self.json.is_wanted() {
+            print_object("exposure", object(account.json()))?;
         }
         let figures = account.figures();
         Ok(match stop.asked() {
