@@ -23,9 +23,14 @@ impl Like {
     /// Reads a frame's record.
     ///
     /// # Errors
-    /// It cannot be read, or does not say how it was made.
+    /// It cannot be read, is no frame, or does not say how it was made.
     pub fn read(frame: &Path) -> Result<Self, Box<dyn Error>> {
-        Ok(Self { frame: frame.into(), record: Record::read(frame)?, headers: read_headers(frame)? })
+        let headers = read_headers(frame)?;
+        // Models have the same cards.
+        if !headers.iter().any(|header| header.get_str("EXTNAME").is_some_and(|name| name == "FLUX")) {
+            return Err(format!("{}: has no HDU FLUX, so it is no frame; give --like a frame", frame.display()).into());
+        }
+        Ok(Self { frame: frame.into(), record: Record::read(frame)?, headers })
     }
 
     /// Sets what is not given by what is recorded, the device too, where it is there.
@@ -44,6 +49,7 @@ impl Like {
         take(options, recorded.filter(|(name, _)| !given.has(name)))
             .map_err(|what| format!("{frame}, SPXOPT: {what}"))?;
         if !given.has("fibermap") {
+            self.record.fibermap.as_deref().map(|path| self.there(path, "-f")).transpose()?;
             options.common.fibermap.clone_from(&self.record.fibermap);
         }
         if !given.has("device") {
@@ -65,16 +71,18 @@ impl Like {
     /// # Errors
     /// A recorded one is not where it was.
     pub fn inputs(&self, input: Option<PathBuf>, psf: Option<PathBuf>) -> Result<[PathBuf; 2], String> {
-        let found = |given: Option<PathBuf>, recorded: &PathBuf, option: &str| match given {
+        let found = |given: Option<PathBuf>, recorded: &Path, option| match given {
             Some(path) => Ok(path),
-            None if recorded.exists() => Ok(recorded.clone()),
-            None => Err(format!(
-                "{} was made of {}, which is not there; say by {option} where it is now",
-                self.frame.display(),
-                recorded.display()
-            )),
+            None => self.there(recorded, option).map(Path::to_path_buf),
         };
         Ok([found(input, &self.record.input, "-i")?, found(psf, &self.record.psf, "-p")?])
+    }
+
+    /// A recorded input, where it still is.
+    fn there<'a>(&self, recorded: &'a Path, option: &str) -> Result<&'a Path, String> {
+        let (frame, path) = (self.frame.display(), recorded.display());
+        let gone = || format!("{frame} was made of {path}, which is not there; say by {option} where it is now");
+        recorded.exists().then_some(recorded).ok_or_else(gone)
     }
 
     /// Where the new frame goes if nothing else is said: beside the old one, `NAME-again.fits`.

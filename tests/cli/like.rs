@@ -175,3 +175,14 @@ fn paths_that_are_no_unicode_serve_and_are_printed_as_well_as_can_be() {
         assert!(object["output"].as_str().unwrap().starts_with("out\u{fffd}"), "{object}");
     }
 }
+
+#[test]
+fn a_model_is_no_frame_and_a_fibermap_that_has_gone_is_asked_for() {
+    let folder = Folder::new();
+    std::fs::copy(folder.path("preproc.fits"), folder.path("map.fits")).unwrap();
+    folder.extract(&["-f", "map.fits", "-m", "model.fits"]).succeeds();
+    let words = ["extract", "--loglevel", "warn", "--like"];
+    folder.run(&[&words[..], &["model.fits"]].concat()).fails_saying(&["model.fits: has no HDU FLUX"]);
+    std::fs::remove_file(folder.path("map.fits")).unwrap();
+    repeat(&folder, &[]).fails_saying(&["was made of map.fits, which is not there; say by -f"]);
+}
