@@ -92,6 +92,16 @@ fn no_claim_and_no_bomb_takes_more_memory_or_time_than_its_file() {
         "has no values",
     );
 
+    // Rice in blocks of no pixels, whatever the parameter is called.
+    for name in ["BLOCKSIZE", "ANOTHER"] {
+        let name = format!("ZNAME1  = '{name}'");
+        let cards =
+            ["TFIELDS = 1", "TFORM1  = '1PB'", "TTYPE1  = 'COMPRESSED_DATA'", "ZIMAGE  = T", "ZCMPTYPE= 'RICE_1'"];
+        let shape = ["ZBITPIX = 32", "ZNAXIS  = 1", "ZNAXIS1 = 5", &name, "ZVAL1   = 0"];
+        let heap = [&[0, 0, 0, 8, 0, 0, 0, 0][..], &[1; 8]].concat();
+        refused(&table(&[&cards[..], &shape].concat(), [8, 1], &heap), "Rice BLOCKSIZE of 0");
+    }
+
     // As many tiles as pixels, in rows of no bytes, in a thousand columns.
     let heap = vec![0; 1 << 20];
     let columns: Vec<String> =

@@ -104,11 +104,13 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     };
     check_columns(&columns, data, [rows, row_bytes], |column| gzipped(column).then_some(most))
         .map_err(|what| file.invalid(hdu, what))?;
-    let blocksize = (1..=9).filter(|n| hdu.header.get_str(&format!("ZNAME{n}")).as_deref() == Some("BLOCKSIZE"));
-    for n in blocksize {
-        let size = hdu.header.get_i64(&format!("ZVAL{n}")).unwrap_or(0);
-        if !(1..=MOST_BLOCKSIZE).contains(&size) {
-            return refuse(format!("has a Rice BLOCKSIZE of {size}; fetch the file again"));
+    for n in 1..=9 {
+        let size = hdu.header.get_i64(&format!("ZVAL{n}"));
+        let named = hdu.header.get_str(&format!("ZNAME{n}")).as_deref() == Some("BLOCKSIZE");
+        // Where no parameter has that name the decoder takes the first.
+        let first = n == 1 && size.is_some() && method.starts_with("RICE");
+        if (named || first) && !(1..=MOST_BLOCKSIZE).contains(&size.unwrap_or(0)) {
+            return refuse(format!("has a Rice BLOCKSIZE of {}; fetch the file again", size.unwrap_or(0)));
         }
     }
     // The decoder cuts texts by bytes.
