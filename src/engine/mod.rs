@@ -7,6 +7,7 @@ mod field;
 mod gpu;
 mod memory;
 mod nouns;
+mod stage;
 
 pub use again::Again;
 pub use banded::BandedBundles;
@@ -16,6 +17,7 @@ pub use nouns::{
     BundleSpots, BundleTraces, Decorrelate, DecorrelatedField, ModesField, NormalField, PatchFailure, PatchResults,
     PatchStatus,
 };
+pub use stage::Stage;
 
 use crate::gpu::banded::Accuracy;
 use crate::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions, Precision};
@@ -26,7 +28,6 @@ use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stop::Stop;
 use crate::trace::Trace;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::AtomicUsize;
@@ -56,59 +57,6 @@ impl EngineError {
 }
 
 type Result<T> = std::result::Result<T, EngineError>;
-
-/// The stages, in the order a pixel meets them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Stage {
-    /// Legendre series of the PSF.
-    Traces,
-    /// Pixel-integrated PSF.
-    Spots,
-    /// K, y and flux weight.
-    NormalEquations,
-    /// Deconvolved flux.
-    Cholesky,
-    /// S_f, the inverse of a fibre's covariance block.
-    Schur,
-    /// Eigenmodes of S_f.
-    Jacobi,
-    /// Resolution, flux, inverse variance.
-    Decorrelate,
-    /// Model image.
-    Model,
-    /// chi2pix and masked fraction.
-    Goodness,
-}
-
-impl Stage {
-    /// All stages in order.
-    pub const ALL: [Self; 9] = [
-        Self::Traces,
-        Self::Spots,
-        Self::NormalEquations,
-        Self::Cholesky,
-        Self::Schur,
-        Self::Jacobi,
-        Self::Decorrelate,
-        Self::Model,
-        Self::Goodness,
-    ];
-
-    /// The name of its shader and of its twin.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Traces => "traces",
-            Self::Spots => "spots",
-            Self::NormalEquations => "normal_equations",
-            Self::Cholesky => "cholesky",
-            Self::Schur => "schur",
-            Self::Jacobi => "jacobi",
-            Self::Decorrelate => "decorrelate",
-            Self::Model => "model",
-            Self::Goodness => "goodness",
-        }
-    }
-}
 
 /// A device that carries out the stages.
 #[derive(Debug, Default)]

@@ -1,5 +1,7 @@
 //! Assembly: patches' results into spectra, with units, masks and the rule for bins without information.
 
+mod resolution;
+
 use super::model_image::ModelImage;
 use super::patches::model_flux;
 use super::share::columns;
@@ -241,44 +243,6 @@ impl FrameBuilder {
         }
     }
 
-    /// The column of R at `bin` from the rows of the patch, its padding included:
-    /// stored diagonal d of column j is `R[j - ndiag/2 + d, j]`.
-    fn add_resolution(&mut self, at: usize, first: usize, bin: usize, result: &PatchSpectra) {
-        let (ndiag, nwave) = (self.spectra.ndiag, self.spectra.nwave);
-        let (spec, wave) = (at / nwave, at % nwave);
-        for d in 0..ndiag {
-            let row = (bin + d).checked_sub(ndiag / 2).filter(|&row| row < result.nbin);
-            let value = row.map_or(0.0, |row| result.resolution[(first + row) * ndiag + (ndiag - 1 - d)]);
-            // The row may be another patch's, whose bin knows nothing of what this one made of it.
-            let value = if value.abs() < LARGEST { value } else { 0.0 };
-            self.spectra.resolution[(spec * ndiag + d) * nwave + wave] = value;
-        }
-        self.has_column[at] = true;
-    }
-
-    /// The elements of R in the rows of the patch's core and in columns beyond it: they serve as long as those columns have
-    /// no patch of their own, and stay where that is lost. `first` is the fibre's first bin.
-    fn add_resolution_beyond(
-        &mut self,
-        first: usize,
-        patch: &Patch,
-        padding: usize,
-        core: usize,
-        result: &PatchSpectra,
-    ) {
-        let (ndiag, nwave) = (self.spectra.ndiag, self.spectra.nwave);
-        let (half, spec, rows) = (ndiag / 2, first / nwave, patch.core_bins.clone());
-        let columns = (rows.start.saturating_sub(half)..rows.start).chain(rows.end..(rows.end + half).min(result.nbin));
-        for column in columns {
-            let wave = (patch.bin0 + column).checked_sub(padding).filter(|&wave| wave < nwave);
-            let Some(wave) = wave.filter(|wave| !self.has_column[first + wave]) else { continue };
-            for row in column.saturating_sub(half).max(rows.start)..(column + half + 1).min(rows.end) {
-                let value = result.resolution[(core * result.nbin + row) * ndiag + column + half - row];
-                self.spectra.resolution[(spec * ndiag + row + half - column) * nwave + wave] = value;
-            }
-        }
-    }
-
     /// Takes the selected fibres of a whole bundle: x of all its fibres, Q of the selected ones, `padding` bins of which come
     /// before the frame's first, and the goodness of the frame's bins, `[selected, nwave]`.
     pub fn add_bundle(
@@ -304,21 +268,6 @@ impl FrameBuilder {
                 self.off_ccd[at] = goodness.off_ccd;
             }
             self.add_root(fibre - self.specmin, padding, root);
-        }
-    }
-
-    /// The columns of R = Q / s of one fibre: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`.
-    fn add_root(&mut self, spec: usize, padding: usize, root: &BandedRoot) {
-        let (ndiag, nwave) = (self.spectra.ndiag, self.spectra.nwave);
-        let half = ndiag / 2;
-        let rows = self.spectra.resolution[spec * ndiag * nwave..(spec + 1) * ndiag * nwave].chunks_exact_mut(nwave);
-        for (d, row_of) in rows.enumerate() {
-            for (wave, value) in row_of.iter_mut().enumerate() {
-                // The padding is wider than R's band.
-                let (row, column) = (padding + wave + d - half, padding + wave);
-                let element = root.diagonals[row.min(column) * (half + 1) + row.abs_diff(column)];
-                *value = element / root.ones[row];
-            }
         }
     }
 
@@ -421,19 +370,12 @@ impl FrameBuilder {
 
     /// Empties a bin without information: flux, ivar and its row of R.
     fn clear(&mut self, at: usize) {
-        let (nwave, ndiag) = (self.spectra.nwave, self.spectra.ndiag);
-        let (spec, row) = (at / nwave, at % nwave);
         self.spectra.flux[at] = 0.0;
         self.spectra.ivar[at] = 0.0;
         if !self.spectra.chi2pix[at].is_finite() {
             self.spectra.chi2pix[at] = 0.0;
         }
-        for d in 0..ndiag {
-            // Element d of column j is in row j - ndiag/2 + d.
-            if let Some(column) = (row + ndiag / 2).checked_sub(d).filter(|&c| c < nwave) {
-                self.spectra.resolution[(spec * ndiag + d) * nwave + column] = 0.0;
-            }
-        }
+        self.clear_row(at);
     }
 }
 
