@@ -71,8 +71,7 @@ pub struct Faults(Option<Arc<Mutex<Plan>>>);
 #[derive(Debug, Default)]
 struct Plan {
     touches: Vec<(Touch, String)>,
-    failing: Range<usize>,
-    fault: Option<Fault>,
+    failing: Vec<(Range<usize>, Fault)>,
     met: usize,
 }
 
@@ -94,7 +93,14 @@ impl Faults {
     /// Begins to count anew; the touches numbered `failing`, from 0, fail where they can fail so.
     pub fn fail(&self, failing: Range<usize>, fault: Fault) {
         if let Some(mut plan) = self.plan() {
-            *plan = Plan { failing, fault: Some(fault), ..Plan::default() };
+            *plan = Plan { failing: vec![(failing, fault)], ..Plan::default() };
+        }
+    }
+
+    /// Others fail besides; counting goes on.
+    pub fn fail_also(&self, failing: Range<usize>, fault: Fault) {
+        if let Some(mut plan) = self.plan() {
+            plan.failing.push((failing, fault));
         }
     }
 
@@ -115,9 +121,10 @@ impl Faults {
     /// Notes a touch; how it is to fail.
     pub(super) fn touch(&self, touch: Touch, what: &str) -> Option<Fault> {
         let mut plan = self.plan()?;
-        let fails = plan.failing.contains(&plan.touches.len());
+        let k = plan.touches.len();
         plan.touches.push((touch, what.to_string()));
-        let fault = plan.fault.filter(|fault| fails && fault.can_be_at(touch))?;
+        let fails = plan.failing.iter().find(|(failing, fault)| failing.contains(&k) && fault.can_be_at(touch));
+        let fault = fails?.1;
         plan.met += 1;
         Some(fault)
     }
@@ -126,17 +133,21 @@ impl Faults {
 impl FromStr for Faults {
     type Err = String;
 
-    /// `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on; FAULT is lost, memory, driver, hang, panic or wrong.
+    /// `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on, several by commas; FAULT is lost, memory, driver, hang,
+    /// panic or wrong.
     fn from_str(words: &str) -> Result<Self, String> {
-        let refuse =
-            || format!("`{words}` is no fault: FAULT@K or FAULT@K+, FAULT of lost, memory, driver, hang, panic, wrong");
-        let (fault, place) = words.split_once('@').ok_or_else(refuse)?;
-        let names = ["lost", "memory", "driver", "hang", "panic", "wrong"];
-        let fault = names.iter().position(|name| *name == fault).map(|k| Fault::ALL[k]).ok_or_else(refuse)?;
-        let (place, on) = place.strip_suffix('+').map_or((place, false), |place| (place, true));
-        let k: usize = place.parse().map_err(|_| refuse())?;
         let faults = Self::counting();
-        faults.fail(k..if on { usize::MAX } else { k.saturating_add(1) }, fault);
+        for words in words.split(',') {
+            let refuse = || {
+                format!("`{words}` is no fault: FAULT@K or FAULT@K+, FAULT of lost, memory, driver, hang, panic, wrong")
+            };
+            let (fault, place) = words.split_once('@').ok_or_else(refuse)?;
+            let names = ["lost", "memory", "driver", "hang", "panic", "wrong"];
+            let fault = names.iter().position(|name| *name == fault).map(|k| Fault::ALL[k]).ok_or_else(refuse)?;
+            let (place, on) = place.strip_suffix('+').map_or((place, false), |place| (place, true));
+            let k: usize = place.parse().map_err(|_| refuse())?;
+            faults.fail_also(k..if on { usize::MAX } else { k.saturating_add(1) }, fault);
+        }
         Ok(faults)
     }
 }
@@ -152,9 +163,11 @@ mod tests {
         let memory = Some(Fault::OutOfMemory);
         assert_eq!(fails(&"memory@1".parse().unwrap()), [None, memory, None, None]);
         assert_eq!(fails(&"memory@1+".parse().unwrap()), [None, memory, None, memory], "waiting takes no memory");
+        let lost = Some(Fault::Lost);
+        assert_eq!(fails(&"lost@0,memory@1,lost@3+".parse().unwrap()), [lost, memory, None, lost]);
         let counting = Faults::counting();
         assert_eq!((fails(&counting), counting.touches().len(), counting.met()), ([None; 4], 4, 0));
         assert_eq!((fails(&Faults::default()), Faults::default().touches()), ([None; 4], vec![]));
-        assert!(["lost", "lost@", "lost@x", "pink@3"].iter().all(|words| words.parse::<Faults>().is_err()));
+        assert!(["lost", "lost@", "lost@x", "pink@3", "lost@3,"].iter().all(|words| words.parse::<Faults>().is_err()));
     }
 }

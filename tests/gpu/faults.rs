@@ -36,12 +36,12 @@ pub fn bits(extraction: &Extraction) -> Vec<u64> {
 }
 
 /// A frame, and what it is on a device and on the CPU.
-struct Case {
-    small: Small,
-    options: Options,
+pub struct Case {
+    pub small: Small,
+    pub options: Options,
     exact_times: bool,
-    on_device: Vec<u64>,
-    on_cpu: Vec<u64>,
+    pub on_device: Vec<u64>,
+    pub on_cpu: Vec<u64>,
     /// What is touched in a frame, after the device is open and its kernels compiled.
     warm: Vec<(Touch, String)>,
     /// The same with a device just opened.
@@ -53,7 +53,7 @@ fn ready(faults: &Faults) -> Option<Gpu> {
 }
 
 impl Case {
-    fn new(solver: Solver, exact_times: bool) -> Option<Self> {
+    pub fn new(solver: Solver, exact_times: bool) -> Option<Self> {
         let (small, options) = (tiny(), options(solver));
         let faults = Faults::counting();
         let gpu = ready(&faults)?;
@@ -127,8 +127,8 @@ fn a_frame_in_bands_is_right_wherever_memory_runs_out() {
     memory_runs_out(Solver::Banded);
 }
 
-/// A device that fails at a touch; what an attempt more has to end in.
-fn device_fails(case: &Case, fault: Fault, k: usize) {
+/// A device that fails at a touch; what an attempt more has to end in. All that was touched.
+fn device_fails(case: &Case, fault: Fault, k: usize) -> Vec<(Touch, String)> {
     let what = format!("{fault:?} at touch {k}, {:?}", case.cold[k]);
     let faults = Faults::counting();
     let gpu = ready(&faults).unwrap();
@@ -137,20 +137,30 @@ fn device_fails(case: &Case, fault: Fault, k: usize) {
     // A device that is lost when the last numbers have been read is not missed.
     let late = fault == Fault::Lost && case.cold[k].0 == Touch::Read && again.is_none();
     assert!(late || again == Some(fault == Fault::Driver), "{what}: {again:?}");
+    faults.touches()
 }
 
-/// A device lost once at each thing that is touched in each way, and other failures once at each way.
+/// Whether the device is to fail at every single touch: `SPEXTRAL_TEST_FAULTS=all`, which takes minutes.
+fn at_every_touch() -> bool {
+    std::env::var("SPEXTRAL_TEST_FAULTS").is_ok_and(|asked| asked == "all")
+}
+
+/// A device lost once at each thing that is touched in each way, and other failures once at each way; or every failure
+/// at every touch.
 fn device_fails_anywhere(solver: Solver) {
     let Some(case) = Case::new(solver, false) else { return };
-    let by_name = |_: usize, touch: &(Touch, String)| Some(touch.clone());
-    let by_kind = |_: usize, touch: &(Touch, String)| Some(touch.0);
+    let every = at_every_touch();
+    let by_name = |k: usize, (touch, what): &(Touch, String)| Some((*touch, what.clone(), every.then_some(k)));
+    let by_kind = |k: usize, (touch, _): &(Touch, String)| Some((*touch, every.then_some(k)));
     let mut all: Vec<(Fault, usize)> = Vec::new();
     all.extend(places(&case.cold, Fault::Lost, by_name).into_iter().map(|k| (Fault::Lost, k)));
     for fault in [Fault::Driver, Fault::Hang, Fault::Panic] {
         all.extend(places(&case.cold, fault, by_kind).into_iter().map(|k| (fault, k)));
     }
-    assert!(all.len() > 60, "{}", all.len());
-    all.into_par_iter().for_each(|(fault, k)| device_fails(&case, fault, k));
+    let touches = case.cold.len();
+    assert!(all.len() > if every { 2 * touches } else { 60 }, "{}", all.len());
+    all.par_iter().for_each(|&(fault, k)| drop(device_fails(&case, fault, k)));
+    println!("{solver:?}: {} failures at {touches} touches, each met and got over", all.len());
 }
 
 #[test]
@@ -163,6 +173,36 @@ fn a_frame_in_bands_is_right_wherever_the_device_fails() {
     device_fails_anywhere(Solver::Banded);
 }
 
+/// A device lost twice: the second time before the first loss is seen, while it is opened anew, or in the second attempt.
+fn device_is_lost_twice(solver: Solver) {
+    let Some(case) = Case::new(solver, false) else { return };
+    let every = at_every_touch();
+    let firsts: Vec<usize> = [0, 1, 2].map(|part| part * case.cold.len() / 3).into();
+    firsts.into_par_iter().for_each(|first| {
+        let touches = device_fails(&case, Fault::Lost, first);
+        let opened = touches.iter().position(|(touch, _)| *touch == Touch::Open).unwrap();
+        assert!(opened > first && touches.len() > opened + case.cold.len() / 2);
+        let step = if every { 1 } else { (touches.len() - first) / 12 };
+        (first + 1..touches.len()).step_by(step).for_each(|second| {
+            let what = format!("{solver:?}: lost at touches {first} and {second}, {:?}", touches[second]);
+            let faults = Faults::counting();
+            let gpu = ready(&faults).unwrap();
+            faults.fail(first..first + 1, Fault::Lost);
+            faults.fail_also(second..second + 1, Fault::Lost);
+            let on_cpu = case.check(&gpu, &faults, &what);
+            assert_eq!(faults.met(), 2, "{what}");
+            let late = touches[second].0 == Touch::Read && on_cpu == Some(false);
+            assert!(late || on_cpu == Some(second >= opened), "{what}: {on_cpu:?}");
+        });
+    });
+}
+
+#[test]
+fn a_frame_is_right_where_the_device_is_lost_a_second_time() {
+    device_is_lost_twice(Solver::Patches);
+    device_is_lost_twice(Solver::Banded);
+}
+
 #[test]
 fn a_frame_whose_time_is_taken_is_right_where_timestamps_fail() {
     let Some(case) = Case::new(Solver::Banded, true) else { return };
@@ -171,7 +211,7 @@ fn a_frame_whose_time_is_taken_is_right_where_timestamps_fail() {
     for fault in [Fault::Lost, Fault::OutOfMemory] {
         let places = places(&case.cold, fault, of_times);
         assert!(places.len() >= 3, "{places:?}");
-        places.into_iter().for_each(|k| device_fails(&case, fault, k));
+        places.into_iter().for_each(|k| drop(device_fails(&case, fault, k)));
     }
 }
 
@@ -219,7 +259,7 @@ fn a_wrong_number_in_what_the_self_test_reads_back_refuses_the_device() {
 }
 
 #[test]
-fn a_device_that_fails_frame_after_frame_is_left_alone() {
+fn a_device_that_cannot_be_opened_anew_is_left_alone_at_once() {
     let Some(case) = Case::new(Solver::Patches, false) else { return };
     let faults = Faults::counting();
     let engine = Engine::on_gpu(ready(&faults).unwrap(), &[]);
