@@ -28,9 +28,9 @@ use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stop::Stop;
 use crate::trace::Trace;
+use again::Streak;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,8 +65,7 @@ pub struct Engine {
     gpu: Mutex<Option<Gpu>>,
     /// Whether nobody asked for this device by name.
     auto: bool,
-    /// Frames in a row that it has failed.
-    failed: AtomicUsize,
+    streak: Streak,
     /// Stages that the CPU shall do although there is a GPU.
     asked_on_cpu: BTreeSet<Stage>,
     /// These, and those beyond the GPU's limits in this piece of work.
@@ -186,7 +185,7 @@ impl Engine {
         Ok(Self {
             gpu: Mutex::new(fine),
             auto: self.auto,
-            failed: AtomicUsize::default(),
+            streak: Streak::default(),
             asked_on_cpu: self.asked_on_cpu.clone(),
             on_cpu: Mutex::new(self.asked_on_cpu.clone()),
             times: self.times.clone(),

@@ -406,7 +406,7 @@ pub fn note_run(
     }
     record::note_run(header, summary);
     match &summary.retried {
-        Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was extracted again"),
+        Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was done again, or by the CPU"),
         None => header.remove("SPXRETRY"),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +9,7 @@ use super::choice::{DeviceKind, describe, devices_with_f64};
 use super::faults::{Fault, Faults, Touch};
 use super::kernel::Kernel;
 use super::ledger::Ledger;
+use super::limits::{GpuLimits, Parts};
 use super::times::Times;
 use super::{GpuError, Precision, Variant, selftest};
 use crate::caught::caught;
@@ -21,7 +20,7 @@ pub struct OpenOptions {
     /// Ask for WebGPU's default limits and no features, whatever the adapter has: what a test needs to see that
     /// the smallest conforming device would do.
     pub webgpu_defaults: bool,
-    /// Bytes that batches may fill on the device; None for [`DEFAULT_MEMORY`].
+    /// Bytes that batches may fill on the device; None for [`DEFAULT_MEMORY`](super::DEFAULT_MEMORY).
     pub memory: Option<u64>,
     /// Floating-point operations a dispatch may do; None for what suits the kind of device.
     pub operations_per_dispatch: Option<u64>,
@@ -31,40 +30,6 @@ pub struct OpenOptions {
     pub faults: Faults,
     /// Refuse a device without f64; see [`Gpu::with_f64`].
     pub needs_f64: bool,
-}
-
-/// Bytes that the buffers of one batch may fill together, where nothing else is said. No graphics interface tells
-/// how much memory is free; 1 GiB fits any GPU of the last ten years and keeps the largest ones busy.
-pub const DEFAULT_MEMORY: u64 = 1 << 30;
-
-/// No binding may pass 2 GiB: drivers index with signed 32-bit bytes.
-const MAX_BINDING: u64 = (1 << 31) - 4;
-
-/// The limits that batches and workgroup shapes are planned from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GpuLimits {
-    /// Bytes of one storage binding, and so of one [`super::Buffer`].
-    pub binding_bytes: u64,
-    /// Bytes of workgroup memory.
-    pub workgroup_bytes: u32,
-    /// Invocations of a workgroup.
-    pub invocations: u32,
-    /// Workgroups of a dispatch in each dimension.
-    pub workgroups: u32,
-    /// Storage buffers of a kernel.
-    pub storage_buffers: u32,
-}
-
-impl GpuLimits {
-    pub(super) fn of(limits: &wgpu::Limits) -> Self {
-        Self {
-            binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(MAX_BINDING),
-            workgroup_bytes: limits.max_compute_workgroup_storage_size,
-            invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
-            workgroups: limits.max_compute_workgroups_per_dimension,
-            storage_buffers: limits.max_storage_buffers_per_shader_stage,
-        }
-    }
 }
 
 /// A handle to an open GPU that has passed the self-test. Clones share the device.
@@ -82,10 +47,7 @@ struct Inner {
     id: String,
     kind: DeviceKind,
     limits: GpuLimits,
-    /// Bytes that batches may fill, and that they do for the work at hand.
-    memory: AtomicU64,
-    filled: AtomicU64,
-    operations_per_dispatch: u64,
+    parts: Parts,
     patience: Duration,
     failure: Arc<Mutex<Option<GpuError>>>,
     kernels: Mutex<HashMap<(Variant, &'static str), Arc<Kernel>>>,
@@ -141,11 +103,7 @@ impl Gpu {
             description: describe(&info),
             id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
             limits: GpuLimits::of(&limits),
-            memory: AtomicU64::new(options.memory.unwrap_or(DEFAULT_MEMORY)),
-            filled: AtomicU64::new(options.memory.unwrap_or(DEFAULT_MEMORY)),
-            operations_per_dispatch: options
-                .operations_per_dispatch
-                .unwrap_or_else(|| default_operations_per_dispatch(kind)),
+            parts: Parts::default(),
             patience: options.patience.unwrap_or_else(|| default_patience(kind)),
             failure,
             kernels: Mutex::default(),
@@ -153,6 +111,7 @@ impl Gpu {
             timed: Mutex::default(),
         };
         let gpu = Self(Arc::new(inner), Precision::F32);
+        gpu.restore_limits();
         selftest::run(&gpu).map_err(|error| match error {
             GpuError::Refused { .. } => error,
             other => refused(other.to_string()),
@@ -211,39 +170,6 @@ impl Gpu {
         &self.0.limits
     }
 
-    /// How many items fit in a batch, when each takes `item_bytes[k]` bytes of the k-th buffer: every buffer within
-    /// the binding limit, all together within the memory to fill.
-    ///
-    /// # Errors
-    /// [`GpuError::TooLarge`] where not even one item fits.
-    pub fn batch(&self, what: &str, item_bytes: &[u64]) -> Result<usize, GpuError> {
-        let largest = item_bytes.iter().copied().max().unwrap_or(0).max(1);
-        let together = item_bytes.iter().sum::<u64>().max(1);
-        let limits = self.limits();
-        let fits = (limits.binding_bytes / largest).min(self.filled() / together);
-        if fits == 0 {
-            let (bytes, limit) = if largest > limits.binding_bytes {
-                (largest, limits.binding_bytes)
-            } else {
-                (together, self.filled())
-            };
-            return Err(GpuError::TooLarge { what: what.to_string(), bytes, limit });
-        }
-        Ok(usize::try_from(fits).unwrap_or(usize::MAX))
-    }
-
-    /// Cuts `count` items of `operations` floating-point operations each into ranges, one a dispatch, so that no
-    /// dispatch takes longer than a fraction of a second on a slow device of this kind: Windows resets a GPU after two.
-    pub fn dispatches(&self, count: usize, operations: u64) -> impl Iterator<Item = Range<usize>> + use<> {
-        let step = usize::try_from(self.operations_per_dispatch() / operations.max(1)).unwrap_or(usize::MAX).max(1);
-        (0..count).step_by(step).map(move |first| first..count.min(first.saturating_add(step)))
-    }
-
-    /// Floating-point operations a dispatch should not pass; see [`Gpu::dispatches`].
-    pub fn operations_per_dispatch(&self) -> u64 {
-        self.0.operations_per_dispatch
-    }
-
     /// The kernel at `entry` of a shader variant, compiled at its first use on this device.
     ///
     /// # Errors
@@ -258,6 +184,14 @@ impl Gpu {
         let kernel = Arc::new(Kernel::compile(self, &key.0, entry)?);
         kernels.insert(key, kernel.clone());
         Ok(kernel)
+    }
+
+    pub(super) fn options(&self) -> &OpenOptions {
+        &self.0.options
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0.parts
     }
 
     fn driver(&self) -> &(wgpu::Device, wgpu::Queue) {
@@ -284,35 +218,14 @@ impl Gpu {
         self.0.patience
     }
 
-    /// Bytes that batches may fill.
-    pub fn memory(&self) -> u64 {
-        self.0.memory.load(Ordering::Relaxed)
-    }
-
-    /// Lets batches fill no more than `bytes` from now on.
-    pub fn set_memory(&self, bytes: u64) {
-        self.0.memory.store(bytes, Ordering::Relaxed);
-        self.fill(bytes);
-    }
-
-    pub(super) fn filled(&self) -> u64 {
-        self.0.filled.load(Ordering::Relaxed)
-    }
-
-    /// Lets batches fill no more than `bytes` for the work at hand.
-    pub(super) fn fill(&self, bytes: u64) {
-        self.0.filled.store(bytes, Ordering::Relaxed);
-    }
-
-    /// The same adapter opened anew, for dispatches `shorter` times as short.
+    /// The same adapter opened anew, with the limits it has now.
     ///
     /// # Errors
     /// [`GpuError::Refused`] where it is gone or does not pass the self-test.
-    pub(crate) fn open_again(&self, shorter: u64) -> Result<Self, GpuError> {
-        let operations = (self.0.operations_per_dispatch / shorter).max(1);
-        let options = OpenOptions { operations_per_dispatch: Some(operations), ..self.0.options.clone() };
-        let again = Self(Self::from_adapter(&self.0.adapter, &options)?.0, self.1);
+    pub(crate) fn open_again(&self) -> Result<Self, GpuError> {
+        let again = Self(Self::from_adapter(&self.0.adapter, &self.0.options)?.0, self.1);
         again.set_memory(self.memory());
+        again.set_operations_per_dispatch(self.operations_per_dispatch());
         if self.timed().is_some() {
             again.time_stages();
         }
@@ -347,7 +260,7 @@ impl Gpu {
 
     /// The error that the device does not answer, now and from now on.
     pub(super) fn hangs(&self) -> GpuError {
-        let error = GpuError::Hung { device: self.0.name.clone(), seconds: self.0.patience.as_secs_f64() };
+        let error = GpuError::Hung { device: self.0.name.clone(), seconds: self.patience().as_secs_f64() };
         self.fails(error.clone());
         error
     }
@@ -409,16 +322,6 @@ impl Drop for Inner {
             // wgpu 30 panics where a device is lost in some ways.
             tracing::debug!("{}: {panic}", self.name);
         }
-    }
-}
-
-/// Floating-point operations that a slow device of a kind does in some 0.2 s: lavapipe was measured at 0.35 G/s a core,
-/// the weakest integrated GPUs are ten times that, the weakest discrete ones a hundred times, at a tenth of their peak.
-fn default_operations_per_dispatch(kind: DeviceKind) -> u64 {
-    match kind {
-        DeviceKind::Discrete => 10_000_000_000,
-        DeviceKind::Integrated | DeviceKind::Virtual | DeviceKind::Unknown => 1_000_000_000,
-        DeviceKind::Software | DeviceKind::Cpu => 100_000_000,
     }
 }
 

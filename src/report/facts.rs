@@ -22,7 +22,7 @@ const CARDS: [(&str, &str); 19] = [
     ("SPXDEV", "device"),
     ("SPXSOLV", "solver"),
     ("SPXOPT", "options"),
-    ("SPXRETRY", "why the CPU extracted"),
+    ("SPXRETRY", "why again, or by the CPU"),
 ];
 
 /// Keyword, what it is and its value, of every card there is; other SPX cards by their keyword alone.

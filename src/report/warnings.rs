@@ -143,12 +143,15 @@ fn of_run(material: &Material) -> Vec<Warning> {
     let mut list = Vec::new();
     let mut say = |severity, text| list.push(Warning { severity, text });
     if let Some(reason) = material.frame.header.get_str("SPXRETRY") {
-        let by_cpu = material.frame.header.get_str("SPXDEV").is_some_and(|device| device.starts_with("CPU"));
+        let device = material.frame.header.get_str("SPXDEV").unwrap_or_default();
         say(
             Severity::Note,
-            match by_cpu {
-                true => format!("The CPU extracted this frame in place of the device that was asked for: {reason}."),
-                false => format!("This frame was extracted again in smaller parts: {reason}."),
+            match (device.starts_with("CPU"), device.contains("; ")) {
+                (_, true) => format!("Some of this frame was extracted again, or by the CPU: {reason}."),
+                (true, _) => {
+                    format!("The CPU extracted this frame in place of the device that was asked for: {reason}.")
+                }
+                _ => format!("This frame was extracted again in smaller parts: {reason}."),
             },
         );
     }
@@ -233,6 +236,8 @@ mod tests {
         frame.spectra.mask[..2].fill(BAD2DFIT);
         frame.spectra.flux[0] = f64::NAN;
         assert!(texts(&material(frame.clone()), None).contains("in smaller parts: device lost"));
+        frame.header.set("SPXDEV", "A GPU; CPU f64, AVX2", "");
+        assert!(texts(&material(frame.clone()), None).contains("or by the CPU: device lost"));
         frame.header.set("SPXDEV", "CPU f64, AVX2", "");
         let said = texts(&material(frame), Some([2.0, 9.0]));
         for words in [

@@ -1,6 +1,7 @@
 //! GPU tests: they run on the device that SPEXTRAL_TEST_DEVICE names (llvmpipe where it is not set), are skipped
 //! aloud where it is not there, and fail then where SPEXTRAL_REQUIRE_GPU=1.
 
+mod again;
 mod banded;
 mod banded_frames;
 mod banded_sim11;
