@@ -380,10 +380,8 @@ impl Engine {
     /// # Errors
     /// See [`Engine::traces`].
     pub fn full_matrix(&self, batch: &Batch, normal: &NormalField) -> Result<Field> {
-        match self.on(Stage::Jacobi) {
-            Some(gpu) => gpu::full_matrix(&gpu, batch, normal),
-            None => cpu::full_matrix(batch, normal),
-        }
+        let on_gpu = |gpu: &Gpu| gpu::full_matrix(gpu, batch, normal);
+        self.run(Stage::Jacobi, on_gpu, || cpu::full_matrix(batch, normal))
     }
 
     /// Eigenmodes of symmetric matrices `[n, n]`, equally many a patch.

@@ -24,6 +24,8 @@ pub struct OpenOptions {
     pub memory: Option<u64>,
     /// Floating-point operations a dispatch may do; None for what suits the kind of device.
     pub operations_per_dispatch: Option<u64>,
+    /// Bytes of a binding, where fewer than the adapter grants are to do.
+    pub binding_bytes: Option<u64>,
     /// How long a submission may take before the device counts as hung; None for what suits the kind of device.
     pub patience: Option<Duration>,
     /// Failures that a test wants to see.
@@ -71,7 +73,9 @@ impl Gpu {
         if !adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
             return Err(refused("it has no compute shaders".to_string()));
         }
-        let limits = if options.webgpu_defaults { wgpu::Limits::defaults() } else { adapter.limits() };
+        let mut limits = if options.webgpu_defaults { wgpu::Limits::defaults() } else { adapter.limits() };
+        let binding = &mut limits.max_storage_buffer_binding_size;
+        *binding = options.binding_bytes.map_or(*binding, |bytes| bytes.min(*binding));
         let wanted = match options {
             OpenOptions { webgpu_defaults: false, .. } => wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SHADER_F64,
             OpenOptions { needs_f64: true, .. } => wgpu::Features::SHADER_F64,
