@@ -194,6 +194,10 @@ impl FrameBuilder {
         if !self.summary.device.contains(&more.summary.device) {
             self.summary.device = format!("{}; {}", self.summary.device, more.summary.device);
         }
+        self.summary.retried = match (self.summary.retried.take(), more.summary.retried) {
+            (Some(why), Some(more)) => Some(format!("{why}; {more}")),
+            (why, more) => why.or(more),
+        };
         self.summary.banded += more.summary.banded;
         self.summary.patches += more.summary.patches;
         self.summary.in_patches.extend(more.summary.in_patches);

@@ -186,7 +186,8 @@ pub struct Summary {
     pub device: String,
     /// What was planned and used of a GPU's memory.
     pub device_memory: Option<MemoryUse>,
-    /// Why it was done again, in smaller parts or on the CPU: see [`Engine::persist_or_cpu`].
+    /// Why it was done again, in smaller parts or on the CPU, or why the CPU did it in its device's place: see
+    /// [`Engine::persist_or_cpu`].
     pub retried: Option<String>,
     /// Bundles solved in bands.
     pub banded: usize,
@@ -252,9 +253,7 @@ pub fn extract(
     let bundles = plan(psf, ccd, grid, options)?;
     let work = |engine: &Engine| extract_share(psf, ccd, grid, options, engine, &bundles, progress);
     let (whole, again) = engine.persist_or_cpu(work, ExtractError::of_device)?;
-    let mut extraction = assemble(vec![whole], grid, options);
-    extraction.summary.retried = again.map(|again| again.reason);
-    Ok(extraction)
+    Ok(assemble(vec![whole.retried(again.map(|again| again.reason))], grid, options))
 }
 
 fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), ExtractError> {

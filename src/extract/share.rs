@@ -128,6 +128,12 @@ pub fn assemble(shares: Vec<Share>, grid: &WaveGrid, options: &Options) -> Extra
 }
 
 impl Share {
+    /// The same, with why it was done again, or by the CPU in a device's place.
+    pub fn retried(mut self, why: Option<String>) -> Self {
+        self.frame.summary.retried = why;
+        self
+    }
+
     /// Its head and its numbers, to be sent.
     pub fn pack(&self) -> (ShareHead, Vec<f64>) {
         let frame = &self.frame;

@@ -3,6 +3,7 @@
 //! others say so.
 
 use crate::night::{Night, Run, begin, wait_for};
+use spextral::fits::read_headers;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -127,6 +128,58 @@ fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
         run.ends_with(1, &["in3.fits.gz is not a FITS file", "specmin 99 is beyond", "5 of 7 frames done, 2 failed"]);
         assert!(night.data(&folder) == all);
     }
+}
+
+/// The words that name the GPU to test on; None, said aloud, where it is not there.
+fn gpu() -> Option<String> {
+    let name = std::env::var("SPEXTRAL_TEST_DEVICE").unwrap_or_else(|_| "llvmpipe".into());
+    let there = spextral::gpu::list().iter().any(|device| device.name.contains(&name) && device.refused.is_none());
+    assert!(there || std::env::var("SPEXTRAL_REQUIRE_GPU").is_err(), "SPEXTRAL_REQUIRE_GPU=1, but no {name}");
+    if !there {
+        eprintln!("SKIPPED: no {name} here");
+    }
+    there.then_some(name)
+}
+
+#[test]
+fn a_rank_that_loses_its_gpu_is_said_in_the_frames_that_it_shares() {
+    let Some(gpu) = gpu() else { return };
+    let night = Night::new();
+    // One after another: what rank 1 does in a frame depends on those before.
+    let words =
+        ["--ranks-per-frame", "2", "--device", &gpu, "--solver", "patches", "--report", "r.json", "--overwrite"];
+    let run = |folder: &str, fault: &str| {
+        // The same one twice, so in this order.
+        std::fs::create_dir_all(night.path(folder)).unwrap();
+        let rows = [0, 1].map(|k| format!("in0.fits.gz,psf0.fits,{folder}/{k}.fits\n")).concat();
+        std::fs::write(night.path("m.csv"), format!("input,psf,output\n{rows}")).unwrap();
+        let alone = night.command("m.csv", &words);
+        let mut command = mpirun(&night, 1, "m.csv", &words);
+        command.args([":", "-n", "1", "env", &format!("SPEXTRAL_FAULT={fault}")]);
+        command.arg(alone.get_program()).args(alone.get_args());
+        Run::within(MINUTE, begin(command)).ends_with(0, &["2 of 2 frames done"]);
+        [0, 1].map(|k| {
+            let header = &read_headers(night.path(&format!("{folder}/{k}.fits"))).unwrap()[0];
+            let card = |key: &str| header.get_str(key).unwrap_or_default();
+            let retried = night.report("r.json")["frames"][k]["retried"].as_str().unwrap_or_default().to_string();
+            assert_eq!(card("SPXRETRY"), retried);
+            (card("SPXDEV"), card("SPXPREC"), retried)
+        })
+    };
+    let of = |folder: &str| night.data(folder);
+    let [(device, precision, none), _] = run("good", "lost@1000000");
+    assert!(!device.contains("CPU") && precision == "f32" && none.is_empty(), "{device} {precision} {none}");
+    let [(whole, _, why), second] = run("once", "lost@120");
+    assert!(whole == device && why.starts_with("rank 1: ") && why.contains("was lost"), "{whole} {why}");
+    assert_eq!((second.0, second.2), (device.clone(), none));
+    assert!(of("once") == of("good"), "smaller parts give the same bits");
+    let [(first, in_f64, why), (second, mixed, since)] = run("gone", "lost@120+");
+    assert!(first.starts_with("CPU f64") && in_f64 == "f64" && why.contains("rank 1: "), "{first} {in_f64} {why}");
+    assert!(
+        second.contains(&device) && second.contains("CPU f64") && mixed.starts_with("f32, some"),
+        "{second} {mixed}"
+    );
+    assert!(since.starts_with("rank 1: ") && since.contains("cannot be opened anew"), "{since}");
 }
 
 #[test]

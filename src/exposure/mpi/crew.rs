@@ -1,8 +1,8 @@
 //! A frame over the ranks of a group: the leader sends each member its bundles and the pixels under them, and puts
 //! together what comes back.
 
-use super::wire::{NUMBERS, ORDER, PIXELS, SHARE, receive, receive_numbers, send, send_numbers};
-use crate::engine::{Engine, EngineError};
+use super::wire::{NUMBERS, ORDER, PIXELS, SHARE, receive, receive_numbers, send, send_numbers, world};
+use crate::engine::{Again, Engine, EngineError};
 use crate::exposure::account::Phase;
 use crate::exposure::in_hand::InHand;
 use crate::exposure::team::{Team, TeamError};
@@ -13,6 +13,7 @@ use crate::plan::{Bundle, WaveGrid};
 use crate::psf::Psf;
 use crate::sentence;
 use crate::stages::patch::Ccd;
+use mpi::traits::Communicator;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -110,7 +111,7 @@ impl<'a> Crew<'a> {
             .map(|(_, rank)| share_of(rank, [ccd.ny, ccd.nx]))
             .collect();
         let mut shares: Vec<Share> = Vec::new();
-        let own = own.map(|(share, _)| share).map_err(failed);
+        let own = own.map(|(share, again)| share.retried(said(again))).map_err(failed);
         for share in others.into_iter().chain([own]) {
             shares.push(share?);
         }
@@ -136,7 +137,8 @@ impl Team for Crew<'_> {
         if self.members.is_empty() {
             return Ok(inputs.extract(request, self.engine, &|_, _| {})?);
         }
-        // One device that fails brings the whole frame to the CPU: it is of one precision.
+        // A device that fails for good in a frame brings the whole of it to the CPU: it is of one precision. In later ones a rank
+        // without its device does its own share there, which is said: the others' devices are worth more.
         match self.together(request, inputs, self.engine, false) {
             Err(error) if error.is_of_device() => {
                 let reason = error.to_string();
@@ -184,6 +186,11 @@ fn carry_out(leader: usize, order: &Order, engine: &Engine) -> Result<Share, Fai
     let cpu = engine.cpu_instead();
     let (engine, bundles) = (if order.on_cpu { &cpu } else { engine }, &order.bundles);
     let work = |engine: &Engine| extract_share(psf, ccd, &order.grid, &order.options, engine, bundles, &|_, _| {});
-    let (share, _) = engine.persist(work, ExtractError::of_device)?;
-    Ok(share)
+    let (share, again) = engine.persist(work, ExtractError::of_device)?;
+    Ok(share.retried(said(again)))
+}
+
+/// Why this rank has done its share again, or on the CPU.
+fn said(again: Option<Again>) -> Option<String> {
+    again.map(|again| format!("rank {}: {}", world().rank(), again.reason))
 }
