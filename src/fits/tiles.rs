@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use fitsio_pure::header::{Card, parse_card};
 use fitsio_pure::image::ImageData;
 use fitsio_pure::value::Value;
-use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use flate2::bufread::{DeflateDecoder, GzDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::columns::{Column, parse_columns};
 use super::error::FitsError;
@@ -104,6 +104,9 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     };
     check_columns(&columns, data, [rows, row_bytes], |column| gzipped(column).then_some(most))
         .map_err(|what| file.invalid(hdu, what))?;
+    let needed = |row: usize| width * tile_pixels(axes, &tile, row);
+    check_lengths(&columns, data, [rows, row_bytes], unpacked_by(hdu, &columns, &method), needed)
+        .map_err(|what| file.invalid(hdu, what))?;
     for n in 1..=9 {
         let size = hdu.header.get_i64(&format!("ZVAL{n}"));
         let named = hdu.header.get_str(&format!("ZNAME{n}")).as_deref() == Some("BLOCKSIZE");
@@ -171,6 +174,102 @@ fn check_columns(
         }
     }
     Ok(())
+}
+
+/// How a column's tiles become pixels.
+#[derive(Clone, Copy, PartialEq)]
+enum Packing {
+    /// Deflate in any of its wrappings.
+    Gzip,
+    /// As they are.
+    Plain,
+    /// By a decoder that needs all pixels of a tile: Rice, and floats as integers.
+    Checked,
+}
+
+/// How COMPRESSED_DATA is packed.
+fn unpacked_by(hdu: &Hdu, columns: &[Column], method: &str) -> Packing {
+    let there = |name: &str| columns.iter().any(|column| column.name == name) || hdu.header.get_f64(name).is_some();
+    let is_float = hdu.header.get_i64("ZBITPIX").is_some_and(|bits| bits < 0);
+    let quantized = is_float && hdu.header.get_str("ZQUANTIZ").is_none_or(|how| how != "NONE");
+    match method {
+        _ if quantized && there("ZSCALE") && there("ZZERO") => Packing::Checked,
+        "NOCOMPRESS" => Packing::Plain,
+        gzip if gzip.starts_with("GZIP") => Packing::Gzip,
+        _ => Packing::Checked,
+    }
+}
+
+/// Pixels of a tile; those at the ends of an axis may be smaller.
+fn tile_pixels(axes: &[usize], tile: &impl Fn(usize) -> usize, row: usize) -> usize {
+    let mut index = row;
+    let along = |(axis, &n): (usize, &usize)| {
+        let tiles = n.div_ceil(tile(axis));
+        let first = index % tiles * tile(axis);
+        index /= tiles;
+        tile(axis).min(n - first)
+    };
+    axes.iter().enumerate().map(along).product()
+}
+
+/// Every tile has the bytes that its pixels need (`needed` of its row): the decoder fills up with zeros. An empty tile is
+/// in the next of the columns that there is.
+fn check_lengths(
+    columns: &[Column],
+    data: &[u8],
+    [rows, row_bytes]: [usize; 2],
+    compressed: Packing,
+    needed: impl Fn(usize) -> usize,
+) -> Result<(), String> {
+    let heap = &data[rows * row_bytes..];
+    let find = |name: &str| columns.iter().find(|column| column.name == name);
+    let fallback = find("UNCOMPRESSED_DATA").map(|column| (column, Packing::Plain));
+    let fallback = fallback.or_else(|| find("GZIP_COMPRESSED_DATA").map(|column| (column, Packing::Gzip)));
+    let all: Vec<(&Column, Packing)> =
+        find("COMPRESSED_DATA").map(|column| (column, compressed)).into_iter().chain(fallback).collect();
+    for row in 0..rows {
+        let bytes = |column: &Column| {
+            let at = row * row_bytes + column.offset;
+            let (count, offset) = column.descriptor(&data[at..at + column.width]).filter(|(count, _)| *count > 0)?;
+            Some(&heap[offset as usize..][..column.heap_bytes(count) as usize])
+        };
+        let found = all.iter().find_map(|(column, packing)| Some((bytes(column)?, *packing)));
+        let needed = needed(row);
+        let length = match found {
+            None => 0,
+            Some((_, Packing::Checked)) => continue,
+            Some((tile, Packing::Plain)) => tile.len(),
+            Some((tile, Packing::Gzip)) => unpacked_length(tile, needed),
+        };
+        if length < needed {
+            return Err(format!(
+                "tile {} has {length} bytes of the {needed} that its pixels take; it is damaged, fetch the file again",
+                row + 1
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes that a tile unpacks to, as far as there are `most` and it is sound.
+fn unpacked_length(tile: &[u8], most: usize) -> usize {
+    if super::gzip::is_gzip(tile) {
+        // The length stands at the end, where the decoder holds it to the data, unless zeros follow.
+        let told = tile.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+        return if told >= most { told } else { count(MultiGzDecoder::new(tile), most) };
+    }
+    count(ZlibDecoder::new(tile), most).max(count(DeflateDecoder::new(tile), most))
+}
+
+fn count(mut unpacking: impl Read, most: usize) -> usize {
+    let (mut buffer, mut all) = ([0; 4096], 0);
+    while all < most {
+        match unpacking.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(bytes) => all += bytes,
+        }
+    }
+    all
 }
 
 /// Whether a tile, in any of the wrappings of deflate, has more than `most` bytes in it, or more than one gzip member,

@@ -1,6 +1,7 @@
 //! Tile-compressed images, as fpack makes them (`.fits.fz`), and gzipped files.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fitsio_pure::compress::{TileCompression, compress_image_hdu};
@@ -74,6 +75,91 @@ fn quantized_floats_are_within_their_step() {
     for (a, b) in back.iter().zip(&pixels) {
         assert!((a - f64::from(*b)).abs() <= step, "{a} for {b}");
     }
+}
+
+/// The gzipped tiles of a file: where they are, and what they unpack to.
+fn gzipped_tiles(bytes: &[u8]) -> Vec<(Range<usize>, Vec<u8>)> {
+    let starts = bytes.windows(4).enumerate().filter(|(_, lead)| *lead == [0x1f, 0x8b, 8, 0]).map(|(at, _)| at);
+    let unpack = |start: usize| {
+        let (mut member, mut pixels) = (flate2::bufread::GzDecoder::new(&bytes[start..]), Vec::new());
+        member.read_to_end(&mut pixels).unwrap();
+        (start..bytes.len() - member.into_inner().len(), pixels)
+    };
+    starts.map(unpack).collect()
+}
+
+fn deflated(bytes: &[u8], zlib: bool) -> Vec<u8> {
+    let level = flate2::Compression::best();
+    let pack = |out: &mut dyn Write| out.write_all(bytes).unwrap();
+    if zlib {
+        let mut out = flate2::write::ZlibEncoder::new(Vec::new(), level);
+        pack(&mut out);
+        return out.finish().unwrap();
+    }
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), level);
+    pack(&mut out);
+    out.finish().unwrap()
+}
+
+/// A tile that is sound but for a pixel that it lacks: cfitsio's decoder and ours would make it 0.
+#[test]
+fn a_gzipped_tile_of_too_few_pixels_is_refused_by_its_number() {
+    let dir = folder();
+    let path = dir.path().join("image.fits.fz");
+    let random = |i: usize| (i as f32 * 12.9898).sin() * 43758.547;
+    let floats: Vec<f32> = (0..5 * 24).map(random).collect();
+    let integers: Vec<i16> = floats.iter().map(|v| *v as i16).collect();
+    // Of floats that are to be quantized those beyond the integers are gzipped as they are.
+    let wide: Vec<f32> = floats.iter().enumerate().map(|(i, v)| if i / 24 == 2 { 1e9 * v } else { *v }).collect();
+    let quantized = TileCompression::rice().quantize(fitsio_pure::compress::Quantize::new().step(0.5));
+    let (gzip, gzip2) = (TileCompression::gzip(), TileCompression::gzip2());
+    let shape = [5, 24];
+    let images = [
+        (tiled("IMAGE", shape, &floats, &gzip.clone().lossless()), 2, 96),
+        (tiled("IMAGE", shape, &floats, &gzip2.clone().lossless()), 2, 96),
+        (tiled("IMAGE", shape, &integers, &gzip), 2, 48),
+        // Tiles of 10 x 3 pixels; the one looked at is 4 x 3.
+        (tiled("IMAGE", shape, &integers, &gzip2.tile_dims(&[10, 3])), 2, 24),
+        (tiled("IMAGE", shape, &wide, &quantized), 0, 96),
+    ];
+    for (k, (image, tile, needed)) in images.into_iter().enumerate() {
+        let mut bytes = [empty_primary(), image].concat();
+        std::fs::write(&path, &bytes).unwrap();
+        let whole = read_image_f64(&path, "IMAGE").unwrap();
+        let (place, pixels) = gzipped_tiles(&bytes).swap_remove(tile);
+        assert_eq!(pixels.len(), needed, "image {k}");
+        let number = if k == 4 { 3 } else { tile + 1 };
+        for zlib in [false, true] {
+            // What the tile no longer takes up is zeros, which both wrappings allow.
+            let mut repack = |pixels: &[u8]| {
+                let packed = deflated(pixels, zlib);
+                assert!(packed.len() <= place.len(), "image {k}");
+                bytes[place.clone()].fill(0);
+                bytes[place.start..place.start + packed.len()].copy_from_slice(&packed);
+                std::fs::write(&path, &bytes).unwrap();
+                read_image_f64(&path, "IMAGE").map_err(|e| e.to_string())
+            };
+            assert!(repack(&pixels).unwrap() == whole, "image {k}, packed anew");
+            let error = repack(&pixels[..needed - 4]).unwrap_err();
+            let said = format!("tile {number} has {} bytes of the {needed} that its pixels take", needed - 4);
+            for part in ["image.fits.fz", "HDU 1 (IMAGE)", &said] {
+                assert!(error.contains(part), "image {k}: `{part}` is not in: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_that_are_not_compressed_have_all_their_pixels_too() {
+    let dir = folder();
+    let path = dir.path().join("image.fits.fz");
+    let image = tiled("IMAGE", [5, 12], &[7i32; 60], &TileCompression::gzip());
+    let mut bytes = [empty_primary(), image].concat();
+    let card = bytes.windows(8).position(|card| card == b"ZCMPTYPE").unwrap();
+    bytes[card + 10..card + 22].copy_from_slice(b"'NOCOMPRESS'");
+    std::fs::write(&path, bytes).unwrap();
+    let error = read_image_f64(&path, "IMAGE").unwrap_err().to_string();
+    assert!(error.contains("tile 1 has") && error.contains("of the 48 that its pixels take"), "{error}");
 }
 
 #[test]
