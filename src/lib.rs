@@ -46,4 +46,4 @@ pub mod version;
 mod whole_file;
 
 pub use sentence::sentence;
-pub use whole_file::{WriteError, write_whole};
+pub use whole_file::{Filled, WriteError, fill_whole, write_whole};

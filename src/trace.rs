@@ -109,11 +109,11 @@ impl Trace {
         json!({ "displayTimeUnit": "ms", "traceEvents": events })
     }
 
-    /// Writes the trace, whole or not at all; a file that is there is replaced.
+    /// Writes the trace, whole or not at all.
     ///
     /// # Errors
-    /// [`WriteError`] where the file cannot be written.
-    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
-        write_whole(path, |out| Ok(serde_json::to_writer(out, &self.to_json())?))
+    /// [`WriteError`] where the file is there and may not be replaced, or cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>, overwrite: bool) -> Result<(), WriteError> {
+        write_whole(path, overwrite, |out| Ok(serde_json::to_writer(out, &self.to_json())?))
     }
 }

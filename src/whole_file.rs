@@ -17,85 +17,138 @@ const SUFFIX: &str = ".tmp";
 /// system shows locks to all machines, and a frame is written within a minute.
 const REST: Duration = Duration::from_secs(600);
 
-/// Why a file cannot be begun.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// It is there, and may not be replaced.
-    Exists,
-    /// It cannot be written, or must not be.
-    Io(io::Error),
-}
-
-/// A file that could not be written.
+/// Why a file is not written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {}: {source}; check the folder, its permissions and the space left on the disk", path.display())]
-pub struct WriteError {
-    /// The file.
-    pub path: PathBuf,
-    /// What the system said.
-    pub source: io::Error,
+pub enum WriteError {
+    /// It is there already.
+    #[error("{} exists already; choose another name, or allow it to be replaced with --overwrite", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was not there when the work began.
+    #[error(
+        "{} has come to be while it was being made here: it is left as it is, and what was made is dropped; choose another name, or allow it to be replaced with --overwrite",
+        path.display()
+    )]
+    Appeared {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be written, or must not be.
+    #[error("cannot write {}: {source}; check the folder, its permissions and the space left on the disk", path.display())]
+    System {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
-/// A file being made: a temporary one beside its place. It goes when dropped.
+/// A file written whole and synced beside its place, which it takes by [`Filled::persist`]; dropped, it goes.
 #[derive(Debug)]
-pub(crate) struct NewFile {
+#[must_use = "a file that is not persisted goes"]
+pub struct Filled {
+    path: PathBuf,
     place: PathBuf,
+    overwrite: bool,
     temp: NamedTempFile,
 }
 
-impl NewFile {
+impl Filled {
     /// Begins a file, with the permissions of any new one.
     ///
     /// # Errors
     /// It may not be replaced; its folder does not exist or is not ours to write.
-    pub fn begin(path: &Path, overwrite: bool) -> Result<Self, Refusal> {
+    pub(crate) fn begin(path: &Path, overwrite: bool) -> Result<Self, WriteError> {
         let place = place_of(path, overwrite)?;
-        let temp = beside(&place).map_err(Refusal::Io)?;
-        Ok(Self { place, temp })
+        let temp = beside(&place).map_err(|source| WriteError::System { path: path.into(), source })?;
+        Ok(Self { path: path.into(), place, overwrite, temp })
     }
 
-    /// The file, to be written and synced.
-    pub fn file(&self) -> &File {
-        self.temp.as_file()
-    }
-
-    /// Gives the file, which has been synced, its final name.
+    /// The same with its content, synced.
     ///
     /// # Errors
-    /// The name cannot be taken.
-    pub fn persist(self) -> io::Result<()> {
-        self.temp.persist(self.place).map(|_| ()).map_err(|e| e.error)
+    /// The content is not to be had, or the disk is full.
+    pub(crate) fn filled(self, content: impl FnOnce(&File) -> io::Result<()>) -> Result<Self, WriteError> {
+        let file = self.temp.as_file();
+        match content(file).and_then(|()| file.sync_all()) {
+            Ok(()) => Ok(self),
+            Err(source) => Err(WriteError::System { path: self.path, source }),
+        }
+    }
+
+    /// Takes its place.
+    ///
+    /// # Errors
+    /// Something has taken it meanwhile and may not be replaced, or the name cannot be taken.
+    pub fn persist(self) -> Result<(), WriteError> {
+        let Self { path, place, overwrite, temp } = self;
+        let taken = match overwrite {
+            true => temp.persist(&place),
+            false => temp.persist_noclobber(&place).or_else(|refused| match refused.error.kind() {
+                io::ErrorKind::AlreadyExists => Err(refused),
+                // Some file systems can neither rename without replacing nor link.
+                _ if is_there(&place) => Err(refused),
+                _ => refused.file.persist(&place),
+            }),
+        };
+        taken.map(drop).map_err(|refused| match refused.error.kind() {
+            io::ErrorKind::AlreadyExists => WriteError::Appeared { path },
+            _ => WriteError::System { path, source: refused.error },
+        })
+    }
+
+    /// Files that belong together take their places in this order: what can fail for want of space has succeeded, and
+    /// where a place is taken already no file moves.
+    ///
+    /// # Errors
+    /// See [`Filled::persist`].
+    pub fn persist_all(files: Vec<Self>) -> Result<(), WriteError> {
+        match files.iter().find(|file| !file.overwrite && is_there(&file.place)) {
+            Some(taken) => Err(WriteError::Appeared { path: taken.path.clone() }),
+            None => files.into_iter().try_for_each(Self::persist),
+        }
     }
 }
 
-/// Writes a file whole or not at all; one that is there is replaced.
+fn is_there(place: &Path) -> bool {
+    fs::symlink_metadata(place).is_ok()
+}
+
+/// Writes a file whole or not at all.
 ///
 /// # Errors
 /// [`WriteError`] with its name.
 pub fn write_whole(
     path: impl AsRef<Path>,
+    overwrite: bool,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    let path = path.as_ref();
-    let write = || {
-        let new = NewFile::begin(path, true).map_err(|refusal| match refusal {
-            Refusal::Io(error) => error,
-            Refusal::Exists => io::ErrorKind::AlreadyExists.into(),
-        })?;
-        let mut out = BufWriter::new(new.file());
+    fill_whole(path, overwrite, content)?.persist()
+}
+
+/// As [`write_whole`], but for [`Filled::persist`].
+///
+/// # Errors
+/// See [`write_whole`].
+pub fn fill_whole(
+    path: impl AsRef<Path>,
+    overwrite: bool,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Filled, WriteError> {
+    Filled::begin(path.as_ref(), overwrite)?.filled(|file| {
+        let mut out = BufWriter::new(file);
         content(&mut out)?;
-        out.flush()?;
-        drop(out);
-        new.file().sync_all()?;
-        new.persist()
-    };
-    write().map_err(|source| WriteError { path: path.into(), source })
+        out.flush()
+    })
 }
 
 /// Where a file goes: through links to what they point at; never over a file that may not be replaced or is
 /// write-protected, nor over a folder, a pipe, a device, or a link to nothing.
-fn place_of(path: &Path, overwrite: bool) -> Result<PathBuf, Refusal> {
-    let no = |what: &str| Err(Refusal::Io(io::Error::other(what.to_string())));
+fn place_of(path: &Path, overwrite: bool) -> Result<PathBuf, WriteError> {
+    let system = |source| WriteError::System { path: path.into(), source };
+    let no = |what: &str| Err(system(io::Error::other(what.to_string())));
     let there = match fs::metadata(path) {
         Ok(there) => there,
         Err(_) if path.is_symlink() => return no("it is a symbolic link to nothing that can be reached"),
@@ -106,12 +159,12 @@ fn place_of(path: &Path, overwrite: bool) -> Result<PathBuf, Refusal> {
         return no("it is no regular file");
     }
     if !overwrite {
-        return Err(Refusal::Exists);
+        return Err(WriteError::Exists { path: path.into() });
     }
     if there.permissions().readonly() {
         return no("it is write-protected");
     }
-    fs::canonicalize(path).map_err(Refusal::Io)
+    fs::canonicalize(path).map_err(system)
 }
 
 /// A temporary file in the folder of `target`, with the permissions of any new file. It goes when dropped.
@@ -175,6 +228,38 @@ mod tests {
         for other in ["frame.fits", ".spextral-aB3.tmp", ".spextral-1-x-host-aB3.tmp", ".spextral-1-2-host"] {
             assert_eq!(owner(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_appears_while_a_file_is_made_stays_unless_it_may_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let fill = |name, overwrite| fill_whole(at(name), overwrite, |out| out.write_all(b"new")).unwrap();
+        let (unasked, asked) = (fill("unasked", false), fill("asked", true));
+        let together = ["first", "second"].map(|name| fill(name, false));
+        for name in ["unasked", "asked", "second"] {
+            fs::write(at(name), "precious").unwrap();
+        }
+        let error = unasked.persist().unwrap_err();
+        assert!(matches!(&error, WriteError::Appeared { path } if *path == at("unasked")), "{error}");
+        asked.persist().unwrap();
+        assert!(
+            matches!(Filled::persist_all(together.into()), Err(WriteError::Appeared { path }) if path == at("second"))
+        );
+        let content = |name: &str| fs::read_to_string(at(name)).unwrap();
+        assert_eq!(["unasked", "asked", "second"].map(content), ["precious", "new", "precious"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing else is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_appears_while_a_file_is_made_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, far) = (folder.path().join("frame.fits"), folder.path().join("far.fits"));
+        let filled = fill_whole(&path, false, |out| out.write_all(b"new")).unwrap();
+        std::os::unix::fs::symlink(&far, &path).unwrap();
+        assert!(matches!(filled.persist(), Err(WriteError::Appeared { .. })));
+        assert!(path.is_symlink() && !far.exists());
     }
 
     #[test]

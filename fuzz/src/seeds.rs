@@ -2,9 +2,7 @@
 
 use crate::util::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
 use fitsio_pure::compress::{Quantize, TileCompression};
-use spextral::fits::{
-    Header, Image, Pixels, fill_images, write_frame, write_images, write_model, write_preproc, write_psf,
-};
+use spextral::fits::{Header, Image, Pixels, write_frame, write_images, write_model, write_preproc, write_psf};
 use spextral::simulate::{Truth, write_truth};
 use std::path::Path;
 
@@ -82,7 +80,7 @@ pub fn truths() -> Vec<Vec<u8>> {
             image("PIXMASK_FRACTION", &[2, 3], Pixels::F64(&flux)),
             image("WAVELENGTH", &[3], Pixels::F64(&wave)),
         ];
-        fill_images(path, &Header::new(), &images, true).and_then(|filled| filled.persist()).expect("written");
+        write_images(path, &Header::new(), &images, true).expect("written");
     });
     vec![file("a.fits", |path| write_truth(path, &truth, true).expect("written")), arrays]
 }

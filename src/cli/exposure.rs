@@ -9,7 +9,7 @@ use spextral::exposure::{self, Account, Manifest, Row, Settings, Tree};
 use spextral::extract::Request;
 use spextral::fits::check_outputs;
 use spextral::stop::Stop;
-use spextral::{WriteError, write_whole};
+use spextral::{Filled, fill_whole};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -142,13 +142,18 @@ impl Arguments {
         exposure::check(&requests, &accounts, self.which.manifest.as_deref())?;
         // Whether a frame can be written is said of it alone.
         let accounts: Vec<&Path> = accounts.iter().map(PathBuf::as_path).collect();
-        check_outputs(&[], &accounts, self.overwrite || self.resume)?;
+        check_outputs(&[], &accounts, self.replaces())?;
         if self.resume {
             for path in exposure::sweep(&requests) {
                 tracing::info!("removed {}, which a dead run has left", path.display());
             }
         }
         Ok(requests)
+    }
+
+    /// Whether files that exist are replaced.
+    fn replaces(&self) -> bool {
+        self.overwrite || self.resume
     }
 
     /// The files that tell of the job: report, and timeline as CSV and as a picture.
@@ -159,7 +164,7 @@ impl Arguments {
 
     /// The frames that the command line names.
     fn named(&self) -> Result<Vec<Request>, Box<dyn Error>> {
-        let overwrite = self.overwrite || self.resume;
+        let overwrite = self.replaces();
         let requests: Result<Vec<Request>, Box<dyn Error>> = match (&self.which.manifest, &self.which.reduxdir) {
             (Some(path), _) => {
                 let manifest = Manifest::read(path)?;
@@ -184,14 +189,16 @@ impl Arguments {
         if !self.json.is_wanted() {
             print(&account.table())?;
         }
+        let fill = |path: &Path, text: &str| fill_whole(path, self.replaces(), |out| out.write_all(text.as_bytes()));
+        let mut files = Vec::new();
         if let Some(path) = &self.report {
-            let text = serde_json::to_string_pretty(&account.json())?;
-            save(path, &text)?;
+            files.push(fill(path, &serde_json::to_string_pretty(&account.json())?)?);
         }
         if let Some(path) = &self.timeline {
-            save(&path.with_extension("csv"), &exposure::csv(account))?;
-            save(&path.with_extension("svg"), &exposure::svg(account))?;
+            files.push(fill(&path.with_extension("csv"), &exposure::csv(account))?);
+            files.push(fill(&path.with_extension("svg"), &exposure::svg(account))?);
         }
+        Filled::persist_all(files)?;
         if self.json.is_wanted() {
             print_object("exposure", object(account.json()))?;
         }
@@ -205,10 +212,6 @@ impl Arguments {
             _ => ExitCode::SUCCESS,
         })
     }
-}
-
-fn save(path: &Path, text: &str) -> Result<(), WriteError> {
-    write_whole(path, |out| out.write_all(text.as_bytes()))
 }
 
 /// The request of a row, whose cells go before the command line.

@@ -205,7 +205,7 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     drop(progress);
     report(&request, &done);
     if let Some((path, trace)) = &trace {
-        trace.write(path)?;
+        trace.write(path, request.overwrite)?;
     }
     let verdict = like.map(|like| like.verdict(&request, &done.device)).transpose()?;
     if json {

@@ -2,8 +2,8 @@
 
 use super::{Outcome, print};
 use spextral::fits::check_outputs;
-use spextral::report::{Material, Report, Severity, Sources};
-use spextral::write_whole;
+use spextral::report::{Material, Report, ReportError, Severity, Sources};
+use spextral::{Filled, fill_whole};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -47,12 +47,12 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&inputs, &outputs, args.overwrite)?;
     let ccd = args.image.clone().zip(args.model.clone()).map(|(image, model)| [image, model]);
     let report = Report::new(Material::read(&Sources { frame: args.frame.clone(), ccd, truth: args.truth.clone() })?);
-    let page =
-        args.output.as_ref().map(|path| Ok::<_, spextral::report::ReportError>((path, report.html()?.into_bytes())));
+    let page = args.output.as_ref().map(|path| Ok::<_, ReportError>((path, report.html()?.into_bytes())));
     let picture = args.png.as_ref().map(|path| Ok((path, report.png()?)));
-    for file in [page, picture].into_iter().flatten() {
-        let (path, bytes) = file?;
-        write_whole(path, |out| out.write_all(&bytes))?;
+    let files: Vec<(&PathBuf, Vec<u8>)> = [page, picture].into_iter().flatten().collect::<Result<_, _>>()?;
+    let fill = |(path, bytes): &(&PathBuf, Vec<u8>)| fill_whole(path, args.overwrite, |out| out.write_all(bytes));
+    Filled::persist_all(files.iter().map(fill).collect::<Result<_, _>>()?)?;
+    for (path, bytes) in files {
         print(&format!("{}: {:.1} MB", path.display(), bytes.len() as f64 / 1e6))?;
     }
     for warning in report.warnings() {

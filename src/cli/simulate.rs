@@ -4,7 +4,7 @@ use super::json::{Json, object, print_object, text};
 use super::words::Wavelength;
 use super::{Outcome, print};
 use serde_json::json;
-use spextral::fits::{check_outputs, fill_preproc, read_psf};
+use spextral::fits::{Filled, check_outputs, fill_preproc, read_psf};
 use spextral::simulate::{SimulateError, Simulation, fill_truth, simulate};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -98,11 +98,9 @@ pub fn run(args: &Arguments) -> Outcome {
         other => other.to_string(),
     };
     let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;
+    let truth = args.truth.as_ref().map(|path| fill_truth(path, &simulated.truth, args.overwrite)).transpose()?;
     let preproc = fill_preproc(&args.output, &simulated.preproc, args.overwrite)?;
-    if let Some(path) = &args.truth {
-        fill_truth(path, &simulated.truth, args.overwrite)?.persist()?;
-    }
-    preproc.persist()?;
+    Filled::persist_all(truth.into_iter().chain([preproc]).collect())?;
     let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
     if args.json.is_wanted() {
         let fields = json!({

@@ -10,7 +10,7 @@ use super::{Place, Settings};
 use crate::extract::{FileError, Inputs, Product, Request, Summary};
 use crate::fits::FitsError;
 use crate::process::{memory, now};
-use crate::sentence;
+use crate::{WriteError, sentence};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -218,7 +218,9 @@ fn may_pass(error: &FileError) -> bool {
     use ErrorKind::{Interrupted, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock};
     /// Input/output error, on all systems that number it.
     const EIO: i32 = 5;
-    let FileError::Fits(FitsError::Read { source, .. } | FitsError::Write { source, .. }) = error else {
+    let (FileError::Fits(FitsError::Read { source, .. })
+    | FileError::Fits(FitsError::Write(WriteError::System { source, .. }))) = error
+    else {
         return false;
     };
     matches!(source.kind(), Interrupted | ResourceBusy | StaleNetworkFileHandle | TimedOut | WouldBlock)

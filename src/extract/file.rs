@@ -316,7 +316,7 @@ impl Product {
             _ => None,
         };
         let frame = fill_frame(&request.output, &self.frame, overwrite)?;
-        model.into_iter().chain([frame]).try_for_each(Filled::persist)?;
+        Filled::persist_all(model.into_iter().chain([frame]).collect()).map_err(FitsError::from)?;
         Ok(Done { write: start.elapsed(), ..self.done.clone() })
     }
 }

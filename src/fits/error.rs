@@ -1,5 +1,6 @@
 //! What can go wrong with a FITS file, each with the file, the HDU, the value at fault and the remedy.
 
+use crate::whole_file::WriteError;
 use std::io;
 use std::path::PathBuf;
 
@@ -132,18 +133,7 @@ pub enum FitsError {
         /// Their names.
         outputs: [PathBuf; 2],
     },
-    /// The output is there already.
-    #[error("{path} exists already; choose another name, or allow it to be replaced with --overwrite")]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The output cannot be written.
-    #[error("cannot write {path}: {source}; check the folder, its permissions and the space left on the disk")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// An output is there already, or cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
 }

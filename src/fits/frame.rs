@@ -8,10 +8,11 @@ use crate::scores::Scores;
 use super::Header;
 use super::error::FitsError;
 use super::output::{Image, Pixels};
-use super::place::{Filled, fill};
+use super::place::fill;
 use super::preproc::carried_cards;
 use super::source::FitsFile;
 use super::table::Table;
+use crate::whole_file::Filled;
 
 /// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES.
 ///
@@ -21,7 +22,7 @@ use super::table::Table;
 /// # Panics
 /// Where the frame's arrays disagree with its nspec, nwave or ndiag.
 pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<(), FitsError> {
-    fill_frame(path, frame, overwrite)?.persist()
+    Ok(fill_frame(path, frame, overwrite)?.persist()?)
 }
 
 /// As [`write_frame`], but for [`Filled::persist`].
@@ -116,7 +117,7 @@ pub fn write_model(
     header: &Header,
     overwrite: bool,
 ) -> Result<(), FitsError> {
-    fill_model(path, model, nx, ny, header, overwrite)?.persist()
+    Ok(fill_model(path, model, nx, ny, header, overwrite)?.persist()?)
 }
 
 /// As [`write_model`], but for [`Filled::persist`].

@@ -30,12 +30,13 @@ mod value;
 mod verify;
 
 pub use columns::Column;
+pub use crate::whole_file::Filled;
 pub use error::FitsError;
 pub use frame::{fill_frame, fill_model, read_frame, write_frame, write_model};
 pub use header::Header;
 pub use image::read_image_f64;
 pub use output::{Image, Pixels, fill_images, write_images};
-pub use place::{Filled, check_apart, check_outputs, same_file};
+pub use place::{check_apart, check_outputs, same_file};
 pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, PreprocOptions, fill_preproc, read_preproc, write_preproc};
 pub(crate) use psf::psf_of;

@@ -10,10 +10,11 @@ use rayon::prelude::*;
 use super::error::FitsError;
 use super::gzip::{Member, Packed};
 use super::header::Header;
-use super::place::{Filled, fill};
+use super::place::fill;
 use super::source::{BLOCK, PIECE};
 use super::table::Table;
 use super::{at, checksum, is_structural};
+use crate::whole_file::Filled;
 
 /// BZERO of unsigned 32-bit images.
 const UNSIGNED_ZERO: f64 = 2_147_483_648.0;
@@ -94,7 +95,7 @@ pub fn write_images(
     images: &[Image],
     overwrite: bool,
 ) -> Result<(), FitsError> {
-    fill_images(path, header, images, overwrite)?.persist()
+    Ok(fill_images(path, header, images, overwrite)?.persist()?)
 }
 
 /// As [`write_images`], but for [`Filled::persist`].

@@ -1,34 +1,14 @@
 //! Places of new files: checked before the work, and taken once all files of a run are filled.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::whole_file::{NewFile, Refusal, folder_of};
+use crate::whole_file::{Filled, folder_of};
 
 use super::error::FitsError;
 use super::output::Writer;
-
-/// A file written whole and synced beside its place, which it takes by [`Filled::persist`]; dropped, it goes.
-#[derive(Debug)]
-#[must_use = "a file that is not persisted goes"]
-pub struct Filled {
-    path: PathBuf,
-    new: NewFile,
-}
-
-impl Filled {
-    /// Takes its place. Where several files belong together, fill all of them first: what can fail for want of space
-    /// has succeeded then, and no earlier file has been replaced in vain.
-    ///
-    /// # Errors
-    /// [`FitsError`] where the name cannot be taken.
-    pub fn persist(self) -> Result<(), FitsError> {
-        let Self { path, new } = self;
-        new.persist().map_err(|source| FitsError::Write { path, source })
-    }
-}
 
 /// Fills a file beside its place. A name ending in `.gz` makes it gzipped.
 pub(crate) fn fill(
@@ -36,16 +16,13 @@ pub(crate) fn fill(
     overwrite: bool,
     content: impl FnOnce(&mut Writer) -> io::Result<()>,
 ) -> Result<Filled, FitsError> {
-    let new = begin(path, overwrite)?;
     let gzipped = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
-    let write = || {
-        let mut writer = Writer::new(new.file(), gzipped)?;
+    let write = |file: &File| {
+        let mut writer = Writer::new(file, gzipped)?;
         content(&mut writer)?;
-        writer.finish()?;
-        new.file().sync_all()
+        writer.finish()
     };
-    write().map_err(|source| FitsError::Write { path: path.into(), source })?;
-    Ok(Filled { path: path.into(), new })
+    Ok(Filled::begin(path, overwrite)?.filled(write)?)
 }
 
 /// Says before any work whether files can be written: whether each can be begun, and none is an input or another one.
@@ -55,7 +32,7 @@ pub(crate) fn fill(
 /// input, or two outputs are one file, whatever links or spellings lead there.
 pub fn check_outputs(inputs: &[&Path], outputs: &[&Path], overwrite: bool) -> Result<(), FitsError> {
     check_apart(inputs, outputs)?;
-    outputs.iter().try_for_each(|output| begin(output, overwrite).map(drop))
+    outputs.iter().try_for_each(|output| Ok(Filled::begin(output, overwrite).map(drop)?))
 }
 
 /// Says whether no output is an input or another output, whatever links or spellings lead there.
@@ -101,12 +78,4 @@ fn identity(path: &Path) -> Option<Identity> {
     }
     let of_folder = || Some(fs::canonicalize(folder_of(path)).ok()?.join(path.file_name()?));
     fs::canonicalize(path).ok().or_else(of_folder).map(Identity::Path)
-}
-
-/// The file begun beside its place.
-fn begin(path: &Path, overwrite: bool) -> Result<NewFile, FitsError> {
-    NewFile::begin(path, overwrite).map_err(|refusal| match refusal {
-        Refusal::Exists => FitsError::Exists { path: path.into() },
-        Refusal::Io(source) => FitsError::Write { path: path.into(), source },
-    })
 }

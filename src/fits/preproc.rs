@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::error::FitsError;
 use super::header::Header;
 use super::output::{Image, Pixels};
-use super::place::{Filled, fill};
+use super::place::fill;
 use super::source::{FitsFile, Hdu, Kind};
 use super::table::{Table, read_fibermap};
 use super::{is_compression, is_structural};
 use crate::pixels::{mask_absurd, mask_pixels};
+use crate::whole_file::Filled;
 
 /// A CCD frame in electrons.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,7 +108,7 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
 /// # Panics
 /// Where an image has not `nx * ny` pixels.
 pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<(), FitsError> {
-    fill_preproc(path, frame, overwrite)?.persist()
+    Ok(fill_preproc(path, frame, overwrite)?.persist()?)
 }
 
 /// As [`write_preproc`], but for [`Filled::persist`].

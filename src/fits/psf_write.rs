@@ -35,7 +35,7 @@ pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<(
         }
         out.table("PSF", &table)
     })?;
-    filled.persist()
+    Ok(filled.persist()?)
 }
 
 /// Cards that every HDU of a PSF file has.

@@ -193,7 +193,7 @@ impl FitsFile {
             bytes.resize((N * values.len()).next_multiple_of(BLOCK), 0);
             self.read_at(hdu.start + (piece * PIECE) as u64, bytes)?;
             values.iter_mut().zip(bytes.as_chunks().0).for_each(|(value, &bytes)| *value = one(bytes));
-            Ok(checksum::sum(bytes))
+            Ok::<_, FitsError>(checksum::sum(bytes))
         };
         let sums = values.par_chunks_mut(PIECE / N).enumerate().map_init(Vec::new, convert);
         let sum = sums.try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))?;

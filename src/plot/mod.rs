@@ -80,7 +80,7 @@ pub struct Picture<'a> {
 /// [`PlotError`] where there is nothing to draw or the file cannot be written.
 pub fn write(path: &Path, picture: &Picture) -> Result<(), PlotError> {
     let bytes = canvas::encode(&render(picture)?, SIZE)?;
-    write_whole(path, |out| out.write_all(&bytes))?;
+    write_whole(path, true, |out| out.write_all(&bytes))?;
     Ok(())
 }
 

@@ -39,7 +39,7 @@ pub fn read_truth(path: impl AsRef<Path>) -> Result<Truth, FitsError> {
 /// # Errors
 /// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
 pub fn write_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<(), FitsError> {
-    fill_truth(path, truth, overwrite)?.persist()
+    Ok(fill_truth(path, truth, overwrite)?.persist()?)
 }
 
 /// As [`write_truth`], but for [`Filled::persist`].

@@ -1,25 +1,107 @@
 //! The rule for outputs (`docs/trust.md`), for every option that names one.
 
 use crate::run::{Folder, Run, bytes};
+use spextral::simulate::write_truth;
 
-/// A command that writes a file of the name given, and would write others into `other.*`.
-type Writer = fn(&Folder, &str, &[&str]) -> Run;
+/// An option that names a file to write.
+struct Writer {
+    name: &'static str,
+    /// A file that the command reads: none of its names may be written over. Outputs of the tests have its extension.
+    input: &'static str,
+    /// Gives the command, which writes a file of the name given, and would write others into `other.*`.
+    write: fn(&Folder, &str, &[&str]) -> Run,
+}
 
-/// Every option that names a file to write, and whether it is one of an exposure's frames, which fail in a table.
-const WRITERS: [(&str, Writer); 8] = [
-    ("extract -o", |folder, name, more| folder.extract(&[&["-o", name], more].concat())),
-    ("extract -m", |folder, name, more| folder.extract(&[&["-o", "other.fits", "-m", name], more].concat())),
-    ("extract --trace", |folder, name, more| folder.extract(&[&["-o", "other.fits", "--trace", name], more].concat())),
-    ("simulate -o", |folder, name, more| simulate(folder, &["-o", name], more)),
-    ("simulate --truth", |folder, name, more| simulate(folder, &["-o", "other.fits", "--truth", name], more)),
-    ("make-psf -o", |folder, name, more| {
-        let words =
-            ["make-psf", "--nfibre", "5", "--bundlesize", "5", "--npix-y", "120", "--loglevel", "warn", "-o", name];
-        folder.run(&[&words[..], more].concat())
-    }),
-    ("exposure", |folder, name, more| exposure(folder, name, &[], more)),
-    ("exposure --report", |folder, name, more| exposure(folder, "other.fits", &["--report", name], more)),
+/// All of them.
+const WRITERS: [Writer; 13] = [
+    Writer { name: "extract -o", input: "psf.fits", write: |folder, name, more| extract(folder, &["-o", name], more) },
+    Writer {
+        name: "extract -m",
+        input: "preproc.fits",
+        write: |folder, name, more| extract(folder, &["-o", "other.fits", "-m", name], more),
+    },
+    Writer {
+        name: "extract --trace",
+        input: "psf.fits",
+        write: |folder, name, more| extract(folder, &["-o", "other.fits", "--trace", name], more),
+    },
+    Writer {
+        name: "extract --like",
+        input: "frame.fits",
+        write: |folder, name, more| {
+            has_frame(folder);
+            let words = ["extract", "--like", "frame.fits", "--loglevel", "warn", "-o", name];
+            folder.run(&[&words[..], more].concat())
+        },
+    },
+    Writer {
+        name: "simulate -o",
+        input: "psf.fits",
+        write: |folder, name, more| simulate(folder, &["-o", name], more),
+    },
+    Writer {
+        name: "simulate --truth",
+        input: "psf.fits",
+        write: |folder, name, more| simulate(folder, &["-o", "other.fits", "--truth", name], more),
+    },
+    Writer {
+        name: MAKE_PSF,
+        input: "nothing.fits",
+        write: |folder, name, more| {
+            let words = ["make-psf", "--nfibre", "5", "--bundlesize", "5", "--npix-y", "120", "--loglevel", "warn"];
+            folder.run(&[&words[..], &["-o", name], more].concat())
+        },
+    },
+    Writer {
+        name: "plot-psf -o",
+        input: "psf.fits",
+        write: |folder, name, more| folder.run(&[&["plot-psf", "psf.fits", "-o", name], more].concat()),
+    },
+    Writer { name: "report -o", input: "frame.fits", write: |folder, name, more| report(folder, &["-o", name], more) },
+    Writer {
+        name: "report --png",
+        input: "truth.fits",
+        write: |folder, name, more| report(folder, &["-o", "other.html", "--png", name], more),
+    },
+    Writer { name: "exposure", input: "psf.fits", write: |folder, name, more| exposure(folder, name, &[], more) },
+    Writer {
+        name: "exposure --report",
+        input: "preproc.fits",
+        write: |folder, name, more| exposure(folder, "other.fits", &["--report", name], more),
+    },
+    Writer {
+        name: "exposure --timeline",
+        input: "frames.csv",
+        write: |folder, name, more| exposure(folder, "other.fits", &["--timeline", name], more),
+    },
 ];
+
+/// The one that reads nothing.
+const MAKE_PSF: &str = "make-psf -o";
+
+impl Writer {
+    /// A name of the extension that the command's outputs have.
+    fn named(&self, stem: &str) -> String {
+        format!("{stem}.{}", self.input.rsplit('.').next().unwrap())
+    }
+}
+
+fn extract(folder: &Folder, outputs: &[&str], more: &[&str]) -> Run {
+    folder.extract(&[outputs, more].concat())
+}
+
+/// The folder has `frame.fits` and `truth.fits`.
+fn has_frame(folder: &Folder) {
+    if !folder.path("frame.fits").exists() {
+        folder.extract(&[]).succeeds();
+        write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap();
+    }
+}
+
+fn report(folder: &Folder, outputs: &[&str], more: &[&str]) -> Run {
+    has_frame(folder);
+    folder.run(&[&["report", "frame.fits", "--truth", "truth.fits"], outputs, more].concat())
+}
 
 fn simulate(folder: &Folder, outputs: &[&str], more: &[&str]) -> Run {
     folder.run(&[&["simulate", "-p", "psf.fits", "--loglevel", "warn"], outputs, more].concat())
@@ -53,53 +135,55 @@ fn fails(writer: &str, run: &Run, parts: &[&str]) {
 
 #[test]
 fn what_exists_is_replaced_only_when_told_and_never_where_it_is_protected() {
-    for (writer, write) in WRITERS {
+    for Writer { name: writer, write, .. } in &WRITERS {
         let folder = Folder::new();
-        let path = folder.path("there.fits");
+        let path = folder.path("there.csv");
         std::fs::write(&path, "precious").unwrap();
-        fails(writer, &write(&folder, "there.fits", &[]), &["there.fits exists already", "--overwrite"]);
+        fails(writer, &write(&folder, "there.csv", &[]), &["there.csv exists already", "--overwrite"]);
         let mut permissions = std::fs::metadata(&path).unwrap().permissions();
         permissions.set_readonly(true);
         std::fs::set_permissions(&path, permissions).unwrap();
-        fails(writer, &write(&folder, "there.fits", &["--overwrite"]), &["there.fits", "write-protected"]);
+        fails(writer, &write(&folder, "there.csv", &["--overwrite"]), &["there.csv", "write-protected"]);
         assert_eq!(bytes(&path), b"precious", "{writer}");
     }
 }
 
 #[test]
 fn folders_are_never_written_over() {
-    for (writer, write) in WRITERS {
+    for Writer { name: writer, write, .. } in &WRITERS {
         let folder = Folder::new();
-        std::fs::create_dir(folder.path("folder.fits")).unwrap();
+        std::fs::create_dir(folder.path("folder.csv")).unwrap();
         for more in [&[][..], &["--overwrite"]] {
-            fails(writer, &write(&folder, "folder.fits", more), &["folder.fits", "no regular file"]);
+            fails(writer, &write(&folder, "folder.csv", more), &["folder.csv", "no regular file"]);
         }
     }
 }
 
 #[test]
 fn inputs_are_never_written_over_by_any_name_of_theirs() {
-    for (writer, write) in WRITERS.iter().filter(|(name, _)| *name != "make-psf -o") {
+    for of in WRITERS.iter().filter(|of| of.name != MAKE_PSF) {
+        let Writer { name: writer, input, write } = *of;
         let folder = Folder::new();
-        let before = bytes(&folder.path("psf.fits"));
-        let absolute = folder.path("psf.fits").display().to_string();
-        let mut names = vec!["psf.fits", "./psf.fits", &absolute];
+        // Makes the inputs that are not there yet.
+        assert_eq!(write(&folder, &of.named("first"), &[]).code, Some(0), "{writer}");
+        let before = bytes(&folder.path(input));
+        let absolute = folder.path(input).display().to_string();
         std::fs::create_dir(folder.path("sub")).unwrap();
-        names.push("sub/../psf.fits");
+        let mut names = vec![input.to_string(), format!("./{input}"), absolute, format!("sub/../{input}")];
         #[cfg(unix)]
         {
-            std::os::unix::fs::symlink("psf.fits", folder.path("link.fits")).unwrap();
+            std::os::unix::fs::symlink(input, folder.path(&of.named("link"))).unwrap();
             std::os::unix::fs::symlink(".", folder.path("here")).unwrap();
-            names.extend(["link.fits", "here/psf.fits"]);
+            names.extend([of.named("link"), format!("here/{input}")]);
         }
-        std::fs::hard_link(folder.path("psf.fits"), folder.path("twin.fits")).unwrap();
+        std::fs::hard_link(folder.path(input), folder.path(&of.named("twin"))).unwrap();
         if cfg!(unix) {
-            names.push("twin.fits");
+            names.push(of.named("twin"));
         }
         for name in names {
-            fails(writer, &write(&folder, name, &["--overwrite"]), &["is the input"]);
+            fails(writer, &write(&folder, &name, &["--overwrite"]), &["is the input"]);
         }
-        assert!(bytes(&folder.path("psf.fits")) == before, "{writer}");
+        assert!(bytes(&folder.path(input)) == before, "{writer}");
     }
 }
 
@@ -108,23 +192,23 @@ fn inputs_are_never_written_over_by_any_name_of_theirs() {
 #[test]
 fn links_lead_to_what_is_replaced_and_pipes_and_links_to_nothing_are_refused() {
     use std::os::unix::fs::symlink;
-    for (writer, write) in WRITERS {
+    for Writer { name: writer, write, .. } in &WRITERS {
         let folder = Folder::new();
         std::fs::create_dir(folder.path("far")).unwrap();
-        symlink("far/nothing.fits", folder.path("dangling.fits")).unwrap();
-        let pipe = std::process::Command::new("mkfifo").arg(folder.path("pipe.fits")).status().unwrap();
+        symlink("far/nothing.csv", folder.path("dangling.csv")).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(folder.path("pipe.csv")).status().unwrap();
         assert!(pipe.success());
         for more in [&[][..], &["--overwrite"]] {
-            fails(writer, &write(&folder, "dangling.fits", more), &["dangling.fits", "symbolic link to nothing"]);
-            fails(writer, &write(&folder, "pipe.fits", more), &["pipe.fits", "no regular file"]);
+            fails(writer, &write(&folder, "dangling.csv", more), &["dangling.csv", "symbolic link to nothing"]);
+            fails(writer, &write(&folder, "pipe.csv", more), &["pipe.csv", "no regular file"]);
         }
-        std::fs::write(folder.path("far/there.fits"), "old").unwrap();
-        symlink("far/there.fits", folder.path("link.fits")).unwrap();
-        fails(writer, &write(&folder, "link.fits", &[]), &["link.fits exists already"]);
-        assert_eq!(write(&folder, "link.fits", &["--overwrite"]).code, Some(0), "{writer}");
-        assert!(folder.path("link.fits").is_symlink(), "{writer}: the link stays");
-        assert!(bytes(&folder.path("far/there.fits")).len() > 100, "{writer}: what it points at is new");
-        assert!(!folder.path("far/nothing.fits").exists());
+        std::fs::write(folder.path("far/there.csv"), "old").unwrap();
+        symlink("far/there.csv", folder.path("link.csv")).unwrap();
+        fails(writer, &write(&folder, "link.csv", &[]), &["link.csv exists already"]);
+        assert_eq!(write(&folder, "link.csv", &["--overwrite"]).code, Some(0), "{writer}");
+        assert!(folder.path("link.csv").is_symlink(), "{writer}: the link stays");
+        assert!(bytes(&folder.path("far/there.csv")).len() > 100, "{writer}: what it points at is new");
+        assert!(!folder.path("far/nothing.csv").exists());
     }
 }
 

@@ -36,6 +36,17 @@ fn a_page_and_a_picture_are_written_and_nothing_else() {
     folder.run(&with(&["-o", "frame.fits", "--overwrite"])).fails_saying(&["frame.fits"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn no_page_is_left_where_there_is_no_room_for_the_picture() {
+    let folder = folder();
+    folder.run(&["report", "frame.fits", "-o", "page.html", "--png", "look.png"]).succeeds();
+    let (room, before) = (folder.bytes_between("page.html", "look.png"), folder.names());
+    let words = ["report", "frame.fits", "-o", "new.html", "--png", "new.png"];
+    folder.run_on_a_full_disk(room, &words).fails_saying(&["cannot write new.png", "space left"]);
+    assert_eq!(folder.names(), before);
+}
+
 #[test]
 fn files_of_another_frame_are_refused_in_one_sentence() {
     let folder = folder();

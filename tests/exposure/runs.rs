@@ -1,7 +1,8 @@
 //! What a run writes and says.
 
-use crate::night::Night;
+use crate::night::{Night, Run, begin, wait_for};
 use spextral::fits::read_headers;
+use std::time::Duration;
 
 #[test]
 fn frames_are_those_of_extract_in_any_order_and_with_or_without_overlap() {
@@ -58,7 +59,7 @@ fn a_tree_is_extracted_with_its_own_psf_or_the_night_s_on_the_survey_s_wavelengt
     // The wavelengths of the r cameras reach beyond these small PSFs: said frame by frame.
     let mut survey = std::process::Command::new(env!("CARGO_BIN_EXE_spextral"));
     survey.args(words).args(["--device", "cpu", "--overwrite", "--cameras", "r1"]).current_dir(night.path("."));
-    crate::night::Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060.fits"]);
+    Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060.fits"]);
 }
 
 #[test]
@@ -82,6 +83,19 @@ fn what_another_frame_is_made_of_is_never_written_over() {
     night.add_row("m.csv", "in3.fits.gz,psf1.fits,in1.fits.gz,");
     night.exposure("m.csv", &["--resume"]).ends_with(1, &["in1.fits.gz", "is the input"]);
     assert!(night.names("out").is_empty());
+}
+
+#[test]
+fn a_report_that_appears_while_frames_are_made_stays() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &(0..40).collect::<Vec<_>>());
+    let child = begin(night.command("m.csv", &["--report", "report.json", "--timeline", "timeline"]));
+    wait_for(&night.path("out/1.fits"));
+    std::fs::write(night.path("report.json"), "precious").unwrap();
+    let run = Run::within(Duration::from_secs(60), child);
+    run.ends_with(1, &["40 of 40 frames done", "report.json exists already", "--overwrite"]);
+    assert_eq!(std::fs::read(night.path("report.json")).unwrap(), b"precious");
+    assert!(!night.path("timeline.csv").exists(), "what belongs together is written together");
 }
 
 #[test]

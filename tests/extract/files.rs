@@ -1,6 +1,7 @@
 //! From files to files.
 
 use super::small::Small;
+use spextral::WriteError;
 use spextral::engine::Engine;
 use spextral::extract::{FileError, ModelFlux, Request, extract_file};
 use spextral::fits::{FitsError, read_frame, read_headers, read_image_f64, write_preproc, write_psf};
@@ -82,6 +83,6 @@ fn outputs_replace_neither_inputs_nor_each_other_nor_files_unasked() {
     let twice = Request { model: Some((request.output.clone(), ModelFlux::Deconvolved)), ..request.clone() };
     assert!(matches!(run(&twice), Err(FileError::Fits(FitsError::SameOutputs { .. }))));
     std::fs::write(&request.output, "precious").unwrap();
-    assert!(matches!(run(&request), Err(FileError::Fits(FitsError::Exists { .. }))));
+    assert!(matches!(run(&request), Err(FileError::Fits(FitsError::Write(WriteError::Exists { .. })))));
     assert_eq!(std::fs::read(&request.output).unwrap(), b"precious");
 }

@@ -46,7 +46,7 @@ fn traced(folder: &Path, solver: Solver) -> (Done, Vec<Region>) {
     let engine = Engine::cpu().with_trace(collector.clone());
     let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let done = two.install(|| extract_file(&request, &engine, &|_, _| {})).unwrap();
-    collector.write(&trace).unwrap();
+    collector.write(&trace, true).unwrap();
     (done, regions(&serde_json::from_slice(&std::fs::read(trace).unwrap()).unwrap()))
 }
 
@@ -127,6 +127,6 @@ fn regions_of_a_device_keep_their_distances_and_end_when_they_were_waited_for() 
 #[test]
 fn a_trace_that_cannot_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let error = Trace::new().write(folder.path().join("none/trace.json")).unwrap_err().to_string();
+    let error = Trace::new().write(folder.path().join("none/trace.json"), false).unwrap_err().to_string();
     assert!(error.contains("none/trace.json") && error.contains("its folder does not exist"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! What we write we read back, number for number and card for card.
 
+use spextral::WriteError;
 use spextral::fits::{
     FitsError, Image, Pixels, PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, same_file,
     write_frame, write_images, write_model, write_preproc, write_psf,
@@ -147,7 +148,7 @@ fn an_existing_file_is_replaced_only_when_allowed() {
     let (dir, frame) = (folder(), frame());
     let path = dir.path().join("frame.fits");
     std::fs::write(&path, "mine").unwrap();
-    assert!(matches!(write_frame(&path, &frame, false), Err(FitsError::Exists { .. })));
+    assert!(matches!(write_frame(&path, &frame, false), Err(FitsError::Write(WriteError::Exists { .. }))));
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
     write_frame(&path, &frame, true).unwrap();
     assert!(read_frame(&path).is_ok());
