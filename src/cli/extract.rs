@@ -43,7 +43,8 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FRAME", required_unless_present = "like")]
     output: Option<PathBuf>,
     /// Make FRAME again: inputs, options and device are those its header records, but for what is given here, and the inputs
-    /// must be the same by their checksums; OUTPUT is FRAME-again.fits by default
+    /// must be the same by their checksums; OUTPUT is FRAME-again.fits by default. Exit code 1 where its data are others
+    /// although nothing was given that changes them and version and device are the same
     #[arg(long, value_name = "FRAME")]
     like: Option<PathBuf>,
     /// Write the model of the CCD image, too [electron]
@@ -207,12 +208,14 @@ pub fn run(mut arguments: Arguments) -> Outcome {
     if let Some((path, trace)) = &trace {
         trace.write(path, request.overwrite)?;
     }
-    let verdict = like.map(|like| like.verdict(&request, &done.device)).transpose()?;
+    let verdict = like.map(|like| like.verdict(&request, &done)).transpose()?;
+    let as_asked = verdict.as_ref().is_none_or(|verdict| verdict.as_asked);
     if json {
-        print_object("extract", object(of_extraction(&request, &done, verdict)))?;
+        print_object("extract", object(of_extraction(&request, &done, verdict.map(|verdict| verdict.json))))?;
     }
-    // A frame without a single result is written, so that its masks tell why, but it is no success.
-    Ok(if done.summary.has_results() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // A frame without a single result is written, so that its masks tell why, but it is no success; nor is another frame
+    // than the one to repeat.
+    Ok(if done.summary.has_results() && as_asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl DeviceArguments {

@@ -4,11 +4,20 @@ use super::common::{Given, names, take};
 use super::extract::Repeatable;
 use super::json::text;
 use serde_json::{Value, json};
-use spextral::extract::{Digests, Record, Request, differing_data};
+use spextral::extract::{Digests, Done, Record, Request, differing_data};
 use spextral::fits::{FitsError, Header, check_apart, read_headers};
 use spextral::gpu::DeviceChoice;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+
+/// How a new frame compares with the one to be made again.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Whether it is that one, or something was asked for or is there that makes another one of it.
+    pub as_asked: bool,
+    /// For `--json`.
+    pub json: Value,
+}
 
 /// A frame to be made again.
 #[derive(Debug)]
@@ -110,6 +119,21 @@ impl Like {
         if !differences.is_empty() {
             tracing::warn!("the numbers may not be those of {frame} to the last bit: {}", differences.join("; "));
         }
+        if let Some(untold) = self.untold_build() {
+            tracing::info!("{untold}");
+        }
+    }
+
+    /// That it cannot be told whether this build made the frame, where that is so.
+    fn untold_build(&self) -> Option<String> {
+        let words = || {
+            let (version, commit) = (&self.record.version, &self.record.commit);
+            format!(
+                "whether the same build made {} cannot be told: it is version {version}, commit {commit}",
+                self.frame.display()
+            )
+        };
+        self.record.same_build().is_none().then(words)
     }
 
     /// The options whose values are others than those recorded.
@@ -120,21 +144,34 @@ impl Like {
         request.named_options().filter(|(name, now)| counts(name) && now.as_ref() != recorded(name)).collect()
     }
 
-    /// Says whether the new frame's data are those of the old one; the same for `--json`.
+    /// Says whether the new frame's data are those of the old one.
     ///
     /// # Errors
     /// The new frame cannot be read.
-    pub fn verdict(&self, request: &Request, device: &str) -> Result<Value, Box<dyn Error>> {
+    pub fn verdict(&self, request: &Request, done: &Done) -> Result<Verdict, Box<dyn Error>> {
         let differing = differing_data(&self.headers, &read_headers(&request.output)?);
-        let (frame, output) = (self.frame.display(), request.output.display());
+        let otherwise = self.record.differences(&done.device);
+        let mut overridden: Vec<&str> = self.overridden(request).iter().map(|(name, _)| *name).collect();
+        if done.digests.fibermap != self.record.digests.fibermap {
+            overridden.push("fibermap");
+        }
+        let as_asked = differing.is_empty() || !overridden.is_empty() || !otherwise.is_empty();
+        let (frame, output, hdus) = (self.frame.display(), request.output.display(), differing.join(", "));
         match differing.is_empty() {
             true => tracing::info!("the data of {output} are those of {frame}: all have the same checksums"),
-            false => tracing::warn!("the data of {output} differ from those of {frame} in {}", differing.join(", ")),
+            false if as_asked => tracing::warn!("the data of {output} differ from those of {frame} in {hdus}"),
+            false => {
+                let untold = self.untold_build().map(|words| format!("; {words}")).unwrap_or_default();
+                tracing::error!(
+                    "{frame} is not repeated: the data of {output}, which is kept, differ from its own in {hdus}, \
+                     although inputs, options, version and device are the same{untold}"
+                );
+            }
         }
-        let overridden: Vec<&str> = self.overridden(request).iter().map(|(name, _)| *name).collect();
-        Ok(json!({
+        let json = json!({
             "frame": text(&self.frame), "differing_hdus": differing, "options_overridden": overridden,
-            "made_otherwise": self.record.differences(device),
-        }))
+            "made_otherwise": otherwise, "same_build": self.record.same_build(),
+        });
+        Ok(Verdict { as_asked, json })
     }
 }

@@ -1,7 +1,7 @@
 //! What need not be done again, and what dead runs have left behind.
 
 use crate::extract::Request;
-use crate::fits::{Header, printable, verify};
+use crate::fits::{Header, card_of_path, printable, verify};
 use crate::version::VERSION;
 use crate::{sentence, whole_file};
 use std::collections::BTreeSet;
@@ -28,9 +28,9 @@ pub fn reason_to_do(request: &Request) -> Option<String> {
     }
     let cards = [
         ("SPXVER", VERSION.to_string()),
-        ("IN_IMG", request.input.display().to_string()),
-        ("IN_PSF", request.psf.display().to_string()),
-        ("IN_FMAP", request.fibermap.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
+        ("IN_IMG", card_of_path(&request.input)),
+        ("IN_PSF", card_of_path(&request.psf)),
+        ("IN_FMAP", request.fibermap.as_deref().map(card_of_path).unwrap_or_default()),
         ("SPXOPT", request.words()),
     ];
     cards.iter().find_map(|(keyword, now)| difference(&header, keyword, now)).or_else(|| newer_input(request))

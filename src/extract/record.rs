@@ -1,8 +1,8 @@
 //! What a frame's header records of how it was made, so that it can be made again.
 
 use super::{FileError, Request, Summary, words};
-use crate::fits::{FitsError, Header, printable, read_headers};
-use crate::version::{COMMIT, VERSION};
+use crate::fits::{FitsError, Header, card_of_path, path_of_card, printable, read_headers};
+use crate::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,9 @@ pub enum RecordError {
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
 ///
+/// Cards hold printable ASCII: in names of files other bytes, `%` itself and a blank or `&` at the end stand as `%` and two
+/// hexadecimal digits, `caf%C3%A9.fits`.
+///
 /// A digest is that of all bytes of a file, unpacked where it is gzipped: packed anew, a file is the same, and
 /// `zcat FILE | b3sum` shows it. A tile-compressed image (`.fits.fz`) or another header make another file.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,11 +100,17 @@ impl Record {
             commit: text("SPXGIT")?,
             device: text("SPXDEV")?,
             options: words::parse(&text("SPXOPT")?),
-            input: text("IN_IMG")?.into(),
-            psf: text("IN_PSF")?.into(),
-            fibermap: header.get_str("IN_FMAP").map(Into::into),
+            input: path_of_card(&text("IN_IMG")?),
+            psf: path_of_card(&text("IN_PSF")?),
+            fibermap: header.get_str("IN_FMAP").as_deref().map(path_of_card),
             digests: Digests { input: text("SPXB3IMG")?, psf: text("SPXB3PSF")?, fibermap: header.get_str("SPXB3FMP") },
         })
+    }
+
+    /// Whether this build has made it; None where that cannot be told: builds that know no commit, or have more than
+    /// was committed, may differ under one name.
+    pub fn same_build(&self) -> Option<bool> {
+        same_build([&self.version, &self.commit], [VERSION, COMMIT])
     }
 
     /// What may make other bits of the same inputs and options, in words: each thing that was another one then.
@@ -115,13 +124,18 @@ impl Record {
     }
 }
 
+/// See [`Record::same_build`]; `[version, commit]`.
+fn same_build(then: [&str; 2], now: [&str; 2]) -> Option<bool> {
+    let told = now[1] != UNKNOWN_COMMIT && !now[1].ends_with(DIRTY);
+    if then == now { told.then_some(true) } else { Some(false) }
+}
+
 /// Sets the cards of [`Record`] that tell of inputs and options.
 pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
-    let text = |path: &PathBuf| path.display().to_string();
     let cards = [
-        ("IN_PSF", Some(text(&request.psf)), "Input spectral PSF"),
-        ("IN_IMG", Some(text(&request.input)), "Input image"),
-        ("IN_FMAP", request.fibermap.as_ref().map(text), "Input fibermap"),
+        ("IN_PSF", Some(card_of_path(&request.psf)), "Input spectral PSF"),
+        ("IN_IMG", Some(card_of_path(&request.input)), "Input image"),
+        ("IN_FMAP", request.fibermap.as_deref().map(card_of_path), "Input fibermap"),
         ("SPXB3PSF", Some(digests.psf.clone()), ""),
         ("SPXB3IMG", Some(digests.input.clone()), ""),
         ("SPXB3FMP", digests.fibermap.clone(), ""),
@@ -165,4 +179,21 @@ pub fn differing_data(a: &[Header], b: &[Header]) -> Vec<String> {
     let names: Vec<String> = b.iter().map(|(name, _)| name.clone()).collect();
     let known: Vec<&String> = a.iter().map(|(name, _)| name).collect();
     in_a.chain(names.into_iter().filter(|name| !known.contains(&name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_are_the_same_only_where_a_commit_says_so() {
+        let of = |then: [&str; 2], now: [&str; 2]| same_build(then, now);
+        assert_eq!(of(["0.1.0", "abc"], ["0.1.0", "abc"]), Some(true));
+        for other in [["0.2.0", "abc"], ["0.1.0", "abd"], ["0.1.0", "abc-dirty"], ["0.1.0", "unknown"]] {
+            assert_eq!(of(other, ["0.1.0", "abc"]), Some(false), "{other:?}");
+        }
+        for commit in ["unknown", "abc-dirty"] {
+            assert_eq!(of(["0.1.0", commit], ["0.1.0", commit]), None, "{commit}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: what each HDU must be, in the nouns of the crate |
 //! | `source`, `output`, `place` | an open file with its HDUs; a new file, checksummed; its place, taken by renaming |
 //! | `at`, `gzip`, `checksum` | bytes at a place of a file; gzip by all threads; sums in any order |
-//! | `header`, `value` | cards carried verbatim; values of cards |
+//! | `header`, `value`, `names` | cards carried verbatim; values of cards; names of files in them |
 //! | `image`, `tiles` | pixels, plain and tile-compressed |
 //! | `verify` | whether a file is whole, by its checksums |
 //! | `table`, `columns` | binary tables carried by their bytes |
@@ -18,6 +18,7 @@ mod frame;
 mod gzip;
 mod header;
 mod image;
+mod names;
 mod output;
 mod place;
 mod preproc;
@@ -29,12 +30,13 @@ mod tiles;
 mod value;
 mod verify;
 
-pub use columns::Column;
 pub use crate::whole_file::Filled;
+pub use columns::Column;
 pub use error::FitsError;
 pub use frame::{fill_frame, fill_model, read_frame, write_frame, write_model};
 pub use header::Header;
 pub use image::read_image_f64;
+pub(crate) use names::{card_of_path, path_of_card};
 pub use output::{Image, Pixels, fill_images, write_images};
 pub use place::{check_apart, check_outputs, same_file};
 pub(crate) use preproc::preproc_of;

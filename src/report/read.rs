@@ -3,7 +3,9 @@
 use super::ReportError;
 use super::residual::Ccd;
 use crate::compare::{TrueSpectra, resolve_truth};
-use crate::fits::{Header, PreprocOptions, Value, read_frame, read_headers, read_image_f64, read_preproc};
+use crate::fits::{
+    Header, PreprocOptions, Value, path_of_card, read_frame, read_headers, read_image_f64, read_preproc,
+};
 use crate::frame::Frame;
 use crate::simulate::read_truth;
 use std::path::{Path, PathBuf};
@@ -80,7 +82,7 @@ fn read_ccd(path: &Path, frame: &Frame, [image, model]: &[PathBuf; 2]) -> Result
         Some(mask) => mask.iter().map(|&m| m as u32 & bits != 0).collect(),
         None => vec![false; preproc.image.len()],
     };
-    let extracted_from = frame.header.get_str("IN_IMG").map(|name| file_name(Path::new(&name)));
+    let extracted_from = frame.header.get_str("IN_IMG").map(|name| file_name(&path_of_card(&name)));
     let other = extracted_from.filter(|name| *name != file_name(image));
     let note =
         other.map(|name| format!("the frame was extracted from {name}, the residual is of {}", file_name(image)));

@@ -97,6 +97,58 @@ fn what_is_given_beside_it_counts_and_is_said() {
     assert_eq!(read_frame(folder.path("again.fits")).unwrap().spectra.nspec, 3);
 }
 
+/// The frame that is to be repeated holds what no extraction gives.
+#[test]
+fn a_frame_that_comes_out_otherwise_for_no_reason_is_no_success() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let mut frame = read_frame(folder.path("frame.fits")).unwrap();
+    frame.spectra.flux[3] += 1.0;
+    write_frame(folder.path("frame.fits"), &frame, true).unwrap();
+    let run = repeat(&folder, &[]);
+    run.fails_saying(&[
+        "frame.fits is not repeated",
+        "again.fits, which is kept",
+        "in FLUX, although",
+        "cannot be told",
+    ]);
+    assert!(folder.path("again.fits").exists());
+    let run = repeat(&folder, &["--json"]);
+    let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &object["like"]["differing_hdus"]), (Some(1), &serde_json::json!(["FLUX"])));
+    assert!(object["like"]["same_build"].is_null(), "{object}");
+    // What tells why: an option, another fibermap, another device.
+    for more in [&["--psferr", "0.5"][..], &["-f", "preproc.fits"]] {
+        let run = repeat(&folder, more);
+        assert_eq!(run.code, Some(0), "{more:?} {}", run.stderr);
+        assert!(run.stderr.contains("warning: the data of again.fits differ"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn inputs_are_found_again_by_any_name() {
+    let folder = Folder::new();
+    let names = ["café frame.fits", "50%25 psf.fits ", "größe&"];
+    for (from, to) in ["preproc.fits", "psf.fits", "preproc.fits"].into_iter().zip(names) {
+        std::fs::copy(folder.path(from), folder.path(to)).unwrap();
+    }
+    folder.extract(&["-i", names[0], "-p", names[1], "-f", names[2]]).succeeds();
+    let header = read_headers(folder.path("frame.fits")).unwrap().remove(0);
+    let cards = ["IN_IMG", "IN_PSF", "IN_FMAP"].map(|keyword| header.get_str(keyword).unwrap());
+    assert_eq!(cards, ["caf%C3%A9 frame.fits", "50%2525 psf.fits%20", "gr%C3%B6%C3%9Fe%26"]);
+    repeat(&folder, &[]).succeeds();
+    assert!(bytes(&folder.path("frame.fits")) == bytes(&folder.path("again.fits")));
+    // Manifests lose blanks at the end of a name.
+    let row = format!("{},psf.fits,resumed.fits,{}", names[0], names[2]);
+    std::fs::write(folder.path("m.csv"), format!("input,psf,output,fibermap\n{row}\n")).unwrap();
+    let words =
+        ["exposure", "--manifest", "m.csv", "--bundlesize", "5", "-n", "2", "--device", "cpu", "--loglevel", "warn"];
+    for said in ["1 of 1 frames done", "1 whole already"] {
+        let run = folder.run(&[&words[..], &["--resume"]].concat());
+        assert!(run.code == Some(0) && run.stdout.contains(said), "{} {}", run.stdout, run.stderr);
+    }
+}
+
 #[test]
 fn another_version_or_device_is_said() {
     let folder = Folder::new();
@@ -168,7 +220,7 @@ fn paths_that_are_no_unicode_serve_and_are_printed_as_well_as_can_be() {
     };
     let options = ["-p", "psf.fits", "--bundlesize", "5", "-n", "1", "--device", "cpu"];
     let first = binary().arg("-i").arg(input).arg("-o").arg(output).args(options).output().unwrap();
-    let again = binary().arg("--like").arg(output).arg("-i").arg(input).output().unwrap();
+    let again = binary().arg("--like").arg(output).output().unwrap();
     for run in [first, again] {
         assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
         let object: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
