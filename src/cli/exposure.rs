@@ -112,20 +112,21 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 impl Arguments {
-    /// This rank's part of a job. What keeps it from its part ends the job: the others would wait for it.
+    /// This rank's part of a job.
     #[cfg(feature = "mpi")]
     fn run_in(&self, job: &exposure::mpi::Job) -> Outcome {
         let ready = || -> Result<_, Box<dyn Error>> {
             let requests = if job.rank() == 0 { self.requests()? } else { Vec::new() };
-            Ok((requests, self.settings()?))
+            let engine = self.device.open_for(job.local_rank(), self.common.method.needs_f64())?;
+            Ok((requests, self.settings()?, engine))
         };
-        let (requests, settings) = ready().unwrap_or_else(|error| job.fail(error.as_ref()));
+        // Rank 0 tells why, and has the job's exit code.
+        let Some((requests, settings, engine)) = job.agree(ready())? else { return Ok(ExitCode::SUCCESS) };
         let progress = Progress::new("frames");
         let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
-        let open = || self.device.open_for(job.local_rank(), self.common.method.needs_f64());
-        let account = job.run(&requests, self.ranks_per_frame as usize, &settings, &open, &report);
+        let account = job.run(&requests, self.ranks_per_frame as usize, &settings, engine, &report);
         drop(progress);
-        match account.unwrap_or_else(|error| job.fail(&error)) {
+        match account {
             Some(account) => self.conclude(&account, &settings.stop),
             None => Ok(ExitCode::SUCCESS),
         }

@@ -3,6 +3,7 @@
 use super::print;
 use serde_json::{Map, Value, json};
 use spextral::extract::{Done, Request};
+use spextral::gpu::MemoryUse;
 use spextral::version::{COMMIT, VERSION};
 use std::borrow::Cow;
 use std::io;
@@ -60,6 +61,7 @@ pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Val
     let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
     let options: Map<String, Value> =
         request.named_options().map(|(name, value)| (name.into(), value.into())).collect();
+    let memory = |used: MemoryUse| json!({ "planned_bytes": used.planned, "peak_bytes": used.peak });
     let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
     let [wave_min, wave_max, wave_step] = done.grid;
     json!({
@@ -70,7 +72,7 @@ pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Val
         "fibermap": fibermap.map(|(path, digest)| file(path, digest)),
         "options": options,
         "device": done.device,
-        "device_memory": summary.device_memory.map(|used| json!({ "planned_bytes": used.planned, "peak_bytes": used.peak })),
+        "device_memory": summary.device_memory.map(memory),
         "retried": summary.retried,
         "precision": summary.precision(),
         "solver": summary.solver(),

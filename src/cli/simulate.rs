@@ -104,8 +104,9 @@ pub fn run(args: &Arguments) -> Outcome {
     let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
     if args.json.is_wanted() {
         let fields = json!({
-            "output": text(&args.output), "truth": args.truth.as_deref().map(text), "psf": text(&args.psf), "seed": args.seed, "nspec": truth.fibres.len(),
-            "nwave": wave.len(), "wave_min": wave[0], "wave_max": wave[wave.len() - 1],
+            "output": text(&args.output), "truth": args.truth.as_deref().map(text), "psf": text(&args.psf),
+            "seed": args.seed, "nspec": truth.fibres.len(), "nwave": wave.len(),
+            "wave_min": wave[0], "wave_max": wave[wave.len() - 1],
         });
         print_object("simulate", object(fields))?;
         return Ok(ExitCode::SUCCESS);

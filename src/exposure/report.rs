@@ -91,7 +91,8 @@ impl Account {
                 _ => None,
             };
             json!({
-                "input": input.to_string_lossy(), "output": output.to_string_lossy(), "status": o.status.name(), "reason": reason, "retried": o.retried,
+                "input": input.to_string_lossy(), "output": output.to_string_lossy(),
+                "status": o.status.name(), "reason": reason, "retried": o.retried,
                 "group": o.group, "rank": o.rank, "host": o.host, "device": o.device, "bins": o.bins,
                 "patches_redone": o.redone, "patches_unsolved": o.unsolved,
                 "read_seconds": read, "compute_seconds": compute, "write_seconds": write, "memory_bytes": o.memory,

@@ -14,11 +14,17 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// `mpirun -n RANKS spextral exposure ...`
 fn mpirun(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Command {
+    launch(night, &[], ranks, manifest, more)
+}
+
+/// `mpirun -n RANKS WRAPPER... spextral exposure ...`
+fn launch(night: &Night, wrapper: &[String], ranks: usize, manifest: &str, more: &[&str]) -> Command {
     let alone = night.command(manifest, more);
     let launcher = std::env::var("SPEXTRAL_MPIRUN").unwrap_or_else(|_| "mpirun".into());
     let mut words = launcher.split_whitespace();
     let mut command = Command::new(words.next().unwrap());
-    command.args(words).args(["-n", &ranks.to_string()]).arg(alone.get_program()).args(alone.get_args());
+    command.args(words).args(["-n", &ranks.to_string()]).args(wrapper);
+    command.arg(alone.get_program()).args(alone.get_args());
     command.current_dir(night.path("."));
     // Open MPI 4 and 5 in words that MPICH does not mind: as root, more ranks than cores, in a container.
     for (name, value) in [
@@ -202,6 +208,34 @@ fn an_error_before_any_work_ends_the_job() {
     night.manifest("m.csv", "out", &[0, 1]);
     let none = run(&night, 3, "m.csv", &["--device", "no such device"]);
     assert!(none.code != Some(0) && none.stderr.contains("no such device"), "{none:?}");
+}
+
+/// With `--json` an error before any work is one object, whichever ranks have it.
+#[test]
+fn an_error_before_any_work_is_one_object_on_whichever_ranks() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &[0, 1]);
+    night.manifest("twice.csv", "out", &[0, 1, 1]);
+    // Ranks of this pattern have no device.
+    let without_device = |ranks: &str| {
+        let script = format!(
+            "case ${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}} in {ranks}) for a; do [ \"$a\" = cpu ] && a=nothing; \
+             set -- \"$@\" \"$a\"; shift; done;; esac; exec \"$@\""
+        );
+        ["sh".to_string(), "-c".into(), script, "sh".into()]
+    };
+    for (manifest, ranks, said) in
+        [("m.csv", "1", "rank 1 on"), ("m.csv", "?", "rank 0 on"), ("twice.csv", "x", "one file")]
+    {
+        let command = launch(&night, &without_device(ranks), 3, manifest, &["--json"]);
+        let run = Run::within(MINUTE, begin(command));
+        assert_eq!(run.code, Some(1), "{run:?}");
+        let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {run:?}"));
+        assert_eq!(object["schema"], "spextral.error/1");
+        let error = object["error"].as_str().unwrap();
+        assert!(error.contains(said) && run.stderr.contains(error), "{run:?}");
+        assert!(night.names("out").is_empty());
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::in_hand;
 use super::pipeline::Line;
 use super::{Place, Settings};
 use crate::caught::is_caught;
-use crate::engine::{Engine, EngineError};
+use crate::engine::Engine;
 use crate::extract::Request;
 use crate::process::{host, now};
 use crate::sentence;
@@ -37,7 +37,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use wire::{BYE, DESK, receive, send, world};
+use wire::{BYE, DESK, READY, receive, send, world};
 
 /// Time for a launcher to pass on why a job ends.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -114,28 +114,44 @@ impl Job {
         self.node.local_rank()
     }
 
-    /// Ends the whole job for an error.
-    pub fn fail(&self, error: &dyn Error) -> ! {
-        fail(self.rank, &sentence(error))
+    /// What this rank needs to begin, where all ranks have what they need; None on a rank that rank 0 speaks for.
+    ///
+    /// # Errors
+    /// On rank 0: why the first rank that has it not cannot begin.
+    pub fn agree<T>(&self, ready: Result<T, Box<dyn Error>>) -> Result<Option<T>, String> {
+        let words = |error: &dyn Error| format!("rank {} on {}: {}", self.rank, host(), sentence(error));
+        let own = ready.as_ref().err().map(|error| words(error.as_ref()));
+        let why = if self.rank == 0 {
+            // All are heard: each waits for its answer.
+            let others: Vec<Option<String>> = (1..self.size).map(|rank| receive(rank, READY)).collect();
+            let why = own.into_iter().chain(others.into_iter().flatten()).next();
+            (1..self.size).for_each(|rank| send(rank, READY, &why));
+            why
+        } else {
+            send(0, READY, &own);
+            receive(0, READY)
+        };
+        match why {
+            Some(why) if self.rank == 0 => Err(why),
+            Some(_) => Ok(None),
+            None => Ok(ready.ok()),
+        }
     }
 
     /// Does all frames with all ranks; what was done, on rank 0. The `requests` of other ranks do not count.
-    ///
-    /// # Errors
-    /// The device cannot be opened, or no thread started: for the caller to [`Job::fail`] with.
     pub fn run(
         &self,
         requests: &[Request],
         ranks_per_frame: usize,
         settings: &Settings,
-        open: &(dyn Fn() -> Result<Engine, EngineError> + Sync),
+        engine: Engine,
         progress: &(dyn Fn(&Progress) + Sync),
-    ) -> Result<Option<Account>, EngineError> {
+    ) -> Option<Account> {
         let begin = now();
         let of_group = ranks_per_frame.clamp(1, self.size);
         let (group, leader) = (self.rank / of_group, self.rank - self.rank % of_group);
         let groups = self.size.div_ceil(of_group);
-        let engine = open()?.with_stop(settings.stop.clone());
+        let engine = engine.with_stop(settings.stop.clone());
         let facts = || RankFacts::of_this_process(self.rank, &engine);
         let place = Place { group, rank: self.rank };
         let members = self.rank + 1..(leader + of_group).min(self.size);
@@ -143,7 +159,7 @@ impl Job {
         if self.rank == 0 {
             let desk = Table::new(requests, groups, &settings.stop, progress);
             let held = |rank: usize| desk.held_by(rank / of_group);
-            return Ok(thread::scope(|scope| {
+            return thread::scope(|scope| {
                 scope.spawn(|| self.node.watch(0, &over, &held));
                 let clerk =
                     scope.spawn(|| clerk(&desk, self.size, &|rank, host: &str| died(0, rank, host, &held(rank))));
@@ -156,7 +172,7 @@ impl Job {
                 ranks.push(facts());
                 ranks.sort_by_key(|facts| facts.rank);
                 Some(Account::new(requests, desk.outcomes(), ranks, groups, begin))
-            }));
+            });
         }
         thread::scope(|scope| {
             scope.spawn(|| self.node.watch(self.rank, &over, &|_| String::new()));
@@ -171,7 +187,7 @@ impl Job {
             receive::<()>(0, BYE);
             over.store(true, Ordering::Relaxed);
         });
-        Ok(None)
+        None
     }
 }
 

@@ -22,6 +22,8 @@ pub const SHARE: Tag = 5;
 pub const NUMBERS: Tag = 6;
 /// From rank 0: all is done.
 pub const BYE: Tag = 7;
+/// Before the start, to rank 0: why a rank cannot begin. From rank 0: why none does.
+pub const READY: Tag = 8;
 
 /// Between two looks for a message: MPI's own waiting takes a whole core.
 const LOOK: Duration = Duration::from_millis(1);
