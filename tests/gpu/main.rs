@@ -21,6 +21,7 @@ mod matrices;
 mod memory;
 mod model;
 mod normal_equations;
+mod real;
 mod schur;
 #[path = "../stress/sound.rs"]
 mod sound;
