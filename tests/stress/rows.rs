@@ -38,7 +38,7 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
     let covered = |f: usize, i: usize| 1.0 - goodness[f * wave.len() + i].pixmask_fraction >= 1e-4;
     let widest = wave.len() - 1;
     let mut rows = 0;
-    for bands in &choice.bands {
+    for bands in choice.bands {
         let Ok(s) = banded_complements(&normal, *bands, &choice) else { continue };
         for (f, (s, x)) in s.iter().zip(&x).enumerate() {
             let root = banded_root(s, x, widest, &choice);

@@ -158,7 +158,7 @@ impl<'a> Job<'a> {
             counted.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max)
         };
         let mut solved = Solved { x, iterations, roots: Vec::new(), bands: choice.bands[0], goodness: vec![] };
-        for bands in &choice.bands {
+        for bands in choice.bands {
             let s = match engine.timed(Stage::Schur, || banded_complements(normal, *bands, choice)) {
                 // What is cut off may cost a fine grid its positive definiteness; wider bands keep more.
                 Err(_) if Some(bands) != choice.bands.last() => continue,

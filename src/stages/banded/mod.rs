@@ -5,7 +5,7 @@
 //!
 //! 1. `normal`: K_ff, K_{f+1,f} and y of the bundle, prior included, from spots that are evaluated where they are used.
 //! 2. `solve`: x = K^-1 y by conjugate gradients, preconditioned by L D L^T of every K_ff, until the error, measured in
-//!    K's norm, is half the tolerance: `r^T M^-1 r ~ e^T K e >= (Q_f e_f)_i^2`, the squared error of any flux in sigma.
+//!    K's norm, is a tenth of the tolerance: `r^T M^-1 r ~ e^T K e >= (Q_f e_f)_i^2`, the squared error of any flux in sigma.
 //! 3. `fit`: the model A x, chi2pix and pixmask_fraction.
 //! 4. `complement`: S_f = K_ff - A_f - B_f, the inverse of the fibre's block of K^-1 (BS10 eq. 16), by a recursion over the
 //!    fibres from both sides, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, of each inverse a band (Takahashi). The same
