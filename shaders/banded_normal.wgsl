@@ -8,10 +8,11 @@ alias real = f32;
 
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
-// Bins to each side that K reaches at most, blocks of a column of K_ff and of a row of K_{f,f-1}.
-const REACH: u32 = 12;
-const COLUMN: u32 = 4;
-const ROW: u32 = 7;
+// Blocks of four bins to each side that K reaches at most, bins, blocks of a column of K_ff and of a row of K_{f,f-1}.
+const REACH: u32 = 3;
+const BAND: u32 = 4u * REACH;
+const COLUMN: u32 = REACH + 1u;
+const ROW: u32 = 2u * REACH + 1u;
 // Every how many bins the coupling of fibres is measured.
 const STEP: u32 = 16;
 
@@ -24,7 +25,7 @@ const COVERED: f32 = 0.5;
 // K_ff, [fibre, nblock, COLUMN, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
 // the diagonal blocks.
 @group(0) @binding(6) var<storage, read_write> own: array<real>;
-// K_{f,f-1}, [fibre f, nblock, ROW, 4, 4]: blocks (i, i + k - 3) of every row i of blocks, row by row.
+// K_{f,f-1}, [fibre f, nblock, ROW, 4, 4]: blocks (i, i + k - REACH) of every row i of blocks, row by row.
 @group(0) @binding(7) var<storage, read_write> pairs: array<real>;
 // y, the flux weight, the norm and the part on good pixels of every spot, [4, fibre, 4 nblock].
 @group(0) @binding(8) var<storage, read_write> sums: array<real>;
@@ -92,9 +93,9 @@ fn rows(
         sums[2u * stride + at] = sqrt(partial[0].z);
         sums[3u * stride + at] = partial[0].w;
     }
-    for (var k = thread; k < 3u * REACH + 2u; k += THREADS) {
-        let same = k <= REACH;
-        let distance = select(i32(k) - i32(2u * REACH + 1u), -i32(k), same);
+    for (var k = thread; k < 3u * BAND + 2u; k += THREADS) {
+        let same = k <= BAND;
+        let distance = select(i32(k) - i32(2u * BAND + 1u), -i32(k), same);
         let j = i32(i) + distance;
         if j < 0 || j >= i32(args.pixel_bins) || (!same && fibre == 0u) {
             continue;
@@ -111,7 +112,7 @@ fn rows(
                 own[at + 4u * column + row] = value;
             }
         } else {
-            let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + 3);
+            let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + i32(REACH));
             pairs[((f * blocks() + i / 4u) * ROW + to) * 16u + 4u * row + column] = value;
         }
     }
@@ -195,11 +196,11 @@ fn couplings(
         return;
     }
     let g = args.first + item;
-    let distance = i32(g % (2u * REACH + 1u)) - i32(REACH);
+    let distance = i32(g % (2u * BAND + 1u)) - i32(BAND);
     let sampled = (args.ncore_bin + STEP - 1u) / STEP;
-    let bin = args.core_bin + STEP * ((g / (2u * REACH + 1u)) % sampled);
-    let fibre = (g / ((2u * REACH + 1u) * sampled)) % args.nspec;
-    let p = g / ((2u * REACH + 1u) * sampled * args.nspec);
+    let bin = args.core_bin + STEP * ((g / (2u * BAND + 1u)) % sampled);
+    let fibre = (g / ((2u * BAND + 1u) * sampled)) % args.nspec;
+    let p = g / ((2u * BAND + 1u) * sampled * args.nspec);
     let patch_ = patch_at(p);
     let i = patch_.bin + bin;
     let j = i32(i) + distance;

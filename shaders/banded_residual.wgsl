@@ -1,5 +1,6 @@
-// The deconvolved flux x = S^-1 z of every fibre, how far all of them together fail to solve K x = y, and the z that they
-// give one another: `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`. One thread a block of a fibre.
+// The deconvolved flux x = S^-1 z of every fibre, which further rounds add S^-1 (y - K x) to; how far all of them together
+// fail to solve K x = y; in the last round the z that they give one another, `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, and
+// what that of the recursion differs from it by. One thread a block of a fibre.
 #import grid
 #import banded
 
@@ -16,11 +17,13 @@ const THREADS: u32 = 32;
 @group(0) @binding(4) var<storage, read> records: array<vec4<real>>;
 // x, electron a bin, [fibre, nblock].
 @group(0) @binding(5) var<storage, read_write> x: array<vec4<real>>;
-// S_f, [fibre, nblock, 1 + REACH, 4], and z_f, [fibre, nblock].
+// S_f, [fibre, nblock, 1 + REACH, 4], and the z_f of the recursion, [fibre, nblock].
 @group(0) @binding(7) var<storage, read> complement: array<vec4<real>>;
-@group(0) @binding(8) var<storage, read_write> reduced: array<vec4<real>>;
+@group(0) @binding(8) var<storage, read> reduced: array<vec4<real>>;
+// y - K x, in the last round the z that the fibres give one another; then z_f less that; [2, fibre, nblock].
+@group(0) @binding(9) var<storage, read_write> given: array<vec4<real>>;
 // Of every fibre the bits of the largest |y - K x|_i / sqrt(K_ii).
-@group(0) @binding(9) var<storage, read_write> worst: array<atomic<u32>>;
+@group(0) @binding(10) var<storage, read_write> worst: array<atomic<u32>>;
 
 @compute @workgroup_size(THREADS)
 fn solutions(
@@ -36,8 +39,9 @@ fn solutions(
     let block = at % args.nblock;
     let f = at / args.nblock;
     let chunk = block / args.core;
-    let row = (block - chunk_start(chunk)) * args.record + args.inverse + 17u;
-    x[at] = records[row * args.stride + f * args.nchunk + chunk];
+    let row = (block - chunk_start(chunk)) * args.record + args.inverse + COLUMN + 1u;
+    let before = select(vec4<real>(), x[at], args.round > 1u);
+    x[at] = before + records[row * args.stride + f * args.nchunk + chunk];
 }
 
 fn own_block(at: u32, k: u32) -> mat4x4<real> {
@@ -92,7 +96,8 @@ fn residuals(
             rest -= pair_block(f + 1u, j, i) * x[at + j - i + args.nblock];
         }
     }
-    reduced[at] = rest;
+    given[at] = select(rest - solved, rest, args.round == args.rounds);
+    given[args.nfibre * args.nblock + at] = reduced[at] - rest;
     let k = own_block(at, 0u);
     let relative = abs(rest - solved) / sqrt(vec4<real>(k[0].x, k[1].y, k[2].z, k[3].w));
     atomicMax(&worst[f], bitcast<u32>(f32(max(max(relative.x, relative.y), max(relative.z, relative.w)))));

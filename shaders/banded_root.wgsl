@@ -16,9 +16,9 @@ const THREADS: u32 = 32;
 @group(0) @binding(5) var<storage, read> records: array<vec4<real>>;
 // Q's blocks as S_f's, [fibre, nblock, 1 + REACH, 4].
 @group(0) @binding(6) var<storage, read_write> root: array<vec4<real>>;
-// S^-1/2 1, S^-1/2 z and x = S^-1 z, [3, fibre, nblock].
+// S^-1/2 1, S^-1/2 z, S^-1/2 of what the bands lose of z, and x = S^-1 z, [4, fibre, nblock].
 @group(0) @binding(7) var<storage, read_write> vectors: array<vec4<real>>;
-// Decorrelated flux, electron a bin, and its ivar, each [fibre, nbin], and R's rows [fibre, nbin, 2 half + 1].
+// Decorrelated flux, electron a bin, its ivar and its error, sigma, each [fibre, nbin], and R's rows [fibre, nbin, 2 half + 1].
 @group(0) @binding(8) var<storage, read_write> spectra: array<real>;
 // x, electron a bin, [bundle, nbin, fibre of the bundle].
 @group(0) @binding(9) var<storage, read_write> deconvolved: array<real>;
@@ -44,17 +44,18 @@ fn sums(
     }
     let scale = sqrt(largest);
     let first = (i - start) * args.record * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
-    var sum = array<vec4<real>, 3>();
+    var sum = array<vec4<real>, SIDES + 1u>();
     var all: real = 0.0;
     for (var p = 0u; p < args.npole; p += 1u) {
         let weight = poles[p].y * scale;
-        let solution = records[first + p + 17u * args.stride];
-        sum[0] += weight * records[first + p + 16u * args.stride];
+        let solution = records[first + p + (COLUMN + 1u) * args.stride];
+        sum[0] += weight * records[first + p + COLUMN * args.stride];
         sum[1] += weight * solution;
-        sum[2] = solution;
+        sum[2] += weight * records[first + p + (COLUMN + 2u) * args.stride];
+        sum[3] = solution;
         all += weight;
     }
-    for (var k = 0u; k < 3u; k += 1u) {
+    for (var k = 0u; k <= SIDES; k += 1u) {
         vectors[k * args.nfibre * args.nblock + at] = sum[k];
     }
     // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1.
@@ -114,7 +115,9 @@ fn spectra_of_fibres(
     let s = row_sums(f, block);
     // Q x = S^1/2 S^-1 z.
     let flux = vectors[blocks + at] / s;
-    let x = vectors[2u * blocks + at];
+    // To first order: the true S differs from the band by E, and E x is what the bands lose.
+    let missed = 0.5 * abs(vectors[2u * blocks + at]);
+    let x = vectors[3u * blocks + at];
     let width = 2u * args.half + 1u;
     for (var r = 0u; r < 4u; r += 1u) {
         let i = 4u * block + r;
@@ -124,13 +127,14 @@ fn spectra_of_fibres(
         let bin = f * args.nbin + i;
         spectra[bin] = flux[r];
         spectra[bins + bin] = s[r] * s[r];
+        spectra[2u * bins + bin] = missed[r];
         deconvolved[((f / args.bundle) * args.nbin + i) * args.bundle + f % args.bundle] = x[r];
         for (var d = 0u; d < width; d += 1u) {
             var value: real = 0.0;
             if i + d >= args.half && i + d < args.nbin + args.half {
                 value = element(f, i, i + d - args.half) / s[r];
             }
-            spectra[2u * bins + bin * width + d] = value;
+            spectra[3u * bins + bin * width + d] = value;
         }
     }
 }

@@ -41,15 +41,20 @@ fn coupling(p: Place, i: u32, k: i32) -> mat4x4<real> {
     return m;
 }
 
-// Block (a, c) of the neighbour's inverse, both within the chunk, c at most REACH + 1 from a. The outermost stands in place
-// of the factor.
+// Block (a, c) of the neighbour's inverse, both within the chunk, c at most args.wide from a. Half of the outermost is beyond
+// the inverse's band.
 fn inverse(p: Place, a: u32, c: u32) -> mat4x4<real> {
     let low = min(a, c);
     let distance = max(a, c) - low;
-    let row = (low - p.start) * args.record + select(args.inverse + 4u * distance, 0u, distance > REACH);
-    let at = row * args.stride + p.column;
-    let m = mat4x4(
+    let block = select(args.inverse + 4u * distance, args.beyond + 4u * (distance - REACH - 1u), distance > REACH);
+    let at = ((low - p.start) * args.record + block) * args.stride + p.column;
+    var m = mat4x4(
         records[at], records[at + args.stride], records[at + 2u * args.stride], records[at + 3u * args.stride]);
+    if distance == args.wide {
+        m[1].x = 0.0;
+        m[2] = vec4<real>(0.0, 0.0, m[2].zw);
+        m[3] = vec4<real>(0.0, 0.0, 0.0, m[3].w);
+    }
     if a < c {
         return transpose(m);
     }
@@ -58,8 +63,8 @@ fn inverse(p: Place, a: u32, c: u32) -> mat4x4<real> {
 
 // Row i of O Z, block c.
 fn left_product(p: Place, i: u32, c: u32) -> mat4x4<real> {
-    let low = max(max(i32(i) - i32(args.reach), i32(c) - i32(REACH + 1u)), i32(p.start));
-    let high = min(min(i + args.reach, c + REACH + 1u), p.end - 1u);
+    let low = max(max(i32(i) - i32(args.reach), i32(c) - i32(args.wide)), i32(p.start));
+    let high = min(min(i + args.reach, c + args.wide), p.end - 1u);
     var sum = mat4x4<real>();
     for (var a = low; a <= i32(high); a += 1) {
         sum += inverse(p, u32(a), c) * coupling(p, i, a - i32(i));
@@ -92,7 +97,7 @@ fn neighbours(
     let above = at >= args.nfibre * args.nblock;
     let within = g % args.bundle;
     let alone = select(within == 0u, within + 1u == args.bundle || g + 1u == args.nfibre, above);
-    var sums = array<mat4x4<real>, 4>();
+    var sums = array<mat4x4<real>, REACH + 1u>();
     var sum = vec4<real>();
     if !alone {
         let chunk = i / args.core;
@@ -102,23 +107,22 @@ fn neighbours(
         let high = min(i + args.reach + REACH, p.end - 1u);
         for (var c = low; c <= i32(high); c += 1) {
             let product = left_product(p, i, u32(c));
-            sums[0] += right_product(p, product, i, 0u, u32(c));
-            sums[1] += right_product(p, product, i, 1u, u32(c));
-            sums[2] += right_product(p, product, i, 2u, u32(c));
-            sums[3] += right_product(p, product, i, 3u, u32(c));
+            for (var d = 0u; d <= REACH; d += 1u) {
+                sums[d] += right_product(p, product, i, d, u32(c));
+            }
             if c <= i32(i + args.reach) {
-                let solved = records[((u32(c) - p.start) * args.record + args.inverse + 17u) * args.stride + p.column];
+                let solved = records[((u32(c) - p.start) * args.record + args.inverse + COLUMN + 1u) * args.stride + p.column];
                 sum += solved * coupling(p, i, c - i32(i));
             }
         }
     }
-    for (var k = 0u; k < 4u; k += 1u) {
+    for (var k = 0u; k <= REACH; k += 1u) {
         let origin = (g * args.nblock + i) * COLUMN + 4u * k;
         let to = at * COLUMN + 4u * k;
         for (var r = 0u; r < 4u; r += 1u) {
             // Farther out the product misses more, for what the inverse has beyond its band, than it holds.
             let distance = vec4(i32(4u * k + r)) - vec4(0, 1, 2, 3);
-            less[to + r] = own[origin + r] - select(vec4<real>(), sums[k][r], distance <= vec4(i32(4u * REACH)));
+            less[to + r] = own[origin + r] - select(vec4<real>(), sums[k][r], distance <= vec4(i32(args.kept)));
         }
     }
     rest[at] = rhs[g * args.nblock + i] - sum;

@@ -6,7 +6,9 @@
 // Blocks of a column: the diagonal one and the REACH below it, half a bandwidth of 4 REACH bins.
 const REACH: u32 = 3;
 // Rows of a column's blocks in a matrix.
-const COLUMN: u32 = 16;
+const COLUMN: u32 = 4u * (REACH + 1u);
+// Right-hand sides of a factor: 1, z, and what the bands lose of z.
+const SIDES: u32 = 3u;
 
 struct Args {
     // Threads, and the item of the first.
@@ -34,6 +36,17 @@ struct Args {
     upward: u32,
     // Diagonals of R to each side.
     half: u32,
+    // Bins to each side that S_f keeps, and blocks to each side that inverses without a pole have.
+    kept: u32,
+    wide: u32,
+    // Blocks of these beyond REACH, and the first of their rows in `records`.
+    extension: u32,
+    beyond: u32,
+    // The first row of the third right-hand side among the second's.
+    lost: u32,
+    // Which of how many rounds of x it is, from 1.
+    round: u32,
+    rounds: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;

@@ -115,8 +115,8 @@ struct How {
     /// one where it serves and else the other (auto)
     #[arg(long, default_value = "auto")]
     solver: SolverWord,
-    /// Error of flux that the banded solver may make [sigma]; by default 1e-5 on the CPU, on a GPU 1e-3 in f32 and 3e-4 in
-    /// f64; what is below 3e-4 the CPU does
+    /// Error of flux that the banded solver may make [sigma]; by default 1e-5 in f64, 1e-3 on a GPU in f32, which keeps to
+    /// 3e-4 at best
     #[arg(long, value_name = "SIGMA", allow_hyphen_values = true)]
     tolerance: Option<f64>,
     /// What a GPU computes in: f32, f64 where it has it (see `spextral devices`), or f32 where that serves the grid and

@@ -4,7 +4,6 @@ use super::{EngineCcd, EngineError};
 use crate::gpu::Gpu;
 use crate::gpu::banded::{Accuracy, Bundles, Pending, Request};
 use crate::gpu::memory::SLACK;
-use crate::psf::Psf;
 
 /// Bundles to be handed to a GPU one after another.
 #[derive(Debug)]
@@ -19,9 +18,9 @@ impl BandedBundles {
         Ok(Self { bundles: Bundles::new(&gpu, accuracy)?, gpu, most })
     }
 
-    /// How many bundles of `nfibre` fibres and `nbin` bins to hand over at once.
-    pub fn most(&self, psf: &Psf, with_tails: bool, sizes: (usize, usize)) -> usize {
-        self.bundles.most(psf, with_tails, sizes).min(self.most)
+    /// How many bundles like that of `request` to hand over at once.
+    pub fn most(&self, request: &Request) -> usize {
+        self.bundles.most(request).min(self.most)
     }
 
     /// Bytes alive at a time while bundles like those of `request` go over, on a CCD of `ny` rows of `nx` columns.

@@ -133,8 +133,8 @@ pub struct Options {
     pub decorrelate: Decorrelate,
     /// How the problem is cut.
     pub solver: Solver,
-    /// Error of flux that the banded solver may make, sigma; None for 1e-5 on the CPU, on a GPU 1e-3 in f32 and 3e-4 in f64.
-    /// What is below 3e-4 the CPU does.
+    /// Error of flux that the banded solver may make, sigma; None for 1e-5 in f64 and 1e-3 on a GPU in f32, which keeps to 3e-4
+    /// at best.
     pub tolerance: Option<f64>,
     /// Precision of a GPU; None for f32 where it serves, else f64 where the device has it, else the CPU. The CPU has f64 only.
     pub precision: Option<Precision>,

@@ -8,6 +8,7 @@ use super::{GpuError, Precision};
 const SOURCES: &[(&str, &str)] = &[
     ("banded_complement", include_str!("../../shaders/banded_complement.wgsl")),
     ("banded_inverse", include_str!("../../shaders/banded_inverse.wgsl")),
+    ("banded_inverse_wide", include_str!("../../shaders/banded_inverse_wide.wgsl")),
     ("banded_normal", include_str!("../../shaders/banded_normal.wgsl")),
     ("banded_residual", include_str!("../../shaders/banded_residual.wgsl")),
     ("banded_root", include_str!("../../shaders/banded_root.wgsl")),
@@ -31,6 +32,7 @@ const SHARED: &[(&str, &str)] = &[
     ("functions_f32", include_str!("../../shaders/shared/functions_f32.wgsl")),
     ("functions_f64", include_str!("../../shaders/shared/functions_f64.wgsl")),
     ("grid", include_str!("../../shaders/shared/grid.wgsl")),
+    ("inverse", include_str!("../../shaders/shared/inverse.wgsl")),
     ("overlap", include_str!("../../shaders/shared/overlap.wgsl")),
     ("patch", include_str!("../../shaders/shared/patch.wgsl")),
 ];

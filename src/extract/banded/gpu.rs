@@ -1,15 +1,17 @@
-//! Bundles on a GPU, two on their way at a time; those beyond f32 again in f64, what is beyond the device on the CPU.
+//! Bundles on a GPU, two on their way at a time: those that lose too much to narrow bands again in wider ones, those beyond
+//! f32 in f64, what is beyond the device on the CPU.
 
-use super::{TOLERANCE, beyond_ends, cpu, fibre_alone, tolerance};
+use super::rows::Rows;
+use super::{beyond_ends, cpu, fibre_alone, tolerance};
 use crate::engine::{BandedBundles, Engine, EngineCcd, EngineError, Stage};
-use crate::extract::assemble::{FrameBuilder, PatchSpectra};
+use crate::extract::assemble::FrameBuilder;
 use crate::extract::precision::{finer, least_pivot};
 use crate::extract::{ExtractError, Options, Progress, Solver};
-use crate::gpu::banded::{Accuracy, BLOCK, Exactness, Found, Pending, REACH, Request};
+use crate::gpu::banded::{Accuracy, Exactness, Found, Pending, Request, WIDEST};
 use crate::gpu::{GpuError, Precision};
 use crate::plan::{Bundle, Patch, Positions, WaveGrid};
 use crate::psf::{LegendreSeries, Psf};
-use crate::stages::banded::{BandedNormal, Choice, CouplingError, half_bandwidth};
+use crate::stages::banded::{BandedNormal, Bands, Choice, CouplingError, half_bandwidth};
 use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stages::spots::SpotShape;
@@ -29,9 +31,14 @@ const DECAY_OF_TOLERANCE: f64 = 1e-3;
 /// little or fibres told from too few others, 0.4 sigma over 9e-3, 0.13 over 2e-3.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
 
-/// What the device's bands of `BLOCK * REACH` bins leave in any precision, sigma: 7e-6 on a cut of sim11, 3e-5 beside dead rows,
-/// 2e-4 beside a fibre 1000 times brighter.
-const LEAST_TOLERANCE: f64 = 3e-4;
+/// What x may cost of the tolerance in f64, as on the CPU.
+const OF_X_F64: f64 = 0.1;
+
+/// What f32 keeps to beside masks, sigma.
+const LEAST_TOLERANCE_F32: f64 = 3e-4;
+
+/// In f32 bands that are wider by a half, or more, help where they leave less than this of the error; else it is rounding.
+const HELPS: f64 = 0.5;
 
 /// What all bundles of a frame share.
 struct Job<'a> {
@@ -47,12 +54,41 @@ struct Job<'a> {
     tolerance: f64,
 }
 
-/// A bundle, where it lies, and how far its bins are coupled.
+/// A bundle, where it lies, how far its bins are coupled, the bands to be tried and what narrower ones have given.
 #[derive(Clone)]
 struct Planned<'a> {
     bundle: &'a Bundle,
     patch: Patch,
     reach: usize,
+    /// Never empty.
+    bands: &'static [Bands],
+    /// Whether x does not converge the short way.
+    is_hard: bool,
+    held: Option<Rows>,
+}
+
+impl<'a> Planned<'a> {
+    /// The same in the next wider bands.
+    fn wider(self, held: Option<Rows>) -> Option<Self> {
+        let bands = &self.bands[1..];
+        (!bands.is_empty()).then_some(Self { bands, held, ..self })
+    }
+}
+
+/// What became of a bundle.
+enum Taken<'a> {
+    /// It is in the frame.
+    Done,
+    /// It is to be done again in another way.
+    Again(Box<Planned<'a>>),
+    /// Why the device does not serve it.
+    Left(String),
+}
+
+impl<'a> Taken<'a> {
+    fn again(planned: Planned<'a>) -> Self {
+        Self::Again(Box::new(planned))
+    }
 }
 
 /// Bundles on their way.
@@ -113,8 +149,8 @@ impl Job<'_> {
             left.push(bundle.clone());
         };
         progress(0, bundles.len());
-        if self.tolerance < LEAST_TOLERANCE {
-            tracing::warn!("the device's bands keep to {LEAST_TOLERANCE:.0e} sigma, not to {:.0e}", self.tolerance);
+        if precision == Precision::F32 && self.tolerance < LEAST_TOLERANCE_F32 {
+            tracing::warn!("f32 keeps to {LEAST_TOLERANCE_F32:.0e} sigma, not to {:.0e}", self.tolerance);
             return Ok(bundles.to_vec());
         }
         let opened = match self.accuracy() {
@@ -133,38 +169,44 @@ impl Job<'_> {
                 Err(why) => redo(bundle, why),
             }
         }
-        let cut = || {
-            let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
-            served.iter().for_each(|planned| self.group(planned.clone(), &mut groups, &device, bundles.len()));
-            let bytes = |group: &Vec<Planned>| device.bytes(&self.request(group), [ccd.host().ny, ccd.host().nx]);
-            (groups.iter().map(bytes).max().unwrap_or(0), groups)
-        };
-        let mut groups = engine.fit(cut)?;
-        let mut sent: VecDeque<Sent> = VecDeque::new();
         let mut done = 0;
-        while !(groups.is_empty() && sent.is_empty()) {
-            engine.goes_on()?;
-            if let Some(group) = groups.pop_front() {
-                sent.extend(self.submit(group, &mut device, ccd, &mut redo)?);
-            }
-            if sent.len() < ON_THE_WAY && !groups.is_empty() {
-                continue;
-            }
-            let Some(Sent { planned, pending }) = sent.pop_front() else { continue };
-            let found =
-                engine.region(|| "waiting for the GPU".to_string(), || pending.wait()).map_err(EngineError::from)?;
-            for (k, Planned { bundle, patch, .. }) in planned.into_iter().enumerate() {
-                let taken = engine.region(|| bundle.to_string(), || self.take(bundle, &patch, (&found, k), frame));
-                match taken? {
-                    Some(why) => redo(bundle, why),
-                    None => {
-                        done += 1;
-                        if self.options.model.is_some() {
-                            engine.timed(Stage::Model, || model.add_model(bundle, frame));
+        while !served.is_empty() {
+            let cut = || {
+                let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
+                served.iter().for_each(|planned| self.group(planned.clone(), &mut groups, &device, bundles.len()));
+                let bytes = |group: &Vec<Planned>| device.bytes(&self.request(group), [ccd.host().ny, ccd.host().nx]);
+                (groups.iter().map(bytes).max().unwrap_or(0), groups)
+            };
+            let mut groups = engine.fit(cut)?;
+            served.clear();
+            let mut sent: VecDeque<Sent> = VecDeque::new();
+            while !(groups.is_empty() && sent.is_empty()) {
+                engine.goes_on()?;
+                if let Some(group) = groups.pop_front() {
+                    sent.extend(self.submit(group, &mut device, ccd, &mut redo)?);
+                }
+                if sent.len() < ON_THE_WAY && !groups.is_empty() {
+                    continue;
+                }
+                let Some(Sent { planned, pending }) = sent.pop_front() else { continue };
+                let found = engine
+                    .region(|| "waiting for the GPU".to_string(), || pending.wait())
+                    .map_err(EngineError::from)?;
+                for (k, planned) in planned.into_iter().enumerate() {
+                    let bundle = planned.bundle;
+                    let taken = engine.region(|| bundle.to_string(), || self.take(planned, (&found, k), frame));
+                    match taken? {
+                        Taken::Left(why) => redo(bundle, why),
+                        Taken::Again(planned) => served.push(*planned),
+                        Taken::Done => {
+                            done += 1;
+                            if self.options.model.is_some() {
+                                engine.timed(Stage::Model, || model.add_model(bundle, frame));
+                            }
                         }
                     }
+                    progress(done, bundles.len());
                 }
-                progress(done, bundles.len());
             }
         }
         Ok(left)
@@ -174,7 +216,7 @@ impl Job<'_> {
     fn accuracy(&self) -> Result<Accuracy, CouplingError> {
         let fibres = [0, self.psf.nfibre / 2, self.psf.nfibre - 1];
         let overlaps = fibres.into_par_iter().map(|fibre| self.overlap(fibre)).collect::<Result<Vec<usize>, _>>()?;
-        let accuracy = Accuracy::of(self.precision, self.but_bands(), overlaps.into_iter().max().unwrap_or(0));
+        let accuracy = Accuracy::of(self.precision, self.tolerance, overlaps.into_iter().max().unwrap_or(0));
         tracing::debug!(
             "{:.0e} sigma in {}: {} bins of overlap, {} fibres to each side, {} poles down to {:.0e}",
             self.tolerance,
@@ -187,20 +229,12 @@ impl Job<'_> {
         Ok(accuracy)
     }
 
-    /// The error of flux that all but the bands may make, sigma: in f64 nothing that shows.
-    fn but_bands(&self) -> f64 {
-        match self.precision {
-            Precision::F32 => self.tolerance,
-            Precision::F64 => self.tolerance.min(TOLERANCE),
-        }
-    }
-
     /// How far the bins of a fibre are correlated, at the largest of eight places.
     fn overlap(&self, fibre: usize) -> Result<usize, CouplingError> {
         let normal = fibre_alone(self.psf, fibre, &self.wave, self.options);
         // It is looked at in one place of a fibre.
         let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
-        Ok(Choice::measure(&eight, DECAY_OF_TOLERANCE * self.but_bands(), self.grid.step(), 0)?.overlap)
+        Ok(Choice::measure(&eight, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step(), 0)?.overlap)
     }
 
     /// Rows and columns of the CCD that spots reach, and one more to each side: a device may round a position that lies
@@ -227,10 +261,10 @@ impl Job<'_> {
         let (x, y) = (pixels(&self.psf.trace_x), pixels(&self.psf.trace_y));
         let (nfibre, nbin) = (bundle.fibres.len(), self.wave.len());
         let reach = half_bandwidth(&Positions { nfibre, nbin, pixel_x: &x, pixel_y: &y, spot });
-        let (most, half) = (BLOCK * REACH, self.psf.ndiag() / 2);
-        if reach > most || half > most {
+        let (bands, half) = (Bands::that_hold(reach), self.psf.ndiag() / 2);
+        if bands.is_empty() || half > WIDEST {
             return Err(format!(
-                "bins are coupled over {reach} bins, R has {half} diagonals, the device goes to {most}"
+                "bins are coupled over {reach} bins, R has {half} diagonals, the device goes to {WIDEST}"
             ));
         }
         let (rows, columns) = self.extent(&x, &y, &spot);
@@ -244,7 +278,7 @@ impl Job<'_> {
             rows,
             columns,
         };
-        Ok(Planned { bundle, patch, reach })
+        Ok(Planned { bundle, patch, reach, bands, is_hard: false, held: None })
     }
 
     /// Puts a bundle to those that it goes over with: as many as the device takes at once, but no more than leave it
@@ -256,13 +290,15 @@ impl Job<'_> {
         device: &BandedBundles,
         bundles: usize,
     ) {
-        let sizes = (next.patch.nspec(), next.patch.nbin);
-        let most = device.most(self.psf, self.options.psf_tails, sizes).min(bundles.div_ceil(2 * ON_THE_WAY));
+        let alone = std::slice::from_ref(&next);
+        let most = device.most(&self.request(alone)).min(bundles.div_ceil(2 * ON_THE_WAY));
         let joins = |group: &&mut Vec<Planned>| {
             let last = &group[group.len() - 1];
             group.len() < most
                 && last.patch.nspec() == next.patch.nspec()
                 && last.bundle.fibres.end == next.bundle.fibres.start
+                && last.bands == next.bands
+                && last.is_hard == next.is_hard
         };
         match groups.back_mut().filter(joins) {
             Some(group) => group.push(next),
@@ -278,6 +314,8 @@ impl Job<'_> {
             wave: &self.wave,
             with_tails: self.options.psf_tails,
             reach: planned.iter().map(|p| p.reach).max().unwrap_or(0),
+            bands: planned[0].bands[0],
+            is_hard: planned[0].is_hard,
             core_bins: self.padding..self.padding + self.grid.nwave(),
             pixels: planned.iter().map(|p| (p.patch.rows.clone(), p.patch.columns.clone())).collect(),
             prior: Prior::new(self.options.regularize),
@@ -304,65 +342,90 @@ impl Job<'_> {
         }
     }
 
-    /// Takes the k-th bundle found into the frame, or says why its numbers do not serve.
-    fn take(
+    /// Takes the k-th bundle found into the frame, if its numbers serve.
+    fn take<'a>(
         &self,
-        bundle: &Bundle,
-        patch: &Patch,
+        planned: Planned<'a>,
         (found, k): (&Found, usize),
         frame: &mut FrameBuilder,
-    ) -> Result<Option<String>, ExtractError> {
+    ) -> Result<Taken<'a>, ExtractError> {
+        let (bundle, patch) = (planned.bundle, &planned.patch);
         let exactness = &found.exactness[k];
+        let rows = Rows::of(found, k, patch, self.precision).after(planned.held.as_ref(), self.tolerance);
+        let (error, before) = (rows.error(), planned.held.as_ref().map_or(f64::INFINITY, Rows::error));
         tracing::debug!(
-            "{bundle}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma, least pivot {:.1e}",
+            "{bundle}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma, bands of {} bins cost {error:.1e}, \
+             least pivot {:.1e}",
             exactness.coupling.neighbours,
             exactness.coupling.beyond,
             exactness.residual,
+            found.shape.bands.kept,
             exactness.health.least_pivot,
         );
-        let failure = self.failure(exactness)?;
-        if failure.is_none() {
+        if let Some(failure) = self.failure(exactness)? {
+            let again = match failure.cure {
+                Cure::None => None,
+                Cure::Rounds => (!planned.is_hard).then_some(Planned { is_hard: true, ..planned }),
+                Cure::Bands => planned.wider(None),
+            };
+            return Ok(again.map_or(Taken::Left(failure.why), Taken::again));
+        }
+        if error <= self.tolerance {
             frame.summary.banded += 1;
             frame.summary.in_f32 += usize::from(self.precision == Precision::F32);
-            frame.add_rows(bundle, patch, self.padding, &spectra(found, k, patch));
+            frame.add_rows(bundle, patch, self.padding, &rows.spectra(found.shape.nbin));
+            return Ok(Taken::Done);
         }
-        Ok(failure)
+        let helps = self.precision == Precision::F64 || error <= HELPS * before;
+        Ok(match helps.then(|| planned.wider(Some(rows))).flatten() {
+            Some(wider) => Taken::again(wider),
+            None => Taken::Left(format!("flux may be {error:.1e} sigma off in {}", self.precision)),
+        })
     }
 
-    /// Why a bundle's numbers do not serve.
-    fn failure(&self, found: &Exactness) -> Result<Option<String>, ExtractError> {
+    /// Why a bundle's numbers do not serve, whatever its bands cost.
+    fn failure(&self, found: &Exactness) -> Result<Option<Failure>, ExtractError> {
+        let precision = self.precision;
         let (error, least) = (found.residual / RESIDUAL_OVER_ERROR, found.health.least_pivot);
         if let Err(why) = found.coupling.check(self.tolerance) {
             // Otherwise the CPU finds the same and takes the patches.
-            return if self.options.solver == Solver::Banded { Err(why.into()) } else { Ok(Some(why.to_string())) };
+            return if self.options.solver == Solver::Banded {
+                Err(why.into())
+            } else {
+                Ok(Some(Failure { why: why.to_string(), cure: Cure::None }))
+            };
         }
+        // What is cut off may cost a fine grid its positive definiteness.
+        let cure = if precision == Precision::F64 { Cure::Bands } else { Cure::None };
         if let Some((fibre, bin)) = found.health.bad_pivot {
-            let precision = self.precision;
-            return Ok(Some(format!(
-                "K is not positive definite in {precision} at its fibre {fibre}, about bin {bin}"
-            )));
+            let why = format!("K is not positive definite in {precision} at its fibre {fibre}, about bin {bin}");
+            return Ok(Some(Failure { why, cure }));
         }
-        if least < least_pivot(self.precision) {
-            return Ok(Some(format!("a condition of about {:.0e} is beyond {}", 1.0 / least, self.precision)));
+        if least < least_pivot(precision) {
+            let why = format!("a condition of about {:.0e} is beyond {precision}", 1.0 / least);
+            return Ok(Some(Failure { why, cure }));
         }
+        let allowed = match precision {
+            Precision::F32 => self.tolerance,
+            Precision::F64 => OF_X_F64 * self.tolerance,
+        };
         // Written so that a NaN fails.
-        let good = error <= self.tolerance;
-        Ok((!good).then(|| format!("flux may be {error:.1e} sigma off in {}", self.precision)))
+        let good = error <= allowed;
+        let why = || format!("flux may be {error:.1e} sigma off in {precision}");
+        Ok((!good).then(|| Failure { why: why(), cure: Cure::Rounds }))
     }
 }
 
-/// The spectra of the selected fibres of the k-th bundle.
-fn spectra(found: &Found, k: usize, patch: &Patch) -> PatchSpectra {
-    let shape = &found.shape;
-    let bins = shape.nfibre * shape.nbin;
-    let fibres = k * shape.bundle + patch.core.start..k * shape.bundle + patch.core.end;
-    let part = |first: usize, of_bin: usize| -> Vec<f64> {
-        let own = fibres.start * shape.nbin * of_bin..fibres.end * shape.nbin * of_bin;
-        found.spectra[first..][own].to_vec()
-    };
-    let x = |f: usize| (0..shape.nbin).map(move |bin| found.x[(k * shape.nbin + bin) * shape.bundle + f]);
-    let x = patch.core.clone().flat_map(x).collect();
-    let wanted = patch.core_bins.len();
-    let goodness = found.goodness[fibres.start * wanted..fibres.end * wanted].to_vec();
-    PatchSpectra::of_rows(shape.nbin, x, part(0, 1), part(bins, 1), part(2 * bins, 2 * shape.half + 1), goodness)
+/// Why a bundle's numbers do not serve, and what may mend that.
+struct Failure {
+    why: String,
+    cure: Cure,
+}
+
+enum Cure {
+    None,
+    /// The longer way to x.
+    Rounds,
+    /// Wider bands.
+    Bands,
 }

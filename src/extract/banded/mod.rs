@@ -2,6 +2,7 @@
 
 mod cpu;
 mod gpu;
+mod rows;
 
 use super::assemble::FrameBuilder;
 use super::{ExtractError, Options, Progress};
@@ -18,16 +19,15 @@ use crate::stages::traces::{legendre, unit};
 /// Fewest bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
 const FEWEST_BEYOND_ENDS: usize = 30;
 
-/// Error of flux where none is asked for, sigma: on the CPU, and on a device in f32 and in f64.
+/// Error of flux where none is asked for, sigma: in f64, and on a device in f32.
 const TOLERANCE: f64 = 1e-5;
 const TOLERANCE_F32: f64 = 1e-3;
-const TOLERANCE_F64: f64 = 3e-4;
 
 /// Error of flux that a device may make, sigma.
 fn tolerance(options: &Options, precision: Precision) -> f64 {
     options.tolerance.unwrap_or(match precision {
         Precision::F32 => TOLERANCE_F32,
-        Precision::F64 => TOLERANCE_F64,
+        Precision::F64 => TOLERANCE,
     })
 }
 

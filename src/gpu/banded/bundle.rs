@@ -4,8 +4,8 @@
 use super::complement::{Complements, record_complements};
 use super::inverse::{Health, Poles, poles};
 use super::normal::{Normal, couplings, record_prior, record_products};
-use super::root::{Spectra, record_spectra};
-use super::shape::{BLOCK, REACH, Shape};
+use super::root::{Rounds, Spectra, record_spectra};
+use super::shape::{BLOCK, Shape};
 use crate::gpu::goodness::goodness;
 use crate::gpu::model::{Unknowns, model};
 use crate::gpu::patch::{BundleSpots, CcdBuffers, Patches};
@@ -14,7 +14,7 @@ use crate::gpu::traces::{Traces, traces};
 use crate::gpu::{Download, Gpu, GpuError, Precision, RealsDownload, Recording};
 use crate::plan::{Batch, Patch};
 use crate::psf::Psf;
-use crate::stages::banded::{Coupling, Root};
+use crate::stages::banded::{Bands, Coupling, Root};
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotShape;
@@ -41,6 +41,8 @@ pub struct Accuracy {
     pub floor: f64,
     /// Eights of poles.
     pub octets: usize,
+    /// How x is made exact, and how where that does not converge, as where a fibre is masked whole.
+    pub rounds: [Rounds; 2],
 }
 
 impl Accuracy {
@@ -55,7 +57,12 @@ impl Accuracy {
         // Signal to noise multiplies the error of the root.
         let serves = |octets: &usize| Root::new(floor, *octets).error <= 1e-3 * tolerance;
         let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
-        Self { overlap, depth: 3 + further, floor, octets }
+        let depth = 3 + further;
+        let rounds = match precision {
+            Precision::F32 => [Rounds::OfFibres(1), Rounds::OfBundles(2, depth)],
+            Precision::F64 => [Rounds::OfFibres(8), Rounds::OfBundles(4, depth)],
+        };
+        Self { overlap, depth, floor, octets, rounds }
     }
 }
 
@@ -70,8 +77,12 @@ pub struct Request<'a> {
     pub wave: &'a [f64],
     /// Whether spots have tails.
     pub with_tails: bool,
-    /// Half bandwidth of K, bins, at most `BLOCK * REACH`.
+    /// Half bandwidth of K, bins, at most that kept of S_f.
     pub reach: usize,
+    /// Half bandwidths of S_f and of the inverses on the way to it.
+    pub bands: Bands,
+    /// Whether x is to be made exact the longer way.
+    pub is_hard: bool,
     /// The bins goodness is wanted of.
     pub core_bins: Range<usize>,
     /// Rows and columns of the CCD that the spots of each bundle reach, and more.
@@ -109,18 +120,28 @@ impl Bundles {
         Ok(Self { gpu: gpu.clone(), accuracy, poles, work: None })
     }
 
-    /// How many bundles of `nfibre` fibres and `nbin` bins to hand over at once: the more, the more threads a device has to
+    /// How many bundles like that of `request` to hand over at once: the more, the more threads a device has to
     /// hide its latencies with. All of their spots must fit, twice, as the next ones are handed over before they are done.
-    pub fn most(&self, psf: &Psf, with_tails: bool, (nfibre, nbin): (usize, usize)) -> usize {
-        let shape = self.shape(psf, nfibre, nfibre, (nbin, 0));
-        let spots = self.gpu.real_bytes(nfibre * nbin * SpotShape::new(psf, with_tails).size());
+    pub fn most(&self, request: &Request) -> usize {
+        let (nfibre, nbin) = (request.fibres.len(), request.wave.len());
+        let shape = self.shape(request, nfibre);
+        let spots = self.gpu.real_bytes(nfibre * nbin * SpotShape::new(request.psf, request.with_tails).size());
         let mut bytes = Complements::bytes(&self.gpu, &shape);
         bytes.extend([spots; 2]);
         self.gpu.batch("one bundle", &bytes).unwrap_or(1)
     }
 
-    pub(super) fn shape(&self, psf: &Psf, nfibre: usize, bundle: usize, (nbin, reach): (usize, usize)) -> Shape {
-        Shape { nfibre, bundle, nbin, reach, overlap: self.accuracy.overlap, half: psf.ndiag() / 2 }
+    /// The shape of bundles of `bundle` fibres each.
+    pub(super) fn shape(&self, request: &Request, bundle: usize) -> Shape {
+        Shape {
+            nfibre: request.fibres.len(),
+            bundle,
+            nbin: request.wave.len(),
+            reach: request.reach,
+            bands: request.bands,
+            overlap: self.accuracy.overlap,
+            half: request.psf.ndiag() / 2,
+        }
     }
 
     /// Hands bundles over.
@@ -131,16 +152,16 @@ impl Bundles {
         let spot = SpotShape::new(request.psf, request.with_tails);
         let nfibre = request.fibres.len();
         let bundle = nfibre / request.pixels.len().max(1);
-        let shape = self.shape(request.psf, nfibre, bundle, (request.wave.len(), request.reach));
+        let shape = self.shape(request, bundle);
         let traces = traces(&self.gpu, request.psf, request.fibres.clone(), request.wave, request.with_tails)?;
-        let windows = Windows::new(&self.gpu, request, &traces, spot);
+        let windows = Windows::new(&self.gpu, request, &traces, spot, BLOCK * shape.blocks());
         let work = Work::of(&mut self.work, &self.gpu, &self.poles, &shape)?;
         let mut kept = None;
         for window in 0..windows.count() {
             let spots = windows.spots(window)?;
             let batch = windows.batch(window);
             let mut recording = Recording::new();
-            record_products(&mut recording, &Patches::new(&batch, &spots)?, ccd, &work.normal)?;
+            record_products(&mut recording, &Patches::new(&batch, &spots)?, ccd, &shape, &work.normal)?;
             self.gpu.run(recording)?;
             kept = Some((batch, spots));
         }
@@ -149,7 +170,8 @@ impl Bundles {
             record_prior(&mut recording, &Patches::new(batch, spots)?, &shape, request.prior, &work.normal)?;
         }
         record_complements(&mut recording, &shape, &work.normal, self.accuracy.depth, &work.complements)?;
-        record_spectra(&mut recording, &shape, &work.normal, &work.complements, &self.poles, &work.spectra)?;
+        let how = (&self.poles, self.accuracy.rounds[usize::from(request.is_hard)]);
+        record_spectra(&mut recording, &shape, &work.normal, &work.complements, how, &work.spectra)?;
         self.gpu.run(recording)?;
         let mut fits = Vec::with_capacity(windows.count());
         for window in 0..windows.count() {
@@ -204,21 +226,23 @@ struct Windows<'a> {
     request: &'a Request<'a>,
     traces: &'a Traces,
     spot: SpotShape,
+    /// Bins that a bin may be coupled to on either side.
+    reach: usize,
     /// Bins without those that overlap with other windows.
     cores: Vec<Range<usize>>,
 }
 
 /// Bins cut so that the spots of each part and its neighbours fit the device, or are as few as can be.
-pub(super) fn cores(gpu: &Gpu, nfibre: usize, nbin: usize, spot: &SpotShape) -> Vec<Range<usize>> {
+pub(super) fn cores(gpu: &Gpu, nfibre: usize, nbin: usize, spot: &SpotShape, reach: usize) -> Vec<Range<usize>> {
     let most = gpu.batch("spots of one bin", &[gpu.real_bytes(nfibre * spot.size())]).unwrap_or(1);
-    let step = if most >= nbin { nbin } else { most.saturating_sub(2 * BLOCK * REACH).max(1) };
+    let step = if most >= nbin { nbin } else { most.saturating_sub(2 * reach).max(1) };
     (0..nbin).step_by(step.max(1)).map(|first| first..(first + step).min(nbin)).collect()
 }
 
 impl<'a> Windows<'a> {
-    fn new(gpu: &Gpu, request: &'a Request, traces: &'a Traces, spot: SpotShape) -> Self {
-        let cores = cores(gpu, traces.nfibre, traces.nbin, &spot);
-        Self { request, traces, spot, cores }
+    fn new(gpu: &Gpu, request: &'a Request, traces: &'a Traces, spot: SpotShape, reach: usize) -> Self {
+        let cores = cores(gpu, traces.nfibre, traces.nbin, &spot, reach);
+        Self { request, traces, spot, reach, cores }
     }
 
     fn count(&self) -> usize {
@@ -228,7 +252,7 @@ impl<'a> Windows<'a> {
     /// A window with the bins that its core is coupled to.
     fn bins(&self, window: usize) -> Range<usize> {
         let core = &self.cores[window];
-        core.start.saturating_sub(BLOCK * REACH)..(core.end + BLOCK * REACH).min(self.traces.nbin)
+        core.start.saturating_sub(self.reach)..(core.end + self.reach).min(self.traces.nbin)
     }
 
     fn spots(&self, window: usize) -> Result<BundleSpots, GpuError> {
@@ -280,7 +304,8 @@ pub struct Pending {
 pub struct Found {
     /// Sizes.
     pub shape: Shape,
-    /// Decorrelated flux in electron a bin, then its ivar, each `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`.
+    /// Decorrelated flux in electron a bin, its ivar and an estimate of what the bands cost it in sigma, each `[fibre, nbin]`,
+    /// then R's rows `[fibre, nbin, 2 half + 1]`.
     pub spectra: Vec<f64>,
     /// Deconvolved flux in electron a bin, `[bundle, nbin, fibre of the bundle]`.
     pub x: Vec<f64>,

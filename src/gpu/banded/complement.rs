@@ -2,14 +2,14 @@
 
 use super::inverse::{Inverses, Poles, Systems, record_inverses};
 use super::normal::Normal;
-use super::shape::{Args, BLOCK, COLUMN, Records, Shape, record, variant};
+use super::shape::{Args, BLOCK, Records, Shape, record, variants as of_reaches};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 
-/// Floating-point operations of one column of blocks of `O Z O^T`, at K's full reach.
-const OPERATIONS: usize = 2 * 71 * 64;
+/// Products of blocks for one column of `O Z O^T` where all reaches are 3 blocks; they grow with the reach's square.
+const PRODUCTS: usize = 71;
 
 pub(super) fn variants() -> Vec<Variant> {
-    ["banded_through", "banded_complement"].map(variant).to_vec()
+    ["banded_through", "banded_complement"].into_iter().flat_map(of_reaches).collect()
 }
 
 /// S_f and z_f of all fibres on a device, and what they are made of.
@@ -40,14 +40,14 @@ impl Complements {
             bounds: gpu.reals("bounds", 2 * shape.nfibre * shape.nblock())?,
             less: gpu.reals("less", 2 * shape.nfibre * matrix)?,
             rest: gpu.reals("rest", 2 * shape.nfibre * vector)?,
-            inverses: Inverses::new(gpu, shape, Records::Both, 2 * shape.nfibre, 2 * shape.nfibre)?,
+            inverses: Inverses::new(gpu, shape, Records::Wide, 2 * shape.nfibre, 2 * shape.nfibre)?,
             none: Poles::new(gpu, &[(0.0, 0.0)])?,
         })
     }
 
     /// Bytes of the larger of these and other buffers for a shape.
     pub(super) fn bytes(gpu: &Gpu, shape: &Shape) -> Vec<u64> {
-        let (matrix, records) = (shape.matrix_len(), shape.record_len(Records::Both));
+        let (matrix, records) = (shape.matrix_len(), shape.record_len(Records::Wide));
         let pairs = shape.pair_len();
         [2 * records, 2 * matrix, matrix, matrix, matrix, pairs]
             .map(|of_fibre| gpu.real_bytes(shape.nfibre * of_fibre))
@@ -72,32 +72,55 @@ pub fn record_complements(
     depth: usize,
     out: &Complements,
 ) -> Result<(), GpuError> {
-    let gpu = normal.own.gpu();
     recording.stage("schur");
-    let (own, rhs) = (normal.own.named("own"), normal.sums.named("rhs"));
+    record_elimination(recording, shape, normal, depth, (&normal.sums, &out.reduced), out)
+}
+
+/// Records S_f, and what the elimination of all other fibres makes of any right-hand sides, `[fibre, BLOCK nblock]`.
+pub(super) fn record_elimination(
+    recording: &mut Recording,
+    shape: &Shape,
+    normal: &Normal,
+    depth: usize,
+    (rhs, reduced): (&Reals, &Reals),
+    out: &Complements,
+) -> Result<(), GpuError> {
+    let gpu = normal.own.gpu();
+    let (own, of_fibres) = (normal.own.named("own"), rhs);
+    let rhs = rhs.named("rhs");
     let (less, rest) = (out.less.named("less"), out.rest.named("rest"));
     for level in 0..depth.max(1) {
         let (matrices, vectors, count) = match level {
-            0 => (&normal.own, &normal.sums, shape.nfibre),
+            0 => (&normal.own, of_fibres, shape.nfibre),
             _ => (&out.less, &out.rest, 2 * shape.nfibre),
         };
-        let systems = Systems { matrices, rhs: vectors, bounds: &out.bounds };
-        record_inverses(recording, shape, systems, 0..count, (&out.none, Records::Both), &out.inverses)?;
-        let args = Args { upward: (count - shape.nfibre) as u32, ..shape.args(0..count, Records::Both) };
+        let systems = Systems { matrices, rhs: vectors, lost: 0, bounds: &out.bounds };
+        record_inverses(recording, shape, systems, 0..count, (&out.none, Records::Wide), &out.inverses)?;
+        let args = Args { upward: (count - shape.nfibre) as u32, ..shape.args(0..count, Records::Wide) };
         let bound = [own, normal.pairs.named("pairs"), rhs, out.inverses.records.named("records"), less, rest];
-        let work = (2 * shape.nfibre * shape.nblock(), OPERATIONS);
-        record(recording, gpu, ("banded_through", "neighbours"), args, work, &bound)?;
+        let operations = PRODUCTS * 128 * shape.blocks().pow(2) / 9;
+        let work = (2 * shape.nfibre * shape.nblock(), operations);
+        record(recording, gpu, shape, ("banded_through", "neighbours"), args, work, &bound)?;
     }
-    let args = shape.args(0..shape.nfibre, Records::Both);
-    let (matrices, reduced) = (out.matrices.named("complement"), out.reduced.named("reduced"));
-    let work = (shape.nfibre * shape.nblock(), 2 * COLUMN);
+    let args = shape.args(0..shape.nfibre, Records::Wide);
+    let (matrices, reduced) = (out.matrices.named("complement"), reduced.named("reduced"));
+    let work = (shape.nfibre * shape.nblock(), 2 * shape.column());
     record(
         recording,
         gpu,
+        shape,
         ("banded_complement", "complements"),
         args,
         work,
         &[own, rhs, less, rest, matrices, reduced],
     )?;
-    record(recording, gpu, ("banded_complement", "gershgorin"), args, work, &[matrices, out.bounds.named("bounds")])
+    record(
+        recording,
+        gpu,
+        shape,
+        ("banded_complement", "gershgorin"),
+        args,
+        work,
+        &[matrices, out.bounds.named("bounds")],
+    )
 }

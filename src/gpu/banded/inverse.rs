@@ -1,15 +1,16 @@
 //! Bands of inverses on the GPU: one thread a matrix, chunk and pole.
 
-use super::shape::{BLOCK, Records, Shape, record, variant};
+use super::shape::{Args, BLOCK, REACHES, Records, Shape, record, variant};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Root;
 use std::ops::Range;
 
-/// Floating-point operations of one column of blocks, there and back.
-const OPERATIONS: usize = 3600;
+/// Floating-point operations of one column of three blocks, there and back; they grow with the blocks' square.
+const OPERATIONS: usize = 3800;
 
 pub(super) fn variants() -> Vec<Variant> {
-    vec![variant("banded_inverse")]
+    let wide = REACHES[1..].iter().map(|&reach| variant("banded_inverse_wide", reach));
+    wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
 /// Poles of a rational function of a matrix, `[npole, 2]`: a shift relative to the largest bound, and a weight.
@@ -59,11 +60,13 @@ impl Health {
     }
 }
 
-/// Matrices, a right-hand side each besides 1, and bounds of their eigenvalues.
+/// Matrices, two right-hand sides each besides 1, and bounds of their eigenvalues.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Systems<'a> {
     pub matrices: &'a Reals,
     pub rhs: &'a Reals,
+    /// The first value of the second right-hand side in `rhs`, a multiple of four.
+    pub lost: usize,
     pub bounds: &'a Reals,
 }
 
@@ -82,7 +85,7 @@ impl Inverses {
     }
 }
 
-/// Records the inverses of `matrices` with every pole, of a band one block wider where the factor is kept.
+/// Records the inverses of `matrices` with every pole.
 pub(super) fn record_inverses(
     recording: &mut Recording,
     shape: &Shape,
@@ -101,12 +104,18 @@ pub(super) fn record_inverses(
         records,
         health,
     ];
-    let (gpu, args) = (out.records.gpu(), shape.args(matrices, kind));
+    let (gpu, lost) = (out.records.gpu(), (systems.lost / BLOCK) as u32);
+    let args = Args { lost, ..shape.args(matrices, kind) };
+    if !shape.is_narrow() {
+        let operations = OPERATIONS * (shape.blocks() + args.extension as usize).pow(2) / REACHES[0].pow(2);
+        let work = (count, operations * shape.chunk_blocks());
+        return record(recording, gpu, shape, ("banded_inverse_wide", "inverses"), args, work, &bound);
+    }
     let work = (count, OPERATIONS * shape.chunk_blocks());
-    record(recording, gpu, ("banded_inverse", "inverses"), args, work, &bound)?;
-    if kind == Records::Both {
+    record(recording, gpu, shape, ("banded_inverse", "inverses"), args, work, &bound)?;
+    if args.extension > 0 {
         let work = (count * shape.chunk_blocks(), OPERATIONS / 4);
-        record(recording, gpu, ("banded_inverse", "extensions"), args, work, &[records])?;
+        record(recording, gpu, shape, ("banded_inverse", "extensions"), args, work, &[records])?;
     }
     Ok(())
 }

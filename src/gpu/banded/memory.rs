@@ -2,7 +2,7 @@
 
 use super::bundle::{Bundles, Request, cores};
 use super::root::Spectra;
-use super::shape::{BLOCK, REACH, Records};
+use super::shape::{BLOCK, Records};
 use crate::gpu::memory::SLACK;
 use crate::gpu::traces;
 use crate::stages::spots::SpotShape;
@@ -15,19 +15,20 @@ impl Bundles {
         let spot = SpotShape::new(request.psf, request.with_tails);
         let (nfibre, nbin) = (request.fibres.len(), request.wave.len());
         let bundle = nfibre / request.pixels.len().max(1);
-        let shape = self.shape(request.psf, nfibre, bundle, (nbin, request.reach));
+        let shape = self.shape(request, bundle);
         let [matrix, pair, vector] = [shape.matrix_len(), shape.pair_len(), BLOCK * shape.nblock()];
         let npole = self.poles.npole;
-        let (spectra, most) = (nbin * (2 * shape.half + 3), Spectra::most(gpu, &shape, npole));
+        let (spectra, most) = (nbin * (2 * shape.half + 4), Spectra::most(gpu, &shape, npole));
         let normal = matrix + pair + 3 * vector;
-        let complements = 3 * matrix + 5 * vector + 2 * shape.record_len(Records::Both);
-        let roots = spectra + nbin + matrix + 4 * vector;
-        let records = most * shape.record_len(Records::Inverse(npole));
+        let complements = 3 * matrix + 5 * vector + 2 * shape.record_len(Records::Wide);
+        let roots = spectra + nbin + matrix + 8 * vector;
+        let records = most * shape.record_len(Records::Narrow(npole));
         let work = gpu.real_bytes(nfibre * (normal + complements + roots) + records);
-        let cores = cores(gpu, nfibre, nbin, &spot);
+        let reach = BLOCK * shape.blocks();
+        let cores = cores(gpu, nfibre, nbin, &spot, reach);
         let longest = cores.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         // The last window's spots are there until the next one's are made.
-        let (windows, bins) = (cores.len().min(2), (longest + 2 * BLOCK * REACH).min(nbin));
+        let (windows, bins) = (cores.len().min(2), (longest + 2 * reach).min(nbin));
         let npix: usize = request.pixels.iter().map(|(rows, columns)| rows.len() * columns.len()).sum();
         let rows: usize = request.pixels.iter().map(|(rows, _)| rows.len()).sum();
         let spots = gpu.real_bytes(nfibre * windows * bins * spot.size());

@@ -1,6 +1,6 @@
 //! Banded normal equations on the GPU: one workgroup a spot.
 
-use super::shape::{BLOCK, REACH, Shape};
+use super::shape::{BLOCK, REACHES, Shape};
 use crate::gpu::patch::{CcdBuffers, Patches, Split};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Coupling;
@@ -16,15 +16,12 @@ const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
 /// Every how many bins the coupling of fibres is measured, as in the shader.
 const STEP: usize = 16;
 
-/// Products with other spots.
-const PRODUCTS: usize = 3 * BLOCK * REACH + 2;
-
 pub(super) fn variants() -> Vec<Variant> {
-    SPOT.into_iter().map(variant).collect()
+    REACHES.into_iter().flat_map(|reach| SPOT.into_iter().map(move |spot| variant(reach, spot))).collect()
 }
 
-fn variant(spot: usize) -> Variant {
-    Variant::new("banded_normal").set("THREADS", THREADS).set("SPOT", spot)
+fn variant(reach: usize, spot: usize) -> Variant {
+    Variant::new("banded_normal").set("THREADS", THREADS).set("SPOT", spot).set("REACH", reach)
 }
 
 /// K and y of fibres on a device, see [`Shape::element`].
@@ -79,6 +76,7 @@ pub fn record_products(
     recording: &mut Recording,
     patches: &Patches,
     ccd: &CcdBuffers,
+    shape: &Shape,
     out: &Normal,
 ) -> Result<(), GpuError> {
     let gpu = out.own.gpu();
@@ -94,15 +92,17 @@ pub fn record_products(
     let (own, pairs) = (out.own.named("own"), out.pairs.named("pairs"));
     let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
     let (fibres, bins) = (patches.batch.len() * patches.batch.nspec, patches.core_bins().len());
-    let kernel = gpu.kernel(&variant(spot), "rows")?;
+    let (reach, variant) = (BLOCK * shape.blocks(), variant(shape.blocks(), spot));
+    let kernel = gpu.kernel(&variant, "rows")?;
     let bound = [spots, pixel, table, image, ivar, own, pairs, sums];
     // Spots overlap in half of their rows or columns.
-    for items in gpu.dispatches(fibres * bins, (PRODUCTS * size / 2) as u64) {
+    let products = 3 * reach + 2;
+    for items in gpu.dispatches(fibres * bins, (products * size / 2) as u64) {
         recording.dispatch(&kernel, items.len(), &patches.args(&items, ccd.nx), &bound)?;
     }
-    let kernel = gpu.kernel(&variant(spot), "couplings")?;
+    let kernel = gpu.kernel(&variant, "couplings")?;
     let bound = [spots, pixel, table, sums, largest];
-    let samples = fibres * bins.div_ceil(STEP) * (2 * BLOCK * REACH + 1);
+    let samples = fibres * bins.div_ceil(STEP) * (2 * reach + 1);
     for items in gpu.dispatches(samples, size as u64) {
         recording.dispatch(&kernel, items.len().div_ceil(THREADS), &patches.args(&items, 0), &bound)?;
     }
@@ -129,7 +129,7 @@ pub fn record_prior(
     };
     let groups = 0..shape.nfibre * (BLOCK * shape.nblock()).div_ceil(THREADS);
     let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
-    let kernel = |entry| gpu.kernel(&variant(SPOT[0]), entry);
+    let kernel = |entry| gpu.kernel(&variant(shape.blocks(), SPOT[0]), entry);
     recording.dispatch(&kernel("heaviest")?, groups.len(), &args(&groups), &[sums, largest])?;
     let bins = 0..shape.nfibre * shape.nbin;
     let bound = [out.own.named("own"), sums, largest];
