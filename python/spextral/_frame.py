@@ -92,8 +92,8 @@ def extract_frame(
     solver : str
         ``"auto"``, ``"banded"`` or ``"patches"``.
     tolerance : float
-        Error of flux that the banded solver may make, in sigma; by default 1e-5 on the CPU, on a GPU 1e-3 in
-        f32 and 3e-4 in f64.
+        Error of flux that the banded solver may make, in sigma; by default 1e-5 in f64, 1e-3 on a
+        GPU in f32.
     precision : str
         What a GPU computes in: ``"auto"`` (f32 where it serves, else f64 where the device has it, else the CPU), ``"f32"``
         or ``"f64"``.

@@ -126,15 +126,11 @@ pub struct Bounds {
     pub resolution: f64,
 }
 
-/// The bands of a GPU, 12 bins wide in any precision, beside masks on grids finer than 0.8 Angstrom.
-pub const FINE: f64 = 5e-3;
-
 impl Outcome {
     /// What it is bounded against, its distance from that, and the bounds: bands against the exact solution, patches
     /// against the published ones, GPUs against the CPU, too.
-    pub fn bounded(&self, step: f64) -> Vec<(&'static str, &Distance, Bounds)> {
+    pub fn bounded(&self) -> Vec<(&'static str, &Distance, Bounds)> {
         let bounds = |flux, ivar, resolution| Bounds { flux, ivar, resolution };
-        let fine = step < 0.79;
         let (exact, published, twin) = match (self.gpu, self.solver) {
             (None, _) => (bounds(3e-5, 1e-5, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(0.0, 0.0, 0.0)),
             (Some(Precision::F32), Solver::Patches) => {
@@ -143,11 +139,8 @@ impl Outcome {
             (Some(Precision::F64), Solver::Patches) => {
                 (bounds(1e-6, 1e-6, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(1e-6, 1e-6, 1e-6))
             }
-            (Some(precision), _) => {
-                let flux = if precision == Precision::F32 { 1e-3 } else { 3e-4 };
-                let own = bounds(if fine { FINE } else { flux }, 1e-4, 1e-4);
-                (own, bounds(flux, 1e-4, 1e-4), own)
-            }
+            (Some(Precision::F32), _) => (bounds(1e-3, 1e-4, 1e-4), bounds(1e-3, 1e-4, 1e-4), bounds(1e-3, 1e-4, 1e-4)),
+            (Some(Precision::F64), _) => (bounds(3e-5, 1e-5, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(1e-6, 1e-6, 1e-6)),
         };
         let exactly = self.from_exact.as_ref().filter(|_| self.solver == Solver::Banded);
         let each = [("exact", exactly, exact), ("published", self.from_published.as_ref(), published)];
@@ -168,7 +161,7 @@ pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
                 lines.push(format!("{}, {}: {what} {value:.2e}, at most {bound:.0e}", scene.name, outcome.run));
             }
         };
-        for (against, distance, bounds) in outcome.bounded(scene.grid.step()) {
+        for (against, distance, bounds) in outcome.bounded() {
             check(&format!("flux against {against} (sigma)"), distance.of(Kind::All).worst(), bounds.flux);
             check(&format!("ivar against {against}"), distance.ivar, bounds.ivar);
             check(&format!("R against {against}"), distance.resolution, bounds.resolution);
