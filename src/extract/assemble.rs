@@ -326,7 +326,7 @@ impl FrameBuilder {
         1.0 - self.spectra.pixmask_fraction[at] >= MIN_COVERAGE
     }
 
-    /// Whether a bin's patch was lost, or gave numbers that a file cannot hold.
+    /// Whether a bin's patch was lost, or gave numbers that a file cannot hold: infinite where rounding left none.
     fn without_result(&self, at: usize) -> bool {
         let values = [self.spectra.flux[at], self.spectra.ivar[at], self.x[at]];
         self.lost[at] || !values.iter().all(|v| v.abs() < LARGEST)
@@ -353,7 +353,7 @@ impl FrameBuilder {
         if no_result > 0 {
             tracing::warn!(
                 "{no_result} bins with good pixels have no result: their patch has no solution, or their numbers are beyond \
-                 what a file holds; they have ivar 0 and mask bit BAD2DFIT"
+                 what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
             );
         }
         self.summary.stage_time = stage_time;

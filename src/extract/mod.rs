@@ -203,7 +203,7 @@ pub struct Summary {
     pub failed: usize,
     /// Bins without information.
     pub no_information: usize,
-    /// Those among them with good pixels: not solved, or with numbers beyond what a file holds.
+    /// Those among them with good pixels: not solved, or with numbers beyond what a file holds or f64 resolves.
     pub no_result: usize,
     /// Time spent in each stage; on a GPU see [`Engine::with_exact_times`].
     pub stage_time: Vec<(Stage, Duration)>,

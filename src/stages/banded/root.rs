@@ -15,10 +15,14 @@ const BLOCK: usize = 320;
 /// Right-hand sides that are solved for: 1, x and z - S x.
 const SIDES: usize = 3;
 
+/// How far rounding may take the sum of R's row from 1. With a `--regularize` of some hundreds bins at a CCD's end have
+/// less than 1e-16 of the information that the prior gives others: of such a row f64 has too few digits left.
+const ROUNDING: f64 = 3e-8;
+
 /// What decorrelation needs of one fibre's Q.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandedRoot {
-    /// s = Q 1, `[n]`.
+    /// s = Q 1, `[n]`; infinite where rounding leaves nothing of the row: flux and R are 0 then, and ivar no number.
     pub ones: Vec<f64>,
     /// Q x, `[n]`.
     pub flux: Vec<f64>,
@@ -193,6 +197,8 @@ impl<const B: usize> Block<'_, B> {
         let sum = |k: usize, what: usize| work.sums[k * work.width + what].0.iter().sum::<f64>();
         let scale = largest.sqrt();
         let all: f64 = root.weights.iter().flat_map(|w| w.0).sum();
+        // Of the diagonal, a difference of terms of this size.
+        let rounding = f64::EPSILON * all * scale;
         let v: Vec<[f64; 2]> = (0..self.len()).map(|k| [sum(k, 0), sum(k, 1)]).collect();
         for k in core.0..core.1 {
             let bin = first + k - core.0;
@@ -205,7 +211,7 @@ impl<const B: usize> Block<'_, B> {
                     product[c] += below + above;
                 }
             }
-            out.ones[bin] = product[0];
+            out.ones[bin] = if product[0] * ROUNDING < rounding { f64::INFINITY } else { product[0] };
             out.flux[bin] = product[1];
             out.missed[bin] = 0.5 * sum(k, 2).abs();
             for d in 0..=self.half {
