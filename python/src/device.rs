@@ -5,6 +5,7 @@ use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::engine::Engine;
+use spextral::gpu::faults::Faults;
 use spextral::gpu::{self, Device, DeviceChoice, OpenOptions};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -31,7 +32,7 @@ pub fn open(choice: &DeviceChoice) -> Result<Device, gpu::GpuError> {
     if let Some(device) = opened().get_or_insert_default().get(&key) {
         return Ok(device.clone());
     }
-    let device = Device::open(choice, &OpenOptions::default())?;
+    let device = Device::open(choice, &OpenOptions { faults: Faults::of_environment(), ..OpenOptions::default() })?;
     opened().get_or_insert_default().insert(key, device.clone());
     Ok(device)
 }

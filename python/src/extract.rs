@@ -10,7 +10,7 @@ use numpy::PyArrayDyn;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use spextral::engine::{Decorrelate, Engine, EngineError};
+use spextral::engine::{Again, Decorrelate, Engine, EngineError};
 use spextral::extract::{self, ExtractError, Extraction, ModelFlux, Options, Solver, Summary};
 use spextral::fits;
 use spextral::gpu::Precision;
@@ -31,20 +31,18 @@ pub struct Plan {
 
 /// Bundles extracted.
 #[pyclass(frozen, module = "spextral._spextral")]
-pub struct Share {
+pub struct Share(
     /// None once it is part of a frame.
-    share: Mutex<Option<extract::Share>>,
-    /// Why it was done again, in smaller parts or on the CPU.
-    retried: Option<String>,
-}
+    Mutex<Option<extract::Share>>,
+);
 
 impl Share {
-    fn new(share: extract::Share, retried: Option<String>) -> Self {
-        Self { share: Mutex::new(Some(share)), retried }
+    fn new(share: extract::Share) -> Self {
+        Self(Mutex::new(Some(share)))
     }
 
     fn take(&self) -> PyResult<extract::Share> {
-        let share = self.share.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let share = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         share.ok_or_else(|| input("this share is part of a frame already"))
     }
 }
@@ -153,7 +151,8 @@ impl Plan {
                 forget(&wanted);
             }
             let (share, again) = done?;
-            Ok(Share::new(share, again.map(|again| again.reason)))
+            let of_rank = |again: Again| if n == 1 { again.reason } else { format!("rank {k}: {}", again.reason) };
+            Ok(Share::new(share.retried(again.map(of_rank))))
         })?;
         done.map_err(|error| match error {
             ExtractError::Engine(EngineError::Stopped) => PyKeyboardInterrupt::new_err(()),
@@ -167,18 +166,17 @@ impl Plan {
             return Err(input("a frame has at least one share"));
         }
         let taken = shares.iter().map(|share| share.get().take()).collect::<PyResult<Vec<_>>>()?;
-        let mut extraction = released(py, None, || extract::assemble(taken, &self.grid, &self.options))?;
-        extraction.summary.retried = shares.iter().find_map(|share| share.get().retried.clone());
+        let extraction = released(py, None, || extract::assemble(taken, &self.grid, &self.options))?;
         self.frame(py, extraction)
     }
 
     /// A share of what :meth:`Share.pack` made of it.
     fn unpack(&self, head: &Bound<PyBytes>, packed: &Bound<PyAny>) -> PyResult<Share> {
         let damaged = || exception(Kind::Input, "a share of the frame came damaged from another rank");
-        let (head, retried) = ciborium::from_reader(head.as_bytes()).map_err(|_| damaged())?;
+        let head = ciborium::from_reader(head.as_bytes()).map_err(|_| damaged())?;
         let packed = numbers::<f64>("numbers", packed)?;
         let share = extract::Share::unpack(head, &packed.values, [self.preproc.ny, self.preproc.nx]);
-        Ok(Share::new(share.ok_or_else(damaged)?, retried))
+        Ok(Share::new(share.ok_or_else(damaged)?))
     }
 }
 
@@ -235,8 +233,7 @@ impl Share {
     fn pack<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyArrayDyn<f64>>)> {
         let (head, numbers) = self.take()?.pack();
         let mut bytes = Vec::new();
-        ciborium::into_writer(&(head, &self.retried), &mut bytes)
-            .map_err(|error| input(format!("cannot pack a share: {error}")))?;
+        ciborium::into_writer(&head, &mut bytes).map_err(|error| input(format!("cannot pack a share: {error}")))?;
         let length = numbers.len();
         Ok((PyBytes::new(py, &bytes), to_numpy(py, numbers, &[length])?))
     }

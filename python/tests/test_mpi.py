@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import spextral
 
 
 def mpirun(ranks, *words, cwd):
@@ -29,3 +30,10 @@ def test_any_number_of_ranks_gives_the_same_bits(psf, preproc, frame, tmp_path, 
     theirs = np.load(tmp_path / "frame.npz")
     assert set(theirs) == set(frame) - {"summary"}
     assert all(np.array_equal(theirs[name], frame[name]) for name in theirs)
+
+
+def test_a_rank_that_loses_its_gpu_is_named(tmp_path):
+    name = os.environ.get("SPEXTRAL_TEST_DEVICE", "llvmpipe")
+    if not any(name in device["name"] and device["refused"] is None for device in spextral.devices()):
+        pytest.skip(f"no {name} here")
+    mpirun(2, Path(__file__).with_name("mpi_lost.py"), name, cwd=tmp_path)
