@@ -13,10 +13,16 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Damaged inputs a target.
+/// Damaged inputs a target, where `SPEXTRAL_FUZZ_RUNS` says nothing.
 const RUNS: u64 = 4000;
 /// An input takes a millisecond; after this it never ends.
 const HANGS: Duration = Duration::from_secs(120);
+
+/// Damaged inputs a target: more of them, or those of one target alone, where the environment says so.
+fn asked() -> (u64, Option<String>) {
+    let runs = std::env::var("SPEXTRAL_FUZZ_RUNS").map(|runs| runs.parse().expect("SPEXTRAL_FUZZ_RUNS is a number"));
+    (runs.unwrap_or(RUNS), std::env::var("SPEXTRAL_FUZZ").ok())
+}
 
 /// Meets an input; what fails is kept.
 fn meet(target: &Target, bytes: &[u8]) {
@@ -33,12 +39,13 @@ fn no_input_makes_a_target_panic_hang_or_hold_more_memory_than_it_may() {
     let (done, next) = channel();
     let worker = thread::spawn(move || {
         targets::use_one_thread();
-        for target in &targets::ALL {
+        let (runs, only) = asked();
+        for target in targets::ALL.iter().filter(|target| only.as_ref().is_none_or(|only| only == target.name)) {
             let seeds = (target.seeds)();
             for bytes in &seeds {
                 meet(target, bytes);
             }
-            for run in 0..RUNS {
+            for run in 0..runs {
                 let bytes = Damage::new(run).next(target, &seeds);
                 let _ = done.send((target.name, run));
                 meet(target, &bytes);

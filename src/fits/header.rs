@@ -1,6 +1,6 @@
 //! Header cards in order, carried verbatim: a card is its 80-column records until somebody sets it.
 
-use super::value::{CARD, LONGEST_KEYWORD, Value, format_card, parse_field, printable, record};
+use super::value::{CARD, KEYWORD, LONGEST_KEYWORD, Value, format_card, parse_field, printable, record};
 
 /// One card: its keyword and its records, CONTINUE ones included.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,13 +43,15 @@ impl Header {
         Self { cards }
     }
 
-    /// The records of all cards, fit to be written: bytes that are not printable ASCII become blanks.
+    /// The records of all cards, fit to be written: bytes that are not printable ASCII become blanks, in keywords
+    /// underscores but for white space, so that a keyword is to readers what it was.
     pub(crate) fn records(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for card in &self.cards {
-            out.extend(card.records.iter().map(|&b| if (b' '..=b'~').contains(&b) { b } else { b' ' }));
-        }
-        out
+        let fit = |(at, &byte): (usize, &u8)| match byte {
+            b' '..=b'~' => byte,
+            _ if at % CARD < KEYWORD && !(byte.is_ascii() && char::from(byte).is_whitespace()) => b'_',
+            _ => b' ',
+        };
+        self.cards.iter().flat_map(|card| card.records.iter().enumerate().map(fit)).collect()
     }
 
     /// The first record of every card.

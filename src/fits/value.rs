@@ -2,6 +2,8 @@
 
 /// Columns of a card.
 pub(crate) const CARD: usize = 80;
+/// Columns of a keyword.
+pub(crate) const KEYWORD: usize = 8;
 /// Longest keyword of a HIERARCH card: leaves room for every number on the card.
 pub(crate) const LONGEST_KEYWORD: usize = 40;
 

@@ -34,6 +34,21 @@ fn table_file(cards: &[&str], data: &[u8]) -> (tempfile::TempDir, std::path::Pat
     (dir, path)
 }
 
+#[test]
+fn a_card_whose_keyword_is_broken_scales_no_pixels_once_it_is_written_anew() {
+    let (dir, mut frame) = (folder(), preproc());
+    let path = |name: &str| dir.path().join(name);
+    frame.header.set("BSCALEX", 0.5, "");
+    write_preproc(path("a.fits"), &frame, false).unwrap();
+    let mut bytes = std::fs::read(path("a.fits")).unwrap();
+    let at = bytes.windows(8).position(|card| card == b"BSCALEX ").unwrap();
+    bytes[at..at + 8].copy_from_slice(b"BSCALE \xad");
+    std::fs::write(path("b.fits"), bytes).unwrap();
+    let read = |name| read_preproc(path(name), &PreprocOptions::default()).unwrap();
+    write_preproc(path("c.fits"), &read("b.fits"), false).unwrap();
+    assert_eq!((read("b.fits").image, read("c.fits").image), (frame.image.clone(), frame.image));
+}
+
 /// Some rows of a table with an unsigned column, a null, bits, a complex number and arrays of variable length.
 fn odd_table(rows: std::ops::Range<usize>) -> Table {
     let arrays: [(&[i16], &str); 3] = [(&[1, 2], "abc"), (&[], "fghij"), (&[3], "")];
