@@ -156,8 +156,8 @@ fn diagonal(f: u32, i: u32) -> u32 {
 }
 
 // Adds alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative and less than COVERED of
-// the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block become copies of the last
-// one that nothing couples to. One thread a bin.
+// the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block
+// become copies of the last one that nothing couples to. One thread a bin.
 @compute @workgroup_size(THREADS)
 fn prior(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -100,5 +100,7 @@ fn residuals(
     given[args.nfibre * args.nblock + at] = reduced[at] - rest;
     let k = own_block(at, 0u);
     let relative = abs(rest - solved) / sqrt(vec4<real>(k[0].x, k[1].y, k[2].z, k[3].w));
-    atomicMax(&worst[f], bitcast<u32>(f32(max(max(relative.x, relative.y), max(relative.z, relative.w)))));
+    // Bits of positive floats are ordered as they are, and those of what is no number come last.
+    let bits = bitcast<vec4<u32>>(vec4<f32>(relative)) & vec4(0x7fffffffu);
+    atomicMax(&worst[f], max(max(bits.x, bits.y), max(bits.z, bits.w)));
 }

@@ -133,13 +133,14 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
 }
 
 fn compare_spectra(gpu: &Gpu, bands: Bands) {
-    let (allowed, floor, octets, depth, rounds) = match gpu.precision() {
-        Precision::F32 => (F32, 1e-8, 2, 3, Rounds::OfFibres(1)),
-        Precision::F64 => (F64, 1e-13, 6, 5, Rounds::OfFibres(8)),
+    // In f32 chunks meet, in f64 each is the whole fibre: what is left is the same arithmetic.
+    let (allowed, overlap, floor, octets, depth, rounds) = match gpu.precision() {
+        Precision::F32 => (F32, 36, 1e-8, 2, 3, Rounds::OfFibres(1)),
+        Precision::F64 => (F64, 160, 1e-13, 6, 5, Rounds::OfFibres(8)),
     };
     let case = bundle();
     let expected = twin(&case, Prior::new(0.0));
-    let shape = Shape { overlap: 160, ..shape(&case, &expected, bands) };
+    let shape = Shape { overlap, ..shape(&case, &expected, bands) };
     let choice = Choice::measure(&expected, 1e-7, 0.8, 60).unwrap();
     let (x, _) = banded_flux(&expected, &choice).unwrap();
     let s = banded_complements(&expected, bands, &choice).unwrap();
@@ -186,6 +187,7 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
     let missed = roots.iter().flat_map(|root| &root.missed).fold(0.0, |m: f64, v| m.max(*v));
     println!("{} {bands:?}, which cost {missed:.1e}: S, z, flux, ivar, R, x, missed: {worst:?}", gpu.precision());
     assert!(worst.iter().zip(allowed).all(|(w, a)| *w < a), "{bands:?}: {worst:?}");
+    assert!(bands.kept > 12 || missed > 100.0 * F64[6], "the narrowest bands cost something");
     let health = Health::of(&found.health().download().unwrap(), shape.nfibre);
     assert!(health.bad_pivot.is_none() && (1e-3..0.1).contains(&health.least_pivot), "{health:?}");
 }
@@ -195,13 +197,15 @@ fn a_matrix_that_is_not_positive_definite_is_named() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let case = bundle();
     let mut expected = twin(&case, Prior::new(0.0));
-    let shape = shape(&case, &expected, Bands::that_hold(0)[0]);
     expected.diagonal[4][93 * (expected.half + 1)] *= -1.0;
-    let normal = upload(&gpu, &shape, &expected);
-    let found = Complements::new(&gpu, &shape).unwrap();
-    let mut recording = Recording::new();
-    record_complements(&mut recording, &shape, &normal, 1, &found).unwrap();
-    gpu.run(recording).unwrap();
-    let health = Health::of(&found.health().download().unwrap(), shape.nfibre);
-    assert_eq!(health.bad_pivot, Some((4, 92)));
+    for &bands in Bands::that_hold(0) {
+        let shape = shape(&case, &expected, bands);
+        let normal = upload(&gpu, &shape, &expected);
+        let found = Complements::new(&gpu, &shape).unwrap();
+        let mut recording = Recording::new();
+        record_complements(&mut recording, &shape, &normal, 1, &found).unwrap();
+        gpu.run(recording).unwrap();
+        let health = Health::of(&found.health().download().unwrap(), shape.nfibre);
+        assert_eq!(health.bad_pivot, Some((4, 92)), "{bands:?}");
+    }
 }

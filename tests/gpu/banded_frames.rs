@@ -130,7 +130,7 @@ fn a_grid_too_fine_for_f32_is_done_by_the_cpu() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let mut small = Small::new(27);
     let first = small.grid.wave()[0];
-    for (step, what) in [(0.4, "bands too wide"), (0.5, "numbers beyond f32")] {
+    for (step, what) in [(0.4, "a condition beyond f32"), (0.5, "errors beyond f32")] {
         small.grid = WaveGrid::new(first, first + 40.0 * step, step).unwrap();
         let ours = small.extract(&banded(), &Engine::on_gpu(gpu.clone(), &[]));
         assert_eq!(ours.summary.redone, 2, "{what}");
@@ -177,6 +177,22 @@ fn a_fibre_s_bits_in_wide_bands_depend_on_its_bundle_alone() {
         let alone = small.extract(&Options { specmin: fibre, nspec: Some(1), ..options.clone() }, &engine).spectra;
         let bins = fibre * nwave..(fibre + 1) * nwave;
         assert!(alone.flux == all.spectra.flux[bins.clone()] && alone.ivar == all.spectra.ivar[bins], "fibre {fibre}");
+    }
+}
+
+#[test]
+fn a_fibre_s_bits_in_f32_do_not_depend_on_whether_one_that_f32_does_not_serve_is_wanted() {
+    let Some(gpu) = gpu_with_default_limits() else { return };
+    let mut small = Small::new(21);
+    let middle = small.grid.wave()[50];
+    small.grid = WaveGrid::new(middle - 45.0 * 0.56, middle + 45.0 * 0.56, 0.56).unwrap();
+    let engine = Engine::on_gpu(gpu, &[]);
+    let all = small.extract(&banded(), &engine);
+    assert_eq!(all.summary.redone, 1, "one of the bundles is beyond f32");
+    let nwave = all.spectra.nwave;
+    for fibre in 0..all.spectra.flux.len() / nwave {
+        let alone = small.extract(&Options { specmin: fibre, nspec: Some(1), ..banded() }, &engine).spectra;
+        assert!(alone.flux == all.spectra.flux[fibre * nwave..(fibre + 1) * nwave], "fibre {fibre}");
     }
 }
 

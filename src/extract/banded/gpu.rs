@@ -11,14 +11,16 @@ use crate::gpu::banded::{Accuracy, Exactness, Found, Pending, Request, WIDEST};
 use crate::gpu::{GpuError, Precision};
 use crate::plan::{Bundle, Patch, Positions, WaveGrid};
 use crate::psf::{LegendreSeries, Psf};
-use crate::stages::banded::{BandedNormal, Bands, Choice, CouplingError, half_bandwidth};
+use crate::stages::banded::{BandedNormal, Bands, Choice, CouplingError, OF_THE_REST, half_bandwidth};
 use crate::stages::normal_equations::Prior;
 use crate::stages::patch::Ccd;
 use crate::stages::spots::SpotShape;
 use crate::stages::traces::{legendre, split, unit};
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Groups of bundles handed over before the results of the first are waited for.
 const ON_THE_WAY: usize = 2;
@@ -30,9 +32,6 @@ const DECAY_OF_TOLERANCE: f64 = 1e-3;
 /// The largest `|y - K x|_i / sqrt(K_ii)` over the error of flux it stands for: on sim11, with chunks that overlap too
 /// little or fibres told from too few others, 0.4 sigma over 9e-3, 0.13 over 2e-3.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
-
-/// What x may cost of the tolerance in f64, as on the CPU.
-const OF_X_F64: f64 = 0.1;
 
 /// What f32 keeps to beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -64,14 +63,14 @@ struct Planned<'a> {
     bands: &'static [Bands],
     /// Whether x does not converge the short way.
     is_hard: bool,
-    held: Option<Rows>,
+    held: Option<Arc<Rows>>,
 }
 
 impl<'a> Planned<'a> {
     /// The same in the next wider bands.
-    fn wider(self, held: Option<Rows>) -> Option<Self> {
+    fn wider(self) -> Option<Self> {
         let bands = &self.bands[1..];
-        (!bands.is_empty()).then_some(Self { bands, held, ..self })
+        (!bands.is_empty()).then_some(Self { bands, ..self })
     }
 }
 
@@ -170,14 +169,26 @@ impl Job<'_> {
             }
         }
         let mut done = 0;
-        while !served.is_empty() {
+        for round in 0.. {
+            if served.is_empty() {
+                break;
+            }
+            // Those of a shape one after another, in their order.
+            served.sort_by_key(|p| (Reverse(p.bands.len()), p.is_hard, p.bundle.fibres.start));
             let cut = || {
                 let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
                 served.iter().for_each(|planned| self.group(planned.clone(), &mut groups, &device, bundles.len()));
                 let bytes = |group: &Vec<Planned>| device.bytes(&self.request(group), [ccd.host().ny, ccd.host().nx]);
                 (groups.iter().map(bytes).max().unwrap_or(0), groups)
             };
-            let mut groups = engine.fit(cut)?;
+            let mut groups = match engine.fit(cut) {
+                Err(EngineError::Gpu(why @ GpuError::LittleMemory { .. })) if round > 0 => {
+                    // Wider bands take more of it; the bundles that are done stay so.
+                    served.drain(..).for_each(|planned| redo(planned.bundle, why.to_string()));
+                    break;
+                }
+                groups => groups?,
+            };
             served.clear();
             let mut sent: VecDeque<Sent> = VecDeque::new();
             while !(groups.is_empty() && sent.is_empty()) {
@@ -264,7 +275,7 @@ impl Job<'_> {
         let (bands, half) = (Bands::that_hold(reach), self.psf.ndiag() / 2);
         if bands.is_empty() || half > WIDEST {
             return Err(format!(
-                "bins are coupled over {reach} bins, R has {half} diagonals, the device goes to {WIDEST}"
+                "bins are coupled over {reach} bins, R has {half} diagonals to each side, the device goes to {WIDEST}"
             ));
         }
         let (rows, columns) = self.extent(&x, &y, &spot);
@@ -351,8 +362,9 @@ impl Job<'_> {
     ) -> Result<Taken<'a>, ExtractError> {
         let (bundle, patch) = (planned.bundle, &planned.patch);
         let exactness = &found.exactness[k];
-        let rows = Rows::of(found, k, patch, self.precision).after(planned.held.as_ref(), self.tolerance);
-        let (error, before) = (rows.error(), planned.held.as_ref().map_or(f64::INFINITY, Rows::error));
+        let held = planned.held.as_deref();
+        let rows = Rows::of(found, k, patch, self.precision).after(held, self.tolerance);
+        let (error, before) = (rows.error(), held.map_or(f64::INFINITY, Rows::error));
         tracing::debug!(
             "{bundle}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma, bands of {} bins cost {error:.1e}, \
              least pivot {:.1e}",
@@ -365,19 +377,21 @@ impl Job<'_> {
         if let Some(failure) = self.failure(exactness)? {
             let again = match failure.cure {
                 Cure::None => None,
-                Cure::Rounds => (!planned.is_hard).then_some(Planned { is_hard: true, ..planned }),
-                Cure::Bands => planned.wider(None),
+                Cure::Rounds if !planned.is_hard => Some(Planned { is_hard: true, ..planned }),
+                Cure::Rounds if self.precision == Precision::F32 => None,
+                Cure::Rounds | Cure::Bands => planned.wider(),
             };
             return Ok(again.map_or(Taken::Left(failure.why), Taken::again));
         }
         if error <= self.tolerance {
             frame.summary.banded += 1;
             frame.summary.in_f32 += usize::from(self.precision == Precision::F32);
-            frame.add_rows(bundle, patch, self.padding, &rows.spectra(found.shape.nbin));
+            frame.add_rows(bundle, patch, self.padding, &rows.spectra(&patch.core, found.shape.nbin));
             return Ok(Taken::Done);
         }
-        let helps = self.precision == Precision::F64 || error <= HELPS * before;
-        Ok(match helps.then(|| planned.wider(Some(rows))).flatten() {
+        let helps = self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before;
+        let held = Some(Arc::new(rows));
+        Ok(match helps.then_some(Planned { held, ..planned }).and_then(Planned::wider) {
             Some(wider) => Taken::again(wider),
             None => Taken::Left(format!("flux may be {error:.1e} sigma off in {}", self.precision)),
         })
@@ -407,7 +421,7 @@ impl Job<'_> {
         }
         let allowed = match precision {
             Precision::F32 => self.tolerance,
-            Precision::F64 => OF_X_F64 * self.tolerance,
+            Precision::F64 => OF_THE_REST * self.tolerance,
         };
         // Written so that a NaN fails.
         let good = error <= allowed;

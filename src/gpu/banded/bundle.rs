@@ -55,7 +55,11 @@ impl Accuracy {
         };
         let further = (1e-3 / tolerance).log10().ceil().max(0.0) as usize;
         // Signal to noise multiplies the error of the root.
-        let serves = |octets: &usize| Root::new(floor, *octets).error <= 1e-3 * tolerance;
+        let brightest = match precision {
+            Precision::F32 => 1e3,
+            Precision::F64 => 1e4,
+        };
+        let serves = |octets: &usize| brightest * Root::new(floor, *octets).error <= tolerance;
         let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
         let depth = 3 + further;
         let rounds = match precision {
@@ -348,8 +352,10 @@ impl Pending {
         let (worst, health) = (self.worst.wait()?, self.health.wait()?);
         let exactness = |(k, coupling): (usize, Coupling)| {
             let fibres = k * self.shape.bundle..(k + 1) * self.shape.bundle;
-            let residual =
-                worst[fibres.clone()].iter().map(|&bits| f64::from(f32::from_bits(bits))).fold(0.0, f64::max);
+            // A number that is none is the largest; its bits are, too.
+            let value = |&bits: &u32| Some(f64::from(f32::from_bits(bits))).filter(|v| v.is_finite());
+            let residuals = worst[fibres.clone()].iter().map(|bits| value(bits).unwrap_or(f64::INFINITY));
+            let residual = residuals.fold(0.0, f64::max);
             // From below, then from above.
             let of_bundle = health.chunks_exact(2 * nfibre).flat_map(|h| &h[2 * fibres.start..2 * fibres.end]);
             let health = Health::of(&of_bundle.copied().collect::<Vec<_>>(), self.shape.bundle);

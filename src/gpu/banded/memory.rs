@@ -19,8 +19,8 @@ impl Bundles {
         let [matrix, pair, vector] = [shape.matrix_len(), shape.pair_len(), BLOCK * shape.nblock()];
         let npole = self.poles.npole;
         let (spectra, most) = (nbin * (2 * shape.half + 4), Spectra::most(gpu, &shape, npole));
-        let normal = matrix + pair + 3 * vector;
-        let complements = 3 * matrix + 5 * vector + 2 * shape.record_len(Records::Wide);
+        let normal = matrix + pair + 4 * vector;
+        let complements = 3 * matrix + 4 * vector + 2 * shape.record_len(Records::Wide);
         let roots = spectra + nbin + matrix + 8 * vector;
         let records = most * shape.record_len(Records::Narrow(npole));
         let work = gpu.real_bytes(nfibre * (normal + complements + roots) + records);

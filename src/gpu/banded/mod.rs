@@ -1,12 +1,12 @@
 //! The banded solver on a GPU: wrappers of `shaders/banded_*.wgsl`, the twins of [`crate::stages::banded`].
 //!
-//! Whole bundles, no iteration, no step that waits for another fibre or a far bin. Matrices are held in 4 x 4 blocks, so
+//! Whole bundles, no step that waits for another fibre or a far bin, nothing asked of the device on the way. Matrices are held in 4 x 4 blocks, so
 //! that a thread's window on a band of three blocks fits its registers; wider bands, which the numbers of few bundles ask for,
 //! are read from memory (`banded_inverse_wide`). Bins are cut into chunks that overlap by the distance over which they are
 //! correlated. Then:
 //!
 //! 1. `banded_normal`: K_ff, K_{f,f-1}, y, prior; one workgroup a spot.
-//! 2. `banded_inverse`: the band of an inverse and two solves, one thread a matrix, chunk and pole: L column by column, the
+//! 2. `banded_inverse`: the band of an inverse and three solves, one thread a matrix, chunk and pole: L column by column, the
 //!    inverse (Takahashi) on the way back.
 //! 3. `banded_through`: `K_gg - O (K_ff - A_f)^-1 O^T` and y likewise for a fibre's neighbours on either side. Steps 2 and 3
 //!    are done as often as fibres on a side count: every fibre at once, as if there were no others farther off.
@@ -14,7 +14,7 @@
 //! 5. `banded_residual`: x = S^-1 z by step 2, what it leaves of K x = y, and the z that the x of all fibres give one another,
 //!    `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`: it knows all fibres, and no chunks. In f64 x is corrected by S^-1 of what it
 //!    leaves, eight times; where that does not converge by steps 2 to 4 for what it leaves.
-//! 6. `banded_root`: S^-1/2 z = Q x and the diagonals of Q = S^1/2 from step 2 with 24 or 32 poles; flux, ivar, R (BS10 eq.
+//! 6. `banded_root`: S^-1/2 z = Q x and the diagonals of Q = S^1/2 from step 2 with 24 poles in f32, 32 or more in f64; flux, ivar, R (BS10 eq.
 //!    17-19); and what the bands cost flux, as the twin estimates it, from the z that the recursion has lost.
 //! 7. `model`, `goodness`.
 //!

@@ -20,7 +20,7 @@ pub struct Spectra {
     pub x: Reals,
     /// Of every fibre the bits of the largest `|y - K x|_i / sqrt(K_ii)`.
     pub worst: Buffer<u32>,
-    /// The same before the last round.
+    /// Where rounds before the last write the same; nobody reads it.
     before: Buffer<u32>,
     /// What the elimination of the other fibres makes of what x leaves, `[fibre, BLOCK nblock]`.
     eliminated: Reals,

@@ -19,7 +19,7 @@ const BANDS: [Bands; 4] = [
 
 /// What the iteration for x and the poles may each cost, of the tolerance: the bands, which are chosen from four, are what
 /// takes it. It costs no time that shows, and CPU and GPU agree to 1e-6 sigma, not to 2e-6.
-const OF_THE_REST: f64 = 0.1;
+pub(crate) const OF_THE_REST: f64 = 0.1;
 
 /// The widest band of S.
 pub(super) const WIDEST: usize = BANDS[BANDS.len() - 1].kept;

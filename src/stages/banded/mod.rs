@@ -60,6 +60,7 @@ mod window;
 pub use complement::{Bands, Complement};
 pub use coupling::{Coupling, CouplingError};
 pub use decay::psf_correlation_length;
+pub(crate) use decorrelate::OF_THE_REST;
 pub use decorrelate::{Choice, banded_complements, banded_flux, banded_root};
 pub use fit::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
