@@ -7,6 +7,10 @@ alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
+// Smaller sums of Q's rows, relative to what its diagonal is the difference of, are nothing but f64's rounding, as in the
+// twin; and the ivar that tells it, beyond what a file holds.
+const RESOLVED: f32 = 7.4e-9;
+const NO_RESULT: f32 = 3e38;
 
 // S_f and its bounds: see banded_complement.
 @group(0) @binding(1) var<storage, read> complement: array<vec4<real>>;
@@ -38,10 +42,7 @@ fn sums(
     let f = at / args.nblock;
     let chunk = i / args.core;
     let start = chunk_start(chunk);
-    var largest: real = 0.0;
-    for (var j = start; j < chunk_end(chunk); j += 1u) {
-        largest = max(largest, bounds[f * args.nblock + j]);
-    }
+    let largest = largest_bound(f, i);
     let scale = sqrt(largest);
     let first = (i - start) * args.record * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
     var sum = array<vec4<real>, SIDES + 1u>();
@@ -69,6 +70,16 @@ fn sums(
         }
         root[at * COLUMN + row] = value;
     }
+}
+
+// The largest bound of the chunk that a block of a fibre belongs to.
+fn largest_bound(f: u32, block: u32) -> real {
+    let chunk = block / args.core;
+    var largest: real = 0.0;
+    for (var j = chunk_start(chunk); j < chunk_end(chunk); j += 1u) {
+        largest = max(largest, bounds[f * args.nblock + j]);
+    }
+    return largest;
 }
 
 // Row block i of S S^-1/2 1.
@@ -119,19 +130,27 @@ fn spectra_of_fibres(
     let missed = 0.5 * abs(vectors[2u * blocks + at]);
     let x = vectors[3u * blocks + at];
     let width = 2u * args.half + 1u;
+    var least: real = 0.0;
+    if args.is_fine == 1u {
+        for (var p = 0u; p < args.npole; p += 1u) {
+            least += poles[p].y;
+        }
+        least *= real(RESOLVED) * sqrt(largest_bound(f, block));
+    }
     for (var r = 0u; r < 4u; r += 1u) {
         let i = 4u * block + r;
         if i >= args.nbin {
             continue;
         }
         let bin = f * args.nbin + i;
-        spectra[bin] = flux[r];
-        spectra[bins + bin] = s[r] * s[r];
+        let is_resolved = s[r] >= least;
+        spectra[bin] = select(0.0, flux[r], is_resolved);
+        spectra[bins + bin] = select(real(NO_RESULT), s[r] * s[r], is_resolved);
         spectra[2u * bins + bin] = missed[r];
         deconvolved[((f / args.bundle) * args.nbin + i) * args.bundle + f % args.bundle] = x[r];
         for (var d = 0u; d < width; d += 1u) {
             var value: real = 0.0;
-            if i + d >= args.half && i + d < args.nbin + args.half {
+            if is_resolved && i + d >= args.half && i + d < args.nbin + args.half {
                 value = element(f, i, i + d - args.half) / s[r];
             }
             spectra[3u * bins + bin * width + d] = value;

@@ -47,6 +47,8 @@ struct Args {
     // Which of how many rounds of x it is, from 1.
     round: u32,
     rounds: u32,
+    // 1 where a row of R that f64 does not resolve is to be told.
+    is_fine: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;

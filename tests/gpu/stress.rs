@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::engine::Engine;
 use spextral::extract::{ExtractError, Options, Solver};
+use spextral::gpu::{OpenOptions, Precision};
 use std::cell::Cell;
 
 #[test]
@@ -59,6 +60,22 @@ fn pixels_that_are_no_numbers_count_as_masked_in_f32() {
         places.for_each(|k| (sky.image[k], sky.ivar[k]) = (0.0, 0.0));
         assert_eq!(ours.summary.redone, 0);
         assert!(ours.spectra == sky.extract(&engine).spectra, "{solver:?}");
+    }
+}
+
+#[test]
+fn rows_that_f64_does_not_resolve_are_no_result_as_in_the_twin() {
+    let Some(gpu) = crate::open(&OpenOptions { needs_f64: true, ..OpenOptions::default() }) else { return };
+    let engine = Engine::on_gpu(gpu, &[]);
+    for world in World::outweighed() {
+        let sky = world.make();
+        let options = Options { solver: Solver::Banded, precision: Some(Precision::F64), ..sky.options.clone() };
+        let ours = sky.try_extract(&options, &engine).unwrap();
+        let twin = sky.try_extract(&options, &Engine::cpu()).unwrap();
+        assert!(ours.summary.redone == 0 && ours.summary.no_result > 0, "{:?}", ours.summary);
+        for (k, (ours, twin)) in ours.spectra.ivar.iter().zip(&twin.spectra.ivar).enumerate() {
+            assert!((*ours == 0.0) == (*twin == 0.0), "bin {k}: ivar {ours:e}, the twin's {twin:e}");
+        }
     }
 }
 

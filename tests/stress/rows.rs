@@ -2,13 +2,12 @@
 //! diagonals hold the row, so the sum is taken here over all bins of the bundle or the patch, those beyond the grid's ends too.
 
 use super::sound::{check_patches, check_row, sound};
-use super::worlds::{Defect, Light, Sky, Traces, World, config, world};
+use super::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::engine::Engine;
 use spextral::extract::{Options, Solver};
 use spextral::frame::specmask;
-use spextral::psf::synthetic::Synthetic;
 use spextral::stages::banded::{
     self, Choice, Coupling, banded_complements, banded_flux, banded_goodness, banded_normal_equations, banded_root,
 };
@@ -74,49 +73,7 @@ fn full_rows_of_the_resolution_sum_to_1_in_patches() {
 /// information is less than 1e-16 of their neighbours'. Rows were off by 3e-6 and 3e-3.
 #[test]
 fn full_rows_sum_to_1_beside_a_prior_that_outweighs_all_data() {
-    let plain = |seed| Synthetic { nfibre: 7, npix_y: Some(110), seed, ..Synthetic::default() };
-    let at_the_edge = World {
-        psf: Synthetic {
-            half_x: 4,
-            half_y: 6,
-            spacing: 8.061755304997742,
-            sigma_x: 0.5761314653196719,
-            sigma_y: 1.5374719182497023,
-            gh_amplitude: 1.231961828573399,
-            gh_degree: 3,
-            bundlesize: 6,
-            ..plain(17666521163067360911)
-        },
-        light: Light::Dark,
-        readnoise: 9.527705304978296,
-        spread: 7.02394142768693,
-        grid: (0.6716644277585028, 0.8, 38),
-        ..World::plain(14300382483366571285, 110, 38)
-    };
-    let masked = World {
-        psf: Synthetic {
-            half_x: 6,
-            half_y: 3,
-            spacing: 6.624765857020144,
-            sigma_x: 0.8070104476280682,
-            sigma_y: 1.508865206468588,
-            gh_amplitude: 2.4221248714858143,
-            gh_degree: 4,
-            tail_amplitude: 0.0037735946035450498,
-            bundlesize: 5,
-            ..plain(7592130313597504044)
-        },
-        traces: Traces::Shifted(56.651589858264444),
-        light: Light::Dark,
-        readnoise: 6.740060264709457,
-        spread: 3.1451518165917975,
-        defects: vec![Defect::Pixels(0.9077289446501544), Defect::Pixels(0.543878124784017)],
-        grid: (0.22345857895703466, 0.8, 25),
-        ..World::plain(5218839610916573100, 110, 25)
-    };
-    for (mut world, regularize, tails) in [(at_the_edge, 276.64416167698306, false), (masked, 352.8277294110313, true)]
-    {
-        (world.options.regularize, world.options.psf_tails) = (regularize, tails);
+    for world in World::outweighed() {
         let sky = world.make();
         let rows = check_bands(&sky).unwrap();
         assert!(rows > 100, "{rows} rows");

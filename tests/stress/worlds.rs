@@ -179,6 +179,54 @@ pub fn world() -> impl Strategy<Value = World> {
 }
 
 impl World {
+    /// Worlds whose `--regularize` outweighs the data of bins that a CCD's edge, or masks, all but cover: of their rows of R
+    /// rounding leaves nothing.
+    pub fn outweighed() -> [Self; 2] {
+        let plain = |seed| Synthetic { nfibre: 7, npix_y: Some(110), seed, ..Synthetic::default() };
+        let mut at_the_edge = World {
+            psf: Synthetic {
+                half_x: 4,
+                half_y: 6,
+                spacing: 8.061755304997742,
+                sigma_x: 0.5761314653196719,
+                sigma_y: 1.5374719182497023,
+                gh_amplitude: 1.231961828573399,
+                gh_degree: 3,
+                bundlesize: 6,
+                ..plain(17666521163067360911)
+            },
+            light: Light::Dark,
+            readnoise: 9.527705304978296,
+            spread: 7.02394142768693,
+            grid: (0.6716644277585028, 0.8, 38),
+            ..World::plain(14300382483366571285, 110, 38)
+        };
+        let mut masked = World {
+            psf: Synthetic {
+                half_x: 6,
+                half_y: 3,
+                spacing: 6.624765857020144,
+                sigma_x: 0.8070104476280682,
+                sigma_y: 1.508865206468588,
+                gh_amplitude: 2.4221248714858143,
+                gh_degree: 4,
+                tail_amplitude: 0.0037735946035450498,
+                bundlesize: 5,
+                ..plain(7592130313597504044)
+            },
+            traces: Traces::Shifted(56.651589858264444),
+            light: Light::Dark,
+            readnoise: 6.740060264709457,
+            spread: 3.1451518165917975,
+            defects: vec![Defect::Pixels(0.9077289446501544), Defect::Pixels(0.543878124784017)],
+            grid: (0.22345857895703466, 0.8, 25),
+            ..World::plain(5218839610916573100, 110, 25)
+        };
+        (at_the_edge.options.regularize, at_the_edge.options.psf_tails) = (276.64416167698306, false);
+        (masked.options.regularize, masked.options.psf_tails) = (352.8277294110313, true);
+        [at_the_edge, masked]
+    }
+
     /// A plain world to start from: seven fibres in one bundle, the default PSF, sky, a grid within the CCD.
     pub fn plain(seed: u64, npix_y: usize, nwave: usize) -> Self {
         let psf = Synthetic { nfibre: 7, bundlesize: 7, npix_y: Some(npix_y), ..Synthetic::default() };

@@ -4,7 +4,7 @@ use super::complement::{Complements, record_elimination};
 use super::inverse::{Inverses, Poles, Systems, record_inverses};
 use super::normal::Normal;
 use super::shape::{Args, BLOCK, Records, SIDES, Shape, record, variants as of_reaches};
-use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant};
 
 pub(super) fn variants() -> Vec<Variant> {
     ["banded_root", "banded_residual"].into_iter().flat_map(of_reaches).collect()
@@ -126,7 +126,8 @@ pub fn record_spectra(
         let work = (fibres.len() * shape.nblock(), 2 * poles.npole * shape.column());
         record(recording, gpu, shape, ("banded_root", "sums"), shape.args(fibres, kind), work, &bound)?;
     }
-    let bound = [complement, root, vectors, out.spectra.named("spectra"), out.x.named("deconvolved")];
-    let args = shape.args(all, kind);
+    let (bounds, poles) = (s.bounds.named("bounds"), poles.buffer.named("poles"));
+    let bound = [complement, bounds, poles, root, vectors, out.spectra.named("spectra"), out.x.named("deconvolved")];
+    let args = Args { is_fine: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, kind) };
     record(recording, gpu, shape, ("banded_root", "spectra_of_fibres"), args, (blocks, 8 * shape.column()), &bound)
 }

@@ -72,6 +72,7 @@ pub(super) struct Args {
     pub lost: u32,
     pub round: u32,
     pub rounds: u32,
+    pub is_fine: u32,
 }
 
 /// What is kept of a matrix.
@@ -202,6 +203,7 @@ impl Shape {
             lost: 0,
             round: 0,
             rounds: 0,
+            is_fine: 0,
         }
     }
 
