@@ -117,21 +117,6 @@ fn invert(t: Task) {
     }
 }
 
-@compute @workgroup_size(THREADS)
-fn inverses(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let i = workgroup_index(group, groups) * THREADS + thread;
-    if i >= args.count {
-        return;
-    }
-    let t = task(args.first + i);
-    factor(t);
-    invert(t);
-}
-
 // One more block of every column of the inverses, (j + REACH + 1, j), in place of the first of the factor, which must
 // still be there: one thread a block of every chunk of every matrix, of one pole.
 @compute @workgroup_size(THREADS)

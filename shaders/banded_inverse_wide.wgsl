@@ -116,18 +116,3 @@ fn invert(t: Task) {
         store(at, diagonal_inverse(g, own));
     }
 }
-
-@compute @workgroup_size(THREADS)
-fn inverses(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let i = workgroup_index(group, groups) * THREADS + thread;
-    if i >= args.count {
-        return;
-    }
-    let t = task(args.first + i);
-    factor(t);
-    invert(t);
-}

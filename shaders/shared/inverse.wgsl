@@ -1,4 +1,5 @@
-// What a thread that inverts a chunk of M + shift reads and writes, and steps of the recursion on 4 x 4 blocks.
+// What a thread that inverts a chunk of M + shift reads and writes, steps of the recursion on 4 x 4 blocks, and its entry:
+// who imports it has `factor` and `invert`.
 
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
 @group(0) @binding(1) var<storage, read> matrices: array<vec4<real>>;
@@ -113,4 +114,19 @@ fn task(column: u32) -> Task {
         shift *= largest;
     }
     return Task(column, matrix, start, end, shift);
+}
+
+@compute @workgroup_size(THREADS)
+fn inverses(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = workgroup_index(group, groups) * THREADS + thread;
+    if i >= args.count {
+        return;
+    }
+    let t = task(args.first + i);
+    factor(t);
+    invert(t);
 }

@@ -2,11 +2,11 @@
 
 use crate::faults::{bits, options, tiny};
 use crate::frames::small::Small;
-use crate::gpu;
+use crate::{gpu, open};
 use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver, extract};
 use spextral::fits::{read_headers, write_preproc, write_psf};
-use spextral::gpu::GpuError;
+use spextral::gpu::{GpuError, OpenOptions, Precision};
 use std::process::Command;
 
 fn run(small: &Small, options: &Options, engine: &Engine) -> Result<Extraction, ExtractError> {
@@ -119,4 +119,24 @@ fn the_binary_says_what_memory_it_took_and_why_a_frame_was_done_again() {
     let (code, said) = spextral(&[&exposure[..], &["--overwrite"]].concat(), "panic@80+");
     assert!(code == Some(0) && said.contains("was lost") && !said.contains("panicked"), "{said}");
     assert!(card("a.fits", "SPXDEV").is_some_and(|device| device.starts_with("CPU f64")));
+}
+
+#[test]
+fn a_bundle_whose_wider_bands_do_not_fit_is_the_cpus_and_the_others_stay() {
+    let Some(gpu) = open(&OpenOptions { needs_f64: true, ..OpenOptions::default() }) else { return };
+    let engine = Engine::on_gpu(gpu, &[]);
+    let mut small = Small::new(23);
+    small.brighten(6, 1000.0);
+    let options = Options { solver: Solver::Banded, precision: Some(Precision::F64), ..Small::options() };
+    // The first bands fit in no less than this.
+    let least = least(run(&small, &Options { max_device_memory: Some(1), ..options.clone() }, &engine));
+    let all = run(&small, &options, &engine).unwrap();
+    assert_eq!((all.summary.redone, all.summary.banded), (0, 2));
+    let some = run(&small, &Options { max_device_memory: Some(least), ..options.clone() }, &engine).unwrap();
+    assert_eq!((some.summary.redone, some.summary.banded), (1, 2), "{:?}", some.summary);
+    let twin = run(&small, &options, &Engine::cpu()).unwrap();
+    let fibres = |done: &Extraction, of: std::ops::Range<usize>| {
+        done.spectra.flux[of.start * done.spectra.nwave..of.end * done.spectra.nwave].to_vec()
+    };
+    assert!(fibres(&some, 0..5) == fibres(&all, 0..5) && fibres(&some, 5..8) == fibres(&twin, 5..8));
 }
