@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 use spextral::fits::{write_preproc, write_psf};
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -12,7 +12,7 @@ use spextral::fits::{
 };
 use spextral::frame::{Frame, Spectra};
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -1,12 +1,12 @@
 //! The stages around the linear algebra on one DESI patch: 7 fibres by 74 bins, one thread.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use spextral::engine::{Decorrelate, Engine};
+use spextral::backend::{Decorrelate, Engine};
+use spextral::geometry::Ccd;
 use spextral::plan::{Batch, PatchOptions, batches, half_bandwidth, patches};
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use spextral::stages::normal_equations::Prior;
-use spextral::stages::patch::Ccd;
 
 /// Bins of the grid: one patch.
 const NWAVE: usize = 50;
@@ -51,7 +51,7 @@ fn stages(criterion: &mut Criterion) {
 }
 
 /// A batch of one: the patch of fibres 10 to 14 with their neighbours.
-fn middle_patch(options: &PatchOptions, traces: &spextral::engine::BundleTraces, ccd: Ccd) -> Batch {
+fn middle_patch(options: &PatchOptions, traces: &spextral::backend::BundleTraces, ccd: Ccd) -> Batch {
     let positions = traces.positions();
     let all = patches(options, &positions, &(10..15), NWAVE, (ccd.ny, ccd.nx));
     let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patch_bins());

@@ -1,7 +1,7 @@
 //! The barycentric correction: the factor that takes observed wavelengths to the rest frame of the solar system.
 
+use crate::base::number::short;
 use crate::fits::{Header, Value};
-use crate::number::short;
 use sofars::{astro::pvtob, eph::epv00, erst::era00, pnp::c2i06a, ts};
 
 const SPEED_OF_LIGHT: f64 = 299_792_458.0; // m/s

@@ -9,41 +9,32 @@
 //! |---|---|
 //! | [`psf`], [`frame`] | the nouns everyone shares: the Gauss-Hermite model, the extracted frame |
 //! | [`fits`] | one file a file type: preproc, psf, frame |
-//! | [`plan`] | wavelength grid, bundles, patches, batches |
+//! | [`geometry`], [`plan`] | wavelength grid, CCD, spots; bundles, patches, batches |
 //! | [`stages`] | the mathematics in f64, pure functions on slices: the CPU twins of the shaders |
 //! | [`gpu`] | device choice and self-test, typed buffers and kernels |
-//! | [`engine`] | one method a stage, on the CPU or on the GPU |
+//! | [`backend`] | one method a stage, on the CPU or on the GPU |
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
 //! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
-//! | [`simulate`], [`compare`], [`report`], [`plot`], [`trace`], [`version`] | what one needs around an extraction |
+//! | [`simulate`], [`compare`], [`report`], [`plot`], [`base`] | what one needs around an extraction |
 //! | [`guide`] | how to come from gpu_specter, serve another spectrograph, run a cluster, write a shader |
 
+pub mod backend;
 pub mod barycentric;
-mod caught;
+pub mod base;
 pub mod compare;
-pub mod engine;
 pub mod exposure;
 pub mod extract;
 pub mod fits;
 pub mod frame;
+pub mod geometry;
 pub mod gpu;
 pub mod guide;
-pub mod median;
-mod number;
-mod pixels;
 pub mod plan;
 pub mod plot;
-mod process;
 pub mod psf;
 pub mod report;
-pub mod scores;
-mod sentence;
 pub mod simulate;
 pub mod stages;
-pub mod stop;
-pub mod trace;
-pub mod version;
-mod whole_file;
 
-pub use sentence::sentence;
-pub use whole_file::{Filled, WriteError, fill_whole, write_whole};
+pub use base::atomic_file::{PendingFile, WriteError, pending_atomic, write_atomic};
+pub use base::error_chain::error_chain;

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match cli::run(command_line.command) {
         Ok(code) => code,
         Err(error) => {
-            let sentence = spextral::sentence(error.as_ref());
+            let sentence = spextral::error_chain(error.as_ref());
             if json {
                 cli::json::print_error(&sentence);
             }

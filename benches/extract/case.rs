@@ -1,12 +1,12 @@
 //! One row of the table: an extraction with its settings, in a process of its own.
 
 use serde::{Deserialize, Serialize};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_preproc, read_psf};
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::gpu::OpenOptions;
-use spextral::plan::WaveGrid;
-use spextral::stages::patch::Ccd;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

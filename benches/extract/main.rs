@@ -16,7 +16,7 @@ use case::Outcome;
 use machine::Machine;
 use plan::Wanted;
 use spextral::fits::{write_preproc, write_psf};
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::path::Path;
 

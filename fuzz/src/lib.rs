@@ -17,5 +17,5 @@ pub mod targets;
 #[path = "../../tests/fits/util.rs"]
 mod util;
 #[allow(dead_code)] // the command line's own
-#[path = "../../src/cli/words.rs"]
-mod words;
+#[path = "../../src/cli/value_parsers.rs"]
+mod value_parsers;

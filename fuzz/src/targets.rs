@@ -9,8 +9,8 @@ use spextral::fits::{
     Header, PreprocOptions, Table, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf,
     verify, write_frame, write_preproc,
 };
+use spextral::geometry::WaveGrid;
 use spextral::gpu::DeviceChoice;
-use spextral::plan::WaveGrid;
 use spextral::simulate::read_truth;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -222,12 +222,12 @@ fn manifest(bytes: &[u8]) {
 
 fn options(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(words::Wavelength((min, max, step))) = text.parse()
+    if let Ok(value_parsers::Wavelength((min, max, step))) = text.parse()
         && let Ok(grid) = WaveGrid::new(min, max, step)
     {
         assert!(grid.nwave() > 0 && grid.wave().iter().all(|w| w.is_finite()));
     }
-    let _ = (text.parse::<words::MaskBits>(), text.parse::<words::Bytes>(), words::stage(text));
+    let _ = (text.parse::<value_parsers::MaskBits>(), text.parse::<value_parsers::Bytes>(), value_parsers::stage(text));
     let Ok(choice) = text.parse::<DeviceChoice>();
     let again = choice.to_string().parse::<DeviceChoice>();
     assert_eq!(again.as_ref(), Ok(&choice), "a device is the same by its own words");

@@ -1,11 +1,11 @@
 //! Errors of the crate as exceptions of `spextral._errors`, with the same sentences.
 
 use pyo3::prelude::*;
-use spextral::engine::EngineError;
+use spextral::backend::EngineError;
 use spextral::extract::ExtractError;
 use spextral::fits::FitsError;
+use spextral::geometry::GridError;
 use spextral::gpu::GpuError;
-use spextral::plan::GridError;
 use std::error::Error;
 
 /// The classes of `spextral._errors`.
@@ -50,7 +50,7 @@ pub trait Raise: Error + Sized {
 
     /// The exception.
     fn raise(self) -> PyErr {
-        exception(self.kind(), spextral::sentence(&self))
+        exception(self.kind(), spextral::error_chain(&self))
     }
 }
 
@@ -83,5 +83,5 @@ impl Raise for ExtractError {
 
 impl Raise for GridError {}
 impl Raise for spextral::barycentric::BarycentricError {}
-impl Raise for spextral::psf::synthetic::SyntheticError {}
+impl Raise for spextral::simulate::synthetic::SyntheticError {}
 impl Raise for spextral::simulate::SimulateError {}

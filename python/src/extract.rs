@@ -10,13 +10,14 @@ use numpy::PyArrayDyn;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use spextral::engine::{Again, Decorrelate, Engine, EngineError};
+use spextral::backend::{Again, Decorrelate, Engine, EngineError};
+use spextral::base::cancel::CancelToken;
 use spextral::extract::{self, ExtractError, Extraction, ModelFlux, Options, Solver, Summary};
 use spextral::fits;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
-use spextral::plan::{Bundle, PatchOptions, WaveGrid};
-use spextral::stages::patch::Ccd;
-use spextral::stop::Stop;
+use spextral::plan::{Bundle, PatchOptions};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A checked request: inputs, grid, options and bundles of one frame.
@@ -135,7 +136,7 @@ impl Plan {
             return Err(input(format!("part {k} of {n}: the frame has {} bundles", self.bundles.len())));
         }
         let wanted = choice(device);
-        let stop = Stop::default();
+        let stop = CancelToken::default();
         let done = watched(py, threads, &stop, progress, |progress| -> Result<_, ExtractError> {
             let wanted = process.map_or_else(|| wanted.clone(), |process| wanted.for_process(process));
             let engine = engine(open(&wanted).map_err(EngineError::from)?).with_stop(stop.clone());

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::extract::{Summary, note_run};
 use spextral::fits::{self, PreprocOptions, Table};
+use spextral::frame::Scores;
 use spextral::frame::{Frame, Spectra};
-use spextral::scores::Scores;
 use std::path::PathBuf;
 
 /// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).

@@ -3,7 +3,7 @@
 use crate::error::{Kind, exception};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use spextral::stop::Stop;
+use spextral::base::cancel::CancelToken;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub fn released<T: Send>(py: Python, threads: Option<usize>, work: impl FnOnce()
 pub fn watched<T: Send>(
     py: Python,
     threads: Option<usize>,
-    stop: &Stop,
+    stop: &CancelToken,
     progress: Option<&Bound<PyAny>>,
     work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> T + Send,
 ) -> PyResult<T> {

@@ -5,11 +5,11 @@ use super::extract::DeviceArguments;
 use super::json::{Json, object, print_object};
 use super::{Outcome, logging::Progress, print};
 use clap::Args;
-use spextral::exposure::{self, Account, Manifest, Row, Settings, Tree};
+use spextral::base::cancel::CancelToken;
+use spextral::exposure::{self, Manifest, Row, RunLog, Settings, Tree};
 use spextral::extract::Request;
 use spextral::fits::check_outputs;
-use spextral::stop::Stop;
-use spextral::{Filled, fill_whole};
+use spextral::{PendingFile, pending_atomic};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -133,7 +133,7 @@ impl Arguments {
     }
 
     fn settings(&self) -> Result<Settings, std::io::Error> {
-        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, stop: Stop::on_signals()? })
+        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, stop: CancelToken::on_signals()? })
     }
 
     /// The frames, checked against each other; what dead runs have left beside them is cleared.
@@ -185,12 +185,13 @@ impl Arguments {
     }
 
     /// Table, report, timeline, exit code.
-    fn conclude(&self, account: &Account, stop: &Stop) -> Outcome {
+    fn conclude(&self, account: &RunLog, stop: &CancelToken) -> Outcome {
         // A table is worth having even where the files cannot be written; of objects there is one, and that may be the error.
         if !self.json.is_wanted() {
             print(&account.table())?;
         }
-        let fill = |path: &Path, text: &str| fill_whole(path, self.replaces(), |out| out.write_all(text.as_bytes()));
+        let fill =
+            |path: &Path, text: &str| pending_atomic(path, self.replaces(), |out| out.write_all(text.as_bytes()));
         let mut files = Vec::new();
         if let Some(path) = &self.report {
             files.push(fill(path, &serde_json::to_string_pretty(&account.json())?)?);
@@ -199,7 +200,7 @@ impl Arguments {
             files.push(fill(&path.with_extension("csv"), &exposure::csv(account))?);
             files.push(fill(&path.with_extension("svg"), &exposure::svg(account))?);
         }
-        Filled::persist_all(files)?;
+        PendingFile::persist_all(files)?;
         if self.json.is_wanted() {
             print_object("exposure", object(account.json()))?;
         }

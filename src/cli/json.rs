@@ -2,9 +2,9 @@
 
 use super::print;
 use serde_json::{Map, Value, json};
+use spextral::base::version::{COMMIT, VERSION};
 use spextral::extract::{Done, Request};
 use spextral::gpu::MemoryUse;
-use spextral::version::{COMMIT, VERSION};
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;

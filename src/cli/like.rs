@@ -50,7 +50,7 @@ impl Like {
         let recorded = self.record.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let (known, frame) = (names::<Repeatable>(), self.frame.display());
         if let Some((name, value)) = recorded.clone().find(|(name, _)| !known.iter().any(|k| k == name)) {
-            let (then, now) = (&self.record.version, spextral::version::VERSION);
+            let (then, now) = (&self.record.version, spextral::base::version::VERSION);
             return Err(format!(
                 "{frame} was made with {name}={value}, which this version ({now}) has no option for; use version {then}"
             ));

@@ -5,7 +5,7 @@ use super::{Outcome, print};
 use clap::ValueEnum;
 use serde_json::json;
 use spextral::fits::{check_outputs, write_psf};
-use spextral::psf::synthetic::{Camera, Synthetic};
+use spextral::simulate::synthetic::{Camera, Synthetic};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ mod manual;
 mod plot_psf;
 mod report;
 mod simulate;
-mod words;
+mod value_parsers;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;

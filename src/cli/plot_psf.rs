@@ -3,7 +3,7 @@
 use super::{Outcome, print};
 use spextral::fits::{check_outputs, read_psf};
 use spextral::plot::psf_png;
-use spextral::write_whole;
+use spextral::write_atomic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,7 +29,7 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[&args.psf], &[&args.output], args.overwrite)?;
     let name = args.psf.file_name().unwrap_or(args.psf.as_os_str()).to_string_lossy();
     let picture = psf_png(&read_psf(&args.psf)?, &name)?;
-    write_whole(&args.output, args.overwrite, |out| out.write_all(&picture))?;
+    write_atomic(&args.output, args.overwrite, |out| out.write_all(&picture))?;
     print(&args.output.display().to_string())?;
     Ok(ExitCode::SUCCESS)
 }

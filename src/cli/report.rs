@@ -3,7 +3,7 @@
 use super::{Outcome, print};
 use spextral::fits::check_outputs;
 use spextral::report::{Material, Report, ReportError, Severity, Sources};
-use spextral::{Filled, fill_whole};
+use spextral::{PendingFile, pending_atomic};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -50,8 +50,8 @@ pub fn run(args: &Arguments) -> Outcome {
     let page = args.output.as_ref().map(|path| Ok::<_, ReportError>((path, report.html()?.into_bytes())));
     let picture = args.png.as_ref().map(|path| Ok((path, report.png()?)));
     let files: Vec<(&PathBuf, Vec<u8>)> = [page, picture].into_iter().flatten().collect::<Result<_, _>>()?;
-    let fill = |(path, bytes): &(&PathBuf, Vec<u8>)| fill_whole(path, args.overwrite, |out| out.write_all(bytes));
-    Filled::persist_all(files.iter().map(fill).collect::<Result<_, _>>()?)?;
+    let fill = |(path, bytes): &(&PathBuf, Vec<u8>)| pending_atomic(path, args.overwrite, |out| out.write_all(bytes));
+    PendingFile::persist_all(files.iter().map(fill).collect::<Result<_, _>>()?)?;
     for (path, bytes) in files {
         print(&format!("{}: {:.1} MB", path.display(), bytes.len() as f64 / 1e6))?;
     }

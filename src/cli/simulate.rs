@@ -1,10 +1,10 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
 use super::json::{Json, object, print_object, text};
-use super::words::Wavelength;
+use super::value_parsers::Wavelength;
 use super::{Outcome, print};
 use serde_json::json;
-use spextral::fits::{Filled, check_outputs, fill_preproc, read_psf};
+use spextral::fits::{PendingFile, check_outputs, fill_preproc, read_psf};
 use spextral::simulate::{SimulateError, Simulation, fill_truth, simulate};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -100,7 +100,7 @@ pub fn run(args: &Arguments) -> Outcome {
     let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;
     let truth = args.truth.as_ref().map(|path| fill_truth(path, &simulated.truth, args.overwrite)).transpose()?;
     let preproc = fill_preproc(&args.output, &simulated.preproc, args.overwrite)?;
-    Filled::persist_all(truth.into_iter().chain([preproc]).collect())?;
+    PendingFile::persist_all(truth.into_iter().chain([preproc]).collect())?;
     let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
     if args.json.is_wanted() {
         let fields = json!({

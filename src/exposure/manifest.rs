@@ -15,7 +15,7 @@ pub enum ManifestError {
     },
     /// A line that makes no sense.
     #[error("{}, line {line}: {what}", path.display())]
-    Line {
+    Pipeline {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
@@ -36,7 +36,7 @@ pub struct Manifest {
 /// One row: cells that are not empty, by their column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Line of the file, counted from 1.
+    /// Pipeline of the file, counted from 1.
     pub line: usize,
     /// (column, cell); columns in lower case with dashes.
     pub cells: Vec<(String, String)>,
@@ -78,7 +78,7 @@ impl Manifest {
 
     /// The error for something wrong with a line.
     pub fn wrong(&self, line: usize, what: impl Into<String>) -> ManifestError {
-        ManifestError::Line { path: self.path.clone(), line, what: what.into() }
+        ManifestError::Pipeline { path: self.path.clone(), line, what: what.into() }
     }
 
     /// The cells of a line.

@@ -11,37 +11,37 @@
 //! | `resume` | what need not be done again |
 //! | `account`, `report`, `timeline` | what was done, in figures, a table, JSON, CSV, a picture |
 
-mod account;
-mod desk;
-mod in_hand;
+mod extractor;
+mod in_flight;
 mod manifest;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 mod pipeline;
+mod queue;
 mod report;
 mod resume;
+mod run_log;
 mod schedule;
-mod team;
 mod timeline;
 mod tree;
 
-pub use account::{Account, Event, Figures, Outcome, Phase, RankFacts, Status};
-pub use desk::Progress;
 pub use manifest::{Manifest, ManifestError, Row};
+pub use queue::Progress;
 pub use resume::{reason_to_do, sweep};
+pub use run_log::{Event, Figures, Outcome, Phase, RankFacts, RunLog, Status};
 pub use timeline::{csv, svg};
 pub use tree::{Frame, Tree, TreeError};
 
-use crate::caught::is_caught;
-use crate::engine::{Engine, EngineError};
+use crate::backend::{Engine, EngineError};
+use crate::base::cancel::CancelToken;
+use crate::base::catch_panic::is_catching;
+use crate::base::process::now;
 use crate::extract::Request;
 use crate::fits::{FitsError, check_apart};
-use crate::process::now;
-use crate::stop::Stop;
-use desk::Table;
-use pipeline::Line;
+use extractor::Alone;
+use pipeline::Pipeline;
+use queue::Table;
 use std::path::{Path, PathBuf};
-use team::Alone;
 
 /// How frames are gone through.
 #[derive(Clone, Debug)]
@@ -51,18 +51,18 @@ pub struct Settings {
     /// Whether reading and writing go on while another frame is computed.
     pub overlap: bool,
     /// An end that may be asked for: frames that are not yet being written are dropped then.
-    pub stop: Stop,
+    pub stop: CancelToken,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { resume: false, overlap: true, stop: Stop::default() }
+        Self { resume: false, overlap: true, stop: CancelToken::default() }
     }
 }
 
 /// Where a group of ranks is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct GroupRank {
     /// Group, counted from 0.
     pub group: usize,
     /// Rank of the process that reads and writes for it.
@@ -90,11 +90,11 @@ pub fn launched() -> Option<usize> {
 pub fn name_frames_in_panics() {
     let known = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if is_caught() {
+        if is_catching() {
             return;
         }
         known(panic);
-        eprintln!("error: a panic while {}", in_hand::words());
+        eprintln!("error: a panic while {}", in_flight::words());
     }));
 }
 
@@ -109,11 +109,11 @@ pub fn run(
     settings: &Settings,
     open: impl FnOnce() -> Result<Engine, EngineError>,
     progress: &(dyn Fn(&Progress) + Sync),
-) -> Result<Account, EngineError> {
+) -> Result<RunLog, EngineError> {
     let begin = now();
     let team = Alone::new(open()?, settings.stop.clone());
     let desk = Table::new(requests, 1, &settings.stop, progress);
-    Line::new(&desk, &team, settings, Place::default()).run();
+    Pipeline::new(&desk, &team, settings, GroupRank::default()).run();
     let facts = RankFacts::of_this_process(0, team.engine());
-    Ok(Account::new(requests, desk.outcomes(), vec![facts], 1, begin))
+    Ok(RunLog::new(requests, desk.outcomes(), vec![facts], 1, begin))
 }

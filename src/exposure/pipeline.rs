@@ -1,16 +1,16 @@
 //! One group's way through its frames: a thread reads, one computes, one writes, and each waits for the next to take
 //! over what it has. So at most four frames are in memory, however many there are to do.
 
-use super::account::{Event, Outcome, Phase, Status};
-use super::desk::{Desk, Next};
-use super::in_hand::InHand;
+use super::extractor::{ExtractorError, FrameExtractor};
+use super::in_flight::InFlight;
+use super::queue::{Next, WorkQueue};
 use super::resume::reason_to_do;
-use super::team::{Team, TeamError};
-use super::{Place, Settings};
+use super::run_log::{Event, Outcome, Phase, Status};
+use super::{GroupRank, Settings};
+use crate::base::process::{memory, now};
 use crate::extract::{FileError, Inputs, Product, Request, Summary};
 use crate::fits::FitsError;
-use crate::process::{memory, now};
-use crate::{WriteError, sentence};
+use crate::{WriteError, error_chain};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -39,19 +39,24 @@ struct Extracted {
 }
 
 /// A group's three threads and what they share.
-pub struct Line<'a> {
-    desk: &'a dyn Desk,
-    team: &'a dyn Team,
+pub struct Pipeline<'a> {
+    desk: &'a dyn WorkQueue,
+    team: &'a dyn FrameExtractor,
     settings: &'a Settings,
-    place: Place,
+    place: GroupRank,
     io: Option<rayon::ThreadPool>,
     /// Frames handed to this group and not yet computed.
     in_hand: AtomicUsize,
 }
 
-impl<'a> Line<'a> {
+impl<'a> Pipeline<'a> {
     /// A group's line.
-    pub fn new(desk: &'a dyn Desk, team: &'a dyn Team, settings: &'a Settings, place: Place) -> Self {
+    pub fn new(
+        desk: &'a dyn WorkQueue,
+        team: &'a dyn FrameExtractor,
+        settings: &'a Settings,
+        place: GroupRank,
+    ) -> Self {
         let named = |i| format!("files {i}");
         // Where there can be no further threads, those that compute do.
         let io = rayon::ThreadPoolBuilder::new()
@@ -117,7 +122,7 @@ impl<'a> Line<'a> {
     }
 
     fn read(&self, frame: usize, request: Box<Request>) -> Option<Loaded> {
-        let _in_hand = InHand::new(Phase::Read, &request.output);
+        let _in_hand = InFlight::new(Phase::Read, &request.output);
         let mut outcome = Outcome::new(frame, &self.place);
         let read = || {
             if self.settings.resume {
@@ -132,17 +137,17 @@ impl<'a> Line<'a> {
         match result {
             Ok(Some(inputs)) => return Some(Loaded { request, inputs, outcome }),
             Ok(None) => self.settle(outcome, Status::Skipped),
-            Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
+            Err(error) => self.settle(outcome, Status::Failed(error_chain(&error))),
         }
         None
     }
 
     fn compute(&self, loaded: Loaded) -> Option<Extracted> {
         let Loaded { request, inputs, mut outcome } = loaded;
-        let _in_hand = InHand::new(Phase::Compute, &request.output);
+        let _in_hand = InFlight::new(Phase::Compute, &request.output);
         let start = now();
         let result = match self.settings.stop.asked() {
-            Some(_) => Err(TeamError::Stopped),
+            Some(_) => Err(ExtractorError::Stopped),
             None => self.team.extract(&request, &inputs),
         };
         let end = now();
@@ -157,15 +162,15 @@ impl<'a> Line<'a> {
                 let product = Product::new(&request, inputs, extraction, time);
                 return Some(Extracted { request, product, outcome });
             }
-            Err(TeamError::Stopped) => self.settle(outcome, Status::Dropped),
-            Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
+            Err(ExtractorError::Stopped) => self.settle(outcome, Status::Dropped),
+            Err(error) => self.settle(outcome, Status::Failed(error_chain(&error))),
         }
         None
     }
 
     fn write(&self, extracted: Extracted) {
         let Extracted { request, product, mut outcome } = extracted;
-        let _in_hand = InHand::new(Phase::Write, &request.output);
+        let _in_hand = InFlight::new(Phase::Write, &request.output);
         // It is ready, but the time is for those that are being written.
         if self.settings.stop.asked().is_some() {
             return self.settle(outcome, Status::Dropped);
@@ -182,7 +187,7 @@ impl<'a> Line<'a> {
                 let status = if summary.has_results() { Status::Done } else { Status::Failed(without.into()) };
                 self.settle(outcome, status);
             }
-            Err(error) => self.settle(outcome, Status::Failed(sentence(&error))),
+            Err(error) => self.settle(outcome, Status::Failed(error_chain(&error))),
         }
     }
 

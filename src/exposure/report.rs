@@ -1,14 +1,14 @@
 //! The account as a table and as JSON.
 
-use super::{Account, Outcome, Phase, Status};
-use crate::version::{COMMIT, VERSION};
+use super::{Outcome, Phase, RunLog, Status};
+use crate::base::version::{COMMIT, VERSION};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// With more frames than this, the table has only those that are not done.
 const MOST_ROWS: usize = 60;
 
-impl Account {
+impl RunLog {
     /// A table for people: frames, and the run in figures.
     pub fn table(&self) -> String {
         let all = self.outcomes.len() <= MOST_ROWS;
@@ -111,7 +111,7 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use super::super::account::tests::example;
+    use super::super::run_log::tests::example;
 
     #[test]
     fn the_table_has_a_row_a_frame_and_says_why_one_failed() {

@@ -1,9 +1,10 @@
 //! What need not be done again, and what dead runs have left behind.
 
+use crate::base::atomic_file;
+use crate::base::version::VERSION;
+use crate::error_chain;
 use crate::extract::Request;
 use crate::fits::{Header, card_of_path, printable, verify};
-use crate::version::VERSION;
-use crate::{sentence, whole_file};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -19,12 +20,12 @@ pub fn reason_to_do(request: &Request) -> Option<String> {
     }
     let header = match verify(&request.output, &NEEDED) {
         Ok(header) => header,
-        Err(error) => return Some(sentence(&error)),
+        Err(error) => return Some(error_chain(&error)),
     };
     if let Some((path, _)) = &request.model
         && let Err(error) = verify(path, &["MODEL"])
     {
-        return Some(sentence(&error));
+        return Some(error_chain(&error));
     }
     let cards = [
         ("SPXVER", VERSION.to_string()),
@@ -56,6 +57,6 @@ fn newer_input(request: &Request) -> Option<String> {
 
 /// Removes the temporary files that dead runs have left beside the outputs; those removed.
 pub fn sweep(requests: &[Request]) -> Vec<PathBuf> {
-    let folders: BTreeSet<&Path> = requests.iter().flat_map(Request::outputs).map(whole_file::folder_of).collect();
-    folders.into_iter().flat_map(whole_file::sweep).collect()
+    let folders: BTreeSet<&Path> = requests.iter().flat_map(Request::outputs).map(atomic_file::folder_of).collect();
+    folders.into_iter().flat_map(atomic_file::sweep).collect()
 }

@@ -1,6 +1,6 @@
 //! When each group read, computed and wrote: as a table, and as a picture with one row a group.
 
-use super::{Account, Phase};
+use super::{Phase, RunLog};
 use std::fmt::Write;
 
 /// Width of the picture and of its margins left and right, pixels.
@@ -17,7 +17,7 @@ const ROWS: f64 = 2000.0;
 const TICKS: f64 = 10.0;
 
 /// The events of a run as CSV: times in seconds from its start.
-pub fn csv(account: &Account) -> String {
+pub fn csv(account: &RunLog) -> String {
     let mut text = String::from("group,rank,host,frame,status,phase,start_s,end_s\n");
     let begin = account.time[0];
     for outcome in &account.outcomes {
@@ -35,7 +35,7 @@ pub fn csv(account: &Account) -> String {
 
 /// The same as a picture (SVG): a row a group, in it a lane each for reading, computing and writing; frames that failed
 /// are hatched in red.
-pub fn svg(account: &Account) -> String {
+pub fn svg(account: &RunLog) -> String {
     let groups = account.groups.max(1);
     let row = (ROWS / groups as f64).clamp(ROW[1], ROW[0]);
     let wall = (account.time[1] - account.time[0]).max(1e-3);
@@ -85,7 +85,7 @@ pub fn svg(account: &Account) -> String {
     out + "</svg>\n"
 }
 
-fn heading(out: &mut String, account: &Account) {
+fn heading(out: &mut String, account: &RunLog) {
     let f = account.figures();
     let _ = writeln!(
         out,
@@ -145,7 +145,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::account::tests::example;
+    use super::super::run_log::tests::example;
     use super::*;
 
     #[test]

@@ -6,15 +6,17 @@ use super::model_image::ModelImage;
 use super::patches::model_flux;
 use super::share::columns;
 use super::{Extraction, ModelFlux, Options, Summary};
-use crate::engine::{BundleSpots, BundleTraces, DecorrelatedField, EngineError, Field, Stage};
+use crate::backend::{BundleSpots, BundleTraces, DecorrelatedField, EngineError, Field, Stage};
+use crate::base::median::median;
 use crate::frame::{Spectra, specmask};
-use crate::median::median;
-use crate::plan::{Batch, Bundle, Patch, WaveGrid};
+use crate::geometry::{Ccd, Rectangle};
+use crate::geometry::{Patch, WaveGrid};
+use crate::plan::{Batch, Bundle};
 use crate::psf::Psf;
 use crate::stages::banded::BandedRoot;
 use crate::stages::goodness::Goodness;
 use crate::stages::model::add_model;
-use crate::stages::patch::{Ccd, PatchSpots, Rectangle};
+use crate::stages::patch::PatchSpots;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::time::Duration;
@@ -135,7 +137,7 @@ pub struct SharePlan<'a> {
 
 impl FrameBuilder {
     /// Without results.
-    pub fn new(share: &SharePlan, ccd: Ccd) -> Self {
+    pub fn new(share: &SharePlan, ccd: &Ccd) -> Self {
         let SharePlan { psf, grid, options, bundles } = share;
         let first = bundles.first().map_or(0, |b| b.selected.start);
         let nspec = bundles.last().map_or(0, |b| b.selected.end) - first;
@@ -153,12 +155,12 @@ impl FrameBuilder {
             pixmask_fraction: zeros(),
             mask: vec![0; bins],
         };
-        let model = options.model.map(|_| ModelImage::new(ccd.ny, ccd.nx));
+        let model = options.model.map(|_| ModelImage::new(ccd.ny(), ccd.nx()));
         let columns_of = |b: &Bundle| (b.fibres.start, columns(psf, b.fibres.clone(), grid, options));
         Self {
             which_model: options.model.unwrap_or_default(),
             columns: if model.is_some() { bundles.iter().map(columns_of).collect() } else { Vec::new() },
-            ccd: Rectangle { y0: 0, x0: 0, ny: ccd.ny, nx: ccd.nx },
+            ccd: Rectangle { y0: 0, x0: 0, ny: ccd.ny(), nx: ccd.nx() },
             ..Self::of_parts(Summary::default(), first, spectra, zeros(), zeros(), vec![false; bins], model)
         }
     }

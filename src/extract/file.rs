@@ -1,18 +1,18 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
 use super::record::{self, Digests};
-use super::{ExtractError, Extraction, ModelFlux, Options, Progress, Summary, extract, words};
+use super::{ExtractError, Extraction, ModelFlux, Options, Progress, Summary, extract, option_record};
+use crate::backend::{Engine, EngineError, Stage};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
-use crate::engine::{Engine, EngineError, Stage};
 use crate::fits::{
-    Filled, FitsError, Header, Preproc, PreprocOptions, Table, check_outputs, fill_frame, fill_model, preproc_of,
+    FitsError, Header, PendingFile, Preproc, PreprocOptions, Table, check_outputs, fill_frame, fill_model, preproc_of,
     psf_of, with_digest,
 };
 use crate::frame::Frame;
-use crate::plan::{GridError, WaveGrid};
+use crate::frame::Scores;
+use crate::geometry::Ccd;
+use crate::geometry::{GridError, WaveGrid};
 use crate::psf::Psf;
-use crate::scores::Scores;
-use crate::stages::patch::Ccd;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -73,12 +73,12 @@ impl Request {
 
     /// Everything that decides what is in the outputs, but for the names of files: the card SPXOPT.
     pub fn words(&self) -> String {
-        words::card(self)
+        option_record::card(self)
     }
 
     /// The same by the names of the options; None for those that are not set.
     pub fn named_options(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
-        words::of(self)
+        option_record::of(self)
     }
 
     /// The files that are written.
@@ -268,9 +268,8 @@ impl Inputs {
     }
 
     /// The CCD.
-    pub fn ccd(&self) -> Ccd<'_> {
-        let preproc = &self.preproc;
-        Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar }
+    pub fn ccd(&self) -> &Ccd<'static> {
+        &self.preproc.ccd
     }
 
     /// The options of a request, with the model and the barycentric factor that it asks for.
@@ -287,7 +286,7 @@ impl Product {
         let done = Done {
             nspec: spectra.nspec,
             nwave: spectra.nwave,
-            bad_pixels: inputs.preproc.bad_pixels,
+            bad_pixels: inputs.preproc.ccd.rejected().total(),
             barycentric: inputs.barycentric,
             device: extraction.summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
@@ -301,7 +300,7 @@ impl Product {
         let Inputs { preproc, grid, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
-        Self { frame, model: extraction.model, ccd: [preproc.nx, preproc.ny], done }
+        Self { frame, model: extraction.model, ccd: [preproc.ccd.nx(), preproc.ccd.ny()], done }
     }
 
     /// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
@@ -316,7 +315,7 @@ impl Product {
             _ => None,
         };
         let frame = fill_frame(&request.output, &self.frame, overwrite)?;
-        Filled::persist_all(model.into_iter().chain([frame]).collect()).map_err(FitsError::from)?;
+        PendingFile::persist_all(model.into_iter().chain([frame]).collect()).map_err(FitsError::from)?;
         Ok(Done { write: start.elapsed(), ..self.done.clone() })
     }
 }
@@ -333,8 +332,9 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> 
     if let Some(expected) = &request.expected {
         expected.check(&digests, request)?;
     }
-    if preproc.bad_pixels > 0 {
-        let (path, n) = (request.input.display(), preproc.bad_pixels);
+    let n = preproc.ccd.rejected().total();
+    if n > 0 {
+        let path = request.input.display();
         tracing::warn!(
             "{path}: {n} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count as masked"
         );

@@ -4,23 +4,24 @@ mod assemble;
 mod banded;
 mod file;
 mod model_image;
+mod option_record;
 mod patches;
 mod precision;
 mod record;
 mod share;
-mod words;
 
 pub use file::{DEFAULT_STEP, Done, FileError, Inputs, Product, Request, extract_file, note_run};
 pub use record::{Digests, Record, RecordError, differing_data};
 pub use share::{Share, ShareHead, assemble, columns, extract_share, part, plan};
 
-use crate::engine::{Decorrelate, Engine, EngineError, Stage};
+use crate::backend::{Decorrelate, Engine, EngineError, Stage};
 use crate::frame::Spectra;
+use crate::geometry::Ccd;
+use crate::geometry::WaveGrid;
 use crate::gpu::{GpuError, MemoryUse, Precision};
-use crate::plan::{PatchOptions, PlanError, WaveGrid};
+use crate::plan::{PatchOptions, PlanError};
 use crate::psf::Psf;
 use crate::stages::banded::CouplingError;
-use crate::stages::patch::Ccd;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -244,7 +245,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 /// Options that do not fit the PSF, a PSF of another CCD, a grid outside the PSF's range.
 pub fn extract(
     psf: &Psf,
-    ccd: Ccd,
+    ccd: &Ccd,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,
@@ -256,10 +257,10 @@ pub fn extract(
     Ok(assemble(vec![whole.retried(again.map(|again| again.reason))], grid, options))
 }
 
-fn check(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<(), ExtractError> {
+fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(), ExtractError> {
     options.patches.check()?;
-    if (ccd.nx, ccd.ny) != (psf.npix_x, psf.npix_y) {
-        return Err(ExtractError::CcdSize { nx: ccd.nx, ny: ccd.ny, psf_nx: psf.npix_x, psf_ny: psf.npix_y });
+    if (ccd.nx(), ccd.ny()) != (psf.npix_x, psf.npix_y) {
+        return Err(ExtractError::CcdSize { nx: ccd.nx(), ny: ccd.ny(), psf_nx: psf.npix_x, psf_ny: psf.npix_y });
     }
     let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
     let beyond = MAX_EXTRAPOLATION * (psf.wave_max - psf.wave_min);

@@ -3,11 +3,12 @@
 use super::assemble::{FrameBuilder, PatchSpectra};
 use super::precision::finer;
 use super::{ModelFlux, Options};
-use crate::engine::{
-    BundleSpots, BundleTraces, Decorrelate, Engine, EngineCcd, EngineError, PatchFailure, PatchResults, PatchStatus,
+use crate::backend::{
+    BundleSpots, BundleTraces, CcdField, Decorrelate, Engine, EngineError, PatchFailure, PatchResults, PatchStatus,
 };
+use crate::geometry::{Patch, WaveGrid};
 use crate::gpu::Precision;
-use crate::plan::{Batch, Bundle, Patch, WaveGrid, batches, half_bandwidth, patches};
+use crate::plan::{Batch, Bundle, batches, half_bandwidth, patches};
 use crate::psf::Psf;
 use crate::stages::normal_equations::Prior;
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::ops::Range;
 
 /// What all batches of a window share.
 struct Setting<'a> {
-    ccd: &'a EngineCcd<'a>,
+    ccd: &'a CcdField<'a>,
     options: &'a Options,
     psferr: f64,
     ndiag: usize,
@@ -32,7 +33,7 @@ struct Setting<'a> {
 /// What the engine's device reports.
 pub fn extract_bundle(
     psf: &Psf,
-    ccd: &EngineCcd,
+    ccd: &CcdField,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,
@@ -46,7 +47,7 @@ pub fn extract_bundle(
     let positions = traces.positions();
     let first = bundle.fibres.start;
     let wanted = bundle.selected.start - first..bundle.selected.end - first;
-    let all = patches(&options.patches, &positions, &wanted, grid.nwave(), (ccd.host().ny, ccd.host().nx));
+    let all = patches(&options.patches, &positions, &wanted, grid.nwave(), (ccd.host().ny(), ccd.host().nx()));
     let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patches.patch_bins());
     let cut = || {
         let most = engine.most_spot_bins(traces);

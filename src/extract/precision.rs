@@ -1,9 +1,9 @@
 //! What a GPU computes in: f32 where it serves the PSF, the grid and the tolerance, which is seen before any work, else f64.
 
 use super::{ExtractError, Options};
-use crate::engine::Engine;
+use crate::backend::Engine;
+use crate::geometry::WaveGrid;
 use crate::gpu::Precision;
-use crate::plan::WaveGrid;
 use crate::psf::Psf;
 use crate::stages::banded::BandedNormal;
 
@@ -93,7 +93,7 @@ fn smallest_pivot(normal: &BandedNormal) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::psf::synthetic::Synthetic;
+    use crate::simulate::synthetic::Synthetic;
 
     #[test]
     fn the_finer_the_grid_the_smaller_the_pivots_and_f32_serves_the_coarse_ones() {

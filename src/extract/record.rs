@@ -1,8 +1,8 @@
 //! What a frame's header records of how it was made, so that it can be made again.
 
-use super::{FileError, Request, Summary, words};
+use super::{FileError, Request, Summary, option_record};
+use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, Header, card_of_path, path_of_card, printable, read_headers};
-use crate::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -99,7 +99,7 @@ impl Record {
             version: text("SPXVER")?,
             commit: text("SPXGIT")?,
             device: text("SPXDEV")?,
-            options: words::parse(&text("SPXOPT")?),
+            options: option_record::parse(&text("SPXOPT")?),
             input: path_of_card(&text("IN_IMG")?),
             psf: path_of_card(&text("IN_PSF")?),
             fibermap: header.get_str("IN_FMAP").as_deref().map(path_of_card),
@@ -139,7 +139,7 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
         ("SPXB3PSF", Some(digests.psf.clone()), ""),
         ("SPXB3IMG", Some(digests.input.clone()), ""),
         ("SPXB3FMP", digests.fibermap.clone(), ""),
-        ("SPXOPT", Some(words::card(request)), "Options of the extraction"),
+        ("SPXOPT", Some(option_record::card(request)), "Options of the extraction"),
     ];
     set(header, cards);
 }

@@ -5,11 +5,12 @@ use super::assemble::{FrameBuilder, SharePlan};
 use super::banded::{self, beyond_ends};
 use super::model_image::{ModelImage, Stripe};
 use super::{ExtractError, Extraction, Options, Progress, Solver, Summary, check, patches, precision};
-use crate::engine::{Decorrelate, Engine, Stage};
+use crate::backend::{Decorrelate, Engine, Stage};
 use crate::frame::Spectra;
-use crate::plan::{Bundle, WaveGrid, bundles};
+use crate::geometry::Ccd;
+use crate::geometry::WaveGrid;
+use crate::plan::{Bundle, bundles};
 use crate::psf::Psf;
-use crate::stages::patch::Ccd;
 use crate::stages::traces::{legendre, unit};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -41,7 +42,7 @@ pub struct ShareHead {
 ///
 /// # Errors
 /// See [`super::extract`].
-pub fn plan(psf: &Psf, ccd: Ccd, grid: &WaveGrid, options: &Options) -> Result<Vec<Bundle>, ExtractError> {
+pub fn plan(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<Vec<Bundle>, ExtractError> {
     check(psf, ccd, grid, options)?;
     let nspec = options.nspec.unwrap_or(psf.nfibre.saturating_sub(options.specmin));
     Ok(bundles(psf.nfibre, options.specmin, nspec, options.patches.bundlesize)?)
@@ -77,7 +78,7 @@ pub fn columns(psf: &Psf, fibres: Range<usize>, grid: &WaveGrid, options: &Optio
 /// Where `bundles` is empty.
 pub fn extract_share(
     psf: &Psf,
-    ccd: Ccd,
+    ccd: &Ccd,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,

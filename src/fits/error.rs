@@ -1,6 +1,6 @@
 //! What can go wrong with a FITS file, each with the file, the HDU, the value at fault and the remedy.
 
-use crate::whole_file::WriteError;
+use crate::base::atomic_file::WriteError;
 use std::io;
 use std::path::PathBuf;
 

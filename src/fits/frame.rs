@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
+use crate::frame::Scores;
 use crate::frame::{Frame, Spectra};
-use crate::scores::Scores;
 
 use super::Header;
 use super::error::FitsError;
-use super::output::{Image, Pixels};
-use super::place::fill;
+use super::output_path::fill;
 use super::preproc::carried_cards;
-use super::source::FitsFile;
+use super::reader::FitsFile;
 use super::table::Table;
-use crate::whole_file::Filled;
+use super::writer::{Image, Pixels};
+use crate::base::atomic_file::PendingFile;
 
 /// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES.
 ///
@@ -25,14 +25,14 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
     Ok(fill_frame(path, frame, overwrite)?.persist()?)
 }
 
-/// As [`write_frame`], but for [`Filled::persist`].
+/// As [`write_frame`], but for [`PendingFile::persist`].
 ///
 /// # Errors
 /// See [`write_frame`].
 ///
 /// # Panics
 /// See [`write_frame`].
-pub fn fill_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<Filled, FitsError> {
+pub fn fill_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<PendingFile, FitsError> {
     let s = &frame.spectra;
     let spectra = vec![s.nspec, s.nwave];
     let image = |name, unit, shape: &[usize], pixels| Image { name, unit, shape: shape.to_vec(), pixels };
@@ -120,7 +120,7 @@ pub fn write_model(
     Ok(fill_model(path, model, nx, ny, header, overwrite)?.persist()?)
 }
 
-/// As [`write_model`], but for [`Filled::persist`].
+/// As [`write_model`], but for [`PendingFile::persist`].
 ///
 /// # Errors
 /// See [`write_model`].
@@ -134,7 +134,7 @@ pub fn fill_model(
     ny: usize,
     header: &Header,
     overwrite: bool,
-) -> Result<Filled, FitsError> {
+) -> Result<PendingFile, FitsError> {
     let image = Image { name: "MODEL", unit: "electron", shape: vec![ny, nx], pixels: Pixels::F32(model) };
     super::fill_images(path, header, &[image], overwrite)
 }

@@ -11,7 +11,7 @@ use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_par
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::{DataFormat, MZFlush};
 
-use super::source::PIECE;
+use super::reader::PIECE;
 
 /// Bytes of the packed file read at a time.
 const READ: usize = 1 << 20;

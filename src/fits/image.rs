@@ -6,7 +6,7 @@ use fitsio_pure::image::ImageData;
 use rayon::prelude::*;
 
 use super::error::FitsError;
-use super::source::{FitsFile, Hdu, Kind, PIECE};
+use super::reader::{FitsFile, Hdu, Kind, PIECE};
 use super::tiles;
 
 /// How stored numbers become physical ones.

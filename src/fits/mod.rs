@@ -10,7 +10,6 @@
 //! | `verify` | whether a file is whole, by its checksums |
 //! | `table`, `columns` | binary tables carried by their bytes |
 
-mod at;
 mod checksum;
 mod columns;
 mod error;
@@ -18,38 +17,39 @@ mod frame;
 mod gzip;
 mod header;
 mod image;
-mod names;
-mod output;
-mod place;
+mod output_path;
+mod path_card;
+mod positioned_io;
 mod preproc;
 mod psf;
 mod psf_write;
-mod source;
+mod reader;
 mod table;
 mod tiles;
 mod value;
 mod verify;
+mod writer;
 
-pub use crate::whole_file::Filled;
+pub use crate::base::atomic_file::PendingFile;
 pub use columns::Column;
 pub use error::FitsError;
 pub use frame::{fill_frame, fill_model, read_frame, write_frame, write_model};
 pub use header::Header;
 pub use image::read_image_f64;
-pub(crate) use names::{card_of_path, path_of_card};
-pub use output::{Image, Pixels, fill_images, write_images};
-pub use place::{check_apart, check_outputs, same_file};
+pub use output_path::{check_apart, check_outputs, same_file};
+pub(crate) use path_card::{card_of_path, path_of_card};
 pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, PreprocOptions, fill_preproc, read_preproc, write_preproc};
 pub(crate) use psf::psf_of;
 pub use psf::read_psf;
 pub use psf_write::write_psf;
-pub use source::read_headers;
-pub(crate) use source::with_digest;
+pub use reader::read_headers;
+pub(crate) use reader::with_digest;
 pub use table::{ColumnData, Table, read_fibermap};
 pub use value::Value;
 pub(crate) use value::printable;
 pub use verify::verify;
+pub use writer::{Image, Pixels, fill_images, write_images};
 
 /// Whether a keyword describes the layout of its HDU, and so is the writer's own and never carried.
 fn is_structural(keyword: &str) -> bool {

@@ -4,25 +4,19 @@ use std::path::{Path, PathBuf};
 
 use super::error::FitsError;
 use super::header::Header;
-use super::output::{Image, Pixels};
-use super::place::fill;
-use super::source::{FitsFile, Hdu, Kind};
+use super::output_path::fill;
+use super::reader::{FitsFile, Hdu, Kind};
 use super::table::{Table, read_fibermap};
+use super::writer::{Image, Pixels};
 use super::{is_compression, is_structural};
-use crate::pixels::{mask_absurd, mask_pixels};
-use crate::whole_file::Filled;
+use crate::base::atomic_file::PendingFile;
+use crate::geometry::{Ccd, CcdError};
 
-/// A CCD frame in electrons.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A preprocessed CCD frame.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Preproc {
-    /// Columns of the CCD.
-    pub nx: usize,
-    /// Rows of the CCD.
-    pub ny: usize,
-    /// Pixels in electron, `[ny, nx]`; 0 where they were bad.
-    pub image: Vec<f32>,
-    /// Inverse variance in 1/electron^2, `[ny, nx]`; 0 where masked or bad.
-    pub ivar: Vec<f32>,
+    /// Pixels in electron and their inverse variances, masked pixels with ivar 0.
+    pub ccd: Ccd<'static>,
     /// CCD mask bits, `[ny, nx]`.
     pub mask: Option<Vec<i32>>,
     /// Read noise in electron, `[ny, nx]`.
@@ -31,20 +25,25 @@ pub struct Preproc {
     pub header: Header,
     /// The fibermap, with its own cards.
     pub fibermap: Option<Table>,
-    /// Pixels whose value was not finite, or whose ivar was negative, not finite, or more than 1000 times what 99 in 100 of
-    /// the usable pixels stay below; their ivar is 0.
-    pub bad_pixels: usize,
 }
 
 impl Preproc {
-    /// Takes the weight of pixels with any of `mask_bits` in the mask, and of those that no arithmetic should meet, which
-    /// become the [`Preproc::bad_pixels`].
+    /// A frame of pixels and their mask, `[ny, nx]`; ivar becomes 0 where the mask has any of `mask_bits`.
     ///
-    /// # Panics
-    /// Where the mask has fewer pixels than the image.
-    pub fn mask_pixels(&mut self, mask_bits: u32) {
-        let unsound = mask_pixels(&mut self.image, &mut self.ivar, self.mask.as_deref(), mask_bits);
-        self.bad_pixels = unsound + mask_absurd(&mut self.ivar);
+    /// # Errors
+    /// [`CcdError`] if a plane does not have `ny * nx` pixels.
+    pub fn new(
+        [ny, nx]: [usize; 2],
+        image: Vec<f32>,
+        ivar: Vec<f32>,
+        mask: Option<Vec<i32>>,
+        mask_bits: u32,
+    ) -> Result<Self, CcdError> {
+        let ccd = match &mask {
+            Some(mask) => Ccd::with_mask(ny, nx, image, ivar, (mask, mask_bits))?,
+            None => Ccd::new(ny, nx, image, ivar)?,
+        };
+        Ok(Self { ccd, mask, readnoise: None, header: Header::new(), fibermap: None })
     }
 }
 
@@ -95,9 +94,9 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
         (None, None) => None,
     };
     let header = carried_cards(image_hdu);
-    let mut preproc = Preproc { nx, ny, image, ivar, mask, readnoise, header, fibermap, bad_pixels: 0 };
-    preproc.mask_pixels(options.mask_bits);
-    Ok(preproc)
+    let planes =
+        Preproc::new([ny, nx], image, ivar, mask, options.mask_bits).expect("all images have the shape of IMAGE");
+    Ok(Preproc { readnoise, header, fibermap, ..planes })
 }
 
 /// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
@@ -111,19 +110,19 @@ pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -
     Ok(fill_preproc(path, frame, overwrite)?.persist()?)
 }
 
-/// As [`write_preproc`], but for [`Filled::persist`].
+/// As [`write_preproc`], but for [`PendingFile::persist`].
 ///
 /// # Errors
 /// See [`write_preproc`].
 ///
 /// # Panics
 /// See [`write_preproc`].
-pub fn fill_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<Filled, FitsError> {
+pub fn fill_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<PendingFile, FitsError> {
     let none = Header::new();
-    let image = |name, unit, pixels| Image { name, unit, shape: vec![frame.ny, frame.nx], pixels };
+    let image = |name, unit, pixels| Image { name, unit, shape: vec![frame.ccd.ny(), frame.ccd.nx()], pixels };
     fill(path.as_ref(), overwrite, |out| {
-        out.image(&image("IMAGE", "electron", Pixels::F32(&frame.image)), &frame.header)?;
-        out.image(&image("IVAR", "", Pixels::F32(&frame.ivar)), &none)?;
+        out.image(&image("IMAGE", "electron", Pixels::F32(frame.ccd.image())), &frame.header)?;
+        out.image(&image("IVAR", "", Pixels::F32(frame.ccd.ivar())), &none)?;
         if let Some(mask) = &frame.mask {
             out.image(&image("MASK", "", Pixels::I32(mask)), &none)?;
         }

@@ -7,7 +7,7 @@ use crate::psf::{LegendreSeries, MOST_HALF_SIZE, Psf, Tails};
 
 use super::error::FitsError;
 use super::header::Header;
-use super::source::{FitsFile, Hdu, Kind};
+use super::reader::{FitsFile, Hdu, Kind};
 use super::table::Table;
 
 /// PSFERR where a file has none, as specter assumes.

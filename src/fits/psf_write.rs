@@ -6,10 +6,10 @@ use crate::psf::{LegendreSeries, Psf};
 
 use super::error::FitsError;
 use super::header::Header;
-use super::output::{Image, Pixels};
-use super::place::fill;
+use super::output_path::fill;
 use super::psf::TAILS;
 use super::table::{ColumnData, Table};
+use super::writer::{Image, Pixels};
 
 /// Writes a PSF file of PSFVER 3: XTRACE, YTRACE and the PSF table.
 ///

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::columns::{Column, parse_columns, size_of_code};
 use super::error::FitsError;
 use super::header::Header;
-use super::source::{FitsFile, Hdu, Kind};
+use super::reader::{FitsFile, Hdu, Kind};
 
 /// A binary table: its cards (TTYPEn, TFORMn, TUNITn, TNULLn, … and all others but the structural ones), its rows as
 /// the big-endian bytes of the file, and the heap of its arrays of variable length.

@@ -9,7 +9,7 @@ use flate2::bufread::{DeflateDecoder, GzDecoder, MultiGzDecoder, ZlibDecoder};
 
 use super::columns::{Column, parse_columns};
 use super::error::FitsError;
-use super::source::{FitsFile, Hdu};
+use super::reader::{FitsFile, Hdu};
 
 /// The compressions read; others (HCOMPRESS_1, PLIO_1) are lossy or for other data than ours.
 const KNOWN: [&str; 5] = ["RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS"];

@@ -2,7 +2,7 @@
 
 use super::error::FitsError;
 use super::header::Header;
-use super::source::FitsFile;
+use super::reader::FitsFile;
 use std::path::Path;
 
 /// Checks CHECKSUM of every HDU (FITS standard 4.0, 4.4.2.7) and that there are HDUs called `names`; gives the cards of

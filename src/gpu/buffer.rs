@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::mpsc;
 
-use super::faults::{Fault, Touch};
-use super::ledger::{Held, Ticket};
+use super::fault_injection::{Fault, Touch};
+use super::in_flight::{Held, Ticket};
 use super::{Gpu, GpuError};
 
 /// The kind of a scalar, the same in Rust and in WGSL.

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::adapter::DeviceKind;
 use super::buffer::{expect_len, keep};
-use super::choice::DeviceKind;
 use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
 

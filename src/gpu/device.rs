@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
-use super::choice::{DeviceKind, describe, devices_with_f64};
-use super::faults::{Fault, Faults, Touch};
+use super::adapter::{DeviceKind, describe, devices_with_f64};
+use super::fault_injection::{Fault, Faults, Touch};
+use super::in_flight::Ledger;
 use super::kernel::Kernel;
-use super::ledger::Ledger;
-use super::limits::{GpuLimits, Parts};
-use super::times::Times;
+use super::limits::{BatchBudget, GpuLimits};
+use super::timestamps::Times;
 use super::{GpuError, Precision, Variant, selftest};
-use crate::caught::caught;
+use crate::base::catch_panic::catch_panic;
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ struct Inner {
     id: String,
     kind: DeviceKind,
     limits: GpuLimits,
-    parts: Parts,
+    parts: BatchBudget,
     patience: Duration,
     failure: Arc<Mutex<Option<GpuError>>>,
     kernels: Mutex<HashMap<(Variant, &'static str), Arc<Kernel>>>,
@@ -107,7 +107,7 @@ impl Gpu {
             description: describe(&info),
             id: if info.device_pci_bus_id.is_empty() { info.name.clone() } else { info.device_pci_bus_id.clone() },
             limits: GpuLimits::of(&limits),
-            parts: Parts::default(),
+            parts: BatchBudget::default(),
             patience: options.patience.unwrap_or_else(|| default_patience(kind)),
             failure,
             kernels: Mutex::default(),
@@ -194,7 +194,7 @@ impl Gpu {
         &self.0.options
     }
 
-    pub(super) fn parts(&self) -> &Parts {
+    pub(super) fn parts(&self) -> &BatchBudget {
         &self.0.parts
     }
 
@@ -322,7 +322,7 @@ impl Drop for Inner {
         // wgpu waits for all work before it lets go of a queue: forever where the device hangs.
         if matches!(*lock(&self.failure), Some(GpuError::Hung { .. })) {
             std::mem::forget(driver);
-        } else if let Err(panic) = caught(move || drop(driver)) {
+        } else if let Err(panic) = catch_panic(move || drop(driver)) {
             // wgpu 30 panics where a device is lost in some ways.
             tracing::debug!("{}: {panic}", self.name);
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::buffer::Named;
-use super::faults::Touch;
-use super::ledger::Held;
+use super::fault_injection::Touch;
+use super::in_flight::Held;
 use super::reflect::{Entry, reflect};
-use super::times::{Stamps, Timing};
+use super::timestamps::{Stamps, Timing};
 use super::{Gpu, GpuError, Variant};
 
 /// Dispatches handed to the driver at once: enough to keep the queue fed, few enough that a submission stays

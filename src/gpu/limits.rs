@@ -41,7 +41,7 @@ impl GpuLimits {
 
 /// What batches and dispatches may take at present.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(super) struct BatchBudget {
     /// Bytes that batches may fill, and that they do for the work at hand.
     memory: AtomicU64,
     filled: AtomicU64,

@@ -34,18 +34,18 @@
 //! A kernel finds which workgroup it is by `workgroup_index` of `shared/grid.wgsl` and must return when that is
 //! not below the count it finds in its `args`: the 2-D grid may hold a few workgroups more than asked for.
 
+mod adapter;
 pub mod banded;
 mod buffer;
-mod choice;
 pub mod cholesky;
 pub mod decorrelate;
 mod device;
 mod error;
-pub mod faults;
+pub mod fault_injection;
 pub mod goodness;
+mod in_flight;
 pub mod jacobi;
 mod kernel;
-mod ledger;
 mod limits;
 pub(crate) mod memory;
 pub mod model;
@@ -57,12 +57,12 @@ pub mod schur;
 mod selftest;
 pub mod shaders;
 pub mod spots;
-mod times;
+mod timestamps;
 pub mod traces;
 
+pub(crate) use adapter::instruction_set;
+pub use adapter::{Device, DeviceChoice, DeviceEntry, DeviceKind, list};
 pub use buffer::{Buffer, Download, Element, Named, ScalarKind};
-pub(crate) use choice::instruction_set;
-pub use choice::{Device, DeviceChoice, DeviceEntry, DeviceKind, list};
 pub use device::{Gpu, OpenOptions};
 pub use error::GpuError;
 pub use kernel::{Kernel, Recording};
@@ -70,4 +70,4 @@ pub use limits::{DEFAULT_MEMORY, GpuLimits};
 pub use memory::MemoryUse;
 pub use reals::{Precision, Reals, RealsDownload};
 pub use shaders::Variant;
-pub use times::Pass;
+pub use timestamps::Pass;

@@ -1,9 +1,10 @@
 //! What the patch stages work on, on a device: the CCD, a bundle's spots, and where patches lie on them.
 
 use super::{Buffer, Gpu, GpuError, Named, Reals};
-use crate::plan::{Batch, Patch};
-use crate::stages::patch::Ccd;
-use crate::stages::spots::SpotShape;
+use crate::geometry::Ccd;
+use crate::geometry::Patch;
+use crate::geometry::SpotShape;
+use crate::plan::Batch;
 use std::ops::Range;
 
 /// A CCD on a device, in f32 as files have it.
@@ -25,10 +26,10 @@ impl CcdBuffers {
     pub fn upload(gpu: &Gpu, ccd: &Ccd) -> Result<Self, GpuError> {
         let plane = |label: &str, values: &[f32]| {
             let buffer = gpu.upload(label, values)?;
-            buffer.expect_len(ccd.ny * ccd.nx)?;
+            buffer.expect_len(ccd.ny() * ccd.nx())?;
             Ok(buffer)
         };
-        Ok(Self { nx: ccd.nx, image: plane("image", ccd.image)?, ivar: plane("ivar", ccd.ivar)? })
+        Ok(Self { nx: ccd.nx(), image: plane("image", ccd.image())?, ivar: plane("ivar", ccd.ivar())? })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::traces::Traces;
 use super::{GpuError, Reals, Recording, Variant};
-use crate::stages::spots::SpotShape;
+use crate::geometry::SpotShape;
 use std::ops::Range;
 
 /// Invocations of a workgroup: a spot has 187 pixels in DESI.

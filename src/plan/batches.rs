@@ -1,6 +1,6 @@
 //! Batches: patches of equal shape that go through the stages together, as many as memory allows.
 
-use super::Patch;
+use crate::geometry::Patch;
 use std::ops::Range;
 
 /// Patches of one shape. What a patch gives never depends on the batch it is in.

@@ -1,6 +1,6 @@
 //! Bundles of fibres cut into patches: which unknowns are solved together, from which pixels.
 
-use crate::stages::spots::SpotShape;
+use crate::geometry::{Patch, Positions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -177,57 +177,6 @@ pub fn bundles(nfibre: usize, specmin: usize, nspec: usize, bundlesize: usize) -
     Ok((specmin / bundlesize..=(end - 1) / bundlesize).map(bundle).collect())
 }
 
-/// Where the spots of a bundle lie.
-#[derive(Clone, Copy, Debug)]
-pub struct Positions<'a> {
-    /// Number of fibres.
-    pub nfibre: usize,
-    /// Number of bins.
-    pub nbin: usize,
-    /// Nearest pixel column of each spot, `[nfibre, nbin]`.
-    pub pixel_x: &'a [i32],
-    /// Nearest pixel row of each spot, `[nfibre, nbin]`.
-    pub pixel_y: &'a [i32],
-    /// Size of the spots.
-    pub spot: SpotShape,
-}
-
-/// One patch: the fibres and bins solved together, and the pixels they are solved from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Patch {
-    /// Fibres with their padding, counted from the bundle's first.
-    pub fibres: Range<usize>,
-    /// The fibres it extracts, counted from `fibres.start`.
-    pub core: Range<usize>,
-    /// First bin with padding, counted on the padded grid (whose bin `padding` is the grid's first).
-    pub bin0: usize,
-    /// Number of bins with padding.
-    pub nbin: usize,
-    /// The bins it extracts, counted from `bin0`.
-    pub core_bins: Range<usize>,
-    /// Pixel rows on the CCD, end exclusive.
-    pub rows: Range<usize>,
-    /// Pixel columns on the CCD, end exclusive.
-    pub columns: Range<usize>,
-}
-
-impl Patch {
-    /// Fibres with padding.
-    pub fn nspec(&self) -> usize {
-        self.fibres.len()
-    }
-
-    /// Number of unknowns.
-    pub fn n(&self) -> usize {
-        self.nspec() * self.nbin
-    }
-
-    /// Number of pixels.
-    pub fn npix(&self) -> usize {
-        self.rows.len() * self.columns.len()
-    }
-}
-
 /// The patches of one bundle that extract any of `wanted` (fibres counted from the bundle's first).
 ///
 /// `spots` are those of the whole bundle on the grid padded by `options.padding()` bins before and
@@ -307,33 +256,10 @@ pub fn half_bandwidth(spots: &Positions, nspec: usize, nbin: usize) -> usize {
     widest.min((nspec * nbin).saturating_sub(1))
 }
 
-impl Positions<'_> {
-    /// The largest d < nbin for which a spot of fibre f overlaps the one of fibre g that lies d bins before it.
-    pub(crate) fn reach(&self, f: usize, g: usize, nbin: usize) -> Option<usize> {
-        let [(xf, yf), (xg, yg)] = [f, g].map(|fibre| {
-            let bins = fibre * self.nbin..(fibre + 1) * self.nbin;
-            (&self.pixel_x[bins.clone()], &self.pixel_y[bins])
-        });
-        let apart = |a: i32, b: i32| (i64::from(a) - i64::from(b)).unsigned_abs() as usize;
-        // On ascending traces the bins too far below stay so: they are left out once and for all.
-        let ascending = yf.is_sorted() && yg.is_sorted();
-        let mut low = 0;
-        let of_bin = |b: usize| {
-            let first = (b + 1).saturating_sub(nbin);
-            let too_low = |c: &usize| i64::from(yg[*c]) <= i64::from(yf[b]) - self.spot.ny() as i64;
-            if ascending {
-                low = (low.max(first)..=b).find(|c| !too_low(c)).unwrap_or(b + 1);
-            }
-            let overlaps = |c: &usize| apart(yf[b], yg[*c]) < self.spot.ny() && apart(xf[b], xg[*c]) < self.spot.nx();
-            (low.max(first)..=b).find(overlaps).map(|c| b - c)
-        };
-        (0..self.nbin).filter_map(of_bin).max()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::SpotShape;
 
     const SPOT: SpotShape = SpotShape { half_x: 8, half_y: 5, degree_x: 0, degree_y: 0, tails: false };
 

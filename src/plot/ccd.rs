@@ -16,9 +16,9 @@ const SOFTENING: f64 = 30.0;
 pub fn draw(picture: &Picture, cut: &CutOut, area: &Area) -> Result<(), Failure> {
     let panels = area.split_evenly((1, 3));
     let nx = picture.psf.npix_x;
-    let image = |x: usize, y: usize| f64::from(picture.preproc.image[y * nx + x]);
+    let image = |x: usize, y: usize| f64::from(picture.preproc.ccd.image()[y * nx + x]);
     let model = |x: usize, y: usize| f64::from(picture.model[y * nx + x]);
-    let ivar = |x: usize, y: usize| f64::from(picture.preproc.ivar[y * nx + x]);
+    let ivar = |x: usize, y: usize| f64::from(picture.preproc.ccd.ivar()[y * nx + x]);
     let brightest = cells(cut).map(|(x, y)| model(x, y)).fold(0.0, f64::max);
     let scale = Asinh::new(-10.0, brightest, SOFTENING);
     let ticks: Vec<(f64, String)> = scale.ticks().into_iter().map(|t| (scale.place(t), format!("{t}"))).collect();

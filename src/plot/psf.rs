@@ -3,8 +3,9 @@
 use super::canvas::{Canvas, Panel, Shape};
 use super::colour::viridis;
 use super::{Failure, INK, PlotError};
+use crate::geometry::SpotShape;
 use crate::psf::Psf;
-use crate::stages::spots::{SpotShape, spot};
+use crate::stages::spots::spot;
 use crate::stages::traces::{Traces, traces};
 use plotters::style::RGBColor;
 
@@ -199,7 +200,7 @@ fn widths(psf: &Psf, canvas: &Canvas) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::psf::synthetic::Synthetic;
+    use crate::simulate::synthetic::Synthetic;
     use crate::stages::traces::param;
 
     #[test]

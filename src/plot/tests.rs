@@ -3,7 +3,7 @@
 use super::*;
 use crate::fits::Header;
 use crate::frame::Spectra;
-use crate::psf::synthetic::Synthetic;
+use crate::simulate::synthetic::Synthetic;
 use crate::simulate::{Simulated, Simulation, project::project, simulate};
 
 /// A simulated frame, and the frame that an ideal extraction with R = 1 would make of it.

@@ -1,7 +1,5 @@
 //! The Gauss-Hermite PSF model: traces, widths, Hermite coefficients and tails of every fibre.
 
-pub mod synthetic;
-
 use serde::{Deserialize, Serialize};
 
 /// Largest half size of a spot in pixels: eight times DESI's. Beyond it a file is damaged.

@@ -1,7 +1,7 @@
 //! Figures of the page: pictures of numbers and curves, each still by itself, with what the script needs to make it live.
 
 use super::ReportError;
-use super::map::{LEVELS, Map, packed};
+use super::heatmap::{LEVELS, Map, packed};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use std::fmt::Write;

@@ -3,15 +3,15 @@
 //! The page shows what the files allow: the frame alone; with the CCD and the model of it the residual; with the truth chi.
 
 mod ccd;
-mod facts;
 mod figures;
-mod map;
-mod numbers;
+mod header_facts;
+mod heatmap;
 mod overview;
 mod page;
 mod read;
 mod residual;
 mod sections;
+mod statistics;
 mod warnings;
 
 pub use read::{Material, Sources};
@@ -19,7 +19,7 @@ pub use warnings::{Severity, Warning};
 
 use crate::compare::CompareError;
 use crate::fits::FitsError;
-use numbers::Numbers;
+use statistics::Numbers;
 use std::path::PathBuf;
 use thiserror::Error;
 

@@ -1,11 +1,11 @@
 //! One picture for a quick look: all spectra, signal to noise, chi2pix, and the residual where it is known.
 
-use super::map::{Grid, Keep, Map, Scale};
-use super::numbers::{by_fibre, by_wave};
+use super::heatmap::{Grid, Keep, Map, Scale};
 use super::residual::LIMIT;
 use super::sections::{CHI2_LIMIT, all_fibres, flux_map};
+use super::statistics::{by_fibre, by_wave};
 use super::warnings::Severity;
-use super::{Report, ReportError, facts, figures};
+use super::{Report, ReportError, figures, header_facts};
 use crate::plot::{Canvas, Failure, INK, Panel, Shape};
 use plotters::style::RGBColor;
 
@@ -24,7 +24,7 @@ pub fn png(report: &Report) -> Result<Vec<u8>, ReportError> {
 
 fn draw(report: &Report, canvas: &Canvas) -> Result<(), Failure> {
     let s = &report.material.frame.spectra;
-    let known = facts::title(&report.material.frame.header);
+    let known = header_facts::title(&report.material.frame.header);
     let known = if known.is_empty() { known } else { format!(" ({known})") };
     let title = format!("{}{known}: {} fibres by {} bins", report.material.name, s.nspec, s.nwave);
     canvas.text(&title, (24, 14), 25, INK)?;

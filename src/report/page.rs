@@ -1,10 +1,10 @@
 //! The page: what is shown, in which order, and in which words.
 
 use super::figures::{Figure, escaped, short};
-use super::map::packed;
-use super::numbers::{by_fibre, percent, percentile};
+use super::heatmap::packed;
+use super::statistics::{by_fibre, percent, percentile};
 use super::warnings::{Severity, chi_moments};
-use super::{Report, ReportError, ccd, facts, sections};
+use super::{Report, ReportError, ccd, header_facts, sections};
 use crate::plot::choice;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -66,7 +66,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
     table(report, &mut page);
 
     let header = &report.material.frame.header;
-    let known = facts::title(header);
+    let known = header_facts::title(header);
     let title = if known.is_empty() { report.material.name.clone() } else { known };
     let s = &report.material.frame.spectra;
     let subtitle = format!("{}: {} fibres by {} bins", report.material.name, s.nspec, s.nwave);
@@ -76,7 +76,7 @@ pub fn html(report: &Report) -> Result<String, ReportError> {
     };
     let footer = format!(
         "{reduced} Pictures have {} levels; spectra and curves are in full. Made by spextral {}; this page asks for nothing from elsewhere.",
-        super::map::LEVELS,
+        super::heatmap::LEVELS,
         env!("CARGO_PKG_VERSION")
     );
     let data = json!({
@@ -137,7 +137,7 @@ fn list_warnings(report: &Report, page: &mut Page) {
 fn header_facts(report: &Report, page: &mut Page) {
     page.heading("Run");
     page.html.push_str("<div class=\"card wide\"><table class=\"facts\"><thead><tr><th scope=\"col\">card</th><th scope=\"col\">what</th><th scope=\"col\">value</th></tr></thead><tbody>");
-    for [keyword, name, value] in facts::cards(&report.material.frame.header) {
+    for [keyword, name, value] in header_facts::cards(&report.material.frame.header) {
         let [keyword, name, value] = [keyword, name, value].map(|text| escaped(&text));
         let _ =
             write!(page.html, "<tr><th scope=\"row\"><code>{keyword}</code></th><td>{name}</td><td>{value}</td></tr>");

@@ -72,22 +72,24 @@ fn read_ccd(path: &Path, frame: &Frame, [image, model]: &[PathBuf; 2]) -> Result
     let headers = read_headers(model)?;
     need_same_cards(&OF_MODEL, (path, &frame.header), model, |keyword| headers.iter().find_map(|h| h.get(keyword)))?;
     let (shape, pixels) = read_image_f64(model, "MODEL")?;
-    let expected = [preproc.nx, preproc.ny];
-    if shape != [preproc.ny, preproc.nx] {
+    let expected = [preproc.ccd.nx(), preproc.ccd.ny()];
+    if shape != [preproc.ccd.ny(), preproc.ccd.nx()] {
         let found = [1, 0].map(|axis| shape.get(axis).copied().unwrap_or(1));
         return Err(ReportError::Shape { model: model.clone(), found, image: image.clone(), expected });
     }
     let bits = mask_bits(&frame.header);
     let masked = match &preproc.mask {
         Some(mask) => mask.iter().map(|&m| m as u32 & bits != 0).collect(),
-        None => vec![false; preproc.image.len()],
+        None => vec![false; preproc.ccd.image().len()],
     };
     let extracted_from = frame.header.get_str("IN_IMG").map(|name| file_name(&path_of_card(&name)));
     let other = extracted_from.filter(|name| *name != file_name(image));
     let note =
         other.map(|name| format!("the frame was extracted from {name}, the residual is of {}", file_name(image)));
     let model = pixels.into_iter().map(|p| if p.is_finite() { p as f32 } else { 0.0 }).collect();
-    Ok((Ccd { nx: preproc.nx, image: preproc.image, ivar: preproc.ivar, masked, model }, note))
+    let nx = preproc.ccd.nx();
+    let [image, ivar] = preproc.ccd.into_planes();
+    Ok((Ccd { nx, image, ivar, masked, model }, note))
 }
 
 /// Refuses a file with a card of another value than the frame's.

@@ -1,7 +1,7 @@
 //! What the model leaves of the CCD, in units of sigma, and the places where it leaves most.
 
-use super::map::{LEVELS, Map, Scale};
-use super::numbers::percentile;
+use super::heatmap::{LEVELS, Map, Scale};
+use super::statistics::percentile;
 use std::ops::Range;
 
 /// Residual in sigma that has the full colour.

@@ -1,9 +1,9 @@
 //! The page's parts about the spectra: pictures of all of them, one by one, and figures of their quality.
 
 use super::figures::{Curve, Ends, Figure, Kind, Words, escaped, lines, map, room, short};
-use super::map::{Grid, Keep, Map, Scale, packed};
-use super::numbers::{by_fibre, by_wave, percent, percentile};
+use super::heatmap::{Grid, Keep, Map, Scale, packed};
 use super::page::Page;
+use super::statistics::{by_fibre, by_wave, percent, percentile};
 use super::warnings::{chi_moments, flagged};
 use super::{Report, ReportError};
 use crate::frame::specmask;

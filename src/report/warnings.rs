@@ -1,7 +1,7 @@
 //! What one should know before using the spectra of a frame.
 
-use super::numbers::{Numbers, by_fibre, percent, percentile};
 use super::read::Material;
+use super::statistics::{Numbers, by_fibre, percent, percentile};
 use crate::frame::specmask::BAD2DFIT;
 
 /// Share of masked bins in percent from which a fibre is named.

@@ -9,12 +9,13 @@ pub mod objects;
 pub mod project;
 pub mod random;
 pub mod sky;
+pub mod synthetic;
 mod truth;
 
 pub use truth::{Truth, fill_truth, read_truth, write_truth};
 
+use crate::base::number::short;
 use crate::fits::Preproc;
-use crate::number::short;
 use crate::psf::Psf;
 use objects::Target;
 use rayon::prelude::*;
@@ -159,17 +160,10 @@ pub fn simulate(psf: &Psf, request: &Simulation) -> Result<Simulated, SimulateEr
     let numbers = fibres.map(|f| psf.fibermin + f as i64).collect();
     let truth = Truth { fibres: numbers, wave, flux };
     let fibermap = keywords::fibermap(psf, &targets, request);
-    let preproc = Preproc {
-        nx: ccd.nx,
-        ny: ccd.ny,
-        image: ccd.image,
-        ivar: ccd.ivar,
-        mask: Some(ccd.mask),
-        readnoise: None,
-        header: keywords::header(psf, request),
-        fibermap: Some(fibermap),
-        bad_pixels: 0,
-    };
+    // Mask bits are for the reader to act on.
+    let planes =
+        Preproc::new([ccd.ny, ccd.nx], ccd.image, ccd.ivar, Some(ccd.mask), 0).expect("planes of one exposure");
+    let preproc = Preproc { header: keywords::header(psf, request), fibermap: Some(fibermap), ..planes };
     Ok(Simulated { preproc, truth })
 }
 

@@ -1,7 +1,8 @@
 //! The image that spectra make on the CCD: every bin's electrons spread over its spot.
 
+use crate::geometry::SpotShape;
 use crate::psf::Psf;
-use crate::stages::spots::{SpotShape, spots};
+use crate::stages::spots::spots;
 use crate::stages::traces::traces;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -78,7 +79,7 @@ fn project_strip(psf: &Psf, fibres: Range<usize>, wave: &[f64], flux: &[f64], ta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::psf::synthetic::Synthetic;
+    use crate::simulate::synthetic::Synthetic;
 
     #[test]
     fn image_holds_all_electrons_of_bins_on_the_ccd() {

@@ -1,7 +1,7 @@
 //! Properties of whole simulated frames.
 
 use super::*;
-use crate::psf::synthetic::Synthetic;
+use crate::simulate::synthetic::Synthetic;
 
 fn small_psf() -> Psf {
     Synthetic { nfibre: 60, npix_y: Some(500), ..Synthetic::default() }.build().unwrap()

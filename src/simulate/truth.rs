@@ -1,6 +1,6 @@
 //! The truth of a simulated frame: the spectra that lit it.
 
-use crate::fits::{Filled, FitsError, Header, Image, Pixels, fill_images, read_image_f64};
+use crate::fits::{FitsError, Header, Image, PendingFile, Pixels, fill_images, read_image_f64};
 use std::path::Path;
 
 /// Spectra that lit a frame, on a grid whose bins coincide with those of the extraction.
@@ -42,11 +42,11 @@ pub fn write_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Re
     Ok(fill_truth(path, truth, overwrite)?.persist()?)
 }
 
-/// As [`write_truth`], but for [`Filled::persist`].
+/// As [`write_truth`], but for [`PendingFile::persist`].
 ///
 /// # Errors
 /// See [`write_truth`].
-pub fn fill_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<Filled, FitsError> {
+pub fn fill_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<PendingFile, FitsError> {
     let fibres: Vec<i32> = truth.fibres.iter().map(|&f| f as i32).collect();
     let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
     let image = |name, unit, shape, pixels| Image { name, unit, shape, pixels };

@@ -1,8 +1,9 @@
 //! Spots and pixels on a common grid of eight columns, so that every load of theirs is aligned and no lane is shifted.
 
 use super::banded::Window;
-use super::patch::{Ccd, PatchPixels, PatchSpots};
+use super::patch::PatchSpots;
 use super::simd::Octet;
+use crate::geometry::{Ccd, PatchPixels};
 
 /// Spots of a patch or of a fibre: every row starts at a CCD column that is a multiple of eight, zero around the spot.
 #[derive(Debug, Default)]
@@ -90,7 +91,7 @@ impl AlignedPixels {
     }
 
     /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
-    pub fn on(window: &Window, ccd: Ccd) -> Self {
+    pub fn on(window: &Window, ccd: &Ccd) -> Self {
         let mut weight = vec![Octet::default(); window.len()];
         let (mut weighted, mut used) = (weight.clone(), weight.clone());
         window.for_each_row(&ccd, |row, lane, pixels| {
@@ -98,7 +99,7 @@ impl AlignedPixels {
             let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
             let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);
             let used: &mut [f64] = bytemuck::cast_slice_mut(&mut used[octets]);
-            let planes = ccd.image[pixels.clone()].iter().zip(&ccd.ivar[pixels]);
+            let planes = ccd.image()[pixels.clone()].iter().zip(&ccd.ivar()[pixels]);
             let lanes = weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(&mut used[lane..]);
             for (((w, wp), used), (&p, &ivar)) in lanes.zip(planes) {
                 *w = f64::from(ivar);

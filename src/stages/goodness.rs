@@ -1,6 +1,7 @@
 //! Goodness: how well the model fits the pixels under each bin, and how much of its PSF is masked.
 
-use super::patch::{PatchPixels, PatchSpots, Stamp};
+use super::patch::{PatchSpots, Stamp};
+use crate::geometry::PatchPixels;
 
 /// Goodness of one bin.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,6 +1,7 @@
 //! Model image: the spots times a flux, A x, on a rectangle of pixels.
 
-use super::patch::{PatchSpots, Rectangle};
+use super::patch::PatchSpots;
+use crate::geometry::Rectangle;
 
 /// Adds A x to `model`, `[ny, nx]` of the rectangle `at`; `x` is `[n]`, ordered bin by bin (`i = bin * nspec + fibre`).
 pub fn add_model(spots: &PatchSpots, at: &Rectangle, x: &[f64], model: &mut [f64]) {

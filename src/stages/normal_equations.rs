@@ -1,8 +1,9 @@
 //! Normal equations: K = A^T W A + prior, y = A^T W p and the flux weight A^T W 1 of a patch (BS10 eq. 4).
 
 use super::aligned::{AlignedPixels, AlignedSpots};
-use super::patch::{PatchPixels, PatchSpots};
+use super::patch::PatchSpots;
 use super::simd::{Kernel, Octet, Simd, dispatch};
+use crate::geometry::PatchPixels;
 
 /// The prior that keeps unknowns without information finite.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,72 +1,7 @@
 //! What the patch stages work on: a patch's pixels and its spots, placed on each other.
 
-use crate::plan::Patch;
+use crate::geometry::Rectangle;
 use std::ops::Range;
-
-/// A rectangle of CCD pixels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rectangle {
-    /// First CCD row.
-    pub y0: usize,
-    /// First CCD column.
-    pub x0: usize,
-    /// Rows.
-    pub ny: usize,
-    /// Columns.
-    pub nx: usize,
-}
-
-impl Rectangle {
-    /// The pixels of a patch.
-    pub fn of(patch: &Patch) -> Self {
-        Self { y0: patch.rows.start, x0: patch.columns.start, ny: patch.rows.len(), nx: patch.columns.len() }
-    }
-
-    /// Number of pixels.
-    pub fn len(&self) -> usize {
-        self.ny * self.nx
-    }
-
-    /// Whether it holds no pixel.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// The pixels of a patch, cut out of the CCD.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PatchPixels {
-    /// Where they lie.
-    pub at: Rectangle,
-    /// Pixel values, electron, `[ny, nx]`.
-    pub image: Vec<f64>,
-    /// Inverse variances, 0 = do not use, `[ny, nx]`.
-    pub ivar: Vec<f64>,
-}
-
-/// The CCD: pixel values and their inverse variances, `[ny, nx]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Ccd<'a> {
-    /// Rows.
-    pub ny: usize,
-    /// Columns.
-    pub nx: usize,
-    /// Pixel values, electron.
-    pub image: &'a [f32],
-    /// Inverse variances, 0 = do not use.
-    pub ivar: &'a [f32],
-}
-
-impl Ccd<'_> {
-    /// Cuts out the pixels of a patch.
-    pub fn cut(&self, patch: &Patch) -> PatchPixels {
-        let take = |plane: &[f32]| -> Vec<f64> {
-            let row = |y: usize| plane[y * self.nx..][patch.columns.clone()].iter().map(|&v| f64::from(v));
-            patch.rows.clone().flat_map(row).collect()
-        };
-        PatchPixels { at: Rectangle::of(patch), image: take(self.image), ivar: take(self.ivar) }
-    }
-}
 
 /// The spots of a patch, as a view on those of its bundle.
 #[derive(Clone, Copy, Debug)]

@@ -5,18 +5,7 @@ use crate::psf::{LegendreSeries, Psf};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Where the parameters of a spot stand in [`Traces::shape`].
-pub mod param {
-    /// GHSIGX, pixels.
-    pub const SIGMA_X: usize = 0;
-    /// GHSIGY, pixels.
-    pub const SIGMA_Y: usize = 1;
-    /// First Gauss-Hermite coefficient; GH-i-j follows at `i * (gh_degree_y + 1) + j`.
-    pub const GH: usize = 2;
-    /// Number of tail parameters, which follow the Gauss-Hermite coefficients when wanted:
-    /// amplitude, core, x scale, y scale, index.
-    pub const TAILS: usize = 5;
-}
+pub use crate::geometry::param;
 
 /// Positions and shapes of the spots of `nfibre` fibres at `nbin` wavelengths.
 ///

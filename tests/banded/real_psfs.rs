@@ -2,13 +2,13 @@
 
 use super::shared::shared;
 use super::whole_patch::{banded, dense, worst};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Options, extract};
 use spextral::fits::{PreprocOptions, read_preproc, read_psf};
-use spextral::plan::WaveGrid;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
 use spextral::simulate::{Simulation, simulate};
-use spextral::stages::patch::Ccd;
 
 /// The first fibres of a PSF as a bundle, and pixels under them.
 struct Case {

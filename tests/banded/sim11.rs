@@ -1,12 +1,12 @@
 //! The simulated frame sim11 by the banded solver, against the exact solution of the whole bundle.
 
 use super::shared::shared;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
-use spextral::plan::WaveGrid;
-use spextral::stages::patch::Ccd;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use std::path::PathBuf;
 
 /// Fibres 0..25 of sim11 on the grid of an exact reference.

@@ -1,13 +1,16 @@
 //! The banded solver's stages that work on pixels, against the patches' stages on the whole bundle as one patch.
 
 use super::small::Small;
-use spextral::plan::{Patch, Positions, half_bandwidth};
+use spextral::geometry::SpotShape;
+use spextral::geometry::{Patch, Positions};
+use spextral::geometry::{PatchPixels, Rectangle};
+use spextral::plan::half_bandwidth;
 use spextral::stages::banded::{self, add_banded_model, banded_goodness, banded_normal_equations};
 use spextral::stages::goodness::{goodness, pixel_chi2};
 use spextral::stages::model::add_model;
 use spextral::stages::normal_equations::{NormalEquations, Prior, normal_equations};
-use spextral::stages::patch::{PatchPixels, PatchSpots, Rectangle};
-use spextral::stages::spots::{SpotShape, SpotSource, spots};
+use spextral::stages::patch::PatchSpots;
+use spextral::stages::spots::{SpotSource, spots};
 use spextral::stages::traces::{Traces, traces};
 
 /// The first bundle of a small frame, both ways.

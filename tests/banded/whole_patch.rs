@@ -1,12 +1,12 @@
 //! Small bundles by the banded solver, against dense elimination of the whole bundle as a single patch.
 
 use super::small::Small;
-use spextral::engine::{Decorrelate, Engine};
+use spextral::backend::{Decorrelate, Engine};
 use spextral::extract::{ExtractError, Extraction, Options, Solver, extract};
 use spextral::frame::Spectra;
-use spextral::plan::WaveGrid;
-use spextral::psf::synthetic::Synthetic;
-use spextral::stages::patch::Ccd;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
 
 pub fn banded() -> Options {

@@ -2,7 +2,7 @@
 
 use spextral::fits::{write_preproc, write_psf};
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulated, Simulation, simulate};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use spextral::fits::{Preproc, Value, read_headers, verify, write_preproc, write_psf};
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

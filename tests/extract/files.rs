@@ -2,7 +2,7 @@
 
 use super::small::Small;
 use spextral::WriteError;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{FileError, ModelFlux, Request, extract_file};
 use spextral::fits::{FitsError, read_frame, read_headers, read_image_f64, write_preproc, write_psf};
 use std::path::Path;

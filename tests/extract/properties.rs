@@ -1,11 +1,11 @@
 //! What holds for every extraction, whatever the device, the batch and the selection.
 
 use super::small::Small;
-use spextral::engine::{Decorrelate, Engine};
+use spextral::backend::{Decorrelate, Engine};
 use spextral::extract::{ExtractError, ModelFlux, Options, extract};
 use spextral::frame::{Spectra, specmask};
-use spextral::plan::WaveGrid;
-use spextral::stages::patch::Ccd;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 
 fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)

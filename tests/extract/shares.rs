@@ -1,10 +1,10 @@
 //! A frame extracted in shares, as the ranks of an MPI job do.
 
 use super::small::Small;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, ModelFlux, Options, Share, Solver, assemble, columns, extract_share, part, plan};
-use spextral::psf::synthetic::Synthetic;
-use spextral::stages::patch::Ccd;
+use spextral::geometry::Ccd;
+use spextral::simulate::synthetic::Synthetic;
 
 /// The frame in `n` shares, each from the columns that it needs and no others, packed and unpacked on its way.
 fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {

@@ -1,12 +1,12 @@
 //! A small synthetic PSF and a frame simulated on it: seconds to extract, all features present.
 
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
-use spextral::plan::WaveGrid;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulated, Simulation, simulate};
-use spextral::stages::patch::Ccd;
 
 pub struct Small {
     pub psf: Psf,

@@ -2,10 +2,10 @@
 
 use super::small::Small;
 use serde_json::Value;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
+use spextral::base::trace::Trace;
 use spextral::extract::{Done, Request, Solver, extract_file};
 use spextral::fits::{write_preproc, write_psf};
-use spextral::trace::Trace;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use crate::errors::{Distance, Kind, Solution, distance};
 use crate::scenes::Scene;
+use spextral::backend::Engine;
 use spextral::compare::{ChiReport, TrueSpectra, against_truth, resolve_truth};
-use spextral::engine::Engine;
 use spextral::extract::Solver;
 use spextral::fits::Header;
 use spextral::frame::{Frame, Spectra};

@@ -2,15 +2,15 @@
 
 use crate::errors::Solution;
 use crate::shared::shared;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
-use spextral::plan::WaveGrid;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, Truth, read_truth, simulate};
-use spextral::stages::patch::Ccd;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
 use fitsio_pure::header::Card;
 use fitsio_pure::value::Value;
 use spextral::fits::{ColumnData, Header, Preproc, Table, write_preproc};
+use spextral::frame::Scores;
 use spextral::frame::{Frame, Spectra, specmask};
 use spextral::psf::{LegendreSeries, Psf, Tails};
-use spextral::scores::Scores;
 
 /// A file of the folder that lies beside a developer's checkout; None, said aloud, where it is not there.
 pub fn shared(name: &str) -> Option<PathBuf> {

@@ -3,11 +3,11 @@
 use crate::faults::{Case, bits};
 use crate::frames::small::Small;
 use crate::open;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver};
-use spextral::gpu::faults::{Fault, Faults, Touch};
+use spextral::gpu::fault_injection::{Fault, Faults, Touch};
 use spextral::gpu::{DEFAULT_MEMORY, Gpu, OpenOptions};
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 
 /// As `engine::again` has it.
 const GOOD_FRAMES: usize = 16;

@@ -10,8 +10,8 @@ use spextral::gpu::banded::{
 use spextral::gpu::patch::Patches;
 use spextral::gpu::{Gpu, Precision, Reals, Recording};
 use spextral::stages::banded::{
-    BandedNormal, Bands, Choice, Coupling, banded_complements, banded_flux, banded_normal_equations, banded_root,
-    half_bandwidth,
+    BandedNormal, Bands, Coupling, SolverParameters, banded_complements, banded_flux, banded_normal_equations,
+    banded_root, half_bandwidth,
 };
 use spextral::stages::goodness::goodness;
 use spextral::stages::normal_equations::Prior;
@@ -78,7 +78,7 @@ fn upload(gpu: &Gpu, shape: &Shape, normal: &BandedNormal) -> Normal {
 fn k_and_y_of_a_bundle_are_within_3e_6_of_the_twin() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let case = bundle();
-    for (regularize, bands) in [0.0, 0.03].into_iter().flat_map(|r| Bands::that_hold(0).iter().map(move |b| (r, *b))) {
+    for (regularize, bands) in [0.0, 0.03].into_iter().flat_map(|r| Bands::candidates(0).iter().map(move |b| (r, *b))) {
         let prior = Prior::new(regularize);
         let expected = twin(&case, prior);
         let shape = shape(&case, &expected, bands);
@@ -126,7 +126,7 @@ const F64: [f64; 7] = [1e-9, 1e-7, 1e-7, 1e-9, 1e-9, 1e-9, 1e-7];
 #[test]
 fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
     for gpu in in_each_precision() {
-        for &bands in Bands::that_hold(0) {
+        for &bands in Bands::candidates(0) {
             compare_spectra(&gpu, bands);
         }
     }
@@ -141,7 +141,7 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
     let case = bundle();
     let expected = twin(&case, Prior::new(0.0));
     let shape = Shape { overlap, ..shape(&case, &expected, bands) };
-    let choice = Choice::measure(&expected, 1e-7, 0.8, 60).unwrap();
+    let choice = SolverParameters::measure(&expected, 1e-7, 0.8, 60).unwrap();
     let (x, _) = banded_flux(&expected, &choice).unwrap();
     let s = banded_complements(&expected, bands, &choice).unwrap();
     let roots: Vec<_> = s.iter().zip(&x).map(|(s, x)| banded_root(s, x, shape.half, &choice)).collect();
@@ -198,7 +198,7 @@ fn a_matrix_that_is_not_positive_definite_is_named() {
     let case = bundle();
     let mut expected = twin(&case, Prior::new(0.0));
     expected.diagonal[4][93 * (expected.half + 1)] *= -1.0;
-    for &bands in Bands::that_hold(0) {
+    for &bands in Bands::candidates(0) {
         let shape = shape(&case, &expected, bands);
         let normal = upload(&gpu, &shape, &expected);
         let found = Complements::new(&gpu, &shape).unwrap();

@@ -2,12 +2,12 @@
 
 use crate::frames::small::Small;
 use crate::{gpu, gpu_with_default_limits, in_each_precision, open};
-use spextral::engine::{Engine, Stage};
+use spextral::backend::{Engine, Stage};
 use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
-use spextral::plan::WaveGrid;
-use spextral::psf::synthetic::Synthetic;
-use spextral::stages::patch::Ccd;
+use spextral::simulate::synthetic::Synthetic;
 
 fn banded() -> Options {
     Options { solver: Solver::Banded, ..Small::options() }

@@ -2,14 +2,14 @@
 
 use crate::shared::shared;
 use crate::{gpu_with_default_limits, in_each_precision};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
-use spextral::plan::WaveGrid;
 use spextral::psf::Psf;
-use spextral::stages::patch::Ccd;
 
 struct Sim11 {
     psf: Psf,

@@ -1,13 +1,16 @@
 //! Small batches of patches that the stages of both kinds work on: of a synthetic PSF, and the reference patches.
 
 use crate::shared::Reference;
+use spextral::geometry::Ccd;
+use spextral::geometry::SpotShape;
+use spextral::geometry::{Patch, Positions};
 use spextral::gpu::patch::{BundleSpots, CcdBuffers};
 use spextral::gpu::{self, Gpu};
-use spextral::plan::{Batch, Patch, Positions, half_bandwidth};
+use spextral::plan::{Batch, half_bandwidth};
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
-use spextral::stages::patch::{Ccd, PatchSpots};
-use spextral::stages::spots::{SpotShape, spots};
+use spextral::simulate::synthetic::Synthetic;
+use spextral::stages::patch::PatchSpots;
+use spextral::stages::spots::spots;
 use spextral::stages::traces::{Traces, traces};
 
 /// A batch of patches and everything it is made from, by the CPU stages.

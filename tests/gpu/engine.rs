@@ -3,9 +3,10 @@
 use crate::case::Case;
 use crate::shared::{Reference, worst};
 use crate::{allowed, gpu_with_default_limits, in_each_precision};
-use spextral::engine::{Decorrelate, Engine, PatchResults};
+use spextral::backend::{Decorrelate, Engine, PatchResults};
+use spextral::geometry::Patch;
 use spextral::gpu::Gpu;
-use spextral::plan::{Batch, Patch};
+use spextral::plan::Batch;
 use spextral::stages::goodness::Goodness;
 use spextral::stages::normal_equations::Prior;
 

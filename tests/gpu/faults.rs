@@ -3,12 +3,12 @@
 use crate::frames::small::Small;
 use crate::open;
 use rayon::prelude::*;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, ModelFlux, Options, Solver};
-use spextral::gpu::faults::{Fault, Faults, Touch};
+use spextral::geometry::WaveGrid;
+use spextral::gpu::fault_injection::{Fault, Faults, Touch};
 use spextral::gpu::{DEFAULT_MEMORY, Device, DeviceChoice, Gpu, GpuError, OpenOptions};
-use spextral::plan::WaveGrid;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 use std::collections::BTreeSet;
 
 /// Two fibres of 12 bins.

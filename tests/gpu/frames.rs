@@ -7,13 +7,13 @@ pub mod small;
 use crate::shared::shared;
 use crate::{gpu, gpu_with_default_limits, open};
 use small::Small;
-use spextral::engine::{Decorrelate, Engine, Stage};
+use spextral::backend::{Decorrelate, Engine, Stage};
 use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::gpu::OpenOptions;
-use spextral::plan::WaveGrid;
-use spextral::psf::synthetic::Synthetic;
-use spextral::stages::patch::Ccd;
+use spextral::simulate::synthetic::Synthetic;
 
 /// Worst |flux difference| in sigma and worst relative difference of ivar, over bins that are mostly unmasked.
 fn difference(ours: &Extraction, twin: &Extraction) -> (f64, f64) {

@@ -3,7 +3,7 @@
 use crate::faults::{bits, options, tiny};
 use crate::frames::small::Small;
 use crate::{gpu, open};
-use spextral::engine::{Decorrelate, Engine, EngineError, Stage};
+use spextral::backend::{Decorrelate, Engine, EngineError, Stage};
 use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver, extract};
 use spextral::fits::{read_headers, write_preproc, write_psf};
 use spextral::gpu::{GpuError, OpenOptions, Precision};

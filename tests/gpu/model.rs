@@ -3,10 +3,10 @@
 use crate::case::Case;
 use crate::shared::{largest, worst};
 use crate::{allowed, in_each_precision};
+use spextral::geometry::Rectangle;
 use spextral::gpu::model::{self as device, Unknowns};
 use spextral::gpu::patch::Patches;
 use spextral::stages::model::add_model;
-use spextral::stages::patch::Rectangle;
 
 /// The CPU's model images of `x`, one after another.
 pub fn twin(case: &Case, x: &[f64]) -> Vec<f64> {

@@ -5,7 +5,7 @@ use crate::sound::{check_patches, judge};
 use crate::worlds::{Light, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{ExtractError, Options, Solver};
 use spextral::gpu::{OpenOptions, Precision};
 use std::cell::Cell;

@@ -1,16 +1,19 @@
 //! The CPU stages, one after another, against every intermediate of the reference patches.
 
 use super::shared::{Reference, largest, maximum, worst};
-use spextral::plan::{Positions, half_bandwidth};
+use spextral::geometry::Positions;
+use spextral::geometry::SpotShape;
+use spextral::geometry::{PatchPixels, Rectangle};
+use spextral::plan::half_bandwidth;
 use spextral::stages::cholesky::{self, Layout};
 use spextral::stages::decorrelate::{Decorrelated, FibreIndex, Modes, decorrelate};
 use spextral::stages::goodness::{goodness, pixel_chi2};
 use spextral::stages::jacobi::eigen;
 use spextral::stages::model::add_model;
 use spextral::stages::normal_equations::{NormalEquations, Prior, normal_equations};
-use spextral::stages::patch::{PatchPixels, PatchSpots, Rectangle};
+use spextral::stages::patch::PatchSpots;
 use spextral::stages::schur::{Block, schur};
-use spextral::stages::spots::{SpotShape, spots};
+use spextral::stages::spots::spots;
 use spextral::stages::traces::{Traces, param, traces};
 
 /// A reference patch and our first two stages on it.

@@ -1,13 +1,13 @@
 //! The simulated frame sim11 through whole extractions, against other programs' results and against the truth.
 
 use super::shared::{maximum, shared};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::{Spectra, specmask};
-use spextral::plan::WaveGrid;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
-use spextral::stages::patch::Ccd;
 use std::sync::OnceLock;
 
 struct Sim11 {

@@ -2,7 +2,7 @@
 
 use super::residuals::chi;
 use super::worlds::{Light, Sky, World};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Options, Solver};
 
 /// Seven fibres, of which the fourth sees a star, `times` as bright as the sky of the others.

@@ -2,10 +2,10 @@
 
 use super::sound::sound;
 use super::worlds::{Sky, Traces, World};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{ExtractError, Options, Solver};
 use spextral::frame::Spectra;
-use spextral::psf::synthetic::Synthetic;
+use spextral::simulate::synthetic::Synthetic;
 
 /// Four fibres in a bundle.
 fn four(traces: Traces) -> Sky {

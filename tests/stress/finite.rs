@@ -4,7 +4,7 @@ use super::sound::judge;
 use super::worlds::{config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::ExtractError;
 use std::cell::Cell;
 

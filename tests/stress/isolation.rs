@@ -2,12 +2,13 @@
 
 use super::sound::sound;
 use super::worlds::{Sky, World};
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::frame::{Spectra, specmask};
-use spextral::plan::{Patch, Positions, bundles, patches};
-use spextral::psf::synthetic::Synthetic;
-use spextral::stages::spots::SpotShape;
+use spextral::geometry::SpotShape;
+use spextral::geometry::{Patch, Positions};
+use spextral::plan::{bundles, patches};
+use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
 use std::ops::Range;
 

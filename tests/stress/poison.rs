@@ -4,7 +4,7 @@ use super::sound::{judge, sound};
 use super::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::fits::{Preproc, PreprocOptions, read_preproc, write_preproc};
 use spextral::frame::Spectra;

@@ -5,11 +5,12 @@ use super::sound::{check_patches, check_row, sound};
 use super::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::engine::Engine;
+use spextral::backend::Engine;
 use spextral::extract::{Options, Solver};
 use spextral::frame::specmask;
 use spextral::stages::banded::{
-    self, Choice, Coupling, banded_complements, banded_flux, banded_goodness, banded_normal_equations, banded_root,
+    self, Coupling, SolverParameters, banded_complements, banded_flux, banded_goodness, banded_normal_equations,
+    banded_root,
 };
 use spextral::stages::normal_equations::Prior;
 use spextral::stages::spots::SpotSource;
@@ -25,14 +26,14 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
     let wave = sky.grid.padded(20, 20);
     let spots = SpotSource::new(&sky.psf, 0..sky.psf.nfibre, &wave, sky.options.psf_tails);
     let half = banded::half_bandwidth(&spots.positions());
-    if Choice::check_width(half, sky.grid.step()).is_err() {
+    if SolverParameters::check_width(half, sky.grid.step()).is_err() {
         return Ok(0);
     }
     if Coupling::measure(&spots, half).check(TOLERANCE).is_err() {
         return Ok(0);
     }
     let normal = banded_normal_equations(&spots, sky.ccd(), half, Prior::new(sky.options.regularize));
-    let choice = Choice::measure(&normal, TOLERANCE, sky.grid.step(), 20).map_err(|e| e.to_string())?;
+    let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20).map_err(|e| e.to_string())?;
     let Ok((x, _)) = banded_flux(&normal, &choice) else { return Ok(0) };
     // A bin without good pixels has the prior's weight alone, perhaps 1e-20 of others; a frame gives it ivar 0.
     let goodness = banded_goodness(&spots, sky.ccd(), &x, 0.01, half, 0..x.len(), 0..wave.len());

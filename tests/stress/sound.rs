@@ -1,7 +1,7 @@
 //! What holds of every extraction, on any device: numbers, weights and full rows of R.
 
 use super::worlds::Sky;
-use spextral::engine::{Decorrelate, Engine, EngineError, NormalField};
+use spextral::backend::{Decorrelate, Engine, EngineError, NormalField};
 use spextral::extract::{Extraction, ModelFlux, Options};
 use spextral::frame::specmask;
 use spextral::plan::{Batch, batches, bundles, half_bandwidth, patches};

@@ -5,13 +5,13 @@ use proptest::test_runner::{Config, RngSeed};
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
-use spextral::engine::{Decorrelate, Engine};
+use spextral::backend::{Decorrelate, Engine};
 use spextral::extract::{ExtractError, Extraction, Options, Solver, extract};
-use spextral::plan::WaveGrid;
+use spextral::geometry::Ccd;
+use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
-use spextral::psf::synthetic::Synthetic;
 use spextral::simulate::project::project;
-use spextral::stages::patch::Ccd;
+use spextral::simulate::synthetic::Synthetic;
 
 /// As many cases as PROPTEST_CASES says, else `cases`; PROPTEST_RNG_SEED is another seed than the tests' own. More cases
 /// begin with those of fewer.

@@ -11,27 +11,27 @@
 //! | `crew` | a frame over the ranks of a group |
 //! | `node` | what the ranks of one machine share: cores, GPUs, and an eye on each other |
 
-mod clerk;
-mod crew;
+mod frame_group;
 mod node;
+mod remote_queue;
 mod wire;
 
-use super::account::{Account, RankFacts};
-use super::desk::{Progress, Table};
 use super::in_hand;
-use super::pipeline::Line;
-use super::{Place, Settings};
-use crate::caught::is_caught;
-use crate::engine::Engine;
+use super::pipeline::Pipeline;
+use super::queue::{Progress, Table};
+use super::run_log::{RankFacts, RunLog};
+use super::{GroupRank, Settings};
+use crate::backend::Engine;
+use crate::base::catch_panic::is_catching;
+use crate::base::process::{host, now};
+use crate::error_chain;
 use crate::extract::Request;
-use crate::process::{host, now};
-use crate::sentence;
-use clerk::{Remote, Word, clerk};
-use crew::{Crew, serve};
+use frame_group::{FrameGroup, serve};
 use mpi::Threading;
 use mpi::environment::Universe;
 use mpi::traits::Communicator;
 use node::Node;
+use remote_queue::{Remote, Word, clerk};
 use std::error::Error;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,10 +92,10 @@ impl Job {
         }
         let known = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            if is_caught() {
+            if is_catching() {
                 return;
             }
-            say(rank, &format!("a panic while {}", in_hand::words()));
+            say(rank, &format!("a panic while {}", in_flight::words()));
             known(panic);
             abort();
         }));
@@ -119,7 +119,7 @@ impl Job {
     /// # Errors
     /// On rank 0: why the first rank that has it not cannot begin.
     pub fn agree<T>(&self, ready: Result<T, Box<dyn Error>>) -> Result<Option<T>, String> {
-        let words = |error: &dyn Error| format!("rank {} on {}: {}", self.rank, host(), sentence(error));
+        let words = |error: &dyn Error| format!("rank {} on {}: {}", self.rank, host(), error_chain(error));
         let own = ready.as_ref().err().map(|error| words(error.as_ref()));
         let why = if self.rank == 0 {
             // All are heard: each waits for its answer.
@@ -146,14 +146,14 @@ impl Job {
         settings: &Settings,
         engine: Engine,
         progress: &(dyn Fn(&Progress) + Sync),
-    ) -> Option<Account> {
+    ) -> Option<RunLog> {
         let begin = now();
         let of_group = ranks_per_frame.clamp(1, self.size);
         let (group, leader) = (self.rank / of_group, self.rank - self.rank % of_group);
         let groups = self.size.div_ceil(of_group);
         let engine = engine.with_stop(settings.stop.clone());
         let facts = || RankFacts::of_this_process(self.rank, &engine);
-        let place = Place { group, rank: self.rank };
+        let place = GroupRank { group, rank: self.rank };
         let members = self.rank + 1..(leader + of_group).min(self.size);
         let over = AtomicBool::new(false);
         if self.rank == 0 {
@@ -163,22 +163,22 @@ impl Job {
                 scope.spawn(|| self.node.watch(0, &over, &held));
                 let clerk =
                     scope.spawn(|| clerk(&desk, self.size, &|rank, host: &str| died(0, rank, host, &held(rank))));
-                let crew = Crew::new(&engine, members);
-                Line::new(&desk, &crew, settings, place).run();
+                let crew = FrameGroup::new(&engine, members);
+                Pipeline::new(&desk, &crew, settings, place).run();
                 crew.dismiss();
                 let mut ranks = clerk.join().expect("a panic has ended the job");
                 over.store(true, Ordering::Relaxed);
                 (1..self.size).for_each(|rank| send(rank, BYE, &()));
                 ranks.push(facts());
                 ranks.sort_by_key(|facts| facts.rank);
-                Some(Account::new(requests, desk.outcomes(), ranks, groups, begin))
+                Some(RunLog::new(requests, desk.outcomes(), ranks, groups, begin))
             });
         }
         thread::scope(|scope| {
             scope.spawn(|| self.node.watch(self.rank, &over, &|_| String::new()));
             if self.rank == leader {
-                let crew = Crew::new(&engine, members);
-                Line::new(&Remote, &crew, settings, place).run();
+                let crew = FrameGroup::new(&engine, members);
+                Pipeline::new(&Remote, &crew, settings, place).run();
                 crew.dismiss();
             } else {
                 serve(leader, &engine);

@@ -1,9 +1,9 @@
 //! What the ranks of one machine share: its cores, its GPUs, and an eye on each other.
 
-use super::clerk::Word;
+use super::remote_queue::Word;
 use super::wire::{DESK, send, world};
 use super::{MpiError, died};
-use crate::process::{self, host};
+use crate::base::process::{self, host};
 use mpi::traits::{Communicator, CommunicatorCollectives};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{available_parallelism, sleep};

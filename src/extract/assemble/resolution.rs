@@ -1,7 +1,7 @@
 //! R's columns: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`, `[nspec, ndiag, nwave]`.
 
 use super::{FrameBuilder, LARGEST, PatchSpectra};
-use crate::plan::Patch;
+use crate::geometry::Patch;
 use crate::stages::banded::BandedRoot;
 
 impl FrameBuilder {

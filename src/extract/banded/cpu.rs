@@ -1,18 +1,20 @@
 //! Bundles in f64 on the CPU, several at once.
 
 use super::{TOLERANCE, beyond_ends};
-use crate::engine::{Engine, EngineCcd, Stage};
+use crate::backend::{CcdField, Engine, Stage};
 use crate::extract::assemble::FrameBuilder;
 use crate::extract::{ExtractError, Options, Progress, Solver, patches};
-use crate::plan::{Bundle, WaveGrid};
+use crate::geometry::Ccd;
+use crate::geometry::WaveGrid;
+use crate::plan::Bundle;
 use crate::psf::Psf;
 use crate::stages::banded::{
-    BandFailure, BandedNormal, BandedRoot, Bands, Choice, Complement, Coupling, CouplingError, add_banded_model,
-    banded_complements, banded_flux, banded_goodness, banded_normal_equations, banded_root, half_bandwidth,
+    BandFailure, BandedNormal, BandedRoot, Bands, Complement, Coupling, CouplingError, SolverParameters,
+    add_banded_model, banded_complements, banded_flux, banded_goodness, banded_normal_equations, banded_root,
+    half_bandwidth,
 };
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
-use crate::stages::patch::Ccd;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -21,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 /// What all bundles of a frame share.
 pub(super) struct Job<'a> {
     psf: &'a Psf,
-    ccd: Ccd<'a>,
+    ccd: &'a Ccd<'a>,
     grid: &'a WaveGrid,
     /// Bins beyond each end of the grid.
     padding: usize,
@@ -39,7 +41,7 @@ pub(super) struct Job<'a> {
 /// patches.
 pub fn extract_bundles(
     psf: &Psf,
-    ccd: &EngineCcd,
+    ccd: &CcdField,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,
@@ -93,7 +95,7 @@ enum Unserved {
 impl<'a> Job<'a> {
     pub(super) fn new(
         psf: &'a Psf,
-        ccd: Ccd<'a>,
+        ccd: &'a Ccd<'a>,
         grid: &'a WaveGrid,
         options: &'a Options,
         engine: &'a Engine,
@@ -119,7 +121,7 @@ impl<'a> Job<'a> {
             let spots = self.spots(bundle);
             let half = half_bandwidth(&spots.positions());
             // Before anything is as wide as that.
-            Choice::check_width(half, self.grid.step())?;
+            SolverParameters::check_width(half, self.grid.step())?;
             let coupling = Coupling::measure(&spots, half);
             Ok::<_, CouplingError>((spots, half, coupling))
         })?;
@@ -127,7 +129,7 @@ impl<'a> Job<'a> {
         coupling.check(tolerance)?;
         let prior = Prior::new(options.regularize);
         let normal = engine.timed(Stage::NormalEquations, || banded_normal_equations(&spots, *ccd, half, prior));
-        let choice = Choice::measure(&normal, tolerance, self.grid.step(), self.padding)?;
+        let choice = SolverParameters::measure(&normal, tolerance, self.grid.step(), self.padding)?;
         let solved = self.decorrelate(bundle, &spots, &normal, &choice)?;
         solved.report(bundle, &coupling, &choice, half);
         Ok(solved)
@@ -138,7 +140,7 @@ impl<'a> Job<'a> {
         bundle: &Bundle,
         spots: &SpotSource,
         normal: &BandedNormal,
-        choice: &Choice,
+        choice: &SolverParameters,
     ) -> Result<Solved, BandFailure> {
         let Self { psf, ccd, options, engine, .. } = self;
         let (fibres, bins) = self.wanted(bundle);
@@ -210,7 +212,7 @@ impl Solved {
         bands: Bands,
         wanted: Range<usize>,
         half: usize,
-        choice: &Choice,
+        choice: &SolverParameters,
         error_of: impl Fn(usize, &BandedRoot) -> f64 + Sync,
     ) {
         let x = &self.x;
@@ -230,7 +232,7 @@ impl Solved {
     }
 
     /// Says what the tolerance asked for.
-    fn report(&self, bundle: &Bundle, coupling: &Coupling, choice: &Choice, half: usize) {
+    fn report(&self, bundle: &Bundle, coupling: &Coupling, choice: &SolverParameters, half: usize) {
         let (error, bands) = (self.error(), self.bands);
         let blocks: usize = self.roots.iter().map(|(r, _)| r.blocks).sum();
         let octets: usize = self.roots.iter().map(|(r, _)| r.octets).sum();

@@ -3,18 +3,21 @@
 
 use super::rows::Rows;
 use super::{beyond_ends, cpu, fibre_alone, tolerance};
-use crate::engine::{BandedBundles, Engine, EngineCcd, EngineError, Stage};
+use crate::backend::{BandedBundles, CcdField, Engine, EngineError, Stage};
 use crate::extract::assemble::FrameBuilder;
 use crate::extract::precision::{finer, least_pivot};
 use crate::extract::{ExtractError, Options, Progress, Solver};
+use crate::geometry::Ccd;
+use crate::geometry::SpotShape;
+use crate::geometry::{Patch, Positions, WaveGrid};
 use crate::gpu::banded::{Accuracy, Exactness, Found, Pending, Request, WIDEST};
 use crate::gpu::{GpuError, Precision};
-use crate::plan::{Bundle, Patch, Positions, WaveGrid};
+use crate::plan::Bundle;
 use crate::psf::{LegendreSeries, Psf};
-use crate::stages::banded::{BandedNormal, Bands, Choice, CouplingError, OF_THE_REST, half_bandwidth};
+use crate::stages::banded::{
+    BandedNormal, Bands, CouplingError, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth,
+};
 use crate::stages::normal_equations::Prior;
-use crate::stages::patch::Ccd;
-use crate::stages::spots::SpotShape;
 use crate::stages::traces::{legendre, split, unit};
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -42,7 +45,7 @@ const HELPS: f64 = 0.5;
 /// What all bundles of a frame share.
 struct Job<'a> {
     psf: &'a Psf,
-    ccd: Ccd<'a>,
+    ccd: &'a Ccd<'a>,
     options: &'a Options,
     grid: &'a WaveGrid,
     /// Bins beyond each end of the grid.
@@ -103,7 +106,7 @@ struct Sent<'a> {
 /// The PSF couples fibres over larger distances than the method allows; what the device reports.
 pub fn extract_bundles(
     psf: &Psf,
-    ccd: &EngineCcd,
+    ccd: &CcdField,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,
@@ -135,7 +138,7 @@ impl Job<'_> {
     /// Takes bundles through the device in one precision; returns those that it does not serve, having said why.
     fn run(
         &self,
-        ccd: &EngineCcd,
+        ccd: &CcdField,
         engine: &Engine,
         bundles: &[Bundle],
         frame: &mut FrameBuilder,
@@ -178,7 +181,8 @@ impl Job<'_> {
             let cut = || {
                 let mut groups: VecDeque<Vec<Planned>> = VecDeque::new();
                 served.iter().for_each(|planned| self.group(planned.clone(), &mut groups, &device, bundles.len()));
-                let bytes = |group: &Vec<Planned>| device.bytes(&self.request(group), [ccd.host().ny, ccd.host().nx]);
+                let bytes =
+                    |group: &Vec<Planned>| device.bytes(&self.request(group), [ccd.host().ny(), ccd.host().nx()]);
                 (groups.iter().map(bytes).max().unwrap_or(0), groups)
             };
             let mut groups = match engine.fit(cut) {
@@ -245,7 +249,7 @@ impl Job<'_> {
         let normal = fibre_alone(self.psf, fibre, &self.wave, self.options);
         // It is looked at in one place of a fibre.
         let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
-        Ok(Choice::measure(&eight, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step(), 0)?.overlap)
+        Ok(SolverParameters::measure(&eight, DECAY_OF_TOLERANCE * self.tolerance, self.grid.step(), 0)?.overlap)
     }
 
     /// Rows and columns of the CCD that spots reach, and one more to each side: a device may round a position that lies
@@ -257,7 +261,7 @@ impl Job<'_> {
             let low = low.clamp(0, most as i64) as usize;
             low..(high.clamp(0, most as i64) as usize).max(low)
         };
-        (of(y, spot.half_y, self.ccd.ny), of(x, spot.half_x, self.ccd.nx))
+        (of(y, spot.half_y, self.ccd.ny()), of(x, spot.half_x, self.ccd.nx()))
     }
 
     /// A bundle as the device takes it, or why it does not.
@@ -272,7 +276,7 @@ impl Job<'_> {
         let (x, y) = (pixels(&self.psf.trace_x), pixels(&self.psf.trace_y));
         let (nfibre, nbin) = (bundle.fibres.len(), self.wave.len());
         let reach = half_bandwidth(&Positions { nfibre, nbin, pixel_x: &x, pixel_y: &y, spot });
-        let (bands, half) = (Bands::that_hold(reach), self.psf.ndiag() / 2);
+        let (bands, half) = (Bands::candidates(reach), self.psf.ndiag() / 2);
         if bands.is_empty() || half > WIDEST {
             return Err(format!(
                 "bins are coupled over {reach} bins, R has {half} diagonals to each side, the device goes to {WIDEST}"
@@ -339,7 +343,7 @@ impl Job<'_> {
         &self,
         planned: Vec<Planned<'a>>,
         device: &mut BandedBundles,
-        ccd: &EngineCcd,
+        ccd: &CcdField,
         redo: &mut impl FnMut(&Bundle, String),
     ) -> Result<Option<Sent<'a>>, ExtractError> {
         let request = self.request(&planned);
@@ -421,7 +425,7 @@ impl Job<'_> {
         }
         let allowed = match precision {
             Precision::F32 => self.tolerance,
-            Precision::F64 => OF_THE_REST * self.tolerance,
+            Precision::F64 => SOLVER_TOLERANCE_SHARE * self.tolerance,
         };
         // Written so that a NaN fails.
         let good = error <= allowed;

@@ -6,13 +6,14 @@ mod rows;
 
 use super::assemble::FrameBuilder;
 use super::{ExtractError, Options, Progress};
-use crate::engine::{Engine, EngineCcd};
+use crate::backend::{CcdField, Engine};
+use crate::geometry::Ccd;
+use crate::geometry::WaveGrid;
 use crate::gpu::Precision;
-use crate::plan::{Bundle, WaveGrid};
+use crate::plan::Bundle;
 use crate::psf::Psf;
 use crate::stages::banded::{BandedNormal, banded_normal_equations, half_bandwidth, psf_correlation_length};
 use crate::stages::normal_equations::Prior;
-use crate::stages::patch::Ccd;
 use crate::stages::spots::SpotSource;
 use crate::stages::traces::{legendre, unit};
 
@@ -37,7 +38,7 @@ fn tolerance(options: &Options, precision: Precision) -> f64 {
 /// The PSF couples bins or fibres over larger distances than the method allows; what a device reports.
 pub fn extract_bundles(
     psf: &Psf,
-    ccd: &EngineCcd,
+    ccd: &CcdField,
     grid: &WaveGrid,
     options: &Options,
     engine: &Engine,
@@ -65,8 +66,8 @@ pub fn fibre_alone(psf: &Psf, fibre: usize, wave: &[f64], options: &Options) -> 
     let (image, ivar) = (vec![0.0; ny * nx], vec![1.0; ny * nx]);
     let spots = SpotSource::new(&psf, fibre..fibre + 1, wave, options.psf_tails);
     let half = half_bandwidth(&spots.positions());
-    let ccd = Ccd { ny, nx, image: &image, ivar: &ivar };
-    banded_normal_equations(&spots, ccd, half, Prior::new(options.regularize))
+    let ccd = Ccd::new(ny, nx, image, ivar).expect("both planes are made here");
+    banded_normal_equations(&spots, &ccd, half, Prior::new(options.regularize))
 }
 
 /// Bins beyond each end of the grid: what the tolerance needs.

@@ -1,9 +1,9 @@
 //! What a GPU found of a bundle, fibre by fibre, and how far off each fibre may be.
 
 use crate::extract::assemble::PatchSpectra;
+use crate::geometry::Patch;
 use crate::gpu::Precision;
 use crate::gpu::banded::Found;
-use crate::plan::Patch;
 use crate::stages::goodness::Goodness;
 use std::ops::Range;
 

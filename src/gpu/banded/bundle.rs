@@ -6,18 +6,19 @@ use super::inverse::{Health, Poles, poles};
 use super::normal::{Normal, couplings, record_prior, record_products};
 use super::root::{Rounds, Spectra, record_spectra};
 use super::shape::{BLOCK, Shape};
+use crate::geometry::Patch;
+use crate::geometry::SpotShape;
 use crate::gpu::goodness::goodness;
 use crate::gpu::model::{Unknowns, model};
 use crate::gpu::patch::{BundleSpots, CcdBuffers, Patches};
 use crate::gpu::spots::spots;
 use crate::gpu::traces::{Traces, traces};
 use crate::gpu::{Download, Gpu, GpuError, Precision, RealsDownload, Recording};
-use crate::plan::{Batch, Patch};
+use crate::plan::Batch;
 use crate::psf::Psf;
 use crate::stages::banded::{Bands, Coupling, Root};
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
-use crate::stages::spots::SpotShape;
 use std::ops::Range;
 
 /// In f32 spectra are resolved down to this fraction of the largest eigenvalue. Beside masks 1e-8 cost one frame in three 4e-2 sigma

@@ -3,9 +3,9 @@
 use super::bundle::{Bundles, Request, cores};
 use super::root::Spectra;
 use super::shape::{BLOCK, Records};
+use crate::geometry::SpotShape;
 use crate::gpu::memory::SLACK;
 use crate::gpu::traces;
-use crate::stages::spots::SpotShape;
 
 impl Bundles {
     /// Bytes alive at a time while bundles like those of `request` go over one group after another, two on their way; besides

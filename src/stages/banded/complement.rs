@@ -5,7 +5,7 @@
 //! narrower one, because their outer elements miss what the inverse has beyond its band (kept, they cost a factor of ten
 //! to a hundred in accuracy). Lanes are eight chunks of the bins, which overlap.
 
-use super::factor::Columns;
+use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, with_half_bandwidth};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};

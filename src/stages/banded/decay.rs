@@ -1,10 +1,10 @@
 //! How far bins are correlated: the decay of the inverse of K_ff away from its diagonal, measured on the actual K.
 
-use super::decorrelate::WIDEST;
-use super::factor::Columns;
+use super::inverse::Columns;
 use super::normal::{BandedNormal, half_bandwidth};
+use super::parameters::WIDEST;
 use super::with_half_bandwidth;
-use crate::plan::WaveGrid;
+use crate::geometry::WaveGrid;
 use crate::psf::Psf;
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::normal_equations::overlap_lanes;

@@ -4,10 +4,10 @@
 //! fibres stay in a core's own cache.
 
 use super::window::Window;
-use crate::plan::Positions;
+use crate::geometry::Ccd;
+use crate::geometry::Positions;
 use crate::stages::aligned::{AlignedPixels, AlignedSpots};
 use crate::stages::normal_equations::{Prior, overlap_lanes, weigh};
-use crate::stages::patch::Ccd;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
@@ -39,7 +39,7 @@ pub fn half_bandwidth(positions: &Positions) -> usize {
 }
 
 /// Forms the normal equations of the bundle whose spots are `spots` on the pixels of `ccd`.
-pub fn banded_normal_equations(spots: &SpotSource, ccd: Ccd, half: usize, prior: Prior) -> BandedNormal {
+pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, prior: Prior) -> BandedNormal {
     let (n, nfibre) = (spots.nbin(), spots.nfibre());
     let zeros = |rows: usize, width: usize| vec![vec![0.0; n * width]; rows];
     let mut out = BandedNormal {
@@ -99,7 +99,7 @@ struct Rows<'a> {
 }
 
 impl Block<'_> {
-    fn fill(self, spots: &SpotSource, ccd: Ccd, half: usize) {
+    fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize) {
         let bins = self.first..(self.first + BLOCK).min(spots.nbin());
         // Partners lie up to `half` bins before and after; spots come in eights.
         let reach = half.next_multiple_of(8);

@@ -4,7 +4,7 @@
 //! whose factors stay in cache; each block has as many poles as its own spectrum asks for.
 
 use super::complement::Complement;
-use super::factor::Columns;
+use super::inverse::Columns;
 use super::poles::Root;
 use super::with_half_bandwidth;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};

@@ -5,7 +5,7 @@
 //! every decorrelated flux, `(Q_f e_f)_i^2 <= e_f^T S_f e_f <= e^T K e`, because S_f is what K leaves when the other fibres are
 //! free. lambda is 1 less the coupling of neighbours; the iteration's own steps tell it.
 
-use super::factor::Columns;
+use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, with_half_bandwidth};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};

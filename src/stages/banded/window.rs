@@ -1,6 +1,6 @@
 //! The part of the CCD under some bins of a bundle, with a margin of nothing where spots reach beyond the CCD.
 
-use crate::stages::patch::Ccd;
+use crate::geometry::Ccd;
 use crate::stages::spots::SpotSource;
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub(crate) struct Window {
 
 impl Window {
     /// The window of `bins` of all fibres.
-    pub fn of(spots: &SpotSource, bins: Range<usize>, ccd: Ccd) -> Self {
+    pub fn of(spots: &SpotSource, bins: Range<usize>, ccd: &Ccd) -> Self {
         let (ny, nx) = (spots.shape().ny() as i64, spots.shape().nx() as i64);
         let octets = spots.shape().octets() as i64;
         let mut window: Option<Self> = None;
@@ -23,7 +23,7 @@ impl Window {
             for bin in bins.clone() {
                 let (y, x) = spots.corner(fibre, bin);
                 // Spots off the CCD touch nothing, and may be anywhere.
-                if y + ny <= 0 || y >= ccd.ny as i64 || x + nx <= 0 || x >= ccd.nx as i64 {
+                if y + ny <= 0 || y >= ccd.ny() as i64 || x + nx <= 0 || x >= ccd.nx() as i64 {
                     continue;
                 }
                 let x = x.div_euclid(8);
@@ -63,13 +63,13 @@ impl Window {
     /// The rows on the CCD: index of the row's first octet in the window, the column of its lane 0 (perhaps negative), and
     /// the row's part of `planes`; `visit(index, lanes, pixel)` for runs of pixels.
     pub fn for_each_row(&self, ccd: &Ccd, mut visit: impl FnMut(usize, usize, Range<usize>)) {
-        let columns = (8 * self.octets.start).max(0)..(8 * self.octets.end).min(ccd.nx as i64);
+        let columns = (8 * self.octets.start).max(0)..(8 * self.octets.end).min(ccd.nx() as i64);
         if columns.is_empty() {
             return;
         }
         let lane = (columns.start - 8 * self.octets.start) as usize;
-        for y in self.rows.start.max(0)..self.rows.end.min(ccd.ny as i64) {
-            let first = y as usize * ccd.nx;
+        for y in self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64) {
+            let first = y as usize * ccd.nx();
             let row = (y - self.rows.start) as usize * self.nx();
             visit(row, lane, first + columns.start as usize..first + columns.end as usize);
         }

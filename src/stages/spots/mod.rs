@@ -5,65 +5,11 @@ mod source;
 
 use super::simd::Octet;
 use super::traces::{Traces, param};
-use crate::psf::Psf;
+use crate::geometry::SpotShape;
 use block::{Block, LANES};
 use rayon::prelude::*;
 pub use source::SpotSource;
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
-
-/// Size and orders of the spots of one PSF.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpotShape {
-    /// Half width in columns: a spot is `2 half_x + 1` wide.
-    pub half_x: usize,
-    /// Half height in rows: a spot is `2 half_y + 1` high.
-    pub half_y: usize,
-    /// Highest Hermite order along x.
-    pub degree_x: usize,
-    /// Highest Hermite order along y.
-    pub degree_y: usize,
-    /// Whether the power-law tails are added.
-    pub tails: bool,
-}
-
-impl SpotShape {
-    /// The shape of `psf`; `with_tails` asks for the tails, which are added where the PSF has them.
-    pub fn new(psf: &Psf, with_tails: bool) -> Self {
-        Self {
-            half_x: psf.half_x,
-            half_y: psf.half_y,
-            degree_x: psf.gh_degree_x,
-            degree_y: psf.gh_degree_y,
-            tails: with_tails && psf.tails.is_some(),
-        }
-    }
-
-    /// Columns of a spot.
-    pub fn nx(&self) -> usize {
-        2 * self.half_x + 1
-    }
-
-    /// Rows of a spot.
-    pub fn ny(&self) -> usize {
-        2 * self.half_y + 1
-    }
-
-    /// Pixels of a spot.
-    pub fn size(&self) -> usize {
-        self.nx() * self.ny()
-    }
-
-    /// Octets of a row: it may start at any of the eight lanes of the first.
-    pub(crate) fn octets(&self) -> usize {
-        (self.nx() + 7).div_ceil(8)
-    }
-
-    /// Number of parameters in [`Traces::shape`].
-    pub fn nparam(&self) -> usize {
-        let tails = if self.tails { param::TAILS } else { 0 };
-        param::GH + (self.degree_x + 1) * (self.degree_y + 1) + tails
-    }
-}
 
 /// Pixel-integrated Gauss-Hermite profiles of all orders on `2 half + 1` pixels, `[degree + 1, 2 half + 1]`.
 ///

@@ -2,7 +2,7 @@
 
 use super::SpotShape;
 use super::block::{Block, LANES};
-use crate::plan::Positions;
+use crate::geometry::Positions;
 use crate::psf::Psf;
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::series::SeriesTable;

@@ -1,0 +1,212 @@
+//! What travels between the stages: fields with their shapes, and what may go wrong with single patches.
+
+use super::{EngineError, Field};
+use crate::geometry::Positions;
+use crate::geometry::SpotShape;
+use crate::gpu::{Buffer, Gpu};
+use crate::plan::Batch;
+use crate::stages::cholesky::{Layout, NonPositivePivot};
+use crate::stages::jacobi::NotFinite;
+use crate::stages::patch::PatchSpots;
+use crate::stages::schur::Block;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Spots of one bundle on a padded grid.
+#[derive(Debug)]
+pub struct BundleTraces {
+    /// Number of fibres.
+    pub nfibre: usize,
+    /// Number of bins.
+    pub nbin: usize,
+    /// Size and orders of the spots.
+    pub spot: SpotShape,
+    /// Nearest pixel column of each spot, `[nfibre, nbin]`.
+    pub pixel_x: Vec<i32>,
+    /// Nearest pixel row of each spot, `[nfibre, nbin]`.
+    pub pixel_y: Vec<i32>,
+    /// Both on a device, `[2, nfibre, nbin]`, x before y; set when a stage there asks for them.
+    pub(super) pixel: OnceLock<Buffer<i32>>,
+    /// Offset of the trace from its pixel, `[2, nfibre, nbin]`, x before y.
+    pub offset: Field,
+    /// Shape parameters, `[nparam, nfibre, nbin]`.
+    pub shape: Field,
+}
+
+impl BundleTraces {
+    /// Where the spots lie.
+    pub fn positions(&self) -> Positions<'_> {
+        let Self { nfibre, nbin, spot, .. } = *self;
+        Positions { nfibre, nbin, pixel_x: &self.pixel_x, pixel_y: &self.pixel_y, spot }
+    }
+
+    /// The pixels on a device.
+    pub(super) fn pixel(&self, gpu: &Gpu) -> Result<&Buffer<i32>, EngineError> {
+        if self.pixel.get().is_none() {
+            let both: Vec<i32> = self.pixel_x.iter().chain(&self.pixel_y).copied().collect();
+            // A thread that was faster has put the same there.
+            let _ = self.pixel.set(gpu.upload("pixel", &both)?);
+        }
+        Ok(self.pixel.get().expect("set above"))
+    }
+}
+
+/// Spots of some bins of one bundle.
+#[derive(Debug)]
+pub struct BundleSpots {
+    /// The bins of the bundle's grid that it holds.
+    pub bins: Range<usize>,
+    /// Nearest pixel column of each spot, `[nfibre, bins]`.
+    pub pixel_x: Vec<i32>,
+    /// Nearest pixel row of each spot, `[nfibre, bins]`.
+    pub pixel_y: Vec<i32>,
+    /// The spots, `[nfibre, bins, ny, nx]`.
+    pub spots: Field,
+}
+
+impl BundleSpots {
+    /// All of them as the stages on the CPU take them: `bin0` and `stride` count from the first of `bins`.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn view(&self, traces: &BundleTraces) -> Result<PatchSpots<'_>, EngineError> {
+        Ok(PatchSpots {
+            spots: self.spots.host()?,
+            pixel_x: &self.pixel_x,
+            pixel_y: &self.pixel_y,
+            stride: self.bins.len(),
+            ny: traces.spot.ny(),
+            nx: traces.spot.nx(),
+            fibre0: 0,
+            nspec: traces.nfibre,
+            bin0: 0,
+            nbin: self.bins.len(),
+        })
+    }
+
+    pub(super) fn new(traces: &BundleTraces, bins: Range<usize>, spots: Field) -> Self {
+        let cut = |pixel: &[i32]| {
+            let of_fibre = |f| pixel[f * traces.nbin..][bins.clone()].iter().copied();
+            (0..traces.nfibre).flat_map(of_fibre).collect()
+        };
+        Self { pixel_x: cut(&traces.pixel_x), pixel_y: cut(&traces.pixel_y), spots, bins }
+    }
+}
+
+/// Normal equations of a batch.
+#[derive(Debug)]
+pub struct NormalField {
+    /// K, `[patch, n, half_bandwidth + 1]`, row-aligned lower band storage.
+    pub band: Field,
+    /// y, `[patch, n]`.
+    pub rhs: Field,
+}
+
+/// Eigenmodes of a batch: of S_f for every core fibre, or of every patch's whole K.
+#[derive(Debug)]
+pub struct ModesField {
+    /// Unknowns of one matrix.
+    pub n: usize,
+    /// Eigenvalues, ascending, `[matrix, n]`.
+    pub values: Field,
+    /// Eigenvectors, one a row, `[matrix, n, n]`.
+    pub vectors: Field,
+}
+
+/// Decorrelated spectra of a batch's core fibres.
+#[derive(Debug)]
+pub struct DecorrelatedField {
+    /// R x in electron a bin, `[patch, core fibre, nbin]`.
+    pub flux: Field,
+    /// Its inverse variance, `[patch, core fibre, nbin]`.
+    pub ivar: Field,
+    /// R's rows around the diagonal, `[patch, core fibre, nbin, 2 half + 1]`.
+    pub resolution: Field,
+    /// Bins of R to each side of the diagonal.
+    pub half: usize,
+}
+
+/// Which fibres are decorrelated together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Decorrelate {
+    /// One fibre at a time (BS10 eq. 16-19): the survey's choice.
+    #[default]
+    Signal,
+    /// All fibres of a patch together (BS10 eq. 10-13).
+    Noise,
+}
+
+/// Why a patch has no result.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum PatchFailure {
+    /// K or S_f is not positive definite in the precision used.
+    #[error(transparent)]
+    Pivot(#[from] NonPositivePivot),
+    /// S_f or K is not finite.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// The eigendecomposition did not converge.
+    #[error("the eigendecomposition did not converge in {sweeps} sweeps")]
+    Sweeps {
+        /// Sweeps done.
+        sweeps: usize,
+    },
+}
+
+/// What became of each patch of a batch; the others are not touched by one that fails.
+pub type PatchResults = Vec<Result<(), PatchFailure>>;
+
+/// What will have become of each patch of a batch, once the device is done with it.
+pub struct PatchStatus(Box<dyn FnOnce() -> Result<PatchResults, EngineError> + Send>);
+
+impl PatchStatus {
+    /// A status that is known.
+    pub fn known(results: PatchResults) -> Self {
+        Self(Box::new(|| Ok(results)))
+    }
+
+    /// A status that must be fetched.
+    pub(super) fn later(fetch: impl FnOnce() -> Result<PatchResults, EngineError> + Send + 'static) -> Self {
+        Self(Box::new(fetch))
+    }
+
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn wait(self) -> Result<PatchResults, EngineError> {
+        self.0()
+    }
+}
+
+impl fmt::Debug for PatchStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PatchStatus")
+    }
+}
+
+/// One result a patch from one a matrix, `per_patch` matrices a patch: the first failure.
+pub(super) fn by_patch(results: PatchResults, per_patch: usize) -> PatchResults {
+    let mut out: PatchResults = Vec::with_capacity(results.len() / per_patch.max(1));
+    for (k, one) in results.into_iter().enumerate() {
+        match out.get_mut(k / per_patch) {
+            Some(patch) if patch.is_ok() => *patch = one,
+            Some(_) => {}
+            None => out.push(one),
+        }
+    }
+    out
+}
+
+/// How K of a batch is stored.
+pub(super) fn layout(batch: &Batch) -> Layout {
+    Layout::band(batch.n(), batch.half_bandwidth)
+}
+
+/// The core fibres of a batch.
+pub(super) fn blocks(batch: &Batch) -> Vec<Block> {
+    let of_patch = |patch| batch.core.clone().map(move |fibre| Block { patch, fibre });
+    (0..batch.len()).flat_map(of_patch).collect()
+}

@@ -1,0 +1,11 @@
+//! Tools without astronomy: atomic writes, cancellation, panics and errors as text, medians, the process, the trace.
+
+pub mod atomic_file;
+pub mod cancel;
+pub(crate) mod catch_panic;
+pub mod error_chain;
+pub mod median;
+pub(crate) mod number;
+pub(crate) mod process;
+pub mod trace;
+pub mod version;

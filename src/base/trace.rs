@@ -1,0 +1,119 @@
+//! What ran when and on which thread, as a file that <https://ui.perfetto.dev> opens.
+
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::{WriteError, write_atomic};
+
+/// Collects labelled regions of time from all threads. Regions of one thread lie in each other or apart.
+#[derive(Debug)]
+pub struct Trace {
+    begin: Instant,
+    tracks: Mutex<Vec<Track>>,
+}
+
+/// The regions of one thread, or of a device.
+#[derive(Debug)]
+struct Track {
+    thread: Option<ThreadId>,
+    name: String,
+    regions: Vec<Region>,
+}
+
+#[derive(Debug)]
+struct Region {
+    name: Cow<'static, str>,
+    start: Duration,
+    length: Duration,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Trace {
+    /// A trace that begins now.
+    pub fn new() -> Self {
+        Self { begin: Instant::now(), tracks: Mutex::default() }
+    }
+
+    /// Does `work` as a region of this thread.
+    pub fn region<T>(&self, name: impl Into<Cow<'static, str>>, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add(name, start, Instant::now());
+        result
+    }
+
+    /// Adds a region of this thread that has ended.
+    pub fn add(&self, name: impl Into<Cow<'static, str>>, start: Instant, end: Instant) {
+        let region = Region { name: name.into(), start: start - self.begin, length: end - start };
+        let this = thread::current();
+        let worker = || rayon::current_thread_index().map(|i| format!("worker {i}"));
+        let label = || this.name().map(String::from).or_else(worker).unwrap_or_else(|| "thread".into());
+        self.extend(Some(this.id()), label, [region]);
+    }
+
+    /// Adds regions of a device, `(name, start, length)` by a clock of its own: the last of them is taken to have ended
+    /// at `end`, when it was waited for.
+    pub fn add_device(
+        &self,
+        device: &str,
+        end: Instant,
+        regions: impl IntoIterator<Item = (&'static str, Duration, Duration)>,
+    ) {
+        let regions: Vec<_> = regions.into_iter().collect();
+        let last = regions.iter().map(|(_, start, length)| *start + *length).max();
+        let placed = regions.into_iter().zip(last.iter().cycle()).map(|((name, start, length), &last)| {
+            let start = (end - self.begin).saturating_sub(last - start);
+            Region { name: name.into(), start, length }
+        });
+        self.extend(None, || device.into(), placed);
+    }
+
+    /// Adds regions to the track of a thread, or of a device by its name.
+    fn extend(&self, thread: Option<ThreadId>, label: impl Fn() -> String, regions: impl IntoIterator<Item = Region>) {
+        // A panic elsewhere leaves no track half-written.
+        let mut tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tracks.iter().position(|t| t.thread == thread && (thread.is_some() || t.name == label()));
+        let at = known.unwrap_or_else(|| {
+            tracks.push(Track { thread, name: label(), regions: Vec::new() });
+            tracks.len() - 1
+        });
+        tracks[at].regions.extend(regions);
+    }
+
+    /// The trace as events of Chrome's format: complete events (`X`), times in microseconds, one `tid` a thread or
+    /// device.
+    pub fn to_json(&self) -> Value {
+        let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
+        let tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = Vec::new();
+        for (tid, track) in tracks.iter().enumerate() {
+            events.push(json!({
+                "ph": "M", "name": "thread_name", "pid": 0, "tid": tid, "args": { "name": track.name },
+            }));
+            events.extend(track.regions.iter().map(|region| {
+                json!({
+                    "ph": "X", "name": region.name, "pid": 0, "tid": tid,
+                    "ts": microseconds(region.start), "dur": microseconds(region.length),
+                })
+            }));
+        }
+        json!({ "displayTimeUnit": "ms", "traceEvents": events })
+    }
+
+    /// Writes the trace, whole or not at all.
+    ///
+    /// # Errors
+    /// [`WriteError`] where the file is there and may not be replaced, or cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>, overwrite: bool) -> Result<(), WriteError> {
+        write_atomic(path, overwrite, |out| Ok(serde_json::to_writer(out, &self.to_json())?))
+    }
+}

@@ -1,0 +1,439 @@
+//! An open FITS file: plain or gzipped, its HDUs indexed and their sizes checked before anything is read.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::error::FitsError;
+use super::header::Header;
+use super::{checksum, gzip, positioned_io};
+
+/// FITS files come in blocks of this many bytes.
+pub(crate) const BLOCK: usize = 2880;
+/// Bytes read, converted and summed, or made, summed and written, by one thread at a time: they stay in its cache.
+pub(crate) const PIECE: usize = 128 * BLOCK;
+/// Bytes digested in one go: a power of two, as BLAKE3's tree has it, that stays in a core's cache.
+const DIGESTED: usize = 1 << 17;
+/// More axes than any file of the field has; NAXIS beyond it is taken for damage.
+const MOST_AXES: i64 = 16;
+/// Longer headers (52 000 cards) no program writes: it is taken for damage.
+const MOST_HEADER: usize = 1456 * BLOCK;
+/// A gzip file may always unpack to this many bytes, three times those of a DESI frame, ...
+const MOST_UNPACKED: u64 = 1 << 30;
+/// ... and to more only where it is long itself: noise packs to a half, and masks along with it to a tenth.
+const MOST_UNPACKED_A_BYTE: u64 = 64;
+/// Values whose bytes an i64 still counts.
+const MOST_VALUES: u128 = 1 << 60;
+
+/// What an HDU holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// A plain image, maybe without pixels.
+    Image,
+    /// A tile-compressed image in a binary table.
+    TiledImage,
+    /// A binary table.
+    Table,
+    /// An ASCII table, random groups, or a foreign extension.
+    Other,
+}
+
+/// One HDU: its cards and where its data are.
+#[derive(Debug)]
+pub(crate) struct Hdu {
+    pub index: usize,
+    pub kind: Kind,
+    /// All cards, structural ones included.
+    pub header: Header,
+    pub bitpix: i64,
+    /// NAXISn in FITS order, fastest first.
+    pub naxes: Vec<usize>,
+    start: u64,
+    len: u64,
+}
+
+impl Hdu {
+    /// EXTNAME, empty where there is none.
+    pub fn name(&self) -> String {
+        self.header.get_str("EXTNAME").unwrap_or_default()
+    }
+
+    /// How errors call this HDU.
+    pub fn label(&self) -> String {
+        match (self.index, self.name().as_str()) {
+            (0, "") => "primary HDU".into(),
+            (i, "") => format!("HDU {i}"),
+            (i, name) => format!("HDU {i} ({name})"),
+        }
+    }
+}
+
+enum Bytes {
+    OnDisk(File),
+    /// In pieces of [`PIECE`] bytes, the last one shorter.
+    Unpacked(Vec<Vec<u8>>),
+}
+
+/// An open file and its HDUs.
+pub(crate) struct FitsFile {
+    pub path: PathBuf,
+    bytes: Bytes,
+    len: u64,
+    pub hdus: Vec<Hdu>,
+}
+
+impl FitsFile {
+    /// Opens a file and indexes its HDUs. Gzip is told by its first bytes, not by the name.
+    pub fn open(path: &Path) -> Result<Self, FitsError> {
+        let read_error = |source| FitsError::Read { path: path.into(), source };
+        // Before it is opened: a pipe that nobody writes to would be waited for.
+        let about = std::fs::metadata(path).map_err(read_error)?;
+        if !about.is_file() {
+            let what = if about.is_dir() { "it is a folder" } else { "it is a pipe or a device" };
+            return Err(FitsError::NotFits { path: path.into(), what: what.into() });
+        }
+        let mut file = File::open(path).map_err(read_error)?;
+        let mut magic = Vec::new();
+        Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(read_error)?;
+        file.rewind().map_err(read_error)?;
+        let len = file.metadata().map_err(read_error)?.len();
+        let mut this = Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), len: 0, hdus: Vec::new() };
+        if gzip::is_gzip(&magic) {
+            this.unpack(file, len.saturating_mul(MOST_UNPACKED_A_BYTE).max(MOST_UNPACKED))?;
+        } else {
+            (this.bytes, this.len) = (Bytes::OnDisk(file), len);
+        }
+        this.index()?;
+        Ok(this)
+    }
+
+    /// Unpacks a gzip file as far as its headers say that it reaches. What they cannot mean is refused as soon as they
+    /// say it, what follows the last HDU is unpacked but not kept.
+    fn unpack(&mut self, file: File, most: u64) -> Result<(), FitsError> {
+        // Bytes before which there is nothing to look at, and whether the last HDU is known.
+        let (mut awaited, mut complete, mut refused, mut unneeded) = (0, false, None, 0);
+        let take = |piece: Vec<u8>| {
+            if complete {
+                unneeded += piece.len() as u64;
+                let whole = self.len + unneeded;
+                if whole <= most {
+                    return gzip::Verdict::Unneeded(piece);
+                }
+                let (path, hdu) = (self.path.clone(), "what follows the last HDU".into());
+                refused = Some(FitsError::TooLarge { path, hdu, needed: whole.into(), most });
+                return gzip::Verdict::Stop;
+            }
+            self.keep(piece);
+            if u128::from(self.len) < awaited {
+                return gzip::Verdict::Kept;
+            }
+            match self.index() {
+                // At the end of what there is, another HDU may follow.
+                Ok(()) => complete = self.indexed() < self.len,
+                Err(FitsError::Truncated { needed, .. }) if needed <= u128::from(most) => awaited = needed,
+                Err(FitsError::Truncated { hdu, needed, .. }) => {
+                    refused = Some(FitsError::TooLarge { path: self.path.clone(), hdu, needed, most });
+                }
+                Err(error) => refused = Some(error),
+            }
+            if refused.is_some() { gzip::Verdict::Stop } else { gzip::Verdict::Kept }
+        };
+        let unpacked = gzip::unpack(file, take);
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        unpacked.map_err(|failure| match failure {
+            gzip::Failure::Read(source) => FitsError::Read { path: self.path.clone(), source },
+            gzip::Failure::Damaged(source) => FitsError::Gzip { path: self.path.clone(), source },
+        })
+    }
+
+    fn keep(&mut self, piece: Vec<u8>) {
+        self.len += piece.len() as u64;
+        if let Bytes::Unpacked(pieces) = &mut self.bytes {
+            pieces.push(piece);
+        }
+    }
+
+    /// The first byte behind the HDUs that are indexed.
+    fn indexed(&self) -> u64 {
+        self.hdus.last().map_or(0, |hdu| self.end(hdu))
+    }
+
+    /// The first HDU of this EXTNAME.
+    pub fn find(&self, name: &str) -> Option<&Hdu> {
+        self.hdus.iter().find(|h| h.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The first HDU of this EXTNAME, or the error that names those there are.
+    pub fn hdu(&self, name: &str) -> Result<&Hdu, FitsError> {
+        self.find(name).ok_or_else(|| {
+            let present: Vec<String> = self.hdus.iter().map(Hdu::label).collect();
+            FitsError::MissingHdu { path: self.path.clone(), name: name.into(), present: present.join(", ") }
+        })
+    }
+
+    /// The data bytes of an HDU, without the padding of its last block.
+    pub fn data(&self, hdu: &Hdu) -> Result<Vec<u8>, FitsError> {
+        self.converted(hdu, |[byte]| byte)
+    }
+
+    /// The values of an HDU's data, of N bytes each, converted by all threads piece by piece; what is there is checked
+    /// against DATASUM on the way.
+    pub fn converted<const N: usize, T: Copy + Default + Send>(
+        &self,
+        hdu: &Hdu,
+        one: impl Fn([u8; N]) -> T + Sync,
+    ) -> Result<Vec<T>, FitsError> {
+        let mut values = vec![T::default(); hdu.len as usize / N];
+        let convert = |bytes: &mut Vec<u8>, (piece, values): (usize, &mut [T])| {
+            bytes.resize((N * values.len()).next_multiple_of(BLOCK), 0);
+            self.read_at(hdu.start + (piece * PIECE) as u64, bytes)?;
+            values.iter_mut().zip(bytes.as_chunks().0).for_each(|(value, &bytes)| *value = one(bytes));
+            Ok::<_, FitsError>(checksum::sum(bytes))
+        };
+        let sums = values.par_chunks_mut(PIECE / N).enumerate().map_init(Vec::new, convert);
+        let sum = sums.try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))?;
+        self.check_sum(hdu, sum).map(|()| values)
+    }
+
+    /// Refuses data that are not those DATASUM was written for.
+    fn check_sum(&self, hdu: &Hdu, sum: u32) -> Result<(), FitsError> {
+        let text = hdu.header.get("DATASUM").map(|value| value.to_string()).unwrap_or_default();
+        // The standard: an empty one says nothing.
+        if text.trim().is_empty() || text.trim().parse() == Ok(sum) {
+            return Ok(());
+        }
+        let (path, hdu_label, datasum) = (self.path.clone(), hdu.label(), text.trim().to_string());
+        // Several releases of astropy wrote wrong ones for compressed images (its issues 12138, 14753).
+        if hdu.kind == Kind::TiledImage {
+            let path = path.display();
+            tracing::warn!(
+                "{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; used all the same, for it is often wrong in compressed images"
+            );
+            return Ok(());
+        }
+        Err(FitsError::Damaged { path, hdu: hdu_label, sum, datasum })
+    }
+
+    /// The error for a value of this file that makes no sense.
+    pub fn invalid(&self, hdu: &Hdu, what: impl Into<String>) -> FitsError {
+        FitsError::Invalid { path: self.path.clone(), hdu: hdu.label(), what: what.into() }
+    }
+
+    /// A needed keyword's value, by one of Header's typed getters.
+    pub fn need<T>(&self, hdu: &Hdu, keyword: &str, get: impl Fn(&Header, &str) -> Option<T>) -> Result<T, FitsError> {
+        if !hdu.header.contains(keyword) {
+            return Err(FitsError::MissingKeyword {
+                path: self.path.clone(),
+                hdu: hdu.label(),
+                keyword: keyword.into(),
+            });
+        }
+        get(&hdu.header, keyword).ok_or_else(|| {
+            self.invalid(hdu, format!("keyword {keyword} has a value of the wrong kind; write the file anew"))
+        })
+    }
+
+    /// The first byte behind an HDU, the padding of its last block included.
+    pub fn end(&self, hdu: &Hdu) -> u64 {
+        (hdu.start + hdu.len).next_multiple_of(BLOCK as u64)
+    }
+
+    /// The checksum of the bytes of whole blocks.
+    pub fn sum(&self, blocks: Range<u64>) -> Result<u32, FitsError> {
+        let sum_piece = |bytes: &mut Vec<u8>, piece: u64| {
+            let start = blocks.start + piece * PIECE as u64;
+            bytes.resize((blocks.end - start).min(PIECE as u64) as usize, 0);
+            self.read_at(start, bytes).map(|()| checksum::sum(bytes))
+        };
+        let pieces = (0..(blocks.end - blocks.start).div_ceil(PIECE as u64)).into_par_iter();
+        pieces.map_init(Vec::new, sum_piece).try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))
+    }
+
+    /// BLAKE3 of the bytes, unpacked where the file is gzipped, in 64 hexadecimal digits: what `b3sum` says of the `.fits`.
+    pub fn digest(&self) -> Result<String, FitsError> {
+        let mut hasher = blake3::Hasher::new();
+        let mut bytes = Vec::new();
+        for start in (0..self.len).step_by(DIGESTED) {
+            bytes.resize((self.len - start).min(DIGESTED as u64) as usize, 0);
+            self.read_at(start, &mut bytes)?;
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// Fills `out` with the bytes from `start` on, which the file must have.
+    fn read_at(&self, start: u64, out: &mut [u8]) -> Result<(), FitsError> {
+        match &self.bytes {
+            Bytes::OnDisk(file) => positioned_io::read_exact_at(file, out, start)
+                .map_err(|source| FitsError::Read { path: self.path.clone(), source }),
+            Bytes::Unpacked(pieces) => {
+                let (mut place, mut filled) = (start as usize, 0);
+                while filled < out.len() {
+                    let source = &pieces[place / PIECE][place % PIECE..];
+                    let n = source.len().min(out.len() - filled);
+                    out[filled..filled + n].copy_from_slice(&source[..n]);
+                    (place, filled) = (place + n, filled + n);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Walks the headers from the first HDU that is not indexed yet to the last.
+    fn index(&mut self) -> Result<(), FitsError> {
+        let mut at = self.indexed();
+        while at < self.len {
+            let index = self.hdus.len();
+            let mut lead = vec![0; (self.len - at).min(9) as usize];
+            self.read_at(at, &mut lead)?;
+            if index == 0 && !lead.starts_with(b"SIMPLE  =") {
+                return Err(FitsError::NotFits {
+                    path: self.path.clone(),
+                    what: "it does not begin with SIMPLE".into(),
+                });
+            }
+            // The standard allows other records after the last HDU.
+            if index > 0 && !lead.starts_with(b"XTENSION=") {
+                return Ok(());
+            }
+            let (header, start) = self.header_at(at, index)?;
+            let hdu = self.describe(index, header, start)?;
+            at = self.end(&hdu);
+            self.hdus.push(hdu);
+        }
+        if self.hdus.is_empty() {
+            return Err(FitsError::NotFits { path: self.path.clone(), what: "it is empty".into() });
+        }
+        Ok(())
+    }
+
+    /// The cards of the header that begins at byte `at`, and where its data begin.
+    fn header_at(&self, at: u64, index: usize) -> Result<(Header, u64), FitsError> {
+        let mut records = Vec::new();
+        let mut block = [0; BLOCK];
+        loop {
+            let here = at + records.len() as u64;
+            if here + BLOCK as u64 > self.len {
+                let needed = u128::from(here) + BLOCK as u128;
+                return Err(FitsError::Truncated {
+                    path: self.path.clone(),
+                    hdu: format!("the header of HDU {index}"),
+                    needed,
+                    found: self.len,
+                });
+            }
+            if records.len() >= MOST_HEADER {
+                let what = format!("the header of HDU {index} has no END within {MOST_HEADER} bytes");
+                return Err(FitsError::NotFits { path: self.path.clone(), what });
+            }
+            self.read_at(here, &mut block)?;
+            let ended = block.chunks_exact(80).any(|card| card.starts_with(b"END     "));
+            records.extend_from_slice(&block);
+            if ended {
+                return Ok((Header::parse(&records), here + BLOCK as u64));
+            }
+        }
+    }
+
+    /// Sizes and kind from the cards, refused where the file is too short for them.
+    fn describe(&self, index: usize, header: Header, start: u64) -> Result<Hdu, FitsError> {
+        let mut hdu = Hdu { index, kind: Kind::Other, header, bitpix: 0, naxes: Vec::new(), start, len: 0 };
+        hdu.bitpix = self.need(&hdu, "BITPIX", Header::get_i64)?;
+        if ![8, 16, 32, 64, -32, -64].contains(&hdu.bitpix) {
+            return Err(
+                self.invalid(&hdu, format!("BITPIX is {}, which FITS does not have; fetch the file again", hdu.bitpix))
+            );
+        }
+        let naxis = self.need(&hdu, "NAXIS", Header::get_i64)?;
+        if !(0..=MOST_AXES).contains(&naxis) {
+            return Err(
+                self.invalid(&hdu, format!("NAXIS is {naxis}, not within 0 to {MOST_AXES}; fetch the file again"))
+            );
+        }
+        for axis in 1..=naxis {
+            let keyword = format!("NAXIS{axis}");
+            let n = self.need(&hdu, &keyword, Header::get_i64)?;
+            let n = usize::try_from(n)
+                .map_err(|_| self.invalid(&hdu, format!("{keyword} is {n}; fetch the file again")))?;
+            hdu.naxes.push(n);
+        }
+        hdu.kind = kind_of(&hdu);
+        let values = self.values_of(&hdu)?;
+        let bytes = values.saturating_mul(u128::from(hdu.bitpix.unsigned_abs() / 8));
+        // The padding counts too: a cut within it takes the HDUs behind along, which may be optional and not be missed.
+        let needed =
+            bytes.saturating_add(u128::from(start)).checked_next_multiple_of(BLOCK as u128).unwrap_or(u128::MAX);
+        if needed > u128::from(self.len) {
+            return Err(FitsError::Truncated { path: self.path.clone(), hdu: hdu.label(), needed, found: self.len });
+        }
+        hdu.len = bytes as u64;
+        Ok(hdu)
+    }
+
+    /// Number of values of an HDU's data (FITS standard 4.0, 4.4.1.2: `GCOUNT (PCOUNT + NAXIS1 ... NAXISm)`), refused
+    /// where the cards are not those of its kind: what reads the data relies on them.
+    fn values_of(&self, hdu: &Hdu) -> Result<u128, FitsError> {
+        let product = hdu.naxes.iter().fold(1u128, |all, &n| all.saturating_mul(n.max(1) as u128));
+        let is_empty = hdu.naxes.is_empty() || hdu.naxes.contains(&0);
+        // An axis of 0 values must not hide others whose product no integer holds.
+        if is_empty && product > MOST_VALUES {
+            let what = format!("axes {:?} (NAXISn) are more than a file can hold; fetch the file again", hdu.naxes);
+            return Err(self.invalid(hdu, what));
+        }
+        let values = if is_empty { 0 } else { product };
+        if !hdu.header.contains("XTENSION") {
+            return Ok(values);
+        }
+        let count = |keyword: &str, absent: i64, allowed: RangeInclusive<i64>| {
+            let n = if hdu.header.contains(keyword) { self.need(hdu, keyword, Header::get_i64)? } else { absent };
+            let wrong =
+                || self.invalid(hdu, format!("{keyword} is {n}, which is wrong for its kind; fetch the file again"));
+            if allowed.contains(&n) { Ok(n as u128) } else { Err(wrong()) }
+        };
+        let (pcount, gcount) = match hdu.kind {
+            Kind::Image => (count("PCOUNT", 0, 0..=0)?, count("GCOUNT", 1, 1..=1)?),
+            Kind::Table | Kind::TiledImage => (count("PCOUNT", 0, 0..=i64::MAX)?, count("GCOUNT", 1, 1..=1)?),
+            Kind::Other => (count("PCOUNT", 0, 0..=i64::MAX)?, count("GCOUNT", 1, 0..=i64::MAX)?),
+        };
+        if matches!(hdu.kind, Kind::Table | Kind::TiledImage) && hdu.bitpix != 8 {
+            return Err(self.invalid(hdu, format!("BITPIX is {}, tables have 8; fetch the file again", hdu.bitpix)));
+        }
+        Ok(values.saturating_add(pcount).saturating_mul(gcount))
+    }
+}
+
+fn kind_of(hdu: &Hdu) -> Kind {
+    match hdu.header.get_str("XTENSION").as_deref() {
+        None if hdu.header.get_bool("GROUPS") == Some(true) => Kind::Other,
+        None | Some("IMAGE") => Kind::Image,
+        Some("BINTABLE" | "A3DTABLE") if hdu.header.get_bool("ZIMAGE") == Some(true) => Kind::TiledImage,
+        Some("BINTABLE" | "A3DTABLE") => Kind::Table,
+        _ => Kind::Other,
+    }
+}
+
+/// The cards of every HDU of a file, in order.
+///
+/// # Errors
+/// [`FitsError`] where the file cannot be read as FITS.
+pub fn read_headers(path: impl AsRef<Path>) -> Result<Vec<Header>, FitsError> {
+    Ok(FitsFile::open(path.as_ref())?.hdus.into_iter().map(|hdu| hdu.header).collect())
+}
+
+/// What is read from a file, and the file's [`FitsFile::digest`], taken at the same time.
+///
+/// # Errors
+/// Those of `read`; [`FitsError`] where the file cannot be read as FITS.
+pub(crate) fn with_digest<T: Send>(
+    path: &Path,
+    read: impl FnOnce(&FitsFile) -> Result<T, FitsError> + Send,
+) -> Result<(T, String), FitsError> {
+    let file = FitsFile::open(path)?;
+    let (read, digest) = rayon::join(|| read(&file), || file.digest());
+    Ok((read?, digest?))
+}

@@ -1,0 +1,140 @@
+//! Per-fibre summaries of a frame, as desi_extract_spectra writes them (SCORES).
+
+use crate::base::median::median;
+use crate::fits::{ColumnData, Table};
+use crate::frame::Spectra;
+
+/// The range of wavelengths of a camera's scores, in Angstrom: from the first to below the second.
+const BANDS: [(&str, f64, f64); 3] = [("B", 4000.0, 5800.0), ("R", 5800.0, 7600.0), ("Z", 7600.0, 9800.0)];
+
+/// The SCORES table: one row a fibre.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// TARGETID of each fibre, where the fibermap has it.
+    pub targetid: Option<Vec<i64>>,
+    /// Name and values of each score, `[nspec]`.
+    pub columns: Vec<(String, Vec<f64>)>,
+}
+
+impl Scores {
+    /// SUM_RAW_COUNT_x = sum of flux, MEDIAN_RAW_COUNT_x = median of flux/dw and MEDIAN_RAW_SNR_x = median of
+    /// sqrt(ivar) flux / sqrt(dw) over the bins within the range of band x, dw by central differences of `wave`. The
+    /// band follows from the mean of `wave`; None where no bin is in its range, or `wave` has fewer than two.
+    ///
+    /// # Panics
+    /// Where `wave` is not `[nwave]`.
+    pub fn of(spectra: &Spectra, wave: &[f64], targetid: Option<Vec<i64>>) -> Option<Self> {
+        assert_eq!(wave.len(), spectra.nwave, "one wavelength a bin");
+        let (band, low, high) = band_of(wave)?;
+        let bins: Vec<usize> = (0..wave.len()).filter(|&j| wave[j] >= low && wave[j] < high).collect();
+        if bins.is_empty() {
+            return None;
+        }
+        let dw = central_differences(wave);
+        let (mut sum, mut count, mut snr) = (Vec::new(), Vec::new(), Vec::new());
+        for fibre in 0..spectra.nspec {
+            let at = |j: &usize| fibre * spectra.nwave + j;
+            sum.push(bins.iter().map(|j| spectra.flux[at(j)]).sum());
+            count.push(median(bins.iter().map(|j| spectra.flux[at(j)] / dw[*j]).collect()));
+            snr.push(median(
+                bins.iter().map(|j| spectra.ivar[at(j)].sqrt() * spectra.flux[at(j)] / dw[*j].sqrt()).collect(),
+            ));
+        }
+        let columns = [("SUM_RAW_COUNT", sum), ("MEDIAN_RAW_COUNT", count), ("MEDIAN_RAW_SNR", snr)];
+        let columns = columns.into_iter().map(|(name, values)| (format!("{name}_{band}"), values)).collect();
+        Some(Self { targetid, columns })
+    }
+
+    /// As a binary table.
+    pub(crate) fn to_table(&self) -> Table {
+        let nrows = self.columns.first().map_or(0, |(_, values)| values.len());
+        let mut table = Table::new(nrows);
+        if let Some(targetid) = &self.targetid {
+            table = table.with_column("TARGETID", "", &ColumnData::I64(targetid.clone()));
+        }
+        for (name, values) in &self.columns {
+            table = table.with_column(name, "", &ColumnData::F64(values.clone()));
+        }
+        table
+    }
+
+    /// From a binary table: TARGETID and every column of one number a row.
+    pub(crate) fn from_table(table: &Table) -> Self {
+        let scores = table.columns().iter().filter(|c| c.name != "TARGETID" && c.repeat == 1);
+        let columns = scores.filter_map(|c| Some((c.name.clone(), table.column_f64(&c.name)?))).collect();
+        Self { targetid: table.column_i64("TARGETID"), columns }
+    }
+}
+
+/// The band of a grid by its mean wavelength: up to 5800 Angstrom B, from 7600 Z.
+fn band_of(wave: &[f64]) -> Option<(&'static str, f64, f64)> {
+    if wave.len() < 2 {
+        return None;
+    }
+    let mean = wave.iter().sum::<f64>() / wave.len() as f64;
+    Some(
+        BANDS[if mean <= 5800.0 {
+            0
+        } else if mean < 7600.0 {
+            1
+        } else {
+            2
+        }],
+    )
+}
+
+/// Half the distance between a bin's neighbours; at the ends the distance to the only one.
+fn central_differences(wave: &[f64]) -> Vec<f64> {
+    let last = wave.len() - 1;
+    let step = |j: usize| {
+        let (low, high) = (j.saturating_sub(1), (j + 1).min(last));
+        (wave[high] - wave[low]) / (high - low) as f64
+    };
+    (0..wave.len()).map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two fibres whose flux is j + 1 and 10 (j + 1) at bin j, ivar 4.
+    fn spectra(nwave: usize) -> Spectra {
+        let flux = [1.0, 10.0].iter().flat_map(|&a| (0..nwave).map(move |j| a * (j + 1) as f64)).collect();
+        Spectra { nspec: 2, nwave, ndiag: 1, flux, ivar: vec![4.0; 2 * nwave], ..Spectra::default() }
+    }
+
+    #[test]
+    fn scores_are_sums_and_medians_over_the_band_alone() {
+        // Mean 5801.25: R; the first bin lies below its range.
+        let wave = [5799.0, 5801.0, 5802.0, 5803.0];
+        let scores = Scores::of(&spectra(4), &wave, Some(vec![7, 8])).unwrap();
+        assert_eq!(scores.targetid, Some(vec![7, 8]));
+        let names: Vec<&str> = scores.columns.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["SUM_RAW_COUNT_R", "MEDIAN_RAW_COUNT_R", "MEDIAN_RAW_SNR_R"]);
+        assert_eq!(scores.columns[0].1, [9.0, 90.0]);
+        // Widths 1.5, 1, 1: flux/dw is 4/3, 3, 4.
+        assert_eq!(scores.columns[1].1, [3.0, 30.0]);
+        assert_eq!(scores.columns[2].1, [6.0, 60.0]);
+    }
+
+    #[test]
+    fn band_follows_the_mean_of_the_grid() {
+        for (mean, band) in [(4500.0, "B"), (5800.0, "B"), (5800.5, "R"), (7599.5, "R"), (7600.0, "Z"), (9000.0, "Z")] {
+            assert_eq!(band_of(&[mean - 1.0, mean + 1.0]).unwrap().0, band, "mean {mean}");
+        }
+    }
+
+    #[test]
+    fn a_grid_outside_every_band_has_no_scores() {
+        assert_eq!(Scores::of(&spectra(2), &[3000.0, 3001.0], None), None);
+        assert_eq!(Scores::of(&spectra(2), &[9900.0, 9901.0], None), None);
+        assert_eq!(Scores::of(&spectra(1), &[6000.0], None), None);
+    }
+
+    #[test]
+    fn scores_survive_their_table() {
+        let wave = [6000.0, 6001.0, 6002.0];
+        let scores = Scores::of(&spectra(3), &wave, Some(vec![1, -2])).unwrap();
+        assert_eq!(Scores::from_table(&scores.to_table()), scores);
+    }
+}

@@ -1,0 +1,14 @@
+//! The geometry that all stages share: wavelength grid, spot positions and shapes, patches, the CCD.
+
+mod ccd;
+mod grid;
+mod patch;
+mod pixels;
+mod positions;
+mod spot_shape;
+
+pub use ccd::{Ccd, CcdError, PatchPixels, Rejected};
+pub use grid::{GridError, WaveGrid};
+pub use patch::{Patch, Rectangle};
+pub use positions::Positions;
+pub use spot_shape::{SpotShape, param};

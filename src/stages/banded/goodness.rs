@@ -1,0 +1,313 @@
+//! Model image and goodness of fit of a whole bundle, in blocks of bins whose pixels and spots stay in cache.
+//!
+//! A block's fibres are taken one after another. Pixels that no later fibre reaches are complete, and fibres whose
+//! pixels are all complete are judged; so a spot is evaluated once, and kept for two or three fibres only.
+
+use super::window::Window;
+use crate::geometry::Ccd;
+use crate::stages::aligned::AlignedSpots;
+use crate::stages::goodness::Goodness;
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::spots::SpotSource;
+use rayon::prelude::*;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Bins of a block, a multiple of eight.
+const BLOCK: usize = 128;
+
+/// Goodness of the fibres `wanted` at `bins` for the deconvolved flux x, `[fibre][n]`: `[wanted, bins]`.
+///
+/// The same numbers as [`crate::stages::goodness`], the model being that of all fibres; `half` is the distance in bins at
+/// which spots overlap.
+pub fn banded_goodness(
+    spots: &SpotSource,
+    ccd: &Ccd,
+    x: &[Vec<f64>],
+    psferr: f64,
+    half: usize,
+    wanted: Range<usize>,
+    bins: Range<usize>,
+) -> Vec<Goodness> {
+    let mut out = vec![Goodness::default(); wanted.len() * bins.len()];
+    if out.is_empty() {
+        return out;
+    }
+    // Blocks begin at multiples of eight, whatever the first bin.
+    let first = bins.start / 8 * 8;
+    let mut blocks: Vec<(Range<usize>, Vec<&mut [Goodness]>)> =
+        (first..bins.end).step_by(BLOCK).map(|b| (b.max(bins.start)..(b + BLOCK).min(bins.end), vec![])).collect();
+    for mut row in out.chunks_exact_mut(bins.len()) {
+        for (bins, parts) in &mut blocks {
+            let (part, rest) = row.split_at_mut(bins.len());
+            parts.push(part);
+            row = rest;
+        }
+    }
+    blocks.into_par_iter().for_each(|(bins, parts)| {
+        let reach = half.next_multiple_of(8);
+        let around = (bins.start / 8 * 8).saturating_sub(reach)..(bins.end + reach).min(spots.nbin());
+        let mut block = Block::new(spots, ccd, around, psferr);
+        block.judge(x, &wanted, bins, parts);
+    });
+    out
+}
+
+/// Adds the model A x of the fibres `wanted` at `bins` to `image`, `[ny, nx]` of the CCD; `x` is `[wanted, bins]`.
+pub fn add_banded_model(
+    spots: &SpotSource,
+    ccd: &Ccd,
+    x: &[f64],
+    wanted: Range<usize>,
+    bins: Range<usize>,
+    image: &mut [f64],
+) {
+    let first = bins.start / 8 * 8;
+    let of_block = |start: usize| {
+        let around = start..(start + BLOCK).min(bins.end);
+        let window = Window::of(spots, around.clone(), ccd);
+        let mut model = vec![Octet::default(); window.len()];
+        let mut stamps = AlignedSpots::default();
+        for (k, fibre) in wanted.clone().enumerate() {
+            spots.evaluate(fibre, around.clone(), &mut stamps);
+            let flux = |bin: usize| bin.checked_sub(bins.start).map_or(0.0, |b| x[k * bins.len() + b]);
+            let flux: Vec<f64> = around.clone().map(flux).collect();
+            dispatch(Add { stamps: &stamps, flux: &flux, window: &window, model: &mut model });
+        }
+        (window, model)
+    };
+    let starts: Vec<usize> = (first..bins.end).step_by(BLOCK).collect();
+    let strips: Vec<(Window, Vec<Octet>)> = starts.into_par_iter().map(of_block).collect();
+    for (window, model) in strips {
+        window.for_each_row(&ccd, |row, lane, pixels| {
+            let model: &[f64] = bytemuck::cast_slice(&model[row..row + window.nx()]);
+            image[pixels].iter_mut().zip(&model[lane..]).for_each(|(p, m)| *p += m);
+        });
+    }
+}
+
+/// Some bins of all fibres of a bundle and the pixels under them.
+struct Block<'a, 'b> {
+    spots: &'a SpotSource<'b>,
+    ccd: &'a Ccd<'a>,
+    around: Range<usize>,
+    psferr: f64,
+    planes: Planes,
+    /// Octets left of this one are complete.
+    complete: i64,
+}
+
+/// Pixels of a window; all is zero off the CCD.
+struct Planes {
+    window: Window,
+    image: Vec<Octet>,
+    ivar: Vec<Octet>,
+    model: Vec<Octet>,
+    /// Chi^2 of the pixels used, else 0.
+    chi2: Vec<Octet>,
+    /// 1 where a pixel is used.
+    used: Vec<Octet>,
+    /// 1 where ivar is 0.
+    masked: Vec<Octet>,
+}
+
+impl Planes {
+    fn new(window: Window, ccd: &Ccd) -> Self {
+        let zeros = || vec![Octet::default(); window.len()];
+        let (mut image, mut ivar, mut masked) = (zeros(), zeros(), zeros());
+        window.for_each_row(&ccd, |row, lane, pixels| {
+            let octets = row..row + window.nx();
+            let image = &mut bytemuck::cast_slice_mut(&mut image[octets.clone()])[lane..];
+            let ivar = &mut bytemuck::cast_slice_mut(&mut ivar[octets.clone()])[lane..];
+            let masked = &mut bytemuck::cast_slice_mut(&mut masked[octets])[lane..];
+            let planes = image.iter_mut().zip(ivar).zip(masked);
+            for (((p, w), m), k) in planes.zip(pixels) {
+                (*p, *w) = (f64::from(ccd.image()[k]), f64::from(ccd.ivar()[k]));
+                *m = f64::from(u8::from(*w == 0.0));
+            }
+        });
+        Self { image, ivar, model: zeros(), chi2: zeros(), used: zeros(), masked, window }
+    }
+}
+
+impl<'a, 'b> Block<'a, 'b> {
+    fn new(spots: &'a SpotSource<'b>, ccd: &'a Ccd<'a>, around: Range<usize>, psferr: f64) -> Self {
+        let planes = Planes::new(Window::of(spots, around.clone(), ccd), ccd);
+        let complete = planes.window.octets.start;
+        Self { spots, ccd, around, psferr, planes, complete }
+    }
+
+    fn judge(&mut self, x: &[Vec<f64>], wanted: &Range<usize>, bins: Range<usize>, mut out: Vec<&mut [Goodness]>) {
+        let reaches: Vec<Range<i64>> = (0..self.spots.nfibre()).map(|f| self.reach(f)).collect();
+        let mut waiting: VecDeque<(usize, AlignedSpots)> = VecDeque::new();
+        let mut spare: Vec<AlignedSpots> = Vec::new();
+        for fibre in 0..self.spots.nfibre() {
+            let mut stamps = spare.pop().unwrap_or_default();
+            self.spots.evaluate(fibre, self.around.clone(), &mut stamps);
+            let Planes { window, model, .. } = &mut self.planes;
+            dispatch(Add { stamps: &stamps, flux: &x[fibre][self.around.clone()], window, model });
+            waiting.push_back((fibre, stamps));
+            let next = reaches[fibre + 1..].iter().map(|r| r.start).min();
+            self.complete_to(next.unwrap_or(self.planes.window.octets.end));
+            while waiting.front().is_some_and(|(f, _)| reaches[*f].end <= self.complete) {
+                let (f, stamps) = waiting.pop_front().expect("there is one in front");
+                if let Some(out) = f.checked_sub(wanted.start).and_then(|k| out.get_mut(k)) {
+                    self.judge_fibre(f, &stamps, bins.clone(), out);
+                }
+                spare.push(stamps);
+            }
+        }
+    }
+
+    /// Octets of the window under a fibre.
+    fn reach(&self, fibre: usize) -> Range<i64> {
+        let window = &self.planes.window.octets;
+        let octets = self.spots.shape().octets() as i64;
+        let of_bin = |bin| self.spots.corner(fibre, bin).1.div_euclid(8);
+        let (low, high) = self.around.clone().map(of_bin).fold((i64::MAX, i64::MIN), |(l, h), x| (l.min(x), h.max(x)));
+        low.clamp(window.start, window.end)..high.saturating_add(octets).clamp(window.start, window.end)
+    }
+
+    /// Forms chi^2 of the columns left of `octet`, whose model is complete.
+    fn complete_to(&mut self, octet: i64) {
+        let Planes { window, image, ivar, model, chi2, used, .. } = &mut self.planes;
+        let columns = (self.complete - window.octets.start) as usize..(octet - window.octets.start).max(0) as usize;
+        if columns.is_empty() {
+            return;
+        }
+        self.complete = octet;
+        for row in 0..window.ny() {
+            let part = row * window.nx() + columns.start..row * window.nx() + columns.end;
+            dispatch(PixelChi2 {
+                image: bytemuck::cast_slice(&image[part.clone()]),
+                ivar: bytemuck::cast_slice(&ivar[part.clone()]),
+                model: bytemuck::cast_slice(&model[part.clone()]),
+                psferr: self.psferr,
+                chi2: bytemuck::cast_slice_mut(&mut chi2[part.clone()]),
+                used: bytemuck::cast_slice_mut(&mut used[part]),
+            });
+        }
+    }
+
+    fn judge_fibre(&self, fibre: usize, stamps: &AlignedSpots, bins: Range<usize>, out: &mut [Goodness]) {
+        for (bin, out) in bins.zip(out) {
+            let k = bin - self.around.start;
+            let at = self.planes.window.at(stamps.y[k], stamps.x[k], stamps.ny, stamps.octets);
+            let sums = at.map_or([0.0; 3], |at| dispatch(Sums { stamps, k, planes: &self.planes, at }));
+            let [chi2, used, masked] = sums;
+            // A spot that is zero throughout covers nothing: all of it is absent.
+            let covers = || used + masked > 0.0 || stamps.stamp(k).iter().any(|o| *o != Octet::default());
+            let whole = self.is_on_ccd(fibre, bin) && covers();
+            let off = if whole { 0.0 } else { (1.0 - self.part_on_ccd(stamps, k)).clamp(0.0, 1.0) };
+            *out = Goodness {
+                chi2pix: if used > 0.0 { chi2 / used } else { 0.0 },
+                pixmask_fraction: (masked + off).clamp(0.0, 1.0),
+                off_ccd: off,
+            };
+        }
+    }
+
+    fn is_on_ccd(&self, fibre: usize, bin: usize) -> bool {
+        let (y, x) = self.spots.corner(fibre, bin);
+        let (ny, nx) = (self.spots.shape().ny() as i64, self.spots.shape().nx() as i64);
+        y >= 0 && x >= 0 && y + ny <= self.ccd.ny() as i64 && x + nx <= self.ccd.nx() as i64
+    }
+
+    /// The sum of a spot's pixels on the CCD.
+    fn part_on_ccd(&self, stamps: &AlignedSpots, k: usize) -> f64 {
+        let mut sum = 0.0;
+        for (p, value) in bytemuck::cast_slice::<Octet, f64>(stamps.stamp(k)).iter().enumerate() {
+            let y = stamps.y[k] + (p / (8 * stamps.octets)) as i64;
+            let x = 8 * stamps.x[k] + (p % (8 * stamps.octets)) as i64;
+            if (0..self.ccd.ny() as i64).contains(&y) && (0..self.ccd.nx() as i64).contains(&x) {
+                sum += value;
+            }
+        }
+        sum
+    }
+}
+
+/// Adds spots times flux to a model.
+struct Add<'a> {
+    stamps: &'a AlignedSpots,
+    flux: &'a [f64],
+    window: &'a Window,
+    model: &'a mut [Octet],
+}
+
+impl Kernel for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { stamps, flux, window, model } = self;
+        for (k, &flux) in flux.iter().enumerate() {
+            let Some(at) = window.at(stamps.y[k], stamps.x[k], stamps.ny, stamps.octets) else { continue };
+            let flux = simd.splat(flux);
+            for (row, spot) in stamps.stamp(k).chunks_exact(stamps.octets).enumerate() {
+                let model = &mut model[at + row * window.nx()..][..stamps.octets];
+                for (m, s) in model.iter_mut().zip(spot) {
+                    simd.store(simd.mul_add(flux, simd.load(s), simd.load(m)), m);
+                }
+            }
+        }
+    }
+}
+
+/// Chi^2 of pixels as in [`crate::stages::goodness::pixel_chi2`], and which are used.
+struct PixelChi2<'a> {
+    image: &'a [f64],
+    ivar: &'a [f64],
+    model: &'a [f64],
+    psferr: f64,
+    chi2: &'a mut [f64],
+    used: &'a mut [f64],
+}
+
+impl Kernel for PixelChi2<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let n = self.image.len();
+        let (ivar, model) = (&self.ivar[..n], &self.model[..n]);
+        let (chi2, used) = (&mut self.chi2[..n], &mut self.used[..n]);
+        for k in 0..n {
+            let (w, m) = (ivar[k], model[k]);
+            let sigma = self.psferr * m;
+            let is_used = w > 0.0 && sigma > 0.0;
+            let value = (self.image[k] - m) * (self.image[k] - m) / (1.0 / w + sigma * sigma);
+            chi2[k] = if is_used { value } else { 0.0 };
+            used[k] = if is_used { 1.0 } else { 0.0 };
+        }
+    }
+}
+
+/// Sums of one spot with chi^2, the used and the masked pixels.
+struct Sums<'a> {
+    stamps: &'a AlignedSpots,
+    k: usize,
+    planes: &'a Planes,
+    at: usize,
+}
+
+impl Kernel for Sums<'_> {
+    type Output = [f64; 3];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [f64; 3] {
+        let Self { stamps, k, planes, at } = self;
+        let mut sums = [simd.splat(0.0); 3];
+        for (row, spot) in stamps.stamp(k).chunks_exact(stamps.octets).enumerate() {
+            let part = at + row * planes.window.nx()..at + row * planes.window.nx() + stamps.octets;
+            let (chi2, used, masked) = (&planes.chi2[part.clone()], &planes.used[part.clone()], &planes.masked[part]);
+            for (((s, c), u), m) in spot.iter().zip(chi2).zip(used).zip(masked) {
+                let s = simd.load(s);
+                sums[0] = simd.mul_add(s, simd.load(c), sums[0]);
+                sums[1] = simd.mul_add(s, simd.load(u), sums[1]);
+                sums[2] = simd.mul_add(s, simd.load(m), sums[2]);
+            }
+        }
+        sums.map(|s| simd.sum(s))
+    }
+}
