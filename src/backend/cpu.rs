@@ -1,6 +1,6 @@
 //! The engine's stages on the CPU: the f64 twins, patches in parallel.
 
-use super::fields::{blocks, by_patch, layout};
+use super::fields::{PixelField, blocks, by_patch, layout};
 use super::{
     BundleSpots, BundleTraces, CcdField, Decorrelate, DecorrelatedField, EngineError, Field, ModesField, NormalField,
     PatchFailure, PatchStatus,
@@ -33,9 +33,7 @@ pub fn traces(psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -
         nfibre: t.nfibre,
         nbin: t.nbin,
         spot,
-        pixel_x: t.pixel_x,
-        pixel_y: t.pixel_y,
-        pixel: OnceLock::new(),
+        pixel: PixelField { host: OnceLock::from([t.pixel_x, t.pixel_y].concat()), device: OnceLock::new() },
         offset: Field::on_host(t.offset_x.into_iter().chain(t.offset_y).collect()),
         shape: Field::on_host(t.shape),
     }
@@ -49,11 +47,12 @@ fn cut<T: Copy>(rows: &[T], nbin: usize, bins: &Range<usize>) -> Vec<T> {
 pub fn spots(bundle: &BundleTraces, bins: Range<usize>) -> Result<Field> {
     let mut offset_x = cut(bundle.offset.host()?, bundle.nbin, &bins);
     let offset_y = offset_x.split_off(offset_x.len() / 2);
+    let [pixel_x, pixel_y] = bundle.pixels()?;
     let traces = Traces {
         nfibre: bundle.nfibre,
         nbin: bins.len(),
-        pixel_x: cut(&bundle.pixel_x, bundle.nbin, &bins),
-        pixel_y: cut(&bundle.pixel_y, bundle.nbin, &bins),
+        pixel_x: cut(pixel_x, bundle.nbin, &bins),
+        pixel_y: cut(pixel_y, bundle.nbin, &bins),
         offset_x,
         offset_y,
         shape: cut(bundle.shape.host()?, bundle.nbin, &bins),

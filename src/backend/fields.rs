@@ -14,7 +14,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Spots of one bundle on a padded grid.
+/// Traces of one bundle on a padded grid.
 #[derive(Debug)]
 pub struct BundleTraces {
     /// Number of fibres.
@@ -23,33 +23,52 @@ pub struct BundleTraces {
     pub nbin: usize,
     /// Size and orders of the spots.
     pub spot: SpotShape,
-    /// Nearest pixel column of each spot, `[nfibre, nbin]`.
-    pub pixel_x: Vec<i32>,
-    /// Nearest pixel row of each spot, `[nfibre, nbin]`.
-    pub pixel_y: Vec<i32>,
-    /// Both on a device, `[2, nfibre, nbin]`, x before y; set when a stage there asks for them.
-    pub(super) pixel: OnceLock<Buffer<i32>>,
+    /// Nearest pixel of each spot, `[2, nfibre, nbin]`, x before y.
+    pub(super) pixel: PixelField,
     /// Offset of the trace from its pixel, `[2, nfibre, nbin]`, x before y.
     pub offset: Field,
     /// Shape parameters, `[nparam, nfibre, nbin]`.
     pub shape: Field,
 }
 
+/// Integer pixels on the host, on a device, or on both.
+#[derive(Debug, Default)]
+pub(super) struct PixelField {
+    pub host: OnceLock<Vec<i32>>,
+    pub device: OnceLock<Buffer<i32>>,
+}
+
 impl BundleTraces {
-    /// Where the spots lie.
-    pub fn positions(&self) -> Positions<'_> {
-        let Self { nfibre, nbin, spot, .. } = *self;
-        Positions { nfibre, nbin, pixel_x: &self.pixel_x, pixel_y: &self.pixel_y, spot }
+    /// Returns the nearest pixel of each spot on the host, `[2, nfibre, nbin]`, x before y.
+    ///
+    /// # Errors
+    /// [`EngineError::Gpu`] if they cannot be downloaded.
+    pub fn pixels(&self) -> Result<[&[i32]; 2], EngineError> {
+        if let (None, Some(device)) = (self.pixel.host.get(), self.pixel.device.get()) {
+            // A faster thread has stored the same values.
+            let _ = self.pixel.host.set(device.download()?);
+        }
+        let all = self.pixel.host.get().expect("pixels are written when they are made");
+        let (x, y) = all.split_at(self.nfibre * self.nbin);
+        Ok([x, y])
     }
 
-    /// The pixels on a device.
-    pub(super) fn pixel(&self, gpu: &Gpu) -> Result<&Buffer<i32>, EngineError> {
-        if self.pixel.get().is_none() {
-            let both: Vec<i32> = self.pixel_x.iter().chain(&self.pixel_y).copied().collect();
-            // A thread that was faster has put the same there.
-            let _ = self.pixel.set(gpu.upload("pixel", &both)?);
+    /// Returns where the spots lie.
+    ///
+    /// # Errors
+    /// [`EngineError::Gpu`] if pixels cannot be downloaded.
+    pub fn positions(&self) -> Result<Positions<'_>, EngineError> {
+        let Self { nfibre, nbin, spot, .. } = *self;
+        let [pixel_x, pixel_y] = self.pixels()?;
+        Ok(Positions { nfibre, nbin, pixel_x, pixel_y, spot })
+    }
+
+    /// Returns the pixels on a device.
+    pub(super) fn device_pixels(&self, gpu: &Gpu) -> Result<&Buffer<i32>, EngineError> {
+        if let (None, Some(host)) = (self.pixel.device.get(), self.pixel.host.get()) {
+            let _ = self.pixel.device.set(gpu.upload("pixel", host)?);
         }
-        Ok(self.pixel.get().expect("set above"))
+        Ok(self.pixel.device.get().expect("pixels are written when they are made"))
     }
 }
 
@@ -58,24 +77,33 @@ impl BundleTraces {
 pub struct BundleSpots {
     /// The bins of the bundle's grid that it holds.
     pub bins: Range<usize>,
-    /// Nearest pixel column of each spot, `[nfibre, bins]`.
-    pub pixel_x: Vec<i32>,
-    /// Nearest pixel row of each spot, `[nfibre, bins]`.
-    pub pixel_y: Vec<i32>,
     /// The spots, `[nfibre, bins, ny, nx]`.
     pub spots: Field,
+    /// Nearest pixel of each spot on the host, `[nfibre, bins]`, x and y.
+    pixels: OnceLock<[Vec<i32>; 2]>,
 }
 
 impl BundleSpots {
-    /// All of them as the stages on the CPU take them: `bin0` and `stride` count from the first of `bins`.
+    pub(super) fn new(bins: Range<usize>, spots: Field) -> Self {
+        Self { bins, spots, pixels: OnceLock::new() }
+    }
+
+    /// Returns the spots as the CPU's stages take them: `bin0` and `stride` count from the first of `bins`.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Gpu`] if spots or pixels cannot be downloaded.
     pub fn view(&self, traces: &BundleTraces) -> Result<PatchSpots<'_>, EngineError> {
+        if self.pixels.get().is_none() {
+            let cut = |pixel: &[i32]| {
+                pixel.chunks_exact(traces.nbin.max(1)).flat_map(|row| &row[self.bins.clone()]).copied().collect()
+            };
+            let _ = self.pixels.set(traces.pixels()?.map(cut));
+        }
+        let [pixel_x, pixel_y] = self.pixels.get().expect("set above");
         Ok(PatchSpots {
             spots: self.spots.host()?,
-            pixel_x: &self.pixel_x,
-            pixel_y: &self.pixel_y,
+            pixel_x,
+            pixel_y,
             stride: self.bins.len(),
             ny: traces.spot.ny(),
             nx: traces.spot.nx(),
@@ -84,14 +112,6 @@ impl BundleSpots {
             bin0: 0,
             nbin: self.bins.len(),
         })
-    }
-
-    pub(super) fn new(traces: &BundleTraces, bins: Range<usize>, spots: Field) -> Self {
-        let cut = |pixel: &[i32]| {
-            let of_fibre = |f| pixel[f * traces.nbin..][bins.clone()].iter().copied();
-            (0..traces.nfibre).flat_map(of_fibre).collect()
-        };
-        Self { pixel_x: cut(&traces.pixel_x), pixel_y: cut(&traces.pixel_y), spots, bins }
     }
 }
 

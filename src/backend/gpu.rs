@@ -1,6 +1,6 @@
 //! The engine's stages on a GPU: kernels, handed over without waiting for them.
 
-use super::fields::{blocks, by_patch, layout};
+use super::fields::{PixelField, blocks, by_patch, layout};
 use super::{
     BundleSpots, BundleTraces, CcdField, Decorrelate, DecorrelatedField, EngineError, Field, ModesField, NormalField,
     PatchFailure, PatchStatus, Stage,
@@ -28,16 +28,11 @@ type Result<T> = std::result::Result<T, EngineError>;
 
 pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Result<BundleTraces> {
     let found = series::traces(gpu, psf, fibres, wave, with_tails)?;
-    // The plan needs to know where the spots lie.
-    let pixel = found.pixel.download()?;
-    let (x, y) = pixel.split_at(found.nfibre * found.nbin);
     Ok(BundleTraces {
         nfibre: found.nfibre,
         nbin: found.nbin,
         spot: SpotShape::new(psf, with_tails),
-        pixel_x: x.to_vec(),
-        pixel_y: y.to_vec(),
-        pixel: OnceLock::from(found.pixel),
+        pixel: PixelField { host: OnceLock::new(), device: OnceLock::from(found.pixel) },
         offset: Field::on_device(found.offset),
         shape: Field::on_device(found.shape),
     })
@@ -47,7 +42,7 @@ pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Fie
     let traces = series::Traces {
         nfibre: bundle.nfibre,
         nbin: bundle.nbin,
-        pixel: bundle.pixel(gpu)?.clone(),
+        pixel: bundle.device_pixels(gpu)?.clone(),
         offset: bundle.offset.device(gpu)?.clone(),
         shape: bundle.shape.device(gpu)?.clone(),
     };
@@ -55,12 +50,12 @@ pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Fie
 }
 
 /// The spots of a bundle as kernels take them.
-fn on_device(gpu: &Gpu, traces: &BundleTraces, spots: &BundleSpots) -> Result<patch::BundleSpots> {
+pub(super) fn on_device(gpu: &Gpu, traces: &BundleTraces, spots: &BundleSpots) -> Result<patch::BundleSpots> {
     Ok(patch::BundleSpots {
         shape: traces.spot,
         nfibre: traces.nfibre,
         nbin: traces.nbin,
-        pixel: traces.pixel(gpu)?.clone(),
+        pixel: traces.device_pixels(gpu)?.clone(),
         bins: spots.bins.clone(),
         spots: spots.spots.device(gpu)?.clone(),
     })

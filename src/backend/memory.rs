@@ -1,25 +1,26 @@
 //! How much of a GPU's memory work takes, and parts of it that fit.
 
-use super::{BundleTraces, CcdField, Decorrelate, Engine, EngineError, Result, gpu, lock};
+use super::error::Result;
+use super::{BundleTraces, CcdField, Decorrelate, Engine, EngineError, gpu};
 use crate::gpu::{Gpu, GpuError, MemoryUse, traces};
 use crate::plan::Batch;
 use crate::psf::Psf;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Bytes of a bundle's traces on a GPU: of what they are, and of what it takes to make them.
 pub type TraceBytes = [u64; 2];
 
 impl Engine {
-    /// Begins a piece of work that is to keep within so many bytes of a GPU's memory. Stages that were beyond the GPU's limits
-    /// in the last piece are its own again: no frame's bits depend on those before it.
-    pub fn begin(&self, limit: Option<u64>) {
-        lock(&self.on_cpu).clone_from(&self.asked_on_cpu);
+    /// Begins a piece of work that keeps within `limit` bytes of a GPU's memory.
+    pub(crate) fn begin(&self, limit: Option<u64>) {
+        self.set_fallback_stages(&BTreeSet::new());
         if let Some(gpu) = self.gpu() {
             gpu.begin(limit);
         }
     }
 
-    /// What was planned and used of a GPU's memory since [`Engine::begin`].
+    /// Returns how much of a GPU's memory was planned and used since [`Engine::begin`].
     pub fn memory_use(&self) -> Option<MemoryUse> {
         self.gpu().filter(|_| self.is_gpu()).as_ref().map(Gpu::memory_use)
     }
@@ -33,7 +34,7 @@ impl Engine {
         let Some(gpu) = self.gpu() else { return Ok(cut().1) };
         gpu.fit(cut).map_err(|error| match error {
             GpuError::LittleMemory { device, limit, least, .. } => {
-                EngineError::Gpu(GpuError::LittleMemory { device, limit, least, optional: self.auto })
+                EngineError::Gpu(GpuError::LittleMemory { device, limit, least, optional: self.is_auto() })
             }
             other => other.into(),
         })
@@ -57,21 +58,5 @@ impl Engine {
         let all = self.gpu().map_or(0, |gpu| gpu::bytes(&gpu, ccd, traces, bytes, windows, how));
         // What a stage on the CPU makes goes over, from memory that the device sees.
         if self.is_all_on_gpu() { all } else { 2 * all }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::Stage;
-
-    #[test]
-    fn a_stage_beyond_the_limits_of_one_frame_is_the_devices_again_in_the_next() {
-        let mut engine = Engine::cpu();
-        engine.asked_on_cpu.insert(Stage::Schur);
-        engine.begin(None);
-        lock(&engine.on_cpu).insert(Stage::Jacobi);
-        engine.begin(None);
-        assert_eq!(lock(&engine.on_cpu).iter().copied().collect::<Vec<_>>(), [Stage::Schur]);
     }
 }

@@ -1,33 +1,81 @@
-//! The names of the stages.
+//! The list of stages of both solvers.
 
 use serde::{Deserialize, Serialize};
 
-/// The stages, in the order a pixel meets them.
+/// The stages of both solvers, in the order of a pixel's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Stage {
     /// Legendre series of the PSF.
     Traces,
     /// Pixel-integrated PSF.
     Spots,
-    /// K, y and flux weight.
+    /// Patches: K, y and flux weight.
     NormalEquations,
-    /// Deconvolved flux.
+    /// Patches: deconvolved flux.
     Cholesky,
-    /// S_f, the inverse of a fibre's covariance block.
+    /// Patches: S_f, the inverse of a fibre's covariance block.
     Schur,
-    /// Eigenmodes of S_f.
+    /// Patches: eigenmodes of S_f.
     Jacobi,
-    /// Resolution, flux, inverse variance.
+    /// Patches: resolution, flux, inverse variance.
     Decorrelate,
+    /// Bands: K_ff, K_{f,f-1} and y of whole bundles.
+    BandedNormal,
+    /// Bands: S_f by a recursion over the fibres.
+    BandedComplement,
+    /// Bands: deconvolved flux.
+    BandedSolve,
+    /// Bands: square roots of S_f; resolution, flux, inverse variance.
+    BandedRoot,
     /// Model image.
     Model,
     /// chi2pix and masked fraction.
     Goodness,
 }
 
+/// Stages with their names, which are those of their shaders, CPU twins, timers and tests.
+const NAMES: [(Stage, &str); 13] = [
+    (Stage::Traces, "traces"),
+    (Stage::Spots, "spots"),
+    (Stage::NormalEquations, "normal_equations"),
+    (Stage::Cholesky, "cholesky"),
+    (Stage::Schur, "schur"),
+    (Stage::Jacobi, "jacobi"),
+    (Stage::Decorrelate, "decorrelate"),
+    (Stage::BandedNormal, "banded_normal"),
+    (Stage::BandedComplement, "banded_complement"),
+    (Stage::BandedSolve, "banded_solve"),
+    (Stage::BandedRoot, "banded_root"),
+    (Stage::Model, "model"),
+    (Stage::Goodness, "goodness"),
+];
+
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = {
+        let mut all = [Self::Traces; 13];
+        let mut k = 0;
+        while k < 13 {
+            all[k] = NAMES[k].0;
+            k += 1;
+        }
+        all
+    };
+
+    /// Stages of the banded solver.
+    pub const BANDED: [Self; 8] = [
+        Self::Traces,
+        Self::Spots,
+        Self::BandedNormal,
+        Self::BandedComplement,
+        Self::BandedSolve,
+        Self::BandedRoot,
+        Self::Model,
+        Self::Goodness,
+    ];
+
+    /// Stages of the patch solver.
+    pub const PATCHES: [Self; 9] = [
         Self::Traces,
         Self::Spots,
         Self::NormalEquations,
@@ -39,18 +87,26 @@ impl Stage {
         Self::Goodness,
     ];
 
-    /// The name of its shader and of its twin.
+    /// The name of the stage, of its shader and of its CPU twin.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Traces => "traces",
-            Self::Spots => "spots",
-            Self::NormalEquations => "normal_equations",
-            Self::Cholesky => "cholesky",
-            Self::Schur => "schur",
-            Self::Jacobi => "jacobi",
-            Self::Decorrelate => "decorrelate",
-            Self::Model => "model",
-            Self::Goodness => "goodness",
-        }
+        NAMES[self as usize].1
+    }
+
+    /// Returns the stage of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(_, known)| *known == name).map(|(stage, _)| *stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_is_found_by_its_name() {
+        assert!(Stage::ALL.iter().all(|&stage| Stage::from_name(stage.name()) == Some(stage)));
+        assert_eq!(Stage::from_name("nonsense"), None);
+        let both: std::collections::BTreeSet<Stage> = Stage::BANDED.into_iter().chain(Stage::PATCHES).collect();
+        assert_eq!(both.len(), Stage::ALL.len());
     }
 }

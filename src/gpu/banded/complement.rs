@@ -72,7 +72,7 @@ pub fn record_complements(
     depth: usize,
     out: &Complements,
 ) -> Result<(), GpuError> {
-    recording.stage("schur");
+    recording.stage("banded_complement");
     record_elimination(recording, shape, normal, depth, (&normal.sums, &out.reduced), out)
 }
 

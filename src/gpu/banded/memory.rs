@@ -1,24 +1,23 @@
-//! Bytes that bundles take on a device, for the plan.
+//! Bytes that groups take on a device, for the plan.
 
-use super::bundle::{Bundles, Request, cores};
-use super::root::Spectra;
+use super::group::{Group, cores};
+use super::root::Roots;
 use super::shape::{BLOCK, Records};
-use crate::geometry::SpotShape;
+use super::workspace::BandedDevice;
 use crate::gpu::memory::SLACK;
 use crate::gpu::traces;
 
-impl Bundles {
-    /// Bytes alive at a time while bundles like those of `request` go over one group after another, two on their way; besides
-    /// the CCD's.
-    pub fn bytes(&self, request: &Request) -> u64 {
+impl BandedDevice {
+    /// Returns the bytes alive at a time while groups like `group` are submitted one after another, two in flight; the CCD's
+    /// come on top.
+    pub fn bytes(&self, group: &Group) -> u64 {
         let gpu = &self.gpu;
-        let spot = SpotShape::new(request.psf, request.with_tails);
-        let (nfibre, nbin) = (request.fibres.len(), request.wave.len());
-        let bundle = nfibre / request.pixels.len().max(1);
-        let shape = self.shape(request, bundle);
+        let spot = group.spot();
+        let (nfibre, nbin) = (group.fibres.len(), group.wave.len());
+        let shape = self.shape(group);
         let [matrix, pair, vector] = [shape.matrix_len(), shape.pair_len(), BLOCK * shape.nblock()];
-        let npole = self.poles.npole;
-        let (spectra, most) = (nbin * (2 * shape.half + 4), Spectra::most(gpu, &shape, npole));
+        let npole = self.poles().npole;
+        let (spectra, most) = (nbin * (2 * shape.half + 4), Roots::most(gpu, &shape, npole));
         let normal = matrix + pair + 4 * vector;
         let complements = 3 * matrix + 4 * vector + 2 * shape.record_len(Records::Wide);
         let roots = spectra + nbin + matrix + 8 * vector;
@@ -29,15 +28,14 @@ impl Bundles {
         let longest = cores.iter().map(ExactSizeIterator::len).max().unwrap_or(0);
         // The last window's spots are there until the next one's are made.
         let (windows, bins) = (cores.len().min(2), (longest + 2 * reach).min(nbin));
-        let npix: usize = request.pixels.iter().map(|(rows, columns)| rows.len() * columns.len()).sum();
-        let rows: usize = request.pixels.iter().map(|(rows, _)| rows.len()).sum();
+        let npix: usize = group.pixels.iter().map(|(rows, columns)| rows.len() * columns.len()).sum();
+        let rows: usize = group.pixels.iter().map(|(rows, _)| rows.len()).sum();
         let spots = gpu.real_bytes(nfibre * windows * bins * spot.size());
-        let fit = gpu.real_bytes(npix + 2 * 3 * nfibre * nbin) + 16 * (rows * bundle) as u64;
+        let fit = gpu.real_bytes(npix + 2 * 3 * nfibre * nbin) + 16 * (rows * group.bundle()) as u64;
         let fetched = gpu.real_bytes(nfibre * (spectra + nbin));
-        let [traces, passing] =
-            traces::bytes(gpu, request.psf, request.fibres.clone(), request.wave, request.with_tails);
+        let [traces, passing] = traces::bytes(gpu, group.psf, group.fibres.clone(), group.wave, group.with_tails);
         // Health and the like, also on their way.
-        let words = 4 * 32 * (nfibre + request.pixels.len()) as u64;
+        let words = 4 * 32 * (nfibre + group.pixels.len()) as u64;
         work + 2 * (traces + passing + spots + fit + fetched + words) + SLACK
     }
 }

@@ -37,20 +37,27 @@
 //! A frame of 500 fibres by 2326 bins is so 42 GFMA and 22 GB: 5 ms of an H200's memory. No GPU was at hand to measure it;
 //! lavapipe takes 5.6 s a bundle on two busy cores, half of it for spots and normal equations.
 
-mod bundle;
+mod accuracy;
 mod complement;
+mod group;
 mod inverse;
 mod memory;
 mod normal;
 mod root;
 mod shape;
+mod solve;
+mod workspace;
 
-pub use bundle::{Accuracy, Bundles, Exactness, Found, Pending, Request};
+pub use accuracy::{Accuracy, Refinement};
 pub use complement::{Complements, record_complements};
+pub use group::{Group, Windows};
 pub use inverse::{Health, Poles, poles};
+pub(crate) use normal::couplings;
 pub use normal::{Normal, record_prior, record_products};
-pub use root::{Rounds, Spectra, record_spectra};
+pub use root::{Roots, record_root};
 pub use shape::{BLOCK, Shape, WIDEST};
+pub use solve::{Solution, record_solve};
+pub use workspace::{BandedDevice, Workspace};
 
 use super::Variant;
 

@@ -80,7 +80,7 @@ pub fn record_products(
     out: &Normal,
 ) -> Result<(), GpuError> {
     let gpu = out.own.gpu();
-    recording.stage("normal_equations");
+    recording.stage("banded_normal");
     let size = patches.spots.shape.size();
     let spot = SPOT.into_iter().find(|&s| s >= size).ok_or_else(|| GpuError::Limit {
         what: "pixels of a spot in workgroup memory".to_string(),
@@ -121,7 +121,7 @@ pub fn record_prior(
     out: &Normal,
 ) -> Result<(), GpuError> {
     let gpu = out.own.gpu();
-    recording.stage("normal_equations");
+    recording.stage("banded_normal");
     let args = |items: &Range<usize>| {
         let mut args = patches.args(items, 0);
         (args.regularize, args.min_weight) = (Split::of(prior.regularize), Split::of(prior.min_weight));

@@ -7,7 +7,7 @@
 
 use super::inverse::Columns;
 use super::normal::BandedNormal;
-use super::{BandFailure, with_half_bandwidth};
+use super::{BandFailure, scalar, with_half_bandwidth};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use rayon::prelude::*;
 
@@ -19,14 +19,21 @@ pub struct Complement {
     /// S_f in `[n, band + 1]`: element d of bin i is S_f[i + d, i].
     pub matrix: Vec<f64>,
     /// z_f, `[n]`.
-    pub reduced: Vec<f64>,
+    pub rhs: Vec<f64>,
 }
 
 impl Complement {
-    /// `z - S x`: what x, which is exact, leaves in the banded equations.
+    /// Solves `S x = z` with the band of S.
+    pub fn solve(&self, z: &[f64]) -> Vec<f64> {
+        let mut columns = self.matrix.clone();
+        scalar::factor(&mut columns, self.band);
+        scalar::solve(&columns, self.band, z)
+    }
+
+    /// Returns `z - S x`: what x, which is exact, leaves in the banded equations.
     pub(crate) fn residual(&self, x: &[f64]) -> Vec<f64> {
         let (n, stride) = (x.len(), self.band + 1);
-        let mut rest = self.reduced.clone();
+        let mut rest = self.rhs.clone();
         for i in 0..n {
             rest[i] -= self.matrix[i * stride] * x[i];
             for d in 1..=self.band.min(n - 1 - i) {
@@ -202,10 +209,10 @@ impl Chunks {
     ) -> Complement {
         let (half, kept) = (normal.half, self.kept);
         let mut matrix = vec![0.0; self.n * (kept + 1)];
-        let mut reduced = normal.rhs[fibre].clone();
+        let mut rhs = normal.rhs[fibre].clone();
         for (bin, column) in matrix.chunks_exact_mut(kept + 1).enumerate() {
             let (lane, row) = (bin / self.core, bin % self.core + self.overlap);
-            reduced[bin] -= below.reduced[row].0[lane] + above.reduced[row].0[lane];
+            rhs[bin] -= below.reduced[row].0[lane] + above.reduced[row].0[lane];
             let (below, above) = (&below.band[row], &above.band[row]);
             column[..=half].copy_from_slice(&normal.diagonal[fibre][bin * (half + 1)..(bin + 1) * (half + 1)]);
             column[0] -= below.diagonal.0[lane] + above.diagonal.0[lane];
@@ -213,7 +220,7 @@ impl Chunks {
                 *value -= below.lower[d].0[lane] + above.lower[d].0[lane];
             }
         }
-        Complement { band: kept, matrix, reduced }
+        Complement { band: kept, matrix, rhs }
     }
 }
 
@@ -385,7 +392,7 @@ mod tests {
                 let exact = inverse.view((f * n, f * n), (n, n)).into_owned().try_inverse().unwrap();
                 let reduced = &exact * x.rows(f * n, n);
                 for i in 0..n {
-                    prop_assert!((s.reduced[i] - reduced[i]).abs() < 1e-9 * rhs.amax().max(1.0), "fibre {} bin {}", f, i);
+                    prop_assert!((s.rhs[i] - reduced[i]).abs() < 1e-9 * rhs.amax().max(1.0), "fibre {} bin {}", f, i);
                     for d in (0..=48).filter(|d| i + d < n) {
                         prop_assert!((s.matrix[i * 49 + d] - exact[(i + d, i)]).abs() < 1e-10 * exact.amax());
                     }

@@ -54,6 +54,7 @@ mod normal;
 mod parameters;
 mod poles;
 mod root;
+pub(crate) mod scalar;
 mod solve;
 mod window;
 

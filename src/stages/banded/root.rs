@@ -23,11 +23,11 @@ const ROUNDING: f64 = 3e-8;
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandedRoot {
     /// s = Q 1, `[n]`; infinite where rounding leaves nothing of the row: flux and R are 0 then, and ivar no number.
-    pub ones: Vec<f64>,
+    pub row_sums: Vec<f64>,
     /// Q x, `[n]`.
-    pub flux: Vec<f64>,
+    pub qx: Vec<f64>,
     /// Estimate of how far flux is off because S is a band, sigma.
-    pub missed: Vec<f64>,
+    pub truncation_error: Vec<f64>,
     /// Diagonals of Q, `[n, half + 1]`: element d of bin i is Q[i + d, i].
     pub diagonals: Vec<f64>,
     /// Poles taken, eight at a time, summed over the blocks.
@@ -87,9 +87,9 @@ fn root_with<const B: usize>(s: &Complement, x: &[f64], half: usize, accuracy: &
         column[..=s.band].copy_from_slice(from);
     }
     let mut out = BandedRoot {
-        ones: vec![0.0; n],
-        flux: vec![0.0; n],
-        missed: vec![0.0; n],
+        row_sums: vec![0.0; n],
+        qx: vec![0.0; n],
+        truncation_error: vec![0.0; n],
         diagonals: vec![0.0; n * (half + 1)],
         octets: 0,
         blocks: 0,
@@ -211,9 +211,9 @@ impl<const B: usize> Block<'_, B> {
                     product[c] += below + above;
                 }
             }
-            out.ones[bin] = if product[0] * ROUNDING < rounding { f64::INFINITY } else { product[0] };
-            out.flux[bin] = product[1];
-            out.missed[bin] = 0.5 * sum(k, 2).abs();
+            out.row_sums[bin] = if product[0] * ROUNDING < rounding { f64::INFINITY } else { product[0] };
+            out.qx[bin] = product[1];
+            out.truncation_error[bin] = 0.5 * sum(k, 2).abs();
             for d in 0..=self.half {
                 let identity = if d == 0 { all * scale } else { 0.0 };
                 out.diagonals[bin * (self.half + 1) + d] = identity - sum(k, SIDES + d);
@@ -334,7 +334,7 @@ mod tests {
         let n = dense.nrows();
         let element = |(i, d): (usize, usize)| if i + d < n { dense[(i + d, i)] } else { 0.0 };
         let matrix = (0..n * (band + 1)).map(|k| element((k / (band + 1), k % (band + 1)))).collect();
-        Complement { band, matrix, reduced: (dense * x).as_slice().to_vec() }
+        Complement { band, matrix, rhs: (dense * x).as_slice().to_vec() }
     }
 
     fn dense_root(dense: &DMatrix<f64>) -> DMatrix<f64> {
@@ -354,9 +354,9 @@ mod tests {
         let (ones, flux) = (&q * DVector::from_element(n, 1.0), &q * &x);
         assert!(ours.blocks > 1, "the overlap of blocks is tested");
         for i in 0..n {
-            assert!((ours.ones[i] / ones[i] - 1.0).abs() < 1e-6, "s of bin {i}");
-            assert!((ours.flux[i] - flux[i]).abs() < 1e-5, "Q x of bin {i}: {} {}", ours.flux[i], flux[i]);
-            assert!(ours.missed[i] < 1e-9, "nothing is cut off");
+            assert!((ours.row_sums[i] / ones[i] - 1.0).abs() < 1e-6, "s of bin {i}");
+            assert!((ours.qx[i] - flux[i]).abs() < 1e-5, "Q x of bin {i}: {} {}", ours.qx[i], flux[i]);
+            assert!(ours.truncation_error[i] < 1e-9, "nothing is cut off");
             for d in (0..=half).filter(|d| i + d < n) {
                 assert!((ours.diagonals[i * (half + 1) + d] - q[(i + d, i)]).abs() < 1e-6 * ones[i], "Q of bin {i}");
             }
@@ -372,8 +372,8 @@ mod tests {
             let accuracy = Accuracy { roots: Roots::new(1e-9), tolerance: 1e-7, overlap: 60 };
             let ours = root(&complement(&dense, band, &x), x.as_slice(), 5, &accuracy);
             let exact = dense_root(&dense) * &x;
-            let error = (0..n).map(|i| (ours.flux[i] - exact[i]).abs()).fold(0.0, f64::max);
-            let told = ours.missed.iter().copied().fold(0.0, f64::max);
+            let error = (0..n).map(|i| (ours.qx[i] - exact[i]).abs()).fold(0.0, f64::max);
+            let told = ours.truncation_error.iter().copied().fold(0.0, f64::max);
             assert!(error > 2e-5 && (0.2..5.0).contains(&(told / error)), "band {band}: {told:e}, in fact {error:e}");
         }
     }

@@ -14,16 +14,24 @@ use std::ops::Range;
 /// The spots of some fibres of a PSF on a wavelength grid.
 pub struct SpotSource<'a> {
     shape: SpotShape,
-    /// Trace x and y, then the shape's parameters.
-    table: SeriesTable<'a>,
-    fibres: Range<usize>,
+    kind: Kind<'a>,
+    nfibre: usize,
+    nbin: usize,
     pixel_x: Vec<i32>,
     pixel_y: Vec<i32>,
 }
 
+/// Where spots come from.
+enum Kind<'a> {
+    /// Evaluated from the PSF's series: trace x and y, then the shape's parameters.
+    Series { table: SeriesTable<'a>, first: usize },
+    /// Made elsewhere, `[nfibre, nbin, ny, nx]`.
+    Given(Vec<f64>),
+}
+
 impl fmt::Debug for SpotSource<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpotSource").field("shape", &self.shape).field("fibres", &self.fibres).finish_non_exhaustive()
+        f.debug_struct("SpotSource").field("shape", &self.shape).field("nfibre", &self.nfibre).finish_non_exhaustive()
     }
 }
 
@@ -43,7 +51,16 @@ impl<'a> SpotSource<'a> {
             out
         };
         let (pixel_x, pixel_y) = (pixels(0), pixels(1));
-        Self { shape: SpotShape::new(psf, with_tails), table, fibres, pixel_x, pixel_y }
+        let (nfibre, nbin) = (fibres.len(), table.nbin());
+        let kind = Kind::Series { table, first: fibres.start };
+        Self { shape: SpotShape::new(psf, with_tails), kind, nfibre, nbin, pixel_x, pixel_y }
+    }
+
+    /// Wraps spots made elsewhere, `[nfibre, nbin, ny, nx]` around `pixel`, the nearest pixels x and y, `[nfibre, nbin]`.
+    pub fn given(shape: SpotShape, [nfibre, nbin]: [usize; 2], pixel: [&[i32]; 2], spots: Vec<f64>) -> Self {
+        assert_eq!(spots.len(), nfibre * nbin * shape.size(), "one spot per fibre and bin");
+        let [pixel_x, pixel_y] = pixel.map(<[i32]>::to_vec);
+        Self { shape, kind: Kind::Given(spots), nfibre, nbin, pixel_x, pixel_y }
     }
 
     /// Size and orders of the spots.
@@ -53,12 +70,12 @@ impl<'a> SpotSource<'a> {
 
     /// Number of fibres.
     pub fn nfibre(&self) -> usize {
-        self.fibres.len()
+        self.nfibre
     }
 
     /// Number of bins.
     pub fn nbin(&self) -> usize {
-        self.table.nbin()
+        self.nbin
     }
 
     /// Where the spots lie.
@@ -77,30 +94,61 @@ impl<'a> SpotSource<'a> {
     /// depend on the bins it is asked for with.
     pub(crate) fn evaluate(&self, fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
         debug_assert!(bins.start.is_multiple_of(LANES) && bins.end <= self.nbin());
-        let mut block = Block::new(&self.shape);
         out.reset(&self.shape, bins.len());
+        for bin in bins.clone() {
+            let (y, x) = self.corner(fibre, bin);
+            out.y.push(y);
+            out.x.push(x.div_euclid(8));
+        }
+        match &self.kind {
+            Kind::Series { table, first } => self.evaluate_series(table, first + fibre, fibre, bins, out),
+            Kind::Given(spots) => self.align(spots, fibre, bins, out),
+        }
+    }
+
+    /// Evaluates the series at `bins`; `row` is the fibre's row of the PSF.
+    fn evaluate_series(
+        &self,
+        table: &SeriesTable,
+        row: usize,
+        fibre: usize,
+        bins: Range<usize>,
+        out: &mut AlignedSpots,
+    ) {
+        let mut block = Block::new(&self.shape);
         for first in bins.clone().step_by(LANES) {
             let used = (bins.end - first).min(LANES);
             for lane in 0..LANES {
-                let (y, x) = self.corner(fibre, (first + lane).min(self.nbin() - 1));
+                let (_, x) = self.corner(fibre, (first + lane).min(self.nbin - 1));
                 block.shift[lane] = x.rem_euclid(8) as usize;
-                if lane < used {
-                    out.y.push(y);
-                    out.x.push(x.div_euclid(8));
-                }
             }
-            dispatch(Parameters { source: self, fibre, first, block: &mut block });
+            dispatch(Parameters { table, row, first, block: &mut block });
             let size = block.size();
             let at = (first - bins.start) * size;
             block.evaluate(&mut out.stamps[at..at + used * size]);
+        }
+    }
+
+    /// Copies given spots to the lanes of their columns.
+    fn align(&self, spots: &[f64], fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
+        let (nx, width, stamp) = (self.shape.nx(), 8 * out.octets, out.ny * out.octets);
+        out.stamps[..bins.len() * stamp].fill(Octet::default());
+        let lanes: &mut [f64] = bytemuck::cast_slice_mut(&mut out.stamps);
+        for (k, bin) in bins.enumerate() {
+            let shift = self.corner(fibre, bin).1.rem_euclid(8) as usize;
+            let spot = &spots[(fibre * self.nbin + bin) * self.shape.size()..][..self.shape.size()];
+            let to = lanes[8 * k * stamp..8 * (k + 1) * stamp].chunks_exact_mut(width);
+            for (to, row) in to.zip(spot.chunks_exact(nx)) {
+                to[shift..shift + nx].copy_from_slice(row);
+            }
         }
     }
 }
 
 /// Fills a block with the parameters of bins `first ..`.
 struct Parameters<'a, 'b> {
-    source: &'a SpotSource<'b>,
-    fibre: usize,
+    table: &'a SeriesTable<'b>,
+    row: usize,
     first: usize,
     block: &'a mut Block,
 }
@@ -110,15 +158,14 @@ impl Kernel for Parameters<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { source, first, block, .. } = self;
-        let fibre = source.fibres.start + self.fibre;
+        let Self { table, row, first, block } = self;
         for axis in 0..2 {
             let mut position = Octet::default();
-            simd.store(source.table.at(simd, axis, fibre, first / LANES), &mut position);
+            simd.store(table.at(simd, axis, row, first / LANES), &mut position);
             block.offset[axis] = Octet(position.0.map(|p| split(p).1));
         }
         for (k, param) in block.params.iter_mut().enumerate() {
-            simd.store(source.table.at(simd, 2 + k, fibre, first / LANES), param);
+            simd.store(table.at(simd, 2 + k, row, first / LANES), param);
         }
     }
 }

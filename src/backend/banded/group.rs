@@ -1,0 +1,31 @@
+//! A group of bundles, and what the CPU's stages need to know of it besides.
+
+use crate::gpu::banded::Group;
+use std::ops::Range;
+
+/// Bundles of equally many fibres that go through the banded stages together.
+#[derive(Clone, Debug)]
+pub struct BandedGroup<'a> {
+    /// Fibres, grid, bands and pixels.
+    pub group: Group<'a>,
+    /// Fibres of each bundle that spectra are computed for on the CPU, counted from the bundle's first; a GPU does all.
+    pub wanted: Vec<Vec<usize>>,
+    /// Error of flux allowed, sigma.
+    pub tolerance: f64,
+    /// Step of the grid, Angstrom.
+    pub step: f64,
+    /// Bins beyond each end of the grid.
+    pub padding: usize,
+}
+
+impl BandedGroup<'_> {
+    /// Number of bundles.
+    pub fn nbundle(&self) -> usize {
+        self.group.nbundle()
+    }
+
+    /// Fibres of bundle `k`, counted from the group's first.
+    pub(super) fn fibres_of(&self, k: usize) -> Range<usize> {
+        k * self.group.bundle()..(k + 1) * self.group.bundle()
+    }
+}

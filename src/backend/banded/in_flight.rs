@@ -1,0 +1,172 @@
+//! Groups in flight: what is being copied from the device, and the spectra of each bundle once it is there.
+
+use super::layout::rows_of;
+use crate::gpu::banded::{Health, Shape, couplings};
+use crate::gpu::{Download, GpuError, RealsDownload};
+use crate::stages::banded::{BandedRoot, Coupling};
+use crate::stages::goodness::Goodness;
+use std::ops::Range;
+
+/// Spectra of one fibre in electron per bin, on the padded grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FibreRow {
+    /// The fibre, counted from the bundle's first.
+    pub fibre: usize,
+    /// Deconvolved flux, `[nbin]`.
+    pub x: Vec<f64>,
+    /// Decorrelated flux, `[nbin]`.
+    pub flux: Vec<f64>,
+    /// Its inverse variance, `[nbin]`.
+    pub ivar: Vec<f64>,
+    /// R's rows, `[nbin, ndiag]`.
+    pub resolution: Vec<f64>,
+    /// Estimate of flux's truncation error, sigma, `[nbin]`.
+    pub truncation_error: Vec<f64>,
+    /// Goodness, `[core bins]`.
+    pub goodness: Vec<Goodness>,
+}
+
+/// Evidence of how exact a bundle is, its bands apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exactness {
+    /// The largest `|y - K x|_i / sqrt(K_ii)`, sigma, before the exact z_f makes up for it; 0 on the CPU, which iterates to
+    /// its tolerance.
+    pub residual: f64,
+    /// How strongly fibres overlap.
+    pub coupling: Coupling,
+    /// How far its matrices are from singular.
+    pub health: Health,
+}
+
+/// Results of one bundle.
+#[derive(Clone, Debug)]
+pub struct BandedOutcome {
+    /// Spectra of all fibres, on the CPU of those wanted.
+    pub fibres: Vec<FibreRow>,
+    /// How exact they are.
+    pub exactness: Exactness,
+}
+
+/// A group whose stages are submitted.
+#[derive(Debug)]
+pub enum BandedInFlight {
+    /// A bundle that the CPU has done.
+    Done(BandedOutcome),
+    /// A group on a device.
+    Device(Box<DeviceInFlight>),
+}
+
+/// Copies under way from a device.
+#[derive(Debug)]
+pub struct DeviceInFlight {
+    pub(super) shape: Shape,
+    pub(super) core_bins: Range<usize>,
+    /// Core bins of each window, and `[fibre, core bin, 3]` of it.
+    pub(super) goodness: Vec<(Range<usize>, WindowGoodness)>,
+    pub(super) spectra: RealsDownload,
+    pub(super) x: RealsDownload,
+    pub(super) worst: Download<u32>,
+    pub(super) largest: Download<u32>,
+    pub(super) health: Download<u32>,
+}
+
+/// Goodness of a window's core bins, `[fibre, core bin]`.
+#[derive(Debug)]
+pub(super) enum WindowGoodness {
+    Host(Vec<Goodness>),
+    Device(RealsDownload),
+}
+
+impl BandedInFlight {
+    /// Wraps what the CPU computed of one bundle: roots and goodness `[wanted]`.
+    pub(super) fn done(
+        wanted: &[usize],
+        x: &[Vec<f64>],
+        roots: &[BandedRoot],
+        half: usize,
+        goodness: Vec<Vec<Goodness>>,
+        coupling: Coupling,
+    ) -> Self {
+        let row = |((&fibre, root), goodness): ((&usize, &BandedRoot), Vec<Goodness>)| FibreRow {
+            fibre,
+            x: x[fibre].clone(),
+            flux: root.qx.iter().zip(&root.row_sums).map(|(qx, sum)| qx / sum).collect(),
+            ivar: root.row_sums.iter().map(|sum| sum * sum).collect(),
+            resolution: rows_of(root, half),
+            truncation_error: root.truncation_error.clone(),
+            goodness,
+        };
+        let fibres = wanted.iter().zip(roots).zip(goodness).map(row).collect();
+        let health = Health { bad_pivot: None, least_pivot: 1.0 };
+        Self::Done(BandedOutcome { fibres, exactness: Exactness { residual: 0.0, coupling, health } })
+    }
+
+    /// Waits for the results of every bundle.
+    ///
+    /// # Errors
+    /// [`GpuError`] if the device fails.
+    pub fn wait(self) -> Result<Vec<BandedOutcome>, GpuError> {
+        match self {
+            Self::Done(outcome) => Ok(vec![outcome]),
+            Self::Device(in_flight) => in_flight.wait(),
+        }
+    }
+}
+
+impl DeviceInFlight {
+    fn wait(self) -> Result<Vec<BandedOutcome>, GpuError> {
+        let (shape, wanted) = (self.shape, self.core_bins);
+        let mut goodness = vec![Goodness::default(); shape.nfibre * wanted.len()];
+        for (core, fit) in self.goodness {
+            let fit = fit.wait()?;
+            for bin in core.start.max(wanted.start)..core.end.min(wanted.end) {
+                for fibre in 0..shape.nfibre {
+                    let from = fit[fibre * core.len() + bin - core.start];
+                    goodness[fibre * wanted.len() + bin - wanted.start] = from;
+                }
+            }
+        }
+        let (worst, health) = (self.worst.wait()?, self.health.wait()?);
+        let (spectra, x) = (self.spectra.wait()?, self.x.wait()?);
+        let couplings = couplings(&self.largest.wait()?);
+        let exactness = |(k, coupling): (usize, Coupling)| {
+            let fibres = k * shape.bundle..(k + 1) * shape.bundle;
+            // A residual that is no number is the largest; so are its bits.
+            let value = |&bits: &u32| Some(f64::from(f32::from_bits(bits))).filter(|v| v.is_finite());
+            let residuals = worst[fibres.clone()].iter().map(|bits| value(bits).unwrap_or(f64::INFINITY));
+            // From below, then from above.
+            let of_bundle = health.chunks_exact(2 * shape.nfibre).flat_map(|h| &h[2 * fibres.start..2 * fibres.end]);
+            let health = Health::of(&of_bundle.copied().collect::<Vec<_>>(), shape.bundle);
+            Exactness { residual: residuals.fold(0.0, f64::max), coupling, health }
+        };
+        let (nbin, width, bins) = (shape.nbin, 2 * shape.half + 1, shape.nfibre * shape.nbin);
+        let row = |k: usize, f: usize| {
+            let fibre = k * shape.bundle + f;
+            let plane = |which: usize| spectra[which * bins + fibre * nbin..][..nbin].to_vec();
+            FibreRow {
+                fibre: f,
+                x: (0..nbin).map(|bin| x[(k * nbin + bin) * shape.bundle + f]).collect(),
+                flux: plane(0),
+                ivar: plane(1),
+                truncation_error: plane(2),
+                resolution: spectra[3 * bins + fibre * nbin * width..][..nbin * width].to_vec(),
+                goodness: goodness[fibre * wanted.len()..(fibre + 1) * wanted.len()].to_vec(),
+            }
+        };
+        let outcome = |(k, exactness): (usize, Exactness)| {
+            let fibres = (0..shape.bundle).map(|f| row(k, f)).collect();
+            BandedOutcome { fibres, exactness }
+        };
+        Ok(couplings.into_iter().enumerate().map(exactness).enumerate().map(outcome).collect())
+    }
+}
+
+impl WindowGoodness {
+    fn wait(self) -> Result<Vec<Goodness>, GpuError> {
+        let of_bin = |v: &[f64]| Goodness { chi2pix: v[0], pixmask_fraction: v[1], off_ccd: v[2] };
+        match self {
+            Self::Host(goodness) => Ok(goodness),
+            Self::Device(download) => Ok(download.wait()?.chunks_exact(3).map(of_bin).collect()),
+        }
+    }
+}

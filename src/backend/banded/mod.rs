@@ -1,0 +1,14 @@
+//! The stages of the banded solver: whole bundles on the CPU, or groups of bundles on a GPU with any stage on the CPU.
+
+mod fields;
+mod group;
+mod host;
+mod in_flight;
+mod layout;
+mod stages;
+
+pub use fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, BandedSpots};
+pub use group::BandedGroup;
+pub use host::BandedFailure;
+pub use in_flight::{BandedInFlight, BandedOutcome, Exactness, FibreRow};
+pub use stages::BandedStages;

@@ -1,0 +1,405 @@
+//! One method per stage of the banded solver. A solver does not know which device runs it.
+
+use super::fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, BandedSpots, Located};
+use super::host::{self, BandedFailure, HostNormal};
+use super::in_flight::{BandedInFlight, DeviceInFlight, WindowGoodness};
+use super::{BandedGroup, layout};
+use crate::backend::engine::lock;
+use crate::backend::gpu::on_device;
+use crate::backend::{BundleSpots, BundleTraces, CcdField, Engine, EngineError, Field, Stage, cpu};
+use crate::geometry::Ccd;
+use crate::gpu::banded::{
+    Accuracy, BandedDevice, Windows, Workspace, couplings, record_complements, record_prior, record_products, record_root,
+    record_solve,
+};
+use crate::gpu::goodness::goodness;
+use crate::gpu::memory::SLACK;
+use crate::gpu::model::{Unknowns, model};
+use crate::gpu::patch::Patches;
+use crate::gpu::{Gpu, GpuError, Recording};
+use crate::stages::banded::Complement;
+use crate::stages::goodness::Goodness;
+use crate::stages::spots::SpotSource;
+use std::sync::{Arc, Mutex};
+
+type Result<T> = std::result::Result<T, BandedFailure>;
+
+/// The stages of the banded solver on an engine: all on the CPU, bundle by bundle, or some on its GPU, group by group.
+#[derive(Debug)]
+pub struct BandedStages<'e> {
+    engine: &'e Engine,
+    device: Option<Mutex<BandedDevice>>,
+}
+
+impl Engine {
+    /// Prepares the stages of the banded solver; `accuracy` is called for a GPU that runs any of them.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Engine`] if the device fails, else that of `accuracy`.
+    pub fn banded(&self, accuracy: impl FnOnce() -> Result<Accuracy>) -> Result<BandedStages<'_>> {
+        let gpu = Stage::BANDED.into_iter().find_map(|stage| self.on(stage));
+        let open = |gpu: Gpu| Ok::<_, BandedFailure>(Mutex::new(BandedDevice::new(&gpu, accuracy()?).map_err(EngineError::from)?));
+        Ok(BandedStages { engine: self, device: gpu.map(open).transpose()? })
+    }
+
+    /// Whether a GPU runs any stage of the banded solver.
+    pub fn is_banded_on_gpu(&self) -> bool {
+        Stage::BANDED.into_iter().any(|stage| self.on(stage).is_some())
+    }
+}
+
+impl BandedStages<'_> {
+    /// Whether groups go through a GPU.
+    pub fn is_on_gpu(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        self.engine
+    }
+
+    /// Whether x is refined from S_f, on a GPU, in place of following from K alone.
+    pub fn solves_from_complements(&self) -> bool {
+        self.device.is_some() && self.engine.on(Stage::BandedSolve).is_some()
+    }
+
+    /// Returns how many bundles like that of `group` to submit at once.
+    pub fn most(&self, group: &BandedGroup) -> usize {
+        let on_device = self.device.as_ref().map_or(1, |device| lock(device).most(&group.group));
+        on_device.min(self.engine.most_patches())
+    }
+
+    /// Returns the bytes alive at a time on the device while groups like `group` are submitted, on a CCD of `[ny, nx]`.
+    pub fn bytes(&self, group: &BandedGroup, [ny, nx]: [usize; 2]) -> u64 {
+        let Some(device) = &self.device else { return 0 };
+        let plane = (size_of::<f32>() * ny * nx) as u64;
+        // The CCD goes over first, one plane at a time.
+        let all = 2 * plane + lock(device).bytes(&group.group).max(plane + SLACK);
+        // Results of stages on the CPU go over from memory that the device sees.
+        if self.engine.is_all_on_gpu() { all } else { 2 * all }
+    }
+
+    /// Evaluates the traces of a group, and its spots where they are used.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Engine`].
+    pub fn spots<'a>(&self, group: &BandedGroup<'a>) -> Result<BandedSpots<'a>> {
+        let of = &group.group;
+        match &self.device {
+            None => {
+                self.engine.check_cancel()?;
+                let source = || SpotSource::new(of.psf, of.fibres.clone(), of.wave, of.with_tails);
+                Ok(BandedSpots::Host(self.engine.timed(Stage::Traces, source)))
+            }
+            Some(device) => {
+                let traces = self.engine.traces(of.psf, of.fibres.clone(), of.wave, of.with_tails)?;
+                let device = lock(device);
+                let windows = of.windows(device.gpu(), &device.shape(of));
+                Ok(BandedSpots::Device { traces, windows, last: Mutex::default() })
+            }
+        }
+    }
+
+    /// Forms K and y with the prior.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Coupling`] if fibres or bins are coupled over larger distances than the bands hold, else
+    /// [`BandedFailure::Engine`].
+    pub fn normal(&self, group: &BandedGroup, ccd: &CcdField, spots: &BandedSpots) -> Result<BandedNormals> {
+        let engine = self.engine;
+        let (device, traces, windows) = match (spots, &self.device) {
+            (BandedSpots::Device { traces, windows, .. }, Some(device)) => (device, traces, windows),
+            (BandedSpots::Host(source), _) => {
+                let one = engine.timed(Stage::BandedNormal, || host::normal(group, source, ccd.host()))?;
+                return Ok(BandedNormals(Located::on_host(vec![one])));
+            }
+            _ => unreachable!("spots are made by the same stages"),
+        };
+        let work = {
+            let mut device = lock(device);
+            let shape = device.shape(&group.group);
+            device.workspace(&shape).map_err(EngineError::from)?
+        };
+        if engine.on(Stage::BandedNormal).is_none() {
+            let bundles = self.given(group, spots)?;
+            let of = |source: &SpotSource| host::normal(group, source, ccd.host());
+            let host = engine.timed(Stage::BandedNormal, || bundles.iter().map(of).collect::<Result<Vec<_>>>())?;
+            let parts: Vec<_> = host.iter().map(|h| (&h.normal, h.coupling)).collect();
+            layout::upload_normal(&work, &parts).map_err(EngineError::from)?;
+            return Ok(BandedNormals(Located { host: host.into(), device: Some(work) }));
+        }
+        for window in 0..windows.count() {
+            let made = self.window(spots, window)?;
+            let record = |gpu: &Gpu| {
+                let (batch, spots) = (group.group.batch(windows, window), on_device(gpu, traces, &made)?);
+                let patches = Patches::new(&batch, &spots)?;
+                let mut recording = Recording::new();
+                record_products(&mut recording, &patches, ccd.device(gpu)?, &work.shape, &work.normal)?;
+                gpu.run(recording)?;
+                if window + 1 == windows.count() {
+                    let mut recording = Recording::new();
+                    record_prior(&mut recording, &patches, &work.shape, group.group.prior, &work.normal)?;
+                    gpu.run(recording)?;
+                }
+                Ok(())
+            };
+            self.on_gpu(Stage::BandedNormal, record)?;
+        }
+        Ok(BandedNormals(Located::on_device(work)))
+    }
+
+    /// Computes S_f and z_f of all fibres.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Band`] if a matrix is not positive definite on the CPU, else [`BandedFailure::Engine`].
+    pub fn complements(&self, group: &BandedGroup, normals: &BandedNormals) -> Result<BandedComplements> {
+        let engine = self.engine;
+        if let Some(device) = self.device_of(Stage::BandedComplement) {
+            let (work, depth) = (normals.0.work(), lock(device).accuracy().depth);
+            let record = |gpu: &Gpu| {
+                let mut recording = Recording::new();
+                record_complements(&mut recording, &work.shape, &work.normal, depth, &work.complements)?;
+                Ok(gpu.run(recording)?)
+            };
+            self.on_gpu(Stage::BandedComplement, record)?;
+            return Ok(BandedComplements(Located::on_device(work.clone())));
+        }
+        let of = self.host_normals(group, normals)?;
+        let all = || of.iter().map(|of| host::complements(group, of)).collect::<Result<Vec<_>>>();
+        let found = engine.timed(Stage::BandedComplement, all)?;
+        if let Some(work) = &normals.0.device {
+            layout::upload_complements(work, &found).map_err(EngineError::from)?;
+        }
+        Ok(BandedComplements(Located { host: found.into(), device: normals.0.device.clone() }))
+    }
+
+    /// Solves for x: from K alone on the CPU, from S_f on a GPU, which needs `complements`.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Band`] if the iteration fails on the CPU, else [`BandedFailure::Engine`].
+    pub fn solve(
+        &self,
+        group: &BandedGroup,
+        normals: &BandedNormals,
+        complements: Option<&BandedComplements>,
+    ) -> Result<BandedSolution> {
+        if let Some(device) = self.device_of(Stage::BandedSolve) {
+            let work = complements.expect("a GPU refines x from S_f").0.work();
+            let refinement = lock(device).accuracy().refinement[usize::from(group.group.long_refinement)];
+            let record = |gpu: &Gpu| {
+                let (shape, normal, s) = (&work.shape, &work.normal, &work.complements);
+                let mut recording = Recording::new();
+                record_solve(&mut recording, shape, normal, s, refinement, &work.solution)?;
+                Ok(gpu.run(recording)?)
+            };
+            self.on_gpu(Stage::BandedSolve, record)?;
+            return Ok(BandedSolution(Located::on_device(work.clone())));
+        }
+        let of = self.host_normals(group, normals)?;
+        let all = || of.iter().map(host::solve).collect::<Result<Vec<_>>>();
+        let x = self.engine.timed(Stage::BandedSolve, all)?;
+        Ok(BandedSolution(Located { host: x.into(), device: normals.0.device.clone() }))
+    }
+
+    /// Computes Q, and from it flux, ivar and R.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Engine`].
+    pub fn roots(
+        &self,
+        group: &BandedGroup,
+        normals: &BandedNormals,
+        complements: &BandedComplements,
+        solution: &BandedSolution,
+    ) -> Result<BandedRoots> {
+        let download = |work: &Workspace| {
+            let s = self.host_complements(complements)?;
+            layout::download_solution(work, s).map_err(EngineError::from)
+        };
+        if let Some(device) = self.device_of(Stage::BandedRoot) {
+            let work = complements.0.work();
+            if let Some(x) = solution.0.host.get() {
+                let s = self.host_complements(complements)?;
+                layout::upload_solution(work, x, s).map_err(EngineError::from)?;
+            }
+            let device = lock(device);
+            let record = |gpu: &Gpu| {
+                let mut recording = Recording::new();
+                let (shape, s) = (&work.shape, &work.complements);
+                record_root(&mut recording, shape, s, &work.solution, device.poles(), &work.roots)?;
+                Ok(gpu.run(recording)?)
+            };
+            self.on_gpu(Stage::BandedRoot, record)?;
+            return Ok(BandedRoots(Located::on_device(work.clone())));
+        }
+        let (of, s) = (self.host_normals(group, normals)?, self.host_complements(complements)?);
+        let x = solution.0.get(download)?;
+        let one = |k: usize| host::roots(group, &of[k], &s[k], &x[k], &group.wanted[k]);
+        let roots = self.engine.timed(Stage::BandedRoot, || (0..of.len()).map(one).collect::<Vec<_>>());
+        if let Some(work) = &complements.0.device {
+            layout::upload_roots(work, &roots, x).map_err(EngineError::from)?;
+        }
+        Ok(BandedRoots(Located { host: roots.into(), device: complements.0.device.clone() }))
+    }
+
+    /// Computes the model image and the goodness of the core bins, and begins to fetch all results.
+    ///
+    /// # Errors
+    /// [`BandedFailure::Engine`].
+    pub fn finish(
+        &self,
+        group: &BandedGroup,
+        ccd: &CcdField,
+        spots: &BandedSpots,
+        (normals, solution, roots): (&BandedNormals, &BandedSolution, &BandedRoots),
+    ) -> Result<BandedInFlight> {
+        match spots {
+            BandedSpots::Host(source) => {
+                let (x, roots, wanted) = (&host_of(&solution.0)[0], &host_of(&roots.0)[0], &group.wanted[0]);
+                let goodness = self.host_goodness(group, source, ccd.host(), x, wanted);
+                let coupling = host_of(&normals.0)[0].coupling;
+                let half = group.group.psf.ndiag() / 2;
+                Ok(BandedInFlight::done(wanted, x, roots, half, goodness, coupling))
+            }
+            BandedSpots::Device { traces, windows, .. } => {
+                let work = roots.0.work();
+                let mut found = Vec::with_capacity(windows.count());
+                for window in 0..windows.count() {
+                    let of = self.window_goodness(group, ccd, spots, (traces, windows, window), work)?;
+                    found.push((windows.cores[window].clone(), of));
+                }
+                let fetch = || {
+                    Ok::<_, GpuError>(DeviceInFlight {
+                        shape: work.shape,
+                        core_bins: group.group.core_bins.clone(),
+                        goodness: found,
+                        spectra: work.roots.spectra.fetch()?,
+                        x: work.roots.x.fetch()?,
+                        worst: work.solution.worst.fetch()?,
+                        largest: work.normal.largest.fetch()?,
+                        health: work.complements.health().fetch()?,
+                    })
+                };
+                Ok(BandedInFlight::Device(Box::new(fetch().map_err(EngineError::from)?)))
+            }
+        }
+    }
+
+    /// Goodness of fibres on the CPU, `[wanted][core bin]`; consecutive ones are judged together.
+    fn host_goodness(
+        &self,
+        group: &BandedGroup,
+        spots: &SpotSource,
+        ccd: &Ccd,
+        x: &[Vec<f64>],
+        wanted: &[usize],
+    ) -> Vec<Vec<Goodness>> {
+        let runs = wanted.chunk_by(|a, b| a + 1 == *b);
+        let of = |run: &[usize]| host::goodness(group, spots, ccd, x, run[0]..run[run.len() - 1] + 1);
+        let all: Vec<Goodness> = self.engine.timed(Stage::Goodness, || runs.flat_map(of).collect());
+        all.chunks(group.group.core_bins.len()).map(<[_]>::to_vec).collect()
+    }
+
+    /// Model and goodness of one window.
+    fn window_goodness(
+        &self,
+        group: &BandedGroup,
+        ccd: &CcdField,
+        spots: &BandedSpots,
+        (traces, windows, window): (&BundleTraces, &Windows, usize),
+        work: &Workspace,
+    ) -> Result<WindowGoodness> {
+        let (engine, batch) = (self.engine, group.group.batch(windows, window));
+        let made = self.window(spots, window)?;
+        let bins = windows.bins(window);
+        let on_gpu = |gpu: &Gpu| {
+            let spots = on_device(gpu, traces, &made)?;
+            let image = model(&Patches::new(&batch, &spots)?, &work.roots.x, Unknowns::OfBundles)?;
+            Ok(Field::on_device(image))
+        };
+        let on_cpu = || {
+            let (x, shape) = (work.roots.x.download()?, &work.shape);
+            let of_bundle = |k: usize| &x[(k * shape.nbin + bins.start) * shape.bundle..][..bins.len() * shape.bundle];
+            let own: Vec<f64> = (0..group.nbundle()).flat_map(of_bundle).copied().collect();
+            cpu::model(&batch, traces, &made, &Field::on_host(own))
+        };
+        let image = engine.run(Stage::Model, on_gpu, on_cpu)?;
+        let psferr = group.group.psferr;
+        let on_gpu = |gpu: &Gpu| {
+            let spots = on_device(gpu, traces, &made)?;
+            let found = goodness(&Patches::new(&batch, &spots)?, ccd.device(gpu)?, image.device(gpu)?, psferr)?;
+            Ok(WindowGoodness::Device(found.fetch()?))
+        };
+        let on_cpu = || {
+            let found = cpu::goodness(&batch, ccd, traces, &made, &image, psferr)?;
+            Ok(WindowGoodness::Host(found.into_iter().flatten().collect()))
+        };
+        Ok(engine.run(Stage::Goodness, on_gpu, on_cpu)?)
+    }
+
+    /// The device, if it runs this stage.
+    fn device_of(&self, stage: Stage) -> Option<&Mutex<BandedDevice>> {
+        self.device.as_ref().filter(|_| self.engine.on(stage).is_some())
+    }
+
+    /// Runs a stage that belongs to the GPU.
+    fn on_gpu(&self, stage: Stage, record: impl FnOnce(&Gpu) -> std::result::Result<(), EngineError>) -> Result<()> {
+        Ok(self.engine.run(stage, record, || unreachable!("the stage belongs to the GPU"))?)
+    }
+
+    /// The spots of one window; the last one made is kept.
+    fn window(&self, spots: &BandedSpots, window: usize) -> Result<Arc<BundleSpots>> {
+        let BandedSpots::Device { traces, windows, last } = spots else { unreachable!("windows are a device's") };
+        if let Some((_, made)) = lock(last).as_ref().filter(|(known, _)| *known == window) {
+            return Ok(made.clone());
+        }
+        let made = Arc::new(self.engine.spots(traces, windows.bins(window))?);
+        *lock(last) = Some((window, made.clone()));
+        Ok(made)
+    }
+
+    /// The spots of a group's bundles on the host, made where the stage `spots` runs.
+    fn given(&self, group: &BandedGroup, spots: &BandedSpots) -> Result<Vec<SpotSource<'static>>> {
+        let BandedSpots::Device { traces, windows, .. } = spots else { unreachable!("windows are a device's") };
+        let (size, nbin) = (traces.spot.size(), traces.nbin);
+        let mut all = vec![0.0; traces.nfibre * nbin * size];
+        for window in 0..windows.count() {
+            let (made, bins, core) = (self.window(spots, window)?, windows.bins(window), &windows.cores[window]);
+            let values = made.spots.host()?;
+            for fibre in 0..traces.nfibre {
+                let from = &values[(fibre * bins.len() + core.start - bins.start) * size..][..core.len() * size];
+                all[(fibre * nbin + core.start) * size..][..core.len() * size].copy_from_slice(from);
+            }
+        }
+        let [x, y] = traces.pixels()?;
+        let bundle = |k: usize| {
+            let fibres = group.fibres_of(k);
+            let cut = |pixels: &'_ [i32]| pixels[fibres.start * nbin..fibres.end * nbin].to_vec();
+            let own = all[fibres.start * nbin * size..fibres.end * nbin * size].to_vec();
+            SpotSource::given(traces.spot, [fibres.len(), nbin], [&cut(x), &cut(y)], own)
+        };
+        Ok((0..group.nbundle()).map(bundle).collect())
+    }
+
+    fn host_normals<'n>(&self, group: &BandedGroup, normals: &'n BandedNormals) -> Result<&'n [HostNormal]> {
+        normals.0.get(|work| {
+            let of_bundles = layout::download_normal(work).map_err(EngineError::from)?;
+            let couplings = couplings(&work.normal.largest.download().map_err(EngineError::from)?);
+            let of = |(normal, coupling)| host::measured(group, normal, coupling);
+            of_bundles.into_iter().zip(couplings).map(of).collect()
+        })
+    }
+
+    fn host_complements<'c>(
+        &self,
+        complements: &'c BandedComplements,
+    ) -> std::result::Result<&'c [Vec<Complement>], EngineError> {
+        complements.0.get(|work| Ok(layout::download_complements(work)?))
+    }
+}
+
+/// The values that the CPU has made itself.
+fn host_of<T>(field: &Located<T>) -> &[T] {
+    field.host.get().expect("the CPU has made it")
+}

@@ -1,0 +1,76 @@
+//! One stage at a time: on the device or on the CPU, timed and traced.
+
+use super::engine::lock;
+use super::error::Result;
+use super::{Engine, EngineError, Stage};
+use crate::gpu::{Gpu, GpuError};
+use std::time::{Duration, Instant};
+
+impl Engine {
+    /// Returns the time spent in each stage since the last call.
+    ///
+    /// # Errors
+    /// [`EngineError::Gpu`] if timestamps cannot be read.
+    pub fn take_times(&self) -> Result<Vec<(Stage, Duration)>> {
+        let mut times = std::mem::take(&mut *lock(&self.times));
+        let on_gpu = self.gpu().as_ref().map(Gpu::take_times).transpose()?.unwrap_or_default();
+        for pass in &on_gpu {
+            if let Some(stage) = Stage::from_name(pass.stage) {
+                *times.entry(stage).or_default() += pass.time;
+            }
+        }
+        if let Some(trace) = &self.trace {
+            let timed = on_gpu.iter().filter_map(|pass| Some((pass.stage, pass.start?, pass.time)));
+            trace.add_device("GPU", Instant::now(), timed);
+        }
+        Ok(times.into_iter().collect())
+    }
+
+    /// Runs `work` on the CPU and counts its time as `stage`.
+    pub(crate) fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add_time(stage, start, true);
+        result
+    }
+
+    /// Counts the time since `start` as `stage`, and records it in the trace.
+    fn add_time(&self, stage: Stage, start: Instant, counts: bool) {
+        let end = Instant::now();
+        if counts {
+            *lock(&self.times).entry(stage).or_default() += end - start;
+        }
+        if let Some(trace) = &self.trace {
+            trace.add(stage.name(), start, end);
+        }
+    }
+
+    /// Runs one stage on the GPU if it belongs there, else on the CPU.
+    ///
+    /// # Errors
+    /// [`EngineError::StageLimit`] if the stage is beyond the GPU's limits, else the stage's own.
+    pub(super) fn run<T>(
+        &self,
+        stage: Stage,
+        on_gpu: impl FnOnce(&Gpu) -> Result<T>,
+        on_cpu: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        self.check_cancel()?;
+        let start = Instant::now();
+        let result = match self.on(stage).map(|gpu| on_gpu(&gpu)) {
+            None => on_cpu(),
+            Some(Err(EngineError::Gpu(source @ (GpuError::Limit { .. } | GpuError::TooLarge { .. })))) => {
+                return Err(EngineError::StageLimit { stage, source });
+            }
+            Some(result) => result,
+        };
+        // Timestamps tell later how long a stage took on a GPU.
+        self.add_time(stage, start, !(self.exact_times && self.on(stage).is_some()));
+        result
+    }
+
+    /// Empties the stage times, as those of a failed attempt.
+    pub(super) fn clear_times(&self) {
+        lock(&self.times).clear();
+    }
+}

@@ -1,0 +1,64 @@
+//! How exact the banded stages are on a device: depth of the recursion, poles, rounds of refinement.
+
+use crate::gpu::Precision;
+use crate::stages::banded::Root;
+
+/// In f32 spectra are resolved down to this fraction of the largest eigenvalue. Beside masks 1e-8 cost one frame in three
+/// 4e-2 sigma and 3e-3 in R, 1e-9 nothing any more: it takes 24 poles in place of 16.
+const FLOOR: f64 = 1e-10;
+
+/// The largest floor in f64, which is the CPU's.
+const FLOOR_F64: f64 = 1e-11;
+
+/// With 32 poles the root is exact in f32, with 48 to 1e-14.
+const MOST_OCTETS: usize = 6;
+
+/// Rounds of iterative refinement of x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Refinement {
+    /// `n` rounds with the fibre-diagonal preconditioner, S^-1 (y - K x); converges if cross-fibre coupling is weak.
+    OfFibres(usize),
+    /// `n` rounds in which the residual is eliminated to `depth` neighbours before, as y is.
+    OfBundles(usize, usize),
+}
+
+/// Parameters of the banded stages on a device; the same for all bundles of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accuracy {
+    /// Bins by which chunks overlap.
+    pub overlap: usize,
+    /// Fibres on either side that a fibre is eliminated from.
+    pub depth: usize,
+    /// Smallest resolved eigenvalue as a fraction of the largest.
+    pub floor: f64,
+    /// Poles, eight at a time.
+    pub octets: usize,
+    /// Refinement of x, and the longer one where that does not converge, as where a fibre is masked whole.
+    pub refinement: [Refinement; 2],
+}
+
+impl Accuracy {
+    /// Returns the parameters for an error of flux of `tolerance` sigma, where chunks must overlap by `overlap` bins. On sim11
+    /// the error beside masks is 2e-3 sigma with a depth of 1, 3e-4 with 2, 2e-4 with 3; beside a fibre that is masked whole
+    /// it is 1e-3 with 2.
+    pub fn of(precision: Precision, tolerance: f64, overlap: usize) -> Self {
+        let floor = match precision {
+            Precision::F32 => FLOOR,
+            Precision::F64 => (10.0 * tolerance * tolerance).min(FLOOR_F64),
+        };
+        let further = (1e-3 / tolerance).log10().ceil().max(0.0) as usize;
+        // Signal to noise multiplies the error of the root.
+        let brightest = match precision {
+            Precision::F32 => 1e3,
+            Precision::F64 => 1e4,
+        };
+        let serves = |octets: &usize| brightest * Root::new(floor, *octets).error <= tolerance;
+        let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
+        let depth = 3 + further;
+        let refinement = match precision {
+            Precision::F32 => [Refinement::OfFibres(1), Refinement::OfBundles(2, depth)],
+            Precision::F64 => [Refinement::OfFibres(8), Refinement::OfBundles(4, depth)],
+        };
+        Self { overlap, depth, floor, octets, refinement }
+    }
+}

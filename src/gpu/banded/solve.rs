@@ -1,0 +1,84 @@
+//! The deconvolved flux x on the GPU by iterative refinement from S, and the z_f that all fibres' x give one another.
+
+use super::accuracy::Refinement;
+use super::complement::{Complements, record_elimination};
+use super::inverse::{Systems, record_inverses};
+use super::normal::Normal;
+use super::shape::{Args, BLOCK, Records, Shape, record};
+use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording};
+
+/// x of all fibres on a device, and what it is made of.
+#[derive(Clone, Debug)]
+pub struct Solution {
+    /// x in electron per bin, `[fibre, BLOCK nblock]`.
+    pub x: Reals,
+    /// `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, then what z_f of the recursion differs from it by,
+    /// `[2, fibre, BLOCK nblock]`. Before the last round the first part is the residual y - K x.
+    pub z_exact: Reals,
+    /// Bits of the largest `|y - K x|_i / sqrt(K_ii)` of every fibre.
+    pub worst: Buffer<u32>,
+    /// The same of the rounds before the last; not read.
+    before: Buffer<u32>,
+    /// The residual after elimination of the other fibres, `[fibre, BLOCK nblock]`.
+    eliminated: Reals,
+}
+
+impl Solution {
+    /// Allocates the buffers.
+    ///
+    /// # Errors
+    /// [`GpuError::TooLarge`] if one is beyond a binding, [`GpuError::OutOfMemory`] if memory is short.
+    pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
+        let vector = shape.nfibre * BLOCK * shape.nblock();
+        Ok(Self {
+            x: gpu.reals("x", vector)?,
+            z_exact: gpu.reals("given", 2 * vector)?,
+            worst: gpu.zeros("worst", shape.nfibre)?,
+            before: gpu.zeros("before", shape.nfibre)?,
+            eliminated: gpu.reals("eliminated", vector)?,
+        })
+    }
+}
+
+/// Records x of all fibres from their complements, whose scratch it uses, and the exact z_f. That z_f makes up for bands of S
+/// that are too narrow, neighbours left out, and the seams of chunks.
+///
+/// # Errors
+/// [`GpuError`] if a kernel cannot be compiled or bound.
+pub fn record_solve(
+    recording: &mut Recording,
+    shape: &Shape,
+    normal: &Normal,
+    s: &Complements,
+    refinement: Refinement,
+    out: &Solution,
+) -> Result<(), GpuError> {
+    let gpu = s.matrices.gpu();
+    let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
+    let of = |rhs, lost| Systems { matrices: &s.matrices, rhs, lost, bounds: &s.bounds };
+    let lost = BLOCK * blocks;
+    let (complement, x) = (s.matrices.named("complement"), out.x.named("x"));
+    let (Refinement::OfFibres(rounds) | Refinement::OfBundles(rounds, _)) = refinement;
+    for round in 1..=rounds {
+        recording.stage("banded_solve");
+        let systems = match refinement {
+            _ if round == 1 => of(&s.reduced, 0),
+            Refinement::OfFibres(_) => of(&out.z_exact, lost),
+            Refinement::OfBundles(_, depth) => {
+                record_elimination(recording, shape, normal, depth, (&out.z_exact, &out.eliminated), s)?;
+                of(&out.eliminated, 0)
+            }
+        };
+        record_inverses(recording, shape, systems, all.clone(), (&s.none, Records::Narrow(1)), &s.inverses)?;
+        let args = shape.args(all.clone(), Records::Narrow(1));
+        let args = Args { round: round as u32, rounds: rounds as u32, ..args };
+        let bound = [s.inverses.records.named("records"), x];
+        record(recording, gpu, shape, ("banded_residual", "solutions"), args, (blocks, shape.column()), &bound)?;
+        let (own, pairs, rhs) = (normal.own.named("own"), normal.pairs.named("pairs"), normal.sums.named("rhs"));
+        let (reduced, given) = (s.reduced.named("reduced"), out.z_exact.named("given"));
+        let worst = if round == rounds { &out.worst } else { &out.before };
+        let bound = [own, pairs, rhs, x, complement, reduced, given, worst.named("worst")];
+        record(recording, gpu, shape, ("banded_residual", "residuals"), args, (blocks, 8 * shape.column()), &bound)?;
+    }
+    Ok(())
+}
