@@ -1,0 +1,301 @@
+//! Spectra of one bundle, and of consecutive bundles joined, in electron per bin.
+
+use super::Stripe;
+use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field};
+use crate::geometry::Patch;
+use crate::plan::{Batch, Bundle};
+use crate::stages::goodness::Goodness;
+
+/// Usable fraction of a bin's PSF below which the bin has no information. Judged by coverage, not by flux weight: a very
+/// bright star has little weight.
+pub(crate) const MIN_COVERAGE: f64 = 1e-4;
+
+/// Files hold f4: larger flux or ivar, NaN and infinity are no result. A factor of ten is left for the units.
+const LARGEST: f64 = 3e37;
+
+/// Spectra of the selected fibres of consecutive bundles. Flux is in electron per bin: units of files are the assembly's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BundleSpectra {
+    bundles: Vec<Bundle>,
+    nwave: usize,
+    ndiag: usize,
+    /// Deconvolved flux, electron per bin, `[nspec, nwave]`.
+    pub(crate) x: Vec<f64>,
+    /// Decorrelated flux, electron per bin, `[nspec, nwave]`.
+    pub(crate) flux: Vec<f64>,
+    /// Its inverse variance, `[nspec, nwave]`.
+    pub(crate) ivar: Vec<f64>,
+    /// Columns of R, `[nspec, ndiag, nwave]`: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`.
+    pub(crate) resolution: Vec<f64>,
+    /// chi2pix, `[nspec, nwave]`.
+    pub(crate) chi2pix: Vec<f64>,
+    /// Fraction of the PSF on masked or absent pixels, `[nspec, nwave]`.
+    pub(crate) pixmask_fraction: Vec<f64>,
+    /// Fraction of the PSF off the CCD, `[nspec, nwave]`.
+    pub(crate) off_ccd: Vec<f64>,
+    /// Bins whose patch has no solution, `[nspec, nwave]`.
+    pub(crate) lost: Vec<bool>,
+    /// Bins whose column of R is that of their own patch, `[nspec, nwave]`.
+    has_column: Vec<bool>,
+    /// The light of each bundle, if a model image is wanted.
+    pub(crate) stripes: Vec<Stripe>,
+}
+
+/// Results of one patch's core fibres, per bin of the patch.
+#[derive(Clone, Debug)]
+pub(super) struct PatchSpectra {
+    /// Bins of the patch.
+    nbin: usize,
+    /// Deconvolved flux, electron per bin, `[core fibre, nbin]`.
+    x: Vec<f64>,
+    /// Decorrelated flux, electron per bin, `[core fibre, nbin]`.
+    flux: Vec<f64>,
+    /// Its inverse variance, `[core fibre, nbin]`.
+    ivar: Vec<f64>,
+    /// R's rows, `[core fibre, nbin, ndiag]`.
+    resolution: Vec<f64>,
+    /// Goodness, `[core fibre, core bin]`.
+    goodness: Vec<Goodness>,
+    /// Whether the patch has no solution.
+    lost: bool,
+}
+
+impl PatchSpectra {
+    /// Cuts a batch's results into patches.
+    pub fn split(
+        batch: &Batch,
+        x: &Field,
+        decorrelated: &DecorrelatedField,
+        goodness: Vec<Vec<Goodness>>,
+    ) -> Result<Vec<Self>, EngineError> {
+        let (nbin, ncore, ndiag) = (batch.nbin, batch.core.len(), 2 * decorrelated.half + 1);
+        let part = |field: &[f64], k: usize, len: usize| field[k * len..(k + 1) * len].to_vec();
+        let (x, resolution) = (x.host()?, decorrelated.resolution.host()?);
+        let (flux, ivar) = (decorrelated.flux.host()?, decorrelated.ivar.host()?);
+        let of_patch = |(k, goodness): (usize, Vec<Goodness>)| {
+            let all = &x[k * batch.n()..(k + 1) * batch.n()];
+            let of_fibre = |f: usize| (0..nbin).map(move |b| all[b * batch.nspec + f]);
+            Self {
+                nbin,
+                x: batch.core.clone().flat_map(of_fibre).collect(),
+                flux: part(flux, k, ncore * nbin),
+                ivar: part(ivar, k, ncore * nbin),
+                resolution: part(resolution, k, ncore * nbin * ndiag),
+                goodness,
+                lost: false,
+            }
+        };
+        Ok(goodness.into_iter().enumerate().map(of_patch).collect())
+    }
+
+    /// Marks the patch as without solution.
+    pub fn lost(self) -> Self {
+        Self { lost: true, ..self }
+    }
+}
+
+impl BundleSpectra {
+    /// Allocates the spectra of a bundle.
+    pub(super) fn new(bundle: &Bundle, nwave: usize, ndiag: usize) -> Self {
+        let bins = bundle.selected.len() * nwave;
+        let zeros = || vec![0.0; bins];
+        Self {
+            bundles: vec![bundle.clone()],
+            nwave,
+            ndiag,
+            x: zeros(),
+            flux: zeros(),
+            ivar: zeros(),
+            resolution: vec![0.0; bins * ndiag],
+            chi2pix: zeros(),
+            pixmask_fraction: zeros(),
+            off_ccd: zeros(),
+            lost: vec![false; bins],
+            has_column: vec![false; bins],
+            stripes: Vec::new(),
+        }
+    }
+
+    /// The first of its bundles.
+    pub(super) fn bundle(&self) -> &Bundle {
+        &self.bundles[0]
+    }
+
+    /// Number of fibres, bins and diagonals of R.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        [self.bundles.iter().map(|b| b.selected.len()).sum(), self.nwave, self.ndiag]
+    }
+
+    /// Appends the bundles that come next.
+    pub(crate) fn join(&mut self, more: Self) {
+        self.bundles.extend(more.bundles);
+        let pairs = [
+            (&mut self.x, more.x),
+            (&mut self.flux, more.flux),
+            (&mut self.ivar, more.ivar),
+            (&mut self.resolution, more.resolution),
+            (&mut self.chi2pix, more.chi2pix),
+            (&mut self.pixmask_fraction, more.pixmask_fraction),
+            (&mut self.off_ccd, more.off_ccd),
+        ];
+        pairs.into_iter().for_each(|(to, from)| to.extend(from));
+        self.lost.extend(more.lost);
+        self.has_column.extend(more.has_column);
+        self.stripes.extend(more.stripes);
+    }
+
+    /// Returns the numbers of all fields in order, to be sent: x, flux, ivar, chi2pix, pixmask_fraction, off_ccd, lost,
+    /// resolution, pixels of the stripes.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let lost: Vec<f64> = self.lost.iter().map(|&lost| f64::from(u8::from(lost))).collect();
+        let fields = [&self.x, &self.flux, &self.ivar, &self.chi2pix, &self.pixmask_fraction, &self.off_ccd, &lost];
+        let stripes = self.stripes.iter().map(|stripe| &stripe.pixels);
+        fields.into_iter().chain([&self.resolution]).chain(stripes).flatten().copied().collect()
+    }
+
+    /// Builds the spectra of bundles from their numbers, with stripes of `(x0, nx)` and `ny` rows; None if they do not belong
+    /// together.
+    pub(crate) fn from_numbers(
+        bundles: Vec<Bundle>,
+        [nwave, ndiag, ny]: [usize; 3],
+        stripes: &[(usize, usize)],
+        numbers: &[f64],
+    ) -> Option<Self> {
+        let mut rest = numbers;
+        let mut take = |n: usize| -> Option<Vec<f64>> {
+            let (first, others) = rest.split_at_checked(n)?;
+            rest = others;
+            Some(first.to_vec())
+        };
+        let bins = bundles.iter().map(|b| b.selected.len()).sum::<usize>() * nwave;
+        let [x, flux, ivar] = [take(bins)?, take(bins)?, take(bins)?];
+        let [chi2pix, pixmask_fraction, off_ccd, lost] = [take(bins)?, take(bins)?, take(bins)?, take(bins)?];
+        let resolution = take(bins * ndiag)?;
+        let stripe = |&(x0, nx): &(usize, usize)| Some(Stripe { x0, nx, pixels: take(ny * nx)? });
+        let stripes = stripes.iter().map(stripe).collect::<Option<Vec<_>>>()?;
+        let (lost, has_column) = (lost.into_iter().map(|lost| lost != 0.0).collect(), vec![true; bins]);
+        let all = Self {
+            bundles,
+            nwave,
+            ndiag,
+            x,
+            flux,
+            ivar,
+            resolution,
+            chi2pix,
+            pixmask_fraction,
+            off_ccd,
+            lost,
+            has_column,
+            stripes,
+        };
+        rest.is_empty().then_some(all)
+    }
+
+    /// The bundles.
+    pub(crate) fn bundles(&self) -> &[Bundle] {
+        &self.bundles
+    }
+
+    /// Takes the spectra of fibres on the padded grid, `padding` bins of which come before the first.
+    pub(super) fn add_rows(&mut self, rows: &[FibreRow], padding: usize) {
+        let first = self.bundle().fibres.start;
+        for row in rows.iter().filter(|row| self.bundle().selected.contains(&(first + row.fibre))).cloned().collect::<Vec<_>>() {
+            let nbin = row.x.len();
+            let patch = Patch {
+                fibres: row.fibre..row.fibre + 1,
+                core: 0..1,
+                bin0: 0,
+                nbin,
+                core_bins: padding..padding + self.nwave,
+                rows: 0..0,
+                columns: 0..0,
+            };
+            let FibreRow { x, flux, ivar, resolution, goodness, .. } = row;
+            self.add_patch(&patch, padding, &PatchSpectra { nbin, x, flux, ivar, resolution, goodness, lost: false });
+        }
+    }
+
+    /// Takes the core fibres and bins of one patch, those that are selected.
+    pub(super) fn add_patch(&mut self, patch: &Patch, padding: usize, result: &PatchSpectra) {
+        let (bundle, nwave) = (self.bundles[0].clone(), self.nwave);
+        for core in 0..patch.core.len() {
+            let fibre = bundle.fibres.start + patch.fibres.start + patch.core.start + core;
+            if !bundle.selected.contains(&fibre) {
+                continue;
+            }
+            let first = (fibre - bundle.selected.start) * nwave;
+            for (k, bin) in patch.core_bins.clone().enumerate() {
+                let at = first + patch.bin0 + bin - padding;
+                let from = core * result.nbin + bin;
+                let goodness = result.goodness[core * patch.core_bins.len() + k];
+                self.x[at] = result.x[from];
+                self.flux[at] = result.flux[from];
+                self.ivar[at] = result.ivar[from];
+                self.chi2pix[at] = goodness.chi2pix;
+                self.pixmask_fraction[at] = goodness.pixmask_fraction;
+                self.off_ccd[at] = goodness.off_ccd;
+                self.lost[at] = result.lost;
+                if !result.lost {
+                    self.add_column(at, core * result.nbin, bin, result);
+                }
+            }
+            if !result.lost {
+                self.add_columns_beyond(first, patch, padding, core, result);
+            }
+        }
+    }
+
+    /// Takes the column of R at `bin` from the rows of the patch, its padding included.
+    fn add_column(&mut self, at: usize, first: usize, bin: usize, result: &PatchSpectra) {
+        let (ndiag, nwave) = (self.ndiag, self.nwave);
+        let (spec, wave) = (at / nwave, at % nwave);
+        for d in 0..ndiag {
+            let row = (bin + d).checked_sub(ndiag / 2).filter(|&row| row < result.nbin);
+            let value = row.map_or(0.0, |row| result.resolution[(first + row) * ndiag + (ndiag - 1 - d)]);
+            // The row may be another patch's, whose bin does not know this element.
+            let value = if value.abs() < LARGEST { value } else { 0.0 };
+            self.resolution[(spec * ndiag + d) * nwave + wave] = value;
+        }
+        self.has_column[at] = true;
+    }
+
+    /// Takes the elements of R in the rows of the patch's core and in columns beyond it: they serve as long as those columns
+    /// have no patch of their own, and stay if that has no solution. `first` is the fibre's first bin.
+    fn add_columns_beyond(
+        &mut self,
+        first: usize,
+        patch: &Patch,
+        padding: usize,
+        core: usize,
+        result: &PatchSpectra,
+    ) {
+        let (ndiag, nwave) = (self.ndiag, self.nwave);
+        let (half, spec, rows) = (ndiag / 2, first / nwave, patch.core_bins.clone());
+        let columns = (rows.start.saturating_sub(half)..rows.start).chain(rows.end..(rows.end + half).min(result.nbin));
+        for column in columns {
+            let wave = (patch.bin0 + column).checked_sub(padding).filter(|&wave| wave < nwave);
+            let Some(wave) = wave.filter(|wave| !self.has_column[first + wave]) else { continue };
+            for row in column.saturating_sub(half).max(rows.start)..(column + half + 1).min(rows.end) {
+                let value = result.resolution[(core * result.nbin + row) * ndiag + column + half - row];
+                self.resolution[(spec * ndiag + row + half - column) * nwave + wave] = value;
+            }
+        }
+    }
+
+    /// Whether a bin has no information: nothing of its PSF is usable, or there is no result for it.
+    pub(crate) fn without_information(&self, at: usize) -> bool {
+        !self.is_covered(at) || self.without_result(at)
+    }
+
+    /// Whether any of a bin's PSF is usable.
+    pub(crate) fn is_covered(&self, at: usize) -> bool {
+        1.0 - self.pixmask_fraction[at] >= MIN_COVERAGE
+    }
+
+    /// Whether a bin's patch has no solution, or gave numbers that a file cannot hold: infinite where rounding left none.
+    pub(crate) fn without_result(&self, at: usize) -> bool {
+        let values = [self.flux[at], self.ivar[at], self.x[at]];
+        self.lost[at] || !values.iter().all(|v| v.abs() < LARGEST)
+    }
+}

@@ -1,0 +1,158 @@
+//! The job: PSF, CCD, grid and options of an extraction, checked once.
+
+use super::{Options, Solver, banded};
+use crate::backend::Decorrelate;
+use crate::geometry::{Ccd, WaveGrid};
+use crate::plan::{Bundle, PlanError, bundles};
+use crate::psf::Psf;
+use crate::stages::traces::{legendre, unit};
+use std::ops::Range;
+
+/// How far a grid may reach beyond the PSF's range, as a fraction of its width: further out the polynomials turn back, and
+/// fibres would seem to fall on the CCD where there is no light of theirs.
+const MAX_EXTRAPOLATION: f64 = 0.05;
+
+/// Columns beside those of the traces: a device may round a position to the next pixel.
+const MARGIN: i64 = 2;
+
+/// Inputs that do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The options do not describe a division of this PSF.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The banded solver decorrelates one fibre at a time.
+    #[error("the banded solver decorrelates one fibre at a time: give --decorrelate signal, or --solver patches")]
+    Noise,
+    /// A tolerance that f64 cannot keep, or none.
+    #[error("tolerance is {0:e} sigma: give a number from 1e-8 to 0.01")]
+    Tolerance(f64),
+    /// The PSF belongs to another CCD.
+    #[error(
+        "the image is {nx} x {ny} pixels, the PSF is for a CCD of {psf_nx} x {psf_ny} (NPIX_X x NPIX_Y): give the PSF of this camera"
+    )]
+    CcdSize {
+        /// Columns of the image.
+        nx: usize,
+        /// Rows of the image.
+        ny: usize,
+        /// Columns of the PSF's CCD.
+        psf_nx: usize,
+        /// Rows of the PSF's CCD.
+        psf_ny: usize,
+    },
+    /// The grid reaches further beyond the PSF's range than its series can be extrapolated.
+    #[error(
+        "wavelength range {wmin:.2} to {wmax:.2} Angstrom reaches outside the PSF's {psf_min:.2} to {psf_max:.2}: give a range within the PSF's"
+    )]
+    OutsidePsf {
+        /// First wavelength of the grid.
+        wmin: f64,
+        /// Last wavelength of the grid.
+        wmax: f64,
+        /// The PSF's WAVEMIN.
+        psf_min: f64,
+        /// The PSF's WAVEMAX.
+        psf_max: f64,
+    },
+    /// An option outside its range.
+    #[error("{what} is {value}: give a finite number of at least 0")]
+    Negative {
+        /// The option's name.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}
+
+/// Everything that decides the spectra of a frame; immutable.
+#[derive(Clone, Debug)]
+pub struct Job<'a> {
+    /// The PSF.
+    pub psf: &'a Psf,
+    /// The CCD.
+    pub ccd: &'a Ccd<'a>,
+    /// The grid of the spectra as the CCD sees it: the barycentric factor is taken out.
+    pub grid: WaveGrid,
+    /// The options.
+    pub options: &'a Options,
+    padding: usize,
+}
+
+impl<'a> Job<'a> {
+    /// Checks that PSF, CCD, grid and options fit together.
+    ///
+    /// # Errors
+    /// [`JobError`].
+    pub fn new(psf: &'a Psf, ccd: &'a Ccd<'a>, grid: &WaveGrid, options: &'a Options) -> Result<Self, JobError> {
+        check(psf, ccd, grid, options)?;
+        let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
+        let padding = banded::beyond_ends(psf, &grid, options);
+        Ok(Self { psf, ccd, grid, options, padding })
+    }
+
+    /// Returns the bundles that hold the selected fibres.
+    ///
+    /// # Errors
+    /// [`JobError::Plan`] if the selection is empty or reaches beyond the PSF.
+    pub fn bundles(&self) -> Result<Vec<Bundle>, JobError> {
+        let Options { specmin, nspec, patches, .. } = self.options;
+        let nspec = nspec.unwrap_or(self.psf.nfibre.saturating_sub(*specmin));
+        Ok(bundles(self.psf.nfibre, *specmin, nspec, patches.bundlesize)?)
+    }
+
+    /// Returns the CCD columns that the light of fibres can reach at the bins of the grid and those beyond its ends.
+    pub fn columns(&self, fibres: Range<usize>) -> Range<usize> {
+        let (psf, patches) = (self.psf, &self.options.patches);
+        let pad = patches.padding();
+        let wave = self.grid.padded(self.padding.max(pad), self.padding.max(pad + patches.nwavestep));
+        let series = &psf.trace_x;
+        let of_fibre = |fibre: usize| wave.iter().map(move |&w| legendre(series.of(fibre), unit(series.domain, w)));
+        let ends = fibres.flat_map(of_fibre).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+        let reach = psf.half_x as i64 + MARGIN;
+        // Beyond i64 `as` gives its ends, which the CCD's cut.
+        let low = (ends.0.floor() as i64).saturating_sub(reach).clamp(0, psf.npix_x as i64) as usize;
+        let high = (ends.1.ceil() as i64).saturating_add(reach + 1).clamp(0, psf.npix_x as i64) as usize;
+        low..high.max(low)
+    }
+
+    /// Bins that the banded solver adds beyond each end of the grid.
+    pub(super) fn beyond_ends(&self) -> usize {
+        self.padding
+    }
+
+    /// The grid with these bins, Angstrom.
+    pub(super) fn padded(&self) -> Vec<f64> {
+        self.grid.padded(self.padding, self.padding)
+    }
+
+    /// Fractional error of the PSF.
+    pub(super) fn psferr(&self) -> f64 {
+        self.options.psferr.unwrap_or(self.psf.psferr)
+    }
+}
+
+fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(), JobError> {
+    options.patches.check()?;
+    if (ccd.nx(), ccd.ny()) != (psf.npix_x, psf.npix_y) {
+        return Err(JobError::CcdSize { nx: ccd.nx(), ny: ccd.ny(), psf_nx: psf.npix_x, psf_ny: psf.npix_y });
+    }
+    let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
+    let beyond = MAX_EXTRAPOLATION * (psf.wave_max - psf.wave_min);
+    if wmin < psf.wave_min - beyond || wmax > psf.wave_max + beyond {
+        return Err(JobError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
+    }
+    if options.solver == Solver::Banded && options.decorrelate == Decorrelate::Noise {
+        return Err(JobError::Noise);
+    }
+    if let Some(tolerance) = options.tolerance.filter(|t| !(1e-8..=0.01).contains(t)) {
+        return Err(JobError::Tolerance(tolerance));
+    }
+    let numbers = [("regularize", Some(options.regularize)), ("psferr", options.psferr)];
+    for (what, value) in numbers {
+        if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
+            return Err(JobError::Negative { what, value });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! The solvers: bundles to spectra, whole in bands or in patches, with a ladder of fallbacks.
+//!
+//! A solver does not know its device: [`banded`] and [`patches`] call the stages of [`crate::backend`] and return spectra or
+//! [`Unserved`]. What to try next is the table of [`ladder`], and only there.
+
+mod banded;
+mod bundle_spectra;
+mod error_rows;
+mod job;
+pub mod ladder;
+mod options;
+mod patches;
+mod precision;
+mod stripe;
+mod unserved;
+
+pub use bundle_spectra::BundleSpectra;
+pub use job::{Job, JobError};
+pub use ladder::{Attempt, Fallback, LastRung, Level, Method, Record, Step};
+pub use options::{ModelFlux, Options, Solver};
+pub use stripe::Stripe;
+pub use unserved::{Reason, Unserved};
