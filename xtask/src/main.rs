@@ -4,8 +4,10 @@ mod apt;
 mod clients;
 mod deny;
 mod docs;
+mod floors;
 mod fuzz;
 mod python;
+mod rust_text;
 mod setup;
 mod steps;
 mod test;
@@ -16,6 +18,7 @@ const HELP: &str = "\
 cargo xtask test [--install]   format, lints, documentation and its commands, dependencies, all tests, the clients
                                and the Python package;
                                --install (implied by CI=true): install what is missing through apt
+cargo xtask floors             hold src/ to the table of floors in CONTRIBUTING.md: arrows point down, no circle of rooms or files
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
 cargo xtask python             build the Python package, check its types, run its tests (in the same environment)
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::run(),
         ["fidelity", options @ ..] => fidelity(options),
         ["deny"] => deny::run(),
+        ["floors"] => floors::run(),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["python"] => python::run(),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
