@@ -1,4 +1,4 @@
-//! What the dependencies are allowed to be: licences, sources, bans and known faults, by cargo-deny and `deny.toml`.
+//! Checks the dependencies' licences, sources, bans and known faults, by cargo-deny and `deny.toml`.
 
 use crate::steps;
 use std::path::PathBuf;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 /// The version that `deny.toml` is written for.
 const VERSION: &str = "0.20.2";
-/// What cargo-deny says where the database of known faults cannot be had.
+/// The message of cargo-deny where the database of known faults cannot be had.
 const NO_DATABASE: &str = "failed to fetch advisory database";
 
 /// Checks all dependencies, of every feature and platform. Known faults are looked up where RustSec's database can be
-/// fetched; where it cannot, that is said, and is no failure: it says nothing about this program.
+/// fetched. Where it cannot, a message reports that and the check does not fail: the fault is not this program's.
 ///
 /// # Errors
 /// cargo-deny cannot be installed, or what it found.

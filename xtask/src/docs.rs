@@ -9,7 +9,7 @@ use std::process::Command;
 /// Words after a block's language that leave it out: what it wants is not on every machine.
 const LEFT_OUT: [&str; 2] = ["cluster", "gpu"];
 
-/// What stands for `cargo` while a page is run: its program, built already, and nothing that would begin all over.
+/// A stand-in for `cargo` while a page is run: its program, built already, and nothing that would begin all over.
 const CARGO: &str = r#"#!/bin/sh
 case "$1 $2" in
 "run --release") shift 3 && exec spextral "$@" ;;

@@ -4,16 +4,16 @@ use crate::steps;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What `cargo fuzz build --sanitizer none` would set, so that stable Rust alone serves.
+/// The flags that `cargo fuzz build --sanitizer none` would set, so that stable Rust alone serves.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// The targets of `fuzz/src/targets.rs`.
 const TARGETS: [&str; 10] =
     ["headers", "preproc", "gzip", "psf", "frame", "truth", "model", "fibermap", "manifest", "options"];
-/// Seconds a target, where nothing else is said.
+/// Seconds per target by default.
 const SECONDS: &str = "60";
-/// What every run has: small files, an end to what hangs and to what eats memory, a short account.
+/// Limits of every run: size of a file, time and memory for one input; a short summary.
 const LIMITS: [&str; 5] =
     ["-max_len=131072", "-timeout=30", "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0"];
 

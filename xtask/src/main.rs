@@ -4,8 +4,11 @@ mod apt;
 mod clients;
 mod deny;
 mod docs;
+mod floors;
 mod fuzz;
+mod prose;
 mod python;
+mod rust_text;
 mod setup;
 mod steps;
 mod test;
@@ -16,6 +19,9 @@ const HELP: &str = "\
 cargo xtask test [--install]   format, lints, documentation and its commands, dependencies, all tests, the clients
                                and the Python package;
                                --install (implied by CI=true): install what is missing through apt
+cargo xtask floors             hold src/ to the table of floors in CONTRIBUTING.md: arrows point down, no circle of rooms or files
+cargo xtask prose [--strict]   find the phrases that house style and docs/glossary.md rule out in documentation, comments and
+                               messages; --strict: long sentences, too
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
 cargo xtask python             build the Python package, check its types, run its tests (in the same environment)
@@ -25,8 +31,8 @@ cargo xtask fidelity           measure every accuracy that is claimed, minutes, 
 cargo xtask deny               licences, sources and known faults of all dependencies, as deny.toml allows them
                                (cargo-deny, into target/tools; known faults where RustSec's database can be had)
 cargo xtask fuzz [TARGET…]     damaged and invented files for all readers, or those named, guided by coverage (libFuzzer);
-                               --seconds S a target (60) or --runs N; TARGET FILE meets one input again
-cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames an hour, memory and stages by solver, device
+                               --seconds S per target (60) or --runs N; TARGET FILE meets one input again
+cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames per hour, memory and stages by solver, device
                                and size, a scan over what can be set, how cost grows, what the machine would allow;
                                --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
                                --repeat K (3), --no-scan, --full (a whole frame by patches, too), --json FILE
@@ -56,6 +62,9 @@ fn main() -> ExitCode {
         ["docs"] => docs::run(),
         ["fidelity", options @ ..] => fidelity(options),
         ["deny"] => deny::run(),
+        ["floors"] => floors::run(),
+        ["prose"] => prose::run(false),
+        ["prose", "--strict"] => prose::run(true),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["python"] => python::run(),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),

@@ -34,7 +34,7 @@ pub fn install() -> Result<PathBuf, String> {
 /// Check the installed package's stubs against it, and run the tests of python/.
 ///
 /// # Errors
-/// See [`install`]; a check fails.
+/// The package cannot be installed (see [`install`]), or a check fails.
 pub fn run() -> Result<(), String> {
     let (root, python, binary) = (steps::root(), install()?, clients::binary()?);
     // Not in python/, where the sources would be found in place of the wheel.

@@ -1,4 +1,4 @@
-//! What the tests need beyond cargo, and how to get it: a software Vulkan, Python, MPI, a browser.
+//! Finds and installs programs that the tests need beyond cargo: a software Vulkan, Python, MPI, a browser.
 
 use crate::{apt, steps};
 use std::io::{IsTerminal, Write};
@@ -9,7 +9,7 @@ const MESA_WITHOUT_LOOP_LIMIT: u32 = 25;
 /// desispec's dependencies want this Python.
 const PYTHON: (u32, u32) = (3, 11);
 
-/// What can be tested here.
+/// The parts of the tests that this machine can run.
 pub struct Ready {
     /// A Vulkan device is there: the shaders can be run.
     pub vulkan: bool,
