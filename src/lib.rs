@@ -34,6 +34,7 @@ pub mod plot;
 pub mod psf;
 pub mod report;
 pub mod simulate;
+pub mod solver;
 pub mod stages;
 
 pub use base::atomic_file::{PendingFile, WriteError, pending_atomic, write_atomic};

@@ -13,7 +13,10 @@ mod recovery;
 mod run;
 mod stage;
 
-pub use banded::{BandedGroup, BandedOutcome, BandedStages, Exactness, FibreRow};
+pub use banded::{
+    BandedComplements, BandedFailure, BandedGroup, BandedInFlight, BandedNormals, BandedOutcome, BandedRoots,
+    BandedSolution, BandedSpots, BandedStages, Exactness, FibreRow,
+};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use field::{CcdField, Field};

@@ -2,8 +2,8 @@
 
 use super::error::Result;
 use super::{
-    BundleSpots, BundleTraces, CcdField, Decorrelate, DecorrelatedField, Engine, Field, ModesField, NormalField, PatchStatus,
-    Stage, cpu, gpu,
+    BundleSpots, BundleTraces, CcdField, Decorrelate, DecorrelatedField, Engine, Field, ModesField, NormalField,
+    PatchStatus, Stage, cpu, gpu,
 };
 use crate::geometry::Ccd;
 use crate::gpu::Gpu;

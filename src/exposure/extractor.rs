@@ -29,7 +29,7 @@ pub enum ExtractorError {
 impl From<FileError> for ExtractorError {
     fn from(error: FileError) -> Self {
         match error.engine() {
-            Some(EngineError::Stopped) => Self::Stopped,
+            Some(EngineError::Cancelled) => Self::Stopped,
             _ => Self::File(error),
         }
     }
@@ -40,7 +40,7 @@ impl ExtractorError {
     /// Whether a device failed: then the CPU may serve.
     pub fn is_of_device(&self) -> bool {
         match self {
-            Self::File(error) => error.engine().is_some_and(|error| error.of_device().is_some()),
+            Self::File(error) => error.engine().is_some_and(|error| error.device_failure().is_some()),
             Self::Member { device, .. } => *device,
             Self::Stopped => false,
         }
@@ -62,7 +62,7 @@ pub struct Alone(Engine);
 impl Alone {
     /// With a device that is open.
     pub fn new(engine: Engine, stop: CancelToken) -> Self {
-        Self(engine.with_stop(stop))
+        Self(engine.with_cancel(stop))
     }
 
     /// The device.

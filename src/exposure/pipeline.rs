@@ -8,7 +8,7 @@ use super::resume::reason_to_do;
 use super::run_log::{Event, Outcome, Phase, Status};
 use super::{GroupRank, Settings};
 use crate::base::process::{memory, now};
-use crate::extract::{FileError, Inputs, Product, Request, Summary};
+use crate::extract::{FileError, Inputs, Product, Request};
 use crate::fits::FitsError;
 use crate::{WriteError, error_chain};
 use std::io::ErrorKind;
@@ -156,9 +156,9 @@ impl<'a> Pipeline<'a> {
         match result {
             Ok(extraction) => {
                 let time = Duration::from_secs_f64((end - start).max(0.0));
-                let Summary { device, retried, .. } = &extraction.summary;
-                outcome.device = device.clone();
-                outcome.retried = retried.clone().or(outcome.retried);
+                let summary = &extraction.summary;
+                outcome.device = summary.device.clone();
+                outcome.retried = summary.retried.clone().or(outcome.retried);
                 let product = Product::new(&request, inputs, extraction, time);
                 return Some(Extracted { request, product, outcome });
             }

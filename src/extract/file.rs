@@ -1,7 +1,7 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
 use super::record::{self, Digests};
-use super::{ExtractError, Extraction, ModelFlux, Options, Progress, Summary, extract, option_record};
+use super::{ExtractError, Extraction, Job, ModelFlux, Options, Progress, Summary, extract, option_record};
 use crate::backend::{Engine, EngineError, Stage};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
 use crate::fits::{
@@ -10,7 +10,6 @@ use crate::fits::{
 };
 use crate::frame::Frame;
 use crate::frame::Scores;
-use crate::geometry::Ccd;
 use crate::geometry::{GridError, WaveGrid};
 use crate::psf::Psf;
 use serde::{Deserialize, Serialize};
@@ -248,8 +247,9 @@ impl Inputs {
     /// # Errors
     /// [`FileError::Extract`].
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
-        let extraction = extract(&self.psf, self.ccd(), &self.grid, &self.options(request), engine, progress);
-        extraction.map_err(|source| self.failed(request, source))
+        let options = self.options(request);
+        let job = self.job(&options).map_err(|source| self.failed(request, source))?;
+        extract(&job, engine, progress).map_err(|source| self.failed(request, source))
     }
 
     /// The error with the names of the files.
@@ -257,19 +257,17 @@ impl Inputs {
         FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source }
     }
 
-    /// The PSF.
-    pub fn psf(&self) -> &Psf {
-        &self.psf
+    /// Returns the job of the inputs with some options.
+    ///
+    /// # Errors
+    /// [`ExtractError::Job`] if they do not fit together.
+    pub fn job<'a>(&'a self, options: &'a Options) -> Result<Job<'a>, ExtractError> {
+        Ok(Job::new(&self.psf, &self.preproc.ccd, &self.grid, options)?)
     }
 
-    /// The grid asked for.
+    /// The grid of the output.
     pub fn grid(&self) -> &WaveGrid {
         &self.grid
-    }
-
-    /// The CCD.
-    pub fn ccd(&self) -> &Ccd<'static> {
-        &self.preproc.ccd
     }
 
     /// The options of a request, with the model and the barycentric factor that it asks for.

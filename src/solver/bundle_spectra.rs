@@ -198,9 +198,9 @@ impl BundleSpectra {
     }
 
     /// Takes the spectra of fibres on the padded grid, `padding` bins of which come before the first.
-    pub(super) fn add_rows(&mut self, rows: &[FibreRow], padding: usize) {
-        let first = self.bundle().fibres.start;
-        for row in rows.iter().filter(|row| self.bundle().selected.contains(&(first + row.fibre))).cloned().collect::<Vec<_>>() {
+    pub(super) fn add_rows(&mut self, rows: Vec<FibreRow>, padding: usize) {
+        let bundle = self.bundle().clone();
+        for row in rows.into_iter().filter(|row| bundle.selected.contains(&(bundle.fibres.start + row.fibre))) {
             let nbin = row.x.len();
             let patch = Patch {
                 fibres: row.fibre..row.fibre + 1,
@@ -262,14 +262,7 @@ impl BundleSpectra {
 
     /// Takes the elements of R in the rows of the patch's core and in columns beyond it: they serve as long as those columns
     /// have no patch of their own, and stay if that has no solution. `first` is the fibre's first bin.
-    fn add_columns_beyond(
-        &mut self,
-        first: usize,
-        patch: &Patch,
-        padding: usize,
-        core: usize,
-        result: &PatchSpectra,
-    ) {
+    fn add_columns_beyond(&mut self, first: usize, patch: &Patch, padding: usize, core: usize, result: &PatchSpectra) {
         let (ndiag, nwave) = (self.ndiag, self.nwave);
         let (half, spec, rows) = (ndiag / 2, first / nwave, patch.core_bins.clone());
         let columns = (rows.start.saturating_sub(half)..rows.start).chain(rows.end..(rows.end + half).min(result.nbin));

@@ -5,7 +5,6 @@
 
 mod banded;
 mod bundle_spectra;
-mod error_rows;
 mod job;
 pub mod ladder;
 mod options;

@@ -78,25 +78,26 @@ pub(super) enum WindowGoodness {
 }
 
 impl BandedInFlight {
-    /// Wraps what the CPU computed of one bundle: roots and goodness `[wanted]`.
+    /// Wraps what the CPU computed of one bundle: roots `[wanted]`, goodness by fibre.
     pub(super) fn done(
         wanted: &[usize],
         x: &[Vec<f64>],
         roots: &[BandedRoot],
         half: usize,
-        goodness: Vec<Vec<Goodness>>,
+        goodness: &[(usize, Vec<Goodness>)],
         coupling: Coupling,
     ) -> Self {
-        let row = |((&fibre, root), goodness): ((&usize, &BandedRoot), Vec<Goodness>)| FibreRow {
+        let of = |fibre| goodness.iter().find(|(known, _)| *known == fibre).map_or_else(Vec::new, |(_, g)| g.clone());
+        let row = |(&fibre, root): (&usize, &BandedRoot)| FibreRow {
             fibre,
             x: x[fibre].clone(),
             flux: root.qx.iter().zip(&root.row_sums).map(|(qx, sum)| qx / sum).collect(),
             ivar: root.row_sums.iter().map(|sum| sum * sum).collect(),
             resolution: rows_of(root, half),
             truncation_error: root.truncation_error.clone(),
-            goodness,
+            goodness: of(fibre),
         };
-        let fibres = wanted.iter().zip(roots).zip(goodness).map(row).collect();
+        let fibres = wanted.iter().zip(roots).map(row).collect();
         let health = Health { bad_pivot: None, least_pivot: 1.0 };
         Self::Done(BandedOutcome { fibres, exactness: Exactness { residual: 0.0, coupling, health } })
     }

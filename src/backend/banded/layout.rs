@@ -190,9 +190,7 @@ pub(super) fn upload_roots(work: &Workspace, roots: &[Vec<BandedRoot>], x: &[Vec
 pub(super) fn rows_of(root: &BandedRoot, half: usize) -> Vec<f64> {
     let n = root.row_sums.len();
     let element = |(row, d): (usize, usize)| match (row + d).checked_sub(half).filter(|&column| column < n) {
-        Some(column) => {
-            root.diagonals[row.min(column) * (half + 1) + row.abs_diff(column)] / root.row_sums[row]
-        }
+        Some(column) => root.diagonals[row.min(column) * (half + 1) + row.abs_diff(column)] / root.row_sums[row],
         None => 0.0,
     };
     (0..n).flat_map(|row| (0..2 * half + 1).map(move |d| (row, d))).map(element).collect()

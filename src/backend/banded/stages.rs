@@ -9,8 +9,8 @@ use crate::backend::gpu::on_device;
 use crate::backend::{BundleSpots, BundleTraces, CcdField, Engine, EngineError, Field, Stage, cpu};
 use crate::geometry::Ccd;
 use crate::gpu::banded::{
-    Accuracy, BandedDevice, Windows, Workspace, couplings, record_complements, record_prior, record_products, record_root,
-    record_solve,
+    Accuracy, BandedDevice, Windows, Workspace, couplings, record_complements, record_prior, record_products,
+    record_root, record_solve,
 };
 use crate::gpu::goodness::goodness;
 use crate::gpu::memory::SLACK;
@@ -20,7 +20,7 @@ use crate::gpu::{Gpu, GpuError, Recording};
 use crate::stages::banded::Complement;
 use crate::stages::goodness::Goodness;
 use crate::stages::spots::SpotSource;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 type Result<T> = std::result::Result<T, BandedFailure>;
 
@@ -38,7 +38,9 @@ impl Engine {
     /// [`BandedFailure::Engine`] if the device fails, else that of `accuracy`.
     pub fn banded(&self, accuracy: impl FnOnce() -> Result<Accuracy>) -> Result<BandedStages<'_>> {
         let gpu = Stage::BANDED.into_iter().find_map(|stage| self.on(stage));
-        let open = |gpu: Gpu| Ok::<_, BandedFailure>(Mutex::new(BandedDevice::new(&gpu, accuracy()?).map_err(EngineError::from)?));
+        let open = |gpu: Gpu| {
+            Ok::<_, BandedFailure>(Mutex::new(BandedDevice::new(&gpu, accuracy()?).map_err(EngineError::from)?))
+        };
         Ok(BandedStages { engine: self, device: gpu.map(open).transpose()? })
     }
 
@@ -243,7 +245,8 @@ impl BandedStages<'_> {
         Ok(BandedRoots(Located { host: roots.into(), device: complements.0.device.clone() }))
     }
 
-    /// Computes the model image and the goodness of the core bins, and begins to fetch all results.
+    /// Computes the model image and the goodness of the core bins, and begins to fetch all results. On the CPU goodness is
+    /// computed once for all bands: `known` keeps it by fibre.
     ///
     /// # Errors
     /// [`BandedFailure::Engine`].
@@ -253,11 +256,12 @@ impl BandedStages<'_> {
         ccd: &CcdField,
         spots: &BandedSpots,
         (normals, solution, roots): (&BandedNormals, &BandedSolution, &BandedRoots),
+        known: &OnceLock<Vec<(usize, Vec<Goodness>)>>,
     ) -> Result<BandedInFlight> {
         match spots {
             BandedSpots::Host(source) => {
                 let (x, roots, wanted) = (&host_of(&solution.0)[0], &host_of(&roots.0)[0], &group.wanted[0]);
-                let goodness = self.host_goodness(group, source, ccd.host(), x, wanted);
+                let goodness = known.get_or_init(|| self.host_goodness(group, source, ccd.host(), x, wanted));
                 let coupling = host_of(&normals.0)[0].coupling;
                 let half = group.group.psf.ndiag() / 2;
                 Ok(BandedInFlight::done(wanted, x, roots, half, goodness, coupling))
@@ -286,7 +290,7 @@ impl BandedStages<'_> {
         }
     }
 
-    /// Goodness of fibres on the CPU, `[wanted][core bin]`; consecutive ones are judged together.
+    /// Goodness of fibres on the CPU, `[core bin]` each; consecutive fibres are judged together.
     fn host_goodness(
         &self,
         group: &BandedGroup,
@@ -294,11 +298,11 @@ impl BandedStages<'_> {
         ccd: &Ccd,
         x: &[Vec<f64>],
         wanted: &[usize],
-    ) -> Vec<Vec<Goodness>> {
+    ) -> Vec<(usize, Vec<Goodness>)> {
         let runs = wanted.chunk_by(|a, b| a + 1 == *b);
         let of = |run: &[usize]| host::goodness(group, spots, ccd, x, run[0]..run[run.len() - 1] + 1);
         let all: Vec<Goodness> = self.engine.timed(Stage::Goodness, || runs.flat_map(of).collect());
-        all.chunks(group.group.core_bins.len()).map(<[_]>::to_vec).collect()
+        wanted.iter().copied().zip(all.chunks(group.group.core_bins.len()).map(<[_]>::to_vec)).collect()
     }
 
     /// Model and goodness of one window.

@@ -136,12 +136,12 @@ impl Shape {
     }
 
     /// Values of one matrix.
-    pub(super) fn matrix_len(&self) -> usize {
+    pub fn matrix_len(&self) -> usize {
         self.nblock() * self.column()
     }
 
     /// Values of the blocks that lead from a fibre to the one before it.
-    pub(super) fn pair_len(&self) -> usize {
+    pub fn pair_len(&self) -> usize {
         self.nblock() * (2 * self.blocks() + 1) * BLOCK * BLOCK
     }
 

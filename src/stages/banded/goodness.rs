@@ -53,13 +53,15 @@ pub fn banded_goodness(
     out
 }
 
-/// Adds the model A x of the fibres `wanted` at `bins` to `image`, `[ny, nx]` of the CCD; `x` is `[wanted, bins]`.
+/// Adds the model A x of the fibres `wanted` at `bins` to `image`, `[ny, columns]` of the CCD, which hold all of their light;
+/// `x` is `[wanted, bins]`.
 pub fn add_banded_model(
     spots: &SpotSource,
     ccd: &Ccd,
     x: &[f64],
     wanted: Range<usize>,
     bins: Range<usize>,
+    columns: &Range<usize>,
     image: &mut [f64],
 ) {
     let first = bins.start / 8 * 8;
@@ -79,9 +81,14 @@ pub fn add_banded_model(
     let starts: Vec<usize> = (first..bins.end).step_by(BLOCK).collect();
     let strips: Vec<(Window, Vec<Octet>)> = starts.into_par_iter().map(of_block).collect();
     for (window, model) in strips {
-        window.for_each_row(&ccd, |row, lane, pixels| {
+        window.for_each_row(ccd, |row, lane, pixels| {
             let model: &[f64] = bytemuck::cast_slice(&model[row..row + window.nx()]);
-            image[pixels].iter_mut().zip(&model[lane..]).for_each(|(p, m)| *p += m);
+            let (y, x) = (pixels.start / ccd.nx(), pixels.start % ccd.nx());
+            let inside = x.max(columns.start)..(x + pixels.len()).min(columns.end);
+            if !inside.is_empty() {
+                let to = &mut image[y * columns.len() + inside.start - columns.start..][..inside.len()];
+                to.iter_mut().zip(&model[lane + inside.start - x..]).for_each(|(p, m)| *p += m);
+            }
         });
     }
 }
@@ -115,7 +122,7 @@ impl Planes {
     fn new(window: Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
         let (mut image, mut ivar, mut masked) = (zeros(), zeros(), zeros());
-        window.for_each_row(&ccd, |row, lane, pixels| {
+        window.for_each_row(ccd, |row, lane, pixels| {
             let octets = row..row + window.nx();
             let image = &mut bytemuck::cast_slice_mut(&mut image[octets.clone()])[lane..];
             let ivar = &mut bytemuck::cast_slice_mut(&mut ivar[octets.clone()])[lane..];

@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn factor_and_solution_are_those_of_the_dense_matrix() {
         let (n, half) = (30, 4);
-        let g = DMatrix::from_fn(n, n, |i, j| if i.abs_diff(j) <= half / 2 { ((3 * i + 5 * j) as f64).sin() } else { 0.0 });
+        let g =
+            DMatrix::from_fn(n, n, |i, j| if i.abs_diff(j) <= half / 2 { ((3 * i + 5 * j) as f64).sin() } else { 0.0 });
         let dense = &g * g.transpose() + DMatrix::identity(n, n);
         let element = |k: usize| match (k / (half + 1), k % (half + 1)) {
             (j, d) if j + d < n => dense[(j + d, j)],

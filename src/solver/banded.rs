@@ -1,0 +1,424 @@
+//! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
+
+use super::precision::{fibre_alone, least_pivot};
+use super::{Job, Options, Unserved};
+use crate::backend::{
+    BandedFailure, BandedGroup, BandedInFlight, BandedNormals, BandedOutcome, BandedSolution, BandedSpots,
+    BandedStages, CcdField, Engine, EngineError, Exactness, FibreRow,
+};
+use crate::geometry::{SpotShape, WaveGrid};
+use crate::gpu::Precision;
+use crate::gpu::banded::{Accuracy, Group, WIDEST};
+use crate::plan::Bundle;
+use crate::psf::Psf;
+use crate::stages::banded::{
+    BandedNormal, Bands, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth, psf_correlation_length,
+};
+use crate::stages::goodness::Goodness;
+use crate::stages::normal_equations::Prior;
+use crate::stages::spots::SpotSource;
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+/// Fewest bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
+const FEWEST_BEYOND_ENDS: usize = 30;
+
+/// Default error of flux, sigma: in f64, and on a device in f32.
+const TOLERANCE: f64 = 1e-5;
+const TOLERANCE_F32: f64 = 1e-3;
+
+/// Chunks on a device overlap by as many bins as it takes the correlation to fall to this fraction of the tolerance: the
+/// brightest bins are hundreds of sigma, and beside masks bins are correlated farther.
+const DECAY_OF_TOLERANCE: f64 = 1e-3;
+
+/// The largest `|y - K x|_i / sqrt(K_ii)` over the error of flux that it stands for: on sim11, with chunks that overlap too
+/// little or fibres eliminated from too few others, 0.4 sigma over 9e-3, 0.13 over 2e-3.
+const RESIDUAL_OVER_ERROR: f64 = 40.0;
+
+/// What f32 keeps to beside masks, sigma.
+const LEAST_TOLERANCE_F32: f64 = 3e-4;
+
+/// In f32 the truncation error is in part rounding, and flux is off by up to this many times as much: 1 to 3 on all scenes of
+/// the tests.
+const OVER_ESTIMATE_F32: f64 = 4.0;
+
+/// The fraction of flux that f32's roundings are worth, which no band mends: 2e-6 in a star's own flux, whatever it is.
+const ROUNDING_F32: f64 = 1.5e-6;
+
+/// In f32 bands that are wider by a half, or more, help if they leave less than this of the error; else it is rounding.
+const HELPS: f64 = 0.5;
+
+/// Returns the bins beyond each end of the grid that the tolerance needs.
+pub(super) fn beyond_ends(psf: &Psf, grid: &WaveGrid, options: &Options) -> usize {
+    let tolerance = options.tolerance.unwrap_or(TOLERANCE);
+    let length = psf_correlation_length(psf, grid, options.psf_tails, tolerance);
+    // R's diagonals stay on the padded grid.
+    length.max(FEWEST_BEYOND_ENDS).max(psf.ndiag() / 2)
+}
+
+/// The banded solver of a job on one engine.
+pub(super) struct Banded<'j> {
+    job: &'j Job<'j>,
+    ccd: &'j CcdField<'j>,
+    stages: BandedStages<'j>,
+    wave: &'j [f64],
+    precision: Precision,
+    tolerance: f64,
+}
+
+/// A bundle at one rung of the ladder.
+#[derive(Clone)]
+pub(super) struct Task<'j> {
+    /// The bundle's number in the job.
+    pub index: usize,
+    /// The bundle.
+    pub bundle: &'j Bundle,
+    /// Half bandwidth of K, bins.
+    reach: usize,
+    /// Rows and columns of the CCD that its spots reach.
+    pixels: (Range<usize>, Range<usize>),
+    /// Bands to be tried, from the narrowest; never empty.
+    pub bands: &'static [Bands],
+    /// Whether x takes the longer refinement.
+    pub long_refinement: bool,
+    /// Whether wider bands may mend its last failure; always in f64.
+    wider_helps: bool,
+    /// Results of narrower bands.
+    held: Option<Arc<Held<'j>>>,
+}
+
+/// Results of narrower bands: they serve the fibres whose error is within the tolerance, so that the result of a fibre does not
+/// depend on which others need more.
+struct Held<'j> {
+    rows: Vec<FibreRow>,
+    /// On the CPU what does not depend on the bands.
+    kept: Option<Arc<Kept<'j>>>,
+}
+
+/// Results of the stages that do not depend on the bands.
+struct Kept<'j> {
+    spots: BandedSpots<'j>,
+    normals: BandedNormals,
+    /// x, if it follows from K alone.
+    solution: Option<BandedSolution>,
+    /// Goodness by fibre, from the first time it is computed.
+    goodness: OnceLock<Vec<(usize, Vec<Goodness>)>>,
+}
+
+/// A group in flight.
+pub(super) struct Submitted<'j> {
+    pub tasks: Vec<Task<'j>>,
+    in_flight: BandedInFlight,
+    /// On the CPU what serves wider bands of the same bundle.
+    kept: Option<Arc<Kept<'j>>>,
+}
+
+/// What became of a bundle at one rung.
+pub(super) enum Judged<'j> {
+    /// Spectra of its fibres on the padded grid.
+    Served(Task<'j>, Vec<FibreRow>),
+    /// Why it is not served, and the task with what a wider band may use.
+    Unserved(Unserved, Task<'j>),
+}
+
+impl<'j> Banded<'j> {
+    /// Prepares the stages of a job on an engine.
+    ///
+    /// # Errors
+    /// [`Unserved::Tolerance`] if f32 does not keep to the tolerance, [`Unserved::Coupling`] if bins are coupled over larger
+    /// distances than the bands hold, [`Unserved::Engine`] if the device fails.
+    pub fn new(job: &'j Job<'j>, ccd: &'j CcdField<'j>, engine: &'j Engine, wave: &'j [f64]) -> Result<Self, Unserved> {
+        let precision = if engine.is_banded_on_gpu() { engine.precision() } else { Precision::F64 };
+        let tolerance = job.options.tolerance.unwrap_or(match precision {
+            Precision::F32 => TOLERANCE_F32,
+            Precision::F64 => TOLERANCE,
+        });
+        if precision == Precision::F32 && tolerance < LEAST_TOLERANCE_F32 {
+            return Err(Unserved::Tolerance { least: LEAST_TOLERANCE_F32, tolerance });
+        }
+        let stages = engine.banded(|| Ok(accuracy(job, wave, precision, tolerance)?))?;
+        Ok(Self { job, ccd, stages, wave, precision, tolerance })
+    }
+
+    /// Plans a bundle: where its spots lie, how far its bins are coupled, which bands hold that.
+    ///
+    /// # Errors
+    /// [`Unserved::Coupling`] if no band holds it, [`Unserved::Limit`] if R is wider than a device's bands.
+    pub fn plan(&self, index: usize, bundle: &'j Bundle) -> Result<Task<'j>, Unserved> {
+        let job = self.job;
+        let source = SpotSource::new(job.psf, bundle.fibres.clone(), self.wave, job.options.psf_tails);
+        let positions = source.positions();
+        let reach = half_bandwidth(&positions);
+        SolverParameters::check_width(reach, job.grid.step())?;
+        let half = job.psf.ndiag() / 2;
+        if self.stages.is_on_gpu() && half > WIDEST {
+            return Err(Unserved::Limit(format!("R has {half} diagonals to each side, the device goes to {WIDEST}")));
+        }
+        let pixels = self.extent(positions.pixel_x, positions.pixel_y, &positions.spot);
+        let (bands, wider_helps) = (Bands::candidates(reach), self.precision == Precision::F64);
+        Ok(Task { index, bundle, reach, pixels, bands, long_refinement: false, wider_helps, held: None })
+    }
+
+    /// Rows and columns of the CCD that spots reach, and one more to each side: a device may round a position that lies
+    /// between two pixels to the other one.
+    fn extent(&self, x: &[i32], y: &[i32], spot: &SpotShape) -> (Range<usize>, Range<usize>) {
+        let of = |pixels: &[i32], half: usize, most: usize| {
+            let low = pixels.iter().min().map_or(0, |&p| i64::from(p) - half as i64 - 1);
+            let high = pixels.iter().max().map_or(0, |&p| i64::from(p) + half as i64 + 2);
+            let low = low.clamp(0, most as i64) as usize;
+            low..(high.clamp(0, most as i64) as usize).max(low)
+        };
+        (of(y, spot.half_y, self.job.ccd.ny()), of(x, spot.half_x, self.job.ccd.nx()))
+    }
+
+    /// The stages.
+    pub fn stages(&self) -> &BandedStages<'j> {
+        &self.stages
+    }
+
+    /// The precision of its results.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Returns the bytes alive at a time on the device while groups like that of `tasks` are submitted.
+    pub fn bytes(&self, tasks: &[Task<'j>]) -> u64 {
+        self.stages.bytes(&self.group(tasks), [self.job.ccd.ny(), self.job.ccd.nx()])
+    }
+
+    /// Returns how many bundles like that of `task` to submit at once.
+    pub fn most(&self, task: &Task<'j>) -> usize {
+        self.stages.most(&self.group(std::slice::from_ref(task)))
+    }
+
+    /// Whether two consecutive tasks can be submitted together.
+    pub fn joins(first: &Task, last: &Task, next: &Task) -> bool {
+        last.bundle.fibres.end == next.bundle.fibres.start
+            && first.bundle.fibres.len() == next.bundle.fibres.len()
+            && first.bands == next.bands
+            && first.long_refinement == next.long_refinement
+    }
+
+    fn group(&self, tasks: &[Task<'j>]) -> BandedGroup<'j> {
+        let job = self.job;
+        let core_bins = job.beyond_ends()..job.beyond_ends() + job.grid.nwave();
+        let wanted = |task: &Task<'j>| match (self.stages.is_on_gpu(), &task.held) {
+            (true, _) => (0..task.bundle.fibres.len()).collect(),
+            (false, None) => selected(task.bundle).collect(),
+            (false, Some(held)) => {
+                let served =
+                    |f: &usize| held.rows.iter().any(|row| row.fibre == *f && self.error(row) <= self.tolerance);
+                selected(task.bundle).filter(|f| !served(f)).collect()
+            }
+        };
+        BandedGroup {
+            group: Group {
+                psf: job.psf,
+                fibres: tasks[0].bundle.fibres.start..tasks[tasks.len() - 1].bundle.fibres.end,
+                wave: self.wave,
+                with_tails: job.options.psf_tails,
+                reach: tasks.iter().map(|task| task.reach).max().unwrap_or(0),
+                bands: tasks[0].bands[0],
+                long_refinement: tasks[0].long_refinement,
+                core_bins,
+                pixels: tasks.iter().map(|task| task.pixels.clone()).collect(),
+                prior: Prior::new(job.options.regularize),
+                psferr: job.psferr(),
+            },
+            wanted: tasks.iter().map(wanted).collect(),
+            tolerance: self.tolerance,
+            step: job.grid.step(),
+            padding: job.beyond_ends(),
+        }
+    }
+
+    /// Takes a group through all stages; on a device they are submitted, and results are fetched later.
+    ///
+    /// # Errors
+    /// [`Unserved`] of the group, with the tasks.
+    pub fn submit(&self, tasks: Vec<Task<'j>>) -> Result<Submitted<'j>, (Unserved, Vec<Task<'j>>)> {
+        let group = self.group(&tasks);
+        let known = tasks[0].held.as_ref().and_then(|held| held.kept.clone());
+        let kept = match known.map_or_else(|| self.until_bands(&group).map(Arc::new), Ok) {
+            Ok(kept) => kept,
+            Err(why) => return Err((why.into(), tasks)),
+        };
+        match self.from_bands(&group, &kept) {
+            Ok(in_flight) => Ok(Submitted { tasks, in_flight, kept: (!self.stages.is_on_gpu()).then_some(kept) }),
+            Err(why) if self.stages.is_on_gpu() => Err((why.into(), tasks)),
+            Err(why) => {
+                // Wider bands may mend what these have cut off.
+                let hold = |task: Task<'j>| {
+                    let rows = task.held.as_ref().map_or_else(Vec::new, |held| held.rows.clone());
+                    Task { held: Some(Arc::new(Held { rows, kept: Some(kept.clone()) })), ..task }
+                };
+                Err((why.into(), tasks.into_iter().map(hold).collect()))
+            }
+        }
+    }
+
+    /// The stages that do not depend on the bands.
+    fn until_bands(&self, group: &BandedGroup<'j>) -> Result<Kept<'j>, BandedFailure> {
+        let stages = &self.stages;
+        let spots = stages.spots(group)?;
+        let normals = stages.normal(group, self.ccd, &spots)?;
+        let early = !stages.solves_from_complements();
+        let solution = early.then(|| stages.solve(group, &normals, None)).transpose()?;
+        Ok(Kept { spots, normals, solution, goodness: OnceLock::new() })
+    }
+
+    /// The stages that depend on the bands.
+    fn from_bands(&self, group: &BandedGroup<'j>, kept: &Kept<'j>) -> Result<BandedInFlight, BandedFailure> {
+        let stages = &self.stages;
+        let complements = stages.complements(group, &kept.normals)?;
+        let refined = match &kept.solution {
+            Some(_) => None,
+            None => Some(stages.solve(group, &kept.normals, Some(&complements))?),
+        };
+        let solution = kept.solution.as_ref().or(refined.as_ref()).expect("one of the two solves for x");
+        let roots = stages.roots(group, &kept.normals, &complements, solution)?;
+        stages.finish(group, self.ccd, &kept.spots, (&kept.normals, solution, &roots), &kept.goodness)
+    }
+
+    /// Waits for a group and judges its bundles.
+    ///
+    /// # Errors
+    /// [`Unserved::Engine`] if the device fails.
+    pub fn judge(&self, submitted: Submitted<'j>) -> Result<Vec<Judged<'j>>, Unserved> {
+        let Submitted { tasks, in_flight, kept } = submitted;
+        let outcomes = in_flight.wait().map_err(EngineError::from)?;
+        Ok(tasks.into_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome, kept.clone())).collect())
+    }
+
+    fn judge_one(&self, task: Task<'j>, outcome: BandedOutcome, kept: Option<Arc<Kept<'j>>>) -> Judged<'j> {
+        let BandedOutcome { fibres: mut rows, exactness } = outcome;
+        let mut before = f64::INFINITY;
+        if let Some(held) = task.held.as_ref().filter(|held| !held.rows.is_empty()) {
+            before = self.largest_error(&held.rows);
+            let served = |row: &&FibreRow| self.error(row) <= self.tolerance;
+            for narrower in held.rows.iter().filter(served) {
+                match rows.iter_mut().find(|row| row.fibre == narrower.fibre) {
+                    Some(row) => row.clone_from(narrower),
+                    None => rows.push(narrower.clone()),
+                }
+            }
+            rows.sort_by_key(|row| row.fibre);
+        }
+        let error = self.largest_error(&rows);
+        tracing::debug!(
+            "{}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma; bands of {} bins cost {error:.1e} sigma; \
+             least pivot {:.1e}",
+            task.bundle,
+            exactness.coupling.neighbours,
+            exactness.coupling.beyond,
+            exactness.residual,
+            task.bands[0].kept,
+            exactness.health.least_pivot,
+        );
+        if let Some(why) = self.failure(&exactness) {
+            return Judged::Unserved(why, task);
+        }
+        if error <= self.tolerance {
+            return Judged::Served(task, rows);
+        }
+        let wider_helps = self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before;
+        let held = Some(Arc::new(Held { rows, kept }));
+        let why = Unserved::Inaccurate { error, precision: self.precision };
+        Judged::Unserved(why, Task { held, wider_helps, ..task })
+    }
+
+    /// The largest of fibres' errors. On a device those not selected count, too: what becomes of a bundle depends on the bundle.
+    fn largest_error(&self, rows: &[FibreRow]) -> f64 {
+        rows.iter().map(|row| self.error(row)).fold(0.0, f64::max)
+    }
+
+    /// The largest estimated error of a fibre's flux, sigma, where most of the spot is on good pixels: mostly masked bins may
+    /// be off, their mask bit says so.
+    fn error(&self, row: &FibreRow) -> f64 {
+        let of_bin = |(k, goodness): (usize, &Goodness)| {
+            let bin = self.job.beyond_ends() + k;
+            let truncation = row.truncation_error[bin];
+            let error = match self.precision {
+                Precision::F32 => {
+                    let rounding = ROUNDING_F32 * row.flux[bin].abs() * row.ivar[bin].sqrt();
+                    OVER_ESTIMATE_F32 * (truncation - rounding)
+                }
+                Precision::F64 => truncation,
+            };
+            // An error that is no number is the largest.
+            let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
+            if goodness.pixmask_fraction < 0.5 { error } else { 0.0 }
+        };
+        row.goodness.iter().enumerate().map(of_bin).fold(0.0, f64::max)
+    }
+
+    /// Returns why a bundle's numbers do not serve, whatever its bands cost.
+    fn failure(&self, found: &Exactness) -> Option<Unserved> {
+        let precision = self.precision;
+        let (error, least) = (found.residual / RESIDUAL_OVER_ERROR, found.health.least_pivot);
+        if let Err(why) = found.coupling.check(self.tolerance) {
+            return Some(why.into());
+        }
+        if let Some((fibre, bin)) = found.health.bad_pivot {
+            return Some(Unserved::NotDefinite { precision, fibre, bin });
+        }
+        if least < least_pivot(precision) {
+            return Some(Unserved::IllConditioned { condition: 1.0 / least, precision });
+        }
+        let allowed = match precision {
+            Precision::F32 => self.tolerance,
+            Precision::F64 => SOLVER_TOLERANCE_SHARE * self.tolerance,
+        };
+        // Written so that a NaN fails.
+        let good = error <= allowed;
+        (!good).then_some(Unserved::NotConverged { error, precision })
+    }
+}
+
+impl<'j> Task<'j> {
+    /// Returns the task in the next wider bands, if there are any and they may help.
+    pub fn wider(&self) -> Option<Self> {
+        let bands = &self.bands[1..];
+        (self.wider_helps && !bands.is_empty()).then(|| Self { bands, ..self.clone() })
+    }
+
+    /// Returns the task with the longer refinement of x, if it has not had it.
+    pub fn with_long_refinement(&self) -> Option<Self> {
+        (!self.long_refinement).then(|| Self { long_refinement: true, ..self.clone() })
+    }
+
+    /// The rows of the widest bands tried, good enough or not.
+    pub fn held_rows(&self) -> Vec<FibreRow> {
+        self.held.as_ref().map_or_else(Vec::new, |held| held.rows.clone())
+    }
+}
+
+/// The selected fibres of a bundle, counted from its first.
+fn selected(bundle: &Bundle) -> Range<usize> {
+    bundle.selected.start - bundle.fibres.start..bundle.selected.end - bundle.fibres.start
+}
+
+/// Reads the accuracy of a device off the PSF on a CCD without defects: the same for all bundles and selections.
+fn accuracy(job: &Job, wave: &[f64], precision: Precision, tolerance: f64) -> Result<Accuracy, BandedFailure> {
+    let fibres = [0, job.psf.nfibre / 2, job.psf.nfibre - 1];
+    let of_fibre = |fibre: usize| overlap(job, wave, fibre, tolerance);
+    let overlaps = fibres.into_par_iter().map(of_fibre).collect::<Result<Vec<usize>, _>>()?;
+    let accuracy = Accuracy::of(precision, tolerance, overlaps.into_iter().max().unwrap_or(0));
+    tracing::debug!(
+        "{tolerance:.0e} sigma in {precision}: {} bins of overlap, {} fibres to each side, {} poles down to {:.0e}",
+        accuracy.overlap,
+        accuracy.depth,
+        8 * accuracy.octets,
+        accuracy.floor
+    );
+    Ok(accuracy)
+}
+
+/// Measures how far the bins of a fibre are correlated, at the largest of eight places.
+fn overlap(job: &Job, wave: &[f64], fibre: usize, tolerance: f64) -> Result<usize, BandedFailure> {
+    let normal = fibre_alone(job.psf, fibre, wave, job.options);
+    // Each fibre is looked at in one place.
+    let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
+    Ok(SolverParameters::measure(&eight, DECAY_OF_TOLERANCE * tolerance, job.grid.step(), 0)?.overlap)
+}

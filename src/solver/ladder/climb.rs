@@ -1,0 +1,413 @@
+//! The way of bundles down the ladder: pass by pass, one rung each.
+
+use super::table::steps;
+use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
+use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, PatchFailure, Stage};
+use crate::geometry::Patch;
+use crate::gpu::{MemoryUse, Precision};
+use crate::plan::Bundle;
+use crate::solver::banded::{Banded, Judged, Task};
+use crate::solver::bundle_spectra::PatchSpectra;
+use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, patches, precision};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A bundle on its way down: whole, or some of its patches.
+#[derive(Clone, Debug)]
+struct Pending {
+    attempt: Attempt,
+    /// Patches that the rungs above did not solve; None for all.
+    patches: Option<Vec<Patch>>,
+    /// Stages that the CPU runs because they are beyond the GPU.
+    on_cpu: BTreeSet<Stage>,
+}
+
+/// All bundles of a share on their way down the ladder.
+pub(super) struct Climb<'a> {
+    job: &'a Job<'a>,
+    bundles: &'a [Bundle],
+    wave: Vec<f64>,
+    pending: BTreeMap<usize, Pending>,
+    done: BTreeMap<usize, BundleSpectra>,
+    record: Record,
+    progress: Progress<'a>,
+    /// The rung of the last pass.
+    at: Attempt,
+    stage_time: Vec<(Stage, Duration)>,
+    device: String,
+    device_memory: Option<MemoryUse>,
+}
+
+/// The engines of the rungs.
+pub(super) struct Engines<'e> {
+    first: &'e Engine,
+    cpu: Engine,
+    /// The GPU in f64; None where it has none, or must not be used.
+    f64: OnceLock<Option<Engine>>,
+    may_be_finer: bool,
+}
+
+/// What became of a bundle at a rung of the bands.
+pub(super) enum Next<'j> {
+    /// Its spectra, whether in f32.
+    Served(usize, Vec<FibreRow>, bool),
+    /// The same rung again.
+    Again(Box<Task<'j>>),
+    /// Another rung.
+    Move(usize, Step),
+}
+
+impl<'e> Engines<'e> {
+    fn new(first: &'e Engine, job: &Job) -> Self {
+        let may_be_finer = job.options.precision.is_none() && first.has_finer();
+        Self { first, cpu: first.cpu_instead(), f64: OnceLock::new(), may_be_finer }
+    }
+
+    fn at(&self, level: Level) -> &Engine {
+        match level {
+            Level::First => self.first,
+            Level::F64 => self.finer().expect("the step was possible"),
+            Level::Cpu => &self.cpu,
+        }
+    }
+
+    fn finer(&self) -> Option<&Engine> {
+        let open = || self.first.in_f64().inspect_err(|error| tracing::warn!("{error}")).ok();
+        self.f64.get_or_init(|| self.may_be_finer.then(open).flatten()).as_ref()
+    }
+}
+
+impl<'a> Climb<'a> {
+    pub(super) fn new(job: &'a Job<'a>, bundles: &'a [Bundle], progress: Progress<'a>) -> Self {
+        let in_patches = job.options.solver == Solver::Patches || job.options.decorrelate == Decorrelate::Noise;
+        let method = if in_patches { Method::Patches } else { Method::Banded };
+        let at = Attempt { method, level: Level::First };
+        let start = Pending { attempt: at, patches: None, on_cpu: BTreeSet::new() };
+        Self {
+            job,
+            bundles,
+            wave: job.padded(),
+            pending: (0..bundles.len()).map(|k| (k, start.clone())).collect(),
+            done: BTreeMap::new(),
+            record: Record::default(),
+            progress,
+            at,
+            stage_time: Vec::new(),
+            device: String::new(),
+            device_memory: None,
+        }
+    }
+
+    /// The rung of the last pass.
+    pub(super) fn at(&self) -> Attempt {
+        self.at
+    }
+
+    pub(super) fn note(&mut self, fallback: Fallback) {
+        self.record.fallbacks.push(fallback);
+    }
+
+    /// Takes all bundles down until each has a result. After a failure of the device it goes on where it was.
+    ///
+    /// # Errors
+    /// [`Unserved`] of the device, and where the next step is [`Step::Fail`].
+    pub(super) fn run(&mut self, engine: &Engine) -> Result<(), Unserved> {
+        let finer = self.first_precision(engine)?;
+        let engines = Engines::new(finer.as_ref().unwrap_or(engine), self.job);
+        let ccd = engines.first.load(self.job.ccd);
+        engines.first.begin(self.job.options.max_device_memory);
+        self.report_progress();
+        while let Some(at) = self.pending.values().map(|pending| pending.attempt).min() {
+            self.at = at;
+            match at.method {
+                Method::Banded => self.banded_pass(&engines, &ccd)?,
+                Method::Patches => self.patches_pass(&engines, &ccd)?,
+            }
+        }
+        if let Some(which) = self.job.options.model {
+            for spectra in self.done.values_mut().filter(|spectra| spectra.stripes.is_empty()) {
+                let stripe = engines.first.timed(Stage::Model, || Stripe::project(self.job, spectra, which));
+                spectra.stripes.push(stripe);
+            }
+        }
+        self.stage_time = engines.first.take_times()?;
+        (self.device, self.device_memory) = (engines.first.device(), engines.first.memory_use());
+        Ok(())
+    }
+
+    /// Returns the engine in f64 if that is requested, or if f32 would not serve and the device has it.
+    fn first_precision(&mut self, engine: &Engine) -> Result<Option<Engine>, EngineError> {
+        let wanted = self.job.options.precision;
+        if engine.precision() == Precision::F64 {
+            return Ok(None);
+        }
+        if wanted == Some(Precision::F64) {
+            return engine.in_f64().map(Some);
+        }
+        if wanted.is_some() || !engine.has_finer() {
+            return Ok(None);
+        }
+        let Some(why) = precision::beyond_f32(self.job) else { return Ok(None) };
+        let finer = engine.in_f64().inspect_err(|error| tracing::warn!("{error}")).ok();
+        if finer.is_some() {
+            tracing::warn!("the device computes in f64: {why}");
+            self.note(Fallback { fibres: None, from: self.at, reason: why, step: Step::F64 });
+        }
+        Ok(finer)
+    }
+
+    /// Returns the step after a failure at the present rung.
+    fn next_step(&self, engines: &Engines, why: &Unserved, task: Option<&Task>) -> Step {
+        let (Attempt { method, level }, solver) = (self.at, self.job.options.solver);
+        let on_gpu = level != Level::Cpu && engines.first.is_gpu();
+        let possible = |step: &&Step| match step {
+            Step::LongRefinement => task.is_some_and(|task| task.with_long_refinement().is_some()),
+            Step::WiderBands => task.is_some_and(|task| task.wider().is_some()),
+            Step::F64 => level == Level::First && engines.finer().is_some(),
+            Step::Cpu => on_gpu && (method == Method::Patches || engines.first.is_banded_on_gpu()),
+            Step::Patches => solver != Solver::Banded || why.reason() != Reason::Coupling,
+            _ => true,
+        };
+        *steps(why.reason()).iter().find(possible).unwrap_or(&Step::Fail)
+    }
+
+    /// Records a move of a bundle, and returns what it does next.
+    pub(super) fn decide<'j>(
+        &self,
+        engines: &Engines,
+        why: Unserved,
+        task: Task<'j>,
+    ) -> Result<(Next<'j>, Fallback), Unserved> {
+        let step = self.next_step(engines, &why, Some(&task));
+        let bundle = task.bundle;
+        match step {
+            Step::Fail => return Err(why),
+            Step::F64 | Step::Cpu => tracing::warn!("{bundle}: {why}"),
+            Step::Patches => tracing::warn!("{bundle}: {why}; the bundle is extracted in patches"),
+            Step::Accept => tracing::warn!("{bundle}: {why}, more than the tolerance"),
+            _ => tracing::debug!("{bundle}: {why}; next: {step:?}"),
+        }
+        let fallback = Fallback { fibres: Some(first_and_last(bundle)), from: self.at, reason: why.to_string(), step };
+        let next = match step {
+            Step::LongRefinement => Next::Again(Box::new(task.with_long_refinement().expect("it was possible"))),
+            Step::WiderBands => Next::Again(Box::new(task.wider().expect("it was possible"))),
+            Step::Accept => Next::Served(task.index, task.held_rows(), false),
+            step => Next::Move(task.index, step),
+        };
+        Ok((next, fallback))
+    }
+
+    /// One pass of all bundles at the present rung of the bands.
+    fn banded_pass(&mut self, engines: &Engines, ccd: &CcdField) -> Result<(), Unserved> {
+        let (at, job, bundles) = (self.at, self.job, self.bundles);
+        let here: Vec<usize> = self.pending.iter().filter(|(_, p)| p.attempt == at).map(|(k, _)| *k).collect();
+        match at.level {
+            Level::First => {}
+            Level::F64 => tracing::warn!("the device does {} of {} bundles in f64", here.len(), bundles.len()),
+            Level::Cpu => tracing::warn!("the CPU does {} of {} bundles", here.len(), bundles.len()),
+        }
+        let wave = self.wave.clone();
+        let banded = match Banded::new(job, ccd, engines.at(at.level), &wave) {
+            Ok(banded) => banded,
+            Err(why) => return self.move_all(engines, &here, &why),
+        };
+        let planned: Vec<_> = here.par_iter().map(|&k| (k, banded.plan(k, &bundles[k]))).collect();
+        let mut tasks = Vec::with_capacity(planned.len());
+        for (k, planned) in planned {
+            match planned {
+                Ok(task) => tasks.push(task),
+                Err(why) => self.move_all(engines, &[k], &why)?,
+            }
+        }
+        if banded.stages().is_on_gpu() {
+            return self.device_pass(engines, &banded, tasks);
+        }
+        self.host_pass(engines, &banded, tasks)
+    }
+
+    /// Bundles on the CPU, several at once, each until it leaves the rung.
+    fn host_pass<'j>(&mut self, engines: &Engines, banded: &Banded<'j>, tasks: Vec<Task<'j>>) -> Result<(), Unserved> {
+        let finished = AtomicUsize::new(self.done.len());
+        let whole = |task: Task<'j>| -> Result<(Next<'j>, Vec<Fallback>), Unserved> {
+            let (mut task, mut fallbacks, bundle) = (task.clone(), Vec::new(), task.bundle);
+            let judge = |task: Task<'j>| match banded.submit(vec![task]) {
+                Ok(submitted) => Ok(banded.judge(submitted)?.remove(0)),
+                Err((why, mut tasks)) => Ok::<_, Unserved>(Judged::Unserved(why, tasks.remove(0))),
+            };
+            loop {
+                let judged = banded.stages().engine().region(|| bundle.to_string(), || judge(task))?;
+                let next = match judged {
+                    Judged::Served(done, rows) => Next::Served(done.index, rows, false),
+                    Judged::Unserved(why, open) => {
+                        let (next, fallback) = self.decide(engines, why, open)?;
+                        fallbacks.push(fallback);
+                        next
+                    }
+                };
+                match next {
+                    Next::Again(again) => task = *again,
+                    next => {
+                        let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                        (self.progress)(done.min(self.bundles.len()), self.bundles.len());
+                        return Ok((next, fallbacks));
+                    }
+                }
+            }
+        };
+        let all: Vec<Result<_, Unserved>> = tasks.into_par_iter().map(whole).collect();
+        for result in all {
+            let (next, fallbacks) = result?;
+            self.record.fallbacks.extend(fallbacks);
+            self.settle(next);
+        }
+        Ok(())
+    }
+
+    /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
+    pub(super) fn settle(&mut self, next: Next) {
+        match next {
+            Next::Served(k, rows, in_f32) => {
+                self.record.banded += 1;
+                self.record.in_f32 += usize::from(in_f32);
+                let mut spectra = self.empty(k);
+                spectra.add_rows(rows, self.job.beyond_ends());
+                self.done.insert(k, spectra);
+                self.pending.remove(&k);
+            }
+            Next::Move(k, step) => {
+                let attempt = match step {
+                    Step::F64 => Attempt { level: Level::F64, ..self.at },
+                    Step::Cpu => Attempt { level: Level::Cpu, ..self.at },
+                    _ => Attempt { method: Method::Patches, level: Level::First },
+                };
+                self.record.redone += usize::from(step == Step::Cpu);
+                self.pending.get_mut(&k).expect("it is on its way").attempt = attempt;
+            }
+            Next::Again(_) => {}
+        }
+    }
+
+    /// Moves bundles for one reason, as before any work.
+    fn move_all(&mut self, engines: &Engines, bundles: &[usize], why: &Unserved) -> Result<(), Unserved> {
+        let step = self.next_step(engines, why, None);
+        if !matches!(step, Step::F64 | Step::Cpu | Step::Patches) {
+            return Err(why.clone());
+        }
+        tracing::warn!("{why}");
+        for &k in bundles {
+            let fibres = Some(first_and_last(&self.bundles[k]));
+            self.note(Fallback { fibres, from: self.at, reason: why.to_string(), step });
+            self.settle(Next::Move(k, step));
+        }
+        Ok(())
+    }
+
+    /// One pass of all bundles at the present rung of the patches.
+    fn patches_pass(&mut self, engines: &Engines, ccd: &CcdField) -> Result<(), Unserved> {
+        let (at, job, bundles) = (self.at, self.job, self.bundles);
+        let engine = engines.at(at.level);
+        let here: Vec<usize> = self.pending.iter().filter(|(_, p)| p.attempt == at).map(|(k, _)| *k).collect();
+        for k in here {
+            self.report_progress();
+            engine.check_cancel()?;
+            let pending = self.pending[&k].clone();
+            engine.set_fallback_stages(&pending.on_cpu);
+            let solve = || patches::solve(job, ccd, engine, &bundles[k], pending.patches.as_deref());
+            match engine.region(|| bundles[k].to_string(), solve) {
+                Ok(solved) => self.take_patches(engines, k, solved)?,
+                Err(Unserved::Engine(EngineError::StageLimit { stage, source })) => {
+                    let reason = format!("the CPU does {}: {source}", stage.name());
+                    tracing::warn!("{reason}");
+                    let fibres = Some(first_and_last(&bundles[k]));
+                    self.note(Fallback { fibres, from: at, reason, step: Step::StageOnCpu });
+                    self.pending.get_mut(&k).expect("it is on its way").on_cpu.insert(stage);
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        self.report_progress();
+        Ok(())
+    }
+
+    /// Takes the patches of a bundle; those without solution move down.
+    fn take_patches(&mut self, engines: &Engines, k: usize, solved: patches::Solved) -> Result<(), Unserved> {
+        let (bundle, padding) = (&self.bundles[k], self.job.options.patches.padding());
+        let in_f32 = engines.at(self.at.level).precision() == Precision::F32;
+        let mut spectra = self.done.remove(&k).unwrap_or_else(|| self.empty(k));
+        if self.record.in_patches.last() != Some(&bundle.fibres.start) && self.pending[&k].patches.is_none() {
+            self.record.in_patches.push(bundle.fibres.start);
+        }
+        self.record.patches += solved.done.len();
+        self.record.in_f32 += if in_f32 { solved.done.len() } else { 0 };
+        solved.done.iter().for_each(|(patch, result)| spectra.add_patch(patch, padding, result));
+        let mut open: BTreeMap<Step, Vec<Patch>> = BTreeMap::new();
+        for (patch, result, failure) in solved.failed {
+            let why = Unserved::Patch(failure.clone());
+            let step = self.next_step(engines, &why, None);
+            let fibres = core_fibres(bundle, &patch);
+            self.note(Fallback { fibres: Some(fibres), from: self.at, reason: why.to_string(), step });
+            if step == Step::NoResult {
+                self.lose(bundle, &patch, &failure);
+                spectra.add_patch(&patch, padding, &PatchSpectra::lost(result));
+            } else {
+                self.record.redone += usize::from(step == Step::Cpu);
+                open.entry(step).or_default().push(patch);
+            }
+        }
+        self.done.insert(k, spectra);
+        match open.into_iter().next() {
+            // One reason, one rung: all of them take the same step.
+            Some((step, patches)) => {
+                let level = if step == Step::F64 { Level::F64 } else { Level::Cpu };
+                let pending = self.pending.get_mut(&k).expect("it is on its way");
+                (pending.attempt.level, pending.patches) = (level, Some(patches));
+            }
+            None => drop(self.pending.remove(&k)),
+        }
+        Ok(())
+    }
+
+    /// Counts and reports a patch without result.
+    fn lose(&mut self, bundle: &Bundle, patch: &Patch, failure: &PatchFailure) {
+        self.record.patches += 1;
+        self.record.failed += 1;
+        let [first, last] = core_fibres(bundle, patch);
+        let grid = self.job.grid.wave();
+        let padding = self.job.options.patches.padding();
+        let wave = |bin: usize| grid[patch.bin0 + bin - padding];
+        let (low, high) = (wave(patch.core_bins.start), wave(patch.core_bins.end - 1));
+        tracing::warn!("fibres {first} to {last}, {low:.1} to {high:.1} Angstrom: {failure}; these bins get ivar 0");
+    }
+
+    fn empty(&self, k: usize) -> BundleSpectra {
+        BundleSpectra::new(&self.bundles[k], self.job.grid.nwave(), self.job.psf.ndiag())
+    }
+
+    pub(super) fn report_progress(&self) {
+        (self.progress)(self.bundles.len() - self.pending.len(), self.bundles.len());
+    }
+
+    /// Joins all bundles.
+    pub(super) fn finish(self, retried: Option<String>) -> Solved {
+        let mut all = self.done.into_values();
+        let mut spectra = all.next().expect("there is a bundle");
+        all.for_each(|more| spectra.join(more));
+        let record = Record { retried, ..self.record };
+        let (device, device_memory, stage_time) = (self.device, self.device_memory, self.stage_time);
+        Solved { spectra, record, device, device_memory, stage_time }
+    }
+}
+
+/// First and last selected fibre of a bundle, rows of the PSF.
+fn first_and_last(bundle: &Bundle) -> [usize; 2] {
+    [bundle.selected.start, bundle.selected.end - 1]
+}
+
+/// First and last fibre that a patch extracts, rows of the PSF.
+fn core_fibres(bundle: &Bundle, patch: &Patch) -> [usize; 2] {
+    let first = bundle.fibres.start + patch.fibres.start;
+    [first + patch.core.start, first + patch.core.end - 1]
+}

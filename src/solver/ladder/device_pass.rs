@@ -1,0 +1,120 @@
+//! Bundles on a GPU, group by group, two groups in flight.
+
+use super::climb::{Climb, Engines, Next};
+use crate::backend::EngineError;
+use crate::gpu::{GpuError, Precision};
+use crate::solver::Unserved;
+use crate::solver::banded::{Banded, Judged, Submitted, Task};
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+/// Groups submitted before the results of the first are waited for.
+const IN_FLIGHT: usize = 2;
+
+impl Climb<'_> {
+    /// Takes bundles through the device until each leaves the rung.
+    pub(super) fn device_pass<'j>(
+        &mut self,
+        engines: &Engines,
+        banded: &Banded<'j>,
+        mut open: Vec<Task<'j>>,
+    ) -> Result<(), Unserved> {
+        let (engine, all) = (banded.stages().engine(), open.len());
+        for round in 0.. {
+            if open.is_empty() {
+                break;
+            }
+            // Those of a shape one after another, in their order.
+            open.sort_by_key(|task| (Reverse(task.bands.len()), task.long_refinement, task.bundle.fibres.start));
+            let cut = || {
+                let groups = groups(banded, &open, all);
+                (groups.iter().map(|group| banded.bytes(group)).max().unwrap_or(0), groups)
+            };
+            let groups = match engine.fit(cut) {
+                Err(EngineError::Gpu(why @ GpuError::LittleMemory { .. })) if round > 0 => {
+                    // Wider bands take more of it; the bundles that are done stay so.
+                    for task in open.drain(..) {
+                        self.unserved(engines, Unserved::LittleMemory(why.clone()), task, &mut Vec::new())?;
+                    }
+                    break;
+                }
+                groups => groups?,
+            };
+            open.clear();
+            self.submit_all(engines, banded, groups, &mut open)?;
+        }
+        Ok(())
+    }
+
+    /// Submits groups and takes their results; tasks for the same rung go to `open`.
+    fn submit_all<'j>(
+        &mut self,
+        engines: &Engines,
+        banded: &Banded<'j>,
+        mut groups: VecDeque<Vec<Task<'j>>>,
+        open: &mut Vec<Task<'j>>,
+    ) -> Result<(), Unserved> {
+        let engine = banded.stages().engine();
+        let mut in_flight: VecDeque<Submitted> = VecDeque::new();
+        while !(groups.is_empty() && in_flight.is_empty()) {
+            engine.check_cancel()?;
+            if let Some(group) = groups.pop_front() {
+                match banded.submit(group) {
+                    Ok(submitted) => in_flight.push_back(submitted),
+                    Err((why @ Unserved::Engine(_), _)) => return Err(why),
+                    Err((why, tasks)) => {
+                        tasks.into_iter().try_for_each(|task| self.unserved(engines, why.clone(), task, open))?;
+                    }
+                }
+            }
+            if in_flight.len() < IN_FLIGHT && !groups.is_empty() {
+                continue;
+            }
+            let Some(submitted) = in_flight.pop_front() else { continue };
+            let judged = engine.region(|| "waiting for the GPU".to_string(), || banded.judge(submitted))?;
+            for judged in judged {
+                match judged {
+                    Judged::Served(task, rows) => {
+                        self.settle(Next::Served(task.index, rows, banded.precision() == Precision::F32));
+                    }
+                    Judged::Unserved(why, task) => self.unserved(engines, why, task, open)?,
+                }
+                self.report_progress();
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a task down, or to `open` for the same rung.
+    fn unserved<'j>(
+        &mut self,
+        engines: &Engines,
+        why: Unserved,
+        task: Task<'j>,
+        open: &mut Vec<Task<'j>>,
+    ) -> Result<(), Unserved> {
+        let (next, fallback) = self.decide(engines, why, task)?;
+        self.note(fallback);
+        match next {
+            Next::Again(task) => open.push(*task),
+            next => self.settle(next),
+        }
+        Ok(())
+    }
+}
+
+/// Groups consecutive tasks of a shape: as many as the device takes at once, but no more than leave it something to do while
+/// the host looks at the first.
+fn groups<'j>(banded: &Banded<'j>, tasks: &[Task<'j>], all: usize) -> VecDeque<Vec<Task<'j>>> {
+    let mut groups: VecDeque<Vec<Task>> = VecDeque::new();
+    for task in tasks {
+        let most = banded.most(task).min(all.div_ceil(2 * IN_FLIGHT));
+        let joins =
+            |group: &&mut Vec<Task>| group.len() < most && Banded::joins(&group[0], &group[group.len() - 1], task);
+        match groups.back_mut().filter(joins) {
+            Some(group) => group.push(task.clone()),
+            None => groups.push_back(vec![task.clone()]),
+        }
+    }
+    groups
+}

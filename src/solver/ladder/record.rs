@@ -1,0 +1,55 @@
+//! The record of what became of all bundles.
+
+use super::{Attempt, Step};
+use serde::{Deserialize, Serialize};
+
+/// A move down the ladder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// First and last fibre of the bundle or patch, rows of the PSF; None for all bundles.
+    pub fibres: Option<[usize; 2]>,
+    /// The rung that did not serve.
+    pub from: Attempt,
+    /// Why.
+    pub reason: String,
+    /// What was tried next.
+    pub step: Step,
+}
+
+/// What became of all bundles: the one record that summary, header and log come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// All moves, in their order by bundle.
+    pub fallbacks: Vec<Fallback>,
+    /// Bundles solved in bands.
+    pub banded: usize,
+    /// Patches solved, or left without result.
+    pub patches: usize,
+    /// First fibre of each bundle solved in patches, a row of the PSF.
+    pub in_patches: Vec<usize>,
+    /// Bundles and patches whose results are in f32; the others' are in f64.
+    pub in_f32: usize,
+    /// Bundles and patches that the CPU was given because the device's precision or limits did not serve.
+    pub redone: usize,
+    /// Patches without result: their bins have ivar 0.
+    pub failed: usize,
+    /// Why the work was repeated, or done by the CPU in the device's place.
+    pub retried: Option<String>,
+}
+
+impl Record {
+    /// Appends the record of the bundles that come next.
+    pub fn join(&mut self, more: Self) {
+        self.fallbacks.extend(more.fallbacks);
+        self.banded += more.banded;
+        self.patches += more.patches;
+        self.in_patches.extend(more.in_patches);
+        self.in_f32 += more.in_f32;
+        self.redone += more.redone;
+        self.failed += more.failed;
+        self.retried = match (self.retried.take(), more.retried) {
+            (Some(why), Some(more)) => Some(format!("{why}; {more}")),
+            (why, more) => why.or(more),
+        };
+    }
+}

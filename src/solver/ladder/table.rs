@@ -1,0 +1,111 @@
+//! The table: for each reason what is tried next.
+
+use crate::solver::Reason;
+use serde::{Deserialize, Serialize};
+
+/// Steps of the ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Step {
+    /// The longer refinement of x, on a GPU.
+    LongRefinement,
+    /// The next wider bands.
+    WiderBands,
+    /// The same GPU in f64.
+    F64,
+    /// The CPU, for this bundle or patch.
+    Cpu,
+    /// Patches in place of bands, on the engine that the frame began with.
+    Patches,
+    /// One stage of the patches on the CPU.
+    StageOnCpu,
+    /// The result as it is, with a warning.
+    Accept,
+    /// No result: ivar 0.
+    NoResult,
+    /// Smaller batches on the device.
+    SmallerBatches,
+    /// The device opened anew, with shorter dispatches.
+    Reopen,
+    /// The CPU, for all bundles: they are of one precision.
+    CpuForAll,
+    /// An error.
+    Fail,
+}
+
+/// The engines of the ladder, from the first rung down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Level {
+    /// The engine that the frame begins with.
+    First,
+    /// Its GPU in f64, if it began in f32.
+    F64,
+    /// The CPU beside it.
+    Cpu,
+}
+
+/// How a bundle is solved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Method {
+    /// Whole, in bands.
+    Banded,
+    /// In patches.
+    Patches,
+}
+
+/// One rung: how a bundle is solved, and on which engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attempt {
+    /// How.
+    pub method: Method,
+    /// On which engine.
+    pub level: Level,
+}
+
+/// For each reason the steps in the order in which they are tried: the first that is possible is taken.
+pub const TABLE: [(Reason, &[Step]); 16] = [
+    (Reason::Tolerance, &[Step::F64, Step::Cpu]),
+    (Reason::Coupling, &[Step::Patches, Step::Fail]),
+    (Reason::Limit, &[Step::F64, Step::Cpu]),
+    (Reason::StageLimit, &[Step::StageOnCpu, Step::Fail]),
+    (Reason::LittleMemory, &[Step::F64, Step::Cpu]),
+    (Reason::NoBands, &[Step::Patches]),
+    (Reason::NotDefinite, &[Step::WiderBands, Step::F64, Step::Cpu, Step::Patches]),
+    (Reason::IllConditioned, &[Step::WiderBands, Step::F64, Step::Cpu]),
+    (Reason::NotConverged, &[Step::LongRefinement, Step::WiderBands, Step::F64, Step::Cpu]),
+    (Reason::Inaccurate, &[Step::WiderBands, Step::F64, Step::Cpu, Step::Accept]),
+    (Reason::Patch, &[Step::F64, Step::Cpu, Step::NoResult]),
+    (Reason::OutOfMemory, &[Step::SmallerBatches, Step::CpuForAll, Step::Fail]),
+    (Reason::Lost, &[Step::Reopen, Step::CpuForAll, Step::Fail]),
+    (Reason::NoMemory, &[Step::CpuForAll, Step::Fail]),
+    (Reason::Device, &[Step::CpuForAll, Step::Fail]),
+    (Reason::Final, &[Step::Fail]),
+];
+
+/// Returns the steps for a reason.
+pub(super) fn steps(reason: Reason) -> &'static [Step] {
+    TABLE.iter().find(|(known, _)| *known == reason).map_or(&[Step::Fail], |(_, steps)| steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_one_row_that_ends_in_a_step_that_is_always_possible() {
+        for (k, (reason, steps)) in TABLE.iter().enumerate() {
+            assert!(TABLE[..k].iter().all(|(known, _)| known != reason), "{reason:?}");
+            let last = steps[steps.len() - 1];
+            let always = matches!(last, Step::Fail | Step::Accept | Step::NoResult | Step::Patches);
+            // Only a GPU gives these reasons, and there is a CPU below it.
+            let of_gpu = matches!(
+                reason,
+                Reason::Tolerance
+                    | Reason::Limit
+                    | Reason::LittleMemory
+                    | Reason::IllConditioned
+                    | Reason::NotConverged
+            );
+            assert!(always || of_gpu && last == Step::Cpu, "{reason:?}");
+        }
+    }
+}

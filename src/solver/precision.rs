@@ -1,0 +1,78 @@
+//! Whether f32 serves, as far as the PSF on a CCD without defects tells: seen before any work.
+
+use super::{Job, Options};
+use crate::geometry::Ccd;
+use crate::gpu::Precision;
+use crate::psf::Psf;
+use crate::stages::banded::{BandedNormal, banded_normal_equations, half_bandwidth, scalar};
+use crate::stages::normal_equations::Prior;
+use crate::stages::spots::SpotSource;
+use crate::stages::traces::{legendre, unit};
+
+/// Below this fraction of its diagonal element a pivot has lost too many of f32's digits. Steps of 0.8 Angstrom on DESI's
+/// CCDs have 8e-3, of 0.6 Angstrom 2e-4.
+const LEAST_PIVOT_F32: f64 = 1e-4;
+
+/// Errors of flux below this, sigma, are not for f32: beside masks it is 2e-4 off, sometimes more.
+const FINEST_F32: f64 = 5e-4;
+
+/// Returns the smallest pivot over its diagonal element that leaves enough digits.
+pub(super) fn least_pivot(precision: Precision) -> f64 {
+    LEAST_PIVOT_F32 * precision.epsilon() / Precision::F32.epsilon()
+}
+
+/// Returns why f32 would not serve a job, if it would not.
+pub(super) fn beyond_f32(job: &Job) -> Option<String> {
+    let (psf, options) = (job.psf, job.options);
+    if let Some(tolerance) = options.tolerance.filter(|&t| t < FINEST_F32) {
+        return Some(format!("f32 does not keep to {tolerance:.0e} sigma"));
+    }
+    let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
+    let pivots = fibres.map(|fibre| smallest_pivot(&fibre_alone(psf, fibre, job.grid.wave(), options)));
+    let least = pivots.into_iter().fold(f64::MAX, f64::min);
+    // Written so that a NaN is beyond it.
+    let good = least >= LEAST_PIVOT_F32;
+    let step = job.grid.step();
+    (!good).then(|| format!("by {step:.2} Angstrom a condition of about {:.0e} is beyond f32", 1.0 / least))
+}
+
+/// Forms the normal equations of a fibre that is alone on a CCD without defects, as narrow as possible.
+pub(super) fn fibre_alone(psf: &Psf, fibre: usize, wave: &[f64], options: &Options) -> BandedNormal {
+    let mut psf = psf.clone();
+    let x = |&w: &f64| legendre(psf.trace_x.of(fibre), unit(psf.trace_x.domain, w));
+    let ends = wave.iter().map(x).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+    let margin = psf.half_x + 1;
+    psf.trace_x.coeff[fibre * psf.trace_x.ncoeff] -= ends.0.floor() - margin as f64;
+    let (ny, nx) = (psf.npix_y, (ends.1 - ends.0).ceil().min(psf.npix_x as f64) as usize + 2 * margin + 1);
+    let (image, ivar) = (vec![0.0; ny * nx], vec![1.0; ny * nx]);
+    let spots = SpotSource::new(&psf, fibre..fibre + 1, wave, options.psf_tails);
+    let half = half_bandwidth(&spots.positions());
+    let ccd = Ccd::new(ny, nx, image, ivar).expect("both planes are made here");
+    banded_normal_equations(&spots, &ccd, half, Prior::new(options.regularize))
+}
+
+/// Returns the smallest pivot of a fibre's K over its diagonal element; not positive if K is not positive definite.
+fn smallest_pivot(normal: &BandedNormal) -> f64 {
+    scalar::factor(&mut normal.diagonal[0].clone(), normal.half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::WaveGrid;
+    use crate::simulate::synthetic::Synthetic;
+
+    #[test]
+    fn the_finer_the_grid_the_smaller_the_pivots_and_f32_serves_the_coarse_ones() {
+        let psf = Synthetic { nfibre: 3, bundlesize: 3, npix_y: Some(240), ..Synthetic::default() }.build().unwrap();
+        let (ny, nx) = (psf.npix_y, psf.npix_x);
+        let ccd = Ccd::new(ny, nx, vec![0.0; ny * nx], vec![1.0; ny * nx]).unwrap();
+        let grid = |step: f64| WaveGrid::new(psf.wave_min + 20.0, psf.wave_min + 20.0 + 60.0 * step, step).unwrap();
+        let reason = |step: f64, options: &Options| beyond_f32(&Job::new(&psf, &ccd, &grid(step), options).unwrap());
+        let options = Options::default();
+        assert_eq!([1.2, 0.8].map(|step| reason(step, &options)), [None, None]);
+        assert!(reason(0.3, &options).unwrap().contains("by 0.30 Angstrom"));
+        let strict = Options { tolerance: Some(1e-4), ..options };
+        assert_eq!(reason(0.8, &strict).unwrap(), "f32 does not keep to 1e-4 sigma");
+    }
+}
