@@ -52,7 +52,7 @@ fn stages(criterion: &mut Criterion) {
 
 /// A batch of one: the patch of fibres 10 to 14 with their neighbours.
 fn middle_patch(options: &PatchOptions, traces: &spextral::backend::BundleTraces, ccd: &Ccd) -> Batch {
-    let positions = traces.positions();
+    let positions = traces.positions().expect("the CPU has them");
     let all = patches(options, &positions, &(10..15), NWAVE, (ccd.ny(), ccd.nx()));
     let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patch_bins());
     batches(all, bandwidth, |_| 1).remove(0)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use spextral::backend::Engine;
-use spextral::extract::{Extraction, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_preproc, read_psf};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::OpenOptions;
@@ -116,7 +116,10 @@ pub fn run(folder: &Path, case: Case) -> String {
     let options = case.options();
     let once = |engine: &Engine| -> (Duration, Extraction) {
         let start = Instant::now();
-        let result = extract(&psf, ccd, &grid, &options, engine, &|_, _| {}).expect("the frame extracts");
+        let result = Job::new(&psf, ccd, &grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
+            .expect("the frame extracts");
         (start.elapsed(), result)
     };
     let engine = case.engine();

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use spextral::backend::{Again, Decorrelate, Engine, EngineError};
 use spextral::base::cancel::CancelToken;
-use spextral::extract::{self, ExtractError, Extraction, ModelFlux, Options, Solver, Summary};
+use spextral::extract::{self, ExtractError, Extraction, Job, LastRung, ModelFlux, Options, Solver, Summary};
 use spextral::fits;
 use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
@@ -108,8 +108,8 @@ impl Plan {
         };
         let (wmin, wmax, dw) = wavelength.unwrap_or((psf.wave_min, psf.wave_max, extract::DEFAULT_STEP));
         let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;
-        let plan = || extract::plan(&psf, &preproc.ccd, &grid, &options);
-        let bundles = released(py, None, plan)?.map_err(Raise::raise)?;
+        let plan = || Job::new(&psf, &preproc.ccd, &grid, &options)?.bundles();
+        let bundles = released(py, None, plan)?.map_err(|error| ExtractError::from(error).raise())?;
         Ok(Self { psf, preproc, grid, options, bundles })
     }
 
@@ -138,29 +138,18 @@ impl Plan {
         let stop = CancelToken::default();
         let done = watched(py, threads, &stop, progress, |progress| -> Result<_, ExtractError> {
             let wanted = process.map_or_else(|| wanted.clone(), |process| wanted.for_process(process));
-            let engine = engine(open(&wanted).map_err(EngineError::from)?).with_stop(stop.clone());
+            let engine = engine(open(&wanted).map_err(EngineError::from)?).with_cancel(stop.clone());
             let bundles = extract::part(&self.bundles, k, n);
-            let work = |engine: &Engine| {
-                extract::extract_share(
-                    &self.psf,
-                    &self.preproc.ccd,
-                    &self.grid,
-                    &self.options,
-                    engine,
-                    bundles,
-                    &|done, of| progress(done, of),
-                )
-            };
-            let done = engine.persist_or_cpu(work, ExtractError::of_device);
-            if !matches!(done, Ok((_, None))) {
+            let job = Job::new(&self.psf, &self.preproc.ccd, &self.grid, &self.options)?;
+            let share = extract::extract_share(&job, bundles, &engine, LastRung::Cpu, &|done, of| progress(done, of));
+            if !share.as_ref().is_ok_and(|share| share.retried().is_none()) {
                 forget(&wanted);
             }
-            let (share, again) = done?;
-            let of_rank = |again: Again| if n == 1 { again.reason } else { format!("rank {k}: {}", again.reason) };
-            Ok(Share::new(share.retried(again.map(of_rank))))
+            let share = share?;
+            Ok(Share::new(if n == 1 { share } else { share.retried_by(&format!("rank {k}")) }))
         })?;
         done.map_err(|error| match error {
-            ExtractError::Engine(EngineError::Stopped) => PyKeyboardInterrupt::new_err(()),
+            ExtractError::Engine(EngineError::Cancelled) => PyKeyboardInterrupt::new_err(()),
             other => other.raise(),
         })
     }
@@ -171,7 +160,9 @@ impl Plan {
             return Err(input("a frame has at least one share"));
         }
         let taken = shares.iter().map(|share| share.get().take()).collect::<PyResult<Vec<_>>>()?;
-        let extraction = released(py, None, || extract::assemble(taken, &self.grid, &self.options))?;
+        let join =
+            || Job::new(&self.psf, &self.preproc.ccd, &self.grid, &self.options).map(|job| extract::join(taken, &job));
+        let extraction = released(py, None, join)?.map_err(|error| ExtractError::from(error).raise())?;
         self.frame(py, extraction)
     }
 
@@ -180,7 +171,7 @@ impl Plan {
         let damaged = || exception(Kind::Input, "a share of the frame came damaged from another rank");
         let head = ciborium::from_reader(head.as_bytes()).map_err(|_| damaged())?;
         let packed = numbers::<f64>("numbers", packed)?;
-        let share = extract::Share::unpack(head, &packed.values, [self.preproc.ccd.ny(), self.preproc.ccd.nx()]);
+        let share = extract::Share::unpack(head, &packed.values, self.preproc.ccd.ny());
         Ok(Share::new(share.ok_or_else(damaged)?))
     }
 }

@@ -74,6 +74,7 @@ pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Val
         "device": done.device,
         "device_memory": summary.device_memory.map(memory),
         "retried": summary.retried,
+        "fallbacks": summary.fallbacks,
         "precision": summary.precision(),
         "solver": summary.solver(),
         "nspec": done.nspec, "nwave": done.nwave,

@@ -84,6 +84,11 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
 }
 
 impl Share {
+    /// Why the share was repeated, or done by the CPU in its device's place.
+    pub fn retried(&self) -> Option<&str> {
+        self.0.record.retried.as_deref()
+    }
+
     /// Names who repeated the share, or did it on the CPU, as "rank 3".
     pub fn retried_by(mut self, who: &str) -> Self {
         let retried = &mut self.0.record.retried;

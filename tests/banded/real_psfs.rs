@@ -3,7 +3,7 @@
 use super::shared::shared;
 use super::whole_patch::{banded, dense, worst};
 use spextral::backend::Engine;
-use spextral::extract::{Options, extract};
+use spextral::extract::{ExtractError, Job, Options, extract};
 use spextral::fits::{PreprocOptions, read_preproc, read_psf};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
@@ -44,7 +44,10 @@ impl Case {
         let run = |mut options: Options| {
             (options.patches.bundlesize, options.nspec) = (8, Some(8));
             options.patches.nsubbundles = 1;
-            extract(&self.psf, ccd, &grid, &options, &Engine::cpu(), &|_, _| {}).unwrap()
+            Job::new(&self.psf, ccd, &grid, &options)
+                .map_err(ExtractError::from)
+                .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+                .unwrap()
         };
         let ours = run(banded());
         if ours.summary.solver() != "banded" {

@@ -2,7 +2,7 @@
 
 use super::shared::shared;
 use spextral::backend::Engine;
-use spextral::extract::{Options, Solver, extract};
+use spextral::extract::{ExtractError, Job, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
@@ -15,7 +15,13 @@ fn bundle0(wmin: f64, wmax: f64, step: f64) -> Option<Spectra> {
     let ccd = &p.ccd;
     let options = Options { nspec: Some(25), solver: Solver::Banded, ..Options::default() };
     let grid = WaveGrid::new(wmin, wmax, step).unwrap();
-    Some(extract(&psf, ccd, &grid, &options, &Engine::cpu(), &|_, _| {}).unwrap().spectra)
+    Some(
+        Job::new(&psf, ccd, &grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+            .unwrap()
+            .spectra,
+    )
 }
 
 /// Worst flux in sigma, worst relative ivar and worst element of R over the bins with pixmask_fraction < 0.5.

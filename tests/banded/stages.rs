@@ -146,7 +146,7 @@ fn the_model_in_blocks_is_that_of_one_patch() {
         let flux = |k: usize| 100.0 + (k as f64 * 0.3).sin();
         let x: Vec<f64> = (0..wanted.len() * bins.len()).map(flux).collect();
         let mut ours = vec![1.0; ccd.nx() * ccd.ny()];
-        add_banded_model(&bundle.source(), ccd, &x, wanted.clone(), bins.clone(), &mut ours);
+        add_banded_model(&bundle.source(), ccd, &x, wanted.clone(), bins.clone(), &(0..ccd.nx()), &mut ours);
 
         let by_bin = bins.clone().flat_map(|b| (0..wanted.len()).map(move |f| (f, b)));
         let by_bin: Vec<f64> = by_bin.map(|(f, b)| x[f * bins.len() + b - bins.start]).collect();

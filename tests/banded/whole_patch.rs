@@ -2,7 +2,7 @@
 
 use super::small::Small;
 use spextral::backend::{Decorrelate, Engine};
-use spextral::extract::{ExtractError, Extraction, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, JobError, Options, Solver, extract};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
 use spextral::simulate::synthetic::Synthetic;
@@ -159,7 +159,10 @@ fn spectra_are_bitwise_equal_for_any_thread_count_and_selection() {
 }
 
 fn refusal(small: &Small, options: &Options) -> String {
-    let error = extract(&small.psf, &small.ccd(), &small.grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ());
+    let error = Job::new(&small.psf, &small.ccd(), &small.grid, options)
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+        .map(|_| ());
     error.unwrap_err().to_string()
 }
 
@@ -169,12 +172,19 @@ fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     let noise = Options { decorrelate: Decorrelate::Noise, ..banded() };
     assert!(refusal(&small, &noise).contains("--solver patches"));
     let negative = Options { tolerance: Some(-1.0), ..banded() };
-    let error = extract(&small.psf, &small.ccd(), &small.grid, &negative, &Engine::cpu(), &|_, _| {}).map(|_| ());
-    assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
+    let error = Job::new(&small.psf, &small.ccd(), &small.grid, &negative)
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+        .map(|_| ());
+    assert!(matches!(error, Err(ExtractError::Job(JobError::Tolerance(t))) if t == -1.0));
     // Spots three times as wide reach the second neighbour.
     small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
     assert!(matches!(
-        extract(&small.psf, &small.ccd(), &small.grid, &banded(), &Engine::cpu(), &|_, _| {}),
+        Job::new(&small.psf, &small.ccd(), &small.grid, &banded()).map_err(ExtractError::from).and_then(|job| extract(
+            &job,
+            &Engine::cpu(),
+            &|_, _| {}
+        )),
         Err(ExtractError::Coupling(_))
     ));
     assert!(refusal(&small, &banded()).contains("--solver patches"));
@@ -206,7 +216,10 @@ fn dark_pixels_everywhere_give_no_information_and_no_failure() {
     let small = Small::new(29);
     let dark = vec![0.0; small.ivar.len()];
     let ccd = &small.with_planes(&small.image, &dark);
-    let out = extract(&small.psf, ccd, &small.grid, &banded(), &Engine::cpu(), &|_, _| {}).unwrap();
+    let out = Job::new(&small.psf, ccd, &small.grid, &banded())
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+        .unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());
 }

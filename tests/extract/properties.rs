@@ -2,7 +2,7 @@
 
 use super::small::Small;
 use spextral::backend::{Decorrelate, Engine};
-use spextral::extract::{ExtractError, ModelFlux, Options, extract};
+use spextral::extract::{ExtractError, Job, JobError, ModelFlux, Options, extract};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
@@ -75,7 +75,10 @@ fn every_bin_of_a_fully_masked_frame_is_without_information() {
     let small = Small::new(4);
     let dark = vec![0.0; small.ivar.len()];
     let ccd = &small.with_planes(&small.image, &dark);
-    let out = extract(&small.psf, ccd, &small.grid, &Small::options(), &Engine::cpu(), &|_, _| {}).unwrap();
+    let out = Job::new(&small.psf, ccd, &small.grid, &Small::options())
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+        .unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).chain(&out.spectra.resolution).all(|&v| v == 0.0));
     assert!(out.spectra.mask.iter().all(|m| m & specmask::ALLBADPIX != 0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());
@@ -88,7 +91,11 @@ fn numbers_that_no_file_can_hold_are_masked_and_have_no_weight() {
     let (nx, middle) = (small.psf.npix_x, small.psf.npix_y / 2);
     image[middle * nx..(middle + 3) * nx].fill(3e38);
     let ccd = &small.with_planes(&image, &small.ivar);
-    let s = extract(&small.psf, ccd, &small.grid, &Small::options(), &Engine::cpu(), &|_, _| {}).unwrap().spectra;
+    let s = Job::new(&small.psf, ccd, &small.grid, &Small::options())
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+        .unwrap()
+        .spectra;
     assert!(s.flux.iter().chain(&s.ivar).all(|v| (*v as f32).is_finite()));
     let lost: Vec<usize> = (0..s.flux.len()).filter(|&k| s.ivar[k] == 0.0 && s.pixmask_fraction[k] < 0.5).collect();
     assert!(!lost.is_empty() && lost.iter().all(|&k| s.mask[k] & specmask::BAD2DFIT != 0 && s.flux[k] == 0.0));
@@ -195,18 +202,22 @@ fn any_division_into_patches_extracts_every_bin() {
 fn what_cannot_be_extracted_is_refused() {
     let small = Small::new(10);
     let run = |options: &Options, grid: &WaveGrid, ccd: &Ccd| {
-        extract(&small.psf, ccd, grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ()).unwrap_err()
+        Job::new(&small.psf, ccd, grid, options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+            .map(|_| ())
+            .unwrap_err()
     };
     let grid = &small.grid;
     let beyond = Options { specmin: 8, ..Small::options() };
-    assert!(matches!(run(&beyond, grid, &small.ccd()), ExtractError::Plan(_)));
+    assert!(matches!(run(&beyond, grid, &small.ccd()), ExtractError::Job(JobError::Plan(_))));
     for (wmin, wmax) in [(9000.0, 9100.0), (small.psf.wave_min, small.psf.wave_max + 50.0)] {
         let grid = WaveGrid::new(wmin, wmax, 0.8).unwrap();
-        assert!(matches!(run(&Small::options(), &grid, &small.ccd()), ExtractError::OutsidePsf { .. }));
+        assert!(matches!(run(&Small::options(), &grid, &small.ccd()), ExtractError::Job(JobError::OutsidePsf { .. })));
     }
     let (ny, nx) = (small.psf.npix_y - 1, small.psf.npix_x);
     let short = &Ccd::new(ny, nx, &small.image[..ny * nx], &small.ivar[..ny * nx]).unwrap();
-    assert!(matches!(run(&Small::options(), grid, short), ExtractError::CcdSize { .. }));
+    assert!(matches!(run(&Small::options(), grid, short), ExtractError::Job(JobError::CcdSize { .. })));
     let negative = Options { regularize: -1.0, ..Small::options() };
-    assert!(matches!(run(&negative, grid, &small.ccd()), ExtractError::Negative { .. }));
+    assert!(matches!(run(&negative, grid, &small.ccd()), ExtractError::Job(JobError::Negative { .. })));
 }

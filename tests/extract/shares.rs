@@ -2,28 +2,28 @@
 
 use super::small::Small;
 use spextral::backend::Engine;
-use spextral::extract::{Extraction, ModelFlux, Options, Share, Solver, assemble, columns, extract_share, part, plan};
+use spextral::extract::{Extraction, Job, LastRung, ModelFlux, Options, Share, Solver, extract_share, join, part};
+use spextral::geometry::Ccd;
 use spextral::simulate::synthetic::Synthetic;
 
 /// The frame in `n` shares, each from the columns that it needs and no others, packed and unpacked on its way.
 fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
     let ccd = &small.ccd();
-    let bundles = plan(&small.psf, ccd, &small.grid, options).unwrap();
+    let job = Job::new(&small.psf, ccd, &small.grid, options).unwrap();
+    let bundles = job.bundles().unwrap();
     let share = |k: usize| {
         let bundles = part(&bundles, k, n);
         let (first, last) = (bundles.first()?, bundles.last()?);
-        let seen = columns(&small.psf, first.fibres.start..last.fibres.end, &small.grid, options);
-        let cut = |pixels: &[f32]| -> Vec<f32> {
-            pixels.iter().enumerate().map(|(i, &p)| if seen.contains(&(i % ccd.nx())) { p } else { 0.0 }).collect()
-        };
-        let (image, ivar) = (cut(ccd.image()), cut(ccd.ivar()));
-        let ccd = &small.with_planes(&image, &ivar);
-        let share = extract_share(&small.psf, ccd, &small.grid, options, &Engine::cpu(), bundles, &|_, _| {}).unwrap();
+        let seen = job.columns(first.fibres.start..last.fibres.end);
+        let [image, ivar] = ccd.columns(&seen);
+        let part = Ccd::from_columns([ccd.ny(), ccd.nx()], seen, &image, &ivar).unwrap();
+        let job = Job::new(&small.psf, &part, &small.grid, options).unwrap();
+        let share = extract_share(&job, bundles, &Engine::cpu(), LastRung::Cpu, &|_, _| {}).unwrap();
         let (head, numbers) = share.pack();
         let head = serde_json::from_slice(&serde_json::to_vec(&head).unwrap()).unwrap();
-        Some(Share::unpack(head, &numbers, [ccd.ny(), ccd.nx()]).unwrap())
+        Some(Share::unpack(head, &numbers, ccd.ny()).unwrap())
     };
-    assemble((0..n).filter_map(share).collect(), &small.grid, options)
+    join((0..n).filter_map(share).collect(), &job)
 }
 
 #[test]
@@ -51,13 +51,14 @@ fn a_frame_is_bitwise_equal_however_it_is_shared_out() {
 fn a_share_s_numbers_must_be_as_many_as_its_head_says() {
     let small = Small::new(1);
     let options = Small::options();
-    let bundles = plan(&small.psf, &small.ccd(), &small.grid, &options).unwrap();
-    let share =
-        extract_share(&small.psf, &small.ccd(), &small.grid, &options, &Engine::cpu(), &bundles[..1], &|_, _| {});
+    let ccd = small.ccd();
+    let job = Job::new(&small.psf, &ccd, &small.grid, &options).unwrap();
+    let bundles = job.bundles().unwrap();
+    let share = extract_share(&job, &bundles[..1], &Engine::cpu(), LastRung::Cpu, &|_, _| {});
     let (head, mut numbers) = share.unwrap().pack();
-    let ccd = [small.psf.npix_y, small.psf.npix_x];
-    assert!(Share::unpack(head.clone(), &numbers, ccd).is_some());
+    let ny = ccd.ny();
+    assert!(Share::unpack(head.clone(), &numbers, ny).is_some());
     numbers.push(0.0);
-    assert!(Share::unpack(head.clone(), &numbers, ccd).is_none());
-    assert!(Share::unpack(head, &numbers[..10], ccd).is_none());
+    assert!(Share::unpack(head.clone(), &numbers, ny).is_none());
+    assert!(Share::unpack(head, &numbers[..10], ny).is_none());
 }

@@ -1,7 +1,7 @@
 //! A small synthetic PSF and a frame simulated on it: seconds to extract, all features present.
 
 use spextral::backend::Engine;
-use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, ModelFlux, Options, Solver, extract};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
@@ -84,6 +84,9 @@ impl Small {
     }
 
     pub fn extract(&self, options: &Options, engine: &Engine) -> Extraction {
-        extract(&self.psf, &self.ccd(), &self.grid, options, engine, &|_, _| {}).unwrap()
+        Job::new(&self.psf, &self.ccd(), &self.grid, options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
+            .unwrap()
     }
 }

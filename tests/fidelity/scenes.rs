@@ -3,7 +3,7 @@
 use crate::errors::Solution;
 use crate::shared::shared;
 use spextral::backend::Engine;
-use spextral::extract::{Options, Solver, extract};
+use spextral::extract::{ExtractError, Job, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
 use spextral::geometry::Ccd;
@@ -83,8 +83,10 @@ impl Scene {
     /// The extraction fails.
     pub fn extract(&self, solver: Solver, engine: &Engine) -> Result<Spectra, String> {
         let options = Options { solver, ..self.options.clone() };
-        let out =
-            extract(&self.psf, &self.ccd(), &self.grid, &options, engine, &|_, _| {}).map_err(|e| e.to_string())?;
+        let out = Job::new(&self.psf, &self.ccd(), &self.grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
+            .map_err(|e| e.to_string())?;
         match out.summary.redone {
             0 => Ok(out.spectra),
             n => Err(format!("{n} bundles or patches went to the CPU")),
@@ -99,7 +101,9 @@ impl Scene {
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
         options.patches.wavepad_frac = 0.0;
         options.patches.pixpad_frac = 1.0;
-        let out = extract(&self.psf, &self.ccd(), &self.grid, &options, &Engine::cpu(), &|_, _| {});
+        let out = Job::new(&self.psf, &self.ccd(), &self.grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}));
         let spectra = out.expect("dense elimination serves every scene").spectra;
         self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));
     }

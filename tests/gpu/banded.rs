@@ -4,8 +4,8 @@ use crate::case::Case;
 use crate::shared::{largest, maximum, worst};
 use crate::{gpu_with_default_limits, in_each_precision};
 use spextral::gpu::banded::{
-    BLOCK, Complements, Health, Normal, Poles, Rounds, Shape, Spectra, poles, record_complements, record_prior,
-    record_products, record_spectra,
+    BLOCK, Complements, Health, Normal, Poles, Refinement, Roots, Shape, Solution, poles, record_complements,
+    record_prior, record_products, record_root, record_solve,
 };
 use spextral::gpu::patch::Patches;
 use spextral::gpu::{Gpu, Precision, Reals, Recording};
@@ -134,9 +134,9 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
 
 fn compare_spectra(gpu: &Gpu, bands: Bands) {
     // In f32 chunks meet, in f64 each is the whole fibre: what is left is the same arithmetic.
-    let (allowed, overlap, floor, octets, depth, rounds) = match gpu.precision() {
-        Precision::F32 => (F32, 36, 1e-8, 2, 3, Rounds::OfFibres(1)),
-        Precision::F64 => (F64, 160, 1e-13, 6, 5, Rounds::OfFibres(8)),
+    let (allowed, overlap, floor, octets, depth, refinement) = match gpu.precision() {
+        Precision::F32 => (F32, 36, 1e-8, 2, 3, Refinement::OfFibres(1)),
+        Precision::F64 => (F64, 160, 1e-13, 6, 5, Refinement::OfFibres(8)),
     };
     let case = bundle();
     let expected = twin(&case, Prior::new(0.0));
@@ -149,10 +149,12 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
     let normal = upload(gpu, &shape, &expected);
     let found = Complements::new(gpu, &shape).unwrap();
     let poles = Poles::new(gpu, &poles(floor, octets)).unwrap();
-    let spectra = Spectra::new(gpu, &shape, &poles).unwrap();
+    let solution = Solution::new(gpu, &shape).unwrap();
+    let spectra = Roots::new(gpu, &shape, &poles).unwrap();
     let mut recording = Recording::new();
     record_complements(&mut recording, &shape, &normal, depth, &found).unwrap();
-    record_spectra(&mut recording, &shape, &normal, &found, (&poles, rounds), &spectra).unwrap();
+    record_solve(&mut recording, &shape, &normal, &found, refinement, &solution).unwrap();
+    record_root(&mut recording, &shape, &found, &solution, &poles, &spectra).unwrap();
     gpu.run(recording).unwrap();
 
     let (matrices, reduced) = (found.matrices.download().unwrap(), found.reduced.download().unwrap());
@@ -171,9 +173,9 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
                 }
             }
             let z = reduced[f * BLOCK * shape.nblock() + i];
-            keep(1, (z - s[f].reduced[i]).abs() / sigma);
+            keep(1, (z - s[f].rhs[i]).abs() / sigma);
             let k = f * shape.nbin + i;
-            let (ones, flux) = (roots[f].ones[i], roots[f].flux[i]);
+            let (ones, flux) = (roots[f].row_sums[i], roots[f].qx[i]);
             keep(2, (all[k] * ones - flux).abs());
             keep(3, (all[bins + k] / (ones * ones) - 1.0).abs());
             for d in 0..=shape.half.min(shape.nbin - 1 - i) {
@@ -181,10 +183,10 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
                 keep(4, (all[3 * bins + k * (2 * shape.half + 1) + shape.half + d] - r).abs());
             }
             keep(5, (deconvolved[i * shape.nfibre + f] - x[f][i]).abs() / largest(&x[f]));
-            keep(6, (all[2 * bins + k] - roots[f].missed[i]).abs());
+            keep(6, (all[2 * bins + k] - roots[f].truncation_error[i]).abs());
         }
     }
-    let missed = roots.iter().flat_map(|root| &root.missed).fold(0.0, |m: f64, v| m.max(*v));
+    let missed = roots.iter().flat_map(|root| &root.truncation_error).fold(0.0, |m: f64, v| m.max(*v));
     println!("{} {bands:?}, which cost {missed:.1e}: S, z, flux, ivar, R, x, missed: {worst:?}", gpu.precision());
     assert!(worst.iter().zip(allowed).all(|(w, a)| *w < a), "{bands:?}: {worst:?}");
     assert!(bands.kept > 12 || missed > 100.0 * F64[6], "the narrowest bands cost something");

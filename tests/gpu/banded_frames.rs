@@ -3,7 +3,7 @@
 use crate::frames::small::Small;
 use crate::{gpu, gpu_with_default_limits, in_each_precision, open};
 use spextral::backend::{Engine, Stage};
-use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, ModelFlux, Options, Solver, extract};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
@@ -202,7 +202,10 @@ fn dark_pixels_everywhere_give_no_information_and_no_failure() {
     let small = Small::new(29);
     let dark = vec![0.0; small.ivar.len()];
     let ccd = &small.with_planes(&small.image, &dark);
-    let out = extract(&small.psf, ccd, &small.grid, &banded(), &Engine::on_gpu(gpu, &[]), &|_, _| {}).unwrap();
+    let out = Job::new(&small.psf, ccd, &small.grid, &banded())
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &Engine::on_gpu(gpu, &[]), &|_, _| {}))
+        .unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
     assert_eq!((out.summary.no_information, out.summary.redone), (out.spectra.flux.len(), 0));
 }
@@ -224,7 +227,11 @@ fn f64_on_a_device_without_it_is_refused_and_the_error_names_what_has_it() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let small = Small::new(33);
     let options = Options { precision: Some(Precision::F64), ..banded() };
-    let run = |engine: &Engine| extract(&small.psf, &small.ccd(), &small.grid, &options, engine, &|_, _| {});
+    let run = |engine: &Engine| {
+        Job::new(&small.psf, &small.ccd(), &small.grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
+    };
     let error = run(&Engine::on_gpu(gpu, &[])).unwrap_err().to_string();
     assert!(error.contains("has no f64") && error.contains("--device cpu") && error.contains("has it"), "{error}");
     assert_eq!(run(&Engine::cpu()).unwrap().summary.precision(), "f64");

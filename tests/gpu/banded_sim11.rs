@@ -3,7 +3,7 @@
 use crate::shared::shared;
 use crate::{gpu_with_default_limits, in_each_precision};
 use spextral::backend::Engine;
-use spextral::extract::{Extraction, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
@@ -28,7 +28,10 @@ impl Sim11 {
         let p = &self.preproc;
         let ccd = &p.ccd;
         let options = Options { nspec: Some(25), solver: Solver::Banded, tolerance, ..Options::default() };
-        extract(&self.psf, ccd, grid, &options, engine, &|_, _| {}).unwrap()
+        Job::new(&self.psf, ccd, grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
+            .unwrap()
     }
 }
 

@@ -82,7 +82,7 @@ impl Case {
         let right = if on_cpu { &self.on_cpu } else { &self.on_device };
         assert!(bits(&done) == *right, "{what}: {:?}", done.summary);
         assert!(done.summary.retried.is_some() || !on_cpu, "{what}: it is not said");
-        done.summary.retried.map(|_| on_cpu)
+        done.summary.retried.as_ref().map(|_| on_cpu)
     }
 }
 

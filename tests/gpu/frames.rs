@@ -8,7 +8,7 @@ use crate::shared::shared;
 use crate::{gpu, gpu_with_default_limits, open};
 use small::Small;
 use spextral::backend::{Decorrelate, Engine, Stage};
-use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, ModelFlux, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
@@ -50,7 +50,10 @@ fn a_cut_of_sim11_is_within_1e_3_sigma_of_the_published_patches() {
     let grid = WaveGrid::new(start, start + 0.8 * 99.0, 0.8).unwrap();
     let options = Options { nspec: Some(7), solver: Solver::Patches, ..Options::default() };
     let engine = Engine::on_gpu(gpu, &[]);
-    let ours = extract(&psf, ccd, &grid, &options, &engine, &|_, _| {}).unwrap();
+    let ours = Job::new(&psf, ccd, &grid, &options)
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, &engine, &|_, _| {}))
+        .unwrap();
     assert_eq!((ours.spectra.nwave, ours.summary.patches, ours.summary.redone), (100, 4, 0));
     let (mut worst, mut worst_ivar, mut compared) = (0.0f64, 0.0f64, 0);
     for k in 0..700 {
@@ -136,7 +139,12 @@ fn what_is_beyond_the_devices_limits_the_cpu_does() {
     let image = vec![100.0; psf.npix_x * psf.npix_y];
     let ivar = vec![0.01; image.len()];
     let ccd = &Ccd::new(psf.npix_y, psf.npix_x, image, ivar).unwrap();
-    let run = |engine: &Engine| extract(&psf, ccd, &grid, &options, engine, &|_, _| {}).unwrap();
+    let run = |engine: &Engine| {
+        Job::new(&psf, ccd, &grid, &options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
+            .unwrap()
+    };
     let (flux, ivar) = difference(&run(&Engine::on_gpu(gpu, &[])), &run(&Engine::cpu()));
     assert!(flux < 1e-3 && ivar < 2e-4, "{flux:e} {ivar:e}");
 }

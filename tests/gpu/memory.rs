@@ -4,13 +4,15 @@ use crate::faults::{bits, options, tiny};
 use crate::frames::small::Small;
 use crate::{gpu, open};
 use spextral::backend::{Decorrelate, Engine, EngineError, Stage};
-use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, ModelFlux, Options, Solver, extract};
 use spextral::fits::{read_headers, write_preproc, write_psf};
 use spextral::gpu::{GpuError, OpenOptions, Precision};
 use std::process::Command;
 
 fn run(small: &Small, options: &Options, engine: &Engine) -> Result<Extraction, ExtractError> {
-    extract(&small.psf, &small.ccd(), &small.grid, options, engine, &|_, _| {})
+    Job::new(&small.psf, &small.ccd(), &small.grid, options)
+        .map_err(ExtractError::from)
+        .and_then(|job| extract(&job, engine, &|_, _| {}))
 }
 
 /// The least that an error names, bytes.
@@ -74,7 +76,7 @@ fn a_device_that_nobody_asked_for_leaves_to_the_cpu_what_it_has_too_little_memor
     let small = tiny();
     let options = Options { max_device_memory: Some(1 << 10), ..options(Solver::Banded) };
     let done = run(&small, &options, &Engine::on_gpu(gpu, &[]).unasked()).unwrap();
-    assert!(done.summary.retried.is_some_and(|why| why.contains("too little memory")));
+    assert!(done.summary.retried.as_ref().is_some_and(|why| why.contains("too little memory")));
     assert!(done.summary.device.starts_with("CPU f64"));
 }
 

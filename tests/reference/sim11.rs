@@ -2,7 +2,7 @@
 
 use super::shared::{maximum, shared};
 use spextral::backend::Engine;
-use spextral::extract::{Extraction, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::WaveGrid;
@@ -28,7 +28,10 @@ impl Sim11 {
     fn extract(&self, grid: &WaveGrid, options: &Options) -> Extraction {
         let p = &self.preproc;
         let ccd = &p.ccd;
-        extract(&self.psf, ccd, grid, options, &Engine::cpu(), &|_, _| {}).unwrap()
+        Job::new(&self.psf, ccd, grid, options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
+            .unwrap()
     }
 }
 

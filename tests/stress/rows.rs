@@ -46,8 +46,8 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
             let root = banded_root(s, x, widest, &choice);
             for i in (0..wave.len()).filter(|&i| covered(f, i)) {
                 let element = |j: usize| root.diagonals[i.min(j) * (widest + 1) + i.abs_diff(j)];
-                let sum = (0..wave.len()).map(element).sum::<f64>() / root.ones[i];
-                let ivar = root.ones[i].powi(2);
+                let sum = (0..wave.len()).map(element).sum::<f64>() / root.row_sums[i];
+                let ivar = root.row_sums[i].powi(2);
                 rows += check_row(sum, ivar, ROUNDING, || {
                     format!("fibre {f}, bin {i}, bands {bands:?}, half bandwidth {half}")
                 })?;

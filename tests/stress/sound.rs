@@ -76,7 +76,7 @@ pub fn check_patches(sky: &Sky, engine: &Engine, rounding: f64) -> Result<usize,
         let wave = sky.grid.padded(pad, pad + options.nwavestep);
         let traces = engine.traces(&sky.psf, bundle.fibres.clone(), &wave, sky.options.psf_tails).map_err(failed)?;
         let spots = engine.spots(&traces, 0..wave.len()).map_err(failed)?;
-        let positions = traces.positions();
+        let positions = traces.positions().unwrap();
         let wanted = 0..bundle.fibres.len();
         let all = patches(options, &positions, &wanted, sky.grid.nwave(), (sky.psf.npix_y, sky.psf.npix_x));
         let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patch_bins());

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64;
 use spextral::backend::{Decorrelate, Engine};
-use spextral::extract::{ExtractError, Extraction, Options, Solver, extract};
+use spextral::extract::{ExtractError, Extraction, Job, Options, Solver, extract};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
@@ -337,7 +337,9 @@ impl Sky {
     }
 
     pub fn try_extract(&self, options: &Options, engine: &Engine) -> Result<Extraction, ExtractError> {
-        extract(&self.psf, &self.ccd(), &self.grid, options, engine, &|_, _| {})
+        Job::new(&self.psf, &self.ccd(), &self.grid, options)
+            .map_err(ExtractError::from)
+            .and_then(|job| extract(&job, engine, &|_, _| {}))
     }
 
     pub fn extract(&self, engine: &Engine) -> Extraction {

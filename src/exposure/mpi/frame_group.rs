@@ -2,18 +2,19 @@
 //! together what comes back.
 
 use super::wire::{NUMBERS, ORDER, PIXELS, SHARE, receive, receive_numbers, send, send_numbers, world};
-use crate::backend::{Again, Engine, EngineError};
+use crate::backend::{Engine, EngineError};
 use crate::error_chain;
 use crate::exposure::extractor::{ExtractorError, FrameExtractor};
 use crate::exposure::in_flight::InFlight;
 use crate::exposure::run_log::Phase;
 use crate::extract::{
-    ExtractError, Extraction, Inputs, Options, Request, Share, ShareHead, assemble, columns, extract_share, part, plan,
+    ExtractError, Extraction, Inputs, Job, LastRung, Options, Request, Share, ShareHead, extract_share, join, part,
 };
-use crate::geometry::Ccd;
-use crate::geometry::WaveGrid;
+use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::Bundle;
 use crate::psf::Psf;
+use crate::solver::Reason;
+use crate::solver::ladder::or_cpu_for_all;
 use mpi::traits::Communicator;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -32,21 +33,18 @@ struct Order<'a> {
     on_cpu: bool,
 }
 
-/// Why a member could not.
+/// Failure of a member.
 #[derive(Debug, Serialize, Deserialize)]
 struct Failure {
     message: String,
     device: bool,
-    stopped: bool,
+    cancelled: bool,
 }
 
 impl From<ExtractError> for Failure {
     fn from(error: ExtractError) -> Self {
-        let (device, stopped) = match &error {
-            ExtractError::Engine(EngineError::Stopped) => (false, true),
-            other => (other.of_device().is_some(), false),
-        };
-        Self { message: error_chain(&error), device, stopped }
+        let cancelled = matches!(&error, ExtractError::Engine(EngineError::Cancelled));
+        Self { message: error_chain(&error), device: error.device_failure().is_some(), cancelled }
     }
 }
 
@@ -67,6 +65,7 @@ impl<'a> FrameGroup<'a> {
         self.members.clone().for_each(|rank| send(rank, ORDER, &None::<Order>));
     }
 
+    /// Extracts a frame with all members, each on its device, or with `on_cpu` each on its CPU.
     fn together(
         &self,
         request: &Request,
@@ -75,56 +74,49 @@ impl<'a> FrameGroup<'a> {
         on_cpu: bool,
     ) -> Result<Extraction, ExtractorError> {
         let failed = |source| ExtractorError::from(inputs.failed(request, source));
-        let (psf, ccd, grid, options) = (inputs.psf(), inputs.ccd(), inputs.grid(), inputs.options(request));
-        let bundles = plan(psf, ccd, grid, &options).map_err(failed)?;
+        let options = inputs.options(request);
+        let job = inputs.job(&options).map_err(failed)?;
+        let bundles = job.bundles().map_err(|error| failed(error.into()))?;
         let ranks = self.members.len() + 1;
         let busy = |k: &usize| !part(&bundles, *k, ranks).is_empty();
         // The leader takes the last share: where there are fewer bundles than ranks, that one is never empty.
         for (k, rank) in (0..ranks - 1).zip(self.members.clone()).filter(|(k, _)| busy(k)) {
             let bundles = part(&bundles, k, ranks);
-            let fibres = bundles[0].fibres.start..bundles[bundles.len() - 1].fibres.end;
-            let columns = columns(psf, fibres, grid, &options);
+            let columns = job.columns(bundles[0].fibres.start..bundles[bundles.len() - 1].fibres.end);
             let order = Order {
                 output: Cow::Borrowed(&request.output),
-                psf: Cow::Borrowed(psf),
+                psf: Cow::Borrowed(job.psf),
                 options: Cow::Borrowed(&options),
-                grid: Cow::Borrowed(grid),
+                grid: Cow::Borrowed(inputs.grid()),
                 bundles: Cow::Borrowed(bundles),
                 columns: columns.clone(),
                 on_cpu,
             };
             send(rank, ORDER, &Some(order));
-            ccd.columns(&columns).iter().for_each(|stripe| send_numbers(rank, PIXELS, stripe));
+            job.ccd.columns(&columns).iter().for_each(|stripe| send_numbers(rank, PIXELS, stripe));
         }
-        let last = part(&bundles, ranks - 1, ranks);
-        let own = engine.persist(
-            |engine| extract_share(psf, ccd, grid, &options, engine, last, &|_, _| {}),
-            ExtractError::of_device,
-        );
+        let own = extract_share(&job, part(&bundles, ranks - 1, ranks), engine, LastRung::Caller, &|_, _| {});
         // All members are heard before anything is given up: no message is left lying.
         let others: Vec<Result<Share, ExtractorError>> = (0..ranks - 1)
             .zip(self.members.clone())
             .filter(|(k, _)| busy(k))
-            .map(|(_, rank)| share_of(rank, [ccd.ny(), ccd.nx()]))
+            .map(|(_, rank)| share_of(rank, job.ccd.ny()))
             .collect();
-        let mut shares: Vec<Share> = Vec::new();
-        let own = own.map(|(share, again)| share.retried(said(again))).map_err(failed);
-        for share in others.into_iter().chain([own]) {
-            shares.push(share?);
-        }
-        Ok(assemble(shares, grid, &options))
+        let own = own.map(|share| share.retried_by(&this_rank())).map_err(failed);
+        let shares = others.into_iter().chain([own]).collect::<Result<Vec<_>, _>>()?;
+        Ok(join(shares, &job))
     }
 }
 
-/// What a member has made of its order.
-fn share_of(rank: usize, ccd: [usize; 2]) -> Result<Share, ExtractorError> {
+/// Receives the share of a member.
+fn share_of(rank: usize, ny: usize) -> Result<Share, ExtractorError> {
     let head: Result<ShareHead, Failure> = receive(rank, SHARE);
     match head {
         Ok(head) => {
             let numbers: Vec<f64> = receive_numbers(rank, NUMBERS);
-            Ok(Share::unpack(head, &numbers, ccd).expect("a share is sent as it was packed"))
+            Ok(Share::unpack(head, &numbers, ny).expect("a share is sent as it was packed"))
         }
-        Err(failure) if failure.stopped => Err(ExtractorError::Stopped),
+        Err(failure) if failure.cancelled => Err(ExtractorError::Stopped),
         Err(Failure { message, device, .. }) => Err(ExtractorError::Member { rank, message, device }),
     }
 }
@@ -136,16 +128,14 @@ impl FrameExtractor for FrameGroup<'_> {
         }
         // A device that fails for good in a frame brings the whole of it to the CPU: it is of one precision. In later ones a rank
         // without its device does its own share there, which is said: the others' devices are worth more.
-        match self.together(request, inputs, self.engine, false) {
-            Err(error) if error.is_of_device() => {
-                let reason = error.to_string();
-                tracing::warn!("{reason}; the CPU does it");
-                let mut extraction = self.together(request, inputs, &self.engine.cpu_instead(), true)?;
-                extraction.summary.retried = Some(reason);
-                Ok(extraction)
-            }
-            result => result,
+        let on_cpu = |engine: &Engine| !std::ptr::eq(engine, self.engine);
+        let work = |engine: &Engine| self.together(request, inputs, engine, on_cpu(engine));
+        let (mut extraction, moved) =
+            or_cpu_for_all(self.engine, work, |error| error.is_of_device().then_some(Reason::Device))?;
+        if moved.is_some() {
+            extraction.summary.record.retried = moved;
         }
+        Ok(extraction)
     }
 }
 
@@ -172,13 +162,12 @@ fn carry_out(leader: usize, order: &Order, engine: &Engine) -> Result<Share, Fai
     let ccd = &Ccd::from_columns([psf.npix_y, psf.npix_x], columns.clone(), &image, &ivar)
         .expect("columns are received as they were sent");
     let cpu = engine.cpu_instead();
-    let (engine, bundles) = (if order.on_cpu { &cpu } else { engine }, &order.bundles);
-    let work = |engine: &Engine| extract_share(psf, ccd, &order.grid, &order.options, engine, bundles, &|_, _| {});
-    let (share, again) = engine.persist(work, ExtractError::of_device)?;
-    Ok(share.retried(said(again)))
+    let job = Job::new(psf, ccd, &order.grid, &order.options).map_err(ExtractError::from)?;
+    let engine = if order.on_cpu { &cpu } else { engine };
+    let share = extract_share(&job, &order.bundles, engine, LastRung::Caller, &|_, _| {})?;
+    Ok(share.retried_by(&this_rank()))
 }
 
-/// Why this rank has done its share again, or on the CPU.
-fn said(again: Option<Again>) -> Option<String> {
-    again.map(|again| format!("rank {}: {}", world().rank(), again.reason))
+fn this_rank() -> String {
+    format!("rank {}", world().rank())
 }

@@ -16,7 +16,7 @@ mod node;
 mod remote_queue;
 mod wire;
 
-use super::in_hand;
+use super::in_flight;
 use super::pipeline::Pipeline;
 use super::queue::{Progress, Table};
 use super::run_log::{RankFacts, RunLog};
@@ -151,7 +151,7 @@ impl Job {
         let of_group = ranks_per_frame.clamp(1, self.size);
         let (group, leader) = (self.rank / of_group, self.rank - self.rank % of_group);
         let groups = self.size.div_ceil(of_group);
-        let engine = engine.with_stop(settings.stop.clone());
+        let engine = engine.with_cancel(settings.stop.clone());
         let facts = || RankFacts::of_this_process(self.rank, &engine);
         let place = GroupRank { group, rank: self.rank };
         let members = self.rank + 1..(leader + of_group).min(self.size);

@@ -10,5 +10,5 @@ mod run;
 mod table;
 
 pub use record::{Fallback, Record};
-pub use run::{LastRung, Progress, Solved, solve};
+pub use run::{LastRung, Progress, Solved, or_cpu_for_all, solve};
 pub use table::{Attempt, Level, Method, Step, TABLE};

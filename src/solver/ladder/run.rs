@@ -7,6 +7,7 @@ use crate::backend::{Engine, Stage};
 use crate::gpu::MemoryUse;
 use crate::plan::Bundle;
 use crate::solver::{BundleSpectra, Job, Reason, Unserved};
+use std::fmt::Display;
 use std::time::Duration;
 
 /// Attempts on a device that ran out of memory, and on one that was lost or hung.
@@ -43,8 +44,8 @@ pub struct Solved {
 /// Solves consecutive bundles of a job on an engine.
 ///
 /// # Errors
-/// [`Unserved`] if the options allow no further step: for [`Reason::Coupling`] with [`Solver::Banded`], for failures of the
-/// device with [`LastRung::Caller`], for cancellation.
+/// [`Unserved`] if the options allow no further step: for [`Reason::Coupling`] with [`crate::solver::Solver::Banded`], for
+/// failures of the device with [`LastRung::Caller`], for cancellation.
 ///
 /// # Panics
 /// If there is no bundle.
@@ -55,6 +56,41 @@ pub fn solve(
     last: LastRung,
     progress: Progress,
 ) -> Result<Solved, Unserved> {
+    let on = |engine: &Engine| solve_on(job, bundles, engine, progress);
+    if last == LastRung::Caller {
+        return on(engine);
+    }
+    let (mut solved, moved) = or_cpu_for_all(engine, on, |why| Some(why.reason()))?;
+    if let Some(reason) = moved {
+        let from = Climb::new(job, bundles, progress).at();
+        let fallback = Fallback { fibres: None, from, reason: reason.clone(), step: Step::CpuForAll };
+        solved.record.fallbacks.insert(0, fallback);
+        solved.record.retried = Some(reason);
+    }
+    Ok(solved)
+}
+
+/// Runs `work` on an engine, and if its device fails for good on the CPU, which is reported: all of it is of one precision.
+/// Returns the reason along with the result.
+///
+/// # Errors
+/// Those of `work` that are not the device's, as `reason` tells.
+pub fn or_cpu_for_all<T, E: Display>(
+    engine: &Engine,
+    work: impl Fn(&Engine) -> Result<T, E>,
+    reason: impl Fn(&E) -> Option<Reason>,
+) -> Result<(T, Option<String>), E> {
+    match work(engine) {
+        Err(error) if reason(&error).is_some_and(|reason| steps(reason).contains(&Step::CpuForAll)) => {
+            tracing::warn!("{error}; the CPU does it");
+            Ok((work(&engine.cpu_instead())?, Some(error.to_string())))
+        }
+        result => result.map(|done| (done, None)),
+    }
+}
+
+/// Solves bundles on an engine, again in smaller parts or on the device opened anew if it fails.
+fn solve_on(job: &Job, bundles: &[Bundle], engine: &Engine, progress: Progress) -> Result<Solved, Unserved> {
     let (mut memory, mut loss, mut first_reason) = (0, 0, None);
     let mut climb = Climb::new(job, bundles, progress);
     loop {
@@ -65,40 +101,26 @@ pub fn solve(
             }
             Err(why) => why,
         };
-        let reason = why.reason();
-        let (message, from) = (why.to_string(), climb.at());
-        let take = |step: &&Step| match step {
+        let possible = |step: &&Step| match step {
             Step::SmallerBatches => memory < AFTER_MEMORY && engine.shrink_batches(),
             Step::Reopen => loss < AFTER_LOSS && engine.reopen(),
-            Step::CpuForAll => last == LastRung::Cpu,
+            // The caller's step.
+            Step::CpuForAll => false,
             _ => true,
         };
-        let step = *steps(reason).iter().find(take).expect("the last step is always possible");
+        let step = *steps(why.reason()).iter().find(possible).unwrap_or(&Step::Fail);
         match step {
-            Step::SmallerBatches | Step::Reopen => {
-                memory += usize::from(step == Step::SmallerBatches);
-                loss += usize::from(step == Step::Reopen);
-                tracing::warn!("{message}; it is tried again in smaller parts");
-                climb.note(Fallback { fibres: None, from, reason: message.clone(), step });
-                first_reason.get_or_insert(message);
-            }
-            Step::CpuForAll => {
-                if reason != Reason::NoMemory {
-                    engine.note_failure(&message);
-                }
-                tracing::warn!("{message}; the CPU does it");
-                let cpu = engine.cpu_instead();
-                climb = Climb::new(job, bundles, progress);
-                climb.note(Fallback { fibres: None, from, reason: message.clone(), step });
-                climb.run(&cpu)?;
-                return Ok(climb.finish(Some(message)));
-            }
+            Step::SmallerBatches => memory += 1,
+            Step::Reopen => loss += 1,
             _ => {
-                if matches!(reason, Reason::OutOfMemory | Reason::Lost | Reason::Device) {
-                    engine.note_failure(&message);
+                if matches!(why.reason(), Reason::OutOfMemory | Reason::Lost | Reason::Device) {
+                    engine.note_failure(&why.to_string());
                 }
                 return Err(why);
             }
         }
+        tracing::warn!("{why}; it is tried again in smaller parts");
+        climb.note(Fallback { fibres: None, from: climb.at(), reason: why.to_string(), step });
+        first_reason.get_or_insert(why.to_string());
     }
 }
