@@ -13,9 +13,6 @@ pub mod memory;
 pub mod mutate;
 pub mod seeds;
 pub mod targets;
-#[allow(dead_code)] // shared with the tests of files, which use more of it
-#[path = "../../tests/fits/util.rs"]
-mod util;
 #[allow(dead_code)] // the command line's own
 #[path = "../../src/cli/value_parsers.rs"]
 mod value_parsers;

@@ -1,12 +1,13 @@
 //! The banded solver against exact solutions.
 
+#[macro_use(note, test)]
+extern crate testkit;
+
 mod real_psfs;
-#[path = "../reference/shared.rs"]
-#[allow(dead_code)]
-mod shared;
 mod sim11;
-#[path = "../extract/small.rs"]
-#[allow(dead_code)]
-mod small;
 mod stages;
 mod whole_patch;
+
+fn main() -> std::process::ExitCode {
+    testkit::main()
+}

@@ -1,28 +1,11 @@
 //! The simulated frame sim11 by the banded solver, against the exact solution of the whole bundle.
 
-use super::shared::shared;
-use spextral::backend::Engine;
-use spextral::extract::{ExtractError, Job, Options, Solver, extract};
-use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::extract::{Options, Solver};
+use spextral::fits::read_image_f64;
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
 use std::path::PathBuf;
-
-/// Fibres 0..25 of sim11 on the grid of an exact reference.
-fn bundle0(wmin: f64, wmax: f64, step: f64) -> Option<Spectra> {
-    let psf = read_psf(shared("psf/psf-r0-00051060.fits")?).unwrap();
-    let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).unwrap();
-    let ccd = &p.ccd;
-    let options = Options { nspec: Some(25), solver: Solver::Banded, ..Options::default() };
-    let grid = WaveGrid::new(wmin, wmax, step).unwrap();
-    Some(
-        Job::new(&psf, ccd, &grid, &options)
-            .map_err(ExtractError::from)
-            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-            .unwrap()
-            .spectra,
-    )
-}
+use testkit::{Sim11, cpu, shared};
 
 /// Worst flux in sigma, worst relative ivar and worst element of R over the bins with pixmask_fraction < 0.5.
 fn worst(ours: &Spectra, path: &PathBuf) -> [f64; 3] {
@@ -42,15 +25,15 @@ fn worst(ours: &Spectra, path: &PathBuf) -> [f64; 3] {
             }
         }
     }
-    println!("worst flux {:.1e} sigma, ivar {:.1e}, R {:.1e}", worst[0], worst[1], worst[2]);
+    note!("worst flux {:.1e} sigma, ivar {:.1e}, R {:.1e}", worst[0], worst[1], worst[2]);
     worst
 }
 
 #[test]
 fn every_bin_of_sim11_is_exact_to_1e_4_sigma() {
-    let (Some(ours), Some(path)) = (bundle0(5760.0, 7620.0, 0.8), shared("reference/sim11-exact.fits.gz")) else {
-        return;
-    };
+    let path = shared("reference/sim11-exact.fits.gz");
+    let options = Options { nspec: Some(25), solver: Solver::Banded, ..Options::default() };
+    let ours = Sim11::open().extract(&WaveGrid::new(5760.0, 7620.0, 0.8).unwrap(), &options, &cpu()).spectra;
     let [flux, ivar, r] = worst(&ours, &path);
     assert!(flux < 1e-4, "flux {flux:e} sigma");
     assert!(ivar < 1e-5, "ivar {ivar:e}");

@@ -1,6 +1,5 @@
 //! The banded solver's stages that work on pixels, against the patches' stages on the whole bundle as one patch.
 
-use super::small::Small;
 use spextral::geometry::SpotShape;
 use spextral::geometry::{Patch, Positions};
 use spextral::geometry::{PatchPixels, Rectangle};
@@ -12,6 +11,7 @@ use spextral::stages::normal_equations::{NormalEquations, Prior, normal_equation
 use spextral::stages::patch::PatchSpots;
 use spextral::stages::spots::{SpotSource, spots};
 use spextral::stages::traces::{Traces, traces};
+use testkit::Small;
 
 /// The first bundle of a small frame, both ways.
 struct Bundle {

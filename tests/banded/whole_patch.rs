@@ -1,18 +1,14 @@
 //! Small bundles by the banded solver, against dense elimination of the whole bundle as a single patch.
 
-use super::small::Small;
-use spextral::backend::{Decorrelate, Engine};
-use spextral::extract::{ExtractError, Extraction, Job, JobError, Options, Solver, extract};
+use spextral::backend::Decorrelate;
+use spextral::extract::{ExtractError, Extraction, Options, Solver};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
+use testkit::{Small, cpu};
 
-pub fn banded() -> Options {
-    Options { solver: Solver::Banded, ..Small::options() }
-}
-
-/// One patch a bundle, with all pixels and `beyond` bins beyond each end.
+/// One patch per bundle, with all pixels and `beyond` bins beyond each end.
 pub fn dense(nwave: usize, beyond: usize) -> Options {
     let mut options = Small::options();
     options.patches.nsubbundles = 1;
@@ -44,14 +40,14 @@ pub fn worst(ours: &Spectra, exact: &Spectra) -> [f64; 3] {
             }
         }
     }
-    println!("worst flux {:.1e} sigma, ivar {:.1e}, R {:.1e}", worst[0], worst[1], worst[2]);
+    note!("worst flux {:.1e} sigma, ivar {:.1e}, R {:.1e}", worst[0], worst[1], worst[2]);
     worst
 }
 
 fn check(small: &Small, what: &str) {
-    let ours = small.extract(&banded(), &Engine::cpu()).spectra;
-    let exact = small.extract(&dense(small.grid.nwave(), 80), &Engine::cpu()).spectra;
-    println!("{what}:");
+    let ours = small.extract(&Small::banded(), &cpu()).spectra;
+    let exact = small.extract(&dense(small.grid.nwave(), 80), &cpu()).spectra;
+    note!("{what}:");
     let [flux, ivar, r] = worst(&ours, &exact);
     assert!(flux < 1e-4 && ivar < 1e-5 && r < 1e-6, "{what}");
     // Beside masked bins the model is in part the prior's, and that of what lies beyond the ends.
@@ -97,8 +93,8 @@ fn a_long_bundle_of_two_fibres_is_exact_where_what_is_measured_is_dead() {
     let dead = [rows(14..46), rows(74..106)];
     let ivar = small.ivar.iter_mut().enumerate();
     ivar.filter(|(k, _)| dead.iter().any(|rows| rows.contains(&(k / nx)))).for_each(|(_, w)| *w = 0.0);
-    let exact = small.extract(&dense(small.grid.nwave(), 80), &Engine::cpu()).spectra;
-    let [flux, ..] = worst(&small.extract(&banded(), &Engine::cpu()).spectra, &exact);
+    let exact = small.extract(&dense(small.grid.nwave(), 80), &cpu()).spectra;
+    let [flux, ..] = worst(&small.extract(&Small::banded(), &cpu()).spectra, &exact);
     assert!(flux < 1e-5, "more than the tolerance: {flux:e} sigma");
 }
 
@@ -132,25 +128,21 @@ fn bins_partly_off_the_ccd_are_exact() {
     let step = small.grid.step();
     for start in [small.psf.wave_min, small.psf.wave_max - 100.0 * step] {
         small.grid = WaveGrid::new(start, start + 100.0 * step, step).unwrap();
-        let spectra = small.extract(&banded(), &Engine::cpu()).spectra;
+        let spectra = small.extract(&Small::banded(), &cpu()).spectra;
         assert!(spectra.ivar.contains(&0.0) && spectra.ivar.iter().any(|&w| w > 0.0), "the grid runs off the CCD");
         check(&small, &format!("off the CCD from {start}"));
     }
 }
 
-fn in_pool(threads: usize, work: impl FnOnce() -> Extraction + Send) -> Extraction {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
-}
-
 #[test]
 fn spectra_are_bitwise_equal_for_any_thread_count_and_selection() {
     let small = Small::new(26);
-    let all = in_pool(1, || small.extract(&banded(), &Engine::cpu())).spectra;
-    let again = in_pool(3, || small.extract(&banded(), &Engine::cpu())).spectra;
+    let all = in_pool(1, || small.extract(&Small::banded(), &cpu())).spectra;
+    let again = in_pool(3, || small.extract(&Small::banded(), &cpu())).spectra;
     assert!(all == again);
     for (specmin, nspec) in [(0, 1), (3, 4), (7, 1)] {
-        let some = Options { specmin, nspec: Some(nspec), ..banded() };
-        let some = small.extract(&some, &Engine::cpu()).spectra;
+        let some = Options { specmin, nspec: Some(nspec), ..Small::banded() };
+        let some = small.extract(&some, &cpu()).spectra;
         let bins = specmin * all.nwave..(specmin + nspec) * all.nwave;
         assert!(some.flux == all.flux[bins.clone()] && some.ivar == all.ivar[bins.clone()]);
         assert!(some.chi2pix == all.chi2pix[bins.clone()]);
@@ -159,48 +151,38 @@ fn spectra_are_bitwise_equal_for_any_thread_count_and_selection() {
 }
 
 fn refusal(small: &Small, options: &Options) -> String {
-    let error = Job::new(&small.psf, &small.ccd(), &small.grid, options)
-        .map_err(ExtractError::from)
-        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-        .map(|_| ());
+    let error = small.try_extract(options, &cpu()).map(|_| ());
     error.unwrap_err().to_string()
 }
 
 #[test]
 fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     let mut small = Small::new(27);
-    let noise = Options { decorrelate: Decorrelate::Noise, ..banded() };
+    let noise = Options { decorrelate: Decorrelate::Noise, ..Small::banded() };
     assert!(refusal(&small, &noise).contains("--solver patches"));
-    let negative = Options { tolerance: Some(-1.0), ..banded() };
-    let error = Job::new(&small.psf, &small.ccd(), &small.grid, &negative)
-        .map_err(ExtractError::from)
-        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-        .map(|_| ());
-    assert!(matches!(error, Err(ExtractError::Job(JobError::Tolerance(t))) if t == -1.0));
+    let negative = Options { tolerance: Some(-1.0), ..Small::banded() };
+    let error = small.try_extract(&negative, &cpu()).map(|_| ());
+    assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
     // Spots three times as wide reach the second neighbour.
     small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
     assert!(matches!(
-        Job::new(&small.psf, &small.ccd(), &small.grid, &banded()).map_err(ExtractError::from).and_then(|job| extract(
-            &job,
-            &Engine::cpu(),
-            &|_, _| {}
-        )),
+        small.try_extract(&Small::banded(), &cpu()),
         Err(ExtractError::Coupling(_))
     ));
-    assert!(refusal(&small, &banded()).contains("--solver patches"));
+    assert!(refusal(&small, &Small::banded()).contains("--solver patches"));
 }
 
 #[test]
 fn without_a_word_bands_serve_where_they_can_and_else_patches() {
     let mut small = Small::new(30);
     let auto = Options { solver: Solver::Auto, ..Small::options() };
-    let served = |small: &Small, options: &Options| small.extract(options, &Engine::cpu()).summary.solver();
+    let served = |small: &Small, options: &Options| small.extract(options, &cpu()).summary.solver();
     assert_eq!(served(&small, &auto), "banded");
     assert_eq!(served(&small, &Options { decorrelate: Decorrelate::Noise, ..auto.clone() }), "patches");
     small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
-    let wide = small.extract(&auto, &Engine::cpu());
+    let wide = small.extract(&auto, &cpu());
     assert_eq!(wide.summary.solver(), "patches");
-    assert!(wide.spectra == small.extract(&Small::options(), &Engine::cpu()).spectra);
+    assert!(wide.spectra == small.extract(&Small::options(), &cpu()).spectra);
 }
 
 #[test]
@@ -208,7 +190,7 @@ fn a_step_too_fine_for_the_bands_is_refused_with_a_way_out() {
     let mut small = Small::new(28);
     let start = small.grid.wave()[0];
     small.grid = WaveGrid::new(start, start + 20.0, 0.08).unwrap();
-    assert!(refusal(&small, &banded()).contains("coarser step"));
+    assert!(refusal(&small, &Small::banded()).contains("coarser step"));
 }
 
 #[test]
@@ -216,10 +198,7 @@ fn dark_pixels_everywhere_give_no_information_and_no_failure() {
     let small = Small::new(29);
     let dark = vec![0.0; small.ivar.len()];
     let ccd = &small.with_planes(&small.image, &dark);
-    let out = Job::new(&small.psf, ccd, &small.grid, &banded())
-        .map_err(ExtractError::from)
-        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-        .unwrap();
+    let out = small.extract_ccd(ccd, &Small::banded(), &cpu());
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());
 }

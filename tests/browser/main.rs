@@ -1,27 +1,30 @@
 //! The report in a real browser: no error, every picture painted, values under the pointer, and a bounded size.
 //!
-//! It takes Chromium; where there is none the tests say so and pass, unless SPEXTRAL_REQUIRE_BROWSER is set.
+//! It takes Chromium. Without it the tests are reported as ignored; with SPEXTRAL_REQUIRE_BROWSER set they fail.
+
+#[macro_use(test)]
+extern crate testkit;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use testkit::{binary, ignore};
 
 /// Appended to the page: acts as a reader would, then writes down what it saw.
 const PROBE: &str = include_str!("probe.js");
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
-fn browser() -> Option<&'static Path> {
+fn browser() -> &'static Path {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
         let folders: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
         let files = NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
         files.into_iter().find(|file| file.is_file())
     });
-    if found.is_none() {
+    found.as_deref().unwrap_or_else(|| {
         assert!(std::env::var_os("SPEXTRAL_REQUIRE_BROWSER").is_none(), "a browser is required, and there is none");
-        eprintln!("left out: there is no Chromium on the PATH (Debian: apt install chromium)");
-    }
-    found.as_deref()
+        ignore("there is no Chromium on the PATH (Debian: apt install chromium)")
+    })
 }
 
 /// A simulated frame of one bundle with cosmics and a bad column, extracted by the binary.
@@ -40,7 +43,7 @@ fn scene() -> &'static Path {
 }
 
 fn spextral(folder: &Path, arguments: &[&str]) {
-    let run = Command::new(env!("CARGO_BIN_EXE_spextral")).args(arguments).current_dir(folder).output().unwrap();
+    let run = Command::new(binary()).args(arguments).current_dir(folder).output().unwrap();
     assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
 }
 
@@ -78,7 +81,7 @@ fn report(name: &str, more: &[&str]) -> String {
 
 #[test]
 fn a_page_with_everything_is_painted_and_answers_the_pointer() {
-    let Some(browser) = browser() else { return };
+    let browser = browser();
     let files = ["--image", "preproc.fits", "--model", "model.fits", "--truth", "truth.fits"];
     let page = report("all.html", &files);
     assert!(page.len() < 2_000_000, "{} bytes", page.len());
@@ -102,9 +105,13 @@ fn a_page_with_everything_is_painted_and_answers_the_pointer() {
 
 #[test]
 fn a_page_of_a_frame_alone_fits_a_narrow_window() {
-    let Some(browser) = browser() else { return };
+    let browser = browser();
     let saw = open(browser, &report("alone.html", &[]), 500);
     assert!(saw["overflow"].as_i64().unwrap() <= 0, "nothing sticks out to the right: {saw}");
     assert!(saw["painted"]["flux"].as_u64().is_some_and(|colours| colours > 3), "{saw}");
     assert!(saw["painted"].get("residual").is_none() && saw["painted"].get("chi").is_none(), "{saw}");
+}
+
+fn main() -> std::process::ExitCode {
+    testkit::main()
 }

@@ -1,6 +1,7 @@
 //! What one needs around an extraction: make-psf, simulate, compare, demo.
 
-use crate::run::{Folder, bytes};
+use testkit::{Folder, bytes};
+
 
 const MAKE_PSF: [&str; 8] = ["make-psf", "-o", "made.fits", "--nfibre", "5", "--bundlesize", "5", "--npix-y=120"];
 

@@ -1,8 +1,8 @@
 //! Files that cannot be used: one sentence with file, HDU, value and remedy, and nothing left behind.
 
-use crate::run::{Folder, bytes, fails_and_leaves_nothing as fails, small_psf};
 use spextral::fits::{Header, Image, Pixels, write_images, write_preproc, write_psf};
 use spextral::psf::Psf;
+use testkit::{Folder, bytes, small_psf};
 
 #[test]
 fn a_missing_file_is_named() {

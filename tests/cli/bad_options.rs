@@ -1,6 +1,7 @@
 //! Options that make no sense, alone (exit code 2) or for the files at hand (exit code 1).
 
-use crate::run::{Folder, fails_and_leaves_nothing as fails};
+use testkit::Folder;
+
 
 #[test]
 fn a_wavelength_range_outside_the_psfs_is_said_with_both() {

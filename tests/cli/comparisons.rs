@@ -1,8 +1,8 @@
 //! `compare` tells agreement by its exit code, and never by having compared nothing.
 
-use crate::run::Folder;
 use spextral::fits::{read_frame, write_frame};
 use spextral::simulate::write_truth;
+use testkit::Folder;
 
 /// A folder with `frame.fits`, and `empty.fits`, the same without information in any bin.
 fn two_frames() -> Folder {

@@ -1,9 +1,9 @@
 //! `--json`: what is printed is what is in the files, and docs/json.md has every field of it.
 
-use crate::run::{Folder, Run};
 use serde_json::Value;
 use spextral::fits::{read_frame, read_headers, read_psf};
 use std::collections::BTreeSet;
+use testkit::{Folder, Run};
 
 /// Fields of every object.
 const COMMON: [&str; 3] = ["schema", "version", "commit"];

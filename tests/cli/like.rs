@@ -1,7 +1,7 @@
 //! A frame says how it was made, and is made again by what it says.
 
-use crate::run::{Folder, Run, bytes};
 use spextral::fits::{Preproc, read_frame, read_headers, write_frame};
+use testkit::{Folder, Run, binary, bytes};
 
 /// Makes `again.fits` of `frame.fits`.
 fn repeat(folder: &Folder, more: &[&str]) -> Run {
@@ -216,14 +216,14 @@ fn paths_that_are_no_unicode_serve_and_are_printed_as_well_as_can_be() {
     let [input, output] = [&b"in\xff.fits"[..], b"out\xff.fits"].map(OsStr::from_bytes);
     let home = folder.path("");
     std::fs::rename(home.join("preproc.fits"), home.join(input)).unwrap();
-    let binary = || {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_spextral"));
+    let spextral = || {
+        let mut command = std::process::Command::new(binary());
         command.current_dir(&home).args(["extract", "--json", "--loglevel", "error"]);
         command
     };
     let options = ["-p", "psf.fits", "--bundlesize", "5", "-n", "1", "--device", "cpu"];
-    let first = binary().arg("-i").arg(input).arg("-o").arg(output).args(options).output().unwrap();
-    let again = binary().arg("--like").arg(output).output().unwrap();
+    let first = spextral().arg("-i").arg(input).arg("-o").arg(output).args(options).output().unwrap();
+    let again = spextral().arg("--like").arg(output).output().unwrap();
     for run in [first, again] {
         assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
         let object: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();

@@ -1,5 +1,8 @@
 //! The real binary, run in a fresh folder: exit codes, what it says, what it leaves behind.
 
+#[macro_use(test)]
+extern crate testkit;
+
 mod around;
 mod bad_files;
 mod bad_options;
@@ -10,5 +13,8 @@ mod manual;
 mod offline;
 mod outputs;
 mod report;
-mod run;
 mod use_cases;
+
+fn main() -> std::process::ExitCode {
+    testkit::main()
+}

@@ -1,7 +1,7 @@
 //! Manual pages and completions say what `--help` says.
 
-use crate::run::Folder;
 use std::process::Command;
+use testkit::{Folder, binary};
 
 /// What stands in the first column of a help text's list: commands, or long options.
 fn listed(help: &str, options: bool) -> Vec<String> {
@@ -23,7 +23,7 @@ fn listed(help: &str, options: bool) -> Vec<String> {
 }
 
 fn help(words: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_spextral")).args(words).arg("--help").output().unwrap();
+    let output = Command::new(binary()).args(words).arg("--help").output().unwrap();
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }

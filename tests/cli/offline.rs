@@ -1,7 +1,7 @@
 //! No command speaks to a network: none opens a socket of the internet, and all work where there is no network.
 
-use crate::run::Folder;
 use std::process::{Command, Stdio};
+use testkit::{Folder, ignore};
 
 /// The commands, one after the other: what one writes the next reads.
 const COMMANDS: [&[&str]; 5] = [
@@ -12,26 +12,20 @@ const COMMANDS: [&[&str]; 5] = [
     &["devices"],
 ];
 
-/// Whether a program does what it is here for; else it is said, past the harness, which swallows what a passing test prints.
-fn works(program: &str, words: &[&str]) -> bool {
+/// Ignores the test unless a program can do what the test wants of it.
+fn need(program: &str, words: &[&str]) {
     let mut command = Command::new(program);
     let quiet = command.args(words).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
-    let works = quiet.status().is_ok_and(|status| status.success());
-    if !works {
-        use std::io::Write;
-        let _ =
-            writeln!(std::io::stderr(), "NOT TESTED: {program} cannot be used here: whether a network is spoken to");
+    if !quiet.status().is_ok_and(|status| status.success()) {
+        ignore(format!("{program} cannot be used here"));
     }
-    works
 }
 
 #[test]
 fn commands_work_without_a_network() {
     // A namespace of its own, with not even a loopback that is up.
     let alone = ["--user", "--map-root-user", "--net"];
-    if !works("unshare", &alone) {
-        return;
-    }
+    need("unshare", &alone);
     let folder = Folder::new();
     for words in COMMANDS {
         let run = folder.run_by("unshare", &alone, words);
@@ -42,9 +36,7 @@ fn commands_work_without_a_network() {
 #[test]
 fn no_command_opens_a_socket_of_the_internet() {
     let watch = ["-f", "-qq", "-o", "calls", "-e", "trace=%network"];
-    if !works("strace", &watch[..2]) {
-        return;
-    }
+    need("strace", &watch[..2]);
     let folder = Folder::new();
     for words in COMMANDS {
         let run = folder.run_by("strace", &watch, words);

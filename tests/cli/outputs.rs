@@ -1,7 +1,7 @@
 //! The rule for outputs (`docs/trust.md`), for every option that names one.
 
-use crate::run::{Folder, Run, bytes};
 use spextral::simulate::write_truth;
+use testkit::{Folder, Run, bytes};
 
 /// An option that names a file to write.
 struct Writer {

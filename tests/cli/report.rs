@@ -1,8 +1,8 @@
 //! `spextral report` and `plot-psf`: what they write, and what they say of files that do not belong together.
 
-use crate::run::Folder;
 use spextral::fits::{Preproc, read_preproc, read_psf, write_preproc, write_psf};
 use spextral::simulate::{Simulation, simulate, write_truth};
+use testkit::Folder;
 
 /// A folder with a frame, its model and its truth.
 fn folder() -> Folder {

@@ -1,8 +1,8 @@
 //! What users do: files appear, options have their effect, help is complete.
 
-use crate::run::Folder;
 use spextral::barycentric;
 use spextral::fits::read_frame;
+use testkit::Folder;
 
 #[test]
 fn an_extraction_writes_its_outputs_and_nothing_else() {

@@ -1,8 +1,15 @@
 //! `spextral exposure`, the real binary on many small frames: 10 fibres x 100 bins each.
 
+#[macro_use(note, test)]
+extern crate testkit;
+
 mod ends;
 mod faults;
 #[cfg(all(unix, feature = "mpi"))]
 mod mpi;
 mod night;
 mod runs;
+
+fn main() -> std::process::ExitCode {
+    testkit::main()
+}

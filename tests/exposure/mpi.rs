@@ -7,6 +7,7 @@ use spextral::fits::read_headers;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use testkit::{binary, gpu};
 
 /// The others of a broken job end within this.
 const SOON: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ fn processes(night: &Night) -> Vec<(usize, u32)> {
         let folder = Path::new("/proc").join(pid.to_string());
         let own = std::fs::read_link(folder.join("exe"))
             .ok()?
-            .ends_with(Path::new(env!("CARGO_BIN_EXE_spextral")).file_name()?);
+            .ends_with(binary().file_name()?);
         let here = std::fs::read_link(folder.join("cwd")).ok()? == home;
         let environment = String::from_utf8_lossy(&std::fs::read(folder.join("environ")).ok()?).into_owned();
         let rank = environment.split('\0').find_map(|entry| {
@@ -136,20 +137,9 @@ fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
     }
 }
 
-/// The words that name the GPU to test on; None, said aloud, where it is not there.
-fn gpu() -> Option<String> {
-    let name = std::env::var("SPEXTRAL_TEST_DEVICE").unwrap_or_else(|_| "llvmpipe".into());
-    let there = spextral::gpu::list().iter().any(|device| device.name.contains(&name) && device.refused.is_none());
-    assert!(there || std::env::var("SPEXTRAL_REQUIRE_GPU").is_err(), "SPEXTRAL_REQUIRE_GPU=1, but no {name}");
-    if !there {
-        eprintln!("SKIPPED: no {name} here");
-    }
-    there.then_some(name)
-}
-
 #[test]
 fn a_rank_that_loses_its_gpu_is_said_in_the_frames_that_it_shares() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu().name().to_string();
     let night = Night::new();
     // One after another: what rank 1 does in a frame depends on those before.
     let words =

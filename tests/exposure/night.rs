@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use testkit::binary;
 
 /// The frames of a night.
 pub const FRAMES: usize = 6;
@@ -85,7 +86,7 @@ impl Night {
 
     /// The same, to be run in some other way.
     pub fn command(&self, manifest: &str, more: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spextral"));
+        let mut command = Command::new(binary());
         // What is given again is left to the words of the test.
         let common = COMMON.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten();
         command.args(["exposure", "--manifest", manifest]).args(common).args(more).current_dir(self.home.path());
@@ -94,7 +95,7 @@ impl Night {
 
     /// The binary with other words.
     pub fn run(&self, words: &[&str]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spextral"));
+        let mut command = Command::new(binary());
         command.args(words).args(COMMON).current_dir(self.home.path());
         Run::of(command)
     }

@@ -3,6 +3,7 @@
 use crate::night::{Night, Run, begin, wait_for};
 use spextral::fits::read_headers;
 use std::time::Duration;
+use testkit::binary;
 
 #[test]
 fn frames_are_those_of_extract_in_any_order_and_with_or_without_overlap() {
@@ -57,7 +58,7 @@ fn a_tree_is_extracted_with_its_own_psf_or_the_night_s_on_the_survey_s_wavelengt
         assert!(header.get_str("IN_PSF").unwrap().ends_with(psf));
     }
     // The wavelengths of the r cameras reach beyond these small PSFs: said frame by frame.
-    let mut survey = std::process::Command::new(env!("CARGO_BIN_EXE_spextral"));
+    let mut survey = std::process::Command::new(binary());
     survey.args(words).args(["--device", "cpu", "--overwrite", "--cameras", "r1"]).current_dir(night.path("."));
     Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060.fits"]);
 }

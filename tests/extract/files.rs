@@ -1,11 +1,10 @@
 //! From files to files.
 
-use super::small::Small;
 use spextral::WriteError;
-use spextral::backend::Engine;
 use spextral::extract::{FileError, ModelFlux, Request, extract_file};
 use spextral::fits::{FitsError, read_frame, read_headers, read_image_f64, write_preproc, write_psf};
 use std::path::Path;
+use testkit::{Small, cpu};
 
 /// The small frame and its PSF as files.
 fn request(folder: &Path, seed: u64) -> (Small, Request) {
@@ -21,7 +20,7 @@ fn request(folder: &Path, seed: u64) -> (Small, Request) {
 }
 
 fn run(request: &Request) -> Result<(), FileError> {
-    extract_file(request, &Engine::cpu(), &|_, _| {}).map(|_| ())
+    extract_file(request, &cpu(), &|_, _| {}).map(|_| ())
 }
 
 #[test]
@@ -33,7 +32,7 @@ fn a_frame_file_holds_what_was_extracted_and_the_cards_of_its_input() {
     request.model = Some((folder.path().join("model.fits"), ModelFlux::Deconvolved));
     run(&request).unwrap();
     let frame = read_frame(&request.output).unwrap();
-    let ours = small.extract(&request.options, &Engine::cpu()).spectra;
+    let ours = small.extract(&request.options, &cpu()).spectra;
     let f32s = |v: &[f64]| -> Vec<f64> { v.iter().map(|&v| f64::from(v as f32)).collect() };
     assert_eq!(
         (frame.spectra.nspec, frame.spectra.nwave, frame.spectra.ndiag),
@@ -69,7 +68,7 @@ fn a_barycentric_grid_is_written_as_asked_for_and_extracted_at_the_observed_wave
     let factor = frame.header.get_f64("HELIOCOR").unwrap();
     assert!((factor - 1.0).abs() < 2e-4 && factor != 1.0, "{factor}");
     assert!(frame.wave == plain.wave);
-    let ours = small.extract(&small.options_with(factor), &Engine::cpu()).spectra;
+    let ours = small.extract(&small.options_with(factor), &cpu()).spectra;
     assert!(frame.spectra.flux == ours.flux.iter().map(|&v| f64::from(v as f32)).collect::<Vec<_>>());
     assert!(frame.spectra.flux != plain.spectra.flux);
 }

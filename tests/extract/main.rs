@@ -3,7 +3,4 @@
 mod files;
 mod properties;
 mod shares;
-// Each test binary needs another part of it.
-#[allow(dead_code)]
-mod small;
 mod trace;

@@ -1,11 +1,11 @@
 //! What holds for every extraction, whatever the device, the batch and the selection.
 
-use super::small::Small;
-use spextral::backend::{Decorrelate, Engine};
-use spextral::extract::{ExtractError, Job, JobError, ModelFlux, Options, extract};
+use spextral::backend::Decorrelate;
+use spextral::extract::{ExtractError, ModelFlux, Options};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
+use testkit::{Small, cpu, try_extract};
 
 fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
@@ -15,9 +15,9 @@ fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 fn spectra_are_bitwise_equal_for_any_thread_count_and_batch_size() {
     let small = Small::new(1);
     let options = Small::options();
-    let reference = in_pool(1, || small.extract(&options, &Engine::cpu()));
+    let reference = in_pool(1, || small.extract(&options, &cpu()));
     for (threads, batch) in [(2, 1), (3, 2), (1, 3), (4, 1000)] {
-        let ours = in_pool(threads, || small.extract(&options, &Engine::cpu().with_batches_of(batch)));
+        let ours = in_pool(threads, || small.extract(&options, &cpu().with_batches_of(batch)));
         assert!(ours.spectra == reference.spectra, "{threads} threads, batches of {batch}");
     }
 }
@@ -38,10 +38,10 @@ fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
     let mut options = Small::options();
     for nsubbundles in [1, 5] {
         options.patches.nsubbundles = nsubbundles;
-        let all = small.extract(&options, &Engine::cpu()).spectra;
+        let all = small.extract(&options, &cpu()).spectra;
         for (specmin, nspec) in [(0, 1), (3, 4), (7, 1), (5, 3)] {
             let some =
-                small.extract(&Options { specmin, nspec: Some(nspec), ..options.clone() }, &Engine::cpu()).spectra;
+                small.extract(&Options { specmin, nspec: Some(nspec), ..options.clone() }, &cpu()).spectra;
             assert!(cut(&some, 0, nspec) == cut(&all, specmin, nspec), "{nspec} fibres from {specmin}");
         }
     }
@@ -50,7 +50,7 @@ fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
 #[test]
 fn residuals_against_the_truth_are_normal() {
     let small = Small::new(3);
-    let spectra = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let spectra = small.extract(&Small::options(), &cpu()).spectra;
     let (truth, half) = (&small.sim.truth, spectra.ndiag / 2);
     let node = |w: f64| truth.wave.iter().position(|t| (t - w).abs() < 1e-6).expect("nodes coincide");
     let first = node(small.grid.wave()[0]);
@@ -75,10 +75,7 @@ fn every_bin_of_a_fully_masked_frame_is_without_information() {
     let small = Small::new(4);
     let dark = vec![0.0; small.ivar.len()];
     let ccd = &small.with_planes(&small.image, &dark);
-    let out = Job::new(&small.psf, ccd, &small.grid, &Small::options())
-        .map_err(ExtractError::from)
-        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-        .unwrap();
+    let out = small.extract_ccd(ccd, &Small::options(), &cpu(), &|_, _| {}).unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).chain(&out.spectra.resolution).all(|&v| v == 0.0));
     assert!(out.spectra.mask.iter().all(|m| m & specmask::ALLBADPIX != 0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());
@@ -91,11 +88,7 @@ fn numbers_that_no_file_can_hold_are_masked_and_have_no_weight() {
     let (nx, middle) = (small.psf.npix_x, small.psf.npix_y / 2);
     image[middle * nx..(middle + 3) * nx].fill(3e38);
     let ccd = &small.with_planes(&image, &small.ivar);
-    let s = Job::new(&small.psf, ccd, &small.grid, &Small::options())
-        .map_err(ExtractError::from)
-        .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-        .unwrap()
-        .spectra;
+    let s = small.extract_ccd(ccd, &Small::options(), &cpu(), &|_, _| {}).unwrap().spectra;
     assert!(s.flux.iter().chain(&s.ivar).all(|v| (*v as f32).is_finite()));
     let lost: Vec<usize> = (0..s.flux.len()).filter(|&k| s.ivar[k] == 0.0 && s.pixmask_fraction[k] < 0.5).collect();
     assert!(!lost.is_empty() && lost.iter().all(|&k| s.mask[k] & specmask::BAD2DFIT != 0 && s.flux[k] == 0.0));
@@ -105,7 +98,7 @@ fn numbers_that_no_file_can_hold_are_masked_and_have_no_weight() {
 fn patches_without_a_solution_are_counted_and_masked() {
     let small = Small::new(12);
     let options = Options { regularize: 1e300, ..Small::options() };
-    let out = small.extract(&options, &Engine::cpu());
+    let out = small.extract(&options, &cpu());
     assert_eq!(out.summary.failed, out.summary.patches);
     assert!(out.spectra.ivar.iter().all(|w| *w == 0.0));
     assert!(out.spectra.mask.iter().all(|m| m & specmask::BAD2DFIT != 0));
@@ -114,13 +107,13 @@ fn patches_without_a_solution_are_counted_and_masked() {
 #[test]
 fn bins_off_the_ccd_have_no_data_and_the_others_lose_nothing_by_them() {
     let mut small = Small::new(5);
-    let inner = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let inner = small.extract(&Small::options(), &cpu()).spectra;
     let (step, wave) = (small.grid.step(), small.grid.wave().to_vec());
     let bins = wave.len();
     // The same nodes, continued beyond both ends of the CCD.
     let (first, last) = (wave[0] - 62.0 * step, wave[bins - 1] + 62.0 * step);
     small.grid = WaveGrid::new(first, last, step).unwrap();
-    let outer = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let outer = small.extract(&Small::options(), &cpu()).spectra;
     let off = |k: usize| outer.mask[k] & specmask::NODATA != 0;
     assert!(off(0) && off(outer.nwave - 1));
     assert!(
@@ -139,7 +132,7 @@ fn bins_off_the_ccd_have_no_data_and_the_others_lose_nothing_by_them() {
 #[test]
 fn rows_of_the_resolution_sum_to_about_1_in_the_interior() {
     let small = Small::new(6);
-    let s = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let s = small.extract(&Small::options(), &cpu()).spectra;
     let half = s.ndiag / 2;
     for spec in 0..s.nspec {
         for row in half..s.nwave - half {
@@ -157,7 +150,7 @@ fn rows_of_the_resolution_sum_to_about_1_in_the_interior() {
 fn the_model_is_the_image_without_its_noise() {
     let small = Small::new(7);
     let options = Options { model: Some(ModelFlux::Deconvolved), ..Small::options() };
-    let out = small.extract(&options, &Engine::cpu());
+    let out = small.extract(&options, &cpu());
     let (model, ccd) = (out.model.unwrap(), small.ccd());
     let chi2: Vec<f64> = (0..model.len())
         .filter(|&k| model[k] > 20.0 && ccd.ivar()[k] > 0.0)
@@ -171,9 +164,9 @@ fn the_model_is_the_image_without_its_noise() {
 #[test]
 fn all_fibres_decorrelated_together_give_finite_spectra_that_differ() {
     let small = Small::new(8);
-    let signal = small.extract(&Small::options(), &Engine::cpu()).spectra;
+    let signal = small.extract(&Small::options(), &cpu()).spectra;
     let noise = Options { decorrelate: Decorrelate::Noise, ..Small::options() };
-    let noise = small.extract(&noise, &Engine::cpu()).spectra;
+    let noise = small.extract(&noise, &cpu()).spectra;
     assert!(noise.flux.iter().chain(&noise.ivar).all(|v| v.is_finite()));
     assert!(noise.flux != signal.flux);
     let ratio: f64 = noise.flux.iter().sum::<f64>() / signal.flux.iter().sum::<f64>();
@@ -191,7 +184,7 @@ fn any_division_into_patches_extracts_every_bin() {
         options.patches.nsubbundles = nsubbundles;
         options.patches.nwavestep = nwavestep;
         options.patches.wavepad = wavepad;
-        let s = small.extract(&options, &Engine::cpu()).spectra;
+        let s = small.extract(&options, &cpu()).spectra;
         let informed = (0..s.flux.len()).filter(|&k| s.pixmask_fraction[k] < 0.9);
         assert!(informed.clone().all(|k| s.ivar[k] > 0.0), "{bundlesize} {nsubbundles} {nwavestep} {wavepad}");
         assert!(informed.count() * 10 > 9 * s.flux.len());
@@ -202,11 +195,7 @@ fn any_division_into_patches_extracts_every_bin() {
 fn what_cannot_be_extracted_is_refused() {
     let small = Small::new(10);
     let run = |options: &Options, grid: &WaveGrid, ccd: &Ccd| {
-        Job::new(&small.psf, ccd, grid, options)
-            .map_err(ExtractError::from)
-            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-            .map(|_| ())
-            .unwrap_err()
+        try_extract(&small.psf, ccd, grid, options, &cpu()).map(|_| ()).unwrap_err()
     };
     let grid = &small.grid;
     let beyond = Options { specmin: 8, ..Small::options() };

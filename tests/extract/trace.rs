@@ -1,8 +1,6 @@
 //! The trace of a run: a file Perfetto opens, whose regions nest and add up to what the run says of itself.
 
-use super::small::Small;
 use serde_json::Value;
-use spextral::backend::Engine;
 use spextral::base::trace::Trace;
 use spextral::extract::{Done, Request, Solver, extract_file};
 use spextral::fits::{write_preproc, write_psf};
@@ -10,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use testkit::{Small, cpu};
 
 /// A region, times in nanoseconds.
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ fn traced(folder: &Path, solver: Solver) -> (Done, Vec<Region>) {
     request.options = Small::options();
     request.options.solver = solver;
     let collector = Arc::new(Trace::new());
-    let engine = Engine::cpu().with_trace(collector.clone());
+    let engine = cpu().with_trace(collector.clone());
     let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let done = two.install(|| extract_file(&request, &engine, &|_, _| {})).unwrap();
     collector.write(&trace, true).unwrap();

@@ -3,24 +3,26 @@
 //! `cargo test --test fidelity` runs the scenes that take seconds and need nothing but this repository, and fails where a
 //! bound is passed. `cargo xtask fidelity` runs all of them and writes `docs/fidelity.md` with its pictures.
 
+#[macro_use(note, test)]
+extern crate testkit;
+
 mod errors;
 mod page;
 mod picture;
+mod reduced;
 mod runs;
 mod scenes;
-#[path = "../reference/shared.rs"]
-#[allow(dead_code)]
-mod shared;
 
 use runs::{Devices, Outcome};
-use scenes::{Scene, Size};
+use scenes::Scene;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
 --page FILE      run all scenes and write the page there, its pictures beside it
 --only SCENE     only the scenes whose name has this in it
---device DEVICE  the GPU: an index, a name, a PCI bus id (SPEXTRAL_TEST_DEVICE, else llvmpipe)";
+--device DEVICE  the GPU: an index, a name, a PCI bus id (SPEXTRAL_TEST_DEVICE, else llvmpipe)
+Without --page and --only it is a test binary: see `cargo test --test gpu -- --help`.";
 
 #[derive(Default)]
 struct Wanted {
@@ -30,7 +32,6 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Words that are not ours are the test harness's.
     fn parse(mut words: impl Iterator<Item = String>) -> Self {
         let mut wanted = Self::default();
         while let Some(word) = words.next() {
@@ -50,18 +51,20 @@ fn main() -> ExitCode {
         println!("{HELP}");
         return ExitCode::SUCCESS;
     }
-    if std::env::args().any(|word| word == "--list") {
-        return ExitCode::SUCCESS;
-    }
     let wanted = Wanted::parse(std::env::args().skip(1));
-    let size = if wanted.page.is_some() || wanted.only.is_some() { Size::Whole } else { Size::Reduced };
+    if wanted.page.is_none() && wanted.only.is_none() {
+        return testkit::main();
+    }
     let devices = Devices::open(wanted.device.as_deref());
     let mut done: Vec<(Scene, Vec<Outcome>)> = Vec::new();
-    for name in scenes::names(size) {
+    for name in scenes::NAMES {
         if wanted.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
             continue;
         }
-        let Some(scene) = scenes::make(name) else { continue };
+        let Some(scene) = scenes::make(name) else {
+            println!("\n{name}: left out, as the folder `shared` beside the checkout is incomplete");
+            continue;
+        };
         println!("\n{}: {}", scene.name, scene.what);
         let outcomes = runs::all(&scene, &devices, |outcome| println!("{outcome}"));
         done.push((scene, outcomes));

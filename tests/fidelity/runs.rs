@@ -2,46 +2,47 @@
 
 use crate::errors::{Distance, Kind, Solution, distance};
 use crate::scenes::Scene;
-use spextral::backend::Engine;
 use spextral::compare::{ChiReport, TrueSpectra, against_truth, resolve_truth};
 use spextral::extract::Solver;
 use spextral::fits::Header;
 use spextral::frame::{Frame, Spectra};
-use spextral::gpu::{Device, DeviceChoice, GpuError, OpenOptions, Precision};
+use spextral::gpu::{DeviceChoice, Gpu, OpenOptions, Precision};
 use std::fmt;
-use std::io::Write;
+use testkit::{Engine, cpu, device_name, on};
 
-/// The engines there are.
-pub struct Devices {
-    engines: Vec<(&'static str, Engine)>,
+/// A name for a kind of device, and its engine.
+pub type Device = (&'static str, Engine);
+
+/// The CPU, and a GPU in each precision it has.
+pub struct Devices(Vec<Device>);
+
+/// Returns the CPU.
+pub fn the_cpu() -> Device {
+    ("CPU f64", cpu())
+}
+
+/// Returns a GPU in each precision it has.
+pub fn precisions(gpu: &Gpu) -> Vec<Device> {
+    let f64 = gpu.has_f64().then(|| gpu.with_f64().expect("a device that has f64 computes in it"));
+    [Some(("GPU f32", on(gpu))), f64.map(|gpu| ("GPU f64", on(&gpu)))].into_iter().flatten().collect()
 }
 
 impl Devices {
-    /// The CPU, and the GPU of that name; without it, said aloud, the CPU alone.
+    /// Opens the GPU of that name, or else the test device. Without it the CPU is alone, and the standard error says so.
     pub fn open(name: Option<&str>) -> Self {
-        let mut engines = vec![("CPU f64", Engine::cpu())];
-        let name = name.map(String::from).or_else(|| std::env::var("SPEXTRAL_TEST_DEVICE").ok());
-        let Ok(choice) = name.as_deref().unwrap_or("llvmpipe").parse::<DeviceChoice>();
-        match Device::open(&choice, &OpenOptions::default()) {
-            Ok(Device::Gpu(gpu)) => {
-                let f64 = gpu.has_f64().then(|| gpu.with_f64().expect("a device that has f64 computes in it"));
-                engines.push(("GPU f32", Engine::on_gpu(gpu, &[])));
-                engines.extend(f64.map(|gpu| ("GPU f64", Engine::on_gpu(gpu, &[]))));
-            }
-            Ok(Device::Cpu) => {}
-            Err(error @ GpuError::NoSuchDevice { .. }) => {
-                let required = std::env::var("SPEXTRAL_REQUIRE_GPU").is_ok_and(|value| value == "1");
-                assert!(!required, "SPEXTRAL_REQUIRE_GPU=1, but {error}");
-                let _ = writeln!(std::io::stderr(), "FIDELITY ON GPUS LEFT OUT, no GPU to test on: {error}");
-            }
-            Err(error) => panic!("{error}"),
+        let Ok(choice) = name.map_or_else(device_name, String::from).parse::<DeviceChoice>();
+        let mut devices = vec![the_cpu()];
+        match spextral::gpu::Device::open(&choice, &OpenOptions::default()) {
+            Ok(spextral::gpu::Device::Gpu(gpu)) => devices.extend(precisions(&gpu)),
+            Ok(spextral::gpu::Device::Cpu) => {}
+            Err(error) => eprintln!("on the CPU alone: {error}"),
         }
-        Self { engines }
+        Self(devices)
     }
 
-    /// What they are, in words.
+    /// Their names and descriptions.
     pub fn words(&self) -> Vec<String> {
-        self.engines.iter().map(|(name, engine)| format!("{name}: {}", engine.device())).collect()
+        self.0.iter().map(|(name, engine)| format!("{name}: {}", engine.device())).collect()
     }
 }
 
@@ -63,30 +64,55 @@ pub struct Outcome {
     pub chis: Vec<f64>,
 }
 
-/// Extracts a scene in every way, telling each outcome as it comes.
-pub fn all(scene: &Scene, devices: &Devices, tell: impl Fn(&Outcome)) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = Vec::new();
-    let mut twins: Vec<(Solver, Solution)> = Vec::new();
-    for (device, engine) in &devices.engines {
-        for solver in [Solver::Banded, Solver::Patches] {
-            // A GPU in software takes minutes for the eigenmodes of long patches.
-            if scene.long && solver == Solver::Patches && engine.gpu_id().is_none() && engine.is_gpu() {
-                continue;
-            }
-            let (mut outcome, spectra) = judge(scene, solver, device, engine);
-            match (twins.iter().find(|(twin, _)| *twin == solver), spectra) {
-                (Some((_, twin)), Some(spectra)) => outcome.from_twin = Some(distance(&spectra, twin)),
-                (None, Some(spectra)) => twins.push((solver, spectra.into())),
-                _ => {}
-            }
-            tell(&outcome);
-            outcomes.push(outcome);
-        }
-    }
-    outcomes
+/// Outcomes of a scene.
+#[derive(Default)]
+pub struct Runs {
+    pub outcomes: Vec<Outcome>,
+    /// What the first device, the CPU, made with each solver.
+    twins: Vec<(Solver, Solution)>,
 }
 
-fn judge(scene: &Scene, solver: Solver, device: &str, engine: &Engine) -> (Outcome, Option<Spectra>) {
+/// Extracts a scene on every device, and reports each outcome as it comes.
+pub fn all(scene: &Scene, devices: &Devices, report: impl Fn(&Outcome)) -> Vec<Outcome> {
+    let mut runs = Runs::on_cpu(scene, &report);
+    for device in &devices.0[1..] {
+        runs.outcomes.extend(runs.on_gpu(scene, device, &report));
+    }
+    runs.outcomes
+}
+
+impl Runs {
+    /// Extracts a scene on the CPU with both solvers.
+    pub fn on_cpu(scene: &Scene, report: impl Fn(&Outcome)) -> Self {
+        let mut runs = Self::default();
+        for solver in SOLVERS {
+            let (outcome, spectra) = judge(scene, solver, &the_cpu());
+            runs.twins.extend(spectra.map(|spectra| (solver, spectra.into())));
+            report(&outcome);
+            runs.outcomes.push(outcome);
+        }
+        runs
+    }
+
+    /// Extracts it on a GPU with both solvers, and compares with the CPU.
+    pub fn on_gpu(&self, scene: &Scene, device: &Device, report: impl Fn(&Outcome)) -> Vec<Outcome> {
+        // A GPU in software takes minutes for the eigenmodes of long patches.
+        let short = |solver: &Solver| !(scene.long && *solver == Solver::Patches && device.1.gpu_id().is_none());
+        let run = |solver: Solver| {
+            let (mut outcome, spectra) = judge(scene, solver, device);
+            if let (Some((_, twin)), Some(spectra)) = (self.twins.iter().find(|(twin, _)| *twin == solver), spectra) {
+                outcome.from_twin = Some(distance(&spectra, twin));
+            }
+            report(&outcome);
+            outcome
+        };
+        SOLVERS.into_iter().filter(short).map(run).collect()
+    }
+}
+
+const SOLVERS: [Solver; 2] = [Solver::Banded, Solver::Patches];
+
+fn judge(scene: &Scene, solver: Solver, (device, engine): &Device) -> (Outcome, Option<Spectra>) {
     let words = if solver == Solver::Banded { "banded" } else { "patches" };
     let mut outcome = Outcome {
         run: format!("{words}, {device}"),

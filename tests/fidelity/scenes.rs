@@ -1,25 +1,14 @@
 //! What is extracted: frames whose right spectra are known, by another solution, by another program, or as truth.
 
 use crate::errors::Solution;
-use crate::shared::shared;
-use spextral::backend::Engine;
-use spextral::extract::{ExtractError, Job, Options, Solver, extract};
+use spextral::extract::{Options, Solver};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
-use spextral::geometry::Ccd;
-use spextral::geometry::WaveGrid;
+use spextral::geometry::{Ccd, WaveGrid};
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, Truth, read_truth, simulate};
-
-/// How much is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// Seconds, of what this repository can make itself.
-    Reduced,
-    /// Everything.
-    Whole,
-}
+use testkit::{Engine, cpu, masked_planes, try_extract, try_shared};
 
 /// A frame, and what is known of its spectra.
 pub struct Scene {
@@ -43,17 +32,10 @@ pub struct Scene {
 }
 
 /// Names of the scenes, the quick ones first.
-pub fn names(size: Size) -> &'static [&'static str] {
-    let all = &[
-        "small", "edge", "dead", "fine", "noise-2", "noise-1", "noise-3", "coarse", "r0-low", "r0-high", "v2", "sim11",
-    ];
-    match size {
-        Size::Reduced => &all[..5],
-        Size::Whole => all,
-    }
-}
+pub const NAMES: [&str; 12] =
+    ["small", "edge", "dead", "fine", "noise-2", "noise-1", "noise-3", "coarse", "r0-low", "r0-high", "v2", "sim11"];
 
-/// Makes a scene; None, said aloud, where the files it wants are not there.
+/// Makes a scene; None if the shared files it wants are absent.
 pub fn make(name: &'static str) -> Option<Scene> {
     Some(match name {
         "small" => {
@@ -83,10 +65,8 @@ impl Scene {
     /// The extraction fails.
     pub fn extract(&self, solver: Solver, engine: &Engine) -> Result<Spectra, String> {
         let options = Options { solver, ..self.options.clone() };
-        let out = Job::new(&self.psf, &self.ccd(), &self.grid, &options)
-            .map_err(ExtractError::from)
-            .and_then(|job| extract(&job, engine, &|_, _| {}))
-            .map_err(|e| e.to_string())?;
+        let out =
+            try_extract(&self.psf, &self.ccd(), &self.grid, &options, engine).map_err(|e| e.to_string())?;
         match out.summary.redone {
             0 => Ok(out.spectra),
             n => Err(format!("{n} bundles or patches went to the CPU")),
@@ -101,18 +81,14 @@ impl Scene {
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
         options.patches.wavepad_frac = 0.0;
         options.patches.pixpad_frac = 1.0;
-        let out = Job::new(&self.psf, &self.ccd(), &self.grid, &options)
-            .map_err(ExtractError::from)
-            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}));
+        let out = try_extract(&self.psf, &self.ccd(), &self.grid, &options, &cpu());
         let spectra = out.expect("dense elimination serves every scene").spectra;
         self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));
     }
 
     fn on(name: &'static str, what: String, psf: Psf, simulation: &Simulation) -> Self {
         let sim = simulate(&psf, simulation).expect("a frame can be simulated");
-        let mask = sim.preproc.mask.expect("a simulated frame has a mask");
-        let [image, mut ivar] = sim.preproc.ccd.into_planes();
-        ivar.iter_mut().zip(mask).filter(|(_, m)| *m != 0).for_each(|(w, _)| *w = 0.0);
+        let [image, ivar] = masked_planes(&sim.preproc);
         let (wave, middle) = (&sim.truth.wave, sim.truth.wave.len() / 2);
         let reach = middle.min(50);
         let grid = WaveGrid::new(wave[middle - reach], wave[middle + reach], 0.8).expect("a grid");
@@ -187,12 +163,12 @@ fn against_truth(name: &'static str) -> Scene {
 
 /// The first fibres of a real PSF as a bundle; the r camera's with pixels of sim11, the older with a frame of our own.
 fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
-    let psf = read_psf(shared(file)?).expect("the shared PSF");
+    let psf = read_psf(try_shared(file)?).expect("the shared PSF");
     let mut scene = if name == "v2" {
         let what = "an older real PSF, with spots of 29 x 17 pixels".to_string();
         Scene::on(name, what, psf, &Simulation { nspec: Some(8), ..Simulation::default() })
     } else {
-        let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
+        let p = read_preproc(try_shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
         let what = format!("8 fibres of a real r camera from {start} Angstrom, where traces leave the CCD");
         let (grid, options) = (WaveGrid::new(start, start + 96.0, 0.8).expect("a grid"), Options::default());
         let [image, ivar] = p.ccd.into_planes();
@@ -209,16 +185,16 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
 
 /// A simulated bundle on a real PSF, with its exact solution and its published patches made by other programs.
 fn sim11(name: &'static str) -> Option<Scene> {
-    let psf = read_psf(shared("psf/psf-r0-00051060.fits")?).expect("the shared PSF");
-    let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
+    let psf = read_psf(try_shared("psf/psf-r0-00051060.fits")?).expect("the shared PSF");
+    let p = read_preproc(try_shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
     let solution = |file: &str| {
-        let path = shared(file)?;
+        let path = try_shared(file)?;
         let array = |name: &str| read_image_f64(&path, name).expect("a reference has its arrays").1;
         let (flux, ivar) = (array("FLUX"), array("IVAR"));
         Some(Solution { flux, ivar, pixmask_fraction: array("PIXMASK_FRACTION"), resolution: array("RDIAGS") })
     };
     let [image, ivar] = p.ccd.into_planes();
-    let mut truth = read_truth(shared("frames/truth-r0-sim11.fits")?).expect("the truth of sim11");
+    let mut truth = read_truth(try_shared("frames/truth-r0-sim11.fits")?).expect("the truth of sim11");
     truth.fibres = (0..truth.fibres.len() as i64).collect();
     Some(Scene {
         name,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use spextral::fits::{Header, PreprocOptions, Table, Value, read_fibermap, read_preproc, write_preproc};
 
-use crate::util::{fibermap, folder, preproc};
+use testkit::files::{fibermap, folder, preproc};
 
 /// The header as it is after a journey through a file.
 fn through_a_file(header: &Header) -> Header {

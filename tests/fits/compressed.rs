@@ -9,7 +9,7 @@ use fitsio_pure::header::Card;
 use fitsio_pure::value::Value;
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, write_preproc};
 
-use crate::util::{empty_primary, folder, preproc, tiled, tiled_preproc};
+use testkit::files::{empty_primary, folder, preproc, tiled, tiled_preproc};
 
 /// The test frame with all images compressed, as a file.
 fn packed_preproc(dir: &Path, floats: &TileCompression, bits: &TileCompression) -> PathBuf {

@@ -1,5 +1,8 @@
 //! FITS files: what we read, what we write, what we refuse.
 
+#[macro_use(note, test)]
+extern crate testkit;
+
 mod carrying;
 mod compressed;
 mod pieces;
@@ -7,5 +10,8 @@ mod refusals;
 mod round_trips;
 mod second_reader;
 mod shared_files;
-mod util;
 mod written_files;
+
+fn main() -> std::process::ExitCode {
+    testkit::main()
+}

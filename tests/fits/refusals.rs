@@ -8,7 +8,7 @@ use spextral::fits::{
     write_preproc, write_psf,
 };
 
-use crate::util::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
+use testkit::files::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
 use crate::written_files::write_every_kind;
 
 /// A file with these bytes, and its folder, which lives as long as it does.

@@ -6,7 +6,7 @@ use spextral::fits::{
     write_frame, write_images, write_model, write_preproc, write_psf,
 };
 
-use crate::util::{files_in, folder, frame, preproc, psf, rich_header};
+use testkit::files::{files_in, folder, frame, preproc, psf, rich_header};
 
 #[test]
 fn preproc_comes_back_as_it_was_written() {

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use fitsrs::{DataValue, Fits, HDU, Pixels};
 
-use crate::util::{folder, frame};
+use testkit::files::{folder, frame};
 use crate::written_files::write_every_kind;
 
 /// An image HDU as fitsrs sees it: its pixels as stored.

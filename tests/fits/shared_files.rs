@@ -7,7 +7,9 @@ use spextral::fits::{
 };
 use spextral::frame::{Frame, Spectra};
 
-use crate::util::{folder, shared};
+use testkit::files::folder;
+use testkit::shared;
+use testkit::shared;
 
 /// Sums over millions of pixels: astropy's and ours differ by the order of the terms.
 fn assert_near(found: f64, expected: f64) {
@@ -20,10 +22,10 @@ fn sum(values: &[f32]) -> f64 {
 
 #[test]
 fn preproc_reads_as_astropy_reads_it() {
-    let Some(path) = shared("frames/preproc-r0-sim11.fits.gz") else { return };
+    let path = shared("frames/preproc-r0-sim11.fits.gz");
     let start = Instant::now();
     let frame = read_preproc(path, &PreprocOptions::default()).unwrap();
-    println!("read_preproc: {:.2} s", start.elapsed().as_secs_f64());
+    note!("read_preproc: {:.2} s", start.elapsed().as_secs_f64());
     assert_eq!((frame.ccd.ny(), frame.ccd.nx(), frame.ccd.rejected().total()), (4128, 4114, 0));
     assert_near(sum(frame.ccd.image()), 320388472.39243996);
     assert_eq!(frame.ccd.image()[2000 * 4114 + 100], -1.769_046_1);
@@ -47,7 +49,7 @@ fn preproc_reads_as_astropy_reads_it() {
 
 #[test]
 fn psf_v3_reads_as_astropy_reads_it() {
-    let Some(path) = shared("psf/psf-r0-00051060.fits") else { return };
+    let path = shared("psf/psf-r0-00051060.fits");
     let psf = read_psf(path).unwrap();
     assert_eq!((psf.nfibre, psf.fibermin, psf.half_x, psf.half_y), (500, 0, 8, 5));
     assert_eq!((psf.npix_x, psf.npix_y, psf.gh_degree_x, psf.gh_degree_y), (4114, 4128, 6, 6));
@@ -66,7 +68,7 @@ fn psf_v3_reads_as_astropy_reads_it() {
 
 #[test]
 fn psf_v2_reads_as_astropy_reads_it() {
-    let Some(path) = shared("psf/psf-gausshermite-v2.fits") else { return };
+    let path = shared("psf/psf-gausshermite-v2.fits");
     let psf = read_psf(path).unwrap();
     assert_eq!((psf.nfibre, psf.half_x, psf.half_y, psf.npix_x, psf.npix_y), (25, 14, 8, 4114, 4128));
     assert_eq!((psf.camera.as_deref(), psf.ndiag(), psf.gh.len()), (None, 17, 81));
@@ -80,7 +82,7 @@ fn psf_v2_reads_as_astropy_reads_it() {
 #[test]
 fn both_psf_files_survive_our_writer() {
     for name in ["psf/psf-r0-00051060.fits", "psf/psf-gausshermite-v2.fits"] {
-        let Some(path) = shared(name) else { return };
+        let path = shared(name);
         let (dir, psf) = (folder(), read_psf(path).unwrap());
         let copy = dir.path().join("psf.fits");
         write_psf(&copy, &psf, false).unwrap();
@@ -90,7 +92,7 @@ fn both_psf_files_survive_our_writer() {
 
 #[test]
 fn references_read_with_their_numpy_shape() {
-    let Some(path) = shared("reference/patch-mid.fits.gz") else { return };
+    let path = shared("reference/patch-mid.fits.gz");
     let (shape, values) = read_image_f64(path, "RDIAGS").unwrap();
     assert_eq!(shape, [5, 11, 50]);
     assert_eq!(values.len(), 5 * 11 * 50);
@@ -99,11 +101,11 @@ fn references_read_with_their_numpy_shape() {
 /// A whole frame, read plain and written, in times that are printed: the machine decides them.
 #[test]
 fn a_full_size_frame_survives_our_writer() {
-    let Some(path) = shared("frames/preproc-r0-sim11.fits.gz") else { return };
+    let path = shared("frames/preproc-r0-sim11.fits.gz");
     let options = PreprocOptions { mask_bits: 0, fibermap: None };
     let (dir, frame) = (folder(), read_preproc(path, &options).unwrap());
     let copy = dir.path().join("preproc.fits");
-    let timed = |what: &str, start: Instant| println!("{what}: {:.2} s", start.elapsed().as_secs_f64());
+    let timed = |what: &str, start: Instant| note!("{what}: {:.2} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
     write_preproc(&copy, &frame, false).unwrap();
     timed("write_preproc", start);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use spextral::fits::{write_frame, write_model, write_preproc, write_psf};
 
-use crate::util::{folder, frame, preproc, psf, rich_header};
+use testkit::files::{folder, frame, preproc, psf, rich_header};
 
 /// Writes one file of every kind; their names.
 pub fn write_every_kind(dir: &Path) -> Vec<&'static str> {

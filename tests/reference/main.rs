@@ -1,6 +1,11 @@
-//! Tests against reference data that other programs made; they need the `shared` folder beside the checkout
-//! and say so where it is missing.
+//! Stages and frames against files that other programs made.
+
+#[macro_use(note, test)]
+extern crate testkit;
 
 mod patch_cpu;
-mod shared;
 mod sim11;
+
+fn main() -> std::process::ExitCode {
+    testkit::main()
+}

@@ -1,6 +1,5 @@
 //! The CPU stages, one after another, against every intermediate of the reference patches.
 
-use super::shared::{Reference, largest, maximum, worst};
 use spextral::geometry::Positions;
 use spextral::geometry::SpotShape;
 use spextral::geometry::{PatchPixels, Rectangle};
@@ -15,6 +14,7 @@ use spextral::stages::patch::PatchSpots;
 use spextral::stages::schur::{Block, schur};
 use spextral::stages::spots::spots;
 use spextral::stages::traces::{Traces, param, traces};
+use testkit::{Reference, largest, maximum, worst};
 
 /// A reference patch and our first two stages on it.
 struct Case {
@@ -44,11 +44,11 @@ struct Spectra {
 
 impl Case {
     fn all() -> impl Iterator<Item = Self> {
-        Reference::ALL.into_iter().filter_map(Self::open)
+        Reference::ALL.into_iter().map(Self::open)
     }
 
-    fn open(name: &'static str) -> Option<Self> {
-        let reference = Reference::open(name)?;
+    fn open(name: &'static str) -> Self {
+        let reference = Reference::open(name);
         let wave = reference.array("WAVE");
         let fibres = reference.fibre0..reference.fibre0 + reference.nspec;
         let traces = traces(&reference.psf, fibres, &wave, reference.tails);
@@ -56,7 +56,7 @@ impl Case {
         let (size, image) = reference.image("PIXELS");
         let at = Rectangle { y0: reference.corner.0, x0: reference.corner.1, ny: size[0], nx: size[1] };
         let pixels = PatchPixels { at, image, ivar: reference.array("PIXIVAR") };
-        Some(Self { spots: spots(&traces, &shape), name, reference, shape, traces, pixels })
+        Self { spots: spots(&traces, &shape), name, reference, shape, traces, pixels }
     }
 
     fn spots(&self) -> PatchSpots<'_> {
@@ -206,7 +206,7 @@ fn spots_agree_to_1e_11_and_stand_on_the_same_corners() {
     for case in Case::all() {
         let (r, t) = (&case.reference, &case.traces);
         let d = worst(&case.spots, &r.array("SPOTS"));
-        println!("{}: spots {d:.1e}", case.name);
+        note!("{}: spots {d:.1e}", case.name);
         assert!(d < 1e-11, "{}: {d:e}", case.name);
         let corner =
             |pixel: &[i32], half: usize| -> Vec<f64> { pixel.iter().map(|&p| f64::from(p) - half as f64).collect() };
@@ -217,7 +217,7 @@ fn spots_agree_to_1e_11_and_stand_on_the_same_corners() {
 
 #[test]
 fn spots_without_tails_agree_to_1e_11() {
-    let Some(case) = Case::open("v2tails") else { return };
+    let case = Case::open("v2tails");
     let plain = SpotShape { tails: false, ..case.shape };
     assert!(worst(&spots(&case.traces, &plain), &case.reference.array("SPOTS_PLAIN")) < 1e-11);
 }
@@ -238,7 +238,7 @@ fn normal_equations_agree_to_1e_11_of_the_largest() {
                 error = error.max((ours - icov[theirs(i) * n + theirs(j)]).abs());
             }
         }
-        println!("{}: icov {:.1e}", case.name, error / largest(&icov));
+        note!("{}: icov {:.1e}", case.name, error / largest(&icov));
         assert!(error < 1e-11 * largest(&icov), "{}: {error:e} of {:e}", case.name, largest(&icov));
         for (ours, name) in [(&normal.rhs, "RHS"), (&normal.weight, "FLUXWEIGHT"), (&normal.alpha, "ALPHA")] {
             let reference = r.by_bin(&r.array(name));
@@ -260,7 +260,7 @@ fn spectra_agree_fibre_by_fibre() {
         let d_flux = worst_sigma(&ours.flux, &flux, &ivar);
         let d_ivar = worst_ratio(&ours.ivar, &ivar);
         let d_r = worst(&ours.r, &r.array("RBLOCKS"));
-        println!("{}: flux {d_flux:.1e} sigma, ivar {d_ivar:.1e}, R {d_r:.1e}", case.name);
+        note!("{}: flux {d_flux:.1e} sigma, ivar {d_ivar:.1e}, R {d_r:.1e}", case.name);
         assert!(d_flux < 1e-5, "{}: flux {d_flux:e} sigma", case.name);
         assert!(d_ivar < case.bound(1e-6, 1e-5), "{}: ivar {d_ivar:e}", case.name);
         assert!(d_r < case.bound(1e-7, 2e-6), "{}: R {d_r:e}", case.name);
@@ -309,7 +309,7 @@ fn the_decorrelated_model_image_agrees() {
         };
         let theirs = r.array("FLUX");
         let (projection, whole) = (error(&|k, _| theirs[k]), error(&|_, full| ours.flux[full]));
-        println!("{}: projection {projection:.1e}, with our flux {whole:.1e}", case.name);
+        note!("{}: projection {projection:.1e}, with our flux {whole:.1e}", case.name);
         assert!(projection < 1e-9, "{}: {projection:e}", case.name);
         // The masked reference's own flux, from eigenvalues of C_ff, is off by 4e-6 sigma: its image cannot be met closer.
         assert!(whole < case.bound(1e-9, 2e-7), "{}: {whole:e}", case.name);
@@ -319,19 +319,19 @@ fn the_decorrelated_model_image_agrees() {
 #[test]
 fn spectra_of_all_fibres_decorrelated_together_agree() {
     for name in ["mid", "masked"] {
-        let Some(case) = Case::open(name) else { return };
+        let case = Case::open(name);
         let normal = case.normal(0.0);
         let ours = case.decorrelate_together(&normal, &case.deconvolve(&normal));
         let (flux, ivar) = (case.reference.array("NOISE_FLUX"), case.reference.array("NOISE_IVAR"));
         let (d_flux, d_ivar) = (worst_sigma(&ours.flux, &flux, &ivar), worst_ratio(&ours.ivar, &ivar));
-        println!("{name}: flux {d_flux:.1e} sigma, ivar {d_ivar:.1e}");
+        note!("{name}: flux {d_flux:.1e} sigma, ivar {d_ivar:.1e}");
         assert!(d_flux < 1e-5 && d_ivar < case.bound(1e-6, 1e-5), "{name}: {d_flux:e} {d_ivar:e}");
     }
 }
 
 #[test]
 fn regularised_spectra_agree() {
-    let Some(case) = Case::open("mid") else { return };
+    let case = Case::open("mid");
     let r = &case.reference;
     let normal = case.normal(r.regularize);
     let x = case.deconvolve(&normal);

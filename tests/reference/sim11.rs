@@ -1,39 +1,11 @@
 //! The simulated frame sim11 through whole extractions, against other programs' results and against the truth.
 
-use super::shared::{maximum, shared};
-use spextral::backend::Engine;
-use spextral::extract::{ExtractError, Extraction, Job, Options, Solver, extract};
-use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::extract::{Options, Solver};
+use spextral::fits::read_image_f64;
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::WaveGrid;
-use spextral::psf::Psf;
 use std::sync::OnceLock;
-
-struct Sim11 {
-    psf: Psf,
-    preproc: Preproc,
-}
-
-fn sim11() -> Option<&'static Sim11> {
-    static FILES: OnceLock<Option<Sim11>> = OnceLock::new();
-    let open = || {
-        let psf = read_psf(shared("psf/psf-r0-00051060.fits")?).unwrap();
-        let preproc = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).unwrap();
-        Some(Sim11 { psf, preproc })
-    };
-    FILES.get_or_init(open).as_ref()
-}
-
-impl Sim11 {
-    fn extract(&self, grid: &WaveGrid, options: &Options) -> Extraction {
-        let p = &self.preproc;
-        let ccd = &p.ccd;
-        Job::new(&self.psf, ccd, grid, options)
-            .map_err(ExtractError::from)
-            .and_then(|job| extract(&job, &Engine::cpu(), &|_, _| {}))
-            .unwrap()
-    }
-}
+use testkit::{Sim11, cpu, maximum, shared};
 
 fn patches() -> Options {
     Options { solver: Solver::Patches, ..Options::default() }
@@ -44,13 +16,11 @@ fn r_grid() -> WaveGrid {
 }
 
 /// The whole first bundle on the survey's grid: minutes of one core, so it is shared.
-fn bundle0() -> Option<&'static Spectra> {
-    static SPECTRA: OnceLock<Option<Spectra>> = OnceLock::new();
-    let run = || {
-        let options = Options { nspec: Some(25), ..patches() };
-        Some(sim11()?.extract(&r_grid(), &options).spectra)
-    };
-    SPECTRA.get_or_init(run).as_ref()
+fn bundle0() -> &'static Spectra {
+    static SPECTRA: OnceLock<Spectra> = OnceLock::new();
+    SPECTRA.get_or_init(|| {
+        Sim11::open().extract(&r_grid(), &Options { nspec: Some(25), ..patches() }, &cpu()).spectra
+    })
 }
 
 fn chi(ours: &Spectra, reference: &[f64], ivar: &[f64], keep: impl Fn(usize) -> bool) -> Vec<f64> {
@@ -59,16 +29,16 @@ fn chi(ours: &Spectra, reference: &[f64], ivar: &[f64], keep: impl Fn(usize) -> 
 
 #[test]
 fn every_bin_of_sim11_is_within_1e_4_sigma_of_the_published_patches() {
-    let (Some(ours), Some(path)) = (bundle0(), shared("reference/sim11-patches50.fits.gz")) else { return };
+    let (path, ours) = (shared("reference/sim11-patches50.fits.gz"), bundle0());
     let array = |name: &str| read_image_f64(&path, name).unwrap().1;
     let (flux, ivar, masked) = (array("FLUX"), array("IVAR"), array("PIXMASK_FRACTION"));
     let usable = |k: usize| masked[k] < 0.5;
     let worst = maximum(chi(ours, &flux, &ivar, usable).into_iter().map(f64::abs));
-    println!("worst {worst:.1e} sigma");
+    note!("worst {worst:.1e} sigma");
     assert!(worst < 1e-4, "{worst:e}");
     let usable: Vec<usize> = (0..flux.len()).filter(|&k| usable(k)).collect();
     let ratio = maximum(usable.iter().map(|&k| (ours.ivar[k] / ivar[k] - 1.0).abs()));
-    println!("worst ivar {ratio:.1e}");
+    note!("worst ivar {ratio:.1e}");
     assert!(ratio < 1e-4, "ivar {ratio:e}");
     let rdiags = array("RDIAGS");
     let (nwave, ndiag) = (ours.nwave, ours.ndiag);
@@ -82,13 +52,13 @@ fn every_bin_of_sim11_is_within_1e_4_sigma_of_the_published_patches() {
         }
     }
     let r = maximum(differences.into_iter());
-    println!("worst R {r:.1e}");
+    note!("worst R {r:.1e}");
     assert!(r < 1e-5, "R {r:e}");
 }
 
 #[test]
 fn residuals_against_the_truth_are_normal() {
-    let (Some(ours), Some(path)) = (bundle0(), shared("frames/truth-r0-sim11.fits")) else { return };
+    let (path, ours) = (shared("frames/truth-r0-sim11.fits"), bundle0());
     let wave = read_image_f64(&path, "WAVELENGTH").unwrap().1;
     let truth = read_image_f64(&path, "FLUX").unwrap().1;
     let (grid, nwave, half) = (r_grid(), ours.nwave, ours.ndiag / 2);
@@ -107,13 +77,13 @@ fn residuals_against_the_truth_are_normal() {
     let n = chi.len() as f64;
     let mean = chi.iter().sum::<f64>() / n;
     let std = (chi.iter().map(|c| (c - mean).powi(2)).sum::<f64>() / n).sqrt();
-    println!("chi: mean {mean:.4}, std {std:.4} of {n} bins");
+    note!("chi: mean {mean:.4}, std {std:.4} of {n} bins");
     assert!(mean.abs() < 0.02 && (std - 1.0).abs() < 0.01, "mean {mean}, std {std}");
 }
 
 #[test]
 fn bins_without_information_have_ivar_0_and_their_bits() {
-    let Some(ours) = bundle0() else { return };
+    let ours = bundle0();
     let mut none = 0;
     for k in 0..ours.flux.len() {
         if ours.pixmask_fraction[k] > 1.0 - 1e-4 {
@@ -131,9 +101,9 @@ fn bins_without_information_have_ivar_0_and_their_bits() {
 
 #[test]
 fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
-    let Some(sim) = sim11() else { return };
+    let sim = Sim11::open();
     let grid = WaveGrid::new(6400.0, 6500.0, 0.8).unwrap();
-    let run = |specmin, nspec| sim.extract(&grid, &Options { specmin, nspec: Some(nspec), ..patches() }).spectra;
+    let run = |specmin, nspec| sim.extract(&grid, &Options { specmin, nspec: Some(nspec), ..patches() }, &cpu()).spectra;
     let all = run(0, 25);
     for (specmin, nspec) in [(3, 1), (4, 9), (0, 7), (22, 5)] {
         let some = run(specmin, nspec);
@@ -148,10 +118,10 @@ fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
 
 #[test]
 fn bins_off_the_ccd_are_extracted_from_the_pixels_there_are() {
-    let Some(sim) = sim11() else { return };
+    let sim = Sim11::open();
     let options = Options { nspec: Some(5), ..patches() };
     for (wmin, wmax) in [(5500.0, 5640.0), (7680.0, 7800.0)] {
-        let ours = sim.extract(&WaveGrid::new(wmin, wmax, 0.8).unwrap(), &options).spectra;
+        let ours = sim.extract(&WaveGrid::new(wmin, wmax, 0.8).unwrap(), &options, &cpu()).spectra;
         let coverage = |k: usize| 1.0 - ours.pixmask_fraction[k];
         let off = |k: usize| ours.mask[k] & specmask::NODATA != 0;
         let bins = 0..ours.flux.len();

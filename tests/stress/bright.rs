@@ -1,9 +1,9 @@
 //! Beside a star a million times brighter than its neighbours, these are as they should be.
 
 use super::residuals::chi;
-use super::worlds::{Light, Sky, World};
-use spextral::backend::Engine;
+use testkit::worlds::{Light, Sky, World};
 use spextral::extract::{Options, Solver};
+use testkit::cpu;
 
 /// Seven fibres, of which the fourth sees a star, `times` as bright as the sky of the others.
 fn star(seed: u64, times: f64) -> Sky {
@@ -17,7 +17,7 @@ fn neighbours_of_a_star_are_unbiased() {
             let (mut near, mut own) = (Vec::new(), Vec::new());
             for seed in 1..=8 {
                 let sky = star(seed, times);
-                let s = sky.try_extract(&Options { solver, ..sky.options.clone() }, &Engine::cpu()).unwrap().spectra;
+                let s = sky.try_extract(&Options { solver, ..sky.options.clone() }, &cpu()).unwrap().spectra;
                 near.extend(chi(&sky, &s, [2, 4].into_iter()));
                 own.extend(chi(&sky, &s, 3..4));
             }

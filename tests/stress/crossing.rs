@@ -1,11 +1,11 @@
 //! Traces that come close or cross: what serves, and how exact it is.
 
-use super::sound::sound;
-use super::worlds::{Sky, Traces, World};
-use spextral::backend::Engine;
+use testkit::sound::sound;
+use testkit::worlds::{Sky, Traces, World};
 use spextral::extract::{ExtractError, Options, Solver};
 use spextral::frame::Spectra;
 use spextral::simulate::synthetic::Synthetic;
+use testkit::cpu;
 
 /// Four fibres in a bundle.
 fn four(traces: Traces) -> Sky {
@@ -20,17 +20,17 @@ fn exact(sky: &Sky) -> Spectra {
     let mut options = Options { solver: Solver::Patches, ..sky.options.clone() };
     (options.patches.nwavestep, options.patches.wavepad) = (sky.grid.nwave(), 60);
     (options.patches.wavepad_frac, options.patches.pixpad_frac) = (0.0, 1.0);
-    sky.try_extract(&options, &Engine::cpu()).unwrap().spectra
+    sky.try_extract(&options, &cpu()).unwrap().spectra
 }
 
 #[test]
 fn bands_decline_traces_that_cross_and_patches_serve() {
     let mut sky = four(Traces::Crossing(0));
     sky.options.solver = Solver::Banded;
-    let refused = sky.try_extract(&sky.options, &Engine::cpu()).map(|_| ()).unwrap_err();
+    let refused = sky.try_extract(&sky.options, &cpu()).map(|_| ()).unwrap_err();
     assert!(matches!(refused, ExtractError::Coupling(_)) && refused.to_string().contains("--solver patches"));
     sky.options.solver = Solver::Auto;
-    let auto = sky.extract(&Engine::cpu());
+    let auto = sky.extract(&cpu());
     sound(&auto).unwrap();
     assert_eq!(auto.summary.solver(), "patches");
     assert!(auto.spectra.ivar.iter().all(|w| *w > 0.0));
@@ -40,7 +40,7 @@ fn bands_decline_traces_that_cross_and_patches_serve() {
 fn traces_however_close_are_exact() {
     for distance in [0.0, 0.3, 1.0, 2.0, 4.0] {
         let sky = four(Traces::Close(0, distance));
-        let ours = sky.extract(&Engine::cpu());
+        let ours = sky.extract(&cpu());
         sound(&ours).unwrap();
         let exact = exact(&sky);
         let error = |k: usize| (ours.spectra.flux[k] - exact.flux[k]).abs() * exact.ivar[k].sqrt();

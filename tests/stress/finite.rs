@@ -1,12 +1,12 @@
 //! Whatever the PSF, the pixels and the options: finite numbers, and no weight without information.
 
-use super::sound::judge;
-use super::worlds::{config, world};
+use testkit::sound::judge;
+use testkit::worlds::{config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::backend::Engine;
 use spextral::extract::ExtractError;
 use std::cell::Cell;
+use testkit::cpu;
 
 #[test]
 fn numbers_are_finite_and_no_bin_has_weight_without_information() {
@@ -17,12 +17,12 @@ fn numbers_are_finite_and_no_bin_has_weight_without_information() {
         .run(&world(), |world| {
             let sky = world.make();
             // With `--solver banded` a PSF may be refused, in words.
-            if let Err(ExtractError::Coupling(why)) = sky.try_extract(&sky.options, &Engine::cpu()) {
+            if let Err(ExtractError::Coupling(why)) = sky.try_extract(&sky.options, &cpu()) {
                 prop_assert!(why.to_string().contains("banded solver"));
                 count(2, 1);
                 return Ok(());
             }
-            let done = judge(&sky, &Engine::cpu()).map_err(TestCaseError::fail)?;
+            let done = judge(&sky, &cpu()).map_err(TestCaseError::fail)?;
             count(usize::from(done.summary.banded == 0), 1);
             count(3, done.spectra.ivar.len() - done.summary.no_information);
             count(4, done.summary.no_information);

@@ -1,8 +1,7 @@
 //! What fails stays where it is: no bit of any other patch or bundle changes.
 
-use super::sound::sound;
-use super::worlds::{Sky, World};
-use spextral::backend::Engine;
+use testkit::sound::sound;
+use testkit::worlds::{Sky, World};
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::SpotShape;
@@ -11,6 +10,7 @@ use spextral::plan::{bundles, patches};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
 use std::ops::Range;
+use testkit::cpu;
 
 /// Three bundles of three fibres.
 fn three_bundles(seed: u64) -> Sky {
@@ -50,12 +50,12 @@ fn a_bundle_that_the_bands_cannot_solve_goes_through_patches_and_leaves_the_othe
     let mut sky = three_bundles(1);
     for solver in [Solver::Auto, Solver::Banded] {
         sky.options.solver = solver;
-        let clean = sky.extract(&Engine::cpu());
+        let clean = sky.extract(&cpu());
         assert_eq!((clean.summary.banded, clean.summary.patches), (3, 0));
         // No file's pixel has such a weight: beside it the others are lost in rounding.
         let at = pixel(&sky, 4);
         let before = std::mem::replace(&mut sky.ivar[at], 1e30);
-        let ours = sky.extract(&Engine::cpu());
+        let ours = sky.extract(&cpu());
         sky.ivar[at] = before;
         sound(&ours).unwrap();
         assert_eq!((ours.summary.banded, ours.summary.patches), (2, 15), "{solver:?}");
@@ -71,10 +71,10 @@ fn a_bundle_that_the_bands_cannot_solve_goes_through_patches_and_leaves_the_othe
 fn a_cosmic_ray_that_nobody_masked_changes_only_bins_near_it() {
     let mut sky = three_bundles(5);
     sky.options.solver = Solver::Banded;
-    let clean = sky.extract(&Engine::cpu());
+    let clean = sky.extract(&cpu());
     let at = pixel(&sky, 4);
     sky.image[at] = 1e6;
-    let ours = sky.extract(&Engine::cpu());
+    let ours = sky.extract(&cpu());
     sound(&ours).unwrap();
     assert_eq!(ours.summary.banded, 3);
     let (a, b) = (&clean.spectra, &ours.spectra);
@@ -143,12 +143,12 @@ fn stays_in_its_patch(sky: &Sky, at: usize, clean: &Extraction, ours: &Extractio
 fn a_patch_without_a_solution_is_lost_alone() {
     let mut sky = three_bundles(2);
     sky.options.solver = Solver::Patches;
-    let clean = sky.extract(&Engine::cpu());
+    let clean = sky.extract(&cpu());
     assert_eq!((clean.summary.failed, clean.summary.no_result), (0, 0));
     // No file's pixel has such a weight: beside it the others are lost in rounding.
     let at = pixel(&sky, 4);
     sky.ivar[at] = 1e30;
-    let ours = sky.extract(&Engine::cpu());
+    let ours = sky.extract(&cpu());
     sound(&ours).unwrap();
     let (seeing, lost) = stays_in_its_patch(&sky, at, &clean, &ours);
     assert!((1..=seeing).contains(&ours.summary.failed), "{} of {seeing} patches", ours.summary.failed);
@@ -159,10 +159,10 @@ fn a_patch_without_a_solution_is_lost_alone() {
 fn a_patch_of_numbers_that_no_file_holds_is_masked_alone_and_counted() {
     let mut sky = three_bundles(3);
     sky.options.solver = Solver::Patches;
-    let clean = sky.extract(&Engine::cpu());
+    let clean = sky.extract(&cpu());
     let at = pixel(&sky, 4);
     sky.image[at] = 3e38;
-    let ours = sky.extract(&Engine::cpu());
+    let ours = sky.extract(&cpu());
     sound(&ours).unwrap();
     let (_, lost) = stays_in_its_patch(&sky, at, &clean, &ours);
     assert_eq!(ours.summary.failed, 0);
@@ -173,7 +173,7 @@ fn a_patch_of_numbers_that_no_file_holds_is_masked_alone_and_counted() {
 fn options_that_leave_no_patch_a_solution_lose_them_all_and_say_so() {
     let sky = three_bundles(4);
     let options = Options { regularize: 1e300, solver: Solver::Patches, ..sky.options.clone() };
-    let out = sky.try_extract(&options, &Engine::cpu()).unwrap();
+    let out = sky.try_extract(&options, &cpu()).unwrap();
     sound(&out).unwrap();
     assert_eq!(out.summary.failed, out.summary.patches);
     assert_eq!(out.summary.no_result, out.spectra.flux.len());

@@ -10,5 +10,3 @@ mod isolation;
 mod poison;
 mod residuals;
 mod rows;
-mod sound;
-mod worlds;

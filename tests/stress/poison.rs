@@ -1,13 +1,13 @@
 //! Pixels that are no numbers count as masked, bit by bit; so do pixels of a weight that no detector has, once read.
 
-use super::sound::{judge, sound};
-use super::worlds::{Sky, World, config, world};
+use testkit::sound::{judge, sound};
+use testkit::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::fits::{Header, Image, Pixels, PreprocOptions, read_preproc, write_images};
 use spextral::frame::Spectra;
+use testkit::{bits, cpu};
 
 /// What a pixel may hold that is no value and weight: value, ivar.
 const POISON: [(f32, f32); 8] = [
@@ -50,9 +50,9 @@ fn pixels_that_are_no_numbers_count_as_masked() {
                 world.options.solver = Solver::Auto;
             }
             let (mut sky, image, ivar) = poisoned(world.make(), &places);
-            let ours = judge(&sky, &Engine::cpu()).map_err(TestCaseError::fail)?;
+            let ours = judge(&sky, &cpu()).map_err(TestCaseError::fail)?;
             (sky.image, sky.ivar) = (image, ivar);
-            let masked = judge(&sky, &Engine::cpu()).map_err(TestCaseError::fail)?;
+            let masked = judge(&sky, &cpu()).map_err(TestCaseError::fail)?;
             prop_assert!(same(&ours.spectra, &masked.spectra));
             Ok(())
         })
@@ -62,14 +62,14 @@ fn pixels_that_are_no_numbers_count_as_masked() {
 #[test]
 fn what_a_masked_pixel_holds_does_not_matter() {
     let mut world = World::plain(5, 160, 40);
-    world.defects = vec![super::worlds::Defect::Pixels(0.2)];
+    world.defects = vec![testkit::worlds::Defect::Pixels(0.2)];
     for solver in [Solver::Banded, Solver::Patches] {
         let mut sky = world.make();
         sky.options.solver = solver;
-        let before = sky.extract(&Engine::cpu()).spectra;
+        let before = sky.extract(&cpu()).spectra;
         let masked = sky.image.iter_mut().zip(&sky.ivar).filter(|(_, w)| **w == 0.0);
         masked.enumerate().for_each(|(k, (p, _))| *p = [3e38, -1e30, 7.0][k % 3]);
-        assert!(same(&before, &sky.extract(&Engine::cpu()).spectra), "{solver:?}");
+        assert!(same(&before, &sky.extract(&cpu()).spectra), "{solver:?}");
     }
 }
 
@@ -87,7 +87,7 @@ fn through_a_file(world: &World, weight: Option<f32>, options: &Options) -> (usi
     let read = read_preproc(&path, &PreprocOptions::default()).unwrap();
     let bad = read.ccd.rejected().total();
     [sky.image, sky.ivar] = read.ccd.into_planes();
-    (bad, sky.try_extract(options, &Engine::cpu()).unwrap())
+    (bad, sky.try_extract(options, &cpu()).unwrap())
 }
 
 #[test]
@@ -111,10 +111,10 @@ fn a_pixel_of_large_weight_changes_no_bin_far_from_it() {
     for solver in [Solver::Banded, Solver::Patches] {
         let mut sky = world.make();
         sky.options.solver = solver;
-        let before = sky.extract(&Engine::cpu());
+        let before = sky.extract(&cpu());
         let (ny, nx) = (sky.psf.npix_y, sky.psf.npix_x);
         sky.ivar[ny / 2 * nx + sky.psf.trace_x.of(3)[0] as usize] = 1e5;
-        let after = sky.extract(&Engine::cpu());
+        let after = sky.extract(&cpu());
         sound(&after).unwrap();
         let (a, b) = (&before.spectra, &after.spectra);
         let far = (0..a.flux.len()).filter(|k| (k % a.nwave).abs_diff(a.nwave / 2) > 35);

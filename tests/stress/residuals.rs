@@ -1,10 +1,10 @@
 //! chi = (flux - R truth) sqrt(ivar) is normal: its mean, scatter and tails, for both solvers.
 
-use super::worlds::{BEYOND, Defect, Light, Sky, World};
-use spextral::backend::Engine;
+use testkit::worlds::{BEYOND, Defect, Light, Sky, World};
 use spextral::extract::{Options, Solver};
 use spextral::frame::Spectra;
 use spextral::simulate::synthetic::Synthetic;
+use testkit::cpu;
 
 /// chi of the bins of `fibres` with more than half of their PSF on good pixels; R is that of the file.
 pub fn chi(sky: &Sky, s: &Spectra, fibres: impl Iterator<Item = usize>) -> Vec<f64> {
@@ -38,7 +38,7 @@ fn residuals(seed: u64, light: Light, defects: &[Defect], solver: Solver) -> Vec
     let mut world = World { psf, light, defects: defects.to_vec(), ..World::plain(seed, 560, 200) };
     (world.options.patches.bundlesize, world.options.patches.nsubbundles) = (25, 5);
     let sky = world.make();
-    let s = sky.try_extract(&Options { solver, ..sky.options.clone() }, &Engine::cpu()).unwrap();
+    let s = sky.try_extract(&Options { solver, ..sky.options.clone() }, &cpu()).unwrap();
     assert_eq!(s.summary.banded, usize::from(solver == Solver::Banded));
     chi(&sky, &s.spectra, 0..25)
 }

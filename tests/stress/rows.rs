@@ -1,11 +1,10 @@
 //! Full rows of R sum to 1: a spectrum that is flat stays so. Of a file's R this holds only as far as its 2 HSIZEY + 1
 //! diagonals hold the row, so the sum is taken here over all bins of the bundle or the patch, those beyond the grid's ends too.
 
-use super::sound::{check_patches, check_row, sound};
-use super::worlds::{Sky, World, config, world};
+use testkit::sound::{check_patches, check_row, sound};
+use testkit::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use spextral::backend::Engine;
 use spextral::extract::{Options, Solver};
 use spextral::frame::specmask;
 use spextral::stages::banded::{
@@ -15,6 +14,7 @@ use spextral::stages::banded::{
 use spextral::stages::normal_equations::Prior;
 use spextral::stages::spots::SpotSource;
 use std::cell::Cell;
+use testkit::cpu;
 
 /// Largest distance of a row's sum from 1.
 const ROUNDING: f64 = 1e-6;
@@ -62,7 +62,7 @@ fn full_rows_of_the_resolution_sum_to_1_in_patches() {
     let rows = Cell::new(0);
     TestRunner::new(config(40))
         .run(&world(), |world| {
-            let found = check_patches(&world.make(), &Engine::cpu(), ROUNDING);
+            let found = check_patches(&world.make(), &cpu(), ROUNDING);
             rows.set(rows.get() + found.map_err(TestCaseError::fail)?);
             Ok(())
         })
@@ -80,7 +80,7 @@ fn full_rows_sum_to_1_beside_a_prior_that_outweighs_all_data() {
         assert!(rows > 100, "{rows} rows");
         // In a frame such bins have no result, and say so.
         let options = Options { solver: Solver::Banded, ..sky.options.clone() };
-        let extraction = sky.try_extract(&options, &Engine::cpu()).unwrap();
+        let extraction = sky.try_extract(&options, &cpu()).unwrap();
         sound(&extraction).unwrap();
         let spectra = &extraction.spectra;
         let told = spectra

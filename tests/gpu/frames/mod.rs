@@ -1,0 +1,10 @@
+//! Whole frames on the device: against the CPU, and while the device fails or has little memory.
+
+mod bands;
+mod faults;
+mod like;
+mod memory;
+mod patches;
+mod retry;
+mod sim11;
+mod worlds;

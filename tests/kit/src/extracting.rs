@@ -1,0 +1,44 @@
+//! Engines and extractions. Tests build and call them here alone, so that a new signature changes this file.
+
+use spextral::backend::{Engine, Stage};
+use spextral::extract::{self, ExtractError, Extraction, Options};
+use spextral::geometry::{Ccd, WaveGrid};
+use spextral::gpu::Gpu;
+use spextral::psf::Psf;
+
+/// The CPU.
+pub fn cpu() -> Engine {
+    Engine::cpu()
+}
+
+/// A GPU, with all stages on it.
+pub fn on(gpu: &Gpu) -> Engine {
+    Engine::on_gpu(gpu.clone(), &[])
+}
+
+/// A GPU, with some stages left to the CPU.
+pub fn on_except(gpu: &Gpu, on_cpu: &[Stage]) -> Engine {
+    Engine::on_gpu(gpu.clone(), on_cpu)
+}
+
+/// Extracts a frame; the error if it cannot be extracted.
+pub fn try_extract(
+    psf: &Psf,
+    ccd: &Ccd,
+    grid: &WaveGrid,
+    options: &Options,
+    engine: &Engine,
+) -> Result<Extraction, ExtractError> {
+    extract::extract(psf, ccd, grid, options, engine, &|_, _| {})
+}
+
+/// Extracts a frame.
+#[track_caller]
+pub fn extract(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options, engine: &Engine) -> Extraction {
+    try_extract(psf, ccd, grid, options, engine).unwrap()
+}
+
+/// Does `work` on so many CPU threads.
+pub fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
