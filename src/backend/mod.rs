@@ -135,7 +135,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Stopped`].
     pub fn goes_on(&self) -> Result<()> {
-        self.stop.asked().map_or(Ok(()), |_| Err(EngineError::Stopped))
+        if self.stop.is_cancelled() { Err(EngineError::Stopped) } else { Ok(()) }
     }
 
     /// The same, noting in `trace` what it does when and on which thread, and on a GPU that tells the time.
