@@ -17,31 +17,44 @@ const SUFFIX: &str = ".tmp";
 /// all machines, and a frame is written within a minute.
 const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
-/// Errors of an atomic write.
+/// Errors of writing a file.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The file exists and may not be replaced.
-    #[error("{} exists already; choose another name, or allow it to be replaced with --overwrite", path.display())]
+    #[error("{path} exists already; choose another name, or allow it to be replaced with --overwrite")]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The file came into being during the run and may not be replaced.
     #[error(
-        "{} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with --overwrite",
-        path.display()
+        "{path} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with --overwrite"
     )]
     Appeared {
         /// The file.
         path: PathBuf,
     },
     /// The file cannot be written, or must not be.
-    #[error("cannot write {}: {source}; check the folder, its permissions and the space left on the disk", path.display())]
+    #[error("cannot write {path}: {source}; check the folder, its permissions and the space left on the disk")]
     System {
         /// The file.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
+    },
+    /// An output would replace an input.
+    #[error("output {output} is the input {input}; give another name")]
+    OutputIsInput {
+        /// The output.
+        output: PathBuf,
+        /// The input it is.
+        input: PathBuf,
+    },
+    /// Two outputs are one file.
+    #[error("outputs {} and {} are one file; give another name for one", outputs[0].display(), outputs[1].display())]
+    SameOutputs {
+        /// Their names.
+        outputs: [PathBuf; 2],
     },
 }
 

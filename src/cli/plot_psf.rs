@@ -2,7 +2,8 @@
 
 use super::{Outcome, print};
 use spextral::PendingFile;
-use spextral::fits::{check_outputs, read_psf};
+use spextral::base::output_path::check_outputs;
+use spextral::fits::read_psf;
 use spextral::plot::psf_png;
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use super::{Outcome, print};
 use spextral::PendingFile;
-use spextral::fits::check_outputs;
+use spextral::base::output_path::check_outputs;
 use spextral::report::{Material, Report, ReportError, Severity, Sources};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use super::share::columns;
 use super::{Extraction, ModelFlux, Options, Summary};
 use crate::backend::{BundleSpots, BundleTraces, DecorrelatedField, EngineError, Field, Stage};
 use crate::base::median::median;
-use crate::frame::{Spectra, specmask};
+use crate::frame::{Spectra, SpectraParts, specmask};
 use crate::geometry::{Ccd, Rectangle};
 use crate::geometry::{Patch, WaveGrid};
 use crate::plan::{Batch, Bundle};
@@ -111,7 +111,7 @@ pub struct FrameBuilder {
     /// What was done so far.
     pub summary: Summary,
     pub(super) specmin: usize,
-    pub(super) spectra: Spectra,
+    pub(super) spectra: SpectraParts,
     /// Deconvolved flux, electron a bin, `[nspec, nwave]`.
     pub(super) x: Vec<f64>,
     /// Fraction of the PSF off the CCD, `[nspec, nwave]`.
@@ -144,7 +144,7 @@ impl FrameBuilder {
         let (nwave, ndiag) = (grid.nwave(), psf.ndiag());
         let bins = nspec * nwave;
         let zeros = || vec![0.0; bins];
-        let spectra = Spectra {
+        let spectra = SpectraParts {
             nspec,
             nwave,
             ndiag,
@@ -169,7 +169,7 @@ impl FrameBuilder {
     pub fn of_parts(
         summary: Summary,
         specmin: usize,
-        spectra: Spectra,
+        spectra: SpectraParts,
         x: Vec<f64>,
         off_ccd: Vec<f64>,
         lost: Vec<bool>,
@@ -360,7 +360,8 @@ impl FrameBuilder {
         }
         self.summary.stage_time = stage_time;
         let model = self.model.map(ModelImage::sum);
-        Extraction { spectra: self.spectra, model, summary: self.summary }
+        let spectra = Spectra::new(self.spectra).expect("the builder keeps the shapes");
+        Extraction { spectra, model, summary: self.summary }
     }
 
     fn mask_of(&self, at: usize, bad_fit: bool) -> u32 {
@@ -388,7 +389,7 @@ impl FrameBuilder {
 /// Bins whose chi2pix is more than [`BAD_FIT`] times the median over fibres at that wavelength and more than
 /// that times the median over wavelengths of that fibre (desispec's rule); bins in `none` do not count. The one number
 /// of a fibre that depends on which others are extracted with it.
-fn bad_fit(spectra: &Spectra, none: &[bool]) -> Vec<bool> {
+fn bad_fit(spectra: &SpectraParts, none: &[bool]) -> Vec<bool> {
     let (nspec, nwave) = (spectra.nspec, spectra.nwave);
     let informed = |bins: &mut dyn Iterator<Item = usize>| -> Vec<f64> {
         bins.filter(|&at| !none[at]).map(|at| spectra.chi2pix[at]).collect()
@@ -411,8 +412,8 @@ fn bad_fit(spectra: &Spectra, none: &[bool]) -> Vec<bool> {
 mod tests {
     use super::*;
 
-    fn spectra(nspec: usize, nwave: usize) -> Spectra {
-        Spectra { nspec, nwave, chi2pix: vec![1.0; nspec * nwave], ..Spectra::default() }
+    fn spectra(nspec: usize, nwave: usize) -> SpectraParts {
+        SpectraParts { nspec, nwave, chi2pix: vec![1.0; nspec * nwave], ..SpectraParts::default() }
     }
 
     #[test]

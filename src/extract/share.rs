@@ -6,7 +6,7 @@ use super::banded::{self, beyond_ends};
 use super::model_image::{ModelImage, Stripe};
 use super::{ExtractError, Extraction, Options, Progress, Solver, Summary, check, patches, precision};
 use crate::backend::{Decorrelate, Engine, Stage};
-use crate::frame::Spectra;
+use crate::frame::SpectraParts;
 use crate::geometry::Ccd;
 use crate::geometry::WaveGrid;
 use crate::plan::{Bundle, bundles};
@@ -175,7 +175,7 @@ impl Share {
             None => None,
         };
         let mask = vec![0; bins];
-        let spectra = Spectra { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
+        let spectra = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
         let lost = lost.into_iter().map(|lost| lost != 0.0).collect();
         let frame = FrameBuilder::of_parts(head.summary, head.fibres.start, spectra, x, off_ccd, lost, model);
         rest.is_empty().then_some(Self { frame, stage_time: head.stage_time })
