@@ -1,12 +1,12 @@
-//! The barycentric correction: the factor that takes observed wavelengths to the rest frame of the solar system.
+//! The barycentric correction: the factor from observed wavelengths to the rest frame of the solar system.
 
 use crate::base::number::short;
-use crate::fits::{Header, Value};
+use crate::frame::{Header, Value};
 use sofars::{astro::pvtob, eph::epv00, erst::era00, pnp::c2i06a, ts};
 
 const SPEED_OF_LIGHT: f64 = 299_792_458.0; // m/s
 const ASTRONOMICAL_UNIT: f64 = 149_597_870_700.0; // m
-const SECONDS_A_DAY: f64 = 86_400.0;
+const SECONDS_PER_DAY: f64 = 86_400.0;
 const MJD_EPOCH: f64 = 2_400_000.5; // the Julian date of MJD 0
 const GM_SUN: f64 = 1.327_124_4e20; // m³/s², IAU 2015 nominal
 const GM_EARTH: f64 = 3.986_004e14; // m³/s², IAU 2015 nominal
@@ -14,11 +14,11 @@ const GM_EARTH: f64 = 3.986_004e14; // m³/s², IAU 2015 nominal
 const LONGEST_EXPOSURE: f64 = 1e6; // s
 const DATE: &str = "a Modified Julian Date of the years 1960 to 2100";
 
-/// Keywords of the right ascension and of the declination, the best first: desispec's order.
+/// Keywords of right ascension and declination, the best first, in desispec's order.
 const RA: [&str; 4] = ["TARGTRA", "SKYRA", "TELRA", "RA"];
 const DEC: [&str; 4] = ["TARGTDEC", "SKYDEC", "TELDEC", "DEC"];
 
-/// Where the telescope stands, geodetic on WGS84.
+/// Geodetic position of a telescope on WGS84.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Site {
     /// Longitude in degrees, positive to the east.
@@ -30,65 +30,65 @@ pub struct Site {
 }
 
 impl Site {
-    /// The Mayall telescope, as desispec places it.
+    /// The Mayall telescope, at desispec's position.
     pub const KITT_PEAK: Site = Site { longitude: -111.59989, latitude: 31.96403, height: 2097.0 };
 }
 
-/// What keeps a correction from being computed.
+/// Errors of the barycentric correction.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum BarycentricError {
     /// A header lacks keywords.
     #[error("no {wanted} in the header of {place}; add it or leave out the barycentric correction")]
     Missing {
-        /// The keywords looked for.
+        /// The keywords.
         wanted: &'static str,
-        /// The HDUs looked at.
+        /// The HDUs searched.
         place: &'static str,
     },
-    /// A keyword has a value that cannot be.
+    /// A keyword has an invalid value.
     #[error("{keyword} = {value} is not {wanted}; correct it or leave out the barycentric correction")]
     Value {
         /// The keyword.
         keyword: &'static str,
         /// Its value.
         value: String,
-        /// What it should have been.
+        /// The value required.
         wanted: &'static str,
     },
-    /// Half of the observatory's place.
+    /// The header has only half of the observatory's position.
     #[error("{given} = {value} without {missing} is no site; add it, or leave out both for Kitt Peak")]
     HalfSite {
-        /// The keyword that is there.
+        /// The keyword present.
         given: &'static str,
         /// Its value.
         value: String,
-        /// The one that is not.
+        /// The keyword missing.
         missing: &'static str,
     },
 }
 
-/// The factor that multiplies observed wavelengths, for a source at ICRS `ra`, `dec` (degrees) seen from
+/// Computes the factor that multiplies observed wavelengths, for a source at ICRS `ra`, `dec` (degrees) observed from
 /// `site` at the UTC date `mjd`.
 ///
 /// Wright & Eastman 2014, eq. 28, for a source at rest at infinite distance:
 /// `γ (1 + β·n) / (1 − Φ/c²)` with β the observer's barycentric velocity and Φ the potential of Sun and Earth there
-/// (Jupiter and Moon: 2e-12). Ephemeris and Earth rotation are SOFA's, which are astropy's as well.
+/// (Jupiter and Moon: 2e-12). Ephemeris and Earth rotation are SOFA's, as in astropy.
 ///
-/// UT1 is taken as UTC and polar motion as nil: 0.9 s of rotation turn the observer's 0.46 km/s by 7e-5, which
-/// is 1e-10 in the factor at most; 0.5 arcsec of polar motion are 4e-12.
+/// UT1 counts as UTC and polar motion as 0. Rotation by 0.9 s turns the observer's 0.46 km/s by 7e-5, at most 1e-10 in
+/// the factor; 0.5 arcsec of polar motion are 4e-12.
 ///
 /// # Errors
-/// A date before 1960, where UTC begins, or beyond the year 2100, where the ephemeris ends.
+/// [`BarycentricError::Value`] if the date is before 1960, when UTC begins, or beyond 2100, when the ephemeris ends.
 pub fn factor(ra: f64, dec: f64, mjd: f64, site: &Site) -> Result<f64, BarycentricError> {
     let out_of_range = || BarycentricError::Value { keyword: "MJD-OBS", value: short(mjd), wanted: DATE };
     let (tai1, tai2) = ts::utctai(MJD_EPOCH, mjd).map_err(|_| out_of_range())?;
     let (tt1, tt2) = ts::taitt(tai1, tai2).map_err(|_| out_of_range())?;
     // TDB differs from TT by less than 2 ms: 4e-14 in the Earth's velocity over c.
     let (heliocentric, barycentric) = epv00(tt1, tt2).ok_or_else(out_of_range)?;
-    let au_a_day = ASTRONOMICAL_UNIT / SECONDS_A_DAY;
+    let au_per_day = ASTRONOMICAL_UNIT / SECONDS_PER_DAY;
 
     let [position, spin] = site_in_gcrs(site, mjd, tt1, tt2);
-    let beta: [f64; 3] = std::array::from_fn(|k| (barycentric[1][k] * au_a_day + spin[k]) / SPEED_OF_LIGHT);
+    let beta: [f64; 3] = std::array::from_fn(|k| (barycentric[1][k] * au_per_day + spin[k]) / SPEED_OF_LIGHT);
     let (sin_ra, cos_ra) = ra.to_radians().sin_cos();
     let (sin_dec, cos_dec) = dec.to_radians().sin_cos();
     let source = [cos_dec * cos_ra, cos_dec * sin_ra, sin_dec];
@@ -98,15 +98,15 @@ pub fn factor(ra: f64, dec: f64, mjd: f64, site: &Site) -> Result<f64, Barycentr
     Ok(gamma * (1.0 + dot(&beta, &source)) / (1.0 - potential / SPEED_OF_LIGHT.powi(2)))
 }
 
-/// The factor of an exposure at its middle, from its headers, as desispec takes them.
+/// Computes the factor of an exposure at its middle from its headers, by desispec's rules.
 ///
-/// The pointing comes from one whole header: that of IMAGE if it has RA or TARGTRA, else that of FIBERMAP if it does;
-/// where neither has them, the first that has SKYRA or TELRA. There it is TARGTRA, SKYRA, TELRA or RA, in this order,
-/// and the DEC of the same list. Of the other keywords this header's come before the other one's: the time is MJD-OBS
-/// (or MJD) plus half of EXPTIME; the site is OBS-LONG, OBS-LAT, OBS-ELEV (degrees east, degrees, metre), else Kitt Peak.
+/// The pointing comes from one header: IMAGE if it has RA or TARGTRA, else FIBERMAP if it has one of them, else the first
+/// with SKYRA or TELRA. It is TARGTRA, SKYRA, TELRA or RA, in this order, and DEC by the same list. This header also has
+/// precedence for the other keywords. The time is MJD-OBS (or MJD) plus half of EXPTIME. The site is OBS-LONG, OBS-LAT,
+/// OBS-ELEV (degrees east, degrees, metre), by default Kitt Peak.
 ///
 /// # Errors
-/// [`BarycentricError`] where a keyword is missing or cannot be.
+/// [`BarycentricError`] if a keyword is missing or invalid.
 pub fn factor_of_exposure(image: &Header, fibermap: Option<&Header>) -> Result<f64, BarycentricError> {
     let mut headers = [Some((image, "IMAGE")), fibermap.map(|header| (header, "FIBERMAP"))];
     let first_with = |keys: &[&str]| {
@@ -139,12 +139,12 @@ pub fn factor_of_exposure(image: &Header, fibermap: Option<&Header>) -> Result<f
         (Some(card), None) => return Err(card.alone("OBS-LAT")),
         (None, Some(card)) => return Err(card.alone("OBS-LONG")),
     };
-    let middle = start.number + 0.5 * seconds.map_or(0.0, |card| card.number) / SECONDS_A_DAY;
-    // What fails there is the date: it is said as the card has it.
+    let middle = start.number + 0.5 * seconds.map_or(0.0, |card| card.number) / SECONDS_PER_DAY;
+    // Only the date can fail; the error quotes its card.
     factor(ra.number, dec.number, middle, &site).map_err(|_| start.refused(DATE))
 }
 
-/// A card with a number, also one written as a string.
+/// A card with a number, which may be written as a string.
 struct Card {
     keyword: &'static str,
     text: String,
@@ -152,7 +152,7 @@ struct Card {
 }
 
 impl Card {
-    /// The first of these keywords that has a value; an error where it is not a number within the limits.
+    /// Finds the first of these keywords that has a value; an error if it is not a number within the limits.
     fn find(
         header: &Header,
         keys: &[&'static str],
@@ -178,7 +178,7 @@ impl Card {
     }
 }
 
-/// Geocentric position (m) and velocity (m/s) of the site along the celestial axes.
+/// Returns geocentric position (m) and velocity (m/s) of the site along the celestial axes.
 fn site_in_gcrs(site: &Site, mjd: f64, tt1: f64, tt2: f64) -> [[f64; 3]; 2] {
     let mut intermediate = [[0.0; 3]; 2];
     let (longitude, latitude) = (site.longitude.to_radians(), site.latitude.to_radians());
@@ -307,8 +307,8 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_the_cards_own_keyword_and_value_in_a_line() {
-        for (keyword, value, said) in [
+    fn errors_quote_keyword_and_value_of_the_card() {
+        for (keyword, value, start) in [
             ("RA", 400.0, "RA = 400.0 is not"),
             ("MJD", 1e300, "MJD = 1.0E300 is not"),
             ("MJD", 1234.5, "MJD = 1234.5 is not"),
@@ -317,7 +317,7 @@ mod tests {
             let mut image = header(&[("RA", 1.0), ("DEC", 2.0), ("MJD", 59000.0), ("EXPTIME", 1000.0)]);
             image.set(keyword, value, "");
             let message = factor_of_exposure(&image, None).unwrap_err().to_string();
-            assert!(message.starts_with(said) && message.len() < 150, "{message}");
+            assert!(message.starts_with(start) && message.len() < 150, "{message}");
         }
         let message = factor(0.0, 0.0, -1e300, &Site::KITT_PEAK).unwrap_err().to_string();
         assert!(message.contains("MJD-OBS = -1e300"), "{message}");

@@ -37,5 +37,5 @@ pub mod simulate;
 pub mod solver;
 pub mod stages;
 
-pub use base::atomic_file::{PendingFile, WriteError, pending_atomic, write_atomic};
+pub use base::atomic_file::{PendingFile, WriteError};
 pub use base::error_chain::error_chain;

@@ -54,7 +54,7 @@ pub fn watched<T: Send>(
             if outcome.is_ok() {
                 outcome = tell(progress, heard.ok()).and_then(|()| py.check_signals());
                 if outcome.is_err() {
-                    stop.ask(SIGINT);
+                    stop.cancel(SIGINT);
                 }
             }
         }

@@ -83,7 +83,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Cancelled`].
     pub fn check_cancel(&self) -> Result<()> {
-        self.cancel.asked().map_or(Ok(()), |_| Err(EngineError::Cancelled))
+        if self.cancel.is_cancelled() { Err(EngineError::Cancelled) } else { Ok(()) }
     }
 
     /// Records in `trace` which stage runs when and on which thread, and on a GPU with timestamps its device time.

@@ -1,10 +1,10 @@
-//! Files written whole or not at all: into a temporary file of the same folder, synced, then renamed. All that is written
-//! goes through here; the rule of what may be replaced (`docs/trust.md`) is [`place_of`].
+//! Atomic writes: into a temporary file of the same folder, synced, then renamed. Every output goes through here.
+//! [`resolve`] holds the rule of what may be replaced (`docs/trust.md`).
 //!
-//! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the batch job's number where there is one,
-//! and is locked by its owner: what a dead run has left behind is told from what a live one is writing.
+//! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the number of the batch job if there is one.
+//! Its owner locks it. Leftovers of dead runs are thus told apart from files in flight.
 
-use crate::base::process::{self, host, run};
+use super::process::{self, host, run};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -13,64 +13,88 @@ use tempfile::NamedTempFile;
 
 const PREFIX: &str = ".spextral-";
 const SUFFIX: &str = ".tmp";
-/// A file of another machine is taken for left behind only when it has not grown for so long: not every network file
-/// system shows locks to all machines, and a frame is written within a minute.
-const REST: Duration = Duration::from_secs(600);
+/// Age from which a temporary file of another machine counts as left over. Not every network file system shows locks to
+/// all machines, and a frame is written within a minute.
+const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
-/// Why a file is not written.
+/// Errors of writing a file.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// It is there already.
-    #[error("{} exists already; choose another name, or allow it to be replaced with --overwrite", path.display())]
+    /// The file exists and may not be replaced.
+    #[error("{path} exists already; choose another name, or allow it to be replaced with --overwrite")]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// It was not there when the work began.
+    /// The file came into being during the run and may not be replaced.
     #[error(
-        "{} has come to be while it was being made here: it is left as it is, and what was made is dropped; choose another name, or allow it to be replaced with --overwrite",
-        path.display()
+        "{path} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with --overwrite"
     )]
     Appeared {
         /// The file.
         path: PathBuf,
     },
-    /// It cannot be written, or must not be.
-    #[error("cannot write {}: {source}; check the folder, its permissions and the space left on the disk", path.display())]
+    /// The file cannot be written, or must not be.
+    #[error("cannot write {path}: {source}; check the folder, its permissions and the space left on the disk")]
     System {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
+    },
+    /// An output would replace an input.
+    #[error("output {output} is the input {input}; give another name")]
+    OutputIsInput {
+        /// The output.
+        output: PathBuf,
+        /// The input it is.
+        input: PathBuf,
+    },
+    /// Two outputs are one file.
+    #[error("outputs {} and {} are one file; give another name for one", outputs[0].display(), outputs[1].display())]
+    SameOutputs {
+        /// Their names.
+        outputs: [PathBuf; 2],
     },
 }
 
-/// A file written whole and synced beside its place, which it takes by [`PendingFile::persist`]; dropped, it goes.
+/// A new file, written whole and synced beside its target; [`PendingFile::persist`] renames it. Dropped, it is deleted.
 #[derive(Debug)]
-#[must_use = "a file that is not persisted goes"]
+#[must_use = "a file that is not persisted is deleted"]
 pub struct PendingFile {
     path: PathBuf,
-    place: PathBuf,
+    target: PathBuf,
     overwrite: bool,
     temp: NamedTempFile,
 }
 
 impl PendingFile {
-    /// Begins a file, with the permissions of any new one.
+    /// Writes a file beside its target, through a buffer.
     ///
     /// # Errors
-    /// It may not be replaced; its folder does not exist or is not ours to write.
-    pub(crate) fn begin(path: &Path, overwrite: bool) -> Result<Self, WriteError> {
-        let place = place_of(path, overwrite)?;
-        let temp = beside(&place).map_err(|source| WriteError::System { path: path.into(), source })?;
-        Ok(Self { path: path.into(), place, overwrite, temp })
+    /// [`WriteError::Exists`] if it exists and `overwrite` is false; [`WriteError::System`] if `content` fails, its folder
+    /// does not exist or is not writable, or the disk is full.
+    pub fn write(
+        path: impl AsRef<Path>,
+        overwrite: bool,
+        content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<Self, WriteError> {
+        Self::create(path.as_ref(), overwrite)?.fill(|file| {
+            let mut out = BufWriter::new(file);
+            content(&mut out)?;
+            out.flush()
+        })
     }
 
-    /// The same with its content, synced.
-    ///
-    /// # Errors
-    /// The content is not to be had, or the disk is full.
-    pub(crate) fn filled(self, content: impl FnOnce(&File) -> io::Result<()>) -> Result<Self, WriteError> {
+    /// Creates the temporary file, empty, with the permissions of any new file.
+    pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self, WriteError> {
+        let target = resolve(path, overwrite)?;
+        let temp = temporary_beside(&target).map_err(|source| WriteError::System { path: path.into(), source })?;
+        Ok(Self { path: path.into(), target, overwrite, temp })
+    }
+
+    /// Writes the content and syncs it.
+    pub(crate) fn fill(self, content: impl FnOnce(&File) -> io::Result<()>) -> Result<Self, WriteError> {
         let file = self.temp.as_file();
         match content(file).and_then(|()| file.sync_all()) {
             Ok(()) => Ok(self),
@@ -78,100 +102,71 @@ impl PendingFile {
         }
     }
 
-    /// Takes its place.
+    /// Renames the file to its target.
     ///
     /// # Errors
-    /// Something has taken it meanwhile and may not be replaced, or the name cannot be taken.
+    /// [`WriteError::Appeared`] if the target came into being meanwhile and may not be replaced; [`WriteError::System`] if
+    /// the system cannot rename it.
     pub fn persist(self) -> Result<(), WriteError> {
-        let Self { path, place, overwrite, temp } = self;
-        let taken = match overwrite {
-            true => temp.persist(&place),
-            false => temp.persist_noclobber(&place).or_else(|refused| match refused.error.kind() {
+        let Self { path, target, overwrite, temp } = self;
+        let renamed = match overwrite {
+            true => temp.persist(&target),
+            false => temp.persist_noclobber(&target).or_else(|refused| match refused.error.kind() {
                 io::ErrorKind::AlreadyExists => Err(refused),
                 // Some file systems can neither rename without replacing nor link.
-                _ if is_there(&place) => Err(refused),
-                _ => refused.file.persist(&place),
+                _ if exists(&target) => Err(refused),
+                _ => refused.file.persist(&target),
             }),
         };
-        taken.map(drop).map_err(|refused| match refused.error.kind() {
+        renamed.map(drop).map_err(|refused| match refused.error.kind() {
             io::ErrorKind::AlreadyExists => WriteError::Appeared { path },
             _ => WriteError::System { path, source: refused.error },
         })
     }
 
-    /// Files that belong together take their places in this order: what can fail for want of space has succeeded, and
-    /// where a place is taken already no file moves.
+    /// Renames files that belong together, in this order. All of them are on the disk already, so space cannot run out
+    /// halfway; if one target exists and may not be replaced, no file moves.
     ///
     /// # Errors
-    /// See [`PendingFile::persist`].
-    pub fn persist_all(files: Vec<Self>) -> Result<(), WriteError> {
-        match files.iter().find(|file| !file.overwrite && is_there(&file.place)) {
+    /// [`WriteError`] of the first file that [`PendingFile::persist`] refuses.
+    pub fn persist_all(files: impl IntoIterator<Item = Self>) -> Result<(), WriteError> {
+        let files: Vec<Self> = files.into_iter().collect();
+        match files.iter().find(|file| !file.overwrite && exists(&file.target)) {
             Some(taken) => Err(WriteError::Appeared { path: taken.path.clone() }),
             None => files.into_iter().try_for_each(Self::persist),
         }
     }
 }
 
-fn is_there(place: &Path) -> bool {
-    fs::symlink_metadata(place).is_ok()
+fn exists(target: &Path) -> bool {
+    fs::symlink_metadata(target).is_ok()
 }
 
-/// Writes a file whole or not at all.
-///
-/// # Errors
-/// [`WriteError`] with its name.
-pub fn write_atomic(
-    path: impl AsRef<Path>,
-    overwrite: bool,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), WriteError> {
-    pending_atomic(path, overwrite, content)?.persist()
-}
-
-/// As [`write_atomic`], but for [`PendingFile::persist`].
-///
-/// # Errors
-/// See [`write_atomic`].
-pub fn pending_atomic(
-    path: impl AsRef<Path>,
-    overwrite: bool,
-    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<PendingFile, WriteError> {
-    PendingFile::begin(path.as_ref(), overwrite)?.filled(|file| {
-        let mut out = BufWriter::new(file);
-        content(&mut out)?;
-        out.flush()
-    })
-}
-
-/// Where a file goes: through links to what they point at; never over a file that may not be replaced or is
-/// write-protected, nor over a folder, a pipe, a device, or a link to nothing.
-fn place_of(path: &Path, overwrite: bool) -> Result<PathBuf, WriteError> {
+/// Follows links to the file that is to be written. Refuses an existing file that may not be replaced or is
+/// write-protected, and always a folder, a pipe, a device, or a link to nothing.
+fn resolve(path: &Path, overwrite: bool) -> Result<PathBuf, WriteError> {
     let system = |source| WriteError::System { path: path.into(), source };
-    let no = |what: &str| Err(system(io::Error::other(what.to_string())));
-    let there = match fs::metadata(path) {
-        Ok(there) => there,
-        Err(_) if path.is_symlink() => return no("it is a symbolic link to nothing that can be reached"),
-        // What keeps it from being made is for the temporary file to find.
+    let refuse = |what: &str| Err(system(io::Error::other(what.to_string())));
+    let existing = match fs::metadata(path) {
+        Ok(existing) => existing,
+        Err(_) if path.is_symlink() => return refuse("it is a symbolic link to nothing that can be reached"),
+        // Creating the temporary file finds any other reason.
         Err(_) => return Ok(path.to_path_buf()),
     };
-    if !there.is_file() {
-        return no("it is no regular file");
+    if !existing.is_file() {
+        return refuse("it is no regular file");
     }
     if !overwrite {
         return Err(WriteError::Exists { path: path.into() });
     }
-    if there.permissions().readonly() {
-        return no("it is write-protected");
+    if existing.permissions().readonly() {
+        return refuse("it is write-protected");
     }
     fs::canonicalize(path).map_err(system)
 }
 
-/// A temporary file in the folder of `target`, with the permissions of any new file. It goes when dropped.
-///
-/// # Errors
-/// The folder does not exist or is not ours to write.
-fn beside(target: &Path) -> io::Result<NamedTempFile> {
+/// Creates a temporary file in the folder of `target`; it is deleted when dropped.
+fn temporary_beside(target: &Path) -> io::Result<NamedTempFile> {
     let folder = folder_of(target);
     if !folder.is_dir() {
         return Err(io::Error::other("its folder does not exist"));
@@ -179,41 +174,41 @@ fn beside(target: &Path) -> io::Result<NamedTempFile> {
     let prefix = format!("{PREFIX}{}-{}-{}-", run(), std::process::id(), host());
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX);
-    // Temporary files are private unless told otherwise.
+    // The default of `tempfile` is private.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // Only the kind of the error: its text names the temporary file, which means nothing to a user.
+    // Only the kind of the error is kept: its text names the temporary file, which means nothing to a user.
     let file = builder.tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))?;
-    // Some file systems have no locks; there the process's number has to do.
+    // On file systems without locks the process number must do.
     let _ = file.as_file().try_lock();
     Ok(file)
 }
 
-/// The folder that a path names a file of.
+/// Returns the folder of the file that a path names.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Removes the temporary files that dead runs have left in a folder; those removed. What cannot be looked at stays.
+/// Removes the temporary files that dead runs left in a folder, and returns their names. Unreadable ones stay.
 pub(crate) fn sweep(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let left = entries.map(|entry| entry.path()).filter(|path| is_left_behind(path));
+    let left = entries.map(|entry| entry.path()).filter(|path| is_left_over(path));
     left.filter(|path| fs::remove_file(path).is_ok()).collect()
 }
 
-fn is_left_behind(path: &Path) -> bool {
+fn is_left_over(path: &Path) -> bool {
     let Some((pid, owner)) = path.file_name().and_then(|name| name.to_str()).and_then(owner) else {
         return false;
     };
     let unlocked = OpenOptions::new().write(true).open(path).is_ok_and(|file| file.try_lock().is_ok());
     let age = || fs::metadata(path).and_then(|m| m.modified()).ok()?.elapsed().ok();
-    unlocked && if owner == host() { !process::lives(pid) } else { age().is_some_and(|age| age > REST) }
+    unlocked && if owner == host() { !process::lives(pid) } else { age().is_some_and(|age| age > LEFTOVER_AGE) }
 }
 
-/// The process and the host of a temporary file, by its name.
+/// Returns the process number and the host in the name of a temporary file.
 fn owner(name: &str) -> Option<(u32, &str)> {
-    let words = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-    let mut parts = words.splitn(3, '-').skip(1);
+    let middle = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    let mut parts = middle.splitn(3, '-').skip(1);
     let pid = parts.next()?.parse().ok()?;
     Some((pid, parts.next()?.rsplit_once('-')?.0))
 }
@@ -223,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_its_owner() {
+    fn the_name_of_a_temporary_file_holds_its_owner() {
         assert_eq!(owner(".spextral-4711-12-nid-001-aB3.tmp"), Some((12, "nid-001")));
         for other in ["frame.fits", ".spextral-aB3.tmp", ".spextral-1-x-host-aB3.tmp", ".spextral-1-2-host"] {
             assert_eq!(owner(other), None, "{other}");
@@ -231,10 +226,10 @@ mod tests {
     }
 
     #[test]
-    fn what_appears_while_a_file_is_made_stays_unless_it_may_be_replaced() {
+    fn a_file_that_appears_during_a_write_stays_unless_it_may_be_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let fill = |name, overwrite| pending_atomic(at(name), overwrite, |out| out.write_all(b"new")).unwrap();
+        let fill = |name, overwrite| PendingFile::write(at(name), overwrite, |out| out.write_all(b"new")).unwrap();
         let (unasked, asked) = (fill("unasked", false), fill("asked", true));
         let together = ["first", "second"].map(|name| fill(name, false));
         for name in ["unasked", "asked", "second"] {
@@ -244,7 +239,7 @@ mod tests {
         assert!(matches!(&error, WriteError::Appeared { path } if *path == at("unasked")), "{error}");
         asked.persist().unwrap();
         assert!(
-            matches!(PendingFile::persist_all(together.into()), Err(WriteError::Appeared { path }) if path == at("second"))
+            matches!(PendingFile::persist_all(together), Err(WriteError::Appeared { path }) if path == at("second"))
         );
         let content = |name: &str| fs::read_to_string(at(name)).unwrap();
         assert_eq!(["unasked", "asked", "second"].map(content), ["precious", "new", "precious"]);
@@ -253,19 +248,19 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_that_appears_while_a_file_is_made_stays() {
+    fn a_link_that_appears_during_a_write_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (path, far) = (folder.path().join("frame.fits"), folder.path().join("far.fits"));
-        let filled = pending_atomic(&path, false, |out| out.write_all(b"new")).unwrap();
+        let filled = PendingFile::write(&path, false, |out| out.write_all(b"new")).unwrap();
         std::os::unix::fs::symlink(&far, &path).unwrap();
         assert!(matches!(filled.persist(), Err(WriteError::Appeared { .. })));
         assert!(path.is_symlink() && !far.exists());
     }
 
     #[test]
-    fn what_a_dead_run_left_goes_and_everything_else_stays() {
+    fn leftovers_of_dead_runs_go_and_everything_else_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let live = beside(&folder.path().join("frame.fits")).unwrap();
+        let live = temporary_beside(&folder.path().join("frame.fits")).unwrap();
         // No process has this number: it is beyond what Linux gives.
         let named = |pid: u32, host: &str| folder.path().join(format!("{PREFIX}7-{pid}-{host}-aB3{SUFFIX}"));
         let (dead, lives, elsewhere) = (named(9_999_999, host()), named(1, host()), named(9_999_999, "elsewhere"));
@@ -276,7 +271,7 @@ mod tests {
         assert_eq!(sweep(folder.path()), vec![dead.clone()]);
         assert!(!dead.exists() && lives.exists() && elsewhere.exists() && frame.exists() && live.path().exists());
         let old = File::options().write(true).open(&elsewhere).unwrap();
-        old.set_modified(std::time::SystemTime::now() - 2 * REST).unwrap();
+        old.set_modified(std::time::SystemTime::now() - 2 * LEFTOVER_AGE).unwrap();
         drop(old);
         assert_eq!(sweep(folder.path()), vec![elsewhere]);
     }

@@ -1,8 +1,8 @@
-//! Errors in words.
+//! An error and its causes as one sentence.
 
 use std::error::Error;
 
-/// An error and its causes as one sentence; causes that a message already quotes are not said twice.
+/// Joins an error and its causes; a cause that the text already quotes is left out.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -25,7 +25,7 @@ mod tests {
     struct Said(&'static str, #[source] Option<Box<Said>>);
 
     #[test]
-    fn causes_are_joined_and_none_is_said_twice() {
+    fn causes_are_joined_and_none_is_repeated() {
         let disk = || Some(Box::new(Said("disk full", None)));
         assert_eq!(error_chain(&Said("cannot write a.fits", disk())), "cannot write a.fits: disk full");
         assert_eq!(error_chain(&Said("cannot write a.fits: disk full!", disk())), "cannot write a.fits: disk full!");

@@ -1,6 +1,6 @@
-//! The median of a list, as numpy has it: the mean of the middle two where the count is even.
+//! The median, by numpy's definition: the mean of the middle two of an even count.
 
-/// Median of `values`; NaN where there is none. NaN sorts last.
+/// Returns the median of `values`, NaN if there are none. NaN sorts last.
 pub fn median(mut values: Vec<f64>) -> f64 {
     let half = values.len() / 2;
     if values.is_empty() {

@@ -1,4 +1,4 @@
-//! Tools without astronomy: atomic writes, cancellation, panics and errors as text, medians, the process, the trace.
+//! Tools without astronomy: atomic writes, output paths, cancellation, panics and errors as text, medians, the process, the trace.
 
 pub mod atomic_file;
 pub mod cancel;
@@ -6,6 +6,7 @@ pub(crate) mod catch_panic;
 pub mod error_chain;
 pub mod median;
 pub(crate) mod number;
+pub mod output_path;
 pub(crate) mod process;
 pub mod trace;
 pub mod version;

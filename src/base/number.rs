@@ -1,6 +1,6 @@
-//! Numbers in messages: none fills a line.
+//! Numbers in messages, short enough to read.
 
-/// A number as a person would write it: 0.8 and 1000, but 1e300.
+/// Formats a number as a person would write it: 0.8 and 1000, but 1e300.
 pub(crate) fn short(value: f64) -> String {
     let plain = value == 0.0 || (1e-4..1e10).contains(&value.abs());
     if plain { value.to_string() } else { format!("{value:e}") }

@@ -1,29 +1,29 @@
-//! This process: where it runs, as which run, what it has used. Figures are 0 where the system does not tell.
+//! This process: its host, its run, its use of resources. Figures that the system does not report are 0.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Jiffies a second in /proc, whatever the kernel's own rate.
+/// Jiffies per second in /proc, whatever the kernel's own rate.
 const JIFFIES: f64 = 100.0;
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 pub(crate) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |t| t.as_secs_f64())
 }
 
-/// The name of this machine, fit for a file name.
+/// Returns the name of this machine, fit for a file name.
 pub(crate) fn host() -> &'static str {
     static HOST: OnceLock<String> = OnceLock::new();
     HOST.get_or_init(|| {
-        let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let named = ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        let name = told.or(named).unwrap_or_default();
+        let name = kernel.or(named).unwrap_or_default();
         let fit = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '.' { c } else { '_' };
         Some(name.trim()).filter(|name| !name.is_empty()).unwrap_or("localhost").chars().map(fit).collect()
     })
 }
 
-/// This run: the batch job's number, or the second in which it was first asked for.
+/// Returns the name of this run: the number of the batch job, or else the second of the first call.
 pub(crate) fn run() -> &'static str {
     static RUN: OnceLock<String> = OnceLock::new();
     RUN.get_or_init(|| {
@@ -33,14 +33,14 @@ pub(crate) fn run() -> &'static str {
     })
 }
 
-/// Whether a process of this machine lives and is no zombie; where that cannot be told, it does not.
+/// Returns whether a process of this machine is known to live and is no zombie.
 pub(crate) fn lives(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may hold anything; the state follows it.
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
-/// Resident memory now, and at most so far, bytes.
+/// Returns the resident memory now and its peak, bytes.
 pub(crate) fn memory() -> [u64; 2] {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ["VmRSS:", "VmHWM:"].map(|field| {
@@ -49,7 +49,7 @@ pub(crate) fn memory() -> [u64; 2] {
     })
 }
 
-/// Processor time of all threads so far, user and system, s.
+/// Returns the processor time of all threads so far, user and system, s.
 pub(crate) fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may hold blanks; utime and stime are fields 14 and 15.

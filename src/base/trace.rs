@@ -1,4 +1,4 @@
-//! What ran when and on which thread, as a file that <https://ui.perfetto.dev> opens.
+//! Timed regions of all threads and devices, as a file that <https://ui.perfetto.dev> opens.
 
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::{WriteError, write_atomic};
+use super::atomic_file::{PendingFile, WriteError};
 
-/// Collects labelled regions of time from all threads. Regions of one thread lie in each other or apart.
+/// Labelled regions of time of all threads. Regions of one thread are nested or disjoint.
 #[derive(Debug)]
 pub struct Trace {
     begin: Instant,
@@ -38,12 +38,12 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// A trace that begins now.
+    /// Begins a trace.
     pub fn new() -> Self {
         Self { begin: Instant::now(), tracks: Mutex::default() }
     }
 
-    /// Does `work` as a region of this thread.
+    /// Runs `work` as a region of this thread.
     pub fn region<T>(&self, name: impl Into<Cow<'static, str>>, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
@@ -60,8 +60,8 @@ impl Trace {
         self.extend(Some(this.id()), label, [region]);
     }
 
-    /// Adds regions of a device, `(name, start, length)` by a clock of its own: the last of them is taken to have ended
-    /// at `end`, when it was waited for.
+    /// Adds regions of a device, `(name, start, length)` by its own clock. The last of them counts as ended at `end`, when
+    /// the host saw it done.
     pub fn add_device(
         &self,
         device: &str,
@@ -77,7 +77,7 @@ impl Trace {
         self.extend(None, || device.into(), placed);
     }
 
-    /// Adds regions to the track of a thread, or of a device by its name.
+    /// Adds regions to the track of a thread, or of a device that `label` names.
     fn extend(&self, thread: Option<ThreadId>, label: impl Fn() -> String, regions: impl IntoIterator<Item = Region>) {
         // A panic elsewhere leaves no track half-written.
         let mut tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,8 +89,7 @@ impl Trace {
         tracks[at].regions.extend(regions);
     }
 
-    /// The trace as events of Chrome's format: complete events (`X`), times in microseconds, one `tid` a thread or
-    /// device.
+    /// Returns the trace in Chrome's format: complete events (`X`), times in microseconds, one `tid` per thread or device.
     pub fn to_json(&self) -> Value {
         let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
         let tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,11 +108,11 @@ impl Trace {
         json!({ "displayTimeUnit": "ms", "traceEvents": events })
     }
 
-    /// Writes the trace, whole or not at all.
+    /// Writes the trace.
     ///
     /// # Errors
-    /// [`WriteError`] where the file is there and may not be replaced, or cannot be written.
+    /// [`WriteError`] if the file exists and may not be replaced, or cannot be written.
     pub fn write(&self, path: impl AsRef<Path>, overwrite: bool) -> Result<(), WriteError> {
-        write_atomic(path, overwrite, |out| Ok(serde_json::to_writer(out, &self.to_json())?))
+        PendingFile::write(path, overwrite, |out| Ok(serde_json::to_writer(out, &self.to_json())?))?.persist()
     }
 }

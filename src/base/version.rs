@@ -1,17 +1,17 @@
-//! Which build this is: what frames and summaries record of it.
+//! The build, as frames and summaries record it.
 
-/// The version.
+/// Version of the package.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The git commit, with [`DIRTY`] where there was more than is committed; [`UNKNOWN_COMMIT`] in development builds and
-/// where there was no git, unless SPEXTRAL_COMMIT was set.
+/// The git commit, followed by [`DIRTY`] if the tree had other changes. [`UNKNOWN_COMMIT`] in development builds and
+/// without git, unless SPEXTRAL_COMMIT was set.
 pub const COMMIT: &str = match option_env!("SPEXTRAL_COMMIT") {
     Some(commit) => commit,
     None => UNKNOWN_COMMIT,
 };
 
-/// In place of a commit that is not known.
+/// Stands for an unknown commit.
 pub const UNKNOWN_COMMIT: &str = "unknown";
 
-/// What a commit ends in where there was more than is committed.
+/// Suffix of a commit whose tree had other changes.
 pub const DIRTY: &str = "-dirty";

@@ -3,13 +3,14 @@
 use super::common::{Common, names, take};
 use super::extract::DeviceArguments;
 use super::json::{Json, object, print_object};
+use super::signals::cancel_on_signals;
 use super::{Outcome, logging::Progress, print};
 use clap::Args;
+use spextral::PendingFile;
 use spextral::base::cancel::CancelToken;
+use spextral::base::output_path::check_outputs;
 use spextral::exposure::{self, Manifest, Row, RunLog, Settings, Tree};
 use spextral::extract::Request;
-use spextral::fits::check_outputs;
-use spextral::{PendingFile, pending_atomic};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -133,7 +134,7 @@ impl Arguments {
     }
 
     fn settings(&self) -> Result<Settings, std::io::Error> {
-        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, stop: CancelToken::on_signals()? })
+        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, stop: cancel_on_signals()? })
     }
 
     /// The frames, checked against each other; what dead runs have left beside them is cleared.
@@ -191,7 +192,7 @@ impl Arguments {
             print(&account.table())?;
         }
         let fill =
-            |path: &Path, text: &str| pending_atomic(path, self.replaces(), |out| out.write_all(text.as_bytes()));
+            |path: &Path, text: &str| PendingFile::write(path, self.replaces(), |out| out.write_all(text.as_bytes()));
         let mut files = Vec::new();
         if let Some(path) = &self.report {
             files.push(fill(path, &serde_json::to_string_pretty(&account.json())?)?);
@@ -205,7 +206,7 @@ impl Arguments {
             print_object("exposure", object(account.json()))?;
         }
         let figures = account.figures();
-        Ok(match stop.asked() {
+        Ok(match stop.signal() {
             Some(signal) if figures.dropped > 0 => {
                 tracing::warn!("ended by signal {signal} with {} frames left; --resume does them", figures.dropped);
                 ExitCode::from(128u8.saturating_add(signal as u8))

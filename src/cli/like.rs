@@ -4,8 +4,10 @@ use super::common::{Given, names, take};
 use super::extract::Repeatable;
 use super::json::text;
 use serde_json::{Value, json};
+use spextral::WriteError;
+use spextral::base::output_path::check_apart;
 use spextral::extract::{Digests, Done, Record, Request, differing_data};
-use spextral::fits::{FitsError, Header, check_apart, read_headers};
+use spextral::fits::{Header, read_headers};
 use spextral::gpu::DeviceChoice;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -71,7 +73,7 @@ impl Like {
     ///
     /// # Errors
     /// An output is.
-    pub fn check_kept(&self, outputs: &[&Path]) -> Result<(), FitsError> {
+    pub fn check_kept(&self, outputs: &[&Path]) -> Result<(), WriteError> {
         check_apart(&[&self.frame], outputs)
     }
 

@@ -4,7 +4,8 @@ use super::json::{Json, object, print_object, text};
 use super::{Outcome, print};
 use clap::ValueEnum;
 use serde_json::json;
-use spextral::fits::{check_outputs, write_psf};
+use spextral::base::output_path::check_outputs;
+use spextral::fits::write_psf;
 use spextral::simulate::synthetic::{Camera, Synthetic};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -125,7 +126,7 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[], &[&args.output], args.overwrite)?;
     let psf = args.request().build()?;
-    write_psf(&args.output, &psf, args.overwrite)?;
+    write_psf(&args.output, &psf, args.overwrite)?.persist()?;
     if args.json.is_wanted() {
         let fields = json!({
             "output": text(&args.output), "nfibre": psf.nfibre, "npix_x": psf.npix_x, "npix_y": psf.npix_y,

@@ -4,7 +4,7 @@ use super::{CommandLine, Outcome};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use spextral::{WriteError, write_atomic};
+use spextral::{PendingFile, WriteError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ pub fn man(arguments: &ManArguments) -> Outcome {
 fn write_pages(command: &Command, folder: &Path) -> Result<(), WriteError> {
     command.get_subcommands().try_for_each(|subcommand| write_pages(subcommand, folder))?;
     let page = Man::new(command.clone());
-    write_atomic(folder.join(page.get_filename()), true, |mut out| page.render(&mut out))
+    PendingFile::write(folder.join(page.get_filename()), true, |mut out| page.render(&mut out))?.persist()
 }
 
 /// Prints the completions of one shell; a reader that has gone is no error.

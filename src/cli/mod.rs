@@ -13,6 +13,7 @@ mod make_psf;
 mod manual;
 mod plot_psf;
 mod report;
+mod signals;
 mod simulate;
 mod value_parsers;
 

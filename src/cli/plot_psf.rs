@@ -1,9 +1,10 @@
 //! `spextral plot-psf`: spots, traces and widths of a PSF as one picture.
 
 use super::{Outcome, print};
-use spextral::fits::{check_outputs, read_psf};
+use spextral::PendingFile;
+use spextral::base::output_path::check_outputs;
+use spextral::fits::read_psf;
 use spextral::plot::psf_png;
-use spextral::write_atomic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,7 +30,7 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[&args.psf], &[&args.output], args.overwrite)?;
     let name = args.psf.file_name().unwrap_or(args.psf.as_os_str()).to_string_lossy();
     let picture = psf_png(&read_psf(&args.psf)?, &name)?;
-    write_atomic(&args.output, args.overwrite, |out| out.write_all(&picture))?;
+    PendingFile::write(&args.output, args.overwrite, |out| out.write_all(&picture))?.persist()?;
     print(&args.output.display().to_string())?;
     Ok(ExitCode::SUCCESS)
 }

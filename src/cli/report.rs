@@ -1,9 +1,9 @@
 //! `spextral report`: one page, or one picture, about a frame.
 
 use super::{Outcome, print};
-use spextral::fits::check_outputs;
+use spextral::PendingFile;
+use spextral::base::output_path::check_outputs;
 use spextral::report::{Material, Report, ReportError, Severity, Sources};
-use spextral::{PendingFile, pending_atomic};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -50,8 +50,9 @@ pub fn run(args: &Arguments) -> Outcome {
     let page = args.output.as_ref().map(|path| Ok::<_, ReportError>((path, report.html()?.into_bytes())));
     let picture = args.png.as_ref().map(|path| Ok((path, report.png()?)));
     let files: Vec<(&PathBuf, Vec<u8>)> = [page, picture].into_iter().flatten().collect::<Result<_, _>>()?;
-    let fill = |(path, bytes): &(&PathBuf, Vec<u8>)| pending_atomic(path, args.overwrite, |out| out.write_all(bytes));
-    PendingFile::persist_all(files.iter().map(fill).collect::<Result<_, _>>()?)?;
+    let fill =
+        |(path, bytes): &(&PathBuf, Vec<u8>)| PendingFile::write(path, args.overwrite, |out| out.write_all(bytes));
+    PendingFile::persist_all(files.iter().map(fill).collect::<Result<Vec<_>, _>>()?)?;
     for (path, bytes) in files {
         print(&format!("{}: {:.1} MB", path.display(), bytes.len() as f64 / 1e6))?;
     }

@@ -4,8 +4,10 @@ use super::json::{Json, object, print_object, text};
 use super::value_parsers::Wavelength;
 use super::{Outcome, print};
 use serde_json::json;
-use spextral::fits::{PendingFile, check_outputs, fill_preproc, read_psf};
-use spextral::simulate::{SimulateError, Simulation, fill_truth, simulate};
+use spextral::PendingFile;
+use spextral::base::output_path::check_outputs;
+use spextral::fits::{read_psf, write_preproc};
+use spextral::simulate::{SimulateError, Simulation, simulate, write_truth};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -98,9 +100,9 @@ pub fn run(args: &Arguments) -> Outcome {
         other => other.to_string(),
     };
     let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;
-    let truth = args.truth.as_ref().map(|path| fill_truth(path, &simulated.truth, args.overwrite)).transpose()?;
-    let preproc = fill_preproc(&args.output, &simulated.preproc, args.overwrite)?;
-    PendingFile::persist_all(truth.into_iter().chain([preproc]).collect())?;
+    let truth = args.truth.as_ref().map(|path| write_truth(path, &simulated.truth, args.overwrite)).transpose()?;
+    let preproc = write_preproc(&args.output, &simulated.preproc, args.overwrite)?;
+    PendingFile::persist_all(truth.into_iter().chain([preproc]))?;
     let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
     if args.json.is_wanted() {
         let fields = json!({

@@ -32,12 +32,13 @@ pub use run_log::{Event, Figures, Outcome, Phase, RankFacts, RunLog, Status};
 pub use timeline::{csv, svg};
 pub use tree::{Frame, Tree, TreeError};
 
+use crate::WriteError;
 use crate::backend::{Engine, EngineError};
 use crate::base::cancel::CancelToken;
 use crate::base::catch_panic::is_catching;
+use crate::base::output_path::check_apart;
 use crate::base::process::now;
 use crate::extract::Request;
-use crate::fits::{FitsError, check_apart};
 use extractor::Alone;
 use pipeline::Pipeline;
 use queue::Table;
@@ -73,8 +74,8 @@ pub struct GroupRank {
 /// `manifest` one that is read.
 ///
 /// # Errors
-/// [`FitsError`] with the names.
-pub fn check(requests: &[Request], accounts: &[PathBuf], manifest: Option<&Path>) -> Result<(), FitsError> {
+/// [`WriteError::OutputIsInput`], [`WriteError::SameOutputs`].
+pub fn check(requests: &[Request], accounts: &[PathBuf], manifest: Option<&Path>) -> Result<(), WriteError> {
     let outputs = requests.iter().flat_map(Request::outputs).chain(accounts.iter().map(PathBuf::as_path));
     let inputs = requests.iter().flat_map(Request::inputs).chain(manifest);
     check_apart(&inputs.collect::<Vec<_>>(), &outputs.collect::<Vec<_>>())

@@ -146,9 +146,9 @@ impl<'a> Pipeline<'a> {
         let Loaded { request, inputs, mut outcome } = loaded;
         let _in_hand = InFlight::new(Phase::Compute, &request.output);
         let start = now();
-        let result = match self.settings.stop.asked() {
-            Some(_) => Err(ExtractorError::Stopped),
-            None => self.team.extract(&request, &inputs),
+        let result = match self.settings.stop.is_cancelled() {
+            true => Err(ExtractorError::Stopped),
+            false => self.team.extract(&request, &inputs),
         };
         let end = now();
         outcome.events.push(Event { phase: Phase::Compute, start, end });
@@ -172,7 +172,7 @@ impl<'a> Pipeline<'a> {
         let Extracted { request, product, mut outcome } = extracted;
         let _in_hand = InFlight::new(Phase::Write, &request.output);
         // It is ready, but the time is for those that are being written.
-        if self.settings.stop.asked().is_some() {
+        if self.settings.stop.is_cancelled() {
             return self.settle(outcome, Status::Dropped);
         }
         let result = self.on_files(&mut outcome, Phase::Write, || product.write(&request));

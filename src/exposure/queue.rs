@@ -91,7 +91,7 @@ impl<'a> Table<'a> {
 impl WorkQueue for Table<'_> {
     fn next(&self, group: usize, busy: bool) -> Next {
         let mut state = self.state();
-        if self.stop.asked().is_some() || state.left.is_empty() {
+        if self.stop.is_cancelled() || state.left.is_empty() {
             return Next::End;
         }
         // The last frames are for those who can begin at once.
@@ -144,7 +144,7 @@ mod tests {
         let (stop, progress) = (CancelToken::default(), |_: &Progress| {});
         let desk = Table::new(&requests, 1, &stop, &progress);
         assert!(matches!(desk.next(0, false), Next::Frame(0, _)));
-        stop.ask(15);
+        stop.cancel(15);
         assert_eq!(desk.next(0, false), Next::End);
     }
 }

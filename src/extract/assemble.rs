@@ -2,7 +2,7 @@
 //! information.
 
 use crate::base::median::median;
-use crate::frame::{Spectra, specmask};
+use crate::frame::{Spectra, SpectraParts, specmask};
 use crate::geometry::WaveGrid;
 use crate::solver::BundleSpectra;
 use rayon::prelude::*;
@@ -42,7 +42,7 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid) -> Assembled {
         .for_each(|&at| chi2pix[at] = 0.0);
     let mut resolution = raw.resolution.clone();
     (0..bins).filter(|&at| none[at]).for_each(|at| clear_row(&mut resolution, [nwave, ndiag], at));
-    let spectra = Spectra {
+    let parts = SpectraParts {
         nspec,
         nwave,
         ndiag,
@@ -53,6 +53,7 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid) -> Assembled {
         pixmask_fraction: raw.pixmask_fraction.clone(),
         mask: (0..bins).map(|at| mask_of(raw, at, bad_fit[at])).collect(),
     };
+    let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     if no_result > 0 {
         tracing::warn!(
             "{no_result} bins with good pixels have no result: their patch has no solution, or their numbers are beyond \

@@ -4,12 +4,11 @@ use super::record::{self, Digests};
 use super::{ExtractError, Extraction, Job, ModelFlux, Options, Progress, Summary, extract, option_record};
 use crate::backend::{Engine, EngineError, Stage};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
+use crate::base::output_path::check_outputs;
 use crate::fits::{
-    FitsError, Header, PendingFile, Preproc, PreprocOptions, Table, check_outputs, fill_frame, fill_model, preproc_of,
-    psf_of, with_digest,
+    FitsError, PendingFile, Preproc, PreprocOptions, preproc_of, psf_of, with_digest, write_frame, write_model,
 };
-use crate::frame::Frame;
-use crate::frame::Scores;
+use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::{GridError, WaveGrid};
 use crate::psf::Psf;
 use serde::{Deserialize, Serialize};
@@ -93,7 +92,7 @@ impl Request {
     /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.
     fn check(&self) -> Result<(), FitsError> {
         let (inputs, outputs): (Vec<&Path>, Vec<&Path>) = (self.inputs().collect(), self.outputs().collect());
-        check_outputs(&inputs, &outputs, self.overwrite)
+        Ok(check_outputs(&inputs, &outputs, self.overwrite)?)
     }
 }
 
@@ -309,11 +308,11 @@ impl Product {
         let start = Instant::now();
         let ([nx, ny], overwrite) = (self.ccd, request.overwrite);
         let model = match (&request.model, &self.model) {
-            (Some((path, _)), Some(model)) => Some(fill_model(path, model, nx, ny, &self.frame.header, overwrite)?),
+            (Some((path, _)), Some(model)) => Some(write_model(path, model, nx, ny, &self.frame.header, overwrite)?),
             _ => None,
         };
-        let frame = fill_frame(&request.output, &self.frame, overwrite)?;
-        PendingFile::persist_all(model.into_iter().chain([frame]).collect()).map_err(FitsError::from)?;
+        let frame = write_frame(&request.output, &self.frame, overwrite)?;
+        PendingFile::persist_all(model.into_iter().chain([frame])).map_err(FitsError::from)?;
         Ok(Done { write: start.elapsed(), ..self.done.clone() })
     }
 }

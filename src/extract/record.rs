@@ -2,7 +2,8 @@
 
 use super::{FileError, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
-use crate::fits::{FitsError, Header, card_of_path, path_of_card, printable, read_headers};
+use crate::fits::{FitsError, read_headers};
+use crate::frame::{Header, card_of_path, path_of_card, printable};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
-//! What can go wrong with a FITS file, each with the file, the HDU, the value at fault and the remedy.
+//! Errors of FITS files, each with the file, the HDU, the value at fault and the remedy.
 
 use crate::base::atomic_file::WriteError;
+use crate::psf::PsfError;
 use std::io;
 use std::path::PathBuf;
 
@@ -12,15 +13,15 @@ pub enum FitsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file does not start as FITS files do.
+    /// The file does not begin like a FITS file.
     #[error("{path} is not a FITS file ({what}); give a .fits, .fits.gz or .fits.fz file")]
     NotFits {
         /// The file.
         path: PathBuf,
-        /// What was found instead.
+        /// The reason.
         what: String,
     },
     /// The gzip stream is damaged.
@@ -28,22 +29,22 @@ pub enum FitsError {
     Gzip {
         /// The file.
         path: PathBuf,
-        /// What the decoder said.
+        /// The decoder's error.
         source: io::Error,
     },
-    /// The file is shorter than its headers say.
+    /// The file is shorter than its headers require.
     #[error("{path} is truncated: {hdu} needs {needed} bytes, the file has {found}; fetch the file again")]
     Truncated {
         /// The file.
         path: PathBuf,
         /// The HDU that is cut.
         hdu: String,
-        /// Bytes from the start of the file to the end of this HDU, as its header says.
+        /// Bytes from the start of the file to the end of this HDU, by its header.
         needed: u128,
-        /// Bytes there are.
+        /// Bytes of the file.
         found: u64,
     },
-    /// A packed file that claims to hold more than such a file can.
+    /// A gzip file claims to hold more than one of its size can.
     #[error(
         "{path}: {hdu} claims {needed} bytes, more than the {most} that a gzip file of its size may unpack to; fetch the file again, or unpack it with gunzip"
     )]
@@ -52,34 +53,34 @@ pub enum FitsError {
         path: PathBuf,
         /// The HDU.
         hdu: String,
-        /// Bytes from the start of the unpacked file to the end of this HDU, as its header says.
+        /// Bytes from the start of the unpacked file to the end of this HDU, by its header.
         needed: u128,
-        /// Bytes that are allowed.
+        /// Bytes allowed.
         most: u64,
     },
-    /// Data that are not those the file was written with.
+    /// The data do not match DATASUM.
     #[error("{path}, {hdu}: the data add up to {sum}, DATASUM is {datasum}: they are damaged; fetch the file again")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// The HDU.
         hdu: String,
-        /// The checksum of its data.
+        /// Checksum of its data.
         sum: u32,
-        /// What it should be.
+        /// DATASUM.
         datasum: String,
     },
-    /// No HDU of the name asked for.
+    /// The file has no HDU of a name.
     #[error("{path} has no {name} HDU (it has {present}); is it the right kind of file?")]
     MissingHdu {
         /// The file.
         path: PathBuf,
-        /// The name asked for.
+        /// The name.
         name: String,
-        /// The names there are.
+        /// The HDUs of the file.
         present: String,
     },
-    /// A keyword that is needed is not there.
+    /// A required keyword is missing.
     #[error("{path}, {hdu}: keyword {keyword} is missing; is it the right kind of file?")]
     MissingKeyword {
         /// The file.
@@ -89,29 +90,39 @@ pub enum FitsError {
         /// The keyword.
         keyword: String,
     },
-    /// Two things that belong together have different shapes.
+    /// An image does not have the shape that others require.
     #[error("{path}, {hdu}: shape is {found}, but {expected} is needed; is the file complete and of this camera?")]
     Shape {
         /// The file.
         path: PathBuf,
         /// The HDU.
         hdu: String,
-        /// The shape found, in numpy order.
+        /// Its shape, in numpy order.
         found: String,
-        /// What it must be, and why.
+        /// The shape required, and the reason.
         expected: String,
     },
-    /// A value that makes no sense.
+    /// A value is invalid.
     #[error("{path}, {hdu}: {what}")]
     Invalid {
         /// The file.
         path: PathBuf,
         /// The HDU.
         hdu: String,
-        /// The value, why it is wrong, what to do.
+        /// The value, the reason and the remedy.
         what: String,
     },
-    /// A PSF of a kind this program has no model for.
+    /// A PSF is invalid.
+    #[error("{path}, {hdu}: {source}; make the PSF file anew")]
+    Psf {
+        /// The file.
+        path: PathBuf,
+        /// The HDU.
+        hdu: String,
+        /// The part at fault.
+        source: PsfError,
+    },
+    /// A PSF of another kind than Gauss-Hermite.
     #[error("{path}: PSFTYPE {psftype} is not supported; give a PSF file of PSFTYPE GAUSS-HERMITE")]
     UnsupportedPsf {
         /// The file.
@@ -119,21 +130,7 @@ pub enum FitsError {
         /// Its PSFTYPE.
         psftype: String,
     },
-    /// An output would replace an input.
-    #[error("output {output} is the input {input}; give another name")]
-    OutputIsInput {
-        /// The output.
-        output: PathBuf,
-        /// The input it is.
-        input: PathBuf,
-    },
-    /// Two outputs go to one file.
-    #[error("outputs {} and {} are one file; give another name for one", outputs[0].display(), outputs[1].display())]
-    SameOutputs {
-        /// Their names.
-        outputs: [PathBuf; 2],
-    },
-    /// An output is there already, or cannot be written.
+    /// The file exists already, or cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
 }

@@ -1,43 +1,28 @@
-//! Frame files: extracted spectra as desispec reads and writes them.
+//! Frame files: extracted spectra in desispec's format.
 
+use super::error::FitsError;
+use super::keywords::carried_cards;
+use super::reader::FitsFile;
+use super::table::read_table;
+use super::writer::{Image, Pixels, write_file, write_images};
+use crate::base::atomic_file::PendingFile;
+use crate::frame::{Frame, Header, Scores, Spectra, SpectraParts};
 use std::path::Path;
 
-use crate::frame::Scores;
-use crate::frame::{Frame, Spectra};
-
-use super::Header;
-use super::error::FitsError;
-use super::output_path::fill;
-use super::preproc::carried_cards;
-use super::reader::FitsFile;
-use super::table::Table;
-use super::writer::{Image, Pixels};
-use crate::base::atomic_file::PendingFile;
-
-/// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES.
+/// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES, of which the last three are
+/// left out if the frame has none.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 ///
 /// # Panics
-/// Where the frame's arrays disagree with its nspec, nwave or ndiag.
-pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<(), FitsError> {
-    Ok(fill_frame(path, frame, overwrite)?.persist()?)
-}
-
-/// As [`write_frame`], but for [`PendingFile::persist`].
-///
-/// # Errors
-/// See [`write_frame`].
-///
-/// # Panics
-/// See [`write_frame`].
-pub fn fill_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<PendingFile, FitsError> {
+/// If `frame.wave` does not have one wavelength per bin.
+pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<PendingFile, FitsError> {
     let s = &frame.spectra;
     let spectra = vec![s.nspec, s.nwave];
     let image = |name, unit, shape: &[usize], pixels| Image { name, unit, shape: shape.to_vec(), pixels };
     let none = Header::new();
-    fill(path.as_ref(), overwrite, |out| {
+    write_file(path.as_ref(), overwrite, |out| {
         out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &frame.header)?;
         out.image(&image("IVAR", "", &spectra, Pixels::F32Rounded(&s.ivar)), &none)?;
         out.image(&image("MASK", "", &spectra, Pixels::U32(&s.mask)), &none)?;
@@ -47,7 +32,9 @@ pub fn fill_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Res
         if let Some(fibermap) = &frame.fibermap {
             out.table("FIBERMAP", fibermap)?;
         }
-        out.image(&image("CHI2PIX", "", &spectra, Pixels::F32Rounded(&s.chi2pix)), &none)?;
+        if !s.chi2pix.is_empty() {
+            out.image(&image("CHI2PIX", "", &spectra, Pixels::F32Rounded(&s.chi2pix)), &none)?;
+        }
         match &frame.scores {
             Some(scores) => out.table("SCORES", &scores.to_table()),
             None => Ok(()),
@@ -55,11 +42,11 @@ pub fn fill_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Res
     })
 }
 
-/// Reads a frame file, ours or desispec's. Frame files hold no `pixmask_fraction`: it is empty; `chi2pix` is empty and
-/// `mask` all 0 where the file has none.
+/// Reads a frame file, ours or desispec's. Frame files hold no `pixmask_fraction`: it is empty. If the file has no CHI2PIX
+/// or MASK, `chi2pix` is empty and `mask` all 0.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, lacks FLUX, IVAR, WAVELENGTH or RESOLUTION, or their shapes disagree.
+/// [`FitsError`] if the file cannot be read, lacks FLUX, IVAR, WAVELENGTH or RESOLUTION, or their shapes disagree.
 pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
     let file = FitsFile::open(path.as_ref())?;
     let flux_hdu = file.hdu("FLUX")?;
@@ -70,7 +57,7 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         file.image_f64(hdu)
     };
     let wave_hdu = file.hdu("WAVELENGTH")?;
-    file.need_shape(wave_hdu, &[nwave], "one a bin of FLUX")?;
+    file.need_shape(wave_hdu, &[nwave], "one per bin of FLUX")?;
     let resolution_hdu = file.hdu("RESOLUTION")?;
     let ndiag = file.image_shape(resolution_hdu)?.get(1).copied().unwrap_or(1);
     file.need_shape(resolution_hdu, &[nspec, ndiag, nwave], "[nspec, ndiag, nwave] of FLUX")?;
@@ -81,7 +68,7 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         }
         None => vec![0; nspec * nwave],
     };
-    let spectra = Spectra {
+    let parts = SpectraParts {
         nspec,
         nwave,
         ndiag,
@@ -92,9 +79,9 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         pixmask_fraction: Vec::new(),
         mask,
     };
-    let table = |name: &str| file.find(name).map(|hdu| Table::read(&file, hdu)).transpose();
+    let table = |name: &str| file.find(name).map(|hdu| read_table(&file, hdu)).transpose();
     Ok(Frame {
-        spectra,
+        spectra: Spectra::new(parts).expect("the shapes have been checked, each with its HDU"),
         wave: file.image_f64(wave_hdu)?,
         header: carried_cards(flux_hdu),
         fibermap: table("FIBERMAP")?,
@@ -105,29 +92,11 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
 /// Writes a model image, MODEL f4 `[ny, nx]` in electron, with the cards of `header`.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 ///
 /// # Panics
-/// Where `model` has not `nx * ny` pixels.
+/// If `model` does not have `nx * ny` pixels.
 pub fn write_model(
-    path: impl AsRef<Path>,
-    model: &[f32],
-    nx: usize,
-    ny: usize,
-    header: &Header,
-    overwrite: bool,
-) -> Result<(), FitsError> {
-    Ok(fill_model(path, model, nx, ny, header, overwrite)?.persist()?)
-}
-
-/// As [`write_model`], but for [`PendingFile::persist`].
-///
-/// # Errors
-/// See [`write_model`].
-///
-/// # Panics
-/// See [`write_model`].
-pub fn fill_model(
     path: impl AsRef<Path>,
     model: &[f32],
     nx: usize,
@@ -136,5 +105,5 @@ pub fn fill_model(
     overwrite: bool,
 ) -> Result<PendingFile, FitsError> {
     let image = Image { name: "MODEL", unit: "electron", shape: vec![ny, nx], pixels: Pixels::F32(model) };
-    super::fill_images(path, header, &[image], overwrite)
+    write_images(path, header, &[image], overwrite)
 }

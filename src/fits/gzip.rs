@@ -1,56 +1,54 @@
-//! Gzip: unpacked by one thread that does nothing else, packed by all threads at once into a single member.
+//! Gzip, unpacked by one dedicated thread, packed by all threads at once into a single member.
 
-use std::fs::File;
-use std::io::{self, BufRead, Read, Write};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
-
+use super::blocks::PIECE;
 use flate2::Crc;
 use flate2::bufread::GzDecoder;
 use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
 use miniz_oxide::deflate::stream::deflate;
 use miniz_oxide::{DataFormat, MZFlush};
-
-use super::reader::PIECE;
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 
 /// Bytes of the packed file read at a time.
 const READ: usize = 1 << 20;
-/// Buffers made ready before they are needed.
+/// Buffers prepared in advance.
 const AHEAD: usize = 4;
-/// Deflate's fastest level: noise hardly packs better at a higher one (58.2 % against 57.8 %), which takes 4 times as long.
+/// Deflate's fastest level: a higher one packs noise hardly better (57.8 % against 58.2 %) and takes 4 times as long.
 const LEVEL: i32 = 1;
-/// What a deflated piece may need beyond its own size: block headers, and the flush at its end.
+/// Bytes that a deflated piece may need beyond its own size: block headers, and the flush at its end.
 const SLACK: usize = PIECE / 8;
-/// The header of a member: deflate, no name and no time, so that the same frame gives the same bytes.
+/// Header of a member: deflate, without name and time, so that the same frame gives the same bytes.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
-/// The last block of a deflate stream, empty.
+/// Last block of a deflate stream, empty.
 const LAST_BLOCK: [u8; 2] = [3, 0];
 
-/// Whether bytes are those of a gzip file.
+/// Returns whether a file that begins with these bytes is gzipped.
 pub(crate) fn is_gzip(lead: &[u8]) -> bool {
     lead.starts_with(&HEADER[..2])
 }
 
-/// Why a file cannot be unpacked.
+/// Errors of [`unpack`].
 pub(crate) enum Failure {
     /// The file cannot be read.
     Read(io::Error),
-    /// Its bytes are not those of a whole gzip stream.
+    /// The gzip stream is damaged or cut short.
     Damaged(io::Error),
 }
 
-/// What becomes of a piece that has been unpacked.
+/// Decision on an unpacked piece.
 pub(crate) enum Verdict {
     /// It is kept.
     Kept,
-    /// It is not needed; its memory serves for the next one.
+    /// It is not needed; its memory is used again.
     Unneeded(Vec<u8>),
-    /// No more is to be unpacked.
+    /// Unpacking ends.
     Stop,
 }
 
-/// Unpacks all members of a gzip file and hands them to `take` in pieces of [`PIECE`] bytes, the last one shorter.
-/// Unpacking is what takes the time, so others read the file and touch the memory it goes to.
+/// Unpacks all members of a gzip file and passes them to `take` in pieces of [`PIECE`] bytes, the last one shorter.
+/// Unpacking limits the speed, so other threads read the file and touch the memory first.
 pub(crate) fn unpack(file: File, take: impl FnMut(Vec<u8>) -> Verdict) -> Result<(), Failure> {
     let (packed, source) = sync_channel(AHEAD);
     let (fresh, buffers) = sync_channel(AHEAD);
@@ -58,13 +56,13 @@ pub(crate) fn unpack(file: File, take: impl FnMut(Vec<u8>) -> Verdict) -> Result
         let reader = scope.spawn(move || read_ahead(file, |piece| packed.send(piece).is_ok()));
         scope.spawn(move || while fresh.send(vec![1; PIECE]).is_ok() {});
         let unpacked = members(Pieces { source, piece: Vec::new(), used: 0 }, buffers, take);
-        // A file that cannot be read ends early; that is the error to tell.
+        // A read error ends the stream early; it is the one to report.
         reader.join().expect("reading does not panic").map_err(Failure::Read)?;
         unpacked.map_err(Failure::Damaged)
     })
 }
 
-/// Reads a file piece by piece, as long as they are taken.
+/// Reads a file piece by piece while `take` returns true.
 fn read_ahead(mut file: File, take: impl Fn(Vec<u8>) -> bool) -> io::Result<()> {
     loop {
         let mut piece = Vec::with_capacity(READ);
@@ -75,7 +73,7 @@ fn read_ahead(mut file: File, take: impl Fn(Vec<u8>) -> bool) -> io::Result<()> 
     }
 }
 
-/// What another thread reads.
+/// Reader of the pieces that another thread sends.
 struct Pieces {
     source: Receiver<Vec<u8>>,
     piece: Vec<u8>,
@@ -85,7 +83,7 @@ struct Pieces {
 impl BufRead for Pieces {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.piece.len() {
-            // The reader hangs up at the end of the file.
+            // The channel closes at the end of the file.
             self.piece = self.source.recv().unwrap_or_default();
             self.used = 0;
         }
@@ -137,7 +135,7 @@ fn members(
     }
 }
 
-/// Whether anything follows the zeros.
+/// Skips zeros, and returns whether anything follows them.
 fn skip_zeros(source: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let buffer = source.fill_buf()?;
@@ -151,14 +149,14 @@ fn skip_zeros(source: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// A stretch of a gzip member: what it holds, deflated, and what the end of the member must say about it.
+/// A part of a gzip member, deflated, with its share of the checksum.
 pub(crate) struct Packed {
     crc: Crc,
     deflated: Vec<u8>,
 }
 
 impl Packed {
-    /// Deflates at most [`PIECE`] bytes, so that they can be put behind any others.
+    /// Deflates at most [`PIECE`] bytes; the result can follow any other part.
     pub fn new(bytes: &[u8]) -> Self {
         let mut crc = Crc::new();
         crc.update(bytes);
@@ -171,7 +169,7 @@ impl Packed {
     }
 }
 
-/// One gzip member, written as it comes.
+/// One gzip member, written part by part.
 pub(crate) struct Member<W: Write> {
     out: W,
     crc: Crc,
@@ -184,7 +182,7 @@ impl<W: Write> Member<W> {
         Ok(Self { out, crc: Crc::new() })
     }
 
-    /// Adds a stretch.
+    /// Appends a part.
     pub fn add(&mut self, packed: &Packed) -> io::Result<()> {
         self.crc.combine(&packed.crc);
         self.out.write_all(&packed.deflated)

@@ -1,15 +1,14 @@
-//! Pixels of image HDUs, plain or tile-compressed, as the numbers they stand for: BSCALE, BZERO and BLANK applied.
+//! Pixels of image HDUs, plain or tile-compressed, with BSCALE, BZERO and BLANK applied.
 
-use std::path::Path;
-
+use super::blocks::PIECE;
+use super::error::FitsError;
+use super::reader::{FitsFile, Hdu, Kind};
+use super::tiles;
 use fitsio_pure::image::ImageData;
 use rayon::prelude::*;
+use std::path::Path;
 
-use super::error::FitsError;
-use super::reader::{FitsFile, Hdu, Kind, PIECE};
-use super::tiles;
-
-/// How stored numbers become physical ones.
+/// Conversion of stored numbers to physical ones.
 struct Scaling {
     scale: f64,
     zero: f64,
@@ -36,18 +35,18 @@ impl Scaling {
     }
 }
 
-/// A function that takes unpacked pixels as they are where they have the type asked for and nothing is to be done.
+/// Builds a function that takes unpacked pixels unchanged if they have the type wanted and need no conversion.
 macro_rules! take_if {
-    ($kind:ident, $nothing_to_do:expr) => {
+    ($kind:ident, $no_conversion:expr) => {
         |unpacked| match unpacked {
-            ImageData::$kind(pixels) if $nothing_to_do => Ok(pixels),
+            ImageData::$kind(pixels) if $no_conversion => Ok(pixels),
             other => Err(other),
         }
     };
 }
 
 impl FitsFile {
-    /// The shape of an image in numpy order, slowest axis first.
+    /// Returns the shape of an image in numpy order, slowest axis first.
     pub fn image_shape(&self, hdu: &Hdu) -> Result<Vec<usize>, FitsError> {
         let mut axes = match hdu.kind {
             Kind::Image => hdu.naxes.clone(),
@@ -60,7 +59,7 @@ impl FitsFile {
         Ok(axes)
     }
 
-    /// The shape of an image that must have two axes: `[ny, nx]`.
+    /// Returns the shape `[ny, nx]` of an image that must have two axes.
     pub fn image_shape_2d(&self, hdu: &Hdu) -> Result<[usize; 2], FitsError> {
         let shape = self.image_shape(hdu)?;
         match shape[..] {
@@ -69,7 +68,7 @@ impl FitsFile {
         }
     }
 
-    /// Refuses an image whose shape is not the one needed.
+    /// Checks the shape of an image.
     pub fn need_shape(&self, hdu: &Hdu, needed: &[usize], because: &str) -> Result<(), FitsError> {
         let shape = self.image_shape(hdu)?;
         if shape == needed { Ok(()) } else { Err(self.wrong_shape(hdu, &shape, format!("{needed:?} ({because})"))) }
@@ -79,25 +78,25 @@ impl FitsFile {
         FitsError::Shape { path: self.path.clone(), hdu: hdu.label(), found: format!("{shape:?}"), expected }
     }
 
-    /// All pixels of an image as f64; blank ones are NaN.
+    /// Reads an image as f64; blank pixels are NaN.
     pub fn image_f64(&self, hdu: &Hdu) -> Result<Vec<f64>, FitsError> {
         let by = Scaling::of(hdu);
-        let as_they_are = take_if!(F64, by.is_identity());
-        self.pixels(hdu, |v| by.of_int(v), |v| by.of_float(v), as_they_are)
+        let unchanged = take_if!(F64, by.is_identity());
+        self.pixels(hdu, |v| by.of_int(v), |v| by.of_float(v), unchanged)
     }
 
-    /// All pixels of an image as f32; blank ones are NaN.
+    /// Reads an image as f32; blank pixels are NaN.
     pub fn image_f32(&self, hdu: &Hdu) -> Result<Vec<f32>, FitsError> {
         let by = Scaling::of(hdu);
         if hdu.kind == Kind::Image && hdu.bitpix == -32 && by.is_identity() {
             self.need_pixels(hdu)?;
             return self.converted(hdu, f32::from_be_bytes);
         }
-        let as_they_are = take_if!(F32, by.is_identity());
-        self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32, as_they_are)
+        let unchanged = take_if!(F32, by.is_identity());
+        self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32, unchanged)
     }
 
-    /// All pixels of an image of bits, unsigned ones (BZERO = 2^31) by their bits.
+    /// Reads an image of bits, unsigned ones (BZERO = 2^31) bit by bit.
     pub fn image_bits(&self, hdu: &Hdu) -> Result<Vec<i32>, FitsError> {
         let by = Scaling::of(hdu);
         if by.scale != 1.0 || by.zero.fract() != 0.0 || hdu.bitpix == -32 || hdu.bitpix == -64 {
@@ -106,11 +105,11 @@ impl FitsFile {
             );
         }
         let zero = by.zero as i64;
-        let as_they_are = take_if!(I32, zero == 0);
-        self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32, as_they_are)
+        let unchanged = take_if!(I32, zero == 0);
+        self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32, unchanged)
     }
 
-    /// Refuses an image without pixels.
+    /// Checks that an image has pixels.
     fn need_pixels(&self, hdu: &Hdu) -> Result<(), FitsError> {
         if self.image_shape(hdu)?.iter().product::<usize>() == 0 || hdu.naxes.is_empty() {
             return Err(self.invalid(hdu, "holds no pixels; is it the right kind of file?"));
@@ -118,16 +117,16 @@ impl FitsFile {
         Ok(())
     }
 
-    /// Converts every stored pixel by the function of its kind; unpacked ones not at all where `as_they_are` takes them.
+    /// Converts every stored pixel by the function of its kind, except unpacked ones that `unchanged` takes.
     fn pixels<T: Send + Copy + Default>(
         &self,
         hdu: &Hdu,
         int: impl Fn(i64) -> T + Sync,
         float: impl Fn(f64) -> T + Sync,
-        as_they_are: impl Fn(ImageData) -> Result<Vec<T>, ImageData>,
+        unchanged: impl Fn(ImageData) -> Result<Vec<T>, ImageData>,
     ) -> Result<Vec<T>, FitsError> {
         if hdu.kind == Kind::TiledImage {
-            return Ok(as_they_are(tiles::unpack(self, hdu)?).unwrap_or_else(|data| match data {
+            return Ok(unchanged(tiles::unpack(self, hdu)?).unwrap_or_else(|data| match data {
                 ImageData::U8(v) => converted(&v, |p| int(i64::from(p))),
                 ImageData::I16(v) => converted(&v, |p| int(i64::from(p))),
                 ImageData::I32(v) => converted(&v, |p| int(i64::from(p))),
@@ -152,10 +151,10 @@ fn converted<P: Copy + Sync, T: Send>(pixels: &[P], one: impl Fn(P) -> T + Sync)
     pixels.par_iter().with_min_len(PIECE).map(|&p| one(p)).collect()
 }
 
-/// Any image of a file by its EXTNAME: its shape in numpy order and its pixels, BSCALE and BZERO applied.
+/// Reads any image of a file by its EXTNAME: its shape in numpy order, and its pixels with BSCALE and BZERO applied.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, has no such HDU, or it is no image.
+/// [`FitsError`] if the file cannot be read, has no such HDU, or it is no image.
 pub fn read_image_f64(path: impl AsRef<Path>, extname: &str) -> Result<(Vec<usize>, Vec<f64>), FitsError> {
     let file = FitsFile::open(path.as_ref())?;
     let hdu = file.hdu(extname)?;

@@ -1,9 +1,9 @@
-//! Reading and writing at a place of a file: by any number of threads at once, for the file has no position to share.
+//! Reading and writing at a position of a file, by any number of threads at once.
 
 use std::fs::File;
 use std::io;
 
-/// Fills `bytes` with those of the file from byte `at` on.
+/// Fills `bytes` from byte `at` of the file on.
 #[cfg(unix)]
 pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
@@ -15,7 +15,7 @@ pub(crate) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()>
     std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
 }
 
-/// Fills `bytes` with those of the file from byte `at` on.
+/// Fills `bytes` from byte `at` of the file on.
 #[cfg(windows)]
 pub(crate) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut at: u64) -> io::Result<()> {
     while !bytes.is_empty() {

@@ -1,16 +1,14 @@
-//! Preprocessed CCD frames: IMAGE, IVAR, MASK, and where present READNOISE and FIBERMAP.
-
-use std::path::{Path, PathBuf};
+//! Preprocessed CCD frames: IMAGE and IVAR, optionally MASK, READNOISE and FIBERMAP.
 
 use super::error::FitsError;
-use super::header::Header;
-use super::output_path::fill;
-use super::reader::{FitsFile, Hdu, Kind};
-use super::table::{Table, read_fibermap};
-use super::writer::{Image, Pixels};
-use super::{is_compression, is_structural};
+use super::keywords::carried_cards;
+use super::reader::{FitsFile, Hdu};
+use super::table::{read_fibermap, read_table};
+use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
+use crate::frame::{Header, Table};
 use crate::geometry::{Ccd, CcdError};
+use std::path::{Path, PathBuf};
 
 /// A preprocessed CCD frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,14 +19,14 @@ pub struct Preproc {
     pub mask: Option<Vec<i32>>,
     /// Read noise in electron, `[ny, nx]`.
     pub readnoise: Option<Vec<f32>>,
-    /// The cards of IMAGE but for the structural ones.
+    /// Cards of IMAGE except the structural ones.
     pub header: Header,
-    /// The fibermap, with its own cards.
+    /// Fibermap with its own cards.
     pub fibermap: Option<Table>,
 }
 
 impl Preproc {
-    /// A frame of pixels and their mask, `[ny, nx]`; ivar becomes 0 where the mask has any of `mask_bits`.
+    /// Builds a frame of pixels and their mask, `[ny, nx]`; ivar becomes 0 where the mask has any of `mask_bits`.
     ///
     /// # Errors
     /// [`CcdError`] if a plane does not have `ny * nx` pixels.
@@ -47,17 +45,17 @@ impl Preproc {
     }
 }
 
-/// How a preproc file is read.
+/// Options for reading a preproc file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreprocOptions {
-    /// Pixels with any of these bits in MASK get ivar = 0.
+    /// Bits of MASK that set ivar = 0.
     pub mask_bits: u32,
-    /// A file with the fibermap, in place of the frame's own.
+    /// File with the fibermap that replaces the frame's own.
     pub fibermap: Option<PathBuf>,
 }
 
 impl Default for PreprocOptions {
-    /// The bits DESI's production uses: all of `ccdmask` but BADREADNOISE (8).
+    /// The bits of DESI's production: all of `ccdmask` except BADREADNOISE (8).
     fn default() -> Self {
         Self { mask_bits: 0x2ff, fibermap: None }
     }
@@ -66,12 +64,12 @@ impl Default for PreprocOptions {
 /// Reads a preproc file (`.fits`, `.fits.gz`, `.fits.fz`; any image tile-compressed or not).
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, lacks IMAGE or IVAR, or its images differ in shape.
+/// [`FitsError`] if the file cannot be read, lacks IMAGE or IVAR, or its images differ in shape.
 pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<Preproc, FitsError> {
     preproc_of(&FitsFile::open(path.as_ref())?, options)
 }
 
-/// The preproc frame of an open file.
+/// Reads the preproc frame of an open file.
 pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Preproc, FitsError> {
     let image_hdu = file.hdu("IMAGE")?;
     let [ny, nx] = file.image_shape_2d(image_hdu)?;
@@ -90,7 +88,7 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
     let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
     let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
         (Some(path), _) => Some(read_fibermap(path)?),
-        (None, Some(hdu)) => Some(Table::read(file, hdu)?),
+        (None, Some(hdu)) => Some(read_table(file, hdu)?),
         (None, None) => None,
     };
     let header = carried_cards(image_hdu);
@@ -99,28 +97,17 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
     Ok(Preproc { readnoise, header, fibermap, ..planes })
 }
 
-/// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
+/// Writes a preproc file: IMAGE and IVAR, and those of MASK, READNOISE, FIBERMAP that the frame has.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 ///
 /// # Panics
-/// Where an image has not `nx * ny` pixels.
-pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<(), FitsError> {
-    Ok(fill_preproc(path, frame, overwrite)?.persist()?)
-}
-
-/// As [`write_preproc`], but for [`PendingFile::persist`].
-///
-/// # Errors
-/// See [`write_preproc`].
-///
-/// # Panics
-/// See [`write_preproc`].
-pub fn fill_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<PendingFile, FitsError> {
+/// If MASK or READNOISE differs from the CCD in the number of pixels.
+pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<PendingFile, FitsError> {
     let none = Header::new();
     let image = |name, unit, pixels| Image { name, unit, shape: vec![frame.ccd.ny(), frame.ccd.nx()], pixels };
-    fill(path.as_ref(), overwrite, |out| {
+    write_file(path.as_ref(), overwrite, |out| {
         out.image(&image("IMAGE", "electron", Pixels::F32(frame.ccd.image())), &frame.header)?;
         out.image(&image("IVAR", "", Pixels::F32(frame.ccd.ivar())), &none)?;
         if let Some(mask) = &frame.mask {
@@ -134,12 +121,4 @@ pub fn fill_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) ->
             None => Ok(()),
         }
     })
-}
-
-/// The cards of an image HDU that are carried to outputs.
-pub(crate) fn carried_cards(hdu: &Hdu) -> Header {
-    let tiled = hdu.kind == Kind::TiledImage;
-    let mut header = hdu.header.clone();
-    header.retain(|keyword| !(is_structural(keyword) || tiled && is_compression(keyword)));
-    header
 }

@@ -1,53 +1,41 @@
-//! PSF files read: Gauss-Hermite models of PSFVER 3 (traces in images of their own) and PSFVER 2 (traces as rows of the table).
+//! PSF files read: Gauss-Hermite models of PSFVER 3 (traces as images) and PSFVER 2 (traces as rows of the table).
 
+use super::error::FitsError;
+use super::reader::{FitsFile, Hdu, Kind};
+use super::table::read_table;
+use crate::frame::Header;
+use crate::psf::{LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::psf::{LegendreSeries, MOST_HALF_SIZE, Psf, Tails};
-
-use super::error::FitsError;
-use super::header::Header;
-use super::reader::{FitsFile, Hdu, Kind};
-use super::table::Table;
-
-/// PSFERR where a file has none, as specter assumes.
+/// PSFERR of a file that has none, as specter assumes.
 const DEFAULT_PSFERR: f64 = 0.01;
-/// Largest order that makes sense; beyond it the file is damaged.
-const MOST_DEGREE: i64 = 64;
-/// Most rows of the table: every order up to the largest, traces, widths, tails, and what other programs add.
-const MOST_PARAMS: usize = 2 * (MOST_DEGREE as usize + 1).pow(2);
-/// Most pixels of a CCD along an axis.
-const MOST_PIXELS: i64 = 1 << 20;
-/// Largest fibre number that makes sense: sums of fibre numbers must not overflow.
-const MOST_FIBRE: i64 = 1 << 31;
-
-/// The rows of the tails, all or none.
-pub(crate) const TAILS: [&str; 5] = ["TAILAMP", "TAILCORE", "TAILXSCA", "TAILYSCA", "TAILINDE"];
+/// Most rows of the table: every order up to the largest, traces, widths, tails, and additions of other programs.
+const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 
 /// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, is of another PSFTYPE, or lacks or contradicts what the model needs.
+/// [`FitsError::UnsupportedPsf`] if it is of another PSFTYPE, [`FitsError::Psf`] if [`Psf::new`] refuses it; other
+/// [`FitsError`] if it cannot be read or lacks a part.
 pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
     psf_of(&FitsFile::open(path.as_ref())?)
 }
 
-/// The PSF of an open file.
+/// Reads the PSF of an open file.
 pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
     let psftype = file.hdus.iter().find_map(|h| h.header.get_str("PSFTYPE"));
     if let Some(other) = psftype.filter(|t| t.trim() != "GAUSS-HERMITE") {
         return Err(FitsError::UnsupportedPsf { path: file.path.clone(), psftype: other });
     }
     let hdu = table_hdu(file)?;
+    let refuse = |at: &Hdu, source: PsfError| FitsError::Psf { path: file.path.clone(), hdu: at.label(), source };
     let rows = ParamTable::read(file, hdu)?;
-    let integer = |keyword: &str, least: i64, most: i64| -> Result<usize, FitsError> {
-        let v = file.need(hdu, keyword, Header::get_i64)?;
-        if (least..=most).contains(&v) {
-            return Ok(v as usize);
-        }
-        Err(file.invalid(hdu, format!("{keyword} is {v}, not within {least} to {most}; make the PSF file anew")))
+    let integer = |keyword: &'static str| {
+        let value = file.need(hdu, keyword, Header::get_i64)?;
+        in_range(keyword, value).map_err(|source| refuse(hdu, source))
     };
-    let (gh_degree_x, gh_degree_y) = (integer("GHDEGX", 0, MOST_DEGREE)?, integer("GHDEGY", 0, MOST_DEGREE)?);
+    let (gh_degree_x, gh_degree_y) = (integer("GHDEGX")?, integer("GHDEGY")?);
     let mut gh = Vec::new();
     for i in 0..=gh_degree_x {
         for j in 0..=gh_degree_y {
@@ -55,9 +43,9 @@ pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
         }
     }
     let [wave_min, wave_max] = rows.table_domain()?;
-    Ok(Psf {
+    let parts = PsfParts {
         nfibre: rows.nfibre,
-        fibermin: integer("FIBERMIN", 0, MOST_FIBRE)? as i64,
+        fibermin: integer("FIBERMIN")? as i64,
         trace_x: trace(file, &rows, "XTRACE", "X")?,
         trace_y: trace(file, &rows, "YTRACE", "Y")?,
         sigma_x: rows.series("GHSIGX")?,
@@ -66,30 +54,25 @@ pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
         gh_degree_x,
         gh_degree_y,
         tails: rows.tails()?,
-        half_x: integer("HSIZEX", 1, MOST_HALF_SIZE as i64)?,
-        half_y: integer("HSIZEY", 1, MOST_HALF_SIZE as i64)?,
-        npix_x: integer("NPIX_X", 1, MOST_PIXELS)?,
-        npix_y: integer("NPIX_Y", 1, MOST_PIXELS)?,
+        half_x: integer("HSIZEX")?,
+        half_y: integer("HSIZEY")?,
+        npix_x: integer("NPIX_X")?,
+        npix_y: integer("NPIX_Y")?,
         wave_min,
         wave_max,
-        psferr: psferr(file, hdu)?,
+        psferr: match hdu.header.contains("PSFERR") {
+            true => file.need(hdu, "PSFERR", Header::get_f64)?,
+            false => DEFAULT_PSFERR,
+        },
         camera: camera(&hdu.header),
+    };
+    Psf::new(parts).map_err(|source| {
+        let traces = ["XTRACE", "YTRACE"].into_iter().find(|name| *name == source.parameter());
+        refuse(traces.and_then(|name| file.find(name)).unwrap_or(hdu), source)
     })
 }
 
-/// PSFERR, a fraction; the default serves where there is no such keyword, not where its value is bad.
-fn psferr(file: &FitsFile, hdu: &Hdu) -> Result<f64, FitsError> {
-    if !hdu.header.contains("PSFERR") {
-        return Ok(DEFAULT_PSFERR);
-    }
-    let fraction = file.need(hdu, "PSFERR", Header::get_f64)?;
-    if !(fraction.is_finite() && fraction >= 0.0) {
-        return Err(file.invalid(hdu, format!("PSFERR is {fraction:?}, not a fraction; mend the keyword")));
-    }
-    Ok(fraction)
-}
-
-/// The HDU of the parameters: PSF, or in PSFVER 2, which has no EXTNAME, the first table with a PARAM column.
+/// Finds the HDU of the parameters: PSF, or in PSFVER 2, which has no EXTNAME, the first table with a PARAM column.
 fn table_hdu(file: &FitsFile) -> Result<&Hdu, FitsError> {
     let has_param = |h: &Hdu| (1..=16).any(|n| h.header.get_str(&format!("TTYPE{n}")).as_deref() == Some("PARAM"));
     match file.find("PSF").or_else(|| file.hdus.iter().find(|h| h.kind == Kind::Table && has_param(h))) {
@@ -98,14 +81,14 @@ fn table_hdu(file: &FitsFile) -> Result<&Hdu, FitsError> {
     }
 }
 
-/// CAMERA, which some files hold in quotes of its own.
+/// Returns CAMERA without the inner quotes of some files.
 fn camera(header: &Header) -> Option<String> {
     let text = header.get_str("CAMERA")?;
     let bare = text.trim_matches([' ', '\'', '"']);
     (!bare.is_empty()).then(|| bare.to_string())
 }
 
-/// A trace: an image of its own in PSFVER 3, else a row of the table.
+/// Reads a trace: an image in PSFVER 3, else a row of the table.
 fn trace(file: &FitsFile, rows: &ParamTable, extname: &str, param: &str) -> Result<LegendreSeries, FitsError> {
     let Some(hdu) = file.find(extname) else {
         if rows.row.contains_key(param) {
@@ -116,44 +99,19 @@ fn trace(file: &FitsFile, rows: &ParamTable, extname: &str, param: &str) -> Resu
     let shape = file.image_shape_2d(hdu)?;
     let [nfibre, ncoeff] = shape;
     if nfibre != rows.nfibre {
-        file.need_shape(hdu, &[rows.nfibre, ncoeff], "one row a fibre of the PSF table")?;
+        file.need_shape(hdu, &[rows.nfibre, ncoeff], "one row per fibre of the PSF table")?;
     }
     let domain = [file.need(hdu, "WAVEMIN", Header::get_f64)?, file.need(hdu, "WAVEMAX", Header::get_f64)?];
-    checked_series(file, hdu, extname, domain, ncoeff, file.image_f64(hdu)?)
+    Ok(LegendreSeries { domain, ncoeff, coeff: file.image_f64(hdu)? })
 }
 
-/// A series whose numbers are finite and whose domain is a range.
-fn checked_series(
-    file: &FitsFile,
-    hdu: &Hdu,
-    name: &str,
-    domain: [f64; 2],
-    ncoeff: usize,
-    coeff: Vec<f64>,
-) -> Result<LegendreSeries, FitsError> {
-    if !(domain[0].is_finite() && domain[1].is_finite() && domain[0] < domain[1]) {
-        return Err(file.invalid(
-            hdu,
-            format!("{name} has WAVEMIN {} and WAVEMAX {}, not a range; make the PSF file anew", domain[0], domain[1]),
-        ));
-    }
-    if let Some(at) = coeff.iter().position(|c| !c.is_finite()) {
-        let (fibre, term) = (at / ncoeff, at % ncoeff);
-        return Err(file.invalid(
-            hdu,
-            format!("{name} has coefficient {} at fibre {fibre}, term {term}; make the PSF file anew", coeff[at]),
-        ));
-    }
-    Ok(LegendreSeries { domain, ncoeff, coeff })
-}
-
-/// The PSF table: one row a parameter.
+/// The PSF table, one row per parameter.
 struct ParamTable<'a> {
     file: &'a FitsFile,
     hdu: &'a Hdu,
     nfibre: usize,
     ncoeff: usize,
-    /// The row of each PARAM.
+    /// Row of each PARAM.
     row: HashMap<String, usize>,
     /// COEFF, `[row, nfibre, ncoeff]`.
     coeff: Vec<f64>,
@@ -163,7 +121,7 @@ struct ParamTable<'a> {
 
 impl<'a> ParamTable<'a> {
     fn read(file: &'a FitsFile, hdu: &'a Hdu) -> Result<Self, FitsError> {
-        let table = Table::read(file, hdu)?;
+        let table = read_table(file, hdu)?;
         let no_column =
             |name: &str| file.invalid(hdu, format!("has no column {name} of the right type; is it a PSF file?"));
         if table.nrows() > MOST_PARAMS {
@@ -180,13 +138,13 @@ impl<'a> ParamTable<'a> {
         let nfibre = last.checked_sub(first).and_then(|n| usize::try_from(n).ok()).and_then(|n| n.checked_add(1));
         let width = coeff.len().checked_div(params.len()).unwrap_or(0);
         let Some(nfibre) = nfibre.filter(|&n| width > 0 && width.is_multiple_of(n)) else {
-            return Err(file.invalid(hdu, format!("COEFF has {width} numbers a row, which FIBERMIN {first} to FIBERMAX {last} do not divide; make the PSF file anew")));
+            return Err(file.invalid(hdu, format!("COEFF has {width} numbers per row, which FIBERMIN {first} to FIBERMAX {last} do not divide; make the PSF file anew")));
         };
         let ncoeff = width / nfibre;
         let degree = hdu.header.get_i64("LEGDEG").unwrap_or(ncoeff as i64 - 1);
         if degree != ncoeff as i64 - 1 {
             let what = format!(
-                "COEFF has {ncoeff} terms a fibre, LEGDEG {degree} asks for another number; make the PSF file anew"
+                "COEFF has {ncoeff} terms per fibre, LEGDEG {degree} asks for another number; make the PSF file anew"
             );
             return Err(file.invalid(hdu, what));
         }
@@ -212,19 +170,13 @@ impl<'a> ParamTable<'a> {
     fn series(&self, param: &str) -> Result<LegendreSeries, FitsError> {
         let row = *self.row.get(param).ok_or_else(|| self.missing(param))?;
         let n = self.nfibre * self.ncoeff;
-        checked_series(
-            self.file,
-            self.hdu,
-            param,
-            self.domains[row],
-            self.ncoeff,
-            self.coeff[row * n..(row + 1) * n].to_vec(),
-        )
+        let coeff = self.coeff[row * n..(row + 1) * n].to_vec();
+        Ok(LegendreSeries { domain: self.domains[row], ncoeff: self.ncoeff, coeff })
     }
 
-    /// The tails, where all five parameters are there.
+    /// Returns the tails if all five of their parameters are present.
     fn tails(&self) -> Result<Option<Tails>, FitsError> {
-        if !TAILS.iter().all(|p| self.row.contains_key(*p)) {
+        if !Tails::NAMES.iter().all(|p| self.row.contains_key(*p)) {
             return Ok(None);
         }
         Ok(Some(Tails {
@@ -236,9 +188,10 @@ impl<'a> ParamTable<'a> {
         }))
     }
 
-    /// The range of wavelengths of the whole table: the widest in PSFVER 2, where each row has its own.
+    /// Returns the range of wavelengths of the whole table: the widest in PSFVER 2, where each row has its own.
     fn table_domain(&self) -> Result<[f64; 2], FitsError> {
         let sigma = self.series("GHSIGX")?.domain;
-        Ok(self.domains.iter().filter(|d| d[0] < d[1]).fold(sigma, |all, d| [all[0].min(d[0]), all[1].max(d[1])]))
+        let ranges = self.domains.iter().filter(|d| d[0] < d[1] && d.iter().all(|w| w.is_finite()));
+        Ok(ranges.fold(sigma, |all, d| [all[0].min(d[0]), all[1].max(d[1])]))
     }
 }

@@ -1,23 +1,19 @@
-//! PSF files written: PSFVER 3, traces in images of their own, one row of the table a parameter.
-
-use std::path::Path;
-
-use crate::psf::{LegendreSeries, Psf};
+//! PSF files written: PSFVER 3, traces as images, one row of the table per parameter.
 
 use super::error::FitsError;
-use super::header::Header;
-use super::output_path::fill;
-use super::psf::TAILS;
-use super::table::{ColumnData, Table};
-use super::writer::{Image, Pixels};
+use super::writer::{Image, Pixels, write_file};
+use crate::base::atomic_file::PendingFile;
+use crate::frame::{ColumnData, Header, Table};
+use crate::psf::{LegendreSeries, Psf};
+use std::path::Path;
 
 /// Writes a PSF file of PSFVER 3: XTRACE, YTRACE and the PSF table.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, cannot be written, or the series of the table have not
-/// one domain, which is all that PSFVER 3 can say.
-pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<(), FitsError> {
-    let rows = param_rows(psf);
+/// [`FitsError::Invalid`] if the series of the table differ in their domain, as PSFVER 3 has one for all;
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
+pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<PendingFile, FitsError> {
+    let rows = psf.table_rows();
     let domain = psf.sigma_x.domain;
     if let Some((name, series)) = rows.iter().find(|(_, s)| s.domain != domain) {
         let what = format!(
@@ -27,18 +23,17 @@ pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<(
         return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: "HDU 2 (PSF)".into(), what });
     }
     let table = param_table(psf, &rows);
-    let filled = fill(path.as_ref(), overwrite, |out| {
+    write_file(path.as_ref(), overwrite, |out| {
         for (name, trace) in [("XTRACE", &psf.trace_x), ("YTRACE", &psf.trace_y)] {
             let image =
                 Image { name, unit: "", shape: vec![psf.nfibre, trace.ncoeff], pixels: Pixels::F64(&trace.coeff) };
             out.image(&image, &common_cards(psf, trace.domain))?;
         }
         out.table("PSF", &table)
-    })?;
-    Ok(filled.persist()?)
+    })
 }
 
-/// Cards that every HDU of a PSF file has.
+/// Returns the cards of every HDU of a PSF file.
 fn common_cards(psf: &Psf, domain: [f64; 2]) -> Header {
     let mut header = Header::new();
     header.set("PSFTYPE", "GAUSS-HERMITE", "");
@@ -50,22 +45,7 @@ fn common_cards(psf: &Psf, domain: [f64; 2]) -> Header {
     header
 }
 
-/// The parameters in the order of specex's files.
-fn param_rows(psf: &Psf) -> Vec<(String, &LegendreSeries)> {
-    let mut rows = vec![("GHSIGX".to_string(), &psf.sigma_x), ("GHSIGY".to_string(), &psf.sigma_y)];
-    for j in 0..=psf.gh_degree_y {
-        for i in 0..=psf.gh_degree_x {
-            rows.push((format!("GH-{i}-{j}"), &psf.gh[i * (psf.gh_degree_y + 1) + j]));
-        }
-    }
-    if let Some(t) = &psf.tails {
-        let tails = [&t.amplitude, &t.core, &t.x_scale, &t.y_scale, &t.index];
-        rows.extend(TAILS.iter().map(|name| name.to_string()).zip(tails));
-    }
-    rows
-}
-
-/// The PSF table; shorter series are filled with zero coefficients.
+/// Builds the PSF table; shorter series are padded with zero coefficients.
 fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
     let ncoeff = rows.iter().map(|(_, s)| s.ncoeff).max().unwrap_or(1);
     let mut coeff = Vec::new();

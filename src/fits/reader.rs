@@ -1,37 +1,33 @@
-//! An open FITS file: plain or gzipped, its HDUs indexed and their sizes checked before anything is read.
+//! An open FITS file, plain or gzipped. Its HDUs are indexed and their sizes checked before anything is read.
 
+use super::blocks::{BLOCK, PIECE};
+use super::bytes::Bytes;
+use super::error::FitsError;
+use super::{checksum, gzip};
+use crate::frame::{CARD, Header};
+use rayon::prelude::*;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
-use super::error::FitsError;
-use super::header::Header;
-use super::{checksum, gzip, positioned_io};
-
-/// FITS files come in blocks of this many bytes.
-pub(crate) const BLOCK: usize = 2880;
-/// Bytes read, converted and summed, or made, summed and written, by one thread at a time: they stay in its cache.
-pub(crate) const PIECE: usize = 128 * BLOCK;
-/// Bytes digested in one go: a power of two, as BLAKE3's tree has it, that stays in a core's cache.
+/// Bytes digested at a time: a power of two, for BLAKE3's tree, that stays in a core's cache.
 const DIGESTED: usize = 1 << 17;
-/// More axes than any file of the field has; NAXIS beyond it is taken for damage.
+/// Largest NAXIS, above that of any file of the field; beyond it a file is damaged.
 const MOST_AXES: i64 = 16;
-/// Longer headers (52 000 cards) no program writes: it is taken for damage.
+/// Longest header (52 000 cards), above that of any program; beyond it a file is damaged.
 const MOST_HEADER: usize = 1456 * BLOCK;
-/// A gzip file may always unpack to this many bytes, three times those of a DESI frame, ...
+/// Bytes that every gzip file may unpack to: three times a DESI frame.
 const MOST_UNPACKED: u64 = 1 << 30;
-/// ... and to more only where it is long itself: noise packs to a half, and masks along with it to a tenth.
-const MOST_UNPACKED_A_BYTE: u64 = 64;
-/// Values whose bytes an i64 still counts.
+/// Bytes that a longer gzip file may unpack to, per byte: noise packs to a half, with masks to a tenth.
+const MOST_UNPACKED_PER_BYTE: u64 = 64;
+/// Most values per HDU: an i64 still counts their bytes.
 const MOST_VALUES: u128 = 1 << 60;
 
-/// What an HDU holds.
+/// Kind of an HDU.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
-    /// A plain image, maybe without pixels.
+    /// A plain image, possibly without pixels.
     Image,
     /// A tile-compressed image in a binary table.
     TiledImage,
@@ -41,7 +37,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// One HDU: its cards and where its data are.
+/// One HDU: its cards and the position of its data.
 #[derive(Debug)]
 pub(crate) struct Hdu {
     pub index: usize,
@@ -56,12 +52,12 @@ pub(crate) struct Hdu {
 }
 
 impl Hdu {
-    /// EXTNAME, empty where there is none.
+    /// Returns EXTNAME, empty if there is none.
     pub fn name(&self) -> String {
         self.header.get_str("EXTNAME").unwrap_or_default()
     }
 
-    /// How errors call this HDU.
+    /// Returns the name of this HDU in errors.
     pub fn label(&self) -> String {
         match (self.index, self.name().as_str()) {
             (0, "") => "primary HDU".into(),
@@ -71,25 +67,18 @@ impl Hdu {
     }
 }
 
-enum Bytes {
-    OnDisk(File),
-    /// In pieces of [`PIECE`] bytes, the last one shorter.
-    Unpacked(Vec<Vec<u8>>),
-}
-
 /// An open file and its HDUs.
 pub(crate) struct FitsFile {
     pub path: PathBuf,
     bytes: Bytes,
-    len: u64,
     pub hdus: Vec<Hdu>,
 }
 
 impl FitsFile {
-    /// Opens a file and indexes its HDUs. Gzip is told by its first bytes, not by the name.
+    /// Opens a file and indexes its HDUs. The first bytes, not the name, reveal gzip.
     pub fn open(path: &Path) -> Result<Self, FitsError> {
         let read_error = |source| FitsError::Read { path: path.into(), source };
-        // Before it is opened: a pipe that nobody writes to would be waited for.
+        // Opening a pipe without a writer would block.
         let about = std::fs::metadata(path).map_err(read_error)?;
         if !about.is_file() {
             let what = if about.is_dir() { "it is a folder" } else { "it is a pipe or a device" };
@@ -100,25 +89,25 @@ impl FitsFile {
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(read_error)?;
         file.rewind().map_err(read_error)?;
         let len = file.metadata().map_err(read_error)?.len();
-        let mut this = Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), len: 0, hdus: Vec::new() };
+        let mut this = Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), hdus: Vec::new() };
         if gzip::is_gzip(&magic) {
-            this.unpack(file, len.saturating_mul(MOST_UNPACKED_A_BYTE).max(MOST_UNPACKED))?;
+            this.unpack(file, len.saturating_mul(MOST_UNPACKED_PER_BYTE).max(MOST_UNPACKED))?;
         } else {
-            (this.bytes, this.len) = (Bytes::OnDisk(file), len);
+            this.bytes = Bytes::OnDisk(file, len);
         }
         this.index()?;
         Ok(this)
     }
 
-    /// Unpacks a gzip file as far as its headers say that it reaches. What they cannot mean is refused as soon as they
-    /// say it, what follows the last HDU is unpacked but not kept.
+    /// Unpacks a gzip file up to the end of its last HDU, by its headers. A header that claims too much is refused at once.
+    /// Bytes behind the last HDU are unpacked but not kept.
     fn unpack(&mut self, file: File, most: u64) -> Result<(), FitsError> {
-        // Bytes before which there is nothing to look at, and whether the last HDU is known.
+        // `awaited` bytes are needed to index on; `complete` tells that the last HDU is known.
         let (mut awaited, mut complete, mut refused, mut unneeded) = (0, false, None, 0);
         let take = |piece: Vec<u8>| {
             if complete {
                 unneeded += piece.len() as u64;
-                let whole = self.len + unneeded;
+                let whole = self.bytes.len() + unneeded;
                 if whole <= most {
                     return gzip::Verdict::Unneeded(piece);
                 }
@@ -126,13 +115,13 @@ impl FitsFile {
                 refused = Some(FitsError::TooLarge { path, hdu, needed: whole.into(), most });
                 return gzip::Verdict::Stop;
             }
-            self.keep(piece);
-            if u128::from(self.len) < awaited {
+            self.bytes.push(piece);
+            if u128::from(self.bytes.len()) < awaited {
                 return gzip::Verdict::Kept;
             }
             match self.index() {
-                // At the end of what there is, another HDU may follow.
-                Ok(()) => complete = self.indexed() < self.len,
+                // At the end of the bytes so far, another HDU may follow.
+                Ok(()) => complete = self.indexed() < self.bytes.len(),
                 Err(FitsError::Truncated { needed, .. }) if needed <= u128::from(most) => awaited = needed,
                 Err(FitsError::Truncated { hdu, needed, .. }) => {
                     refused = Some(FitsError::TooLarge { path: self.path.clone(), hdu, needed, most });
@@ -151,24 +140,17 @@ impl FitsFile {
         })
     }
 
-    fn keep(&mut self, piece: Vec<u8>) {
-        self.len += piece.len() as u64;
-        if let Bytes::Unpacked(pieces) = &mut self.bytes {
-            pieces.push(piece);
-        }
-    }
-
-    /// The first byte behind the HDUs that are indexed.
+    /// Returns the first byte behind the indexed HDUs.
     fn indexed(&self) -> u64 {
         self.hdus.last().map_or(0, |hdu| self.end(hdu))
     }
 
-    /// The first HDU of this EXTNAME.
+    /// Finds the first HDU of this EXTNAME.
     pub fn find(&self, name: &str) -> Option<&Hdu> {
         self.hdus.iter().find(|h| h.name().eq_ignore_ascii_case(name))
     }
 
-    /// The first HDU of this EXTNAME, or the error that names those there are.
+    /// Returns the first HDU of this EXTNAME, or an error that lists the HDUs present.
     pub fn hdu(&self, name: &str) -> Result<&Hdu, FitsError> {
         self.find(name).ok_or_else(|| {
             let present: Vec<String> = self.hdus.iter().map(Hdu::label).collect();
@@ -176,12 +158,12 @@ impl FitsFile {
         })
     }
 
-    /// The data bytes of an HDU, without the padding of its last block.
+    /// Reads the data of an HDU, without the padding of its last block.
     pub fn data(&self, hdu: &Hdu) -> Result<Vec<u8>, FitsError> {
         self.converted(hdu, |[byte]| byte)
     }
 
-    /// The values of an HDU's data, of N bytes each, converted by all threads piece by piece; what is there is checked
+    /// Reads the values of an HDU, of N bytes each, and converts them on all threads piece by piece. The data are checked
     /// against DATASUM on the way.
     pub fn converted<const N: usize, T: Copy + Default + Send>(
         &self,
@@ -200,31 +182,31 @@ impl FitsFile {
         self.check_sum(hdu, sum).map(|()| values)
     }
 
-    /// Refuses data that are not those DATASUM was written for.
+    /// Checks the sum of an HDU against its DATASUM.
     fn check_sum(&self, hdu: &Hdu, sum: u32) -> Result<(), FitsError> {
         let text = hdu.header.get("DATASUM").map(|value| value.to_string()).unwrap_or_default();
-        // The standard: an empty one says nothing.
+        // By the standard an empty DATASUM is undefined.
         if text.trim().is_empty() || text.trim().parse() == Ok(sum) {
             return Ok(());
         }
         let (path, hdu_label, datasum) = (self.path.clone(), hdu.label(), text.trim().to_string());
-        // Several releases of astropy wrote wrong ones for compressed images (its issues 12138, 14753).
+        // Several releases of astropy wrote a wrong DATASUM for compressed images (its issues 12138, 14753).
         if hdu.kind == Kind::TiledImage {
             let path = path.display();
             tracing::warn!(
-                "{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; used all the same, for it is often wrong in compressed images"
+                "{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; they are used, because DATASUM is often wrong in compressed images"
             );
             return Ok(());
         }
         Err(FitsError::Damaged { path, hdu: hdu_label, sum, datasum })
     }
 
-    /// The error for a value of this file that makes no sense.
+    /// Builds the error for an invalid value of this file.
     pub fn invalid(&self, hdu: &Hdu, what: impl Into<String>) -> FitsError {
         FitsError::Invalid { path: self.path.clone(), hdu: hdu.label(), what: what.into() }
     }
 
-    /// A needed keyword's value, by one of Header's typed getters.
+    /// Returns the value of a required keyword, by a typed getter of [`Header`].
     pub fn need<T>(&self, hdu: &Hdu, keyword: &str, get: impl Fn(&Header, &str) -> Option<T>) -> Result<T, FitsError> {
         if !hdu.header.contains(keyword) {
             return Err(FitsError::MissingKeyword {
@@ -238,12 +220,12 @@ impl FitsFile {
         })
     }
 
-    /// The first byte behind an HDU, the padding of its last block included.
+    /// Returns the first byte behind an HDU and its padding.
     pub fn end(&self, hdu: &Hdu) -> u64 {
         (hdu.start + hdu.len).next_multiple_of(BLOCK as u64)
     }
 
-    /// The checksum of the bytes of whole blocks.
+    /// Sums whole blocks.
     pub fn sum(&self, blocks: Range<u64>) -> Result<u32, FitsError> {
         let sum_piece = |bytes: &mut Vec<u8>, piece: u64| {
             let start = blocks.start + piece * PIECE as u64;
@@ -254,42 +236,28 @@ impl FitsFile {
         pieces.map_init(Vec::new, sum_piece).try_reduce(|| 0, |a, b| Ok(checksum::add(a, b)))
     }
 
-    /// BLAKE3 of the bytes, unpacked where the file is gzipped, in 64 hexadecimal digits: what `b3sum` says of the `.fits`.
+    /// Returns BLAKE3 of the unpacked bytes in 64 hexadecimal digits, like `b3sum` of the `.fits` file.
     pub fn digest(&self) -> Result<String, FitsError> {
         let mut hasher = blake3::Hasher::new();
         let mut bytes = Vec::new();
-        for start in (0..self.len).step_by(DIGESTED) {
-            bytes.resize((self.len - start).min(DIGESTED as u64) as usize, 0);
+        for start in (0..self.bytes.len()).step_by(DIGESTED) {
+            bytes.resize((self.bytes.len() - start).min(DIGESTED as u64) as usize, 0);
             self.read_at(start, &mut bytes)?;
             hasher.update(&bytes);
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// Fills `out` with the bytes from `start` on, which the file must have.
     fn read_at(&self, start: u64, out: &mut [u8]) -> Result<(), FitsError> {
-        match &self.bytes {
-            Bytes::OnDisk(file) => positioned_io::read_exact_at(file, out, start)
-                .map_err(|source| FitsError::Read { path: self.path.clone(), source }),
-            Bytes::Unpacked(pieces) => {
-                let (mut place, mut filled) = (start as usize, 0);
-                while filled < out.len() {
-                    let source = &pieces[place / PIECE][place % PIECE..];
-                    let n = source.len().min(out.len() - filled);
-                    out[filled..filled + n].copy_from_slice(&source[..n]);
-                    (place, filled) = (place + n, filled + n);
-                }
-                Ok(())
-            }
-        }
+        self.bytes.read_at(start, out).map_err(|source| FitsError::Read { path: self.path.clone(), source })
     }
 
-    /// Walks the headers from the first HDU that is not indexed yet to the last.
+    /// Indexes the HDUs that are not indexed yet.
     fn index(&mut self) -> Result<(), FitsError> {
         let mut at = self.indexed();
-        while at < self.len {
+        while at < self.bytes.len() {
             let index = self.hdus.len();
-            let mut lead = vec![0; (self.len - at).min(9) as usize];
+            let mut lead = vec![0; (self.bytes.len() - at).min(9) as usize];
             self.read_at(at, &mut lead)?;
             if index == 0 && !lead.starts_with(b"SIMPLE  =") {
                 return Err(FitsError::NotFits {
@@ -312,19 +280,19 @@ impl FitsFile {
         Ok(())
     }
 
-    /// The cards of the header that begins at byte `at`, and where its data begin.
+    /// Reads the cards of the header at byte `at`, and returns them with the first byte of its data.
     fn header_at(&self, at: u64, index: usize) -> Result<(Header, u64), FitsError> {
         let mut records = Vec::new();
         let mut block = [0; BLOCK];
         loop {
             let here = at + records.len() as u64;
-            if here + BLOCK as u64 > self.len {
+            if here + BLOCK as u64 > self.bytes.len() {
                 let needed = u128::from(here) + BLOCK as u128;
                 return Err(FitsError::Truncated {
                     path: self.path.clone(),
                     hdu: format!("the header of HDU {index}"),
                     needed,
-                    found: self.len,
+                    found: self.bytes.len(),
                 });
             }
             if records.len() >= MOST_HEADER {
@@ -332,15 +300,15 @@ impl FitsFile {
                 return Err(FitsError::NotFits { path: self.path.clone(), what });
             }
             self.read_at(here, &mut block)?;
-            let ended = block.chunks_exact(80).any(|card| card.starts_with(b"END     "));
+            let ended = block.chunks_exact(CARD).any(|card| card.starts_with(b"END     "));
             records.extend_from_slice(&block);
             if ended {
-                return Ok((Header::parse(&records), here + BLOCK as u64));
+                return Ok((Header::from_records(&records), here + BLOCK as u64));
             }
         }
     }
 
-    /// Sizes and kind from the cards, refused where the file is too short for them.
+    /// Reads sizes and kind from the cards, and checks that the file is long enough for them.
     fn describe(&self, index: usize, header: Header, start: u64) -> Result<Hdu, FitsError> {
         let mut hdu = Hdu { index, kind: Kind::Other, header, bitpix: 0, naxes: Vec::new(), start, len: 0 };
         hdu.bitpix = self.need(&hdu, "BITPIX", Header::get_i64)?;
@@ -365,18 +333,23 @@ impl FitsFile {
         hdu.kind = kind_of(&hdu);
         let values = self.values_of(&hdu)?;
         let bytes = values.saturating_mul(u128::from(hdu.bitpix.unsigned_abs() / 8));
-        // The padding counts too: a cut within it takes the HDUs behind along, which may be optional and not be missed.
+        // The padding counts: a cut within it also removes the HDUs behind, and optional ones would not be missed.
         let needed =
             bytes.saturating_add(u128::from(start)).checked_next_multiple_of(BLOCK as u128).unwrap_or(u128::MAX);
-        if needed > u128::from(self.len) {
-            return Err(FitsError::Truncated { path: self.path.clone(), hdu: hdu.label(), needed, found: self.len });
+        if needed > u128::from(self.bytes.len()) {
+            return Err(FitsError::Truncated {
+                path: self.path.clone(),
+                hdu: hdu.label(),
+                needed,
+                found: self.bytes.len(),
+            });
         }
         hdu.len = bytes as u64;
         Ok(hdu)
     }
 
-    /// Number of values of an HDU's data (FITS standard 4.0, 4.4.1.2: `GCOUNT (PCOUNT + NAXIS1 ... NAXISm)`), refused
-    /// where the cards are not those of its kind: what reads the data relies on them.
+    /// Returns the number of values of an HDU (FITS standard 4.0, 4.4.1.2: `GCOUNT (PCOUNT + NAXIS1 ... NAXISm)`), and
+    /// checks that these cards suit its kind: the readers of the data rely on them.
     fn values_of(&self, hdu: &Hdu) -> Result<u128, FitsError> {
         let product = hdu.naxes.iter().fold(1u128, |all, &n| all.saturating_mul(n.max(1) as u128));
         let is_empty = hdu.naxes.is_empty() || hdu.naxes.contains(&0);
@@ -417,18 +390,15 @@ fn kind_of(hdu: &Hdu) -> Kind {
     }
 }
 
-/// The cards of every HDU of a file, in order.
+/// Reads the cards of every HDU of a file, in order.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read as FITS.
+/// [`FitsError`] if the file cannot be read as FITS.
 pub fn read_headers(path: impl AsRef<Path>) -> Result<Vec<Header>, FitsError> {
     Ok(FitsFile::open(path.as_ref())?.hdus.into_iter().map(|hdu| hdu.header).collect())
 }
 
-/// What is read from a file, and the file's [`FitsFile::digest`], taken at the same time.
-///
-/// # Errors
-/// Those of `read`; [`FitsError`] where the file cannot be read as FITS.
+/// Reads a file by `read` and takes its [`FitsFile::digest`] at the same time.
 pub(crate) fn with_digest<T: Send>(
     path: &Path,
     read: impl FnOnce(&FitsFile) -> Result<T, FitsError> + Send,

@@ -1,34 +1,31 @@
-//! Tile-compressed images: the layout is checked here, `fitsio-pure` unpacks the tiles.
+//! Tile-compressed images: this file checks the layout, `fitsio-pure` unpacks the tiles.
 
-use std::io::{self, Read};
-
+use super::error::FitsError;
+use super::reader::{FitsFile, Hdu};
+use crate::frame::{Column, Header, parse_columns};
 use fitsio_pure::header::{Card, parse_card};
 use fitsio_pure::image::ImageData;
 use fitsio_pure::value::Value;
 use flate2::bufread::{DeflateDecoder, GzDecoder, MultiGzDecoder, ZlibDecoder};
+use std::io::{self, Read};
 
-use super::columns::{Column, parse_columns};
-use super::error::FitsError;
-use super::reader::{FitsFile, Hdu};
-
-/// The compressions read; others (HCOMPRESS_1, PLIO_1) are lossy or for other data than ours.
+/// Supported compressions; others (HCOMPRESS_1, PLIO_1) are lossy or meant for other data.
 const KNOWN: [&str; 5] = ["RICE_1", "RICE_ONE", "GZIP_1", "GZIP_2", "NOCOMPRESS"];
-/// No CCD has more pixels (16384 x 16384); a header that claims more is damaged or hostile.
+/// Most pixels of an image, above any CCD (16384 x 16384); a header that claims more is damaged or hostile.
 const MOST_PIXELS: usize = 1 << 28;
-/// Deflate packs at most 1032 bytes into one, Rice in blocks of 32 pixels 204: a claim beyond that is false whatever the
-/// tiles hold.
-const MOST_BYTES_A_BYTE: usize = 1100;
-/// A gzipped tile up to this long is unpacked as it is: it cannot become more than 32 MiB, for a moment. fpack's tiles, a
-/// row each, are shorter; longer ones are measured first.
+/// Most bytes that a compressed byte can hold: Deflate reaches 1032, Rice in blocks of 32 pixels 204.
+const MOST_BYTES_PER_BYTE: usize = 1100;
+/// Longest gzipped tile that is unpacked without measuring it first: it becomes 32 MiB at most. fpack's tiles, one per row,
+/// are shorter.
 const SHORT_TILE: usize = 32 << 10;
-/// Bytes of the widest pixel.
+/// Bytes per pixel of the widest type.
 const WIDEST: usize = 8;
-/// Pixels of a Rice block: 16 or 32 in practice.
+/// Most pixels of a Rice block, 16 or 32 in practice.
 const MOST_BLOCKSIZE: i64 = 1 << 16;
 
-/// ZNAXISn in FITS order, fastest first.
+/// Returns ZNAXISn in FITS order, fastest first.
 pub(crate) fn axes(file: &FitsFile, hdu: &Hdu) -> Result<Vec<usize>, FitsError> {
-    let integer = |keyword: &str| file.need(hdu, keyword, super::Header::get_i64);
+    let integer = |keyword: &str| file.need(hdu, keyword, Header::get_i64);
     let naxis = integer("ZNAXIS")?;
     if !(1..=9).contains(&naxis) {
         return Err(file.invalid(hdu, format!("ZNAXIS is {naxis}, not within 1 to 9; fetch the file again")));
@@ -46,7 +43,7 @@ pub(crate) fn axes(file: &FitsFile, hdu: &Hdu) -> Result<Vec<usize>, FitsError> 
     Ok(axes)
 }
 
-/// All pixels of a compressed image, as they were before.
+/// Unpacks all pixels of a compressed image.
 pub(crate) fn unpack(file: &FitsFile, hdu: &Hdu) -> Result<ImageData, FitsError> {
     let axes = axes(file, hdu)?;
     let data = file.data(hdu)?;
@@ -57,10 +54,10 @@ pub(crate) fn unpack(file: &FitsFile, hdu: &Hdu) -> Result<ImageData, FitsError>
     fitsio_pure::tiled::read_tiled_image(&data, &shape).map_err(failed)
 }
 
-/// The cards the decoder needs, once every size in them and every tile's place have been checked: it trusts them.
+/// Returns the cards that the decoder needs. It trusts them, so every size and the position of every tile are checked here.
 fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Result<Vec<Card>, FitsError> {
     let refuse = |what: String| Err(file.invalid(hdu, what));
-    let method = file.need(hdu, "ZCMPTYPE", super::Header::get_str)?;
+    let method = file.need(hdu, "ZCMPTYPE", Header::get_str)?;
     if !KNOWN.contains(&method.as_str()) {
         return refuse(format!(
             "compression {method} is not supported; use RICE_1, GZIP_1 or GZIP_2, or unpack the file with funpack"
@@ -76,14 +73,14 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     let heap = data.len() - table;
     let total = axes.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).unwrap_or(usize::MAX);
     let width = hdu.header.get_i64("ZBITPIX").map_or(1, |bits| bits.unsigned_abs() as usize / 8).clamp(1, WIDEST);
-    if total > MOST_PIXELS || total * width > heap.saturating_mul(MOST_BYTES_A_BYTE) {
+    if total > MOST_PIXELS || total * width > heap.saturating_mul(MOST_BYTES_PER_BYTE) {
         return refuse(format!(
             "claims {axes:?} pixels in {heap} compressed bytes, which cannot be; fetch the file again"
         ));
     }
     let tile = |axis: usize| match hdu.header.get_i64(&format!("ZTILE{}", axis + 1)) {
         Some(n) if n > 0 => (n as usize).min(axes[axis]),
-        // The standard's default: one row of the image a tile.
+        // The standard's default: one tile per row.
         _ if axis == 0 => axes[0],
         _ => 1,
     };
@@ -105,18 +102,18 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     check_columns(&columns, data, [rows, row_bytes], |column| gzipped(column).then_some(most))
         .map_err(|what| file.invalid(hdu, what))?;
     let needed = |row: usize| width * tile_pixels(axes, &tile, row);
-    check_lengths(&columns, data, [rows, row_bytes], unpacked_by(hdu, &columns, &method), needed)
+    check_lengths(&columns, data, [rows, row_bytes], packing_of(hdu, &columns, &method), needed)
         .map_err(|what| file.invalid(hdu, what))?;
     for n in 1..=9 {
         let size = hdu.header.get_i64(&format!("ZVAL{n}"));
         let named = hdu.header.get_str(&format!("ZNAME{n}")).as_deref() == Some("BLOCKSIZE");
-        // Where no parameter has that name the decoder takes the first.
+        // Without a parameter of that name the decoder takes the first.
         let first = n == 1 && size.is_some() && method.starts_with("RICE");
         if (named || first) && !(1..=MOST_BLOCKSIZE).contains(&size.unwrap_or(0)) {
             return refuse(format!("has a Rice BLOCKSIZE of {}; fetch the file again", size.unwrap_or(0)));
         }
     }
-    // The decoder cuts texts by bytes.
+    // The decoder cuts strings by bytes.
     let printable = |byte: u8| if (b' '..=b'~').contains(&byte) { byte } else { b'?' };
     let records = hdu.header.first_records().map(|raw| raw.map(printable));
     let mut cards: Vec<Card> = records.filter_map(|raw| parse_card(&raw).ok()).collect();
@@ -128,8 +125,8 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     Ok(cards)
 }
 
-/// Every tile's bytes lie within the heap, those of no two overlap so much that there were more of them than the heap has,
-/// none unpacks to more bytes than `most` of its column, and the columns beside them have the types the decoder reads.
+/// Checks that every tile lies within the heap, that all together are no longer than it, and that none unpacks to more
+/// bytes than `most` of its column. Other columns must have the types that the decoder reads.
 fn check_columns(
     columns: &[Column],
     data: &[u8],
@@ -145,7 +142,7 @@ fn check_columns(
             }
             _ => {}
         }
-        // The decoder reads where such a column would be, whatever is there.
+        // The decoder would read the bytes at the position of such a column.
         if column.width == 0 {
             return Err(format!("column {} has no values; fetch the file again", column.name));
         }
@@ -159,7 +156,7 @@ fn check_columns(
                     row + 1
                 ));
             }
-            // Within the heap, so the numbers fit; an empty tile may point anywhere.
+            // An empty tile may point anywhere.
             let tile = if count > 0 { &heap[offset as usize..][..column.heap_bytes(count) as usize] } else { &[] };
             all += tile.len();
             if all > heap.len() {
@@ -176,19 +173,19 @@ fn check_columns(
     Ok(())
 }
 
-/// How a column's tiles become pixels.
+/// Compression of a column's tiles.
 #[derive(Clone, Copy, PartialEq)]
 enum Packing {
-    /// Deflate in any of its wrappings.
+    /// Deflate in any wrapper.
     Gzip,
-    /// As they are.
+    /// None.
     Plain,
-    /// By a decoder that needs all pixels of a tile: Rice, and floats as integers.
+    /// One whose decoder needs all pixels of a tile: Rice, and quantized floats.
     Checked,
 }
 
-/// How COMPRESSED_DATA is packed.
-fn unpacked_by(hdu: &Hdu, columns: &[Column], method: &str) -> Packing {
+/// Returns the compression of COMPRESSED_DATA.
+fn packing_of(hdu: &Hdu, columns: &[Column], method: &str) -> Packing {
     let there = |name: &str| columns.iter().any(|column| column.name == name) || hdu.header.get_f64(name).is_some();
     let is_float = hdu.header.get_i64("ZBITPIX").is_some_and(|bits| bits < 0);
     let quantized = is_float && hdu.header.get_str("ZQUANTIZ").is_none_or(|how| how != "NONE");
@@ -200,7 +197,7 @@ fn unpacked_by(hdu: &Hdu, columns: &[Column], method: &str) -> Packing {
     }
 }
 
-/// Pixels of a tile; those at the ends of an axis may be smaller.
+/// Returns the pixels of a tile; tiles at the end of an axis may be smaller.
 fn tile_pixels(axes: &[usize], tile: &impl Fn(usize) -> usize, row: usize) -> usize {
     let mut index = row;
     let along = |(axis, &n): (usize, &usize)| {
@@ -212,8 +209,8 @@ fn tile_pixels(axes: &[usize], tile: &impl Fn(usize) -> usize, row: usize) -> us
     axes.iter().enumerate().map(along).product()
 }
 
-/// Every tile has the bytes that its pixels need (`needed` of its row): the decoder fills up with zeros. An empty tile is
-/// in the next of the columns that there is.
+/// Checks that every tile has the bytes of its pixels (`needed` of its row): the decoder would fill up with zeros. A tile
+/// that is empty in COMPRESSED_DATA is in the fallback column.
 fn check_lengths(
     columns: &[Column],
     data: &[u8],
@@ -251,12 +248,12 @@ fn check_lengths(
     Ok(())
 }
 
-/// Bytes that a tile unpacks to, as far as there are `most` and it is sound.
+/// Returns the bytes that a tile unpacks to; counts up to `most`, or to the first damage.
 fn unpacked_length(tile: &[u8], most: usize) -> usize {
     if super::gzip::is_gzip(tile) {
-        // The length stands at the end, where the decoder holds it to the data, unless zeros follow.
-        let told = tile.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
-        return if told >= most { told } else { count(MultiGzDecoder::new(tile), most) };
+        // The length is in the last four bytes, and the decoder checks it against the data, unless zeros follow.
+        let claimed = tile.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+        return if claimed >= most { claimed } else { count(MultiGzDecoder::new(tile), most) };
     }
     count(ZlibDecoder::new(tile), most).max(count(DeflateDecoder::new(tile), most))
 }
@@ -272,8 +269,8 @@ fn count(mut unpacking: impl Read, most: usize) -> usize {
     all
 }
 
-/// Whether a tile, in any of the wrappings of deflate, has more than `most` bytes in it, or more than one gzip member,
-/// which the decoder takes long over.
+/// Returns whether a tile, in any wrapper of deflate, unpacks to more than `most` bytes, or has more than one gzip member,
+/// which would take the decoder long.
 fn unpacks_beyond(tile: &[u8], most: usize) -> bool {
     let beyond = |unpacking: &mut dyn Read| {
         let limit = most as u64 + 1;

@@ -1,15 +1,15 @@
-//! Whether a file is whole: its HDUs are there, and their checksums hold.
+//! The check of a whole file: its HDUs and their checksums.
 
 use super::error::FitsError;
-use super::header::Header;
 use super::reader::FitsFile;
+use crate::frame::Header;
 use std::path::Path;
 
-/// Checks CHECKSUM of every HDU (FITS standard 4.0, 4.4.2.7) and that there are HDUs called `names`; gives the cards of
-/// the primary HDU.
+/// Checks CHECKSUM of every HDU (FITS standard 4.0, 4.4.2.7) and that the HDUs `names` exist. Returns the cards of the
+/// primary HDU.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, an HDU is missing, has no CHECKSUM, or another one than its bytes.
+/// [`FitsError`] if the file cannot be read, or an HDU is missing, has no CHECKSUM or a wrong one.
 pub fn verify(path: impl AsRef<Path>, names: &[&str]) -> Result<Header, FitsError> {
     let file = FitsFile::open(path.as_ref())?;
     names.iter().try_for_each(|name| file.hdu(name).map(|_| ()))?;
@@ -19,7 +19,7 @@ pub fn verify(path: impl AsRef<Path>, names: &[&str]) -> Result<Header, FitsErro
         if !hdu.header.contains("CHECKSUM") {
             return Err(file.invalid(hdu, "it has no CHECKSUM; write the file anew"));
         }
-        // With the code of its complement in it, an HDU's sum is all ones.
+        // CHECKSUM encodes the complement of the other bytes, so the sum is all ones.
         let sum = file.sum(start..end)?;
         if sum != u32::MAX {
             return Err(file.invalid(hdu, format!("its checksum is wrong (the sum is {sum:#x}); write the file anew")));

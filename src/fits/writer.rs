@@ -1,20 +1,17 @@
-//! The bytes of a new file: HDUs with checksums, plain or gzipped.
+//! New files: HDUs with checksums, plain or gzipped.
 
+use super::blocks::{BLOCK, PIECE};
+use super::error::FitsError;
+use super::gzip::{Member, Packed};
+use super::keywords::is_structural;
+use super::{checksum, positioned_io};
+use crate::base::atomic_file::PendingFile;
+use crate::frame::{Header, Table};
+use fitsio_pure::checksum::encode_checksum;
+use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
-
-use fitsio_pure::checksum::encode_checksum;
-use rayon::prelude::*;
-
-use super::error::FitsError;
-use super::gzip::{Member, Packed};
-use super::header::Header;
-use super::output_path::fill;
-use super::reader::{BLOCK, PIECE};
-use super::table::Table;
-use super::{checksum, is_structural, positioned_io};
-use crate::base::atomic_file::PendingFile;
 
 /// BZERO of unsigned 32-bit images.
 const UNSIGNED_ZERO: f64 = 2_147_483_648.0;
@@ -52,12 +49,12 @@ impl Pixels<'_> {
         }
     }
 
-    /// Bytes of a pixel.
+    /// Returns the bytes per pixel.
     fn width(&self) -> usize {
         self.bitpix().unsigned_abs() as usize / 8
     }
 
-    /// The bytes of the pixels from one on, as many as there is room for.
+    /// Encodes the pixels from `first` on, as many as fit into `bytes`.
     fn encode(&self, first: usize, bytes: &mut [u8]) {
         match self {
             Pixels::F32(v) => big_endian(&v[first..], bytes, |p| p.to_be_bytes()),
@@ -69,72 +66,71 @@ impl Pixels<'_> {
     }
 }
 
-/// One image of a file to write.
+/// An image of a new file.
 #[derive(Clone, Debug)]
 pub struct Image<'a> {
     /// EXTNAME.
     pub name: &'a str,
-    /// BUNIT; empty for none.
+    /// BUNIT, may be empty.
     pub unit: &'a str,
     /// Shape in numpy order, slowest axis first.
     pub shape: Vec<usize>,
-    /// As many as the shape says.
+    /// Pixels, as many as the shape requires.
     pub pixels: Pixels<'a>,
+}
+
+/// Writes a file beside its target; a name ending in `.gz` makes it gzipped.
+pub(crate) fn write_file(
+    path: &Path,
+    overwrite: bool,
+    content: impl FnOnce(&mut Writer) -> io::Result<()>,
+) -> Result<PendingFile, FitsError> {
+    let gzipped = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
+    let write = |file: &File| {
+        let mut writer = Writer::new(file, gzipped)?;
+        content(&mut writer)?;
+        writer.finish()
+    };
+    Ok(PendingFile::create(path, overwrite)?.fill(write)?)
 }
 
 /// Writes images, the first as the primary HDU with the cards of `header`, the others as extensions.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 ///
 /// # Panics
-/// Where pixels and shape of an image disagree.
+/// If pixels and shape of an image disagree.
 pub fn write_images(
-    path: impl AsRef<Path>,
-    header: &Header,
-    images: &[Image],
-    overwrite: bool,
-) -> Result<(), FitsError> {
-    Ok(fill_images(path, header, images, overwrite)?.persist()?)
-}
-
-/// As [`write_images`], but for [`PendingFile::persist`].
-///
-/// # Errors
-/// See [`write_images`].
-///
-/// # Panics
-/// See [`write_images`].
-pub fn fill_images(
     path: impl AsRef<Path>,
     header: &Header,
     images: &[Image],
     overwrite: bool,
 ) -> Result<PendingFile, FitsError> {
     let none = Header::new();
-    fill(path.as_ref(), overwrite, |out| {
+    write_file(path.as_ref(), overwrite, |out| {
         images.iter().enumerate().try_for_each(|(i, image)| out.image(image, if i == 0 { header } else { &none }))
     })
 }
 
 enum Sink<'a> {
-    /// The file, and how much of it has been written.
+    /// The file and the number of bytes written.
     Plain(&'a File, u64),
     Gzip(Member<BufWriter<&'a File>>),
 }
 
-/// The HDUs of a new file, in order.
+/// Writer of the HDUs of a new file, in order.
 pub(crate) struct Writer<'a> {
     sink: Sink<'a>,
     is_first: bool,
 }
 
-/// Gives the bytes of a data unit from one on, as many as there is room for.
+/// Function that fills a slice with the bytes of a data unit from one on.
 type Bytes<'a> = &'a (dyn Fn(usize, &mut [u8]) + Sync);
 
 impl<'a> Writer<'a> {
-    /// A file to be written from its beginning.
-    pub fn new(file: &'a File, gzipped: bool) -> io::Result<Self> {
+    /// Begins a file.
+    fn new(file: &'a File, gzipped: bool) -> io::Result<Self> {
         let sink = match gzipped {
             true => Sink::Gzip(Member::begin(BufWriter::with_capacity(PIECE, file))?),
             false => Sink::Plain(file, 0),
@@ -143,14 +139,14 @@ impl<'a> Writer<'a> {
     }
 
     /// Ends the file.
-    pub fn finish(self) -> io::Result<()> {
+    fn finish(self) -> io::Result<()> {
         match self.sink {
             Sink::Plain(..) => Ok(()),
             Sink::Gzip(member) => member.finish(),
         }
     }
 
-    /// An image HDU, the primary one where it comes first.
+    /// Writes an image HDU; the first one is the primary HDU.
     pub fn image(&mut self, image: &Image, cards: &Header) -> io::Result<()> {
         assert_eq!(
             image.pixels.len(),
@@ -186,7 +182,7 @@ impl<'a> Writer<'a> {
         self.hdu(top, cards, width * image.pixels.len(), &|from, bytes| image.pixels.encode(from / width, bytes))
     }
 
-    /// A binary table HDU; the primary HDU must have been written.
+    /// Writes a binary table HDU, after the primary HDU.
     pub fn table(&mut self, name: &str, table: &Table) -> io::Result<()> {
         let mut top = Header::new();
         top.set("XTENSION", "BINTABLE", "binary table extension");
@@ -194,17 +190,17 @@ impl<'a> Writer<'a> {
         top.set("NAXIS", 2i64, "number of array dimensions");
         top.set("NAXIS1", table.row_bytes(), "bytes of a row");
         top.set("NAXIS2", table.nrows(), "rows");
-        set_counts(&mut top, table.heap.len());
+        set_counts(&mut top, table.heap().len());
         top.set("TFIELDS", table.columns().len(), "columns");
         top.set("EXTNAME", name, "extension name");
-        let data = [&table.rows[..], &table.heap[..]].concat();
-        self.hdu(top, table.header.clone(), data.len(), &|from, bytes| {
+        let data = [table.rows(), table.heap()].concat();
+        self.hdu(top, table.header().clone(), data.len(), &|from, bytes| {
             bytes.copy_from_slice(&data[from..][..bytes.len()])
         })
     }
 
-    /// Header and data, padded to blocks, with the checksums of both (FITS standard 4.0, 4.4.2.7). Threads make, sum
-    /// and write or pack a piece of the data each; the header follows, of a size that is known before.
+    /// Writes header and data, padded to blocks, with the checksums of both (FITS standard 4.0, 4.4.2.7). Every thread
+    /// makes, sums and writes or packs a piece of the data at a time. The header follows; its size is known before.
     fn hdu(&mut self, top: Header, mut cards: Header, len: usize, data: Bytes) -> io::Result<()> {
         cards.retain(|keyword| !is_structural(keyword));
         self.is_first = false;
@@ -240,13 +236,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The blocks of a header, with the checksums of its data and of the whole HDU.
+/// Composes the blocks of a header, with the checksums of its data and of the whole HDU.
 fn sealed(top: &Header, cards: &Header, data_sum: u32) -> Vec<u8> {
     let mut end = Header::new();
     end.set("CHECKSUM", "0".repeat(16), "HDU checksum");
     end.set("DATASUM", data_sum.to_string(), "data unit checksum");
     let compose = |end: &Header| {
-        let mut bytes = [top.records(), cards.records(), end.records(), b"END".to_vec()].concat();
+        let mut bytes = [top.to_records(), cards.to_records(), end.to_records(), b"END".to_vec()].concat();
         bytes.resize(bytes.len().next_multiple_of(BLOCK), b' ');
         bytes
     };

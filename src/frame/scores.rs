@@ -1,30 +1,30 @@
-//! Per-fibre summaries of a frame, as desi_extract_spectra writes them (SCORES).
+//! Summaries per fibre in the SCORES table of desi_extract_spectra.
 
+use super::metadata::{ColumnData, Table};
+use super::spectra::Spectra;
 use crate::base::median::median;
-use crate::fits::{ColumnData, Table};
-use crate::frame::Spectra;
 
-/// The range of wavelengths of a camera's scores, in Angstrom: from the first to below the second.
+/// Range of wavelengths of a camera's scores, in Angstrom: from the first to below the second.
 const BANDS: [(&str, f64, f64); 3] = [("B", 4000.0, 5800.0), ("R", 5800.0, 7600.0), ("Z", 7600.0, 9800.0)];
 
-/// The SCORES table: one row a fibre.
+/// The SCORES table, one row per fibre.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// TARGETID of each fibre, where the fibermap has it.
+    /// TARGETID of each fibre, if the fibermap has it.
     pub targetid: Option<Vec<i64>>,
     /// Name and values of each score, `[nspec]`.
     pub columns: Vec<(String, Vec<f64>)>,
 }
 
 impl Scores {
-    /// SUM_RAW_COUNT_x = sum of flux, MEDIAN_RAW_COUNT_x = median of flux/dw and MEDIAN_RAW_SNR_x = median of
+    /// Computes SUM_RAW_COUNT_x = sum of flux, MEDIAN_RAW_COUNT_x = median of flux/dw and MEDIAN_RAW_SNR_x = median of
     /// sqrt(ivar) flux / sqrt(dw) over the bins within the range of band x, dw by central differences of `wave`. The
-    /// band follows from the mean of `wave`; None where no bin is in its range, or `wave` has fewer than two.
+    /// band follows from the mean of `wave`; None if no bin is in its range or `wave` has fewer than two.
     ///
     /// # Panics
-    /// Where `wave` is not `[nwave]`.
+    /// If `wave` is not `[nwave]`.
     pub fn of(spectra: &Spectra, wave: &[f64], targetid: Option<Vec<i64>>) -> Option<Self> {
-        assert_eq!(wave.len(), spectra.nwave, "one wavelength a bin");
+        assert_eq!(wave.len(), spectra.nwave, "one wavelength per bin");
         let (band, low, high) = band_of(wave)?;
         let bins: Vec<usize> = (0..wave.len()).filter(|&j| wave[j] >= low && wave[j] < high).collect();
         if bins.is_empty() {
@@ -32,20 +32,17 @@ impl Scores {
         }
         let dw = central_differences(wave);
         let (mut sum, mut count, mut snr) = (Vec::new(), Vec::new(), Vec::new());
-        for fibre in 0..spectra.nspec {
-            let at = |j: &usize| fibre * spectra.nwave + j;
-            sum.push(bins.iter().map(|j| spectra.flux[at(j)]).sum());
-            count.push(median(bins.iter().map(|j| spectra.flux[at(j)] / dw[*j]).collect()));
-            snr.push(median(
-                bins.iter().map(|j| spectra.ivar[at(j)].sqrt() * spectra.flux[at(j)] / dw[*j].sqrt()).collect(),
-            ));
+        for (flux, ivar) in spectra.flux().rows().into_iter().zip(spectra.ivar().rows()) {
+            sum.push(bins.iter().map(|&j| flux[j]).sum());
+            count.push(median(bins.iter().map(|&j| flux[j] / dw[j]).collect()));
+            snr.push(median(bins.iter().map(|&j| ivar[j].sqrt() * flux[j] / dw[j].sqrt()).collect()));
         }
         let columns = [("SUM_RAW_COUNT", sum), ("MEDIAN_RAW_COUNT", count), ("MEDIAN_RAW_SNR", snr)];
         let columns = columns.into_iter().map(|(name, values)| (format!("{name}_{band}"), values)).collect();
         Some(Self { targetid, columns })
     }
 
-    /// As a binary table.
+    /// Converts to a binary table.
     pub(crate) fn to_table(&self) -> Table {
         let nrows = self.columns.first().map_or(0, |(_, values)| values.len());
         let mut table = Table::new(nrows);
@@ -58,7 +55,7 @@ impl Scores {
         table
     }
 
-    /// From a binary table: TARGETID and every column of one number a row.
+    /// Converts from a binary table: TARGETID and every column of one number per row.
     pub(crate) fn from_table(table: &Table) -> Self {
         let scores = table.columns().iter().filter(|c| c.name != "TARGETID" && c.repeat == 1);
         let columns = scores.filter_map(|c| Some((c.name.clone(), table.column_f64(&c.name)?))).collect();
@@ -66,24 +63,16 @@ impl Scores {
     }
 }
 
-/// The band of a grid by its mean wavelength: up to 5800 Angstrom B, from 7600 Z.
+/// Returns the band of a grid by its mean wavelength: up to 5800 Angstrom B, from 7600 Z.
 fn band_of(wave: &[f64]) -> Option<(&'static str, f64, f64)> {
     if wave.len() < 2 {
         return None;
     }
     let mean = wave.iter().sum::<f64>() / wave.len() as f64;
-    Some(
-        BANDS[if mean <= 5800.0 {
-            0
-        } else if mean < 7600.0 {
-            1
-        } else {
-            2
-        }],
-    )
+    Some(BANDS[usize::from(mean > 5800.0) + usize::from(mean >= 7600.0)])
 }
 
-/// Half the distance between a bin's neighbours; at the ends the distance to the only one.
+/// Returns half the distance between a bin's neighbours, at the ends the distance to the only one.
 fn central_differences(wave: &[f64]) -> Vec<f64> {
     let last = wave.len() - 1;
     let step = |j: usize| {
@@ -96,11 +85,13 @@ fn central_differences(wave: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::spectra::SpectraParts;
 
     /// Two fibres whose flux is j + 1 and 10 (j + 1) at bin j, ivar 4.
     fn spectra(nwave: usize) -> Spectra {
         let flux = [1.0, 10.0].iter().flat_map(|&a| (0..nwave).map(move |j| a * (j + 1) as f64)).collect();
-        Spectra { nspec: 2, nwave, ndiag: 1, flux, ivar: vec![4.0; 2 * nwave], ..Spectra::default() }
+        let (ivar, mask) = (vec![4.0; 2 * nwave], vec![0; 2 * nwave]);
+        Spectra::new(SpectraParts { nspec: 2, nwave, flux, ivar, mask, ..SpectraParts::default() }).unwrap()
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::fits::Preproc;
 use crate::frame::Frame;
 use crate::psf::Psf;
 use crate::simulate::Truth;
-use crate::{WriteError, write_atomic};
+use crate::{PendingFile, WriteError};
 use plotters::prelude::*;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -80,7 +80,7 @@ pub struct Picture<'a> {
 /// [`PlotError`] where there is nothing to draw or the file cannot be written.
 pub fn write(path: &Path, picture: &Picture) -> Result<(), PlotError> {
     let bytes = canvas::encode(&render(picture)?, SIZE)?;
-    write_atomic(path, true, |out| out.write_all(&bytes))?;
+    PendingFile::write(path, true, |out| out.write_all(&bytes))?.persist()?;
     Ok(())
 }
 

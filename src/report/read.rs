@@ -3,10 +3,8 @@
 use super::ReportError;
 use super::residual::Ccd;
 use crate::compare::{TrueSpectra, resolve_truth};
-use crate::fits::{
-    Header, PreprocOptions, Value, path_of_card, read_frame, read_headers, read_image_f64, read_preproc,
-};
-use crate::frame::Frame;
+use crate::fits::{PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc};
+use crate::frame::{Frame, Header, Value, path_of_card};
 use crate::simulate::read_truth;
 use std::path::{Path, PathBuf};
 

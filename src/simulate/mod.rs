@@ -12,7 +12,7 @@ pub mod sky;
 pub mod synthetic;
 mod truth;
 
-pub use truth::{Truth, fill_truth, read_truth, write_truth};
+pub use truth::{Truth, read_truth, write_truth};
 
 use crate::base::number::short;
 use crate::fits::Preproc;

@@ -1,6 +1,7 @@
 //! The truth of a simulated frame: the spectra that lit it.
 
-use crate::fits::{FitsError, Header, Image, PendingFile, Pixels, fill_images, read_image_f64};
+use crate::fits::{FitsError, Image, PendingFile, Pixels, read_image_f64, write_images};
+use crate::frame::Header;
 use std::path::Path;
 
 /// Spectra that lit a frame, on a grid whose bins coincide with those of the extraction.
@@ -38,15 +39,7 @@ pub fn read_truth(path: impl AsRef<Path>) -> Result<Truth, FitsError> {
 ///
 /// # Errors
 /// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
-pub fn write_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<(), FitsError> {
-    Ok(fill_truth(path, truth, overwrite)?.persist()?)
-}
-
-/// As [`write_truth`], but for [`PendingFile::persist`].
-///
-/// # Errors
-/// See [`write_truth`].
-pub fn fill_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<PendingFile, FitsError> {
+pub fn write_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<PendingFile, FitsError> {
     let fibres: Vec<i32> = truth.fibres.iter().map(|&f| f as i32).collect();
     let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
     let image = |name, unit, shape, pixels| Image { name, unit, shape, pixels };
@@ -55,5 +48,5 @@ pub fn fill_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Res
         image("WAVELENGTH", "Angstrom", vec![nwave], Pixels::F64(&truth.wave)),
         image("FIBER", "", vec![nspec], Pixels::I32(&fibres)),
     ];
-    fill_images(path, &Header::new(), &images, overwrite)
+    write_images(path, &Header::new(), &images, overwrite)
 }

@@ -42,7 +42,9 @@ pub(super) fn fibre_alone(psf: &Psf, fibre: usize, wave: &[f64], options: &Optio
     let x = |&w: &f64| legendre(psf.trace_x.of(fibre), unit(psf.trace_x.domain, w));
     let ends = wave.iter().map(x).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
     let margin = psf.half_x + 1;
-    psf.trace_x.coeff[fibre * psf.trace_x.ncoeff] -= ends.0.floor() - margin as f64;
+    let (first, shift) = (fibre * psf.trace_x.ncoeff, ends.0.floor() - margin as f64);
+    // A trace whose positions f64 does not hold stays where it is.
+    psf.update(|parts| parts.trace_x.coeff[first] -= shift).ok();
     let (ny, nx) = (psf.npix_y, (ends.1 - ends.0).ceil().min(psf.npix_x as f64) as usize + 2 * margin + 1);
     let (image, ivar) = (vec![0.0; ny * nx], vec![1.0; ny * nx]);
     let spots = SpotSource::new(&psf, fibre..fibre + 1, wave, options.psf_tails);

@@ -8,7 +8,7 @@
 mod figures;
 
 use crate::base::number::short;
-use crate::psf::{MOST_HALF_SIZE, Psf, Tails};
+use crate::psf::{MOST_HALF_SIZE, Psf, PsfError, PsfParts, Tails};
 use figures::{Slit, clipped_normal};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -42,6 +42,9 @@ pub enum SyntheticError {
         /// Columns asked for.
         npix_x: usize,
     },
+    /// The figures give no valid PSF.
+    #[error(transparent)]
+    Psf(#[from] PsfError),
 }
 
 /// One arm of a DESI-like spectrograph.
@@ -167,7 +170,7 @@ impl Synthetic {
         places.iter_mut().for_each(|x| *x += middle - 0.5 * (first + last));
 
         let mut slit = Slit::new(self, domain, &places, rng);
-        Ok(Psf {
+        Ok(Psf::new(PsfParts {
             nfibre: self.nfibre,
             fibermin: 0,
             trace_x: slit.trace_x(&places, npix_x),
@@ -192,7 +195,7 @@ impl Synthetic {
             wave_max: domain[1],
             psferr: 0.01,
             camera: Some(format!("{}0", self.camera.letter())),
-        })
+        })?)
     }
 
     fn check(&self) -> Result<(), SyntheticError> {

@@ -1,13 +1,13 @@
-//! Names of files in cards, which hold printable ASCII only.
+//! Paths in cards, which hold printable ASCII only.
 
 use std::path::{Path, PathBuf};
 
-/// The name of a file as a card can hold it: bytes that are no printable ASCII, every `%`, and a blank or an ampersand
-/// at the end become `%` and two hexadecimal digits.
+/// Encodes a path for a card. Bytes that are not printable ASCII, every `%`, and a blank or an ampersand at the end become
+/// `%` and two hexadecimal digits.
 pub(crate) fn card_of_path(path: &Path) -> String {
     let bytes = bytes_of(path);
     let text = |(i, byte): (usize, &u8)| match byte {
-        // A card loses blanks at the end of a text, and takes an ampersand there for more to come.
+        // Cards lose trailing blanks, and a trailing ampersand announces a CONTINUE card.
         b' ' | b'&' if i + 1 == bytes.len() => format!("%{byte:02X}"),
         b' '..=b'~' if *byte != b'%' => char::from(*byte).to_string(),
         _ => format!("%{byte:02X}"),
@@ -15,7 +15,7 @@ pub(crate) fn card_of_path(path: &Path) -> String {
     bytes.iter().enumerate().map(text).collect()
 }
 
-/// The file that a card of [`card_of_path`] names; a `%` that no digits follow, as of another program, stays.
+/// Decodes [`card_of_path`]. A `%` without digits, as another program may write it, stays.
 pub(crate) fn path_of_card(card: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(card.len());
     let mut rest = card.as_bytes();
@@ -51,10 +51,10 @@ fn path_of(bytes: Vec<u8>) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fits::Header;
+    use crate::frame::Header;
 
     #[test]
-    fn names_come_back_through_a_card_whatever_is_in_them() {
+    fn any_path_survives_its_card() {
         let long = format!("{}é{}", "a/b c".repeat(30), "%41".repeat(40));
         let plain = "data/preproc-r0-00051060.fits.gz";
         let ends = ["end ", "end&", "'&'", " & ", ""];
@@ -64,7 +64,7 @@ mod tests {
             assert!(card.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{card}");
             let mut header = Header::new();
             header.set("IN_IMG", card, "Input image");
-            let header = Header::parse(&header.records());
+            let header = Header::from_records(&header.to_records());
             assert_eq!(path_of_card(&header.get_str("IN_IMG").unwrap()), Path::new(name));
         }
         assert_eq!(card_of_path(Path::new(plain)), plain);
@@ -74,7 +74,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn names_that_are_no_unicode_come_back() {
+    fn paths_that_are_not_unicode_survive_their_card() {
         let path = path_of(b"in\xff%.fits".to_vec());
         assert_eq!(card_of_path(&path), "in%FF%25.fits");
         assert_eq!(path_of_card("in%ff%25.fits"), path);

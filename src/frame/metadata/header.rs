@@ -1,31 +1,31 @@
-//! Header cards in order, carried verbatim: a card is its 80-column records until somebody sets it.
+//! Header cards in order, carried verbatim: a card keeps its 80-column records until it is set.
 
 use super::value::{CARD, KEYWORD, LONGEST_KEYWORD, Value, format_card, parse_field, printable, record};
 
-/// One card: its keyword and its records, CONTINUE ones included.
+/// One card with its records, CONTINUE ones included.
 #[derive(Clone, Debug, PartialEq)]
 struct Card {
-    /// Without blanks; for HIERARCH cards the words after it.
+    /// Keyword without blanks; of a HIERARCH card the words after HIERARCH.
     keyword: String,
-    /// 80 bytes, or more for a continued string.
+    /// 80 bytes, or a multiple for a continued string.
     records: Vec<u8>,
 }
 
-/// Header cards in order. Those that describe the layout of an HDU (SIMPLE, BITPIX, NAXISn, TFIELDS, …), EXTNAME,
-/// CHECKSUM and DATASUM are not among them once a header has been read by this crate: the writer makes them anew.
+/// Header cards in order. The readers of this crate drop the cards that describe the layout of an HDU (SIMPLE, BITPIX,
+/// NAXISn, TFIELDS, …), EXTNAME, CHECKSUM and DATASUM: the writer makes them anew.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Header {
     cards: Vec<Card>,
 }
 
 impl Header {
-    /// No cards.
+    /// Creates a header without cards.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The cards of the 80-byte records of a header, up to END.
-    pub(crate) fn parse(bytes: &[u8]) -> Self {
+    /// Parses the 80-byte records of a header, up to END.
+    pub(crate) fn from_records(bytes: &[u8]) -> Self {
         let mut cards: Vec<Card> = Vec::new();
         for raw in bytes.chunks_exact(CARD) {
             let keyword = keyword_of(raw);
@@ -43,23 +43,23 @@ impl Header {
         Self { cards }
     }
 
-    /// The records of all cards, fit to be written: bytes that are not printable ASCII become blanks, in keywords
-    /// underscores but for white space, so that a keyword is to readers what it was.
-    pub(crate) fn records(&self) -> Vec<u8> {
-        let fit = |(at, &byte): (usize, &u8)| match byte {
+    /// Returns the records of all cards as they are written. Bytes that are not printable ASCII become blanks; in keywords
+    /// they become underscores unless they are white space, so that readers see the same keyword.
+    pub(crate) fn to_records(&self) -> Vec<u8> {
+        let clean = |(at, &byte): (usize, &u8)| match byte {
             b' '..=b'~' => byte,
             _ if at % CARD < KEYWORD && !(byte.is_ascii() && char::from(byte).is_whitespace()) => b'_',
             _ => b' ',
         };
-        self.cards.iter().flat_map(|card| card.records.iter().enumerate().map(fit)).collect()
+        self.cards.iter().flat_map(|card| card.records.iter().enumerate().map(clean)).collect()
     }
 
-    /// The first record of every card.
+    /// Returns the first record of every card.
     pub(crate) fn first_records(&self) -> impl Iterator<Item = &[u8; CARD]> {
         self.cards.iter().filter_map(|c| c.records.first_chunk())
     }
 
-    /// Keeps the cards whose keyword passes.
+    /// Keeps the cards whose keyword passes `keep`.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.cards.retain(|c| keep(&c.keyword));
     }
@@ -69,22 +69,22 @@ impl Header {
         self.cards.len()
     }
 
-    /// Whether there is no card.
+    /// Returns whether there is no card.
     pub fn is_empty(&self) -> bool {
         self.cards.is_empty()
     }
 
-    /// The keywords in order, repeated ones repeatedly; a HIERARCH card by the words after HIERARCH.
+    /// Lists the keywords in order with repetitions; of a HIERARCH card the words after HIERARCH.
     pub fn keywords(&self) -> impl Iterator<Item = &str> {
         self.cards.iter().map(|c| c.keyword.as_str())
     }
 
-    /// Whether a card has this keyword.
+    /// Returns whether a card has this keyword.
     pub fn contains(&self, keyword: &str) -> bool {
         self.find(keyword).is_some()
     }
 
-    /// The value of the first card of this keyword; None where it is absent, commentary, undefined or malformed.
+    /// Returns the value of the first card of this keyword; None if it is absent, commentary, undefined or malformed.
     pub fn get(&self, keyword: &str) -> Option<Value> {
         let card = &self.cards[self.find(keyword)?];
         let (value, _) = parse_field(value_field(&card.records[..CARD])?)?;
@@ -94,7 +94,7 @@ impl Header {
         }
     }
 
-    /// A string value without its trailing blanks; None where the value is of another type.
+    /// Returns a string without its trailing blanks; None if the value is of another type.
     pub fn get_str(&self, keyword: &str) -> Option<String> {
         match self.get(keyword)? {
             Value::Str(v) => Some(v.trim_end().to_string()),
@@ -102,7 +102,7 @@ impl Header {
         }
     }
 
-    /// A number as f64.
+    /// Returns a number.
     pub fn get_f64(&self, keyword: &str) -> Option<f64> {
         match self.get(keyword)? {
             Value::Float(v) => Some(v),
@@ -111,7 +111,7 @@ impl Header {
         }
     }
 
-    /// A whole number, also where it is written as a real one.
+    /// Returns an integer, also if it is written as a real number.
     pub fn get_i64(&self, keyword: &str) -> Option<i64> {
         match self.get(keyword)? {
             Value::Int(v) => Some(v),
@@ -120,7 +120,7 @@ impl Header {
         }
     }
 
-    /// T or F.
+    /// Returns a logical value.
     pub fn get_bool(&self, keyword: &str) -> Option<bool> {
         match self.get(keyword)? {
             Value::Bool(v) => Some(v),
@@ -128,14 +128,14 @@ impl Header {
         }
     }
 
-    /// The texts of all cards of a commentary keyword (COMMENT, HISTORY), in order.
+    /// Returns the texts of all cards of a commentary keyword (COMMENT, HISTORY), in order.
     pub fn commentary(&self, keyword: &str) -> Vec<String> {
         let of_keyword = self.cards.iter().filter(|c| c.keyword == keyword);
         of_keyword.map(|c| String::from_utf8_lossy(&c.records[8..CARD]).trim_end().to_string()).collect()
     }
 
-    /// Sets a keyword where it stands, or at the end. Keywords that are not 1-8 of A-Z 0-9 - _ become HIERARCH cards, cut at 40 characters.
-    /// An empty comment keeps the one that was there.
+    /// Sets a keyword in place, or at the end if it is new. Keywords that are not 1-8 of A-Z 0-9 - _ become HIERARCH cards,
+    /// cut at 40 characters. An empty comment keeps the present one.
     pub fn set(&mut self, keyword: &str, value: impl Into<Value>, comment: &str) {
         let keyword = canonical(keyword);
         let found = self.find(&keyword);
@@ -150,7 +150,7 @@ impl Header {
         }
     }
 
-    /// Adds a COMMENT or HISTORY line at the end, wrapped at 72 characters.
+    /// Appends a COMMENT or HISTORY text, wrapped at 72 characters.
     pub fn add_commentary(&mut self, keyword: &str, text: &str) {
         let text = printable(text);
         let mut rest = text.as_str();
@@ -164,7 +164,7 @@ impl Header {
         }
     }
 
-    /// Adds the cards of another header at the end, as they are.
+    /// Appends the cards of another header verbatim.
     pub fn append(&mut self, other: &Header) {
         self.cards.extend_from_slice(&other.cards);
     }
@@ -180,7 +180,7 @@ impl Header {
         self.cards.iter().position(|c| c.keyword == keyword)
     }
 
-    /// The comment of a card that is not continued.
+    /// Returns the comment of a card, of a continued one that of its last record.
     fn comment_at(&self, index: usize) -> String {
         let records = &self.cards[index].records;
         let field = value_field(&records[records.len() - CARD..]);
@@ -188,7 +188,7 @@ impl Header {
     }
 }
 
-/// Keywords are upper case; `HIERARCH` before one says nothing more than its form.
+/// Returns a keyword in upper case, without a leading `HIERARCH`.
 fn canonical(keyword: &str) -> String {
     let upper = printable(keyword).trim().to_ascii_uppercase().replace('=', "_");
     let mut bare = upper.strip_prefix("HIERARCH ").map_or(upper.as_str(), str::trim).to_string();
@@ -208,7 +208,7 @@ fn keyword_of(raw: &[u8]) -> String {
     }
 }
 
-/// The part of a record after its `= `; for CONTINUE after column 10.
+/// Returns the part of a record after `=`, of a CONTINUE record after its keyword.
 fn value_field(raw: &[u8]) -> Option<&[u8]> {
     if raw.starts_with(b"HIERARCH") {
         return raw.iter().position(|&b| b == b'=').map(|at| &raw[at + 1..]);
@@ -219,7 +219,7 @@ fn value_field(raw: &[u8]) -> Option<&[u8]> {
     (raw[8] == b'=').then(|| &raw[9..])
 }
 
-/// Whether a card's string ends with the ampersand that a CONTINUE card takes up.
+/// Returns whether a card's string ends with the ampersand that a CONTINUE card continues.
 fn continues(records: &[u8]) -> bool {
     let last = value_field(&records[records.len() - CARD..]).and_then(parse_field);
     matches!(last, Some((Value::Str(text), _)) if text.trim_end().ends_with('&'))

@@ -1,24 +1,24 @@
-//! Values of header cards: from text to number and back.
+//! Values of header cards, from text to number and back.
 
-/// Columns of a card.
+/// Columns per card.
 pub(crate) const CARD: usize = 80;
-/// Columns of a keyword.
+/// Columns per keyword.
 pub(crate) const KEYWORD: usize = 8;
-/// Longest keyword of a HIERARCH card: leaves room for every number on the card.
+/// Longest keyword of a HIERARCH card; it leaves room for every number on the card.
 pub(crate) const LONGEST_KEYWORD: usize = 40;
 
-/// A value to write on a header card.
+/// Value of a header card.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// T or F.
     Bool(bool),
-    /// A whole number.
+    /// Integer.
     Int(i64),
-    /// A real number; one that is not finite is written as an undefined value, since FITS has no text for it.
+    /// Real number; written as undefined if not finite, since FITS has no text for it.
     Float(f64),
-    /// A string; beyond 68 characters it continues on CONTINUE cards.
+    /// String; beyond 68 characters it continues on CONTINUE cards.
     Str(String),
-    /// A keyword without a value.
+    /// Keyword without a value.
     Undefined,
 }
 
@@ -35,13 +35,13 @@ value_from!(bool => Bool, i64 => Int, i32 => Int, u32 => Int, f64 => Float, f32 
 
 impl From<usize> for Value {
     fn from(v: usize) -> Self {
-        // Counts of things in memory are far below 2^63.
+        // Counts of objects in memory are far below 2^63.
         Value::Int(i64::try_from(v).unwrap_or(i64::MAX))
     }
 }
 
 impl std::fmt::Display for Value {
-    /// The value as on a card, a string without its quotes.
+    /// Formats the value as on a card, a string without its quotes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Value::Str(text) => f.write_str(text.trim_end()),
@@ -51,7 +51,7 @@ impl std::fmt::Display for Value {
 }
 
 impl Value {
-    /// The text of a value that is not a string, as on the card.
+    /// Formats a value that is not a string, as on the card.
     fn text(&self) -> String {
         match self {
             Value::Bool(true) => "T".into(),
@@ -67,12 +67,12 @@ impl Value {
     }
 }
 
-/// Text fit for a card: printable ASCII, anything else becomes `?`.
+/// Replaces everything but printable ASCII by `?`.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect()
 }
 
-/// The 80-column records of one card: one, or more where a string continues.
+/// Formats a card as 80-column records: one, or more if a string continues.
 pub(crate) fn format_card(keyword: &str, value: &Value, comment: &str) -> Vec<u8> {
     let standard = keyword.len() <= 8
         && keyword.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
@@ -92,13 +92,13 @@ pub(crate) fn format_card(keyword: &str, value: &Value, comment: &str) -> Vec<u8
     }
 }
 
-/// A string card, continued by the CONTINUE convention (FITS standard 4.0, 4.2.1.2) where it is long.
+/// Formats a string card; a long one continues by the CONTINUE convention (FITS standard 4.0, 4.2.1.2).
 fn format_string(head: &str, text: &str, comment: &str) -> Vec<u8> {
     let quoted = text.replace('\'', "''");
     let tail = if comment.is_empty() { String::new() } else { format!(" / {comment}") };
     let whole = format!("{head}'{quoted:<8}'");
     if whole.len() <= CARD {
-        // Comments of short values stand in one column; astropy's checksum relies on it.
+        // Comments of short values are aligned; astropy's checksum relies on it.
         let width = head.len() + 20;
         return record(&format!("{whole:<width$}{tail}"));
     }
@@ -106,7 +106,7 @@ fn format_string(head: &str, text: &str, comment: &str) -> Vec<u8> {
     let mut rest = quoted.as_str();
     let mut lead = head.to_string();
     loop {
-        // Two quotes and the ampersand leave this much of the card.
+        // Two quotes and the ampersand take three columns.
         let room = CARD - lead.len() - 3;
         if rest.len() <= room {
             let last = format!("{lead}'{rest}'{tail}");
@@ -125,20 +125,20 @@ fn format_string(head: &str, text: &str, comment: &str) -> Vec<u8> {
     }
 }
 
-/// The largest cut not beyond `room` that leaves doubled quotes together.
+/// Returns the largest cut within `room` that leaves doubled quotes together.
 fn unsplit(quoted: &str, room: usize) -> usize {
     let quotes = quoted[..room].bytes().rev().take_while(|&b| b == b'\'').count();
     room - quotes % 2
 }
 
-/// One 80-column record, cut or padded with blanks.
+/// Returns one 80-column record, cut or padded with blanks.
 pub(crate) fn record(line: &str) -> Vec<u8> {
     let mut bytes = line.as_bytes().to_vec();
     bytes.resize(CARD, b' ');
     bytes
 }
 
-/// The value and comment of a card's value field, None where there is no value or it is malformed.
+/// Parses the value and the comment of a card's value field; None if there is no value or it is malformed.
 pub(crate) fn parse_field(field: &[u8]) -> Option<(Value, String)> {
     use fitsio_pure::value::Value as Parsed;
     let (value, comment) = fitsio_pure::value::parse_value(field)?;

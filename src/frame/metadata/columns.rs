@@ -1,29 +1,29 @@
-//! Columns of binary tables: what TTYPEn and TFORMn say.
+//! Columns of binary tables, by TTYPEn and TFORMn.
 
 use super::header::Header;
 
-/// The standard's limit of TFIELDS.
+/// Limit of TFIELDS in the standard.
 const MOST_FIELDS: i64 = 999;
 
-/// One column of a binary table.
+/// Column of a binary table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// TTYPEn, empty where there is none.
+    /// TTYPEn, empty if there is none.
     pub name: String,
-    /// Values a row.
+    /// Values per row.
     pub repeat: usize,
-    /// The type letter of TFORMn: L X B I J K A E D C M, or P, Q for arrays of variable length.
+    /// Type letter of TFORMn: L X B I J K A E D C M, or P, Q for arrays of variable length.
     pub code: u8,
-    /// For P and Q: the type letter of the arrays' values.
+    /// Type letter of the values in the arrays of P and Q.
     pub element: Option<u8>,
-    /// Byte within a row where it begins.
+    /// First byte in a row.
     pub offset: usize,
-    /// Bytes a row.
+    /// Bytes per row.
     pub width: usize,
 }
 
 impl Column {
-    /// Number of values and byte in the heap of one row's array; None for columns of fixed length.
+    /// Decodes the number of values of one row's array and its first byte in the heap; None for columns of fixed length.
     pub(crate) fn descriptor(&self, field: &[u8]) -> Option<(u64, u64)> {
         let number = |from: usize, n: usize| field[from..from + n].iter().fold(0u64, |v, &b| v << 8 | u64::from(b));
         match self.code {
@@ -33,7 +33,7 @@ impl Column {
         }
     }
 
-    /// Bytes of an array of `count` values in the heap.
+    /// Returns the bytes of an array of `count` values in the heap.
     pub(crate) fn heap_bytes(&self, count: u64) -> u128 {
         match self.element {
             Some(b'X') => u128::from(count).div_ceil(8),
@@ -42,13 +42,13 @@ impl Column {
         }
     }
 
-    /// Whether an array lies within a heap of so many bytes.
+    /// Returns whether an array lies within a heap of `heap` bytes.
     pub(crate) fn within_heap(&self, count: u64, offset: u64, heap: usize) -> bool {
         u128::from(offset) + self.heap_bytes(count) <= heap as u128 || count == 0
     }
 }
 
-/// Bytes of one value; X counts bits and is not among them.
+/// Returns the bytes per value; None for X, which counts bits.
 pub(crate) fn size_of_code(code: u8) -> Option<usize> {
     Some(match code {
         b'L' | b'B' | b'A' => 1,
@@ -60,7 +60,7 @@ pub(crate) fn size_of_code(code: u8) -> Option<usize> {
     })
 }
 
-/// The columns of a table's header, which must fill its rows of `row_bytes` bytes; the error says what is wrong.
+/// Parses the columns of a table's header, which must fill its rows of `row_bytes` bytes.
 pub(crate) fn parse_columns(header: &Header, row_bytes: usize) -> Result<Vec<Column>, String> {
     let fields = header.get_i64("TFIELDS").filter(|n| (0..=MOST_FIELDS).contains(n));
     let fields = fields.ok_or("has no TFIELDS within 0 to 999; fetch the file again")?;
@@ -88,7 +88,7 @@ pub(crate) fn parse_columns(header: &Header, row_bytes: usize) -> Result<Vec<Col
     Ok(columns)
 }
 
-/// `rT` or `rPt(max)`: repeat, type, and the arrays' type.
+/// Parses `rT` or `rPt(max)` into repeat, type, and type of the arrays.
 fn parse_tform(tform: &str) -> Option<(usize, u8, Option<u8>)> {
     let text = tform.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();

@@ -1,0 +1,16 @@
+//! Metadata of a frame as plain data: header cards and binary tables, without any I/O.
+
+mod columns;
+mod header;
+mod path_card;
+mod table;
+mod value;
+
+pub use columns::Column;
+pub(crate) use columns::parse_columns;
+pub use header::Header;
+pub(crate) use path_card::{card_of_path, path_of_card};
+pub use table::{ColumnData, Table};
+pub(crate) use value::CARD;
+pub use value::Value;
+pub(crate) use value::printable;

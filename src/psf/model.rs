@@ -1,0 +1,237 @@
+//! The PSF model and its check.
+
+use super::error::{PsfError, in_range};
+use super::series::{LegendreSeries, check_domain};
+use serde::{Deserialize, Serialize};
+use std::ops::Deref;
+
+/// Power-law tail of the PSF (specter's definition): at pixel distance (dx, dy) from the trace
+/// `amplitude r^2 / (core^2 + r^2)^(1 + index/2)`, `r^2 = (dx x_scale)^2 + (dy y_scale)^2`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tails {
+    /// TAILAMP.
+    pub amplitude: LegendreSeries,
+    /// TAILCORE, in pixels.
+    pub core: LegendreSeries,
+    /// TAILXSCA.
+    pub x_scale: LegendreSeries,
+    /// TAILYSCA.
+    pub y_scale: LegendreSeries,
+    /// TAILINDE.
+    pub index: LegendreSeries,
+}
+
+impl Tails {
+    /// FITS names of the parameters, in the order of [`Tails::series`].
+    pub const NAMES: [&str; 5] = ["TAILAMP", "TAILCORE", "TAILXSCA", "TAILYSCA", "TAILINDE"];
+
+    /// Returns the series of all parameters.
+    pub fn series(&self) -> [&LegendreSeries; 5] {
+        [&self.amplitude, &self.core, &self.x_scale, &self.y_scale, &self.index]
+    }
+}
+
+/// A Gauss-Hermite PSF of all fibres of one camera (PSFTYPE GAUSS-HERMITE), checked by [`Psf::new`].
+///
+/// Its parts are read through `Deref`; [`Psf::update`] changes them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "PsfParts")]
+pub struct Psf(PsfParts);
+
+/// The parts of a [`Psf`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PsfParts {
+    /// Number of fibres.
+    pub nfibre: usize,
+    /// Number of the first fibre (FIBERMIN).
+    pub fibermin: i64,
+    /// Trace along CCD columns, pixels; pixel 0's centre is at 0.
+    pub trace_x: LegendreSeries,
+    /// Trace along CCD rows, pixels.
+    pub trace_y: LegendreSeries,
+    /// GHSIGX, pixels.
+    pub sigma_x: LegendreSeries,
+    /// GHSIGY, pixels.
+    pub sigma_y: LegendreSeries,
+    /// GH-i-j, index `i * (gh_degree_y + 1) + j`; i along x, j along y.
+    pub gh: Vec<LegendreSeries>,
+    /// GHDEGX.
+    pub gh_degree_x: usize,
+    /// GHDEGY.
+    pub gh_degree_y: usize,
+    /// The tails, if the file has all five of their parameters.
+    pub tails: Option<Tails>,
+    /// HSIZEX: a spot is `2 half_x + 1` columns wide.
+    pub half_x: usize,
+    /// HSIZEY: a spot is `2 half_y + 1` rows high.
+    pub half_y: usize,
+    /// Columns of the CCD (NPIX_X).
+    pub npix_x: usize,
+    /// Rows of the CCD (NPIX_Y).
+    pub npix_y: usize,
+    /// WAVEMIN of the PSF table, Angstrom.
+    pub wave_min: f64,
+    /// WAVEMAX of the PSF table, Angstrom.
+    pub wave_max: f64,
+    /// PSFERR, the fractional error of the PSF for chi2pix; 0.01 if the file has none.
+    pub psferr: f64,
+    /// CAMERA, trimmed of blanks and quotes; None if absent or blank.
+    pub camera: Option<String>,
+}
+
+impl PsfParts {
+    /// Lists the rows of the PSF table, by their FITS names in the order of specex's files.
+    pub(crate) fn table_rows(&self) -> Vec<(String, &LegendreSeries)> {
+        let mut rows = vec![("GHSIGX".to_string(), &self.sigma_x), ("GHSIGY".to_string(), &self.sigma_y)];
+        for j in 0..=self.gh_degree_y {
+            for i in 0..=self.gh_degree_x {
+                rows.push((format!("GH-{i}-{j}"), &self.gh[i * (self.gh_degree_y + 1) + j]));
+            }
+        }
+        if let Some(tails) = &self.tails {
+            rows.extend(Tails::NAMES.map(String::from).into_iter().zip(tails.series()));
+        }
+        rows
+    }
+
+    fn check(&self) -> Result<(), PsfError> {
+        let counts = [
+            ("NFIBRE", self.nfibre),
+            ("GHDEGX", self.gh_degree_x),
+            ("GHDEGY", self.gh_degree_y),
+            ("HSIZEX", self.half_x),
+            ("HSIZEY", self.half_y),
+            ("NPIX_X", self.npix_x),
+            ("NPIX_Y", self.npix_y),
+        ];
+        for (keyword, count) in counts {
+            in_range(keyword, i64::try_from(count).unwrap_or(i64::MAX))?;
+        }
+        in_range("FIBERMIN", self.fibermin)?;
+        let degrees = [self.gh_degree_x, self.gh_degree_y];
+        if self.gh.len() != (degrees[0] + 1) * (degrees[1] + 1) {
+            return Err(PsfError::Terms { found: self.gh.len(), degrees });
+        }
+        self.trace_x.check("XTRACE", self.nfibre)?;
+        self.trace_y.check("YTRACE", self.nfibre)?;
+        self.table_rows().into_iter().try_for_each(|(name, series)| series.check(&name, self.nfibre))?;
+        check_domain("PSF", [self.wave_min, self.wave_max])?;
+        match self.psferr.is_finite() && self.psferr >= 0.0 {
+            true => Ok(()),
+            false => Err(PsfError::Psferr(self.psferr)),
+        }
+    }
+}
+
+impl Psf {
+    /// Checks the parts: every number within its range, every series with finite coefficients for every fibre and a
+    /// domain of positive length, and the Gauss-Hermite terms of the degrees.
+    ///
+    /// # Errors
+    /// [`PsfError`] of the first part that fails.
+    pub fn new(parts: PsfParts) -> Result<Self, PsfError> {
+        parts.check().map(|()| Self(parts))
+    }
+
+    /// Returns the parts.
+    pub fn into_parts(self) -> PsfParts {
+        self.0
+    }
+
+    /// Changes the parts and checks them again; the PSF stays as it was if they fail.
+    ///
+    /// # Errors
+    /// [`PsfError`] of the first part that fails.
+    pub fn update(&mut self, change: impl FnOnce(&mut PsfParts)) -> Result<(), PsfError> {
+        let mut parts = self.0.clone();
+        change(&mut parts);
+        *self = Self::new(parts)?;
+        Ok(())
+    }
+
+    /// Number of stored diagonals of the resolution matrix, `2 HSIZEY + 1`.
+    pub fn ndiag(&self) -> usize {
+        2 * self.half_y + 1
+    }
+}
+
+impl Deref for Psf {
+    type Target = PsfParts;
+
+    fn deref(&self) -> &PsfParts {
+        &self.0
+    }
+}
+
+impl TryFrom<PsfParts> for Psf {
+    type Error = PsfError;
+
+    fn try_from(parts: PsfParts) -> Result<Self, PsfError> {
+        Self::new(parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts() -> PsfParts {
+        let series = |value| LegendreSeries { domain: [5000.0, 6000.0], ncoeff: 2, coeff: vec![value; 6] };
+        PsfParts {
+            nfibre: 3,
+            fibermin: 0,
+            trace_x: series(10.0),
+            trace_y: series(20.0),
+            sigma_x: series(1.0),
+            sigma_y: series(1.0),
+            gh: vec![series(0.1); 6],
+            gh_degree_x: 2,
+            gh_degree_y: 1,
+            tails: None,
+            half_x: 4,
+            half_y: 3,
+            npix_x: 50,
+            npix_y: 40,
+            wave_min: 5000.0,
+            wave_max: 6000.0,
+            psferr: 0.01,
+            camera: None,
+        }
+    }
+
+    #[test]
+    fn every_part_is_checked_and_named() {
+        type Change = fn(&mut PsfParts);
+        let wrong: [(Change, &str); 13] = [
+            (|p| p.nfibre = 0, "NFIBRE is 0, not within 1 to"),
+            (|p| p.nfibre = 2, "XTRACE has 6 coefficients, not 2 for each of 2 fibres"),
+            (|p| p.fibermin = -1, "FIBERMIN is -1"),
+            (|p| p.half_x = 65, "HSIZEX is 65, not within 1 to 64"),
+            (|p| p.npix_y = usize::MAX, "NPIX_Y is 9223372036854775807"),
+            (|p| p.gh_degree_y = 65, "GHDEGY is 65"),
+            (|p| p.gh_degree_x = 1, "GH has 6 terms, not those of GHDEGX 1 by GHDEGY 1"),
+            (|p| p.trace_y.coeff[5] = f64::NAN, "YTRACE has coefficient NaN at fibre 2, term 1"),
+            (|p| p.gh[3].coeff.truncate(5), "GH-1-1 has 5 coefficients"),
+            (|p| p.sigma_x.ncoeff = 0, "GHSIGX has 6 coefficients, not 0"),
+            (|p| p.sigma_y.domain[0] = 6000.0, "GHSIGY has WAVEMIN 6000 and WAVEMAX 6000"),
+            (|p| p.wave_max = f64::INFINITY, "PSF has WAVEMIN 5000 and WAVEMAX inf"),
+            (|p| p.psferr = f64::NAN, "PSFERR is NaN"),
+        ];
+        for (change, expected) in wrong {
+            let mut psf = Psf::new(parts()).unwrap();
+            let error = psf.update(change).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{expected}: {error}");
+            assert!(expected.starts_with(error.parameter()), "{error:?}");
+            assert_eq!(*psf, parts(), "a refused change leaves the PSF as it was");
+        }
+    }
+
+    #[test]
+    fn a_psf_that_cannot_be_built_cannot_be_deserialized() {
+        let mut wrong = parts();
+        wrong.half_y = 0;
+        let [good, wrong] = [parts(), wrong].map(|parts| serde_json::to_string(&parts).unwrap());
+        assert_eq!(serde_json::from_str::<Psf>(&good).unwrap(), Psf::new(parts()).unwrap());
+        assert!(serde_json::from_str::<Psf>(&wrong).unwrap_err().to_string().contains("HSIZEY is 0"));
+    }
+}
