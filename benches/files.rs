@@ -108,9 +108,11 @@ fn tasks<'a>(dir: &Path, psf: &'a Psf, preproc: &'a Preproc, frame: &'a Frame) -
     }
     tasks.push(("read frame.fits".into(), bytes, Box::new(move || drop(read_frame(&plain).expect("read")))));
     let file = path("model.fits");
-    let write =
-        move || write_model(&file, &preproc.image, preproc.nx, preproc.ny, &preproc.header, true).expect("written");
-    tasks.push(("write model.fits".into(), 4 * preproc.image.len() as u64, Box::new(write)));
+    let write = move || {
+        write_model(&file, preproc.ccd.image(), preproc.ccd.nx(), preproc.ccd.ny(), &preproc.header, true)
+            .expect("written")
+    };
+    tasks.push(("write model.fits".into(), 4 * preproc.ccd.image().len() as u64, Box::new(write)));
     tasks
 }
 
@@ -124,21 +126,21 @@ fn tiled(dir: &Path, preproc: &Preproc, floats: &TileCompression, bits: &TileCom
     let empty = Image { name: "", unit: "", shape: vec![0], pixels: Pixels::F32(&[]) };
     write_images(&primary, &preproc.header, &[empty], true).expect("written");
     let mut bytes = std::fs::read(primary).expect("read");
-    bytes.extend(hdu("IMAGE", preproc, &preproc.image, floats));
-    bytes.extend(hdu("IVAR", preproc, &preproc.ivar, floats));
+    bytes.extend(hdu("IMAGE", preproc, preproc.ccd.image(), floats));
+    bytes.extend(hdu("IVAR", preproc, preproc.ccd.ivar(), floats));
     bytes.extend(hdu("MASK", preproc, preproc.mask.as_ref().expect("simulated frames have one"), bits));
     bytes
 }
 
 fn hdu<T: CompressPixel>(name: &str, preproc: &Preproc, pixels: &[T], by: &TileCompression) -> Vec<u8> {
     let extname = Card::new("EXTNAME", Value::String(name.into())).expect("a card");
-    compress_image_hdu(&[preproc.nx, preproc.ny], pixels, by, &[extname]).expect("compressed")
+    compress_image_hdu(&[preproc.ccd.nx(), preproc.ccd.ny()], pixels, by, &[extname]).expect("compressed")
 }
 
 /// A frame of spectra that look like noise, as real ones do to a file.
 fn frame_of(preproc: &Preproc, nspec: usize, ndiag: usize) -> Frame {
     let noise =
-        |n: usize| preproc.image.iter().cycle().map(|&p| f64::from(p) * (1.0 + 1e-9)).take(n).collect::<Vec<_>>();
+        |n: usize| preproc.ccd.image().iter().cycle().map(|&p| f64::from(p) * (1.0 + 1e-9)).take(n).collect::<Vec<_>>();
     let n = nspec * NWAVE;
     let spectra = Spectra {
         nspec,

@@ -17,7 +17,7 @@ fn stages(criterion: &mut Criterion) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
     let psf = Synthetic { nfibre: 25, ..Synthetic::default() }.build().expect("a DESI-like PSF");
     let preproc = simulate(&psf, &Simulation::default()).expect("a DESI-like frame").preproc;
-    let ccd = Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar };
+    let ccd = &preproc.ccd;
     let options = PatchOptions::default();
     let bins = NWAVE + 2 * options.padding() + options.nwavestep;
     let wave: Vec<f64> = (0..bins).map(|i| 6500.0 + 0.8 * i as f64).collect();
@@ -51,9 +51,9 @@ fn stages(criterion: &mut Criterion) {
 }
 
 /// A batch of one: the patch of fibres 10 to 14 with their neighbours.
-fn middle_patch(options: &PatchOptions, traces: &spextral::backend::BundleTraces, ccd: Ccd) -> Batch {
+fn middle_patch(options: &PatchOptions, traces: &spextral::backend::BundleTraces, ccd: &Ccd) -> Batch {
     let positions = traces.positions();
-    let all = patches(options, &positions, &(10..15), NWAVE, (ccd.ny, ccd.nx));
+    let all = patches(options, &positions, &(10..15), NWAVE, (ccd.ny(), ccd.nx()));
     let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patch_bins());
     batches(all, bandwidth, |_| 1).remove(0)
 }

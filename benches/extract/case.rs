@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_preproc, read_psf};
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::gpu::OpenOptions;
 use std::path::Path;
@@ -109,7 +108,7 @@ pub fn run(folder: &Path, case: Case) -> String {
     let preproc = read_preproc(folder.join(PREPROC), &PreprocOptions::default()).expect("the frame reads");
     let psf = read_psf(folder.join(PSF)).expect("the PSF reads");
     let read_seconds = start.elapsed().as_secs_f64();
-    let ccd = Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar };
+    let ccd = &preproc.ccd;
     // Sizes grow from the middle of the CCD, where all bins have information.
     let middle = 0.5 * (psf.wave_min + psf.wave_max);
     let first = middle - 0.8 * (case.nwave / 2) as f64;

@@ -14,7 +14,6 @@ use spextral::backend::{Again, Decorrelate, Engine, EngineError};
 use spextral::base::cancel::CancelToken;
 use spextral::extract::{self, ExtractError, Extraction, ModelFlux, Options, Solver, Summary};
 use spextral::fits;
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
 use spextral::plan::{Bundle, PatchOptions};
@@ -109,7 +108,7 @@ impl Plan {
         };
         let (wmin, wmax, dw) = wavelength.unwrap_or((psf.wave_min, psf.wave_max, extract::DEFAULT_STEP));
         let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;
-        let plan = || extract::plan(&psf, ccd(&preproc), &grid, &options);
+        let plan = || extract::plan(&psf, &preproc.ccd, &grid, &options);
         let bundles = released(py, None, plan)?.map_err(Raise::raise)?;
         Ok(Self { psf, preproc, grid, options, bundles })
     }
@@ -142,10 +141,15 @@ impl Plan {
             let engine = engine(open(&wanted).map_err(EngineError::from)?).with_stop(stop.clone());
             let bundles = extract::part(&self.bundles, k, n);
             let work = |engine: &Engine| {
-                let ccd = ccd(&self.preproc);
-                extract::extract_share(&self.psf, ccd, &self.grid, &self.options, engine, bundles, &|done, of| {
-                    progress(done, of)
-                })
+                extract::extract_share(
+                    &self.psf,
+                    &self.preproc.ccd,
+                    &self.grid,
+                    &self.options,
+                    engine,
+                    bundles,
+                    &|done, of| progress(done, of),
+                )
             };
             let done = engine.persist_or_cpu(work, ExtractError::of_device);
             if !matches!(done, Ok((_, None))) {
@@ -176,20 +180,17 @@ impl Plan {
         let damaged = || exception(Kind::Input, "a share of the frame came damaged from another rank");
         let head = ciborium::from_reader(head.as_bytes()).map_err(|_| damaged())?;
         let packed = numbers::<f64>("numbers", packed)?;
-        let share = extract::Share::unpack(head, &packed.values, [self.preproc.ny, self.preproc.nx]);
+        let share = extract::Share::unpack(head, &packed.values, [self.preproc.ccd.ny(), self.preproc.ccd.nx()]);
         Ok(Share::new(share.ok_or_else(damaged)?))
     }
-}
-
-fn ccd(preproc: &fits::Preproc) -> Ccd<'_> {
-    Ccd { ny: preproc.ny, nx: preproc.nx, image: &preproc.image, ivar: &preproc.ivar }
 }
 
 impl Plan {
     fn frame<'py>(&self, py: Python<'py>, extraction: Extraction) -> PyResult<Bound<'py, PyDict>> {
         let Extraction { spectra: s, model, summary } = extraction;
         let (bins, matrix) = ([s.nspec, s.nwave], [s.nspec, s.ndiag, s.nwave]);
-        let model = model.map(|pixels| to_numpy(py, pixels, &[self.preproc.ny, self.preproc.nx])).transpose()?;
+        let model =
+            model.map(|pixels| to_numpy(py, pixels, &[self.preproc.ccd.ny(), self.preproc.ccd.nx()])).transpose()?;
         let frame = PyDict::new(py);
         frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
         frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;

@@ -64,45 +64,44 @@ impl Preproc {
             None => None,
         };
         let mask: Option<Vec<i32>> = mask.map(|mask| mask.into_iter().map(|bits| bits as i32).collect());
-        let mut preproc = fits::Preproc { nx, ny, image, ivar, mask, ..fits::Preproc::default() };
-        released(py, None, || preproc.mask_pixels(mask_bits))?;
-        Ok(preproc.into())
+        let preproc = released(py, None, || fits::Preproc::new([ny, nx], image, ivar, mask, mask_bits))?;
+        Ok(preproc.map_err(|e| input(e.to_string()))?.into())
     }
 
     /// Rows and columns.
     #[getter]
     fn shape(&self) -> (usize, usize) {
-        (self.0.ny, self.0.nx)
+        (self.0.ccd.ny(), self.0.ccd.nx())
     }
 
     /// Pixels in electron, f4 [ny, nx]; a copy that can't be written to.
     #[getter]
     fn image<'py>(&self, py: Python<'py>) -> PyResult<Array<'py, f32>> {
-        to_frozen(py, self.0.image.clone(), &[self.0.ny, self.0.nx])
+        to_frozen(py, self.0.ccd.image().to_vec(), &[self.0.ccd.ny(), self.0.ccd.nx()])
     }
 
     /// Inverse variances in 1/electron², f4 [ny, nx], 0 where masked; a copy that can't be written to.
     #[getter]
     fn ivar<'py>(&self, py: Python<'py>) -> PyResult<Array<'py, f32>> {
-        to_frozen(py, self.0.ivar.clone(), &[self.0.ny, self.0.nx])
+        to_frozen(py, self.0.ccd.ivar().to_vec(), &[self.0.ccd.ny(), self.0.ccd.nx()])
     }
 
     /// CCD mask bits, i4 [ny, nx], or None; a copy that can't be written to.
     #[getter]
     fn mask<'py>(&self, py: Python<'py>) -> PyResult<Option<Array<'py, i32>>> {
-        self.0.mask.clone().map(|mask| to_frozen(py, mask, &[self.0.ny, self.0.nx])).transpose()
+        self.0.mask.clone().map(|mask| to_frozen(py, mask, &[self.0.ccd.ny(), self.0.ccd.nx()])).transpose()
     }
 
     /// Read noise in electron, f4 [ny, nx], or None; a copy that can't be written to.
     #[getter]
     fn readnoise<'py>(&self, py: Python<'py>) -> PyResult<Option<Array<'py, f32>>> {
-        self.0.readnoise.clone().map(|noise| to_frozen(py, noise, &[self.0.ny, self.0.nx])).transpose()
+        self.0.readnoise.clone().map(|noise| to_frozen(py, noise, &[self.0.ccd.ny(), self.0.ccd.nx()])).transpose()
     }
 
     /// Pixels that were not finite, or whose ivar was negative, not finite or absurd beside that of all others.
     #[getter]
     fn bad_pixels(&self) -> usize {
-        self.0.bad_pixels
+        self.0.ccd.rejected().total()
     }
 
     /// Cards of IMAGE by keyword, the first of each; COMMENT and HISTORY as lists of lines.
@@ -139,7 +138,8 @@ impl Preproc {
     }
 
     fn __repr__(&self) -> String {
-        let fits::Preproc { nx, ny, bad_pixels, .. } = *self.0;
+        let ccd = &self.0.ccd;
+        let (nx, ny, bad_pixels) = (ccd.nx(), ccd.ny(), ccd.rejected().total());
         format!("<spextral.Preproc: {nx} x {ny} pixels, {bad_pixels} bad>")
     }
 }

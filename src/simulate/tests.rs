@@ -20,7 +20,7 @@ fn same_seed_gives_the_same_frame_for_any_number_of_threads() {
     assert_eq!(one.preproc, two.preproc);
     assert_eq!(one.truth, two.truth);
     let other = make(5);
-    assert_ne!(one.preproc.image, other.preproc.image);
+    assert_ne!(one.preproc.ccd.image(), other.preproc.ccd.image());
 }
 
 #[test]
@@ -30,8 +30,8 @@ fn pixels_that_are_not_ruined_lie_about_the_projected_truth() {
     let expected = project::project(&psf, 0..60, &s.truth.wave, &s.truth.flux, false);
     let mask = s.preproc.mask.as_ref().unwrap();
     let chi: Vec<f64> = (0..expected.len())
-        .filter(|&i| mask[i] == 0 && s.preproc.ivar[i] > 0.0)
-        .map(|i| (f64::from(s.preproc.image[i]) - expected[i]) * f64::from(s.preproc.ivar[i]).sqrt())
+        .filter(|&i| mask[i] == 0 && s.preproc.ccd.ivar()[i] > 0.0)
+        .map(|i| (f64::from(s.preproc.ccd.image()[i]) - expected[i]) * f64::from(s.preproc.ccd.ivar()[i]).sqrt())
         .collect();
     let n = chi.len() as f64;
     let mean = chi.iter().sum::<f64>() / n;

@@ -22,7 +22,8 @@ impl Case {
     fn sim11() -> Option<Self> {
         let psf = read_psf(shared("psf/psf-r0-00051060.fits")?).unwrap();
         let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).unwrap();
-        Some(Self { psf, image: p.image, ivar: p.ivar })
+        let [image, ivar] = p.ccd.into_planes();
+        Some(Self { psf, image, ivar })
     }
 
     /// A frame of our own on the older PSF, whose spots are 29 x 17 pixels.
@@ -30,15 +31,16 @@ impl Case {
         let psf = read_psf(shared("psf/psf-gausshermite-v2.fits")?).unwrap();
         let p = simulate(&psf, &Simulation { nspec: Some(8), ..Simulation::default() }).unwrap().preproc;
         let mask = p.mask.expect("a simulated frame has a mask");
-        let ivar = p.ivar.iter().zip(mask).map(|(w, m)| if m == 0 { *w } else { 0.0 }).collect();
-        Some(Self { psf, image: p.image, ivar })
+        let [image, mut ivar] = p.ccd.into_planes();
+        ivar.iter_mut().zip(mask).filter(|(_, m)| *m != 0).for_each(|(w, _)| *w = 0.0);
+        Some(Self { psf, image, ivar })
     }
 
     /// Extracts both ways, the exact one with 64 Angstrom beyond the ends, and compares; false where the bands left the work
     /// to the patches.
     fn check(&self, what: &str, start: f64, step: f64, nwave: usize) -> bool {
         let grid = WaveGrid::new(start, start + step * (nwave - 1) as f64, step).unwrap();
-        let ccd = Ccd { ny: self.psf.npix_y, nx: self.psf.npix_x, image: &self.image, ivar: &self.ivar };
+        let ccd = &Ccd::new(self.psf.npix_y, self.psf.npix_x, &self.image, &self.ivar).unwrap();
         let run = |mut options: Options| {
             (options.patches.bundlesize, options.nspec) = (8, Some(8));
             options.patches.nsubbundles = 1;

@@ -5,7 +5,6 @@ use spextral::backend::Engine;
 use spextral::extract::{Options, Solver, extract};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 fn bundle0(wmin: f64, wmax: f64, step: f64) -> Option<Spectra> {
     let psf = read_psf(shared("psf/psf-r0-00051060.fits")?).unwrap();
     let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).unwrap();
-    let ccd = Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar };
+    let ccd = &p.ccd;
     let options = Options { nspec: Some(25), solver: Solver::Banded, ..Options::default() };
     let grid = WaveGrid::new(wmin, wmax, step).unwrap();
     Some(extract(&psf, ccd, &grid, &options, &Engine::cpu(), &|_, _| {}).unwrap().spectra)

@@ -26,7 +26,7 @@ impl Bundle {
     /// `nbin` bins from `first` of the frame's grid on, which may lie off the CCD; some pixels are masked.
     fn new(seed: u64, first: i64, nbin: usize, tails: bool) -> Self {
         let mut small = Small::new(seed);
-        let ivar = &mut small.sim.preproc.ivar;
+        let ivar = &mut small.ivar;
         (0..ivar.len()).filter(|k| k % 97 < 3 || (40..48).contains(&(k / 300))).for_each(|k| ivar[k] = 0.0);
         let wave = |k: usize| small.grid.wave()[0] + (first + k as i64) as f64 * small.grid.step();
         let wave: Vec<f64> = (0..nbin).map(wave).collect();
@@ -58,7 +58,7 @@ impl Bundle {
     /// All pixels of the CCD.
     fn pixels(&self) -> PatchPixels {
         let ccd = self.small.ccd();
-        let (rows, columns) = (0..ccd.ny, 0..ccd.nx);
+        let (rows, columns) = (0..ccd.ny(), 0..ccd.nx());
         ccd.cut(&Patch { fibres: 0..5, core: 0..5, bin0: 0, nbin: 0, core_bins: 0..0, rows, columns })
     }
 
@@ -92,7 +92,7 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
 
         let source = bundle.source();
         let half = banded::half_bandwidth(&source.positions());
-        let ours = banded_normal_equations(&source, bundle.small.ccd(), half, prior);
+        let ours = banded_normal_equations(&source, &bundle.small.ccd(), half, prior);
         let largest = band.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12 * largest;
         for f in 0..5 {
@@ -115,7 +115,7 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
 #[test]
 fn goodness_in_blocks_is_that_of_one_patch() {
     for bundle in bundles() {
-        let (nbin, ccd, psferr) = (bundle.wave.len(), bundle.small.ccd(), 0.02);
+        let (nbin, ccd, psferr) = (bundle.wave.len(), &bundle.small.ccd(), 0.02);
         let x: Vec<f64> = (0..5 * nbin).map(|i| 800.0 * (1.2 + (i as f64).sin())).collect();
         let (spots, pixels) = (bundle.spots(), bundle.pixels());
         let mut model = vec![0.0; pixels.image.len()];
@@ -141,18 +141,18 @@ fn goodness_in_blocks_is_that_of_one_patch() {
 #[test]
 fn the_model_in_blocks_is_that_of_one_patch() {
     for bundle in bundles() {
-        let (nbin, ccd) = (bundle.wave.len(), bundle.small.ccd());
+        let (nbin, ccd) = (bundle.wave.len(), &bundle.small.ccd());
         let (wanted, bins) = (1..4, nbin / 5..nbin);
         let flux = |k: usize| 100.0 + (k as f64 * 0.3).sin();
         let x: Vec<f64> = (0..wanted.len() * bins.len()).map(flux).collect();
-        let mut ours = vec![1.0; ccd.nx * ccd.ny];
+        let mut ours = vec![1.0; ccd.nx() * ccd.ny()];
         add_banded_model(&bundle.source(), ccd, &x, wanted.clone(), bins.clone(), &mut ours);
 
         let by_bin = bins.clone().flat_map(|b| (0..wanted.len()).map(move |f| (f, b)));
         let by_bin: Vec<f64> = by_bin.map(|(f, b)| x[f * bins.len() + b - bins.start]).collect();
         let some = PatchSpots { fibre0: 1, nspec: 3, bin0: bins.start, nbin: bins.len(), ..bundle.spots() };
-        let mut theirs = vec![1.0; ccd.nx * ccd.ny];
-        add_model(&some, &Rectangle { y0: 0, x0: 0, ny: ccd.ny, nx: ccd.nx }, &by_bin, &mut theirs);
+        let mut theirs = vec![1.0; ccd.nx() * ccd.ny()];
+        add_model(&some, &Rectangle { y0: 0, x0: 0, ny: ccd.ny(), nx: ccd.nx() }, &by_bin, &mut theirs);
         let largest = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(largest < 1e-10, "{largest:e}");
         assert!(theirs.iter().any(|v| *v > 10.0) || bundle.wave.len() == 1);

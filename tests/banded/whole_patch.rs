@@ -4,7 +4,6 @@ use super::small::Small;
 use spextral::backend::{Decorrelate, Engine};
 use spextral::extract::{ExtractError, Extraction, Options, Solver, extract};
 use spextral::frame::Spectra;
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
@@ -89,14 +88,14 @@ fn a_long_bundle_of_two_fibres_is_exact_where_what_is_measured_is_dead() {
     let (wave, step) = (small.grid.wave()[50] - 160.0, 0.8);
     small.grid = WaveGrid::new(wave, wave + 399.0 * step, step).unwrap();
     // Correlations are measured at one place of each fibre: every sixth and some of what follows are dead.
-    let nx = small.sim.preproc.nx;
+    let nx = small.psf.npix_x;
     let rows = |bins: std::ops::Range<usize>| {
         let ends = [bins.start, bins.end].map(|bin| wave + (bin as f64 - 34.0) * step);
         let y = traces(&small.psf, 0..1, &ends, false).pixel_y;
         y[0] as usize..y[1] as usize
     };
     let dead = [rows(14..46), rows(74..106)];
-    let ivar = small.sim.preproc.ivar.iter_mut().enumerate();
+    let ivar = small.ivar.iter_mut().enumerate();
     ivar.filter(|(k, _)| dead.iter().any(|rows| rows.contains(&(k / nx)))).for_each(|(_, w)| *w = 0.0);
     let exact = small.extract(&dense(small.grid.nwave(), 80), &Engine::cpu()).spectra;
     let [flux, ..] = worst(&small.extract(&banded(), &Engine::cpu()).spectra, &exact);
@@ -106,8 +105,8 @@ fn a_long_bundle_of_two_fibres_is_exact_where_what_is_measured_is_dead() {
 #[test]
 fn a_frame_is_exact_beside_a_dead_amplifier() {
     let mut small = Small::new(31);
-    let (ny, nx) = (small.sim.preproc.ny, small.sim.preproc.nx);
-    let ivar = small.sim.preproc.ivar.iter_mut().enumerate();
+    let (ny, nx) = (small.psf.npix_y, small.psf.npix_x);
+    let ivar = small.ivar.iter_mut().enumerate();
     ivar.filter(|(k, _)| k / nx >= ny / 2 && k % nx < nx / 2).for_each(|(_, w)| *w = 0.0);
     check(&small, "a dead amplifier");
 }
@@ -122,7 +121,7 @@ fn a_fibre_is_exact_beside_one_a_thousand_times_brighter() {
 #[test]
 fn a_fibre_without_light_is_exact() {
     let mut small = Small::new(24);
-    small.sim.preproc.image.fill(0.0);
+    small.image.fill(0.0);
     check(&small, "no light at all");
 }
 
@@ -160,7 +159,7 @@ fn spectra_are_bitwise_equal_for_any_thread_count_and_selection() {
 }
 
 fn refusal(small: &Small, options: &Options) -> String {
-    let error = extract(&small.psf, small.ccd(), &small.grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ());
+    let error = extract(&small.psf, &small.ccd(), &small.grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ());
     error.unwrap_err().to_string()
 }
 
@@ -170,12 +169,12 @@ fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     let noise = Options { decorrelate: Decorrelate::Noise, ..banded() };
     assert!(refusal(&small, &noise).contains("--solver patches"));
     let negative = Options { tolerance: Some(-1.0), ..banded() };
-    let error = extract(&small.psf, small.ccd(), &small.grid, &negative, &Engine::cpu(), &|_, _| {}).map(|_| ());
+    let error = extract(&small.psf, &small.ccd(), &small.grid, &negative, &Engine::cpu(), &|_, _| {}).map(|_| ());
     assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
     // Spots three times as wide reach the second neighbour.
     small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
     assert!(matches!(
-        extract(&small.psf, small.ccd(), &small.grid, &banded(), &Engine::cpu(), &|_, _| {}),
+        extract(&small.psf, &small.ccd(), &small.grid, &banded(), &Engine::cpu(), &|_, _| {}),
         Err(ExtractError::Coupling(_))
     ));
     assert!(refusal(&small, &banded()).contains("--solver patches"));
@@ -205,8 +204,8 @@ fn a_step_too_fine_for_the_bands_is_refused_with_a_way_out() {
 #[test]
 fn dark_pixels_everywhere_give_no_information_and_no_failure() {
     let small = Small::new(29);
-    let dark = vec![0.0; small.sim.preproc.ivar.len()];
-    let ccd = Ccd { ivar: &dark, ..small.ccd() };
+    let dark = vec![0.0; small.ivar.len()];
+    let ccd = &small.with_planes(&small.image, &dark);
     let out = extract(&small.psf, ccd, &small.grid, &banded(), &Engine::cpu(), &|_, _| {}).unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());

@@ -76,13 +76,15 @@ fn an_unsupported_psf_type_is_named() {
 #[test]
 fn nan_inf_and_negative_ivar_pixels_count_as_masked_with_a_warning() {
     let folder = Folder::new();
-    let mut preproc = Folder::simulated().preproc.clone();
-    let lit = |k: usize| 60 * preproc.nx + k;
-    let (a, b, c) = (lit(10), lit(20), lit(30));
-    preproc.image[a] = f32::NAN;
-    preproc.image[b] = f32::INFINITY;
-    preproc.ivar[c] = -1.0;
-    write_preproc(folder.path("hurt.fits"), &preproc, false).unwrap();
+    let preproc = Folder::simulated().preproc.clone();
+    let (shape, [mut image, mut ivar]) = (vec![preproc.ccd.ny(), preproc.ccd.nx()], preproc.ccd.into_planes());
+    let lit = |k: usize| 60 * shape[1] + k;
+    image[lit(10)] = f32::NAN;
+    image[lit(20)] = f32::INFINITY;
+    ivar[lit(30)] = -1.0;
+    let plane = |name, pixels| Image { name, unit: "", shape: shape.clone(), pixels: Pixels::F32(pixels) };
+    let planes = [plane("IMAGE", &image), plane("IVAR", &ivar)];
+    write_images(folder.path("hurt.fits"), &preproc.header, &planes, false).unwrap();
     let run = folder.extract(&["-i", "hurt.fits"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.starts_with("warning: hurt.fits: 3 pixels"), "{}", run.stderr);

@@ -1,7 +1,7 @@
 //! A frame says how it was made, and is made again by what it says.
 
 use crate::run::{Folder, Run, bytes};
-use spextral::fits::{read_frame, read_headers, write_frame};
+use spextral::fits::{Preproc, read_frame, read_headers, write_frame};
 
 /// Makes `again.fits` of `frame.fits`.
 fn repeat(folder: &Folder, more: &[&str]) -> Run {
@@ -77,8 +77,11 @@ fn inputs_may_move_and_be_packed_but_not_change() {
     let [then, now] = ["frame.fits", "again.fits"].map(|name| read_headers(folder.path(name)).unwrap().remove(0));
     let lasting = then.keywords().filter(|keyword| !["CHECKSUM", "IN_IMG"].contains(keyword));
     lasting.for_each(|keyword| assert_eq!(then.get(keyword), now.get(keyword), "{keyword}"));
-    let mut other = Folder::simulated().preproc.clone();
-    other.image[0] += 1.0;
+    let preproc = Folder::simulated().preproc.clone();
+    let (shape, [mut image, ivar]) = ([preproc.ccd.ny(), preproc.ccd.nx()], preproc.ccd.into_planes());
+    image[0] += 1.0;
+    let planes = Preproc::new(shape, image, ivar, preproc.mask, 0).unwrap();
+    let other = Preproc { header: preproc.header, fibermap: preproc.fibermap, ..planes };
     spextral::fits::write_preproc(folder.path("other.fits"), &other, false).unwrap();
     let before = folder.names();
     again(&["-i", "other.fits"]).fails_saying(&["other.fits is not what the frame to repeat was made of", "BLAKE3"]);

@@ -1,7 +1,7 @@
 //! `spextral report` and `plot-psf`: what they write, and what they say of files that do not belong together.
 
 use crate::run::Folder;
-use spextral::fits::{read_preproc, read_psf, write_preproc, write_psf};
+use spextral::fits::{Preproc, read_preproc, read_psf, write_preproc, write_psf};
 use spextral::simulate::{Simulation, simulate, write_truth};
 
 /// A folder with a frame, its model and its truth.
@@ -60,12 +60,11 @@ fn files_of_another_frame_are_refused_in_one_sentence() {
     let model = ["report", "frame.fits", "--image", "preproc.fits", "--model", "other-model.fits", "-o", "r.html"];
     folder.run(&model).fails_saying(&["other-model.fits is of another frame"]);
 
-    let mut small = read_preproc(folder.path("preproc.fits"), &Default::default()).unwrap();
-    small.ny -= 1;
-    for pixels in [&mut small.image, &mut small.ivar] {
-        pixels.truncate(small.ny * small.nx);
-    }
-    (small.mask, small.readnoise) = (None, None);
+    let whole = read_preproc(folder.path("preproc.fits"), &Default::default()).unwrap();
+    let (ny, nx) = (whole.ccd.ny() - 1, whole.ccd.nx());
+    let [image, ivar] = whole.ccd.into_planes().map(|plane| plane[..ny * nx].to_vec());
+    let planes = Preproc::new([ny, nx], image, ivar, None, 0).unwrap();
+    let small = Preproc { header: whole.header, fibermap: whole.fibermap, ..planes };
     write_preproc(folder.path("small.fits"), &small, false).unwrap();
     let shape = ["report", "frame.fits", "--image", "small.fits", "--model", "model.fits", "-o", "r.html"];
     folder.run(&shape).fails_saying(&["model.fits: MODEL has", "IMAGE of small.fits has", "119"]);

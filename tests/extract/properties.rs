@@ -73,9 +73,8 @@ fn residuals_against_the_truth_are_normal() {
 #[test]
 fn every_bin_of_a_fully_masked_frame_is_without_information() {
     let small = Small::new(4);
-    let p = &small.sim.preproc;
-    let dark = vec![0.0; p.ivar.len()];
-    let ccd = Ccd { ivar: &dark, ..small.ccd() };
+    let dark = vec![0.0; small.ivar.len()];
+    let ccd = &small.with_planes(&small.image, &dark);
     let out = extract(&small.psf, ccd, &small.grid, &Small::options(), &Engine::cpu(), &|_, _| {}).unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).chain(&out.spectra.resolution).all(|&v| v == 0.0));
     assert!(out.spectra.mask.iter().all(|m| m & specmask::ALLBADPIX != 0));
@@ -85,10 +84,10 @@ fn every_bin_of_a_fully_masked_frame_is_without_information() {
 #[test]
 fn numbers_that_no_file_can_hold_are_masked_and_have_no_weight() {
     let small = Small::new(11);
-    let mut image = small.sim.preproc.image.clone();
+    let mut image = small.image.clone();
     let (nx, middle) = (small.psf.npix_x, small.psf.npix_y / 2);
     image[middle * nx..(middle + 3) * nx].fill(3e38);
-    let ccd = Ccd { image: &image, ..small.ccd() };
+    let ccd = &small.with_planes(&image, &small.ivar);
     let s = extract(&small.psf, ccd, &small.grid, &Small::options(), &Engine::cpu(), &|_, _| {}).unwrap().spectra;
     assert!(s.flux.iter().chain(&s.ivar).all(|v| (*v as f32).is_finite()));
     let lost: Vec<usize> = (0..s.flux.len()).filter(|&k| s.ivar[k] == 0.0 && s.pixmask_fraction[k] < 0.5).collect();
@@ -154,8 +153,8 @@ fn the_model_is_the_image_without_its_noise() {
     let out = small.extract(&options, &Engine::cpu());
     let (model, ccd) = (out.model.unwrap(), small.ccd());
     let chi2: Vec<f64> = (0..model.len())
-        .filter(|&k| model[k] > 20.0 && ccd.ivar[k] > 0.0)
-        .map(|k| f64::from((ccd.image[k] - model[k]).powi(2) * ccd.ivar[k]))
+        .filter(|&k| model[k] > 20.0 && ccd.ivar()[k] > 0.0)
+        .map(|k| f64::from((ccd.image()[k] - model[k]).powi(2) * ccd.ivar()[k]))
         .collect();
     let mean = chi2.iter().sum::<f64>() / chi2.len() as f64;
     // Each bin takes a degree of freedom from the ten pixels or so under it.
@@ -195,18 +194,19 @@ fn any_division_into_patches_extracts_every_bin() {
 #[test]
 fn what_cannot_be_extracted_is_refused() {
     let small = Small::new(10);
-    let run = |options: &Options, grid: &WaveGrid, ccd: Ccd| {
+    let run = |options: &Options, grid: &WaveGrid, ccd: &Ccd| {
         extract(&small.psf, ccd, grid, options, &Engine::cpu(), &|_, _| {}).map(|_| ()).unwrap_err()
     };
     let grid = &small.grid;
     let beyond = Options { specmin: 8, ..Small::options() };
-    assert!(matches!(run(&beyond, grid, small.ccd()), ExtractError::Plan(_)));
+    assert!(matches!(run(&beyond, grid, &small.ccd()), ExtractError::Plan(_)));
     for (wmin, wmax) in [(9000.0, 9100.0), (small.psf.wave_min, small.psf.wave_max + 50.0)] {
         let grid = WaveGrid::new(wmin, wmax, 0.8).unwrap();
-        assert!(matches!(run(&Small::options(), &grid, small.ccd()), ExtractError::OutsidePsf { .. }));
+        assert!(matches!(run(&Small::options(), &grid, &small.ccd()), ExtractError::OutsidePsf { .. }));
     }
-    let short = Ccd { ny: small.ccd().ny - 1, ..small.ccd() };
+    let (ny, nx) = (small.psf.npix_y - 1, small.psf.npix_x);
+    let short = &Ccd::new(ny, nx, &small.image[..ny * nx], &small.ivar[..ny * nx]).unwrap();
     assert!(matches!(run(&Small::options(), grid, short), ExtractError::CcdSize { .. }));
     let negative = Options { regularize: -1.0, ..Small::options() };
-    assert!(matches!(run(&negative, grid, small.ccd()), ExtractError::Negative { .. }));
+    assert!(matches!(run(&negative, grid, &small.ccd()), ExtractError::Negative { .. }));
 }

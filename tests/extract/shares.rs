@@ -3,26 +3,25 @@
 use super::small::Small;
 use spextral::backend::Engine;
 use spextral::extract::{Extraction, ModelFlux, Options, Share, Solver, assemble, columns, extract_share, part, plan};
-use spextral::geometry::Ccd;
 use spextral::simulate::synthetic::Synthetic;
 
 /// The frame in `n` shares, each from the columns that it needs and no others, packed and unpacked on its way.
 fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
-    let ccd = small.ccd();
+    let ccd = &small.ccd();
     let bundles = plan(&small.psf, ccd, &small.grid, options).unwrap();
     let share = |k: usize| {
         let bundles = part(&bundles, k, n);
         let (first, last) = (bundles.first()?, bundles.last()?);
         let seen = columns(&small.psf, first.fibres.start..last.fibres.end, &small.grid, options);
         let cut = |pixels: &[f32]| -> Vec<f32> {
-            pixels.iter().enumerate().map(|(i, &p)| if seen.contains(&(i % ccd.nx)) { p } else { 0.0 }).collect()
+            pixels.iter().enumerate().map(|(i, &p)| if seen.contains(&(i % ccd.nx())) { p } else { 0.0 }).collect()
         };
-        let (image, ivar) = (cut(ccd.image), cut(ccd.ivar));
-        let ccd = Ccd { image: &image, ivar: &ivar, ..ccd };
+        let (image, ivar) = (cut(ccd.image()), cut(ccd.ivar()));
+        let ccd = &small.with_planes(&image, &ivar);
         let share = extract_share(&small.psf, ccd, &small.grid, options, &Engine::cpu(), bundles, &|_, _| {}).unwrap();
         let (head, numbers) = share.pack();
         let head = serde_json::from_slice(&serde_json::to_vec(&head).unwrap()).unwrap();
-        Some(Share::unpack(head, &numbers, [ccd.ny, ccd.nx]).unwrap())
+        Some(Share::unpack(head, &numbers, [ccd.ny(), ccd.nx()]).unwrap())
     };
     assemble((0..n).filter_map(share).collect(), &small.grid, options)
 }
@@ -52,9 +51,9 @@ fn a_frame_is_bitwise_equal_however_it_is_shared_out() {
 fn a_share_s_numbers_must_be_as_many_as_its_head_says() {
     let small = Small::new(1);
     let options = Small::options();
-    let bundles = plan(&small.psf, small.ccd(), &small.grid, &options).unwrap();
+    let bundles = plan(&small.psf, &small.ccd(), &small.grid, &options).unwrap();
     let share =
-        extract_share(&small.psf, small.ccd(), &small.grid, &options, &Engine::cpu(), &bundles[..1], &|_, _| {});
+        extract_share(&small.psf, &small.ccd(), &small.grid, &options, &Engine::cpu(), &bundles[..1], &|_, _| {});
     let (head, mut numbers) = share.unwrap().pack();
     let ccd = [small.psf.npix_y, small.psf.npix_x];
     assert!(Share::unpack(head.clone(), &numbers, ccd).is_some());

@@ -11,6 +11,8 @@ use spextral::simulate::{Simulated, Simulation, simulate};
 pub struct Small {
     pub psf: Psf,
     pub sim: Simulated,
+    pub image: Vec<f32>,
+    pub ivar: Vec<f32>,
     pub grid: WaveGrid,
 }
 
@@ -25,13 +27,14 @@ impl Small {
 
     /// A frame on a PSF, its middle 100 bins.
     pub fn on(psf: Psf, seed: u64) -> Self {
-        let mut sim = simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
-        // A reader sets ivar to 0 where the mask says so; the simulated frame has not gone through one.
-        let mask = sim.preproc.mask.clone().unwrap();
-        sim.preproc.ivar.iter_mut().zip(mask).filter(|(_, m)| *m != 0).for_each(|(w, _)| *w = 0.0);
+        let sim = simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
+        // A reader sets ivar to 0 where the mask has bits; the simulated frame has not gone through one.
+        let [image, mut ivar] = sim.preproc.ccd.clone().into_planes();
+        let mask = sim.preproc.mask.as_ref().unwrap();
+        ivar.iter_mut().zip(mask).filter(|(_, m)| **m != 0).for_each(|(w, _)| *w = 0.0);
         let (wave, middle) = (&sim.truth.wave, sim.truth.wave.len() / 2);
         let grid = WaveGrid::new(wave[middle - 50], wave[middle + 50], 0.8).unwrap();
-        Self { psf, sim, grid }
+        Self { psf, sim, image, ivar, grid }
     }
 
     pub fn options() -> Options {
@@ -48,15 +51,19 @@ impl Small {
     }
 
     pub fn ccd(&self) -> Ccd<'_> {
-        let p = &self.sim.preproc;
-        Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar }
+        self.with_planes(&self.image, &self.ivar)
+    }
+
+    /// The CCD with other planes.
+    pub fn with_planes<'a>(&self, image: &'a [f32], ivar: &'a [f32]) -> Ccd<'a> {
+        Ccd::new(self.psf.npix_y, self.psf.npix_x, image, ivar).unwrap()
     }
 
     /// Makes the pixels of some rows, and those nearest to a fibre, unusable.
     pub fn mask_rows_and_fibre(&mut self, rows: std::ops::Range<usize>, fibre: usize) {
-        let nx = self.sim.preproc.nx;
+        let nx = self.psf.npix_x;
         let x = self.psf.trace_x.of(fibre)[0] as usize;
-        for (k, w) in self.sim.preproc.ivar.iter_mut().enumerate() {
+        for (k, w) in self.ivar.iter_mut().enumerate() {
             if rows.contains(&(k / nx)) || (x - 3..x + 4).contains(&(k % nx)) {
                 *w = 0.0;
             }
@@ -68,8 +75,7 @@ impl Small {
         let model = Some(ModelFlux::Deconvolved);
         let alone = Options { specmin: fibre, nspec: Some(1), model, solver: Solver::Banded, ..Self::options() };
         let light = self.extract(&alone, &Engine::cpu()).model.unwrap();
-        let p = &mut self.sim.preproc;
-        for ((v, w), light) in p.image.iter_mut().zip(&mut p.ivar).zip(light) {
+        for ((v, w), light) in self.image.iter_mut().zip(&mut self.ivar).zip(light) {
             *v += times * light;
             if *w > 0.0 {
                 *w = 1.0 / (1.0 / *w + times * light.max(0.0));
@@ -78,6 +84,6 @@ impl Small {
     }
 
     pub fn extract(&self, options: &Options, engine: &Engine) -> Extraction {
-        extract(&self.psf, self.ccd(), &self.grid, options, engine, &|_, _| {}).unwrap()
+        extract(&self.psf, &self.ccd(), &self.grid, options, engine, &|_, _| {}).unwrap()
     }
 }

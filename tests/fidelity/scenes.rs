@@ -74,7 +74,7 @@ pub fn make(name: &'static str) -> Option<Scene> {
 
 impl Scene {
     fn ccd(&self) -> Ccd<'_> {
-        Ccd { ny: self.psf.npix_y, nx: self.psf.npix_x, image: &self.image, ivar: &self.ivar }
+        Ccd::new(self.psf.npix_y, self.psf.npix_x, &self.image, &self.ivar).unwrap()
     }
 
     /// Extracts it; None where the solver declines or gives the work to another, with the reason.
@@ -84,7 +84,7 @@ impl Scene {
     pub fn extract(&self, solver: Solver, engine: &Engine) -> Result<Spectra, String> {
         let options = Options { solver, ..self.options.clone() };
         let out =
-            extract(&self.psf, self.ccd(), &self.grid, &options, engine, &|_, _| {}).map_err(|e| e.to_string())?;
+            extract(&self.psf, &self.ccd(), &self.grid, &options, engine, &|_, _| {}).map_err(|e| e.to_string())?;
         match out.summary.redone {
             0 => Ok(out.spectra),
             n => Err(format!("{n} bundles or patches went to the CPU")),
@@ -99,7 +99,7 @@ impl Scene {
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
         options.patches.wavepad_frac = 0.0;
         options.patches.pixpad_frac = 1.0;
-        let out = extract(&self.psf, self.ccd(), &self.grid, &options, &Engine::cpu(), &|_, _| {});
+        let out = extract(&self.psf, &self.ccd(), &self.grid, &options, &Engine::cpu(), &|_, _| {});
         let spectra = out.expect("dense elimination serves every scene").spectra;
         self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));
     }
@@ -107,7 +107,8 @@ impl Scene {
     fn on(name: &'static str, what: String, psf: Psf, simulation: &Simulation) -> Self {
         let sim = simulate(&psf, simulation).expect("a frame can be simulated");
         let mask = sim.preproc.mask.expect("a simulated frame has a mask");
-        let ivar = sim.preproc.ivar.iter().zip(mask).map(|(w, m)| if m == 0 { *w } else { 0.0 }).collect();
+        let [image, mut ivar] = sim.preproc.ccd.into_planes();
+        ivar.iter_mut().zip(mask).filter(|(_, m)| *m != 0).for_each(|(w, _)| *w = 0.0);
         let (wave, middle) = (&sim.truth.wave, sim.truth.wave.len() / 2);
         let reach = middle.min(50);
         let grid = WaveGrid::new(wave[middle - reach], wave[middle + reach], 0.8).expect("a grid");
@@ -115,7 +116,6 @@ impl Scene {
         options.patches.bundlesize = 5;
         options.patches.nsubbundles = 5;
         let truth = Some(sim.truth);
-        let image = sim.preproc.image;
         Self { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth, long: false }
     }
 }
@@ -191,7 +191,7 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
         let p = read_preproc(shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
         let what = format!("8 fibres of a real r camera from {start} Angstrom, where traces leave the CCD");
         let (grid, options) = (WaveGrid::new(start, start + 96.0, 0.8).expect("a grid"), Options::default());
-        let (image, ivar) = (p.image, p.ivar);
+        let [image, ivar] = p.ccd.into_planes();
         Scene { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth: None, long: true }
     };
     scene.grid = WaveGrid::new(start, start + 80.0, 0.8).expect("a grid");
@@ -213,6 +213,7 @@ fn sim11(name: &'static str) -> Option<Scene> {
         let (flux, ivar) = (array("FLUX"), array("IVAR"));
         Some(Solution { flux, ivar, pixmask_fraction: array("PIXMASK_FRACTION"), resolution: array("RDIAGS") })
     };
+    let [image, ivar] = p.ccd.into_planes();
     let mut truth = read_truth(shared("frames/truth-r0-sim11.fits")?).expect("the truth of sim11");
     truth.fibres = (0..truth.fibres.len() as i64).collect();
     Some(Scene {
@@ -221,8 +222,8 @@ fn sim11(name: &'static str) -> Option<Scene> {
                cosmics, a bad column, dead patches"
             .into(),
         psf,
-        image: p.image,
-        ivar: p.ivar,
+        image,
+        ivar,
         grid: WaveGrid::new(5760.0, 7620.0, 0.8).expect("a grid"),
         options: Options { nspec: Some(25), ..Options::default() },
         exact: Some((solution("reference/sim11-exact.fits.gz")?, "block elimination in numpy, with 30 bins beyond the ends")),

@@ -27,8 +27,8 @@ fn mask_bits_choose_the_pixels_without_weight() {
     let path = dir.path().join("a.fits");
     write_preproc(&path, &frame, false).unwrap();
     let zeros = |mask_bits| {
-        let ivar = read_preproc(&path, &PreprocOptions { mask_bits, fibermap: None }).unwrap().ivar;
-        ivar.iter().enumerate().filter(|(_, v)| **v == 0.0).map(|(i, _)| i).collect::<Vec<usize>>()
+        let ccd = read_preproc(&path, &PreprocOptions { mask_bits, fibermap: None }).unwrap().ccd;
+        ccd.ivar().iter().enumerate().filter(|(_, v)| **v == 0.0).map(|(i, _)| i).collect::<Vec<usize>>()
     };
     assert!(zeros(0).is_empty());
     assert_eq!(zeros(1 << 2), [7]);
@@ -38,21 +38,24 @@ fn mask_bits_choose_the_pixels_without_weight() {
 
 #[test]
 fn pixels_that_are_no_numbers_are_masked_and_counted() {
-    let (dir, mut frame) = (folder(), preproc());
+    let (dir, frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
-    frame.image[0] = f32::NAN;
-    frame.image[1] = f32::INFINITY;
-    frame.ivar[2] = f32::NAN;
-    frame.ivar[3] = f32::INFINITY;
-    frame.ivar[4] = -1.0;
-    frame.image[5] = f32::NAN;
-    frame.ivar[5] = -0.5;
-    write_preproc(&path, &frame, false).unwrap();
+    let shape = vec![frame.ccd.ny(), frame.ccd.nx()];
+    let [mut image, mut ivar] = frame.ccd.into_planes();
+    image[0] = f32::NAN;
+    image[1] = f32::INFINITY;
+    ivar[2] = f32::NAN;
+    ivar[3] = f32::INFINITY;
+    ivar[4] = -1.0;
+    image[5] = f32::NAN;
+    ivar[5] = -0.5;
+    let plane = |name, pixels| Image { name, unit: "", shape: shape.clone(), pixels: Pixels::F32(pixels) };
+    write_images(&path, &frame.header, &[plane("IMAGE", &image), plane("IVAR", &ivar)], false).unwrap();
     let back = read_preproc(&path, &PreprocOptions::default()).unwrap();
-    assert_eq!(back.bad_pixels, 6);
-    assert_eq!(back.image[..6], [0.0; 6]);
-    assert_eq!(back.ivar[..6], [0.0; 6]);
-    assert_eq!(back.image[6..], frame.image[6..]);
+    assert_eq!(back.ccd.rejected().total(), 6);
+    assert_eq!(back.ccd.image()[..6], [0.0; 6]);
+    assert_eq!(back.ccd.ivar()[..6], [0.0; 6]);
+    assert_eq!(back.ccd.image()[6..], image[6..]);
 }
 
 #[test]

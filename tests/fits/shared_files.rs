@@ -24,12 +24,12 @@ fn preproc_reads_as_astropy_reads_it() {
     let start = Instant::now();
     let frame = read_preproc(path, &PreprocOptions::default()).unwrap();
     println!("read_preproc: {:.2} s", start.elapsed().as_secs_f64());
-    assert_eq!((frame.ny, frame.nx, frame.bad_pixels), (4128, 4114, 0));
-    assert_near(sum(&frame.image), 320388472.39243996);
-    assert_eq!(frame.image[2000 * 4114 + 100], -1.769_046_1);
+    assert_eq!((frame.ccd.ny(), frame.ccd.nx(), frame.ccd.rejected().total()), (4128, 4114, 0));
+    assert_near(sum(frame.ccd.image()), 320388472.39243996);
+    assert_eq!(frame.ccd.image()[2000 * 4114 + 100], -1.769_046_1);
     // With the mask's bits applied.
-    assert_near(sum(&frame.ivar), 70544.43957951387);
-    assert_eq!(frame.ivar.iter().filter(|v| **v > 0.0).count(), 943269);
+    assert_near(sum(frame.ccd.ivar()), 70544.43957951387);
+    assert_eq!(frame.ccd.ivar().iter().filter(|v| **v > 0.0).count(), 943269);
     let mask = frame.mask.unwrap();
     let count = |bits| mask.iter().filter(|m| **m == bits).count();
     assert_eq!([0, 1, 4, 16, 17].map(count), [16976421, 4126, 1200, 843, 2]);
@@ -110,10 +110,7 @@ fn a_full_size_frame_survives_our_writer() {
     let start = Instant::now();
     let back = read_preproc(&copy, &options).unwrap();
     timed("read_preproc, not gzipped", start);
-    assert_eq!(
-        (&back.image, &back.ivar, &back.mask, &back.fibermap),
-        (&frame.image, &frame.ivar, &frame.mask, &frame.fibermap)
-    );
+    assert_eq!((&back.ccd, &back.mask, &back.fibermap), (&frame.ccd, &frame.mask, &frame.fibermap));
     let (nspec, nwave, ndiag) = (500, 2326, 11);
     let bins = vec![1.0; nspec * nwave];
     let resolution = vec![0.125; nspec * ndiag * nwave];

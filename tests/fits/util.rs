@@ -83,17 +83,9 @@ pub fn preproc() -> Preproc {
     let mut mask = vec![0; nx * ny];
     mask[7] = 1 << 2;
     mask[8] = 1 << 8;
-    Preproc {
-        nx,
-        ny,
-        image: (0..nx * ny).map(|i| i as f32 * 1.5 - 3.0).collect(),
-        ivar: vec![0.25; nx * ny],
-        mask: Some(mask),
-        readnoise: Some(vec![3.0; nx * ny]),
-        header: rich_header(),
-        fibermap: Some(fibermap(4)),
-        bad_pixels: 0,
-    }
+    let image = (0..nx * ny).map(|i| i as f32 * 1.5 - 3.0).collect();
+    let planes = Preproc::new([ny, nx], image, vec![0.25; nx * ny], Some(mask), 0).unwrap();
+    Preproc { readnoise: Some(vec![3.0; nx * ny]), header: rich_header(), fibermap: Some(fibermap(4)), ..planes }
 }
 
 /// A PSF of two fibres with all its parts.
@@ -196,9 +188,9 @@ pub fn tiled<T: CompressPixel>(name: &str, shape: [usize; 2], pixels: &[T], by: 
 /// The test frame with all images compressed.
 pub fn tiled_preproc(floats: &TileCompression, bits: &TileCompression) -> Vec<u8> {
     let frame = preproc();
-    let shape = [frame.ny, frame.nx];
-    let image = tiled("IMAGE", shape, &frame.image, floats);
-    let ivar = tiled("IVAR", shape, &frame.ivar, floats);
+    let shape = [frame.ccd.ny(), frame.ccd.nx()];
+    let image = tiled("IMAGE", shape, frame.ccd.image(), floats);
+    let ivar = tiled("IVAR", shape, frame.ccd.ivar(), floats);
     [empty_primary(), image, ivar, tiled("MASK", shape, frame.mask.as_ref().unwrap(), bits)].concat()
 }
 

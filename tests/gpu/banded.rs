@@ -28,7 +28,7 @@ fn source(case: &Case) -> SpotSource<'_> {
 
 fn twin(case: &Case, prior: Prior) -> BandedNormal {
     let spots = source(case);
-    banded_normal_equations(&spots, case.ccd(), half_bandwidth(&spots.positions()), prior)
+    banded_normal_equations(&spots, &case.ccd(), half_bandwidth(&spots.positions()), prior)
 }
 
 fn shape(case: &Case, normal: &BandedNormal, bands: Bands) -> Shape {

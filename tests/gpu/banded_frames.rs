@@ -4,7 +4,6 @@ use crate::frames::small::Small;
 use crate::{gpu, gpu_with_default_limits, in_each_precision, open};
 use spextral::backend::{Engine, Stage};
 use spextral::extract::{Extraction, ModelFlux, Options, Solver, extract};
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
@@ -81,7 +80,7 @@ fn a_frame_is_that_of_the_twin_beside_masks_a_bright_fibre_and_the_ends_of_the_c
         small.brighten(6, 1000.0);
         check(&small, &gpu, "a bright neighbour");
         let mut small = Small::new(24);
-        small.sim.preproc.image.fill(0.0);
+        small.image.fill(0.0);
         check(&small, &gpu, "no light at all");
         let mut small = Small::new(25);
         let (step, first) = (small.grid.step(), small.grid.wave()[0]);
@@ -201,8 +200,8 @@ fn a_fibre_s_bits_in_f32_do_not_depend_on_whether_one_that_f32_does_not_serve_is
 fn dark_pixels_everywhere_give_no_information_and_no_failure() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let small = Small::new(29);
-    let dark = vec![0.0; small.sim.preproc.ivar.len()];
-    let ccd = Ccd { ivar: &dark, ..small.ccd() };
+    let dark = vec![0.0; small.ivar.len()];
+    let ccd = &small.with_planes(&small.image, &dark);
     let out = extract(&small.psf, ccd, &small.grid, &banded(), &Engine::on_gpu(gpu, &[]), &|_, _| {}).unwrap();
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).all(|&v| v == 0.0));
     assert_eq!((out.summary.no_information, out.summary.redone), (out.spectra.flux.len(), 0));
@@ -225,7 +224,7 @@ fn f64_on_a_device_without_it_is_refused_and_the_error_names_what_has_it() {
     let Some(gpu) = gpu_with_default_limits() else { return };
     let small = Small::new(33);
     let options = Options { precision: Some(Precision::F64), ..banded() };
-    let run = |engine: &Engine| extract(&small.psf, small.ccd(), &small.grid, &options, engine, &|_, _| {});
+    let run = |engine: &Engine| extract(&small.psf, &small.ccd(), &small.grid, &options, engine, &|_, _| {});
     let error = run(&Engine::on_gpu(gpu, &[])).unwrap_err().to_string();
     assert!(error.contains("has no f64") && error.contains("--device cpu") && error.contains("has it"), "{error}");
     assert_eq!(run(&Engine::cpu()).unwrap().summary.precision(), "f64");

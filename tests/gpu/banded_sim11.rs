@@ -6,7 +6,6 @@ use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::Spectra;
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
 use spextral::psf::Psf;
@@ -27,7 +26,7 @@ impl Sim11 {
     /// The first 25 fibres.
     fn extract(&self, grid: &WaveGrid, tolerance: Option<f64>, engine: &Engine) -> Extraction {
         let p = &self.preproc;
-        let ccd = Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar };
+        let ccd = &p.ccd;
         let options = Options { nspec: Some(25), solver: Solver::Banded, tolerance, ..Options::default() };
         extract(&self.psf, ccd, grid, &options, engine, &|_, _| {}).unwrap()
     }

@@ -146,7 +146,7 @@ impl Case {
     }
 
     pub fn ccd(&self) -> Ccd<'_> {
-        Ccd { ny: self.psf.npix_y, nx: self.psf.npix_x, image: &self.image, ivar: &self.ivar }
+        Ccd::new(self.psf.npix_y, self.psf.npix_x, &self.image, &self.ivar).unwrap()
     }
 
     pub fn fibres(&self) -> std::ops::Range<usize> {

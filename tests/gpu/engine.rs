@@ -23,7 +23,8 @@ struct Found {
 }
 
 fn run(engine: &Engine, case: &Case, batch: &Batch, half: usize) -> Found {
-    let ccd = engine.load(case.ccd());
+    let ccd = case.ccd();
+    let ccd = engine.load(&ccd);
     let traces = engine.traces(&case.psf, case.fibres(), &case.wave, case.shape.tails).unwrap();
     let spots = engine.spots(&traces, 0..case.wave.len()).unwrap();
     let normal = engine.normal_equations(batch, &ccd, &traces, &spots, Prior::new(0.0)).unwrap();

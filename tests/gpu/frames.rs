@@ -40,7 +40,7 @@ fn a_cut_of_sim11_is_within_1e_3_sigma_of_the_published_patches() {
     let files = ["psf/psf-r0-00051060.fits", "frames/preproc-r0-sim11.fits.gz", "reference/sim11-patches50.fits.gz"];
     let [Some(psf), Some(frame), Some(reference)] = files.map(shared) else { return };
     let (psf, p) = (read_psf(psf).unwrap(), read_preproc(frame, &PreprocOptions::default()).unwrap());
-    let ccd = Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar };
+    let ccd = &p.ccd;
     let array = |name: &str| read_image_f64(&reference, name).unwrap();
     let (shape, flux) = array("FLUX");
     let (ivar, masked) = (array("IVAR").1, array("PIXMASK_FRACTION").1);
@@ -135,7 +135,7 @@ fn what_is_beyond_the_devices_limits_the_cpu_does() {
     (options.patches.nwavestep, options.patches.wavepad) = (10, 3);
     let image = vec![100.0; psf.npix_x * psf.npix_y];
     let ivar = vec![0.01; image.len()];
-    let ccd = Ccd { ny: psf.npix_y, nx: psf.npix_x, image: &image, ivar: &ivar };
+    let ccd = &Ccd::new(psf.npix_y, psf.npix_x, image, ivar).unwrap();
     let run = |engine: &Engine| extract(&psf, ccd, &grid, &options, engine, &|_, _| {}).unwrap();
     let (flux, ivar) = difference(&run(&Engine::on_gpu(gpu, &[])), &run(&Engine::cpu()));
     assert!(flux < 1e-3 && ivar < 2e-4, "{flux:e} {ivar:e}");

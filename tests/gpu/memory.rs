@@ -10,7 +10,7 @@ use spextral::gpu::{GpuError, OpenOptions, Precision};
 use std::process::Command;
 
 fn run(small: &Small, options: &Options, engine: &Engine) -> Result<Extraction, ExtractError> {
-    extract(&small.psf, small.ccd(), &small.grid, options, engine, &|_, _| {})
+    extract(&small.psf, &small.ccd(), &small.grid, options, engine, &|_, _| {})
 }
 
 /// The least that an error names, bytes.

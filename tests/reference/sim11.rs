@@ -5,7 +5,6 @@ use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver, extract};
 use spextral::fits::{Preproc, PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::frame::{Spectra, specmask};
-use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;
 use spextral::psf::Psf;
 use std::sync::OnceLock;
@@ -28,7 +27,7 @@ fn sim11() -> Option<&'static Sim11> {
 impl Sim11 {
     fn extract(&self, grid: &WaveGrid, options: &Options) -> Extraction {
         let p = &self.preproc;
-        let ccd = Ccd { ny: p.ny, nx: p.nx, image: &p.image, ivar: &p.ivar };
+        let ccd = &p.ccd;
         extract(&self.psf, ccd, grid, options, &Engine::cpu(), &|_, _| {}).unwrap()
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::backend::Engine;
 use spextral::extract::{Extraction, Options, Solver};
-use spextral::fits::{Preproc, PreprocOptions, read_preproc, write_preproc};
+use spextral::fits::{Header, Image, Pixels, PreprocOptions, read_preproc, write_images};
 use spextral::frame::Spectra;
 
 /// What a pixel may hold that is no value and weight: value, ivar.
@@ -81,11 +81,13 @@ fn through_a_file(world: &World, weight: Option<f32>, options: &Options) -> (usi
     sky.ivar[at] = weight.unwrap_or(0.0);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("preproc.fits");
-    let frame = Preproc { nx, ny, image: sky.image.clone(), ivar: sky.ivar.clone(), ..Preproc::default() };
-    write_preproc(&path, &frame, false).unwrap();
+    let plane = |name, pixels| Image { name, unit: "", shape: vec![ny, nx], pixels: Pixels::F32(pixels) };
+    let planes = [plane("IMAGE", &sky.image), plane("IVAR", &sky.ivar)];
+    write_images(&path, &Header::new(), &planes, false).unwrap();
     let read = read_preproc(&path, &PreprocOptions::default()).unwrap();
-    (sky.image, sky.ivar) = (read.image, read.ivar);
-    (read.bad_pixels, sky.try_extract(options, &Engine::cpu()).unwrap())
+    let bad = read.ccd.rejected().total();
+    [sky.image, sky.ivar] = read.ccd.into_planes();
+    (bad, sky.try_extract(options, &Engine::cpu()).unwrap())
 }
 
 #[test]

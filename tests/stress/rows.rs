@@ -32,11 +32,11 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
     if Coupling::measure(&spots, half).check(TOLERANCE).is_err() {
         return Ok(0);
     }
-    let normal = banded_normal_equations(&spots, sky.ccd(), half, Prior::new(sky.options.regularize));
+    let normal = banded_normal_equations(&spots, &sky.ccd(), half, Prior::new(sky.options.regularize));
     let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20).map_err(|e| e.to_string())?;
     let Ok((x, _)) = banded_flux(&normal, &choice) else { return Ok(0) };
     // A bin without good pixels has the prior's weight alone, perhaps 1e-20 of others; a frame gives it ivar 0.
-    let goodness = banded_goodness(&spots, sky.ccd(), &x, 0.01, half, 0..x.len(), 0..wave.len());
+    let goodness = banded_goodness(&spots, &sky.ccd(), &x, 0.01, half, 0..x.len(), 0..wave.len());
     let covered = |f: usize, i: usize| 1.0 - goodness[f * wave.len() + i].pixmask_fraction >= 1e-4;
     let widest = wave.len() - 1;
     let mut rows = 0;

@@ -67,7 +67,8 @@ pub fn check_row(sum: f64, ivar: f64, rounding: f64, what: impl FnOnce() -> Stri
 /// Full rows of all patches of a frame; the number of rows with weight.
 pub fn check_patches(sky: &Sky, engine: &Engine, rounding: f64) -> Result<usize, String> {
     let options = &sky.options.patches;
-    let ccd = engine.load(sky.ccd());
+    let ccd = sky.ccd();
+    let ccd = engine.load(&ccd);
     let failed = |e: EngineError| e.to_string();
     let mut rows = 0;
     for bundle in bundles(sky.psf.nfibre, 0, sky.psf.nfibre, options.bundlesize).map_err(|e| e.to_string())? {

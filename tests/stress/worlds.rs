@@ -333,11 +333,11 @@ impl Defect {
 
 impl Sky {
     pub fn ccd(&self) -> Ccd<'_> {
-        Ccd { ny: self.psf.npix_y, nx: self.psf.npix_x, image: &self.image, ivar: &self.ivar }
+        Ccd::new(self.psf.npix_y, self.psf.npix_x, &self.image, &self.ivar).unwrap()
     }
 
     pub fn try_extract(&self, options: &Options, engine: &Engine) -> Result<Extraction, ExtractError> {
-        extract(&self.psf, self.ccd(), &self.grid, options, engine, &|_, _| {})
+        extract(&self.psf, &self.ccd(), &self.grid, options, engine, &|_, _| {})
     }
 
     pub fn extract(&self, engine: &Engine) -> Extraction {
