@@ -18,6 +18,8 @@ const STEP: u32 = 16;
 
 // Where so much of a spot lies on good pixels its unknown has information, whatever its weight.
 const COVERED: f32 = 0.5;
+// Added to the diagonal of every unknown.
+const PRIOR_FLOOR = 1e-15;
 
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
@@ -155,7 +157,7 @@ fn diagonal(f: u32, i: u32) -> u32 {
     return (f * blocks() + i / 4u) * COLUMN * 16u + 5u * (i % 4u);
 }
 
-// Adds alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative and less than COVERED of
+// Adds alpha^2 + PRIOR_FLOOR to the diagonal: alpha is minweight - fluxweight where that is not negative and less than COVERED of
 // the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block
 // become copies of the last one that nothing couples to. One thread a bin.
 @compute @workgroup_size(THREADS)
@@ -174,7 +176,7 @@ fn prior(
     let weight = sums[(fibres() + f) * 4u * blocks() + i];
     let coverage = sums[(3u * fibres() + f) * 4u * blocks() + i];
     let alpha = select(regularize(), least - weight, weight <= least && coverage < real(COVERED));
-    let value = own[diagonal(f, i)] + alpha * alpha + 1e-15;
+    let value = own[diagonal(f, i)] + alpha * alpha + PRIOR_FLOOR;
     own[diagonal(f, i)] = value;
     if i + 1u == args.pixel_bins {
         for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {

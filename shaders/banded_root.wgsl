@@ -9,7 +9,7 @@ alias real = f32;
 const THREADS: u32 = 32;
 // Smaller sums of Q's rows, relative to what its diagonal is the difference of, are nothing but f64's rounding, as in the
 // twin; and the ivar that tells it, beyond what a file holds.
-const RESOLVED: f32 = 7.4e-9;
+const RESOLVED = 7.401486830834377e-9;
 const NO_RESULT: f32 = 3e38;
 
 // S_f and its bounds: see banded_complement.
@@ -135,7 +135,7 @@ fn spectra_of_fibres(
         for (var p = 0u; p < args.npole; p += 1u) {
             least += poles[p].y;
         }
-        least *= real(RESOLVED) * sqrt(largest_bound(f, block));
+        least *= RESOLVED * sqrt(largest_bound(f, block));
     }
     for (var r = 0u; r < 4u; r += 1u) {
         let i = 4u * block + r;

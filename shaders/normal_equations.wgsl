@@ -10,6 +10,8 @@ const THREADS: u32 = 64;
 
 // Where so much of a spot lies on good pixels its unknown has information, whatever its weight.
 const COVERED: f32 = 0.5;
+// Added to the diagonal of every unknown.
+const PRIOR_FLOOR = 1e-15;
 
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
@@ -77,7 +79,7 @@ fn rows(
     }
 }
 
-// Adds the prior alpha^2 + 1e-15 to the diagonal: alpha is minweight - fluxweight where that is not negative and less than
+// Adds the prior alpha^2 + PRIOR_FLOOR to the diagonal: alpha is minweight - fluxweight where that is not negative and less than
 // COVERED of the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. One workgroup a patch.
 @compute @workgroup_size(THREADS)
 fn prior(
@@ -107,7 +109,7 @@ fn prior(
     for (var i = thread; i < n; i += THREADS) {
         let weight = flux_weight[p * n + i];
         let alpha = select(regularize(), least - weight.x, weight.x <= least && weight.y < real(COVERED));
-        band[(p * n + i) * (args.half_bandwidth + 1u) + args.half_bandwidth] += alpha * alpha + 1e-15;
+        band[(p * n + i) * (args.half_bandwidth + 1u) + args.half_bandwidth] += alpha * alpha + PRIOR_FLOOR;
     }
 }
 

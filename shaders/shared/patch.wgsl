@@ -33,11 +33,11 @@ struct Args {
     ncore_bin: u32,
     // normal_equations: the prior; goodness: fractional error of the PSF. Each in f32, and what that leaves of it.
     regularize: f32,
-    regularize_rest: f32,
+    regularize_low: f32,
     min_weight: f32,
-    min_weight_rest: f32,
+    min_weight_low: f32,
     psferr: f32,
-    psferr_rest: f32,
+    psferr_low: f32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
@@ -50,15 +50,15 @@ struct Args {
 @group(0) @binding(3) var<storage, read> patches: array<u32>;
 
 fn regularize() -> real {
-    return real(args.regularize) + real(args.regularize_rest);
+    return real(args.regularize) + real(args.regularize_low);
 }
 
 fn min_weight() -> real {
-    return real(args.min_weight) + real(args.min_weight_rest);
+    return real(args.min_weight) + real(args.min_weight_low);
 }
 
 fn psferr() -> real {
-    return real(args.psferr) + real(args.psferr_rest);
+    return real(args.psferr) + real(args.psferr_low);
 }
 
 // A patch's place among fibres, bins and pixels.

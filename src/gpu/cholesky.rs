@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::adapter::DeviceKind;
+use super::args::kernel_args;
 use super::buffer::{expect_len, keep};
-use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
+use super::{Buffer, DeviceKind, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
 
 /// The largest n, in elements of the workgroup memory that a solve keeps its right side in.
@@ -35,18 +35,18 @@ pub enum Passes {
     Both = 3,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Args {
-    first: u32,
-    end: u32,
-    n: u32,
-    half_band: u32,
-    pitch: u32,
-    origin: u32,
-    size: u32,
-    right_sides: u32,
-    passes: u32,
+kernel_args! {
+    struct Args {
+        first: u32,
+        end: u32,
+        n: u32,
+        half_band: u32,
+        pitch: u32,
+        origin: u32,
+        size: u32,
+        right_sides: u32,
+        passes: u32,
+    }
 }
 
 impl Args {

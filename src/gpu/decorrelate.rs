@@ -1,5 +1,6 @@
 //! Decorrelation on the GPU: one workgroup a spectrum.
 
+use super::args::kernel_args;
 use super::{GpuError, Reals, Recording, Variant};
 use std::ops::Range;
 
@@ -35,17 +36,17 @@ pub struct Decorrelated {
     pub resolution: Reals,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Args {
-    count: u32,
-    first: u32,
-    nspec: u32,
-    nbin: u32,
-    ncore: u32,
-    core: u32,
-    n: u32,
-    half: u32,
+kernel_args! {
+    struct Args {
+        count: u32,
+        first: u32,
+        nspec: u32,
+        nbin: u32,
+        ncore: u32,
+        core: u32,
+        n: u32,
+        half: u32,
+    }
 }
 
 pub(super) fn variants() -> Vec<Variant> {

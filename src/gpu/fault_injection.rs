@@ -1,50 +1,10 @@
-//! Failures on order: how tests see what becomes of a frame when a device fails. Inert unless asked for.
+//! Fault injection for tests: which touches of a device fail and how, and which stage computes wrongly.
 
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A place where the library touches a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Touch {
-    /// Opening it.
-    Open,
-    /// Creating a buffer of any kind.
-    Buffer,
-    /// Writing to a buffer.
-    Write,
-    /// Compiling a shader into a pipeline.
-    Kernel,
-    /// Binding buffers.
-    BindGroup,
-    /// Creating timestamps.
-    Queries,
-    /// Handing commands over.
-    Submit,
-    /// Waiting for them.
-    Wait,
-    /// Asking for a buffer on the host.
-    Map,
-    /// Reading it there.
-    Read,
-}
-
-/// How a touch fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The device is destroyed, as when its driver is reset.
-    Lost,
-    /// There is no memory left.
-    OutOfMemory,
-    /// The driver reports an error of its own.
-    Driver,
-    /// The device never answers.
-    Hang,
-    /// wgpu panics, as version 30 does where a device is lost while it is waited for.
-    Panic,
-    /// A number is wrong.
-    Wrong,
-}
+pub use super::touch::{Fault, Touch};
 
 impl Fault {
     /// All of them.
@@ -61,10 +21,7 @@ impl Fault {
     }
 }
 
-/// Which touches of a device fail, and how: none by default. Clones are the same plan, and count the touches of all devices
-/// opened with it.
-///
-/// For tests; those of the binary give one in its environment, `SPEXTRAL_FAULT=lost@120`.
+/// A plan of failures; none by default. Clones share the plan and the count of touches, over all devices opened with it.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Option<Arc<Mutex<Plan>>>);
 
@@ -73,43 +30,50 @@ struct Plan {
     touches: Vec<(Touch, String)>,
     failing: Vec<(Range<usize>, Fault)>,
     met: usize,
+    wrong_stage: Option<String>,
 }
 
 impl Faults {
-    /// No failure yet, but touches are noted.
+    /// Records touches; none fails yet.
     pub fn counting() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// The plan in the environment's SPEXTRAL_FAULT, as in [`Faults::from_str`]: how tests of the binary see failures.
+    /// Makes the output of a stage wrong by up to 1 %.
+    pub fn with_wrong_stage(stage: &str) -> Self {
+        let plan = Plan { wrong_stage: Some(stage.to_string()), ..Plan::default() };
+        Self(Some(Arc::new(Mutex::new(plan))))
+    }
+
+    /// Reads the plan in the environment variable SPEXTRAL_FAULT, see [`Faults::from_str`].
     pub fn of_environment() -> Self {
-        let Ok(words) = std::env::var("SPEXTRAL_FAULT") else { return Self::default() };
-        words.parse().unwrap_or_else(|refused| {
+        let Ok(plan) = std::env::var("SPEXTRAL_FAULT") else { return Self::default() };
+        plan.parse().unwrap_or_else(|refused| {
             tracing::warn!("SPEXTRAL_FAULT: {refused}");
             Self::default()
         })
     }
 
-    /// Begins to count anew; the touches numbered `failing`, from 0, fail where they can fail so.
+    /// Restarts the count; the touches numbered `failing`, from 0, fail by `fault` if they can.
     pub fn fail(&self, failing: Range<usize>, fault: Fault) {
         if let Some(mut plan) = self.plan() {
             *plan = Plan { failing: vec![(failing, fault)], ..Plan::default() };
         }
     }
 
-    /// Others fail besides; counting goes on.
+    /// Adds further failing touches without restarting the count.
     pub fn fail_also(&self, failing: Range<usize>, fault: Fault) {
         if let Some(mut plan) = self.plan() {
             plan.failing.push((failing, fault));
         }
     }
 
-    /// The touches so far, in order, and what was touched; empty where none are noted.
+    /// Returns the touches so far, in order, each with the name of its buffer, kernel or step.
     pub fn touches(&self) -> Vec<(Touch, String)> {
         self.plan().map(|plan| plan.touches.clone()).unwrap_or_default()
     }
 
-    /// How many have failed.
+    /// Returns the number of failures so far.
     pub fn met(&self) -> usize {
         self.plan().map_or(0, |plan| plan.met)
     }
@@ -118,7 +82,7 @@ impl Faults {
         self.0.as_ref().map(|plan| plan.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes a touch; how it is to fail.
+    /// Records a touch and returns how it has to fail.
     pub(super) fn touch(&self, touch: Touch, what: &str) -> Option<Fault> {
         let mut plan = self.plan()?;
         let k = plan.touches.len();
@@ -128,20 +92,43 @@ impl Faults {
         plan.met += 1;
         Some(fault)
     }
+
+    /// Whether the output of `stage` has to be wrong; counts as a failure met.
+    pub(super) fn makes_wrong(&self, stage: &str) -> bool {
+        let Some(mut plan) = self.plan() else { return false };
+        let is_wrong = plan.wrong_stage.as_deref() == Some(stage);
+        plan.met += usize::from(is_wrong);
+        is_wrong
+    }
+}
+
+/// Changes values by up to 1 %, element by element in an irregular pattern, which no common factor of a later stage cancels.
+pub(super) fn perturb(values: &mut [f64]) {
+    for (i, value) in values.iter_mut().enumerate() {
+        let step = (i as u64).wrapping_mul(2_654_435_761) % 7;
+        *value *= 1.0 + 0.01 * (step as f64 - 3.0) / 3.0;
+    }
 }
 
 impl FromStr for Faults {
     type Err = String;
 
-    /// `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on, several by commas; FAULT is lost, memory, driver, hang,
-    /// panic or wrong.
-    fn from_str(words: &str) -> Result<Self, String> {
+    /// Reads `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on, `wrong-stage:NAME`, several by commas; FAULT is
+    /// lost, memory, driver, hang, panic or wrong.
+    fn from_str(text: &str) -> Result<Self, String> {
         let faults = Self::counting();
-        for words in words.split(',') {
+        for item in text.split(',') {
             let refuse = || {
-                format!("`{words}` is no fault: FAULT@K or FAULT@K+, FAULT of lost, memory, driver, hang, panic, wrong")
+                format!(
+                    "`{item}` is no fault: FAULT@K or FAULT@K+, FAULT of lost, memory, driver, hang, panic, wrong; or \
+                     wrong-stage:NAME"
+                )
             };
-            let (fault, place) = words.split_once('@').ok_or_else(refuse)?;
+            if let Some(stage) = item.strip_prefix("wrong-stage:") {
+                faults.plan().expect("it has a plan").wrong_stage = Some(stage.to_string());
+                continue;
+            }
+            let (fault, place) = item.split_once('@').ok_or_else(refuse)?;
             let names = ["lost", "memory", "driver", "hang", "panic", "wrong"];
             let fault = names.iter().position(|name| *name == fault).map(|k| Fault::ALL[k]).ok_or_else(refuse)?;
             let (place, on) = place.strip_suffix('+').map_or((place, false), |place| (place, true));
@@ -168,6 +155,17 @@ mod tests {
         let counting = Faults::counting();
         assert_eq!((fails(&counting), counting.touches().len(), counting.met()), ([None; 4], 4, 0));
         assert_eq!((fails(&Faults::default()), Faults::default().touches()), ([None; 4], vec![]));
-        assert!(["lost", "lost@", "lost@x", "pink@3", "lost@3,"].iter().all(|words| words.parse::<Faults>().is_err()));
+        assert!(["lost", "lost@", "lost@x", "pink@3", "lost@3,"].iter().all(|text| text.parse::<Faults>().is_err()));
+    }
+
+    #[test]
+    fn only_the_named_stage_is_wrong_and_by_no_common_factor() {
+        let faults: Faults = "wrong-stage:schur".parse().unwrap();
+        assert!(faults.makes_wrong("schur") && !faults.makes_wrong("spots") && faults.met() == 1);
+        assert!(Faults::with_wrong_stage("spots").makes_wrong("spots") && !Faults::default().makes_wrong("spots"));
+        let mut values = [1.0; 7];
+        perturb(&mut values);
+        values.sort_by(f64::total_cmp);
+        assert!(values.iter().zip(-3..).all(|(v, k)| (v - 1.0 - 0.01 * f64::from(k) / 3.0).abs() < 1e-15));
     }
 }

@@ -1,6 +1,6 @@
 //! Goodness on the GPU: one workgroup a bin.
 
-use super::patch::{CcdBuffers, Patches, Split};
+use super::patch::{CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
 
 /// Invocations of a workgroup: a spot has 187 pixels in DESI.
@@ -34,8 +34,7 @@ pub fn goodness(patches: &Patches, ccd: &CcdBuffers, model: &Reals, psferr: f64)
     let mut recording = Recording::new();
     let kernel = gpu.kernel(&variant(), "goodness_of_bins")?;
     for items in gpu.dispatches(count, OPERATIONS * patches.spots.shape.size() as u64) {
-        let mut args = patches.args(&items, ccd.nx);
-        args.psferr = Split::of(psferr);
+        let args = patches.args(&items, ccd.nx).with_psferr(psferr);
         recording.dispatch(&kernel, items.len(), &args, &bound)?;
     }
     gpu.run(recording)?;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::buffer::keep;
+use super::args::kernel_args;
+use super::buffer::{expect_len, keep};
+use super::shaders::PROGRESS_WORDS;
 use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant, cholesky};
 use crate::stages::cholesky::Layout;
 use crate::stages::jacobi::{MAX_SWEEPS, NotFinite, Status, Sweeps};
@@ -14,9 +16,6 @@ const CAPACITIES: [usize; 3] = [1_020, 2_040, 3_060];
 /// Threads of a workgroup: one a pair of columns, up to what every WebGPU device has.
 const THREADS: [usize; 3] = [32, 64, 256];
 
-/// Words of progress a matrix, as in the shader.
-const WORDS: usize = 4;
-
 /// Cosine of the angle between columns of n elements below which they count as orthogonal: what rounding leaves of a
 /// sum of n products, twice over.
 fn tolerance(precision: Precision, n: usize) -> f32 {
@@ -26,18 +25,18 @@ fn tolerance(precision: Precision, n: usize) -> f32 {
 /// What a shift adds to Gershgorin's bound, of the largest eigenvalue, in units of the last place.
 const MARGIN: f64 = 80.0;
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Args {
-    first: u32,
-    end: u32,
-    n: u32,
-    height: u32,
-    round: u32,
-    rounds: u32,
-    shifting: u32,
-    tolerance: f32,
-    margin: f32,
+kernel_args! {
+    struct Args {
+        first: u32,
+        end: u32,
+        n: u32,
+        height: u32,
+        round: u32,
+        rounds: u32,
+        shifting: u32,
+        tolerance: f32,
+        margin: f32,
+    }
 }
 
 impl Args {
@@ -108,7 +107,7 @@ impl Eigen {
         let words = self.progress.download()?;
         let one =
             |words: &[u32]| (words[3] == 0).then(|| Sweeps { sweeps: words[1] as usize, converged: words[2] != 0 });
-        Ok(words.chunks_exact(WORDS).map(one).collect())
+        Ok(words.chunks_exact(PROGRESS_WORDS).map(one).collect())
     }
 }
 
@@ -124,7 +123,7 @@ pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Reals) -> Re
     let factors = gpu.reals("factors", matrices.len())?;
     let shifts = gpu.reals("shifts", batch)?;
     let columns = gpu.reals("columns", batch * n * height(n) * 4)?;
-    let progress = gpu.zeros::<u32>("progress", batch * WORDS)?;
+    let progress = gpu.zeros::<u32>("progress", batch * PROGRESS_WORDS)?;
     let values = gpu.reals("values", batch * n)?;
     let vectors = gpu.reals("vectors", matrices.len())?;
     let whole = 0..batch;
@@ -192,8 +191,8 @@ pub fn eigen(
     vectors: &mut [f64],
 ) -> Result<Vec<Status>, GpuError> {
     let batch = batch_of(n, matrices.len())?;
-    super::buffer::expect_len("values", batch * n, values.len())?;
-    super::buffer::expect_len("vectors", batch * n * n, vectors.len())?;
+    expect_len("values", batch * n, values.len())?;
+    expect_len("vectors", batch * n * n, vectors.len())?;
     let [square, columns, rest] = [n * n, 4 * n * height(n), 4 * n].map(|count| gpu.real_bytes(count));
     let part = gpu.batch("matrices", &[square, square, square, columns, rest])?;
     let mut statuses = Vec::with_capacity(batch);
@@ -229,6 +228,6 @@ fn batch_of(n: usize, len: usize) -> Result<usize, GpuError> {
         return Err(GpuError::Limit { what, value: n as u64, limit: cholesky::LARGEST as u64 });
     }
     let batch = len / (n * n);
-    super::buffer::expect_len("matrices", batch * n * n, len)?;
+    expect_len("matrices", batch * n * n, len)?;
     Ok(batch)
 }

@@ -1,18 +1,19 @@
-//! What a device takes at a time: the limits it was granted, and the size of batches and dispatches, which shrinks where it fails.
+//! Granted limits of a device, and the batch budget: how large batches and dispatches may be, which shrinks after failures.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{DeviceKind, Gpu, GpuError, OpenOptions};
+use super::GpuError;
+use super::adapter::DeviceKind;
 
-/// Bytes that the buffers of one batch may fill together, where nothing else is said. No graphics interface tells
-/// how much memory is free; 1 GiB fits any GPU of the last ten years and keeps the largest ones busy.
+/// Bytes that the buffers of one batch may fill together, unless set. No graphics interface reports free memory; 1 GiB
+/// fits any GPU of the last ten years and keeps the largest ones busy.
 pub const DEFAULT_MEMORY: u64 = 1 << 30;
 
-/// No binding may pass 2 GiB: drivers index with signed 32-bit bytes.
+/// The largest binding, bytes: drivers index with signed 32-bit bytes.
 const MAX_BINDING: u64 = (1 << 31) - 4;
 
-/// The limits that batches and workgroup shapes are planned from.
+/// The limits from which batches and workgroup shapes are planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuLimits {
     /// Bytes of one storage binding, and so of one [`super::Buffer`].
@@ -39,86 +40,67 @@ impl GpuLimits {
     }
 }
 
-/// What batches and dispatches may take at present.
+/// The present size of batches and dispatches.
 #[derive(Debug, Default)]
 pub(super) struct BatchBudget {
-    /// Bytes that batches may fill, and that they do for the work at hand.
     memory: AtomicU64,
+    /// The part of `memory` for the work at hand.
     filled: AtomicU64,
-    /// Floating-point operations a dispatch may do.
     operations: AtomicU64,
 }
 
-impl Gpu {
-    /// How many items fit in a batch, when each takes `item_bytes[k]` bytes of the k-th buffer: every buffer within
-    /// the binding limit, all together within the memory to fill.
-    ///
-    /// # Errors
-    /// [`GpuError::TooLarge`] where not even one item fits.
-    pub fn batch(&self, what: &str, item_bytes: &[u64]) -> Result<usize, GpuError> {
+impl BatchBudget {
+    /// Bytes that batches may fill.
+    pub fn memory(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    pub fn set_memory(&self, bytes: u64) {
+        self.memory.store(bytes, Ordering::Relaxed);
+        self.fill(bytes);
+    }
+
+    /// Bytes that batches may fill for the work at hand.
+    pub fn filled(&self) -> u64 {
+        self.filled.load(Ordering::Relaxed)
+    }
+
+    pub fn fill(&self, bytes: u64) {
+        self.filled.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Floating-point operations per dispatch.
+    pub fn operations(&self) -> u64 {
+        self.operations.load(Ordering::Relaxed)
+    }
+
+    pub fn set_operations(&self, operations: u64) {
+        self.operations.store(operations, Ordering::Relaxed);
+    }
+
+    /// Returns how many items of `item_bytes[k]` bytes in the k-th buffer fit: every buffer within `binding` bytes, all
+    /// together within the memory to fill.
+    pub fn batch(&self, binding: u64, what: &str, item_bytes: &[u64]) -> Result<usize, GpuError> {
         let largest = item_bytes.iter().copied().max().unwrap_or(0).max(1);
         let together = item_bytes.iter().sum::<u64>().max(1);
-        let limits = self.limits();
-        let fits = (limits.binding_bytes / largest).min(self.filled() / together);
+        let fits = (binding / largest).min(self.filled() / together);
         if fits == 0 {
-            let (bytes, limit) = if largest > limits.binding_bytes {
-                (largest, limits.binding_bytes)
-            } else {
-                (together, self.filled())
-            };
+            let (bytes, limit) = if largest > binding { (largest, binding) } else { (together, self.filled()) };
             return Err(GpuError::TooLarge { what: what.to_string(), bytes, limit });
         }
         Ok(usize::try_from(fits).unwrap_or(usize::MAX))
     }
 
-    /// Cuts `count` items of `operations` floating-point operations each into ranges, one a dispatch, so that no
-    /// dispatch takes longer than a fraction of a second on a slow device of this kind: Windows resets a GPU after two.
+    /// Cuts `count` items of `operations` floating-point operations each into ranges, one per dispatch.
     pub fn dispatches(&self, count: usize, operations: u64) -> impl Iterator<Item = Range<usize>> + use<> {
-        let step = usize::try_from(self.operations_per_dispatch() / operations.max(1)).unwrap_or(usize::MAX).max(1);
+        let step = usize::try_from(self.operations() / operations.max(1)).unwrap_or(usize::MAX).max(1);
         (0..count).step_by(step).map(move |first| first..count.min(first.saturating_add(step)))
-    }
-
-    /// Floating-point operations a dispatch should not pass; see [`Gpu::dispatches`].
-    pub fn operations_per_dispatch(&self) -> u64 {
-        self.parts().operations.load(Ordering::Relaxed)
-    }
-
-    /// Lets dispatches do no more than `operations` from now on.
-    pub(crate) fn set_operations_per_dispatch(&self, operations: u64) {
-        self.parts().operations.store(operations, Ordering::Relaxed);
-    }
-
-    /// Lets batches and dispatches be as large as when the device was first opened.
-    pub(crate) fn restore_limits(&self) {
-        let OpenOptions { memory, operations_per_dispatch: operations, .. } = self.options();
-        self.set_memory(memory.unwrap_or(DEFAULT_MEMORY));
-        self.set_operations_per_dispatch(operations.unwrap_or_else(|| default_operations_per_dispatch(self.kind())));
-    }
-
-    /// Bytes that batches may fill.
-    pub fn memory(&self) -> u64 {
-        self.parts().memory.load(Ordering::Relaxed)
-    }
-
-    /// Lets batches fill no more than `bytes` from now on.
-    pub fn set_memory(&self, bytes: u64) {
-        self.parts().memory.store(bytes, Ordering::Relaxed);
-        self.fill(bytes);
-    }
-
-    pub(super) fn filled(&self) -> u64 {
-        self.parts().filled.load(Ordering::Relaxed)
-    }
-
-    /// Lets batches fill no more than `bytes` for the work at hand.
-    pub(super) fn fill(&self, bytes: u64) {
-        self.parts().filled.store(bytes, Ordering::Relaxed);
     }
 }
 
-/// Floating-point operations that a slow device of a kind does in some 0.2 s: lavapipe was measured at 0.35 G/s a core,
-/// the weakest integrated GPUs are ten times that, the weakest discrete ones a hundred times, at a tenth of their peak.
-fn default_operations_per_dispatch(kind: DeviceKind) -> u64 {
+/// Returns the floating-point operations that a slow device of a kind does in some 0.2 s. Lavapipe was measured at 0.35 G/s
+/// per core; the weakest integrated GPUs do ten times that, the weakest discrete ones a hundred times, at a tenth of peak.
+pub(super) fn default_operations_per_dispatch(kind: DeviceKind) -> u64 {
     match kind {
         DeviceKind::Discrete => 10_000_000_000,
         DeviceKind::Integrated | DeviceKind::Virtual | DeviceKind::Unknown => 1_000_000_000,

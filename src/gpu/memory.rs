@@ -1,53 +1,119 @@
-//! The plan of a device's memory: parts so small that all their buffers fit together.
+//! Device memory: buffers and their leases, the plan, and the batch budget.
+//!
+//! It stands above the queue, because an allocation beyond the plan waits for submissions that free memory.
 
-use super::{Gpu, GpuError};
+use std::sync::Arc;
+
+use super::GpuError;
+use super::account::{Account, Held, Lease};
+use super::driver::{Driver, OpenOptions};
+use super::limits::{BatchBudget, DEFAULT_MEMORY, default_operations_per_dispatch};
+use super::queue::Queue;
+use super::touch::Touch;
 
 /// Batches that fill less than this are as small as they get, bytes.
 const SMALLEST: u64 = 4096;
 
-/// Arguments of dispatches under way, and other small buffers, bytes.
+/// Arguments of dispatches in flight, and other small buffers, bytes.
 pub(crate) const SLACK: u64 = 256 << 10;
 
-/// A device's memory in one piece of work, bytes of all buffers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct MemoryUse {
-    /// The most that the plan takes at a time.
-    pub planned: u64,
-    /// The most there was.
-    pub peak: u64,
+pub(super) struct Memory {
+    queue: Queue,
+    account: Arc<Account>,
+    budget: BatchBudget,
 }
 
-impl Gpu {
-    /// Begins a piece of work of which no more than `limit` bytes are to be alive at a time.
-    pub(crate) fn begin(&self, limit: Option<u64>) {
-        self.set_memory(self.memory());
-        self.ledger().begin(limit.unwrap_or(u64::MAX));
+impl Memory {
+    pub fn new(queue: Queue) -> Self {
+        let memory = Self { queue, account: Arc::default(), budget: BatchBudget::default() };
+        memory.restore_budget();
+        memory
     }
 
-    /// What was planned and used since the present frame began.
-    pub fn memory_use(&self) -> MemoryUse {
-        self.ledger().used()
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    /// Cuts work into parts that fit, and plans for them: `cut` makes them by [`Gpu::batch`] and tells how many bytes are alive at
-    /// a time at most; where that is too much batches fill less.
-    ///
-    /// # Errors
-    /// [`GpuError::LittleMemory`] where not even the smallest parts fit.
-    pub(crate) fn fit<T>(&self, cut: impl Fn() -> (u64, T)) -> Result<T, GpuError> {
-        let limit = self.ledger().limit();
-        self.fill(self.memory());
+    pub fn driver(&self) -> &Driver {
+        self.queue.driver()
+    }
+
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    pub fn budget(&self) -> &BatchBudget {
+        &self.budget
+    }
+
+    /// Sets the budget to that of a device just opened.
+    pub fn restore_budget(&self) {
+        let OpenOptions { memory, operations_per_dispatch: operations, .. } = self.driver().options();
+        self.budget.set_memory(memory.unwrap_or(DEFAULT_MEMORY));
+        let default = || default_operations_per_dispatch(self.driver().kind());
+        self.budget.set_operations(operations.unwrap_or_else(default));
+    }
+
+    /// Counts bytes, waiting for room within the plan. If nothing more is freed they may pass the plan, not the limit.
+    fn lease(&self, what: &str, bytes: u64) -> Result<Lease, GpuError> {
+        loop {
+            let [should, may] = self.account.most();
+            if let Some(lease) = self.account.lease(bytes, should) {
+                return Ok(lease);
+            }
+            match self.queue.oldest_ticket() {
+                Some(ticket) => self.queue.wait_for(ticket)?,
+                None if self.queue.has_unsent_writes() => self.queue.wait_for_all()?,
+                None => {
+                    let device = self.driver().name().to_string();
+                    let full = || GpuError::OutOfMemory { device, what: what.to_string() };
+                    return self.account.lease(bytes, may).ok_or_else(full);
+                }
+            }
+        }
+    }
+
+    /// Creates a buffer of zeros.
+    pub fn create(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Held, GpuError> {
+        let lease = self.lease(label, bytes)?;
+        self.driver().touch(Touch::Buffer, label);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
+        let buffer = self.driver().device().create_buffer(&descriptor);
+        self.driver().check(label)?;
+        Ok(Held::new(buffer, lease))
+    }
+
+    /// Overwrites the beginning of a buffer before later submissions run.
+    pub fn write(&self, label: &str, buffer: &Held, bytes: &[u8]) -> Result<(), GpuError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let lease = self.lease(label, bytes.len() as u64)?;
+        self.queue.write(label, buffer, bytes, lease)
+    }
+
+    /// Starts a piece of work within `limit` bytes.
+    pub fn begin(&self, limit: Option<u64>) {
+        self.budget.set_memory(self.budget.memory());
+        self.account.begin(limit.unwrap_or(u64::MAX));
+    }
+
+    /// Cuts work into parts that fit, and plans for them. `cut` returns the bytes alive at a time and the parts; batches fill
+    /// half as much until the bytes are within the limit.
+    pub fn fit<T>(&self, cut: impl Fn() -> (u64, T)) -> Result<T, GpuError> {
+        let limit = self.account.limit();
+        self.budget.fill(self.budget.memory());
         loop {
             let (bytes, parts) = cut();
             if bytes <= limit {
-                self.ledger().plan(bytes);
+                self.account.plan(bytes);
                 return Ok(parts);
             }
-            if self.filled() <= SMALLEST {
-                let device = self.name().to_string();
+            if self.budget.filled() <= SMALLEST {
+                let device = self.driver().name().to_string();
                 return Err(GpuError::LittleMemory { device, limit, least: bytes.div_ceil(1024), optional: false });
             }
-            self.fill(self.filled() / 2);
+            self.budget.fill(self.budget.filled() / 2);
         }
     }
 }

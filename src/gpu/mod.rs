@@ -1,4 +1,4 @@
-//! The GPU: device choice and self-test, typed buffers and kernels, one wrapper file a shader.
+//! The GPU: device choice and self-test, typed buffers and kernels, and one wrapper per shader.
 //!
 //! ```no_run
 //! use spextral::gpu::{Device, DeviceChoice, OpenOptions, Recording, Variant};
@@ -7,17 +7,17 @@
 //! let choice = DeviceChoice::Name("llvmpipe".to_string());
 //! let Device::Gpu(gpu) = Device::open(&choice, &OpenOptions::default())? else { return Ok(()) };
 //!
-//! // A kernel is an entry point of one variant of a shader; compiled once a device, then cached.
+//! // A kernel is an entry point of one variant of a shader, compiled once per device.
 //! let kernel = gpu.kernel(&Variant::new("selftest").set("THREADS", 64), "functions")?;
 //!
-//! // Buffers are typed and their lengths are in elements. New ones are zero. Reals are f64 on the host; the handle says
-//! // what they are on the device, and what shaders call `real`.
+//! // Buffers are typed, their lengths are in elements, and new ones are zero. Reals are f64 on the host; on the device they
+//! // have the handle's precision, which shaders call `real`.
 //! let x = gpu.upload_reals("x", &[1.0; 64])?;
 //! let (roots, powers) = (gpu.reals("roots", 64)?, gpu.reals("powers", 64)?);
 //! let fractions = gpu.reals("fractions", 64)?;
 //!
-//! // Buffers are bound by the names they have in the shader; kinds are checked here, not by the driver.
-//! // The second argument is the number of workgroups, split over a 2-D grid where it passes 65 535.
+//! // Buffers are bound by their names in the shader. Kinds and arguments are checked here, not by the driver.
+//! // The second argument is the number of workgroups, in a 2-D grid if it exceeds 65 535.
 //! let mut recording = Recording::new();
 //! let bound = [x.named("x"), roots.named("roots"), powers.named("powers"), fractions.named("fractions")];
 //! recording.dispatch(&kernel, 1, &64u32, &bound)?;
@@ -26,48 +26,71 @@
 //! # Ok(()) }
 //! ```
 //!
-//! **Shaders.** A shader is `shaders/NAME.wgsl`, listed in [`shaders`]. `#import NAME` on a line of its own pulls
-//! in `shaders/shared/NAME.wgsl`, `#import NAME_real` that of the precision. One source serves both: `alias real = f32;`
-//! becomes `f64`. Every line `const NAME: u32 = VALUE;` and `alias NAME = TYPE;` is a template
-//! parameter: the file is valid WGSL with its defaults, [`Variant::set`] puts another value. Group 0, binding 0 is
-//! the uniform `args` (a struct as [`bytemuck::Pod`]); storage buffers follow from binding 1 on.
-//! A kernel finds which workgroup it is by `workgroup_index` of `shared/grid.wgsl` and must return when that is
-//! not below the count it finds in its `args`: the 2-D grid may hold a few workgroups more than asked for.
+//! **Layers**, each using only those before it:
+//! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers and
+//! their plan; above the queue, because allocation may wait for submissions); `kernel`; `handle` (the [`Gpu`]); `buffer`, `reals` and
+//! `recording`; `selftest` and `open`; the wrappers of the shaders.
+//!
+//! **Shaders.** A shader is `shaders/NAME.wgsl`, registered in [`shaders`]. A line `#import NAME` includes
+//! `shaders/shared/NAME.wgsl`, `#import NAME_real` the file of the precision. One source serves both: `alias real = f32;`
+//! becomes `f64`. Every line `const NAME: u32 = VALUE;` or `alias NAME = TYPE;` is a template
+//! parameter: the file is valid WGSL with its defaults, and [`Variant::set`] replaces them. Group 0, binding 0 is
+//! the uniform `args`, declared as [`KernelArgs`]; storage buffers follow from binding 1 on.
+//! A kernel finds its workgroup by `workgroup_index` of `shared/grid.wgsl`, and must return if that is
+//! not below the count in its `args`: the 2-D grid may have a few workgroups more than requested.
 
+mod account;
 mod adapter;
+mod args;
 pub mod banded;
 mod buffer;
+mod choice;
 pub mod cholesky;
 pub mod decorrelate;
-mod device;
+mod driver;
 mod error;
+#[cfg_attr(not(feature = "fault-injection"), path = "no_fault_injection.rs")]
 pub mod fault_injection;
 pub mod goodness;
-mod in_flight;
+mod handle;
 pub mod jacobi;
 mod kernel;
 mod limits;
 pub(crate) mod memory;
 pub mod model;
 pub mod normal_equations;
+mod open;
 pub mod patch;
+mod queue;
 mod reals;
+mod recording;
 mod reflect;
+mod scalar;
 pub mod schur;
 mod selftest;
 pub mod shaders;
 pub mod spots;
 mod timestamps;
+mod touch;
 pub mod traces;
+mod transfer;
+mod variants;
 
+pub use account::MemoryUse;
+pub use adapter::DeviceKind;
 pub(crate) use adapter::instruction_set;
-pub use adapter::{Device, DeviceChoice, DeviceEntry, DeviceKind, list};
-pub use buffer::{Buffer, Download, Element, Named, ScalarKind};
-pub use device::{Gpu, OpenOptions};
+pub use args::{ArgsMember, KernelArgs};
+pub use buffer::{Buffer, Download};
+pub use choice::DeviceChoice;
+pub use driver::OpenOptions;
 pub use error::GpuError;
-pub use kernel::{Kernel, Recording};
+pub use handle::Gpu;
+pub use kernel::{Kernel, Named};
 pub use limits::{DEFAULT_MEMORY, GpuLimits};
-pub use memory::MemoryUse;
-pub use reals::{Precision, Reals, RealsDownload};
+pub use open::{Device, DeviceEntry, list};
+pub use reals::{Reals, RealsDownload};
+pub use recording::Recording;
+pub use scalar::{Element, Precision, ScalarKind};
 pub use shaders::Variant;
 pub use timestamps::Pass;
+pub use variants::all_variants;

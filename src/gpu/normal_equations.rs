@@ -1,6 +1,6 @@
 //! Normal equations on the GPU: one workgroup a row of K.
 
-use super::patch::{Args, CcdBuffers, Patches, Split};
+use super::patch::{Args, CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
 use crate::plan::Batch;
 use crate::stages::normal_equations::Prior;
@@ -50,11 +50,7 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Re
         rhs: gpu.reals("rhs", n)?,
         flux_weight: gpu.reals("flux_weight", 2 * n)?,
     };
-    let args = |items: &Range<usize>| {
-        let mut args = patches.args(items, ccd.nx);
-        (args.regularize, args.min_weight) = (Split::of(prior.regularize), Split::of(prior.min_weight));
-        args
-    };
+    let args = |items: &Range<usize>| patches.args(items, ccd.nx).with_prior(prior);
     let mut recording = Recording::new();
     let [spots, pixel, table] = patches.bound();
     let (band, weight) = (out.band.named("band"), out.flux_weight.named("flux_weight"));

@@ -1,10 +1,10 @@
 //! What the patch stages work on, on a device: the CCD, a bundle's spots, and where patches lie on them.
 
+use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Named, Reals};
-use crate::geometry::Ccd;
-use crate::geometry::Patch;
-use crate::geometry::SpotShape;
+use crate::geometry::{Ccd, Patch, SpotShape};
 use crate::plan::Batch;
+use crate::stages::normal_equations::Prior;
 use std::ops::Range;
 
 /// A CCD on a device, in f32 as files have it.
@@ -50,44 +50,41 @@ pub struct BundleSpots {
     pub spots: Reals,
 }
 
-/// A number in f32, and what that leaves of it: two fields in WGSL, whose sum is `real`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::NoUninit, bytemuck::Zeroable)]
-pub(super) struct Split([f32; 2]);
-
-impl Split {
-    pub(super) fn of(value: f64) -> Self {
-        let near = value as f32;
-        Self([near, (value - f64::from(near)) as f32])
-    }
+/// Splits a number into f32 and the remainder, two fields in WGSL whose sum is `real`.
+fn split(value: f64) -> [f32; 2] {
+    let high = value as f32;
+    [high, (value - f64::from(high)) as f32]
 }
 
-/// Sizes that the patches of a batch share; the same struct stands in `shaders/shared/patch.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::NoUninit, bytemuck::Zeroable)]
-pub(super) struct Args {
-    count: u32,
-    first: u32,
-    nspec: u32,
-    nbin: u32,
-    pixel_bins: u32,
-    pixel_stride: u32,
-    spot_bins: u32,
-    spot_first: u32,
-    half_x: u32,
-    half_y: u32,
-    ccd_nx: u32,
-    half_bandwidth: u32,
-    rows: u32,
-    pub flux_patch: u32,
-    pub flux_bin: u32,
-    core_fibre: u32,
-    ncore_fibre: u32,
-    core_bin: u32,
-    ncore_bin: u32,
-    pub regularize: Split,
-    pub min_weight: Split,
-    pub psferr: Split,
+kernel_args! {
+    /// Sizes that the patches of a batch share; the same struct stands in `shaders/shared/patch.wgsl`.
+    pub(super) struct Args {
+        count: u32,
+        first: u32,
+        nspec: u32,
+        nbin: u32,
+        pixel_bins: u32,
+        pixel_stride: u32,
+        spot_bins: u32,
+        spot_first: u32,
+        half_x: u32,
+        half_y: u32,
+        ccd_nx: u32,
+        half_bandwidth: u32,
+        rows: u32,
+        pub flux_patch: u32,
+        pub flux_bin: u32,
+        core_fibre: u32,
+        ncore_fibre: u32,
+        core_bin: u32,
+        ncore_bin: u32,
+        regularize: f32,
+        regularize_low: f32,
+        min_weight: f32,
+        min_weight_low: f32,
+        psferr: f32,
+        psferr_low: f32,
+    }
 }
 
 impl Args {
@@ -103,6 +100,17 @@ impl Args {
             ncore_fibre: batch.core.len() as u32,
             ..bytemuck::Zeroable::zeroed()
         }
+    }
+
+    pub(super) fn with_prior(mut self, prior: Prior) -> Self {
+        [self.regularize, self.regularize_low] = split(prior.regularize);
+        [self.min_weight, self.min_weight_low] = split(prior.min_weight);
+        self
+    }
+
+    pub(super) fn with_psferr(mut self, psferr: f64) -> Self {
+        [self.psferr, self.psferr_low] = split(psferr);
+        self
     }
 }
 

@@ -1,5 +1,6 @@
 //! Schur complements of fibres within their patches on a GPU: the wrapper of `shaders/schur.wgsl`.
 
+use super::args::kernel_args;
 use super::buffer::{expect_len, keep};
 use super::cholesky::{self, Place};
 use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
@@ -9,17 +10,17 @@ use crate::stages::schur::Block;
 /// Threads of a workgroup: nothing is shared among them, any number serves.
 const THREADS: usize = 64;
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Args {
-    count: u32,
-    nspec: u32,
-    nbin: u32,
-    half_band: u32,
-    pitch: u32,
-    origin: u32,
-    size: u32,
-    others_half: u32,
+kernel_args! {
+    struct Args {
+        count: u32,
+        nspec: u32,
+        nbin: u32,
+        half_band: u32,
+        pitch: u32,
+        origin: u32,
+        size: u32,
+        others_half: u32,
+    }
 }
 
 /// Every variant this file dispatches.

@@ -1,5 +1,6 @@
 //! Spots on the GPU: one workgroup a spot.
 
+use super::args::kernel_args;
 use super::traces::Traces;
 use super::{GpuError, Reals, Recording, Variant};
 use crate::geometry::SpotShape;
@@ -11,20 +12,20 @@ const THREADS: usize = 64;
 /// Values of workgroup memory that the variants have for profiles; in f32 the largest fills WebGPU's 16 KiB.
 const PROFILES: [usize; 4] = [512, 1024, 2048, 4096 - THREADS];
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Args {
-    count: u32,
-    first_spot: u32,
-    nbin: u32,
-    first_bin: u32,
-    take: u32,
-    stride: u32,
-    half_x: u32,
-    half_y: u32,
-    degree_x: u32,
-    degree_y: u32,
-    tails: u32,
+kernel_args! {
+    struct Args {
+        count: u32,
+        first_spot: u32,
+        nbin: u32,
+        first_bin: u32,
+        take: u32,
+        stride: u32,
+        half_x: u32,
+        half_y: u32,
+        degree_x: u32,
+        degree_y: u32,
+        tails: u32,
+    }
 }
 
 pub(super) fn variants() -> Vec<Variant> {

@@ -1,5 +1,6 @@
 //! Traces on the GPU: series expanded in chunks of bins in f64 here, evaluated there, where f32 may have to do.
 
+use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant};
 use crate::psf::{LegendreSeries, Psf};
 use crate::stages::traces::{legendre, shape_series, unit};
@@ -33,15 +34,15 @@ pub struct Traces {
     pub shape: Reals,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::NoUninit)]
-struct Args {
-    nfibre: u32,
-    nbin: u32,
-    chunk: u32,
-    terms: u32,
-    nparam: u32,
-    ncoeff: u32,
+kernel_args! {
+    struct Args {
+        nfibre: u32,
+        nbin: u32,
+        chunk: u32,
+        terms: u32,
+        nparam: u32,
+        ncoeff: u32,
+    }
 }
 
 pub(super) fn variants() -> Vec<Variant> {

@@ -24,6 +24,9 @@ impl Prior {
     /// of 1e5 electron need it.
     pub const COVERED: f64 = 0.5;
 
+    /// Added to the diagonal of every unknown, so that none is zero.
+    pub const FLOOR: f64 = 1e-15;
+
     /// The peers' prior with the given regularisation.
     pub fn new(regularize: f64) -> Self {
         Self { regularize, min_weight: Self::MIN_WEIGHT }
@@ -186,12 +189,12 @@ pub(super) fn overlap_lanes<S: Simd>(
     simd.store(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])), out);
 }
 
-/// Adds `alpha^2 + 1e-15` to the diagonal: alpha is `minweight - fluxweight` where that is not negative and the spot not
+/// Adds `alpha^2 + Prior::FLOOR` to the diagonal: alpha is `minweight - fluxweight` where that is not negative and the spot not
 /// [`Prior::COVERED`], with `minweight = min_weight * max(fluxweight)`, else `regularize`.
 fn add_prior(prior: Prior, half_bandwidth: usize, coverage: &[f64], out: NormalEquations) {
     let min_weight = prior.min_weight * out.flux_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for (i, (alpha, &weight)) in out.alpha.iter_mut().zip(out.flux_weight.iter()).enumerate() {
         *alpha = prior.alpha(weight, coverage[i], min_weight);
-        out.band[i * (half_bandwidth + 1) + half_bandwidth] += *alpha * *alpha + 1e-15;
+        out.band[i * (half_bandwidth + 1) + half_bandwidth] += *alpha * *alpha + Prior::FLOOR;
     }
 }

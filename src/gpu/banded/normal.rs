@@ -1,7 +1,8 @@
 //! Banded normal equations on the GPU: one workgroup a spot.
 
 use super::shape::{BLOCK, REACHES, Shape};
-use crate::gpu::patch::{CcdBuffers, Patches, Split};
+use crate::gpu::patch::{CcdBuffers, Patches};
+use crate::gpu::shaders::COUPLING_STEP;
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Coupling;
 use crate::stages::normal_equations::Prior;
@@ -12,9 +13,6 @@ const THREADS: usize = 64;
 
 /// Values of workgroup memory that the variants have for a spot; in f32 the largest leaves room for the sums in 16 KiB.
 const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
-
-/// Every how many bins the coupling of fibres is measured, as in the shader.
-const STEP: usize = 16;
 
 pub(super) fn variants() -> Vec<Variant> {
     REACHES.into_iter().flat_map(|reach| SPOT.into_iter().map(move |spot| variant(reach, spot))).collect()
@@ -102,7 +100,7 @@ pub fn record_products(
     }
     let kernel = gpu.kernel(&variant, "couplings")?;
     let bound = [spots, pixel, table, sums, largest];
-    let samples = fibres * bins.div_ceil(STEP) * (2 * reach + 1);
+    let samples = fibres * bins.div_ceil(COUPLING_STEP) * (2 * reach + 1);
     for items in gpu.dispatches(samples, size as u64) {
         recording.dispatch(&kernel, items.len().div_ceil(THREADS), &patches.args(&items, 0), &bound)?;
     }
@@ -122,11 +120,7 @@ pub fn record_prior(
 ) -> Result<(), GpuError> {
     let gpu = out.own.gpu();
     recording.stage("banded_normal");
-    let args = |items: &Range<usize>| {
-        let mut args = patches.args(items, 0);
-        (args.regularize, args.min_weight) = (Split::of(prior.regularize), Split::of(prior.min_weight));
-        args
-    };
+    let args = |items: &Range<usize>| patches.args(items, 0).with_prior(prior);
     let groups = 0..shape.nfibre * (BLOCK * shape.nblock()).div_ceil(THREADS);
     let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
     let kernel = |entry| gpu.kernel(&variant(shape.blocks(), SPOT[0]), entry);

@@ -1,5 +1,6 @@
 //! Sizes that the banded solver's kernels share, and where elements lie.
 
+use crate::gpu::args::kernel_args;
 use crate::gpu::{Gpu, GpuError, Kernel, Named, Recording, Variant};
 use crate::stages::banded::Bands;
 use std::ops::Range;
@@ -15,8 +16,7 @@ pub(super) const REACHES: [usize; 4] = [3, 4, 8, 16];
 /// The widest half bandwidth, bins.
 pub const WIDEST: usize = BLOCK * REACHES[REACHES.len() - 1];
 
-/// Right-hand sides that are solved for: 1, z, and what the bands lose of z.
-pub(super) const SIDES: usize = 3;
+pub(super) use crate::gpu::shaders::SIDES;
 
 /// Blocks of a chunk without its overlap. The longer, the less is done twice; the shorter, the more threads there are: 96
 /// bins give 10 000 threads a DESI bundle, and buffers of 120 MB.
@@ -44,35 +44,35 @@ pub struct Shape {
     pub half: usize,
 }
 
-/// The same struct stands in `shaders/shared/banded.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, bytemuck::NoUninit)]
-pub(super) struct Args {
-    pub count: u32,
-    pub first: u32,
-    pub nfibre: u32,
-    pub bundle: u32,
-    pub nbin: u32,
-    pub nblock: u32,
-    pub core: u32,
-    pub overlap: u32,
-    pub nchunk: u32,
-    pub stride: u32,
-    pub first_matrix: u32,
-    pub npole: u32,
-    pub record: u32,
-    pub inverse: u32,
-    pub reach: u32,
-    pub upward: u32,
-    pub half: u32,
-    pub kept: u32,
-    pub wide: u32,
-    pub extension: u32,
-    pub beyond: u32,
-    pub lost: u32,
-    pub round: u32,
-    pub rounds: u32,
-    pub is_fine: u32,
+kernel_args! {
+    /// The same struct stands in `shaders/shared/banded.wgsl`.
+    pub(super) struct Args {
+        pub count: u32,
+        pub first: u32,
+        pub nfibre: u32,
+        pub bundle: u32,
+        pub nbin: u32,
+        pub nblock: u32,
+        pub core: u32,
+        pub overlap: u32,
+        pub nchunk: u32,
+        pub stride: u32,
+        pub first_matrix: u32,
+        pub npole: u32,
+        pub record: u32,
+        pub inverse: u32,
+        pub reach: u32,
+        pub upward: u32,
+        pub half: u32,
+        pub kept: u32,
+        pub wide: u32,
+        pub extension: u32,
+        pub beyond: u32,
+        pub lost: u32,
+        pub round: u32,
+        pub rounds: u32,
+        pub is_fine: u32,
+    }
 }
 
 /// What is kept of a matrix.

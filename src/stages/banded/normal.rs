@@ -67,7 +67,7 @@ pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, prior
     out
 }
 
-/// Adds `alpha^2 + 1e-15` to the diagonal, see [`crate::stages::normal_equations`]; the largest flux weight is that of the
+/// Adds `alpha^2 + Prior::FLOOR` to the diagonal, see [`crate::stages::normal_equations`]; the largest flux weight is that of the
 /// bundle.
 fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], coverage: &[Vec<f64>], prior: Prior) {
     let largest = flux_weight.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -76,7 +76,7 @@ fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], coverage: &[Vec<f
         let columns = diagonal.chunks_exact_mut(out.half + 1).zip(flux_weight).zip(coverage);
         for ((column, &weight), &coverage) in columns {
             let alpha = prior.alpha(weight, coverage, min_weight);
-            column[0] += alpha * alpha + 1e-15;
+            column[0] += alpha * alpha + Prior::FLOOR;
         }
     }
 }

@@ -19,6 +19,9 @@ const SIDES: usize = 3;
 /// less than 1e-16 of the information that the prior gives others: of such a row f64 has too few digits left.
 const ROUNDING: f64 = 3e-8;
 
+/// The smallest sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the largest eigenvalue.
+pub const RESOLVED: f64 = f64::EPSILON / ROUNDING;
+
 /// What decorrelation needs of one fibre's Q.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandedRoot {
