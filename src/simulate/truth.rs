@@ -1,23 +1,24 @@
-//! The truth of a simulated frame: the spectra that lit it.
+//! The truth of a simulated frame: its true spectra, and their file.
 
 use crate::fits::{FitsError, Header, Image, PendingFile, Pixels, fill_images, read_image_f64};
 use std::path::Path;
 
-/// Spectra that lit a frame, on a grid whose bins coincide with those of the extraction.
+/// The true spectra of a frame, on a grid whose bins coincide with those of the extraction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Truth {
-    /// Fibre numbers, as FIBER of the fibermap, `[nspec]`.
+    /// Fibre numbers: FIBER of the fibermap, `[nspec]`.
     pub fibres: Vec<i64>,
     /// Wavelengths in Angstrom, ascending, `[nwave]`.
     pub wave: Vec<f64>,
-    /// Electrons a bin, `[nspec, nwave]`.
+    /// Electron per bin, `[nspec, nwave]`.
     pub flux: Vec<f64>,
 }
 
 /// Reads a truth file: images FLUX, WAVELENGTH, and FIBER, without which fibres count from 0.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, lacks an image, or the images do not fit together.
+/// [`FitsError::MissingHdu`] if an image is missing, [`FitsError::Invalid`] if the images do not fit together, and the
+/// errors of reading.
 pub fn read_truth(path: impl AsRef<Path>) -> Result<Truth, FitsError> {
     let path = path.as_ref();
     let (shape, flux) = read_image_f64(path, "FLUX")?;
@@ -34,15 +35,15 @@ pub fn read_truth(path: impl AsRef<Path>) -> Result<Truth, FitsError> {
     Ok(Truth { fibres, wave, flux })
 }
 
-/// Writes a truth file: FLUX f4 (electron a bin), WAVELENGTH f8 (Angstrom), FIBER i4.
+/// Writes a truth file: FLUX f4 (electron per bin), WAVELENGTH f8 (Angstrom), FIBER i4.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+/// [`FitsError`] if the file exists and must not be replaced, or cannot be written.
 pub fn write_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<(), FitsError> {
     Ok(fill_truth(path, truth, overwrite)?.persist()?)
 }
 
-/// As [`write_truth`], but for [`PendingFile::persist`].
+/// Writes a truth file that [`PendingFile::persist`] puts into place.
 ///
 /// # Errors
 /// See [`write_truth`].
