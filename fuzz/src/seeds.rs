@@ -2,7 +2,8 @@
 
 use testkit::files::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
 use fitsio_pure::compress::{Quantize, TileCompression};
-use spextral::fits::{Header, Image, Pixels, write_frame, write_images, write_model, write_preproc, write_psf};
+use spextral::frame::Header;
+use spextral::fits::{Image, Pixels, write_frame, write_images, write_model, write_preproc, write_psf};
 use spextral::simulate::{Truth, write_truth};
 use std::path::Path;
 

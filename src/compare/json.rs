@@ -1,31 +1,22 @@
-//! The parity table and chi against the truth, for programs: the fields of `spextral compare --json`.
+//! The fields of `spextral compare` in JSON: parity, and chi against the truth. Numbers that are not finite are null.
 
-use super::{Bin, ChiReport, Differences, LIMITS, Parity, SnrBand, Spread};
+use super::parity::{Bin, LIMITS, Parity};
+use super::truth::{ChiReport, SnrBand};
 use serde_json::{Value, json};
 
 impl Parity {
-    /// All of it; numbers that are not finite are null.
+    /// Returns all fields.
     pub fn json(&self) -> Value {
         let [a, b] = &self.names;
         let [only_a, only_b] = self.one_sided;
         let masks = self.masks.map(|[equal, different]| json!({ "equal": equal, "different": different }));
         json!({
             "a": a, "b": b, "fibres": self.fibres, "wavelengths": self.waves, "limits": LIMITS,
-            "all_bins": differences(&self.all), "good_bins": differences(&self.good),
+            "all_bins": self.all, "good_bins": self.good,
             "usable_in_a_alone": only_a, "usable_in_b_alone": only_b, "masks": masks,
             "worst_bins": self.worst.iter().map(bin).collect::<Vec<_>>(),
         })
     }
-}
-
-fn differences(of: &Differences) -> Value {
-    json!({
-        "flux": spread(&of.flux), "sigma": spread(&of.sigma), "resolution": of.resolution.as_ref().map(spread),
-    })
-}
-
-fn spread(of: &Spread) -> Value {
-    json!({ "bins": of.bins, "below": of.below, "not_finite": of.not_finite, "worst": of.worst })
 }
 
 fn bin(of: &Bin) -> Value {
@@ -37,7 +28,7 @@ fn bin(of: &Bin) -> Value {
 }
 
 impl ChiReport {
-    /// All of it; the last band of signal to noise has no upper end, which is null.
+    /// Returns all fields. The last band of S/N has no upper end: it is null.
     pub fn json(&self) -> Value {
         let band = |band: &SnrBand| {
             let [from, to] = band.snr;

@@ -1,6 +1,6 @@
 //! The parity table as text.
 
-use super::{Differences, LIMITS, Parity, Spread};
+use super::parity::{Differences, LIMITS, Parity, Spread};
 use std::fmt;
 
 impl fmt::Display for Parity {

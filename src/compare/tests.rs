@@ -1,7 +1,7 @@
 //! Properties of the comparison, on frames made for it.
 
 use super::*;
-use crate::fits::Header;
+use crate::frame::Header;
 use crate::frame::{Frame, Spectra, specmask};
 use crate::simulate::Truth;
 use rand::SeedableRng;

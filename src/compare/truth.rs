@@ -1,17 +1,17 @@
 //! Spectra against the truth behind them: chi = (flux - R truth) sqrt(ivar) must be N(0, 1).
 
-use super::read::{CompareError, Side};
+use super::side::{CompareError, Side, common_fibres, common_waves};
 use crate::frame::Frame;
 use crate::simulate::Truth;
 use std::fmt;
 
-/// Upper ends of the bands of signal to noise a bin.
+/// Upper ends of the bands of S/N per bin.
 const SNR_BANDS: [f64; 5] = [1.0, 3.0, 10.0, 30.0, f64::INFINITY];
 
-/// Chi in a band of signal to noise.
+/// Chi in a band of S/N.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SnrBand {
-    /// Signal to noise a bin of the truth, from and up to.
+    /// S/N per bin of the truth, from and up to.
     pub snr: [f64; 2],
     /// Number of bins.
     pub bins: usize,
@@ -21,7 +21,7 @@ pub struct SnrBand {
     pub std: f64,
 }
 
-/// How the spectra of a frame lie about the truth.
+/// The distribution of a frame's spectra about the truth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChiReport {
     /// Number of bins judged: usable ones, away from the ends of the grid.
@@ -34,14 +34,15 @@ pub struct ChiReport {
     pub std: f64,
     /// Largest |chi|.
     pub largest: f64,
-    /// Chi by signal to noise.
+    /// Chi by S/N.
     pub by_snr: Vec<SnrBand>,
 }
 
-/// Sums from which a mean and a standard deviation follow.
-#[derive(Clone, Copy, Default)]
-struct Moments {
-    count: usize,
+/// Count and sums of numbers, for their mean and standard deviation.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments {
+    /// How many numbers.
+    pub count: usize,
     sum: f64,
     squares: f64,
 }
@@ -53,43 +54,60 @@ impl Moments {
         self.squares += chi * chi;
     }
 
-    /// Mean and standard deviation; 0 where there is nothing.
-    fn mean_std(&self) -> (f64, f64) {
+    /// Returns mean and standard deviation; 0 for no numbers.
+    pub fn mean_std(&self) -> (f64, f64) {
         let n = self.count.max(1) as f64;
         let mean = self.sum / n;
         (mean, (self.squares / n - mean * mean).max(0.0).sqrt())
     }
 }
 
-/// R applied to the truth of one fibre, `[nwave]` in electron/Angstrom, on the frame's grid.
+/// Returns row `bin` of a fibre's R: columns and their elements, within the grid.
 ///
-/// `row` is the fibre's row in the frame, `truth` its true electrons a bin on that grid.
-fn resolve(frame: &Frame, row: usize, truth: &[f64]) -> Vec<f64> {
-    let (n, ndiag) = (frame.wave.len(), frame.spectra.ndiag);
-    let diagonals = &frame.spectra.resolution[row * ndiag * n..(row + 1) * ndiag * n];
-    let density: Vec<f64> = (0..n).map(|j| truth[j] / step(&frame.wave, j)).collect();
-    (0..n)
-        .map(|i| {
-            // Element (k, j) of the diagonals is R[j - ndiag/2 + k, j].
-            let column = |k: usize| (i + ndiag / 2).checked_sub(k).filter(|&j| j < n);
-            (0..ndiag).filter_map(|k| column(k).map(|j| diagonals[k * n + j] * density[j])).sum()
-        })
-        .collect()
+/// `diagonals` is `[ndiag, nwave]`, its element (k, j) being R[j - ndiag/2 + k, j].
+pub(crate) fn resolution_row(
+    diagonals: &[f64],
+    nwave: usize,
+    bin: usize,
+) -> impl Iterator<Item = (usize, f64)> + Clone {
+    let ndiag = diagonals.len() / nwave;
+    let column = move |k: usize| (bin + ndiag / 2).checked_sub(k).filter(|&j| j < nwave);
+    (0..ndiag).filter_map(move |k| column(k).map(|j| (j, diagonals[k * nwave + j])))
 }
 
-/// Width of a bin of the grid, Angstrom: by central differences.
+/// Applies R to the truth of one fibre: `[nwave]` in electron/Angstrom on the frame's grid.
+///
+/// `row` is the fibre's row in the frame, `truth` its true electrons per bin on that grid.
+fn resolve(frame: &Frame, row: usize, truth: &[f64]) -> Vec<f64> {
+    let n = frame.wave.len();
+    let size = frame.spectra.ndiag * n;
+    let diagonals = &frame.spectra.resolution[row * size..(row + 1) * size];
+    let density: Vec<f64> = (0..n).map(|j| truth[j] / step(&frame.wave, j)).collect();
+    (0..n).map(|i| resolution_row(diagonals, n, i).map(|(j, r)| r * density[j]).sum()).collect()
+}
+
+/// Returns the width of a bin by central differences, Angstrom.
 fn step(wave: &[f64], j: usize) -> f64 {
     let (low, high) = (j.saturating_sub(1), (j + 1).min(wave.len() - 1));
     (wave[high] - wave[low]) / (high - low).max(1) as f64
 }
 
-/// The truth as an extraction should see it, and how far the extraction is from it.
+/// The truth at the frame's resolution, and the extraction's distance from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrueSpectra {
-    /// R truth in electron/Angstrom, `[nspec, nwave]`; NaN where the truth is not known.
+    /// R truth in electron/Angstrom, `[nspec, nwave]`; NaN where the truth is unknown.
     pub expected: Vec<f64>,
     /// (flux - R truth) sqrt(ivar), `[nspec, nwave]`; NaN for bins that are not judged.
     pub chi: Vec<f64>,
+}
+
+impl TrueSpectra {
+    /// Returns the moments of chi over the bins judged.
+    pub fn moments(&self) -> Moments {
+        let mut moments = Moments::default();
+        self.chi.iter().filter(|chi| !chi.is_nan()).for_each(|&chi| moments.add(chi));
+        moments
+    }
 }
 
 /// Applies the frame's resolution to the truth and compares.
@@ -98,12 +116,13 @@ pub struct TrueSpectra {
 /// `ndiag/2 + 1` bins at either end, where R needs the truth beyond the grid.
 ///
 /// # Errors
-/// [`CompareError`] where truth and frame have no fibre or no wavelength in common.
+/// [`CompareError::NoFibres`] or [`CompareError::NoWaves`] if truth and frame have none in common.
 pub fn resolve_truth(frame: &Frame, truth: &Truth) -> Result<TrueSpectra, CompareError> {
     let side = Side::of_frame("the frame", frame);
-    let known = as_side(truth);
-    let rows = super::common_fibres(&side, &known)?;
-    let waves = super::common_waves(&side, &known)?;
+    let known =
+        Side { name: "the truth".into(), fibres: truth.fibres.clone(), wave: truth.wave.clone(), ..Side::default() };
+    let rows = common_fibres(&side, &known)?;
+    let waves = common_waves(&side, &known)?;
     let n = frame.wave.len();
     let edge = frame.spectra.ndiag / 2 + 1;
     let mut expected = vec![f64::NAN; side.flux.len()];
@@ -126,46 +145,26 @@ pub fn resolve_truth(frame: &Frame, truth: &Truth) -> Result<TrueSpectra, Compar
 /// Judges a frame by the truth it was simulated from, over the bins that [`resolve_truth`] judges.
 ///
 /// # Errors
-/// [`CompareError`] where truth and frame have no fibre or no wavelength in common.
+/// [`CompareError::NoFibres`] or [`CompareError::NoWaves`] if truth and frame have none in common.
 pub fn against_truth(frame: &Frame, truth: &Truth) -> Result<ChiReport, CompareError> {
-    let TrueSpectra { expected, chi } = resolve_truth(frame, truth)?;
-    let mut total = Moments::default();
+    let spectra = resolve_truth(frame, truth)?;
     let mut bands = [Moments::default(); SNR_BANDS.len()];
     let mut largest = 0.0f64;
-    for (i, &chi) in chi.iter().enumerate().filter(|(_, chi)| !chi.is_nan()) {
-        let snr = expected[i] * frame.spectra.ivar[i].sqrt();
+    for (i, &chi) in spectra.chi.iter().enumerate().filter(|(_, chi)| !chi.is_nan()) {
+        let snr = spectra.expected[i] * frame.spectra.ivar[i].sqrt();
         let band = SNR_BANDS.iter().position(|&end| snr < end).unwrap_or(SNR_BANDS.len() - 1);
-        total.add(chi);
         bands[band].add(chi);
         largest = largest.max(chi.abs());
     }
-    let (mean, std) = total.mean_std();
     let starts = [0.0].into_iter().chain(SNR_BANDS);
-    let by_snr = starts
-        .zip(SNR_BANDS)
-        .zip(bands)
-        .map(|((low, high), moments)| {
-            let (mean, std) = moments.mean_std();
-            SnrBand { snr: [low, high], bins: moments.count, mean, std }
-        })
-        .collect();
-    let (bins, left_out) = (total.count, chi.len() - total.count);
-    Ok(ChiReport { bins, left_out, mean, std, largest, by_snr })
-}
-
-/// The fibres and wavelengths of the truth, for matching.
-fn as_side(truth: &Truth) -> Side {
-    Side {
-        name: "the truth".into(),
-        fibres: truth.fibres.clone(),
-        wave: truth.wave.clone(),
-        flux: Vec::new(),
-        ivar: Vec::new(),
-        ndiag: 0,
-        resolution: None,
-        good: Vec::new(),
-        mask: None,
-    }
+    let by_snr = starts.zip(SNR_BANDS).zip(bands).map(|((low, high), moments)| {
+        let (mean, std) = moments.mean_std();
+        SnrBand { snr: [low, high], bins: moments.count, mean, std }
+    });
+    let total = spectra.moments();
+    let (mean, std) = total.mean_std();
+    let left_out = spectra.chi.len() - total.count;
+    Ok(ChiReport { bins: total.count, left_out, mean, std, largest, by_snr: by_snr.collect() })
 }
 
 impl fmt::Display for ChiReport {

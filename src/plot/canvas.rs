@@ -1,92 +1,161 @@
-//! A picture made of panels: axes by the plotting library, pixels of images by themselves.
+//! A picture of panels: plotters draws axes, text and curves; pixels of heat maps are set one by one.
 
-use super::{Area, FONT, Failure, INK, PlotError, use_own_font};
+use super::colour::{GRID, INK};
+use super::encode::encode;
+use super::error::PlotError;
+use super::heatmap::Heatmap;
+use super::scale::{Scale, tick_label};
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use std::sync::OnceLock;
 
-/// Size of the words of an axis and of a title, pixels.
-const SMALL: u32 = 17;
-const LARGE: u32 = 21;
-/// Colour of the lines behind curves.
-const GRID: RGBColor = RGBColor(232, 232, 236);
+/// Name of the built-in font.
+const FONT: &str = "spextral";
+/// Text sizes of axes and titles, pixels.
+const AXIS_TEXT: u32 = 17;
+const TITLE_TEXT: u32 = 21;
+/// Space for the labels of the x and the y axis, for the title, and right of a panel, pixels.
+const X_LABELS: i32 = 48;
+const Y_LABELS: i32 = 74;
+const TITLE: i32 = 30;
+const RIGHT: i32 = 14;
+/// Width of a colour bar, and of a key in a legend, pixels.
+const BAR: i32 = 16;
+const KEY: i32 = 20;
 
-/// Where panels are drawn.
-pub(crate) struct Canvas<'a, 'b> {
-    area: &'a Area<'b>,
+/// A picture in the making.
+pub struct Canvas<'a> {
+    area: DrawingArea<BitMapBackend<'a>, Shift>,
 }
 
-/// What is around a panel, and where it stands on the canvas.
-pub(crate) struct Panel<'a> {
-    /// Left, top, right, bottom, pixels.
+type Chart<'a, 'b> = ChartContext<'b, BitMapBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// Place and axes of a panel.
+pub struct Panel<'a> {
+    /// Left, top, right, bottom with labels and title, pixels.
     pub place: [i32; 4],
-    /// Above it.
+    /// Title above the panel.
     pub title: &'a str,
-    /// Names of the axes; an empty one leaves its axis out.
+    /// Names of the axes; an axis without a name is left out.
     pub labels: [&'a str; 2],
-    /// Left and right ends of x.
+    /// Left and right end of x.
     pub x: [f64; 2],
-    /// Lower and upper ends of y.
+    /// Lower and upper end of y.
     pub y: [f64; 2],
 }
 
-/// Curves of a panel: their colour and points; NaN parts a line.
-pub(crate) enum Shape {
-    /// A line.
-    Line(RGBColor, Vec<(f64, f64)>),
-    /// Points of a radius in pixels.
+/// A curve of a panel: its colour, its width in pixels, and its points.
+pub enum Shape {
+    /// A line, interrupted where y is not finite.
+    Line(RGBColor, u32, Vec<(f64, f64)>),
+    /// Points of this radius.
     Points(RGBColor, i32, Vec<(f64, f64)>),
+    /// A filled polygon.
+    Area(RGBColor, Vec<(f64, f64)>),
 }
 
-impl Canvas<'_, '_> {
-    /// Draws a picture and encodes it as PNG.
-    pub fn png(size: (u32, u32), draw: impl FnOnce(&Canvas) -> Result<(), Failure>) -> Result<Vec<u8>, PlotError> {
-        use_own_font();
+impl<'a> Canvas<'a> {
+    /// Draws a picture: RGB pixels, row by row from the top.
+    pub fn pixels(size: (u32, u32), draw: impl FnOnce(&Canvas) -> Result<(), PlotError>) -> Result<Vec<u8>, PlotError> {
+        register_font();
         let mut pixels = vec![0; (3 * size.0 * size.1) as usize];
-        let drawn = {
-            let root = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
-            let whole = root.fill(&WHITE).map_err(Failure::from);
-            whole.and_then(|()| draw(&Canvas { area: &root })).and_then(|()| root.present().map_err(Failure::from))
-        };
-        drawn.map_err(|e| match e {
-            Failure::Plot(e) => e,
-            Failure::Library(text) => PlotError::Draw(text),
-        })?;
-        encode(&pixels, size)
+        {
+            let canvas = Canvas { area: BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area() };
+            canvas.area.fill(&WHITE)?;
+            draw(&canvas)?;
+            canvas.area.present()?;
+        }
+        Ok(pixels)
     }
 
-    /// Writes a line of text with its upper left corner at a place.
-    pub fn text(&self, text: &str, at: (i32, i32), size: u32, colour: RGBColor) -> Result<(), Failure> {
+    /// Draws a picture as a PNG file.
+    pub fn png(size: (u32, u32), draw: impl FnOnce(&Canvas) -> Result<(), PlotError>) -> Result<Vec<u8>, PlotError> {
+        encode(size, &Self::pixels(size, draw)?, None)
+    }
+
+    /// Draws a line of text with its upper left corner `at` a pixel.
+    pub fn text(&self, text: &str, at: (i32, i32), size: u32, colour: RGBColor) -> Result<(), PlotError> {
         Ok(self.area.draw(&Text::new(text.to_string(), at, (FONT, size).into_font().color(&colour)))?)
     }
 
-    /// Draws an image: `colour` of a place between 0 and 1 along x and y, from the lower left corner.
-    pub fn image(&self, panel: &Panel, colour: impl Fn(f64, f64) -> RGBColor) -> Result<(), Failure> {
-        self.draw(panel, |_| Ok(()), Some(&colour))
+    /// Draws an entry of a legend with its left end `at` a pixel.
+    pub fn key(&self, text: &str, at: (i32, i32), colour: RGBColor, thickness: i32) -> Result<(), PlotError> {
+        let (x, y) = at;
+        let corners = [(x, y - thickness / 2), (x + KEY, y + (thickness + 1) / 2)];
+        self.area.draw(&Rectangle::new(corners, colour.filled()))?;
+        self.text(text, (x + KEY + 8, y - 9), 18, INK)
+    }
+
+    /// Draws the colours of a scale as a bar from `top` to `bottom`, `x` its left edge, with ticks on its right.
+    pub fn colour_bar(&self, x: i32, top: i32, bottom: i32, scale: &Scale, ticks: &[f64]) -> Result<(), PlotError> {
+        let height = f64::from(bottom - top);
+        for y in top..bottom {
+            let colour = scale.colour((f64::from(bottom - y) - 0.5) / height);
+            self.area.draw(&Rectangle::new([(x, y), (x + BAR, y + 1)], colour.filled()))?;
+        }
+        self.area.draw(&Rectangle::new([(x, top), (x + BAR, bottom)], INK.stroke_width(1)))?;
+        for &tick in ticks {
+            let y = bottom - (height * scale.place(tick)).round() as i32;
+            self.area.draw(&PathElement::new([(x + BAR, y), (x + BAR + 4, y)], INK.stroke_width(1)))?;
+            self.text(&tick_label(tick), (x + BAR + 8, y - 8), 16, INK)?;
+        }
+        Ok(())
+    }
+
+    /// Draws a heat map over a whole panel.
+    pub fn heatmap(&self, panel: &Panel, map: &Heatmap) -> Result<(), PlotError> {
+        let inner = self.axes(panel, false)?.plotting_area().strip_coord_spec();
+        let (width, height) = inner.dim_in_pixel();
+        let palette = map.scale.palette();
+        let cell = |at: u32, pixels: u32, cells: usize| (2 * at as usize + 1) * cells / (2 * pixels as usize);
+        for y in 0..height {
+            let row = cell(height - 1 - y, height, map.height) * map.width;
+            for x in 0..width {
+                let [r, g, b] = palette[usize::from(map.levels[row + cell(x, width, map.width)])];
+                inner.draw_pixel((x as i32, y as i32), &RGBColor(r, g, b))?;
+            }
+        }
+        Ok(())
     }
 
     /// Draws curves.
-    pub fn curves(&self, panel: &Panel, shapes: &[Shape]) -> Result<(), Failure> {
-        self.draw(panel, |chart| shapes.iter().try_for_each(|shape| draw_shape(chart, shape)), None)
+    pub fn curves(&self, panel: &Panel, shapes: &[Shape]) -> Result<(), PlotError> {
+        let mut chart = self.axes(panel, true)?;
+        for shape in shapes {
+            match shape {
+                Shape::Line(colour, width, points) => {
+                    for run in points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty()) {
+                        chart.draw_series(LineSeries::new(run.iter().copied(), colour.stroke_width(*width)))?;
+                    }
+                }
+                Shape::Points(colour, radius, points) => {
+                    let finite = points.iter().filter(|p| p.1.is_finite());
+                    chart.draw_series(finite.map(|&p| Circle::new(p, *radius, colour.filled())))?;
+                }
+                Shape::Area(colour, points) => {
+                    chart.draw_series([Polygon::new(points.clone(), colour.filled())])?;
+                }
+            }
+        }
+        Ok(())
     }
 
-    fn draw(
-        &self,
-        panel: &Panel,
-        curves: impl FnOnce(&mut Chart) -> Result<(), Failure>,
-        colour: Option<&dyn Fn(f64, f64) -> RGBColor>,
-    ) -> Result<(), Failure> {
+    /// Draws title and axes of a panel.
+    fn axes<'b>(&self, panel: &Panel, with_grid: bool) -> Result<Chart<'a, 'b>, PlotError> {
         let [left, top, right, bottom] = panel.place;
         let area = self.area.clone().shrink((left, top), (right - left, bottom - top));
         let [with_x, with_y] = panel.labels.map(|label| !label.is_empty());
+        let inset = if with_y { Y_LABELS } else { 0 };
         let mut chart = ChartBuilder::on(&area)
-            .margin_right(14)
-            .margin_top(30)
-            .x_label_area_size(if with_x { 48 } else { 0 })
-            .y_label_area_size(if with_y { 74 } else { 0 })
+            .margin_right(RIGHT)
+            .margin_top(TITLE)
+            .x_label_area_size(if with_x { X_LABELS } else { 0 })
+            .y_label_area_size(inset)
             .build_cartesian_2d(panel.x[0]..panel.x[1], panel.y[0]..panel.y[1])?;
-        let inset = if with_y { 74 } else { 0 };
-        area.draw(&Text::new(panel.title.to_string(), (inset, 4), (FONT, LARGE).into_font().color(&INK)))?;
+        self.text(panel.title, (left + inset, top + 4), TITLE_TEXT, INK)?;
         let mut mesh = chart.configure_mesh();
-        if colour.is_some() {
+        if !with_grid {
             mesh.disable_mesh();
         }
         let digits = |[low, high]: [f64; 2]| (1.0 - (high - low).log10().floor()).clamp(0.0, 4.0) as usize;
@@ -95,55 +164,22 @@ impl Canvas<'_, '_> {
             .bold_line_style(GRID)
             .x_desc(panel.labels[0])
             .y_desc(panel.labels[1])
-            .x_labels(if with_x { ((right - left) / 130).max(2) as usize } else { 0 })
+            .x_labels(if with_x { ((right - left) / 85).max(2) as usize } else { 0 })
             .y_labels(if with_y { 6 } else { 0 })
             .x_label_formatter(&|v| format!("{v:.x_digits$}"))
             .y_label_formatter(&|v| format!("{v:.y_digits$}"))
-            .label_style((FONT, SMALL).into_font().color(&INK))
+            .label_style((FONT, AXIS_TEXT).into_font().color(&INK))
             .axis_style(INK)
             .draw()?;
-        curves(&mut chart)?;
-        if let Some(colour) = colour {
-            let inner = chart.plotting_area().strip_coord_spec();
-            let (width, height) = inner.dim_in_pixel();
-            for y in 0..height {
-                for x in 0..width {
-                    let place = |at: u32, size: u32| (f64::from(at) + 0.5) / f64::from(size);
-                    inner.draw_pixel((x as i32, y as i32), &colour(place(x, width), 1.0 - place(y, height)))?;
-                }
-            }
-        }
-        Ok(())
+        Ok(chart)
     }
 }
 
-type Chart<'a, 'b> = ChartContext<
-    'a,
-    BitMapBackend<'b>,
-    Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
->;
-
-fn draw_shape(chart: &mut Chart, shape: &Shape) -> Result<(), Failure> {
-    match shape {
-        Shape::Line(colour, points) => {
-            for run in points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty()) {
-                chart.draw_series(LineSeries::new(run.iter().copied(), colour.stroke_width(2)))?;
-            }
-        }
-        Shape::Points(colour, size, points) => {
-            let finite = points.iter().filter(|p| p.1.is_finite());
-            chart.draw_series(finite.map(|&p| Circle::new(p, *size, colour.filled())))?;
-        }
-    }
-    Ok(())
-}
-
-/// RGB pixels as a PNG file.
-pub(crate) fn encode(pixels: &[u8], size: (u32, u32)) -> Result<Vec<u8>, PlotError> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, size.0, size.1);
-    encoder.set_color(png::ColorType::Rgb);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(pixels));
-    written.map_err(|e| PlotError::Draw(e.to_string()))?;
-    Ok(bytes)
+/// Registers the built-in font: a host need not have one.
+fn register_font() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let registered = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+        assert!(registered.is_ok(), "the built-in font must parse");
+    });
 }

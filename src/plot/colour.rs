@@ -1,13 +1,20 @@
-//! Colours of pixel values: viridis for electrons on an asinh scale, blue to red for residuals.
+//! Colours: viridis for intensities, blue over white to red for residuals, and those of text and curves.
 
 use plotters::style::RGBColor;
 
-/// Residuals beyond this many sigma have the full colour.
-pub const RESIDUAL_LIMIT: f64 = 5.0;
-/// Colour of pixels that are not used.
-pub const MASKED: RGBColor = RGBColor(150, 150, 150);
+/// Text and axes.
+pub const INK: RGBColor = RGBColor(45, 45, 55);
+/// Lines behind curves.
+pub const GRID: RGBColor = RGBColor(232, 232, 236);
+/// Measured curves, and the band of their errors.
+pub const CURVE: RGBColor = RGBColor(31, 87, 160);
+pub const BAND: RGBColor = RGBColor(186, 208, 236);
+/// Curves of the truth or of the expected distribution.
+pub const TRUTH: RGBColor = RGBColor(214, 72, 24);
+/// Pixels without a value.
+pub const MISSING: RGBColor = RGBColor(150, 150, 150);
 
-/// Colours between which [`interpolate`] runs, at equal distances.
+/// Colours at equal distances, interpolated in between.
 type Stops = [[u8; 3]; 9];
 
 /// Viridis, by Smith and van der Walt (CC0), at eighths.
@@ -36,65 +43,23 @@ const DIVERGING: Stops = [
     [103, 0, 31],
 ];
 
-/// The colour at `t` of 0..=1.
-fn interpolate(stops: &Stops, t: f64) -> RGBColor {
-    let place = t.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
-    let left = (place as usize).min(stops.len() - 2);
-    let share = place - left as f64;
-    let mix = |c: usize| {
-        let (a, b) = (f64::from(stops[left][c]), f64::from(stops[left + 1][c]));
-        (a + share * (b - a)).round() as u8
-    };
-    RGBColor(mix(0), mix(1), mix(2))
+/// Returns the colour at `place`, clamped to 0..=1.
+fn interpolate(stops: &Stops, place: f64) -> RGBColor {
+    let at = place.clamp(0.0, 1.0) * (stops.len() - 1) as f64;
+    let left = (at as usize).min(stops.len() - 2);
+    let [r, g, b] = [0, 1, 2].map(|c| {
+        let (low, high) = (f64::from(stops[left][c]), f64::from(stops[left + 1][c]));
+        (low + (at - left as f64) * (high - low)).round() as u8
+    });
+    RGBColor(r, g, b)
 }
 
-/// An asinh scale: linear about 0, logarithmic for bright pixels, so that noise and sky lines both show.
-#[derive(Clone, Copy, Debug)]
-pub struct Asinh {
-    low: f64,
-    high: f64,
-    soft: f64,
+/// Returns the colour of an intensity scale at `place`, dark at 0 and bright at 1.
+pub fn viridis(place: f64) -> RGBColor {
+    interpolate(&VIRIDIS, place)
 }
 
-impl Asinh {
-    /// The scale from `low` to `high` electron, linear within `soft` of 0.
-    pub fn new(low: f64, high: f64, soft: f64) -> Self {
-        Self { low, high: high.max(low + soft), soft }
-    }
-
-    fn stretch(&self, value: f64) -> f64 {
-        (value / self.soft).asinh()
-    }
-
-    /// The place of a value on the scale, 0..=1 within its limits.
-    pub fn place(&self, value: f64) -> f64 {
-        (self.stretch(value) - self.stretch(self.low)) / (self.stretch(self.high) - self.stretch(self.low))
-    }
-
-    /// The colour of a value.
-    pub fn colour(&self, value: f64) -> RGBColor {
-        viridis(self.place(value))
-    }
-
-    /// Round values to write beside the scale.
-    pub fn ticks(&self) -> Vec<f64> {
-        let decades = (1..=6).flat_map(|d| [1.0, 3.0].map(|m| m * 10f64.powi(d)));
-        let ticks = [0.0].into_iter().chain(decades);
-        ticks.filter(|&t| t >= self.low && t <= self.high).collect()
-    }
-}
-
-/// The colour at place `t`, 0..=1, of an intensity scale.
-pub fn viridis(t: f64) -> RGBColor {
-    interpolate(&VIRIDIS, t)
-}
-
-/// The colour at place `t`, 0..=1, of a scale about zero: white in its middle.
-pub fn diverging(t: f64) -> RGBColor {
-    interpolate(&DIVERGING, t)
-}
-
-/// The colour of a residual in sigma.
-pub fn residual(sigmas: f64) -> RGBColor {
-    diverging(0.5 + 0.5 * sigmas / RESIDUAL_LIMIT)
+/// Returns the colour of a scale about zero at `place`: blue at 0, white at 0.5, red at 1.
+pub fn diverging(place: f64) -> RGBColor {
+    interpolate(&DIVERGING, place)
 }

@@ -1,8 +1,10 @@
-//! A picture of a PSF: spots at several fibres and wavelengths, traces on the CCD, widths against wavelength.
+//! The picture of a PSF: spots at several fibres and wavelengths, traces on the CCD, widths against wavelength.
 
 use super::canvas::{Canvas, Panel, Shape};
-use super::colour::viridis;
-use super::{Failure, INK, PlotError};
+use super::colour::INK;
+use super::error::PlotError;
+use super::heatmap::{Grid, Heatmap};
+use super::scale::Scale;
 use crate::geometry::SpotShape;
 use crate::psf::Psf;
 use crate::stages::spots::spot;
@@ -14,7 +16,7 @@ const SIZE: (u32, u32) = (1700, 1180);
 /// Fibres and wavelengths whose spots are shown.
 const FIBRES: usize = 5;
 const WAVES: usize = 5;
-/// Traces drawn, and places along each.
+/// Traces drawn, and points along each.
 const TRACES: usize = 40;
 const ALONG: usize = 80;
 /// Decades below a spot's peak that are shown.
@@ -25,79 +27,85 @@ const TONES: [RGBColor; 5] =
 /// Colour of traces.
 const TRACE: RGBColor = RGBColor(120, 140, 175);
 
-/// The spot of one fibre at one wavelength.
+/// The pixels of one spot.
 struct Spot {
     nx: usize,
-    ny: usize,
-    /// `[ny, nx]`, of sum 1.
+    /// `[ny, nx]`, with the sum 1.
     pixels: Vec<f64>,
 }
 
 impl Spot {
-    fn of(shape: &SpotShape, t: &Traces, fibre: usize, bin: usize) -> Self {
-        let at = fibre * t.nbin + bin;
+    /// Evaluates the spot of one fibre at one wavelength of `t`.
+    fn of(shape: &SpotShape, t: &Traces, bin: usize) -> Self {
         let count = t.nfibre * t.nbin;
-        let parameters: Vec<f64> = (0..t.shape.len() / count).map(|p| t.shape[p * count + at]).collect();
+        let parameters: Vec<f64> = t.shape.chunks(count).map(|values| values[bin]).collect();
         let mut pixels = vec![0.0; shape.size()];
-        spot(shape, (t.offset_x[at], t.offset_y[at]), &parameters, &mut pixels);
-        Self { nx: shape.nx(), ny: shape.ny(), pixels }
+        spot(shape, (t.offset_x[bin], t.offset_y[bin]), &parameters, &mut pixels);
+        Self { nx: shape.nx(), pixels }
     }
 
-    /// Standard deviations along x and y in pixels, by second moments; NaN of a spot without light.
+    /// Returns the standard deviations along x and y in pixels, by second moments; NaN without light.
     fn widths(&self) -> [f64; 2] {
         [0, 1].map(|axis| {
-            let place = |i: usize| if axis == 0 { (i % self.nx) as f64 } else { (i / self.nx) as f64 };
+            let position = |i: usize| if axis == 0 { (i % self.nx) as f64 } else { (i / self.nx) as f64 };
             let moment = |power: i32, about: f64| -> f64 {
-                self.pixels.iter().enumerate().map(|(i, p)| p * (place(i) - about).powi(power)).sum()
+                self.pixels.iter().enumerate().map(|(i, p)| p * (position(i) - about).powi(power)).sum()
             };
             let total = moment(0, 0.0);
             (moment(2, moment(1, 0.0) / total) / total).sqrt()
         })
     }
+
+    /// Makes the heat map of the logarithm.
+    fn heatmap(&self) -> Heatmap {
+        let peak = self.pixels.iter().copied().fold(0.0, f64::max);
+        let place = |&value: &f64| if value > 0.0 { 1.0 + (value / peak).log10() / DECADES } else { 0.0 };
+        Heatmap::of(&Grid::new(self.nx, self.pixels.iter().map(place).collect()), Scale::linear(0.0, 1.0))
+    }
 }
 
-/// Evenly spread rows among `count`, `most` of them.
+/// Returns at most `most` evenly spread rows out of `count`.
 fn spread(count: usize, most: usize) -> Vec<usize> {
     let shown = most.min(count);
     (0..shown).map(|k| if shown == 1 { count / 2 } else { k * (count - 1) / (shown - 1) }).collect()
 }
 
-/// Draws a PSF, called `name`, as a PNG file.
-///
-/// # Errors
-/// [`PlotError`] where the PSF has no fibre, or the plotting library fails.
-pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
-    if psf.nfibre == 0 {
-        return Err(PlotError::Empty);
-    }
-    Canvas::png(SIZE, |canvas| {
-        let camera = psf.camera.as_ref().map(|c| format!(", camera {c}")).unwrap_or_default();
-        let title = format!(
-            "{name}{camera}: {} fibres on {} x {} pixels, {:.0} to {:.0} Angstrom; spots of {} x {} pixels, Gauss-Hermite degrees {} x {}",
-            psf.nfibre,
-            psf.npix_x,
-            psf.npix_y,
-            psf.wave_min,
-            psf.wave_max,
-            2 * psf.half_x + 1,
-            psf.ndiag(),
-            psf.gh_degree_x,
-            psf.gh_degree_y
-        );
-        canvas.text(&title, (30, 18), 23, INK)?;
-        spots(psf, canvas)?;
-        trace_panel(psf, canvas)?;
-        widths(psf, canvas)
-    })
-}
-
-/// Wavelengths from one end of the PSF's range to the other.
+/// Returns wavelengths from one end of the PSF's range to the other.
 fn waves(psf: &Psf, count: usize) -> Vec<f64> {
     let step = (psf.wave_max - psf.wave_min) / (count - 1) as f64;
     (0..count).map(|k| psf.wave_min + step * k as f64).collect()
 }
 
-fn spots(psf: &Psf, canvas: &Canvas) -> Result<(), Failure> {
+/// Draws a PSF, called `name`, as a PNG file.
+///
+/// # Errors
+/// [`PlotError::Empty`] if the PSF has no fibre, [`PlotError::Draw`] if the drawing library fails.
+pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
+    if psf.nfibre == 0 {
+        return Err(PlotError::Empty);
+    }
+    let camera = psf.camera.as_ref().map(|c| format!(", camera {c}")).unwrap_or_default();
+    let title = format!(
+        "{name}{camera}: {} fibres on {} x {} pixels, {:.0} to {:.0} Angstrom; spots of {} x {} pixels, Gauss-Hermite degrees {} x {}",
+        psf.nfibre,
+        psf.npix_x,
+        psf.npix_y,
+        psf.wave_min,
+        psf.wave_max,
+        2 * psf.half_x + 1,
+        psf.ndiag(),
+        psf.gh_degree_x,
+        psf.gh_degree_y
+    );
+    Canvas::png(SIZE, |canvas| {
+        canvas.text(&title, (30, 18), 23, INK)?;
+        draw_spots(psf, canvas)?;
+        draw_traces(psf, canvas)?;
+        draw_widths(psf, canvas)
+    })
+}
+
+fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let [left, top, right, bottom] = [30, 96, 960, SIZE.1 as i32 - 60];
     canvas.text(&format!("spots, logarithmic over {DECADES:.0} decades"), (left, 62), 21, INK)?;
     let (shape, wave) = (SpotShape::new(psf, false), waves(psf, WAVES));
@@ -105,81 +113,60 @@ fn spots(psf: &Psf, canvas: &Canvas) -> Result<(), Failure> {
     let cell = [(right - left) / WAVES as i32, (bottom - top) / rows.len().max(3) as i32];
     // One scale for both directions: a spot has the shape that it has on the CCD.
     let pixel = (f64::from(cell[0] - 14) / shape.nx() as f64).min(f64::from(cell[1] - 48) / shape.ny() as f64);
+    let size = [shape.nx(), shape.ny()].map(|n| (n as f64 * pixel) as i32);
     for (line, &row) in rows.iter().rev().enumerate() {
         let t = traces(psf, row..row + 1, &wave, false);
-        for (bin, at) in wave.iter().enumerate() {
-            let s = Spot::of(&shape, &t, 0, bin);
-            let peak = s.pixels.iter().copied().fold(0.0, f64::max);
+        for (bin, wave) in wave.iter().enumerate() {
             let (x, y) = (left + bin as i32 * cell[0], top + line as i32 * cell[1]);
-            let title = format!("fibre {}, {at:.0} Å", psf.fibermin + row as i64);
-            let size = [s.nx, s.ny].map(|n| (n as f64 * pixel) as i32);
-            let panel = Panel {
-                place: [x, y, x + size[0] + 14, y + size[1] + 30],
-                title: "",
-                labels: ["", ""],
-                x: [0.0, 1.0],
-                y: [0.0, 1.0],
-            };
-            canvas.text(&title, (x, y + 8), 18, INK)?;
-            canvas.image(&panel, |fx, fy| {
-                let value = s.pixels[(fy * s.ny as f64) as usize * s.nx + (fx * s.nx as f64) as usize];
-                viridis(if value > 0.0 { 1.0 + (value / peak).log10() / DECADES } else { 0.0 })
-            })?;
+            canvas.text(&format!("fibre {}, {wave:.0} Å", psf.fibermin + row as i64), (x, y + 8), 18, INK)?;
+            let place = [x, y, x + size[0] + 14, y + size[1] + 30];
+            let panel = Panel { place, title: "", labels: ["", ""], x: [0.0, 1.0], y: [0.0, 1.0] };
+            canvas.heatmap(&panel, &Spot::of(&shape, &t, bin).heatmap())?;
         }
     }
     Ok(())
 }
 
-fn trace_panel(psf: &Psf, canvas: &Canvas) -> Result<(), Failure> {
-    let wave = waves(psf, ALONG);
-    let [nx, ny] = [psf.npix_x, psf.npix_y].map(|n| n as f64);
+fn draw_traces(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let path = |row: usize, wave: &[f64]| -> Vec<(f64, f64)> {
         let t = traces(psf, row..row + 1, wave, false);
         (0..wave.len())
             .map(|j| (f64::from(t.pixel_x[j]) + t.offset_x[j], f64::from(t.pixel_y[j]) + t.offset_y[j]))
             .collect()
     };
+    let (along, at_spots) = (waves(psf, ALONG), waves(psf, WAVES));
     let rows = spread(psf.nfibre, TRACES);
-    let mut shapes: Vec<Shape> = rows.iter().map(|&row| Shape::Line(TRACE, path(row, &wave))).collect();
-    let at_spots = waves(psf, WAVES);
-    for (k, row) in spread(psf.nfibre, FIBRES).into_iter().enumerate() {
-        shapes.push(Shape::Points(TONES[k], 5, path(row, &at_spots)));
-    }
-    let title = if rows.len() < psf.nfibre {
-        format!("traces on the CCD: {} of {}, dots where the spots are", rows.len(), psf.nfibre)
-    } else {
-        "traces on the CCD, dots where the spots are".into()
-    };
+    let lines = rows.iter().map(|&row| Shape::Line(TRACE, 2, path(row, &along)));
+    let spots = spread(psf.nfibre, FIBRES).into_iter().zip(TONES);
+    let points = spots.map(|(row, tone)| Shape::Points(tone, 5, path(row, &at_spots)));
+    let shapes: Vec<Shape> = lines.chain(points).collect();
+    let which = if rows.len() < psf.nfibre { format!(": {} of {}", rows.len(), psf.nfibre) } else { String::new() };
     let panel = Panel {
         place: [980, 58, SIZE.0 as i32 - 10, 640],
-        title: &title,
+        title: &format!("traces on the CCD{which}, dots where the spots are"),
         labels: ["CCD column", "CCD row"],
-        x: [-0.5, nx - 0.5],
-        y: [-0.5, ny - 0.5],
+        x: [-0.5, psf.npix_x as f64 - 0.5],
+        y: [-0.5, psf.npix_y as f64 - 0.5],
     };
     canvas.curves(&panel, &shapes)
 }
 
-fn widths(psf: &Psf, canvas: &Canvas) -> Result<(), Failure> {
+fn draw_widths(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let (shape, wave) = (SpotShape::new(psf, false), waves(psf, ALONG));
     let rows = spread(psf.nfibre, FIBRES);
-    let mut curves: [Vec<Shape>; 2] = [Vec::new(), Vec::new()];
-    let mut ends = [[f64::INFINITY, f64::NEG_INFINITY]; 2];
-    for (k, &row) in rows.iter().enumerate() {
+    let widths = |&row: &usize| -> Vec<[f64; 2]> {
         let t = traces(psf, row..row + 1, &wave, false);
-        let of: Vec<[f64; 2]> = (0..wave.len()).map(|j| Spot::of(&shape, &t, 0, j).widths()).collect();
-        for axis in 0..2 {
-            let points: Vec<(f64, f64)> = wave.iter().zip(&of).map(|(&w, v)| (w, v[axis])).collect();
-            for value in points.iter().map(|p| p.1).filter(|v| v.is_finite()) {
-                ends[axis] = [ends[axis][0].min(value), ends[axis][1].max(value)];
-            }
-            curves[axis].push(Shape::Line(TONES[k], points));
-        }
-    }
+        (0..wave.len()).map(|j| Spot::of(&shape, &t, j).widths()).collect()
+    };
+    let widths: Vec<Vec<[f64; 2]>> = rows.iter().map(widths).collect();
     for (axis, name) in ["across (x)", "along the dispersion (y)"].into_iter().enumerate() {
-        let top = 650 + axis as i32 * 250;
-        let [low, high] = if ends[axis][0] < ends[axis][1] { ends[axis] } else { [0.0, 1.0] };
+        let finite = widths.iter().flatten().map(|w| w[axis]).filter(|w| w.is_finite());
+        let ends = finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], w| [low.min(w), high.max(w)]);
+        let [low, high] = if ends[0] < ends[1] { ends } else { [0.0, 1.0] };
         let room = 0.08 * (high - low).max(0.02);
+        let curve = |widths: &Vec<[f64; 2]>| wave.iter().zip(widths).map(|(&x, w)| (x, w[axis])).collect();
+        let curves: Vec<Shape> = widths.iter().zip(TONES).map(|(w, tone)| Shape::Line(tone, 2, curve(w))).collect();
+        let top = 650 + axis as i32 * 250;
         let panel = Panel {
             place: [980, top, SIZE.0 as i32 - 10, top + 250],
             title: &format!("σ of the spots {name}, pixels"),
@@ -187,12 +174,11 @@ fn widths(psf: &Psf, canvas: &Canvas) -> Result<(), Failure> {
             x: [psf.wave_min, psf.wave_max],
             y: [low - room, high + room],
         };
-        canvas.curves(&panel, &curves[axis])?;
+        canvas.curves(&panel, &curves)?;
     }
-    let mut x = 1060;
     for (k, row) in rows.iter().enumerate() {
-        canvas.text(&format!("fibre {}", psf.fibermin + *row as i64), (x, SIZE.1 as i32 - 26), 18, TONES[k])?;
-        x += 120;
+        let at = (1060 + 120 * k as i32, SIZE.1 as i32 - 26);
+        canvas.text(&format!("fibre {}", psf.fibermin + *row as i64), at, 18, TONES[k])?;
     }
     Ok(())
 }
@@ -209,7 +195,7 @@ mod tests {
             Synthetic { nfibre: 3, npix_y: Some(300), gh_amplitude: 0.0, ..Synthetic::default() }.build().unwrap();
         let wave = waves(&psf, 3);
         let t = traces(&psf, 0..1, &wave, false);
-        let [x, y] = Spot::of(&SpotShape::new(&psf, false), &t, 0, 1).widths();
+        let [x, y] = Spot::of(&SpotShape::new(&psf, false), &t, 1).widths();
         let expected = [param::SIGMA_X, param::SIGMA_Y].map(|p| (t.shape[p * 3 + 1].powi(2) + 1.0 / 12.0).sqrt());
         // A pixel is a box of variance 1/12; the spot ends at some sigmas.
         assert!((x - expected[0]).abs() < 0.01 && (y - expected[1]).abs() < 0.01, "{x} {y} {expected:?}");

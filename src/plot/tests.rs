@@ -1,8 +1,10 @@
 //! The picture is drawn without a font of the system, and shows what it is given.
 
-use super::*;
-use crate::fits::Header;
-use crate::frame::Spectra;
+use super::write::{SIZE, render};
+use super::{Picture, write};
+use crate::frame::Header;
+use crate::frame::{Frame, Spectra};
+use crate::psf::Psf;
 use crate::simulate::synthetic::Synthetic;
 use crate::simulate::{Simulated, Simulation, project::project, simulate};
 
@@ -44,7 +46,7 @@ fn picture_is_a_png_with_text_model_and_residual() {
         let part = &pixels[rows.start as usize * row..rows.end as usize * row];
         part.chunks(3).filter(|p| p.iter().all(|&c| c < 120)).count()
     };
-    assert!(ink(0..TITLE_HEIGHT as u32) > 100, "the title is written");
+    assert!(ink(0..60) > 100, "the title is written");
     let blank = vec![0.0; model.len()];
     let without = render(&Picture { model: &blank, ..with }).unwrap();
     let changed = pixels.chunks(3).zip(without.chunks(3)).filter(|(a, b)| a != b).count();

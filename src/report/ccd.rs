@@ -1,65 +1,63 @@
-//! The page's part about the CCD: the residual as a picture, and the worst places at full resolution.
+//! The section of the page on the CCD: the residual as a heat map, and its outliers at full resolution.
 
-use super::figures::{Ends, Words, map, short};
-use super::page::Page;
-use super::residual::Ccd;
-use super::{Report, ReportError};
+use super::error::ReportError;
+use super::figures::{Axes, Caption, data_url, heatmap};
+use super::html::Page;
+use super::residual::CcdResidual;
+use super::summary::Report;
+use super::text::few_digits;
 use std::fmt::Write;
 
-/// Pixels of a side of the residual's picture: the page stays under 5 MB with it, and screens are not larger.
+/// Most columns and rows of the heat map: a page stays below 5 MB, and screens are not larger.
 const MOST_PIXELS: usize = 1032;
-/// Worst places shown.
-const PLACES: usize = 6;
-/// The residual, or how to get it.
-///
-/// # Errors
-/// [`ReportError::Draw`].
+/// Outliers shown.
+const OUTLIERS: usize = 6;
+
+/// Adds the residual of the CCD.
 pub fn residual(report: &Report, page: &mut Page) -> Result<(), ReportError> {
     page.heading("CCD residual");
     let Some(ccd) = &report.material.ccd else {
-        page.missing("Not here: it takes the CCD and the model of it. Extract with <code>-m MODEL</code>, then give <code>--image PREPROC --model MODEL</code>.");
+        page.missing("Not available: needs the CCD and its model. Extract with <code>-m MODEL</code>, then pass <code>--image PREPROC --model MODEL</code>.");
         return Ok(());
     };
-    let part = ccd.modelled();
-    let picture = ccd.residual(&part, MOST_PIXELS);
+    let region = ccd.modelled();
+    let map = ccd.heatmap(&region, MOST_PIXELS);
     page.note_reduction(
         "CCD residual",
-        picture.factor,
-        "the worst pixel; masked where one is masked, unless one in use is beyond 5 σ",
+        map.factor,
+        "the worst pixel; masked if one is masked, unless one in use is beyond 5 σ",
     );
-    let edges = part.clone().map(|r| [r.start as f64 - 0.5, r.end as f64 - 0.5]);
-    // A strip of few fibres lies down: its wavelengths run along the page.
-    let lying = part[1].len() > 2 * part[0].len();
-    let (picture, edges, labels) = match lying {
-        true => (picture.transposed(), [edges[1], edges[0]], ["CCD row", "CCD column"]),
-        false => (picture, edges, ["CCD column", "CCD row"]),
+    let [columns, rows] = region.map(|r| [r.start as f64 - 0.5, r.end as f64 - 0.5]);
+    let [width, height] = [columns, rows].map(|r| r[1] - r[0]);
+    // A narrow strip of few fibres lies on its side: its wavelengths run along the page.
+    let lying = height > 2.0 * width;
+    let (map, axes, labels) = match lying {
+        true => (map.transposed(), Axes { x: rows, y: columns }, ["CCD row", "CCD column"]),
+        false => (map, Axes { x: columns, y: rows }, ["CCD column", "CCD row"]),
     };
-    let [width, beyond] = report.scatter.unwrap_or([f64::NAN; 2]);
+    let aspect = if lying { width / height } else { height / width };
+    let [scatter, beyond] = report.scatter.unwrap_or([f64::NAN; 2]).map(few_digits);
     let text = format!(
-        "(image − model)·√ivar. Of the pixels in use and modelled, 68 % are within {} σ, {} % beyond 5 σ. Noise alone: 1 and 0.",
-        short(width),
-        short(beyond)
+        "(image − model)·√ivar. Of the pixels in use and modelled, 68 % are within {scatter} σ, {beyond} % beyond 5 σ. Noise alone: 1 and 0."
     );
-    let alt = "Image of the residual of the CCD in units of sigma: blue below, red above, green where masked.";
-    let words = Words { id: "residual", title: "Residual, σ", text: &text, alt, labels, over: "ccd" };
-    let [x, y] = edges;
-    let aspect = Some((y[1] - y[0]) / (x[1] - x[0]));
-    page.add(map(&words, &picture, &Ends { x, y }, "σ", &[-8.0, -5.0, -2.0, 0.0, 2.0, 5.0, 8.0], aspect)?);
-    worst_places(ccd, page)
+    let alt = "Image of the residual of the CCD in units of sigma: blue below, red above, green for masked pixels.";
+    let caption = Caption { id: "residual", title: "Residual, σ", text: &text, alt, labels, over: "ccd" };
+    page.add(heatmap(&caption, &map, &axes, "σ", &[-8.0, -5.0, -2.0, 0.0, 2.0, 5.0, 8.0], Some(aspect))?);
+    outliers(ccd, page)
 }
 
-fn worst_places(ccd: &Ccd, page: &mut Page) -> Result<(), ReportError> {
-    page.html.push_str("<h3>Where the model is worst</h3><p class=\"hint\">Pixels in use, at full resolution: image and model on one scale, and the residual.</p><div class=\"places\">");
-    for place in ccd.worst(PLACES) {
-        let part = ccd.around(&place);
-        let caption = format!("{:+.1} σ at column {}, row {}", place.chi, place.x, place.y);
+fn outliers(ccd: &CcdResidual, page: &mut Page) -> Result<(), ReportError> {
+    page.push("<h3>Where the model is worst</h3><p class=\"hint\">Pixels in use, at full resolution: image and model on one scale, and the residual.</p><div class=\"places\">");
+    for outlier in ccd.worst(OUTLIERS) {
+        let (x, y) = (outlier.x, outlier.y);
+        let caption = format!("{:+.1} σ at column {x}, row {y}", outlier.chi);
         let _ = write!(page.html, "<figure><figcaption><h3>{caption}</h3></figcaption><div class=\"triple\">");
-        for (name, picture) in ["image", "model", "residual"].into_iter().zip(ccd.close_up(&part)) {
-            let alt = format!("{name} about column {}, row {}", place.x, place.y);
-            let _ = write!(page.html, "<div><img alt=\"{alt}\" src=\"{}\">{name}</div>", picture.data_url()?);
+        for (name, map) in ["image", "model", "residual"].into_iter().zip(ccd.close_up(&ccd.around(&outlier))) {
+            let (alt, url) = (format!("{name} about column {x}, row {y}"), data_url(&map)?);
+            let _ = write!(page.html, "<div><img alt=\"{alt}\" src=\"{url}\">{name}</div>");
         }
-        page.html.push_str("</div></figure>");
+        page.push("</div></figure>");
     }
-    page.html.push_str("</div>\n");
+    page.push("</div>\n");
     Ok(())
 }

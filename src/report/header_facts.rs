@@ -1,8 +1,8 @@
-//! Facts about a frame and its run, off its header.
+//! Facts about a frame and its run from its header.
 
-use crate::fits::Header;
+use crate::frame::Header;
 
-/// Cards shown, in this order, with what to call them.
+/// Cards shown, in this order, and their meaning.
 const CARDS: [(&str, &str); 19] = [
     ("CAMERA", "camera"),
     ("NIGHT", "night"),
@@ -22,18 +22,18 @@ const CARDS: [(&str, &str); 19] = [
     ("SPXDEV", "device"),
     ("SPXSOLV", "solver"),
     ("SPXOPT", "options"),
-    ("SPXRETRY", "why again, or by the CPU"),
+    ("SPXRETRY", "reason for retry or fallback"),
 ];
 
-/// Keyword, what it is and its value, of every card there is; other SPX cards by their keyword alone.
+/// Returns keyword, meaning and value of the cards present. Other SPX cards follow, without a meaning.
 pub fn cards(header: &Header) -> Vec<[String; 3]> {
-    let known = CARDS.iter().map(|(keyword, name)| (*keyword, *name));
+    let known = CARDS.iter().copied();
     let other = header.keywords().filter(|k| k.starts_with("SPX") && !CARDS.iter().any(|(known, _)| known == k));
     let all = known.chain(other.map(|keyword| (keyword, "")));
     all.filter_map(|(keyword, name)| Some([keyword.into(), name.into(), header.get(keyword)?.to_string()])).collect()
 }
 
-/// Camera, exposure and night in one line; empty where the header has none.
+/// Returns camera, exposure and night in one line; empty if the header has none.
 pub fn title(header: &Header) -> String {
     let text = |keyword: &str| header.get(keyword).map(|v| v.to_string().trim_matches([' ', '\'']).to_string());
     let filled = |keyword: &str| text(keyword).filter(|v| !v.is_empty());

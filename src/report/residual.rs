@@ -1,54 +1,55 @@
-//! What the model leaves of the CCD, in units of sigma, and the places where it leaves most.
+//! The residual of a CCD in sigma, and the places where it is largest.
 
-use super::heatmap::{LEVELS, Map, Scale};
 use super::statistics::percentile;
+use crate::plot::{Grid, Heatmap, LEVELS, Scale};
 use std::ops::Range;
 
-/// Residual in sigma that has the full colour.
+/// Residual with the full colour, sigma.
 pub const LIMIT: f64 = 8.0;
-/// Residual from which a pixel in use is shown though others of its block are masked.
+/// Residual beyond which a pixel in use is shown although others of its block are masked, sigma.
 const OUTSTANDING: f64 = 5.0;
-/// Pixels from a worst place to the edges of its cut-out.
+/// Pixels from an outlier to the edges of its cut-out.
 const HALF: usize = 20;
 
-/// A CCD with the model of it.
+/// A CCD of `nx` columns and its model, each plane `[ny, nx]`; image and model in electron.
 #[derive(Clone, Debug)]
-pub struct Ccd {
-    /// Columns.
+pub struct CcdResidual {
     pub nx: usize,
-    /// Pixels in electron, `[ny, nx]`.
     pub image: Vec<f32>,
-    /// Their inverse variance, of masked pixels too, `[ny, nx]`.
+    /// Inverse variance, also of masked pixels.
     pub ivar: Vec<f32>,
-    /// Whether the extraction left a pixel out, `[ny, nx]`.
+    /// Whether the extraction left a pixel out.
     pub masked: Vec<bool>,
-    /// The image that the extraction believes in, `[ny, nx]`.
     pub model: Vec<f32>,
 }
 
-/// A pixel's residual, (image - model) sqrt(ivar).
+/// The residual (image - model) sqrt(ivar) of a pixel in use or of a masked one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Pixel {
-    /// Of a pixel in use.
     Used(f64),
-    /// Of one that is masked.
     Masked(f64),
 }
 
-/// A place where the model is far from the image.
+/// A pixel far from the model: column, row, and residual in sigma.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
-    /// Column.
+pub struct Outlier {
     pub x: usize,
-    /// Row.
     pub y: usize,
-    /// Residual in sigma.
     pub chi: f64,
 }
 
-impl Ccd {
-    fn ny(&self) -> usize {
-        self.image.len() / self.nx
+/// Columns and rows of a region.
+type Region = [Range<usize>; 2];
+
+/// Returns the pixels of a region, row by row.
+fn cells([columns, rows]: &Region) -> impl Iterator<Item = (usize, usize)> {
+    let columns = columns.clone();
+    rows.clone().flat_map(move |y| columns.clone().map(move |x| (x, y)))
+}
+
+impl CcdResidual {
+    fn all(&self) -> Region {
+        [0..self.nx, 0..self.image.len() / self.nx]
     }
 
     fn pixel(&self, x: usize, y: usize) -> Pixel {
@@ -57,52 +58,47 @@ impl Ccd {
         if self.masked[i] || self.ivar[i] <= 0.0 { Pixel::Masked(chi) } else { Pixel::Used(chi) }
     }
 
-    /// Residuals of pixels in use where there is a model.
-    fn used(&self, cells: impl Iterator<Item = (usize, usize)>) -> impl Iterator<Item = Place> {
-        let modelled = cells.filter(|(x, y)| self.model[y * self.nx + x] != 0.0);
-        modelled.filter_map(|(x, y)| match self.pixel(x, y) {
-            Pixel::Used(chi) => Some(Place { x, y, chi }),
+    /// Returns the residuals of pixels in use with a model.
+    fn used(&self, region: &Region) -> impl Iterator<Item = Outlier> {
+        cells(region).filter(|(x, y)| self.model[y * self.nx + x] != 0.0).filter_map(|(x, y)| match self.pixel(x, y) {
+            Pixel::Used(chi) => Some(Outlier { x, y, chi }),
             Pixel::Masked(_) => None,
         })
     }
 
-    fn all(&self) -> impl Iterator<Item = (usize, usize)> {
-        let nx = self.nx;
-        (0..self.ny()).flat_map(move |y| (0..nx).map(move |x| (x, y)))
-    }
-
-    /// Columns and rows on which there is a model: elsewhere nothing was extracted.
-    pub fn modelled(&self) -> [Range<usize>; 2] {
-        let mut range = [self.nx..0, self.ny()..0];
-        for (x, y) in self.all().filter(|(x, y)| self.model[y * self.nx + x] != 0.0) {
-            for (range, at) in range.iter_mut().zip([x, y]) {
+    /// Returns the region with a model: nothing was extracted elsewhere.
+    pub fn modelled(&self) -> Region {
+        let [columns, rows] = self.all();
+        let mut region = [columns.end..0, rows.end..0];
+        for (x, y) in cells(&self.all()).filter(|(x, y)| self.model[y * self.nx + x] != 0.0) {
+            for (range, at) in region.iter_mut().zip([x, y]) {
                 *range = range.start.min(at)..range.end.max(at + 1);
             }
         }
-        range.map(|r| if r.is_empty() { 0..1 } else { r })
+        region.map(|r| if r.is_empty() { 0..1 } else { r })
     }
 
-    /// The scatter of the residual (half the width that holds 68.27 %) and the share of pixels beyond 5 sigma, in percent.
+    /// Returns the scatter of the residual (half the width that holds 68.27 %) and the percentage beyond 5 sigma.
     pub fn scatter(&self) -> [f64; 2] {
-        let sizes: Vec<f64> = self.used(self.all()).map(|p| p.chi.abs()).collect();
+        let sizes: Vec<f64> = self.used(&self.all()).map(|p| p.chi.abs()).collect();
         let beyond = sizes.iter().filter(|&&chi| chi > 5.0).count();
         [percentile(sizes.iter().copied(), 0.6827), 100.0 * beyond as f64 / sizes.len().max(1) as f64]
     }
 
-    /// The residual of a part of the CCD as a map of at most so many columns and rows. A block of pixels shows its worst;
-    /// where some are masked it shows that, unless one in use is off by more than 5 sigma.
-    pub fn residual(&self, part: &[Range<usize>; 2], most: usize) -> Map {
-        let factor = [0, 1].map(|axis| part[axis].len().div_ceil(most).max(1));
-        let [width, height] = [0, 1].map(|axis| part[axis].len().div_ceil(factor[axis]));
+    /// Makes a heat map of a region with at most `most` columns and rows.
+    ///
+    /// A block shows its worst pixel. A block with masked pixels shows those, unless one in use is beyond 5 sigma.
+    pub fn heatmap(&self, region: &Region, most: usize) -> Heatmap {
+        let factor = [0, 1].map(|axis| region[axis].len().div_ceil(most).max(1));
+        let [width, height] = [0, 1].map(|axis| region[axis].len().div_ceil(factor[axis]));
         let span = |axis: usize, k: usize| {
-            let first = part[axis].start + k * factor[axis];
-            first..(first + factor[axis]).min(part[axis].end)
+            let first = region[axis].start + k * factor[axis];
+            first..(first + factor[axis]).min(region[axis].end)
         };
         let scale = Scale::about_zero(LIMIT);
-        let block = |column: usize, row: usize| {
-            let cells = span(1, row).flat_map(|y| span(0, column).map(move |x| (x, y)));
+        let level = |(column, row)| {
             let (mut used, mut masked) = (0.0f64, None::<f64>);
-            for (x, y) in cells {
+            for (x, y) in cells(&[span(0, column), span(1, row)]) {
                 match self.pixel(x, y) {
                     Pixel::Used(chi) if chi.abs() > used.abs() => used = chi,
                     Pixel::Used(_) => {}
@@ -114,55 +110,54 @@ impl Ccd {
                 _ => scale.level(used),
             }
         };
-        let levels = (0..height).flat_map(|row| (0..width).map(move |column| (column, row)));
-        let levels = levels.map(|(column, row)| block(column, row)).collect();
-        Map { width, height, levels, scale, factor }
+        let levels = cells(&[0..width, 0..height]).map(level).collect();
+        Heatmap { width, height, levels, scale, factor }
     }
 
-    /// The worst places, the worst first, at distances of more than a cut-out.
-    pub fn worst(&self, count: usize) -> Vec<Place> {
+    /// Returns the `count` worst outliers, the worst first, with cut-outs that do not overlap.
+    pub fn worst(&self, count: usize) -> Vec<Outlier> {
         let [columns, rows] = self.modelled();
+        let [all_columns, all_rows] = self.all();
         let blocks = rows.step_by(HALF).flat_map(|y| columns.clone().step_by(HALF).map(move |x| (x, y)));
         let of_block = |(x, y): (usize, usize)| {
-            let cells = (y..(y + HALF).min(self.ny())).flat_map(|y| (x..(x + HALF).min(self.nx)).map(move |x| (x, y)));
-            self.used(cells).max_by(|a, b| a.chi.abs().total_cmp(&b.chi.abs()))
+            let region = [x..(x + HALF).min(all_columns.end), y..(y + HALF).min(all_rows.end)];
+            self.used(&region).max_by(|a, b| a.chi.abs().total_cmp(&b.chi.abs()))
         };
-        let mut places: Vec<Place> = blocks.filter_map(of_block).collect();
-        places.sort_by(|a, b| b.chi.abs().total_cmp(&a.chi.abs()));
-        let mut chosen: Vec<Place> = Vec::new();
-        for place in places {
-            let apart = |o: &Place| o.x.abs_diff(place.x) > 2 * HALF || o.y.abs_diff(place.y) > 2 * HALF;
+        let mut outliers: Vec<Outlier> = blocks.filter_map(of_block).collect();
+        outliers.sort_by(|a, b| b.chi.abs().total_cmp(&a.chi.abs()));
+        let mut chosen: Vec<Outlier> = Vec::new();
+        for outlier in outliers {
+            let apart = |o: &Outlier| o.x.abs_diff(outlier.x) > 2 * HALF || o.y.abs_diff(outlier.y) > 2 * HALF;
             if chosen.len() < count && chosen.iter().all(apart) {
-                chosen.push(place);
+                chosen.push(outlier);
             }
         }
         chosen
     }
 
-    /// Columns and rows about a place, within the CCD.
-    pub fn around(&self, place: &Place) -> [Range<usize>; 2] {
+    /// Returns the cut-out about an outlier, within the CCD.
+    pub fn around(&self, outlier: &Outlier) -> Region {
+        let [columns, rows] = self.all();
         let side = |at: usize, limit: usize| {
             let size = (2 * HALF + 1).min(limit);
             let first = at.saturating_sub(HALF).min(limit - size);
             first..first + size
         };
-        [side(place.x, self.nx), side(place.y, self.ny())]
+        [side(outlier.x, columns.end), side(outlier.y, rows.end)]
     }
 
-    /// Image, model and residual of a part, the first two on one scale.
-    pub fn close_up(&self, part: &[Range<usize>; 2]) -> [Map; 3] {
-        let cells = || part[1].clone().flat_map(|y| part[0].clone().map(move |x| y * self.nx + x));
-        let brightest = cells().map(|i| f64::from(self.model[i])).fold(30.0, f64::max);
-        let scale = Scale::asinh(-10.0, brightest, 30.0);
-        let shown = |pixels: &[f32]| {
-            let levels = cells().map(|i| scale.level(f64::from(pixels[i]))).collect();
-            Map { width: part[0].len(), height: part[1].len(), levels, scale, factor: [1, 1] }
-        };
-        [shown(&self.image), shown(&self.model), self.residual(part, usize::MAX)]
+    /// Makes heat maps of image, model and residual of a region, the first two on one scale.
+    pub fn close_up(&self, region: &Region) -> [Heatmap; 3] {
+        let pixels =
+            |plane: &[f32]| -> Vec<f64> { cells(region).map(|(x, y)| f64::from(plane[y * self.nx + x])).collect() };
+        let model = pixels(&self.model);
+        let scale = Scale::asinh(-10.0, model.iter().copied().fold(30.0, f64::max), 30.0);
+        let map = |pixels: Vec<f64>| Heatmap::of(&Grid::new(region[0].len(), pixels), scale);
+        [map(pixels(&self.image)), map(model), self.heatmap(region, usize::MAX)]
     }
 }
 
-/// The level of a masked pixel, the higher the farther it is off.
+/// Returns the level of a masked pixel: the larger the residual, the higher.
 fn masked_level(chi: f64) -> u8 {
     let steps = f64::from(u8::MAX - LEVELS - 1);
     LEVELS + 1 + ((chi / LIMIT).clamp(0.0, 1.0) * steps).round() as u8
@@ -173,9 +168,9 @@ mod tests {
     use super::*;
 
     /// A CCD of 100 x 90 pixels on which the model is right.
-    fn ccd() -> Ccd {
+    fn ccd() -> CcdResidual {
         let n = 100 * 90;
-        Ccd { nx: 100, image: vec![10.0; n], ivar: vec![0.25; n], masked: vec![false; n], model: vec![10.0; n] }
+        CcdResidual { nx: 100, image: vec![10.0; n], ivar: vec![0.25; n], masked: vec![false; n], model: vec![10.0; n] }
     }
 
     #[test]
@@ -187,7 +182,7 @@ mod tests {
         ccd.image[20 * 100 + 70] -= 12.0;
         let part = ccd.modelled();
         assert_eq!(part, [0..100, 0..90]);
-        let map = ccd.residual(&part, 10);
+        let map = ccd.heatmap(&part, 10);
         assert_eq!((map.width, map.height, map.factor), (10, 10, [10, 9]));
         assert!((map.scale.value(map.levels[5 * 10 + 3]) - 7.0).abs() < 0.05, "7 sigma in row 51, column 37");
         assert_eq!(map.levels[10 + 7], u8::MAX, "the bad column, far off");
@@ -204,7 +199,7 @@ mod tests {
         ccd.masked[10 * 100 + 60] = true;
         ccd.model[80 * 100 + 5] = 0.0;
         let worst = ccd.worst(2);
-        assert_eq!(worst, vec![Place { x: 33, y: 31, chi: 30.0 }, Place { x: 80, y: 80, chi: -10.0 }]);
+        assert_eq!(worst, vec![Outlier { x: 33, y: 31, chi: 30.0 }, Outlier { x: 80, y: 80, chi: -10.0 }]);
         assert_eq!(ccd.around(&worst[1]), [59..100, 49..90]);
         let [image, model, residual] = ccd.close_up(&ccd.around(&worst[0]));
         assert_eq!((image.width, model.height, residual.levels.len()), (41, 41, 41 * 41));

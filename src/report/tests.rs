@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::compare::TrueSpectra;
-use crate::fits::Header;
+use crate::frame::Header;
 use crate::frame::{Frame, Spectra};
 
 /// A frame of constant flux, S/N 10, sampled by R = 1 with a little of its neighbours.

@@ -5,11 +5,11 @@ use rand::RngExt;
 use rand_distr::{Distribution, Exp1, Normal, Poisson};
 use rayon::prelude::*;
 
-/// Bits of the CCD mask, as desispec's `ccdmask`.
+/// Bits of the CCD mask, equal to desispec's `ccdmask`.
 pub mod ccdmask {
-    /// A bad pixel, here one of a bad column.
+    /// A pixel of a bad column.
     pub const BAD: i32 = 1 << 0;
-    /// A pixel that sees no light.
+    /// A dead pixel.
     pub const DEAD: i32 = 1 << 2;
     /// A cosmic ray.
     pub const COSMIC: i32 = 1 << 4;
@@ -19,11 +19,11 @@ pub mod ccdmask {
 pub const AMPLIFIER_NOISE: [f64; 4] = [1.0, 1.04, 0.97, 1.02];
 /// Amplifiers: lower left, lower right, upper left, upper right.
 pub const AMPLIFIERS: [char; 4] = ['A', 'B', 'C', 'D'];
-/// Cosmic rays a pixel in 1000 s: 2000 on a DESI CCD, 0.1 % of its pixels.
+/// Cosmic rays per pixel in 1000 s: 2000 on a DESI CCD, which hit 0.1 % of its pixels.
 const COSMICS: f64 = 1.2e-4;
 /// Mean length of a cosmic ray's track, pixels.
 const TRACK: f64 = 7.0;
-/// Share of cosmic rays that are flagged by ivar = 0 in place of a mask bit.
+/// Fraction of cosmic rays that are flagged by ivar = 0 rather than by a mask bit.
 const UNMASKED: f64 = 0.1;
 /// Signal of a bad column, electron.
 const BAD_COLUMN_SIGNAL: f32 = 700.0;
@@ -31,22 +31,18 @@ const BAD_COLUMN_SIGNAL: f32 = 700.0;
 /// An exposed CCD: image (electron), ivar (1/electron^2) and mask, each `[ny, nx]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exposed {
-    /// Columns.
     pub nx: usize,
-    /// Rows.
     pub ny: usize,
-    /// Electrons read.
     pub image: Vec<f32>,
-    /// Inverse of the true variance; 0 where a pixel must not be used.
+    /// Inverse of the true variance; 0 for pixels that must not be used.
     pub ivar: Vec<f32>,
     /// Bits of [`ccdmask`].
     pub mask: Vec<i32>,
 }
 
-/// Counts Poisson photons of the `expected` electrons `[ny, nx]` and adds read noise.
+/// Draws Poisson photons of the `expected` electrons `[ny, nx]` and adds read noise.
 ///
-/// ivar is the inverse of the variance that truly drew the noise: the expectation plus the amplifier's
-/// read noise squared.
+/// ivar is the inverse of the true variance: the expectation plus the amplifier's read noise squared.
 pub fn expose(expected: &[f64], nx: usize, readnoise: f64, seed: u64) -> Exposed {
     let ny = expected.len() / nx;
     let mut image = vec![0.0; nx * ny];
@@ -57,7 +53,7 @@ pub fn expose(expected: &[f64], nx: usize, readnoise: f64, seed: u64) -> Exposed
         for (x, &mean) in expected.iter().enumerate() {
             let amplifier = 2 * usize::from(y >= ny / 2) + usize::from(x >= nx / 2);
             let sigma = readnoise * AMPLIFIER_NOISE[amplifier];
-            // A mean of 0 has no Poisson distribution: such a pixel has read noise only.
+            // Poisson::new refuses a mean of 0: such a pixel has read noise only.
             let photons = Poisson::new(mean).map_or(0.0, |p| p.sample(rng));
             let read = Normal::new(0.0, sigma).map_or(0.0, |n| n.sample(rng));
             image[x] = (photons + read) as f32;
@@ -68,7 +64,7 @@ pub fn expose(expected: &[f64], nx: usize, readnoise: f64, seed: u64) -> Exposed
 }
 
 impl Exposed {
-    /// Ruins `columns` columns over most of their height and `patches` blocks of pixels.
+    /// Adds `columns` bad columns, bad over most of their height, and `patches` dead blocks of pixels.
     pub fn add_defects(&mut self, columns: usize, patches: usize, seed: u64) {
         let rng = &mut stream(seed, Purpose::Defects, 0);
         for _ in 0..columns {
@@ -98,7 +94,7 @@ impl Exposed {
 
     /// Adds the cosmic rays of `exptime` seconds, `rate` times the usual number.
     ///
-    /// They are found and flagged, nine in ten by [`ccdmask::COSMIC`] alone, the others by ivar = 0 alone.
+    /// All are flagged, nine in ten by [`ccdmask::COSMIC`] alone, the others by ivar = 0 alone.
     pub fn add_cosmics(&mut self, rate: f64, exptime: f64, seed: u64) {
         let rng = &mut stream(seed, Purpose::Cosmics, 0);
         let mean = COSMICS * rate * (self.nx * self.ny) as f64 * exptime / 1000.0;

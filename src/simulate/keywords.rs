@@ -1,27 +1,27 @@
-//! What DESI writes beside the pixels: the header of IMAGE and the fibermap.
+//! DESI's metadata of a frame: the header of IMAGE and the fibermap.
 
-use super::Simulation;
 use super::detector::{AMPLIFIER_NOISE, AMPLIFIERS};
 use super::objects::{Kind, Target};
 use super::random::{Purpose, stream};
-use crate::fits::{ColumnData, Header, Table};
+use super::request::Simulation;
+use crate::frame::{ColumnData, Header, Table};
 use crate::psf::Psf;
 use rand::RngExt;
 
-/// Where the telescope points: right ascension and declination, degrees.
+/// Right ascension and declination of the field, degrees.
 const POINTING: [f64; 2] = [150.1, 2.2];
 /// Radius of the focal plane on the sky, degrees.
 const FIELD_RADIUS: f64 = 1.6;
-/// Millimetres on the focal plane a degree on the sky.
+/// Millimetres on the focal plane per degree on the sky.
 const PLATE_SCALE: f64 = 253.0;
-/// Electrons/Angstrom in 1000 s of an object of one nanomaggie.
+/// Electrons/Angstrom in 1000 s per nanomaggie.
 const NANOMAGGIE: f64 = 10.0;
-/// Hours by which the night at Kitt Peak is named earlier than UTC: its noon.
+/// Noon at Kitt Peak, where a night's date begins, UTC hours.
 const NIGHT_OFFSET: f64 = 19.0;
-/// FIBERSTATUS of a broken fibre, as desispec's `fibermask`.
+/// FIBERSTATUS of a broken fibre, equal to desispec's `fibermask`.
 const BROKENFIBER: i32 = 1 << 16;
 
-/// The cards of IMAGE.
+/// Returns the cards of IMAGE.
 pub fn header(psf: &Psf, request: &Simulation) -> Header {
     let camera = psf.camera.as_deref().unwrap_or("r0").to_string();
     let mut h = Header::new();
@@ -49,11 +49,11 @@ pub fn header(psf: &Psf, request: &Simulation) -> Header {
     h
 }
 
-/// Rows of all fibres of the PSF, lit or not.
+/// Returns the fibermap of all fibres of the PSF, lit or not.
 pub fn fibermap(psf: &Psf, targets: &[Target], request: &Simulation) -> Table {
     let n = targets.len();
     let fibre = |i: usize| psf.fibermin + i as i64;
-    let places: Vec<[f64; 2]> = (0..n).map(|i| place(request.seed, i)).collect();
+    let offsets: Vec<[f64; 2]> = (0..n).map(|i| position(request.seed, i)).collect();
     let count = |value: &dyn Fn(usize) -> i64| ColumnData::I64((0..n).map(value).collect());
     let number = |value: &dyn Fn(usize) -> i32| ColumnData::I32((0..n).map(value).collect());
     let degrees = |value: &dyn Fn(usize) -> f64| ColumnData::F64((0..n).map(value).collect());
@@ -61,7 +61,7 @@ pub fn fibermap(psf: &Psf, targets: &[Target], request: &Simulation) -> Table {
     let text = |value: &dyn Fn(usize) -> &'static str| ColumnData::Str((0..n).map(|i| value(i).into()).collect());
     let petal = (fibre(0) / 500).rem_euclid(10);
     let declination = POINTING[1].to_radians().cos();
-    let positions = places.iter().flat_map(|p| p.map(|v| (v * PLATE_SCALE) as f32)).collect();
+    let positions = offsets.iter().flat_map(|p| p.map(|v| (v * PLATE_SCALE) as f32)).collect();
     let mut table = Table::new(n)
         .with_column("TARGETID", "", &count(&|i| 39_627_000_000_000_000 + fibre(i)))
         .with_column("PETAL_LOC", "", &ColumnData::I16(vec![petal as i16; n]))
@@ -69,13 +69,13 @@ pub fn fibermap(psf: &Psf, targets: &[Target], request: &Simulation) -> Table {
         .with_column("LOCATION", "", &count(&|i| 1000 * petal + i as i64))
         .with_column("FIBER", "", &number(&|i| fibre(i) as i32))
         .with_column("FIBERSTATUS", "", &number(&|i| if targets[i].kind == Kind::Dark { BROKENFIBER } else { 0 }))
-        .with_column("TARGET_RA", "deg", &degrees(&|i| POINTING[0] + places[i][0] / declination))
-        .with_column("TARGET_DEC", "deg", &degrees(&|i| POINTING[1] + places[i][1]))
+        .with_column("TARGET_RA", "deg", &degrees(&|i| POINTING[0] + offsets[i][0] / declination))
+        .with_column("TARGET_DEC", "deg", &degrees(&|i| POINTING[1] + offsets[i][1]))
         .with_column("OBJTYPE", "", &text(&|i| object_type(targets[i].kind)))
         .with_column("DESI_TARGET", "", &count(&|i| target_bit(targets[i].kind)))
         .with_column("FLUX_R", "nanomaggy", &real(&|i| targets[i].level / NANOMAGGIE))
-        .with_column("FIBERASSIGN_X", "mm", &real(&|i| places[i][0] * PLATE_SCALE))
-        .with_column("FIBERASSIGN_Y", "mm", &real(&|i| places[i][1] * PLATE_SCALE))
+        .with_column("FIBERASSIGN_X", "mm", &real(&|i| offsets[i][0] * PLATE_SCALE))
+        .with_column("FIBERASSIGN_Y", "mm", &real(&|i| offsets[i][1] * PLATE_SCALE))
         .with_column("SIMTYPE", "", &text(&|i| targets[i].kind.name()))
         .with_column("SIMZ", "", &real(&|i| targets[i].redshift))
         .with_column("SIMXY", "mm", &ColumnData::F32(positions));
@@ -85,9 +85,9 @@ pub fn fibermap(psf: &Psf, targets: &[Target], request: &Simulation) -> Table {
     table
 }
 
-/// A fibre's place in the field, degrees from its middle.
-fn place(seed: u64, fibre: usize) -> [f64; 2] {
-    let rng = &mut stream(seed, Purpose::Place, fibre);
+/// Draws a fibre's position in the field, degrees from its centre.
+fn position(seed: u64, fibre: usize) -> [f64; 2] {
+    let rng = &mut stream(seed, Purpose::Position, fibre);
     let radius = FIELD_RADIUS * rng.random_range(0.0..1f64).sqrt();
     let angle: f64 = rng.random_range(0.0..std::f64::consts::TAU);
     [radius * angle.cos(), radius * angle.sin()]
@@ -101,7 +101,7 @@ fn object_type(kind: Kind) -> &'static str {
     }
 }
 
-/// DESI_TARGET bits of desitarget.
+/// Returns the DESI_TARGET bit of desitarget.
 fn target_bit(kind: Kind) -> i64 {
     match kind {
         Kind::Lrg => 1,
@@ -113,7 +113,7 @@ fn target_bit(kind: Kind) -> i64 {
     }
 }
 
-/// The night of a date as the number YYYYMMDD, from noon to noon at Kitt Peak.
+/// Returns the night of a date as the number YYYYMMDD, from noon to noon at Kitt Peak.
 fn night(mjd: f64) -> i64 {
     // Days to civil date by Hinnant's algorithm: eras of 400 years that begin in March; MJD 0 is 1858-11-17.
     let days = (mjd - NIGHT_OFFSET / 24.0).floor() as i64 + 678_881;

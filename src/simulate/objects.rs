@@ -1,4 +1,4 @@
-//! What the fibres look at: stars, galaxies, quasars, empty sky, and fibres that see nothing.
+//! The targets of the fibres: stars, galaxies, quasars, empty sky, or none for a broken fibre.
 
 use super::random::{Purpose, stream};
 use super::sky::add_line;
@@ -11,12 +11,12 @@ const LIGHT: f64 = 299_792.458;
 /// Standard deviation of the throughput from fibre to fibre.
 const THROUGHPUT_SCATTER: f64 = 0.04;
 
-/// What a fibre looks at.
+/// The kind of a fibre's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Empty sky.
     Sky,
-    /// Nothing: a broken fibre.
+    /// No light: a broken fibre.
     Dark,
     /// A star, of any brightness up to very bright.
     Star,
@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// SIMTYPE of the fibermap.
+    /// Returns SIMTYPE of the fibermap.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Sky => "SKY",
@@ -41,7 +41,7 @@ impl Kind {
         }
     }
 
-    /// Kinds in the shares of a dark-time tile: 500 fibres have 40 on sky and 10 that are broken.
+    /// Draws a kind with the frequencies of a dark-time tile: of 500 fibres 40 are on sky and 10 are broken.
     fn draw(rng: &mut Pcg64) -> Self {
         match rng.random_range(0..100) {
             0..8 => Kind::Sky,
@@ -57,7 +57,7 @@ impl Kind {
 /// The target of one fibre.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Redshift; 0 for stars and sky.
     pub redshift: f64,
@@ -74,13 +74,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target that `seed` gives to `fibre`, whatever other fibres are simulated.
+    /// Draws the target of `fibre`. It depends on `seed` and `fibre` alone.
     pub fn of_fibre(seed: u64, fibre: usize) -> Self {
         let rng = &mut stream(seed, Purpose::Target, fibre);
         let kind = Kind::draw(rng);
         let throughput = Normal::new(1.0, THROUGHPUT_SCATTER).expect("the scatter is a positive constant").sample(rng);
         let mut between = |low: f64, high: f64| rng.random_range(low..high);
-        // Brightness is spread evenly in the logarithm, so that every frame has faint and bright ones.
+        // Brightness is uniform in the logarithm, so that every frame has faint and bright targets.
         let (redshift, level, colour, line, dispersion) = match kind {
             Kind::Sky | Kind::Dark => (0.0, 0.0, 0.0, 0.0, 0.0),
             Kind::Star => (0.0, 10f64.powf(between(1.3, 4.1)), between(3.5, 9.5), 0.0, 150.0),
@@ -98,7 +98,7 @@ impl Target {
         Self { kind, redshift, level, throughput, colour, line, dispersion }
     }
 
-    /// Brightness without sky at the bins of `wave` (Angstrom), electron/Angstrom in 1000 s.
+    /// Computes the brightness without sky at `wave` (Angstrom), electron/Angstrom in 1000 s.
     pub fn spectrum(&self, wave: &[f64]) -> Vec<f64> {
         let stretch = 1.0 + self.redshift;
         let mut flux: Vec<f64> = wave.iter().map(|w| self.continuum(w / stretch)).collect();
@@ -113,14 +113,14 @@ impl Target {
                 *f *= 1.0 - depth * (-0.5 * t * t).exp();
             }
         }
-        for &(rest, share) in self.emission() {
+        for &(rest, strength) in self.emission() {
             let sigma = rest * stretch * self.dispersion / LIGHT;
-            add_line(wave, &mut flux, rest * stretch, sigma, share * self.line);
+            add_line(wave, &mut flux, rest * stretch, sigma, strength * self.line);
         }
         flux
     }
 
-    /// Shape of the continuum at a wavelength in the target's frame, Angstrom.
+    /// Returns the shape of the continuum at a wavelength in the target's frame, Angstrom.
     fn continuum(&self, rest: f64) -> f64 {
         match self.kind {
             Kind::Sky | Kind::Dark => 0.0,
@@ -139,7 +139,7 @@ impl Target {
         }
     }
 
-    /// Absorption lines: wavelength in the target's frame (Angstrom, vacuum), depth.
+    /// Returns the absorption lines: wavelength in the target's frame (Angstrom, vacuum) and depth.
     fn absorption(&self) -> &'static [(f64, f64)] {
         match self.kind {
             Kind::Star if self.colour > 6.0 => &[(4102.9, 0.5), (4341.7, 0.5), (4862.7, 0.5), (6564.6, 0.45)],
@@ -157,7 +157,7 @@ impl Target {
         }
     }
 
-    /// Emission lines: wavelength in the target's frame (Angstrom, vacuum), share of the brightest.
+    /// Returns the emission lines: wavelength in the target's frame (Angstrom, vacuum) and strength by the brightest's.
     fn emission(&self) -> &'static [(f64, f64)] {
         match self.kind {
             Kind::Elg => &[
@@ -179,7 +179,7 @@ impl Target {
     }
 }
 
-/// The 4000 Angstrom break, smoothed over 60 Angstrom: what is left of the light shortward of it is `1 - depth`.
+/// Returns the 4000 Angstrom break, smoothed over 60 Angstrom: `1 - depth` shortward of it, 1 longward.
 fn break_at_4000(rest: f64, depth: f64) -> f64 {
     1.0 - depth / (1.0 + ((rest - 4000.0) / 30.0).exp())
 }

@@ -1,4 +1,4 @@
-//! The image that spectra make on the CCD: every bin's electrons spread over its spot.
+//! Projection of spectra onto the CCD: every bin's electrons, spread over its spot.
 
 use crate::geometry::SpotShape;
 use crate::psf::Psf;
@@ -7,7 +7,7 @@ use crate::stages::traces::traces;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Fibres a strip: strips are made in parallel and added in order, so threads cannot change a sum.
+/// Fibres per strip. Strips are made in parallel and added in order, so that sums do not depend on threads.
 const STRIP: usize = 25;
 
 /// Some columns of the CCD, `[npix_y, width]`, from column `first` on.
@@ -17,10 +17,10 @@ struct Strip {
     pixels: Vec<f64>,
 }
 
-/// Projects spectra onto the CCD: the image `[npix_y, npix_x]` in electron.
+/// Projects spectra onto the CCD: returns the image `[npix_y, npix_x]` in electron.
 ///
-/// `flux` is `[fibres, wave]` in electron a bin, `wave` in Angstrom, `fibres` are rows of the PSF. What
-/// falls off the CCD is lost. `tails` adds the PSF's power-law tails.
+/// `flux` is `[fibres, wave]` in electron per bin, `wave` in Angstrom, `fibres` are rows of the PSF. Light off the CCD
+/// is lost. `tails` adds the PSF's power-law tails.
 pub fn project(psf: &Psf, fibres: Range<usize>, wave: &[f64], flux: &[f64], tails: bool) -> Vec<f64> {
     let (nx, ny) = (psf.npix_x, psf.npix_y);
     let starts: Vec<usize> = fibres.clone().step_by(STRIP).collect();

@@ -1,9 +1,9 @@
-//! Random streams: every fibre, row and purpose has its own, so that threads cannot change a draw.
+//! Random streams, one per fibre or row and purpose: draws do not depend on threads.
 
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 
-/// What a stream is for.
+/// The purpose of a stream.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
     /// The target of a fibre.
@@ -12,13 +12,13 @@ pub enum Purpose {
     Noise = 2,
     /// The cosmic rays of the frame.
     Cosmics = 3,
-    /// The place of a fibre in the field.
-    Place = 5,
+    /// The position of a fibre in the field.
+    Position = 5,
     /// Bad columns and dead patches of the CCD.
     Defects = 4,
 }
 
-/// The stream of `index` (a fibre, a row) for `purpose` under the user's `seed`.
+/// Returns the stream of `index` (a fibre, a row) for `purpose` under the user's `seed`.
 pub fn stream(seed: u64, purpose: Purpose, index: usize) -> Pcg64 {
     // SplitMix64's finaliser after each part: neighbouring seeds and indices share no bits.
     let parts = [seed, purpose as u64, index as u64];

@@ -1,11 +1,11 @@
 //! The night sky: a continuum, the bright atomic lines and an OH forest.
 //!
-//! Brightness is in electron/Angstrom in 1000 s, at the level a DESI fibre sees of a dark sky.
+//! Brightness is in electron/Angstrom in 1000 s, at the level of a dark sky in a DESI fibre.
 
 /// Intrinsic width of a sky line, Angstrom: narrower than the grid, wide enough to be smooth on it.
-pub const LINE_SIGMA: f64 = 0.4;
+const LINE_SIGMA: f64 = 0.4;
 
-/// Atomic lines: wavelength in vacuum (Angstrom), electrons in 1000 s. Lamps of towns included.
+/// Atomic lines: wavelength in vacuum (Angstrom), electrons in 1000 s. Street lamps included.
 const ATOMIC: [(f64, f64); 14] = [
     (3663.3, 300.0),    // Hg
     (4047.7, 500.0),    // Hg
@@ -47,10 +47,10 @@ const OH_BANDS: [(f64, f64, f64, f64); 16] = [
 const OH_TEMPERATURE: f64 = 200.0;
 /// Boltzmann's constant, 1/(cm K).
 const BOLTZMANN: f64 = 0.695;
-/// How far the second spin ladder's P and R lines lie to the blue, 1/cm, and how bright they are.
+/// Shift of the second spin ladder's P and R lines to the blue, 1/cm, and their relative brightness.
 const SECOND_LADDER: (f64, f64) = (23.0, 0.45);
 
-/// Sky brightness at the bins of `wave` (Angstrom), electron/Angstrom in 1000 s.
+/// Computes the sky brightness at `wave` (Angstrom), electron/Angstrom in 1000 s.
 pub fn spectrum(wave: &[f64]) -> Vec<f64> {
     let mut sky: Vec<f64> = wave.iter().map(|&w| continuum(w)).collect();
     for (centre, electrons) in ATOMIC.into_iter().chain(oh_lines()) {
@@ -59,13 +59,13 @@ pub fn spectrum(wave: &[f64]) -> Vec<f64> {
     sky
 }
 
-/// The continuum: rises to the red, with the broad hump of town light about 5900 Angstrom.
+/// Returns the continuum: it rises to the red, with the broad hump of street lamps about 5900 Angstrom.
 fn continuum(wave: f64) -> f64 {
     let hump = (-0.5 * ((wave - 5900.0) / 180.0).powi(2)).exp();
     55.0 + 9.0 * (wave - 6000.0) / 1000.0 + 12.0 * hump
 }
 
-/// Adds a Gaussian line of `electrons` in all to a spectrum in electron/Angstrom.
+/// Adds a Gaussian line of `electrons` in total to a spectrum in electron/Angstrom.
 pub fn add_line(wave: &[f64], flux: &mut [f64], centre: f64, sigma: f64, electrons: f64) {
     let peak = electrons / (sigma * (2.0 * std::f64::consts::PI).sqrt());
     let first = wave.partition_point(|&w| w < centre - 6.0 * sigma);
@@ -78,7 +78,7 @@ pub fn add_line(wave: &[f64], flux: &mut [f64], centre: f64, sigma: f64, electro
     }
 }
 
-/// Lines of all [`OH_BANDS`]: the P, Q and R branches of a rotating molecule, thermally populated.
+/// Returns the lines of all [`OH_BANDS`]: P, Q and R branches of a rotating molecule in thermal equilibrium.
 fn oh_lines() -> impl Iterator<Item = (f64, f64)> {
     OH_BANDS.into_iter().flat_map(|(origin, upper, lower, strongest)| {
         // Rotational constants of OH by vibrational level, 1/cm.

@@ -1,7 +1,10 @@
 //! Properties of whole simulated frames.
 
+use super::project::project;
+use super::request::MARGIN;
+use super::synthetic::Synthetic;
 use super::*;
-use crate::simulate::synthetic::Synthetic;
+use crate::psf::Psf;
 
 fn small_psf() -> Psf {
     Synthetic { nfibre: 60, npix_y: Some(500), ..Synthetic::default() }.build().unwrap()
@@ -27,7 +30,7 @@ fn same_seed_gives_the_same_frame_for_any_number_of_threads() {
 fn pixels_that_are_not_ruined_lie_about_the_projected_truth() {
     let psf = small_psf();
     let s = simulate(&psf, &Simulation { seed: 2, ..Simulation::default() }).unwrap();
-    let expected = project::project(&psf, 0..60, &s.truth.wave, &s.truth.flux, false);
+    let expected = project(&psf, 0..60, &s.truth.wave, &s.truth.flux, false);
     let mask = s.preproc.mask.as_ref().unwrap();
     let chi: Vec<f64> = (0..expected.len())
         .filter(|&i| mask[i] == 0 && s.preproc.ccd.ivar()[i] > 0.0)

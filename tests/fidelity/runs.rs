@@ -4,7 +4,7 @@ use crate::errors::{Distance, Kind, Solution, distance};
 use crate::scenes::Scene;
 use spextral::compare::{ChiReport, TrueSpectra, against_truth, resolve_truth};
 use spextral::extract::Solver;
-use spextral::fits::Header;
+use spextral::frame::Header;
 use spextral::frame::{Frame, Spectra};
 use spextral::gpu::{DeviceChoice, Gpu, OpenOptions, Precision};
 use std::fmt;

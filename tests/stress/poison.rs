@@ -5,7 +5,8 @@ use testkit::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::extract::{Extraction, Options, Solver};
-use spextral::fits::{Header, Image, Pixels, PreprocOptions, read_preproc, write_images};
+use spextral::frame::Header;
+use spextral::fits::{Image, Pixels, PreprocOptions, read_preproc, write_images};
 use spextral::frame::Spectra;
 use testkit::{bits, cpu};
 

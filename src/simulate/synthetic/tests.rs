@@ -1,7 +1,8 @@
-//! Properties of the synthetic PSF: ordered traces, plausible spots, figures that are refused.
+//! Properties of the synthetic PSF: ordered traces, plausible spots, parameters that are refused.
 
 use super::*;
 use crate::geometry::SpotShape;
+use crate::psf::Psf;
 use crate::stages::spots::spots;
 use crate::stages::traces::traces;
 
@@ -83,7 +84,7 @@ fn shorter_ccd_keeps_the_dispersion() {
 }
 
 #[test]
-fn figures_that_make_no_psf_are_named() {
+fn parameters_that_make_no_psf_are_named() {
     let refused = |s: Synthetic| s.build().unwrap_err().to_string();
     let base = Synthetic::default;
     assert!(refused(Synthetic { nfibre: 0, ..base() }).contains("number of fibres is 0"));

@@ -5,18 +5,18 @@ use crate::frame::{Frame, specmask};
 use std::path::Path;
 use thiserror::Error;
 
-/// Share of a bin's PSF on masked pixels from which on the bin does not count as usable.
+/// Fraction of a bin's PSF on masked pixels from which on the bin is not usable.
 const USABLE: f64 = 0.5;
 /// Mask bits of bins that are not usable.
-const UNUSABLE: u32 = specmask::SOMEBADPIX | specmask::ALLBADPIX | specmask::NODATA;
+pub(crate) const UNUSABLE: u32 = specmask::SOMEBADPIX | specmask::ALLBADPIX | specmask::NODATA;
 
-/// Why two sets of spectra cannot be compared.
+/// Reason why two sets of spectra cannot be compared.
 #[derive(Debug, Error)]
 pub enum CompareError {
     /// A file cannot be read.
     #[error(transparent)]
     Fits(#[from] FitsError),
-    /// An array of another shape than the flux.
+    /// An array has another shape than the flux.
     #[error("{path}: {hdu} has shape {found:?}, FLUX needs {expected:?}; are these spectra of one extraction?")]
     Shape {
         /// The file.
@@ -28,19 +28,19 @@ pub enum CompareError {
         /// The shape it must have.
         expected: Vec<usize>,
     },
-    /// No fibre is in both.
+    /// The sides have no common fibre.
     #[error("no fibre is in both: {} has fibres {}, {} has {}", names[0], ranges[0], names[1], ranges[1])]
     NoFibres {
-        /// The sides.
+        /// Names of the sides.
         names: [String; 2],
         /// Their fibres.
         ranges: [String; 2],
     },
-    /// No wavelength is in both.
-    #[error("no wavelength is in both: the grid of {} is {}, that of {} is {}; extract both with the same -w",
+    /// The sides have no common wavelength.
+    #[error("no wavelength is in both: the grid of {} is {}, that of {} is {}; extract both on the same grid",
         names[0], grids[0], names[1], grids[1])]
     NoWaves {
-        /// The sides.
+        /// Names of the sides.
         names: [String; 2],
         /// Their grids.
         grids: [String; 2],
@@ -49,7 +49,7 @@ pub enum CompareError {
     #[error("the resolution has {} diagonals in {}, {} in {}: they were extracted with different PSFs",
         ndiag[0], names[0], ndiag[1], names[1])]
     Diagonals {
-        /// The sides.
+        /// Names of the sides.
         names: [String; 2],
         /// Their numbers of diagonals.
         ndiag: [usize; 2],
@@ -57,9 +57,9 @@ pub enum CompareError {
 }
 
 /// One side of a comparison.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Side {
-    /// What to call it: the file's name.
+    /// Its name in messages: the file's.
     pub name: String,
     /// Fibre numbers, `[nspec]`.
     pub fibres: Vec<i64>,
@@ -71,19 +71,19 @@ pub struct Side {
     pub ivar: Vec<f64>,
     /// Number of diagonals of R.
     pub ndiag: usize,
-    /// Diagonals of R, `[nspec, ndiag, nwave]`, where there are some.
+    /// Diagonals of R, `[nspec, ndiag, nwave]`, if it has any.
     pub resolution: Option<Vec<f64>>,
     /// Whether less than half of a bin's PSF is on masked pixels, `[nspec, nwave]`.
     pub good: Vec<bool>,
-    /// Mask bits, `[nspec, nwave]`, where there are some.
+    /// Mask bits, `[nspec, nwave]`, if it has any.
     pub mask: Option<Vec<u32>>,
 }
 
 impl Side {
-    /// The side that a frame is.
+    /// Takes a side from a frame.
     pub fn of_frame(name: &str, frame: &Frame) -> Self {
         let s = &frame.spectra;
-        // A frame read from disk has no pixmask_fraction: its mask says the same.
+        // A frame read from disk has no pixmask_fraction; its mask has the same information.
         let good = if s.pixmask_fraction.is_empty() {
             s.mask.iter().map(|m| m & UNUSABLE == 0).collect()
         } else {
@@ -103,7 +103,7 @@ impl Side {
     }
 }
 
-/// FIBER of the fibermap; without one the numbers from FIBERMIN on.
+/// Returns FIBER of the fibermap; without one the numbers from FIBERMIN on.
 pub(crate) fn fibre_numbers(frame: &Frame) -> Vec<i64> {
     let nspec = frame.spectra.nspec;
     let listed = frame.fibermap.as_ref().and_then(|table| table.column_i64("FIBER"));
@@ -116,16 +116,18 @@ pub(crate) fn fibre_numbers(frame: &Frame) -> Vec<i64> {
 /// Reads a frame file, or a file of the arrays FLUX, IVAR, RDIAGS, PIXMASK_FRACTION and WAVELENGTH.
 ///
 /// # Errors
-/// [`CompareError`] where the file is neither or its arrays do not fit together.
+/// [`CompareError::Fits`] if the file cannot be read or is neither, [`CompareError::Shape`] if its arrays do not fit
+/// together.
 pub fn read(path: &Path) -> Result<Side, CompareError> {
     match read_image_f64(path, "RDIAGS") {
         Ok(rdiags) => read_arrays(path, rdiags),
-        Err(FitsError::MissingHdu { .. }) => Ok(Side::of_frame(&name_of(path), &read_frame(path)?)),
+        Err(FitsError::MissingHdu { .. }) => Ok(Side::of_frame(&file_name(path), &read_frame(path)?)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn name_of(path: &Path) -> String {
+/// Returns the last part of a path, for messages.
+pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
@@ -149,5 +151,46 @@ fn read_arrays(path: &Path, (rshape, resolution): (Vec<usize>, Vec<f64>)) -> Res
     let good = masked.into_iter().map(|f| f < USABLE).collect();
     let fibres = (0..nspec as i64).collect();
     let resolution = Some(resolution);
-    Ok(Side { name: name_of(path), fibres, wave, flux, ivar, ndiag, resolution, good, mask: None })
+    Ok(Side { name: file_name(path), fibres, wave, flux, ivar, ndiag, resolution, good, mask: None })
+}
+
+/// Pairs the rows of the common fibres.
+pub(super) fn common_fibres(a: &Side, b: &Side) -> Result<Vec<(usize, usize)>, CompareError> {
+    let row_in_b = |fibre: i64| b.fibres.iter().position(|&f| f == fibre);
+    let rows = a.fibres.iter().enumerate();
+    let common: Vec<_> = rows.filter_map(|(i, &fibre)| Some((i, row_in_b(fibre)?))).collect();
+    if common.is_empty() {
+        let range = |s: &Side| match (s.fibres.iter().min(), s.fibres.iter().max()) {
+            (Some(low), Some(high)) => format!("{low} to {high}"),
+            _ => "none".into(),
+        };
+        let names = [a.name.clone(), b.name.clone()];
+        return Err(CompareError::NoFibres { names, ranges: [range(a), range(b)] });
+    }
+    Ok(common)
+}
+
+/// Pairs the bins whose wavelengths differ by less than a thousandth of B's step.
+pub(super) fn common_waves(a: &Side, b: &Side) -> Result<Vec<(usize, usize)>, CompareError> {
+    let step = b.wave.windows(2).map(|w| w[1] - w[0]).fold(f64::MAX, f64::min);
+    let near = |x: f64, y: f64| (x - y).abs() < 1e-3 * step.min(1.0);
+    let mut common = Vec::new();
+    let mut jb = 0;
+    for (ja, &wave) in a.wave.iter().enumerate() {
+        while jb < b.wave.len() && b.wave[jb] < wave && !near(b.wave[jb], wave) {
+            jb += 1;
+        }
+        if jb < b.wave.len() && near(b.wave[jb], wave) {
+            common.push((ja, jb));
+        }
+    }
+    if common.is_empty() {
+        let grid = |s: &Side| match (s.wave.first(), s.wave.get(1), s.wave.last()) {
+            (Some(first), Some(second), Some(last)) => format!("{first},{last},{:.4}", second - first),
+            _ => "no bins".into(),
+        };
+        let names = [a.name.clone(), b.name.clone()];
+        return Err(CompareError::NoWaves { names, grids: [grid(a), grid(b)] });
+    }
+    Ok(common)
 }

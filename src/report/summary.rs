@@ -1,0 +1,45 @@
+//! Everything that a report states about a frame.
+
+use super::read::Material;
+use super::residual::CcdResidual;
+use super::statistics::Statistics;
+use super::warnings::{self, Warning};
+
+/// A report, ready to be written.
+#[derive(Debug)]
+pub struct Report {
+    pub(super) material: Material,
+    pub(super) statistics: Statistics,
+    pub(super) warnings: Vec<Warning>,
+    /// Scatter of the residual, and percentage of its pixels beyond 5 sigma.
+    pub(super) scatter: Option<[f64; 2]>,
+}
+
+impl Report {
+    /// Evaluates the files.
+    pub fn new(material: Material) -> Self {
+        let statistics = Statistics::of(&material.frame);
+        let scatter = material.ccd.as_ref().map(CcdResidual::scatter);
+        let warnings = warnings::all(&material, &statistics, scatter);
+        Self { material, statistics, warnings, scatter }
+    }
+
+    /// Returns the problems of the frame, the most serious first.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Returns the ends of an axis of wavelengths: half a bin beyond the outermost.
+    pub(super) fn wave_axis(&self) -> [f64; 2] {
+        let wave = &self.material.frame.wave;
+        let (first, last) = (wave[0], wave[wave.len() - 1]);
+        let half = 0.5 * (last - first) / (wave.len() - 1).max(1) as f64;
+        let half = if half > 0.0 { half } else { 0.5 };
+        [first - half, last + half]
+    }
+
+    /// Returns the ends of an axis of fibres: half a fibre beyond the outermost.
+    pub(super) fn fibre_axis(&self) -> [f64; 2] {
+        [-0.5, self.statistics.fibres.len() as f64 - 0.5]
+    }
+}

@@ -1,0 +1,90 @@
+//! Sections of the page without figures: key numbers, warnings, header cards, all fibres.
+
+use super::header_facts;
+use super::html::Page;
+use super::statistics::{median, percent};
+use super::summary::Report;
+use super::text::{escaped, few_digits};
+use super::warnings::Severity;
+use crate::plot::selection;
+use std::fmt::Write;
+
+/// Adds the key numbers.
+pub fn key_numbers(report: &Report, page: &mut Page) {
+    let statistics = &report.statistics;
+    let mut tiles = vec![
+        ("median S/N per bin", median(&statistics.by_fibre(&statistics.snr)), ""),
+        ("masked bins", percent(&statistics.masked), " %"),
+        ("median chi2pix", median(&statistics.chi2pix), ""),
+        ("resolution σ, median", median(&statistics.sigma), " Å"),
+    ];
+    if let Some([width, beyond]) = report.scatter {
+        tiles.push(("CCD residual, scatter", width, " σ"));
+        tiles.push(("pixels beyond 5 σ", beyond, " %"));
+    }
+    if let Some(truth) = &report.material.truth {
+        tiles.push(("chi against the truth, scatter", truth.moments().mean_std().1, ""));
+    }
+    page.push("<dl class=\"tiles\">");
+    for (name, value, unit) in tiles {
+        let value = few_digits(value);
+        let _ = write!(page.html, "<div><dt>{name}</dt><dd>{value}<small>{unit}</small></dd></div>");
+    }
+    page.push("</dl>\n");
+}
+
+/// Adds the warnings.
+pub fn warnings(report: &Report, page: &mut Page) {
+    page.heading("Warnings");
+    page.push("<ul class=\"warnings\">");
+    for warning in &report.warnings {
+        let class = if warning.severity == Severity::Bad { "bad" } else { "note" };
+        let _ = write!(page.html, "<li class=\"{class}\">{}</li>", escaped(&warning.text));
+    }
+    if report.warnings.is_empty() {
+        page.push("<li class=\"fine\">Nothing out of the ordinary.</li>");
+    }
+    page.push("</ul>\n");
+}
+
+/// Adds the header cards.
+pub fn run(report: &Report, page: &mut Page) {
+    page.heading("Run");
+    page.push("<div class=\"card wide\"><table class=\"facts\"><thead><tr><th scope=\"col\">card</th><th scope=\"col\">meaning</th><th scope=\"col\">value</th></tr></thead><tbody>");
+    for card in header_facts::cards(&report.material.frame.header) {
+        let [keyword, meaning, value] = card.map(|text| escaped(&text));
+        let _ = write!(
+            page.html,
+            "<tr><th scope=\"row\"><code>{keyword}</code></th><td>{meaning}</td><td>{value}</td></tr>"
+        );
+    }
+    page.push("</tbody></table></div>\n");
+}
+
+/// Adds the table of all fibres.
+pub fn all_fibres(report: &Report, page: &mut Page) {
+    let statistics = &report.statistics;
+    let kinds = selection::kinds(&report.material.frame);
+    let medians = |values: &[f64]| statistics.by_fibre(values);
+    let columns = [
+        ("median S/N", medians(&statistics.snr)),
+        ("masked, %", statistics.masked_by_fibre()),
+        ("median chi2pix", medians(&statistics.chi2pix)),
+        ("median σ, Å", medians(&statistics.sigma)),
+    ];
+    page.push("<details class=\"card wide\"><summary>All fibres as a table</summary><table><thead><tr>");
+    page.push("<th scope=\"col\" class=\"n\">fibre</th><th scope=\"col\">kind</th>");
+    for (name, _) in &columns {
+        let _ = write!(page.html, "<th scope=\"col\" class=\"n\">{name}</th>");
+    }
+    page.push("</tr></thead><tbody>");
+    for (row, fibre) in statistics.fibres.iter().enumerate() {
+        let kind = escaped(&kinds[row]);
+        let _ = write!(page.html, "<tr><th scope=\"row\" class=\"n\">{fibre}</th><td>{kind}</td>");
+        for (_, values) in &columns {
+            let _ = write!(page.html, "<td class=\"n\">{}</td>", few_digits(values[row]));
+        }
+        page.push("</tr>\n");
+    }
+    page.push("</tbody></table></details>\n");
+}

@@ -1,0 +1,150 @@
+//! The request of a simulation: its parameters and their checks.
+
+use super::range::{OutOfRange, count, within};
+use crate::base::number::short;
+use crate::psf::Psf;
+use std::ops::Range;
+use thiserror::Error;
+
+/// Bins of light beyond either end of the extraction grid, so that its ends are lit like its middle.
+pub(super) const MARGIN: usize = 15;
+/// Largest number of dead patches: more than a CCD worth simulating has, and quickly drawn.
+const MOST_PATCHES: usize = 10_000;
+
+/// Reason why a frame cannot be simulated.
+#[derive(Debug, Error, PartialEq)]
+pub enum SimulateError {
+    /// The PSF lacks some of the fibres.
+    #[error("--specmin {specmin}{} leaves the PSF's {nfibre} fibres (0 to {}): choose --specmin and --nspec within them",
+        nspec.map_or(String::new(), |n| format!(" with --nspec {n}")), nfibre.saturating_sub(1))]
+    Fibres {
+        /// First fibre requested.
+        specmin: usize,
+        /// Number of fibres requested; None for all from the first on.
+        nspec: Option<usize>,
+        /// Number of fibres of the PSF.
+        nfibre: usize,
+    },
+    /// No fibre is requested.
+    #[error("--nspec is 0: give at least 1 fibre to light")]
+    NoFibre,
+    /// The wavelength grid has no bins.
+    #[error(
+        "the wavelength grid {},{},{} has no bins or far too many: \
+        give WMIN,WMAX,DW in Angstrom, WMIN < WMAX, DW > 0",
+        short(*min), short(*max), short(*step)
+    )]
+    Grid {
+        /// Lower end, Angstrom.
+        min: f64,
+        /// Upper end, Angstrom.
+        max: f64,
+        /// Step, Angstrom.
+        step: f64,
+    },
+    /// The wavelength grid exceeds the PSF's range.
+    #[error("the wavelength grid {} to {} Angstrom leaves the PSF's range {low} to {high}: choose one within it",
+        short(*min), short(*max))]
+    Range {
+        /// Lower end, Angstrom.
+        min: f64,
+        /// Upper end, Angstrom.
+        max: f64,
+        /// Lower end of the PSF, Angstrom.
+        low: f64,
+        /// Upper end of the PSF, Angstrom.
+        high: f64,
+    },
+    /// A parameter outside its limits.
+    #[error(transparent)]
+    OutOfRange(#[from] OutOfRange),
+}
+
+/// The parameters of a simulated frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulation {
+    /// Seed of targets, noise and defects. The bytes do not depend on the number of threads.
+    pub seed: u64,
+    /// First lit fibre: its row of the PSF.
+    pub specmin: usize,
+    /// Number of lit fibres; None takes all from `specmin` on.
+    pub nspec: Option<usize>,
+    /// Lower end, upper end and step of the grid, Angstrom; None takes the PSF's range in steps of 0.8.
+    pub wave: Option<[f64; 3]>,
+    /// Read noise, electron.
+    pub readnoise: f64,
+    /// Exposure time, s.
+    pub exptime: f64,
+    /// Start of the exposure, modified Julian date (UTC).
+    pub mjd: f64,
+    /// Exposure number.
+    pub expid: i64,
+    /// Cosmic rays, relative to the usual number.
+    pub cosmics: f64,
+    /// Bad columns; None takes one per 4 million pixels, at least one.
+    pub bad_columns: Option<usize>,
+    /// Dead patches; None takes as many as bad columns.
+    pub dead_patches: Option<usize>,
+    /// Whether light falls into the PSF's power-law tails.
+    pub psf_tails: bool,
+}
+
+impl Default for Simulation {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            specmin: 0,
+            nspec: None,
+            wave: None,
+            readnoise: 3.0,
+            exptime: 1000.0,
+            mjd: 58899.25,
+            expid: 1,
+            cosmics: 1.0,
+            bad_columns: None,
+            dead_patches: None,
+            psf_tails: false,
+        }
+    }
+}
+
+impl Simulation {
+    /// Returns the lit fibres as rows of the PSF.
+    pub(super) fn fibres(&self, psf: &Psf) -> Result<Range<usize>, SimulateError> {
+        if self.nspec == Some(0) {
+            return Err(SimulateError::NoFibre);
+        }
+        let end = self.nspec.map_or(psf.nfibre, |n| self.specmin.saturating_add(n));
+        if self.specmin >= end || end > psf.nfibre {
+            return Err(SimulateError::Fibres { specmin: self.specmin, nspec: self.nspec, nfibre: psf.nfibre });
+        }
+        Ok(self.specmin..end)
+    }
+
+    /// Returns the truth's grid: the extraction grid and [`MARGIN`] bins beyond either end.
+    pub(super) fn grid(&self, psf: &Psf) -> Result<Vec<f64>, SimulateError> {
+        let [min, max, step] = self.wave.unwrap_or([psf.wave_min, psf.wave_max, 0.8]);
+        let bins = ((max - min) / step + 0.5).floor();
+        if !(min > 0.0 && step > 0.0 && (1.0..1e6).contains(&bins)) {
+            return Err(SimulateError::Grid { min, max, step });
+        }
+        if min < psf.wave_min - 0.5 * step || max > psf.wave_max + 0.5 * step {
+            let (low, high) = (psf.wave_min, psf.wave_max);
+            return Err(SimulateError::Range { min, max, low, high });
+        }
+        let last = bins as i64 + MARGIN as i64;
+        Ok((-(MARGIN as i64)..=last).map(|k| min + k as f64 * step).collect())
+    }
+
+    /// Checks all parameters but fibres and grid.
+    pub(super) fn check(&self, psf: &Psf) -> Result<(), OutOfRange> {
+        // Without read noise a pixel without light would have an infinite ivar.
+        within("the read noise", self.readnoise, 1e-3, 1e4, "0.001 to 10000 electron")?;
+        within("the exposure time", self.exptime, 1e-3, 1e6, "0.001 to 1000000 s")?;
+        within("the date", self.mjd, 15_000.0, 100_000.0, "an MJD of 15000 to 100000")?;
+        within("the rate of cosmic rays", self.cosmics, 0.0, 100.0, "0 to 100 times the usual")?;
+        let most = |name, n: Option<usize>, most: usize, rule| count(name, n.unwrap_or(0), 0, most, rule);
+        most("the number of bad columns", self.bad_columns, psf.npix_x, "0 to the number of columns of the CCD")?;
+        most("the number of dead patches", self.dead_patches, MOST_PATCHES, "0 to 10000")
+    }
+}
