@@ -6,9 +6,11 @@ pub(crate) mod choice;
 pub(crate) mod colour;
 mod psf;
 mod spectra;
+mod timeline;
 
 pub(crate) use canvas::{Canvas, Panel, Shape};
 pub use psf::psf_png;
+pub use timeline::timeline_svg;
 
 use crate::compare::CompareError;
 use crate::fits::Preproc;
@@ -25,6 +27,8 @@ use thiserror::Error;
 const SIZE: (u32, u32) = (1800, 1500);
 /// Name under which the font is known to the plotting library.
 const FONT: &str = "spextral";
+/// The font: pictures must not need one of the system.
+const FONT_DATA: &[u8] = epaint_default_fonts::UBUNTU_LIGHT;
 /// Colour of text and axes.
 pub(crate) const INK: RGBColor = RGBColor(45, 45, 55);
 /// Height of the upper half with the CCD panels, pixels.
@@ -133,11 +137,11 @@ fn draw(picture: &Picture, pixels: &mut [u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives the plotting library a font: it must not need one of the system.
+/// Registers the font with the plotting library.
 pub(crate) fn use_own_font() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
-        let registered = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+        let registered = plotters::style::register_font(FONT, FontStyle::Normal, FONT_DATA);
         assert!(registered.is_ok(), "the font that is built in must parse");
     });
 }
