@@ -5,8 +5,11 @@ use crate::{seeds, value_parsers};
 use spextral::barycentric::factor_of_exposure;
 use spextral::compare::{Side, read};
 use spextral::exposure::Manifest;
+use spextral::fits::{
+    PreprocOptions, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf, verify,
+    write_frame, write_preproc,
+};
 use spextral::frame::{Header, Table};
-use spextral::fits::{PreprocOptions, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf, verify, write_frame, write_preproc};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::DeviceChoice;
 use spextral::simulate::read_truth;

@@ -8,9 +8,9 @@ use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::extract::{Summary, note_run};
-use spextral::frame::Table;
 use spextral::fits::{self, PreprocOptions};
 use spextral::frame::Scores;
+use spextral::frame::Table;
 use spextral::frame::{Frame, Spectra};
 use std::path::PathBuf;
 

@@ -8,8 +8,8 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::barycentric::factor_of_exposure;
-use spextral::frame::{Header, Table, Value};
 use spextral::fits::{self, PreprocOptions};
+use spextral::frame::{Header, Table, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
 

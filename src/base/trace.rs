@@ -77,6 +77,13 @@ impl Trace {
         self.extend(None, || device.into(), placed);
     }
 
+    /// Adds a track with its regions, `(name, start, length)`, whose starts count from the start of the trace.
+    pub fn add_track(&self, name: &str, regions: impl IntoIterator<Item = (String, Duration, Duration)>) {
+        let region = |(name, start, length): (String, _, _)| Region { name: name.into(), start, length };
+        let track = Track { thread: None, name: name.into(), regions: regions.into_iter().map(region).collect() };
+        self.tracks.lock().unwrap_or_else(PoisonError::into_inner).push(track);
+    }
+
     /// Adds regions to the track of a thread, or of a device that `label` names.
     fn extend(&self, thread: Option<ThreadId>, label: impl Fn() -> String, regions: impl IntoIterator<Item = Region>) {
         // A panic elsewhere leaves no track half-written.

@@ -11,6 +11,7 @@ use spextral::base::cancel::CancelToken;
 use spextral::base::output_path::check_outputs;
 use spextral::exposure::{self, Manifest, Row, RunLog, Settings, Tree};
 use spextral::extract::Request;
+use spextral::plot;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ A manifest is CSV with a header row: input, psf, output, and where wanted fiberm
 Exit codes: 0 all frames are done, 1 a frame failed (the table and the report say why), 2 wrong command line,
 128 + N ended by signal N; outputs are whole or absent in any case, and --resume does what is left.";
 
+/// Extensions of the forms of a timeline.
+const TIMELINE: [&str; 3] = ["csv", "svg", "trace.json"];
+
 /// Arguments of `spextral exposure`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -43,7 +47,7 @@ pub struct Arguments {
     /// Write what became of each frame, and the figures of the run, as JSON: the object that --json prints
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write when each group read, computed and wrote: FILE.csv and FILE.svg
+    /// Write when each group read, computed and wrote: FILE.csv, FILE.svg and, for ui.perfetto.dev, FILE.trace.json
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
     /// Under mpirun or srun, ranks that share a frame; a remainder makes a smaller last group
@@ -92,7 +96,7 @@ struct Which {
 /// A manifest or a tree that cannot be used, no such device. A frame that fails is in the table; it is no error.
 pub fn run(arguments: &Arguments) -> Outcome {
     #[cfg(feature = "mpi")]
-    if let Some(job) = exposure::mpi::Job::join()? {
+    if let Some(job) = exposure::mpi::MpiJob::join()? {
         return arguments.run_in(&job);
     }
     if let Some(ranks) = exposure::launched().filter(|&ranks| ranks > 1 && !cfg!(feature = "mpi")) {
@@ -105,17 +109,17 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let requests = arguments.requests()?;
     let settings = arguments.settings()?;
     let progress = Progress::new("frames");
-    let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
+    let report = |done, total| progress.report(done, total);
     let needs_f64 = arguments.common.method.needs_f64();
     let account = exposure::run(&requests, &settings, || arguments.device.open(needs_f64), &report)?;
     drop(progress);
-    arguments.conclude(&account, &settings.stop)
+    arguments.conclude(&account, &settings.cancel)
 }
 
 impl Arguments {
     /// This rank's part of a job.
     #[cfg(feature = "mpi")]
-    fn run_in(&self, job: &exposure::mpi::Job) -> Outcome {
+    fn run_in(&self, job: &exposure::mpi::MpiJob) -> Outcome {
         let ready = || -> Result<_, Box<dyn Error>> {
             let requests = if job.rank() == 0 { self.requests()? } else { Vec::new() };
             let engine = self.device.open_for(job.local_rank(), self.common.method.needs_f64())?;
@@ -124,17 +128,17 @@ impl Arguments {
         // Rank 0 tells why, and has the job's exit code.
         let Some((requests, settings, engine)) = job.agree(ready())? else { return Ok(ExitCode::SUCCESS) };
         let progress = Progress::new("frames");
-        let report = |p: &exposure::Progress| progress.report(p.settled, p.total);
+        let report = |done, total| progress.report(done, total);
         let account = job.run(&requests, self.ranks_per_frame as usize, &settings, engine, &report);
         drop(progress);
         match account {
-            Some(account) => self.conclude(&account, &settings.stop),
+            Some(account) => self.conclude(&account, &settings.cancel),
             None => Ok(ExitCode::SUCCESS),
         }
     }
 
     fn settings(&self) -> Result<Settings, std::io::Error> {
-        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, stop: cancel_on_signals()? })
+        Ok(Settings { resume: self.resume, overlap: !self.no_overlap, cancel: cancel_on_signals()? })
     }
 
     /// The frames, checked against each other; what dead runs have left beside them is cleared.
@@ -158,9 +162,9 @@ impl Arguments {
         self.overwrite || self.resume
     }
 
-    /// The files that tell of the job: report, and timeline as CSV and as a picture.
+    /// Lists the files that record the run: the report, and the timeline in its three forms.
     fn accounts(&self) -> Vec<PathBuf> {
-        let timeline = self.timeline.iter().flat_map(|path| ["csv", "svg"].map(|kind| path.with_extension(kind)));
+        let timeline = self.timeline.iter().flat_map(|path| TIMELINE.map(|kind| path.with_extension(kind)));
         self.report.iter().cloned().chain(timeline).collect()
     }
 
@@ -198,8 +202,11 @@ impl Arguments {
             files.push(fill(path, &serde_json::to_string_pretty(&account.json())?)?);
         }
         if let Some(path) = &self.timeline {
-            files.push(fill(&path.with_extension("csv"), &exposure::csv(account))?);
-            files.push(fill(&path.with_extension("svg"), &exposure::svg(account))?);
+            let trace = serde_json::to_string(&account.trace().to_json())?;
+            let forms = [account.csv(), plot::timeline_svg(account)?, trace];
+            for (kind, text) in TIMELINE.into_iter().zip(forms) {
+                files.push(fill(&path.with_extension(kind), &text)?);
+            }
         }
         PendingFile::persist_all(files)?;
         if self.json.is_wanted() {
@@ -220,10 +227,10 @@ impl Arguments {
 /// The request of a row, whose cells go before the command line.
 fn of_row(common: &Common, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
     let file = |column: &str| row.get(column).map(PathBuf::from);
-    let needed = |column: &str| file(column).ok_or_else(|| manifest.wrong(row.line, format!("{column} is empty")));
+    let needed = |column: &str| file(column).ok_or_else(|| manifest.invalid(row.line, format!("{column} is empty")));
     let request = Request::new(needed("input")?, needed("psf")?, needed("output")?);
     let mut common = common.clone();
-    take_cells(&mut common, row).map_err(|what| manifest.wrong(row.line, what))?;
+    take_cells(&mut common, row).map_err(|what| manifest.invalid(row.line, what))?;
     Ok(common.of(request, file("model")))
 }
 

@@ -1,27 +1,26 @@
-//! Who computes a frame.
+//! The computation of one frame, by one process or by a group of ranks.
 
 use crate::backend::{Engine, EngineError};
-use crate::base::cancel::CancelToken;
 use crate::extract::{Extraction, FileError, Inputs, Request};
 
-/// Why a frame was not computed.
+/// A frame that was not computed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractorError {
-    /// It cannot be.
+    /// The extraction failed.
     #[error(transparent)]
     File(FileError),
-    /// Another rank of the group could not do its part.
+    /// Another rank of the group failed.
     #[cfg(feature = "mpi")]
     #[error("rank {rank}: {message}")]
     Member {
-        /// The rank.
+        /// Rank.
         rank: usize,
-        /// What it said.
+        /// Its error chain.
         message: String,
         /// Whether its device failed.
         device: bool,
     },
-    /// An end was asked for.
+    /// The run was cancelled.
     #[error("stopped")]
     Stopped,
 }
@@ -37,7 +36,7 @@ impl From<FileError> for ExtractorError {
 
 #[cfg(feature = "mpi")]
 impl ExtractorError {
-    /// Whether a device failed: then the CPU may serve.
+    /// Returns whether a device failed, so that the CPU may serve.
     pub fn is_of_device(&self) -> bool {
         match self {
             Self::File(error) => error.engine().is_some_and(|error| error.device_failure().is_some()),
@@ -47,32 +46,15 @@ impl ExtractorError {
     }
 }
 
-/// Those who compute a frame together.
+/// Whoever computes a frame.
 pub trait FrameExtractor: Sync {
-    /// Extracts a frame, on the CPU where the device fails.
-    ///
-    /// # Errors
-    /// [`ExtractorError`].
+    /// Extracts a frame, with fallback to the CPU.
     fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Extraction, ExtractorError>;
 }
 
-/// A process that computes frames by itself.
-pub struct Alone(Engine);
-
-impl Alone {
-    /// With a device that is open.
-    pub fn new(engine: Engine, stop: CancelToken) -> Self {
-        Self(engine.with_cancel(stop))
-    }
-
-    /// The device.
-    pub fn engine(&self) -> &Engine {
-        &self.0
-    }
-}
-
-impl FrameExtractor for Alone {
+/// One process by itself.
+impl FrameExtractor for Engine {
     fn extract(&self, request: &Request, inputs: &Inputs) -> Result<Extraction, ExtractorError> {
-        Ok(inputs.extract(request, &self.0, &|_, _| {})?)
+        Ok(inputs.extract(request, self, &|_, _| {})?)
     }
 }

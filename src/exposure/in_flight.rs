@@ -1,21 +1,21 @@
-//! What this process has in hand, so that a panic can name the frame.
+//! Frames in flight in this process, so that a panic can name them.
 
-use super::Phase;
+use super::run_log::Phase;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-static IN_HAND: Mutex<Vec<(Phase, String)>> = Mutex::new(Vec::new());
+static IN_FLIGHT: Mutex<Vec<(Phase, String)>> = Mutex::new(Vec::new());
 
-/// A phase of a frame, in hand until dropped.
+/// A phase of a frame, in flight until dropped.
 pub struct InFlight(Phase, String);
 
 impl InFlight {
-    /// Takes a frame, by its output, in hand.
+    /// Registers a frame by its output.
     pub fn new(phase: Phase, output: &Path) -> Self {
         let name = output.display().to_string();
         list().push((phase, name.clone()));
         #[cfg(debug_assertions)]
-        panic_if_told(phase, &name);
+        inject_panic(phase, &name);
         Self(phase, name)
     }
 }
@@ -29,28 +29,25 @@ impl Drop for InFlight {
     }
 }
 
-/// Everything in hand, in words.
-pub fn words() -> String {
+/// Lists everything in flight, for a message.
+pub fn describe() -> String {
     let list = list();
-    let each = list.iter().map(|(phase, name)| format!("{} {name}", doing(*phase)));
-    if list.is_empty() { "between frames".into() } else { each.collect::<Vec<_>>().join(", ") }
-}
-
-fn doing(phase: Phase) -> &'static str {
-    match phase {
+    let verb = |phase| match phase {
         Phase::Read => "reading",
         Phase::Compute => "computing",
         Phase::Write => "writing",
-    }
+    };
+    let each = list.iter().map(|(phase, name)| format!("{} {name}", verb(*phase)));
+    if list.is_empty() { "between frames".into() } else { each.collect::<Vec<_>>().join(", ") }
 }
 
 fn list() -> MutexGuard<'static, Vec<(Phase, String)>> {
-    IN_HAND.lock().unwrap_or_else(PoisonError::into_inner)
+    IN_FLIGHT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A test's way to see how a panic ends: `SPEXTRAL_PANIC=compute:FRAME`. Not in a release build.
+/// Injects a panic for tests: `SPEXTRAL_PANIC=compute:FRAME`. Absent from release builds.
 #[cfg(debug_assertions)]
-fn panic_if_told(phase: Phase, name: &str) {
-    let told = std::env::var("SPEXTRAL_PANIC").is_ok_and(|told| told == format!("{}:{name}", phase.name()));
-    assert!(!told, "as told by SPEXTRAL_PANIC");
+fn inject_panic(phase: Phase, name: &str) {
+    let wanted = std::env::var("SPEXTRAL_PANIC").is_ok_and(|wanted| wanted == format!("{}:{name}", phase.name()));
+    assert!(!wanted, "injected by SPEXTRAL_PANIC");
 }

@@ -1,27 +1,28 @@
-//! A manifest: a CSV table with a header row, one frame a row.
+//! The manifest: a CSV table with a header row, one frame per row.
 
+use csv::{ReaderBuilder, StringRecord};
 use std::path::{Path, PathBuf};
 
-/// A manifest that cannot be used.
+/// A manifest that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}; check the path and its permissions", path.display())]
     Read {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// What the system said.
+        /// Cause.
         source: std::io::Error,
     },
-    /// A line that makes no sense.
-    #[error("{}, line {line}: {what}", path.display())]
-    Pipeline {
-        /// The file.
+    /// A line is invalid.
+    #[error("{}, line {line}: {problem}", path.display())]
+    Line {
+        /// File.
         path: PathBuf,
-        /// The line, counted from 1.
+        /// Line, counted from 1.
         line: usize,
-        /// What is wrong with it, and what to do.
-        what: String,
+        /// Fault and remedy.
+        problem: String,
     },
 }
 
@@ -29,88 +30,81 @@ pub enum ManifestError {
 #[derive(Clone, Debug)]
 pub struct Manifest {
     path: PathBuf,
-    /// The rows in the order of the file.
+    /// Rows, in the order of the file.
     pub rows: Vec<Row>,
 }
 
-/// One row: cells that are not empty, by their column.
+/// A row without its empty cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Pipeline of the file, counted from 1.
+    /// Line of the file, counted from 1.
     pub line: usize,
-    /// (column, cell); columns in lower case with dashes.
+    /// (column, cell), columns in lower case with dashes.
     pub cells: Vec<(String, String)>,
 }
 
 impl Manifest {
-    /// Reads a manifest. Cells may be quoted (`"a,b"`, `""` for a quote); lines that are empty or begin with `#` are left out.
+    /// Reads a manifest. Empty lines and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// [`ManifestError`].
+    /// [`ManifestError::Read`] if the file cannot be read, [`ManifestError::Line`] if a required column is missing, a
+    /// column occurs twice, a quote is not closed, or a row has another number of cells than the header.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.into(), source })?;
         let mut manifest = Self { path: path.into(), rows: Vec::new() };
         let lines = text.trim_start_matches('\u{feff}').lines().enumerate().map(|(i, text)| (i + 1, text.trim()));
         let mut lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
         let Some((first, header)) = lines.next() else {
-            return Err(manifest.wrong(1, "there is no header row: give input,psf,output"));
+            return Err(manifest.invalid(1, "there is no header row: give input,psf,output"));
         };
-        let columns: Vec<String> = manifest.cells(first, header)?.iter().map(|name| column(name)).collect();
-        for needed in ["input", "psf", "output"] {
-            if !columns.iter().any(|name| name == needed) {
-                return Err(manifest.wrong(first, format!("no column is called {needed}: give input, psf and output")));
+        let columns: Vec<String> =
+            manifest.cells(first, header)?.iter().map(|name| name.to_lowercase().replace('_', "-")).collect();
+        for required in ["input", "psf", "output"] {
+            if !columns.iter().any(|name| name == required) {
+                let problem = format!("no column is called {required}: give input, psf and output");
+                return Err(manifest.invalid(first, problem));
             }
         }
-        if let Some(twice) = columns.iter().enumerate().find(|(i, name)| columns[..*i].contains(name)) {
-            return Err(manifest.wrong(first, format!("two columns are called {}", twice.1)));
+        if let Some((_, name)) = columns.iter().enumerate().find(|(i, name)| columns[..*i].contains(name)) {
+            return Err(manifest.invalid(first, format!("two columns are called {name}")));
         }
         for (line, text) in lines {
             let cells = manifest.cells(line, text)?;
             if cells.len() != columns.len() {
-                let what = format!("it has {} cells, the header row has {}", cells.len(), columns.len());
-                return Err(manifest.wrong(line, what));
+                let problem = format!("it has {} cells, the header row has {}", cells.len(), columns.len());
+                return Err(manifest.invalid(line, problem));
             }
-            let cells = columns.iter().cloned().zip(cells).filter(|(_, cell)| !cell.is_empty()).collect();
-            manifest.rows.push(Row { line, cells });
+            let cells = columns.iter().cloned().zip(cells.iter().map(String::from));
+            manifest.rows.push(Row { line, cells: cells.filter(|(_, cell)| !cell.is_empty()).collect() });
         }
         Ok(manifest)
     }
 
-    /// The error for something wrong with a line.
-    pub fn wrong(&self, line: usize, what: impl Into<String>) -> ManifestError {
-        ManifestError::Pipeline { path: self.path.clone(), line, what: what.into() }
+    /// Builds the error for a line.
+    pub fn invalid(&self, line: usize, problem: impl Into<String>) -> ManifestError {
+        ManifestError::Line { path: self.path.clone(), line, problem: problem.into() }
     }
 
-    /// The cells of a line.
-    fn cells(&self, line: usize, text: &str) -> Result<Vec<String>, ManifestError> {
-        let mut cells = vec![String::new()];
-        let (mut quoted, mut letters) = (false, text.chars().peekable());
-        while let Some(letter) = letters.next() {
-            let cell = cells.last_mut().expect("there is always one");
-            match letter {
-                '"' if quoted && letters.next_if_eq(&'"').is_some() => cell.push('"'),
-                '"' if quoted => quoted = false,
-                '"' if cell.trim().is_empty() => quoted = true,
-                ',' if !quoted => cells.push(String::new()),
-                _ => cell.push(letter),
-            }
+    /// Splits a line. One reader per line keeps an open quote from swallowing the rows that follow.
+    fn cells(&self, line: usize, text: &str) -> Result<StringRecord, ManifestError> {
+        // To the reader a quote after a blank is text. The end of the line shows in the cell of an open quote.
+        let text = text.replace(", \"", ",\"") + "\n";
+        let mut reader = ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        let mut cells = StringRecord::new();
+        reader.read_record(&mut cells).map_err(|e| self.invalid(line, e.to_string()))?;
+        if cells.iter().any(|cell| cell.contains('\n')) {
+            return Err(self.invalid(line, "a quote is not closed"));
         }
-        if quoted {
-            return Err(self.wrong(line, "a quote is not closed"));
-        }
-        Ok(cells.into_iter().map(|cell| cell.trim().to_string()).collect())
+        cells.trim();
+        Ok(cells)
     }
 }
 
 impl Row {
-    /// A cell, where it is not empty.
+    /// Returns a cell, None if it is empty.
     pub fn get(&self, column: &str) -> Option<&str> {
         self.cells.iter().find(|(name, _)| name == column).map(|(_, cell)| cell.as_str())
     }
-}
-
-fn column(name: &str) -> String {
-    name.to_lowercase().replace('_', "-")
 }
 
 #[cfg(test)]
@@ -130,10 +124,12 @@ mod tests {
         assert_eq!((rows.len(), rows[0].line, rows[1].line), (2, 4, 5));
         assert_eq!((rows[0].get("mask-bits"), rows[0].get("output")), (Some("0-7,9"), Some("f.fits")));
         assert_eq!((rows[1].get("mask-bits"), rows[1].get("output")), (None, Some("g \"1\".fits")));
+        let rows = read("input,psf,output,wavelength\na,p,f, \"1,2,3\" \n").unwrap().rows;
+        assert_eq!(rows[0].get("wavelength"), Some("1,2,3"), "a blank before a quote");
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn an_invalid_line_is_reported_with_its_number() {
         for (text, parts) in [
             ("", ["line 1", "no header row"]),
             ("input,psf\n", ["line 1", "output"]),

@@ -1,12 +1,12 @@
-//! One group's way through its frames: a thread reads, one computes, one writes, and each waits for the next to take
-//! over what it has. So at most four frames are in memory, however many there are to do.
+//! One group's pipeline: a reading, a computing and a writing thread. Each hands over only when the next is free, so at
+//! most four frames are in memory.
 
 use super::extractor::{ExtractorError, FrameExtractor};
 use super::in_flight::InFlight;
 use super::queue::{Next, WorkQueue};
-use super::resume::reason_to_do;
-use super::run_log::{Event, Outcome, Phase, Status};
-use super::{GroupRank, Settings};
+use super::resume::reason_to_extract;
+use super::run_log::{Event, GroupRank, Outcome, Phase, Status};
+use crate::base::cancel::CancelToken;
 use crate::base::process::{memory, now};
 use crate::extract::{FileError, Inputs, Product, Request};
 use crate::fits::FitsError;
@@ -17,57 +17,73 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Threads that unpack, convert and pack beside those that compute: reading must not wait behind a whole bundle.
+/// Threads that unpack, convert and pack beside the computing ones, so that reading need not wait for a whole bundle.
 const IO_THREADS: usize = 2;
-/// How long a group waits before it asks again for a frame.
-const PAUSE: Duration = Duration::from_millis(20);
-/// How long to wait before a file is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+/// Interval at which a group polls the queue.
+const POLL: Duration = Duration::from_millis(20);
+/// Delay before a file operation is retried.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A frame that is read.
+/// How a run treats its frames.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether to skip frames whose outputs are complete, have the same options and are not older than their inputs.
+    pub resume: bool,
+    /// Whether to read and write during the computation of another frame.
+    pub overlap: bool,
+    /// Cancels the run: frames that are not yet being written are dropped.
+    pub cancel: CancelToken,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { resume: false, overlap: true, cancel: CancelToken::default() }
+    }
+}
+
+/// A frame that has been read.
 struct Loaded {
     request: Box<Request>,
     inputs: Inputs,
     outcome: Outcome,
 }
 
-/// A frame that is computed.
+/// A frame that has been computed.
 struct Extracted {
     request: Box<Request>,
     product: Product,
     outcome: Outcome,
 }
 
-/// A group's three threads and what they share.
+/// The three threads of a group and their shared state.
 pub struct Pipeline<'a> {
-    desk: &'a dyn WorkQueue,
-    team: &'a dyn FrameExtractor,
+    queue: &'a dyn WorkQueue,
+    extractor: &'a dyn FrameExtractor,
     settings: &'a Settings,
-    place: GroupRank,
+    group: GroupRank,
+    /// Threads for files; None where the system grants no further threads.
     io: Option<rayon::ThreadPool>,
-    /// Frames handed to this group and not yet computed.
-    in_hand: AtomicUsize,
+    /// Frames that have been read and not yet computed.
+    waiting: AtomicUsize,
 }
 
 impl<'a> Pipeline<'a> {
-    /// A group's line.
+    /// Creates the pipeline of a group.
     pub fn new(
-        desk: &'a dyn WorkQueue,
-        team: &'a dyn FrameExtractor,
+        queue: &'a dyn WorkQueue,
+        extractor: &'a dyn FrameExtractor,
         settings: &'a Settings,
-        place: GroupRank,
+        group: GroupRank,
     ) -> Self {
-        let named = |i| format!("files {i}");
-        // Where there can be no further threads, those that compute do.
         let io = rayon::ThreadPoolBuilder::new()
             .num_threads(IO_THREADS.min(rayon::current_num_threads()))
-            .thread_name(named)
+            .thread_name(|i| format!("files {i}"))
             .build()
             .ok();
-        Self { desk, team, settings, place, io, in_hand: AtomicUsize::new(0) }
+        Self { queue, extractor, settings, group, io, waiting: AtomicUsize::new(0) }
     }
 
-    /// Goes through frames until the desk has no more.
+    /// Processes frames until the queue is empty.
     pub fn run(&self) {
         if !self.settings.overlap {
             while let Some(loaded) = self.next() {
@@ -77,7 +93,7 @@ impl<'a> Pipeline<'a> {
             }
             return;
         }
-        // Without room: whoever hands over waits for the other to come.
+        // Channels without capacity: a sender waits until the receiver is free.
         let (to_compute, loaded) = sync_channel(0);
         let (to_write, extracted) = sync_channel(0);
         thread::scope(|scope| {
@@ -88,7 +104,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn read_all(&self, to_compute: SyncSender<Loaded>) {
-        // A receiver that is gone has panicked: there is nothing more to do.
+        // Sending fails only after a panic of the receiver.
         while self.next().is_some_and(|loaded| to_compute.send(loaded).is_ok()) {}
     }
 
@@ -104,16 +120,16 @@ impl<'a> Pipeline<'a> {
         extracted.into_iter().for_each(|extracted| self.write(extracted));
     }
 
-    /// The next frame that can be read; those that cannot be, or need not, are settled on the way.
+    /// Returns the next frame that can be read, after finishing those that fail or are skipped.
     fn next(&self) -> Option<Loaded> {
         loop {
-            let busy = self.in_hand.load(Ordering::Relaxed) > 0;
-            match self.desk.next(self.place.group, busy) {
+            let busy = self.waiting.load(Ordering::Relaxed) > 0;
+            match self.queue.next(self.group.group, busy) {
                 Next::End => return None,
-                Next::Later => thread::sleep(PAUSE),
+                Next::Later => thread::sleep(POLL),
                 Next::Frame(frame, request) => {
                     if let Some(loaded) = self.read(frame, request) {
-                        self.in_hand.fetch_add(1, Ordering::Relaxed);
+                        self.waiting.fetch_add(1, Ordering::Relaxed);
                         return Some(loaded);
                     }
                 }
@@ -122,76 +138,74 @@ impl<'a> Pipeline<'a> {
     }
 
     fn read(&self, frame: usize, request: Box<Request>) -> Option<Loaded> {
-        let _in_hand = InFlight::new(Phase::Read, &request.output);
-        let mut outcome = Outcome::new(frame, &self.place);
+        let _in_flight = InFlight::new(Phase::Read, &request.output);
+        let mut outcome = Outcome::new(frame, self.group);
         let read = || {
             if self.settings.resume {
-                match reason_to_do(&request) {
+                match reason_to_extract(&request) {
                     None => return Ok(None),
                     Some(reason) => tracing::debug!("{}: {reason}", request.output.display()),
                 }
             }
             Inputs::read(&request).map(Some)
         };
-        let result = self.on_files(&mut outcome, Phase::Read, read);
-        match result {
+        match self.on_files(&mut outcome, Phase::Read, read) {
             Ok(Some(inputs)) => return Some(Loaded { request, inputs, outcome }),
-            Ok(None) => self.settle(outcome, Status::Skipped),
-            Err(error) => self.settle(outcome, Status::Failed(error_chain(&error))),
+            Ok(None) => self.finish(outcome, Status::Skipped),
+            Err(error) => self.finish(outcome, Status::Failed(error_chain(&error))),
         }
         None
     }
 
     fn compute(&self, loaded: Loaded) -> Option<Extracted> {
         let Loaded { request, inputs, mut outcome } = loaded;
-        let _in_hand = InFlight::new(Phase::Compute, &request.output);
+        let _in_flight = InFlight::new(Phase::Compute, &request.output);
         let start = now();
-        let result = match self.settings.stop.is_cancelled() {
-            true => Err(ExtractorError::Stopped),
-            false => self.team.extract(&request, &inputs),
+        let result = match self.settings.cancel.signal() {
+            Some(_) => Err(ExtractorError::Stopped),
+            None => self.extractor.extract(&request, &inputs),
         };
         let end = now();
         outcome.events.push(Event { phase: Phase::Compute, start, end });
-        self.in_hand.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         match result {
             Ok(extraction) => {
+                outcome.record(&extraction.summary);
                 let time = Duration::from_secs_f64((end - start).max(0.0));
-                let summary = &extraction.summary;
-                outcome.device = summary.device.clone();
-                outcome.retried = summary.retried.clone().or(outcome.retried);
                 let product = Product::new(&request, inputs, extraction, time);
                 return Some(Extracted { request, product, outcome });
             }
-            Err(ExtractorError::Stopped) => self.settle(outcome, Status::Dropped),
-            Err(error) => self.settle(outcome, Status::Failed(error_chain(&error))),
+            Err(ExtractorError::Stopped) => self.finish(outcome, Status::Dropped),
+            Err(error) => self.finish(outcome, Status::Failed(error_chain(&error))),
         }
         None
     }
 
     fn write(&self, extracted: Extracted) {
         let Extracted { request, product, mut outcome } = extracted;
-        let _in_hand = InFlight::new(Phase::Write, &request.output);
-        // It is ready, but the time is for those that are being written.
-        if self.settings.stop.is_cancelled() {
-            return self.settle(outcome, Status::Dropped);
+        let _in_flight = InFlight::new(Phase::Write, &request.output);
+        // After a signal, the time left is for frames already being written.
+        if self.settings.cancel.is_cancelled() {
+            return self.finish(outcome, Status::Dropped);
         }
         let result = self.on_files(&mut outcome, Phase::Write, || product.write(&request));
         drop(product);
-        match result {
+        let status = match result {
             Ok(done) => {
-                let summary = &done.summary;
                 outcome.bins = done.nspec * done.nwave;
-                (outcome.redone, outcome.unsolved) = (summary.redone, summary.failed);
-                // Its masks tell why, so it is written, but it is no success.
-                let without = "nothing of it has a solution; the frame is written for its masks to tell why";
-                let status = if summary.has_results() { Status::Done } else { Status::Failed(without.into()) };
-                self.settle(outcome, status);
+                match done.summary.has_results() {
+                    true => Status::Done,
+                    false => {
+                        Status::Failed("no bin has a solution; the frame is written because its masks show why".into())
+                    }
+                }
             }
-            Err(error) => self.settle(outcome, Status::Failed(error_chain(&error))),
-        }
+            Err(error) => Status::Failed(error_chain(&error)),
+        };
+        self.finish(outcome, status);
     }
 
-    /// Does something to files, once more where that can help, and notes its time.
+    /// Runs a file operation with one retry for transient errors, and records its time.
     fn on_files<T: Send>(
         &self,
         outcome: &mut Outcome,
@@ -201,9 +215,9 @@ impl<'a> Pipeline<'a> {
         let once = || self.io.as_ref().map_or_else(&work, |pool| pool.install(&work));
         let start = now();
         let result = match once() {
-            Err(error) if may_pass(&error) => {
-                tracing::warn!("{error}; it is tried once more");
-                thread::sleep(RETRY);
+            Err(error) if is_transient(&error) => {
+                tracing::warn!("{error}; retrying");
+                thread::sleep(RETRY_DELAY);
                 outcome.retried = Some(error.to_string());
                 once()
             }
@@ -213,13 +227,13 @@ impl<'a> Pipeline<'a> {
         result
     }
 
-    fn settle(&self, outcome: Outcome, status: Status) {
-        self.desk.done(Outcome { status, memory: memory()[0], ..outcome });
+    fn finish(&self, outcome: Outcome, status: Status) {
+        self.queue.done(Outcome { status, memory: memory()[0], ..outcome });
     }
 }
 
-/// Whether a file's fault may be gone at the next attempt: a network file system's hiccup.
-fn may_pass(error: &FileError) -> bool {
+/// Returns whether a file error may be gone at the next attempt, as those of network file systems.
+fn is_transient(error: &FileError) -> bool {
     use ErrorKind::{Interrupted, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock};
     /// Input/output error, on all systems that number it.
     const EIO: i32 = 5;

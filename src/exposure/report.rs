@@ -1,29 +1,26 @@
-//! The account as a table and as JSON.
+//! A run log as a table, JSON, CSV and a trace.
 
-use super::{Outcome, Phase, RunLog, Status};
+use super::run_log::{Event, Outcome, Phase, RunLog, Status};
+use crate::base::trace::Trace;
 use crate::base::version::{COMMIT, VERSION};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::time::Duration;
 
-/// With more frames than this, the table has only those that are not done.
+/// Rows of the table. A run of more frames lists only those that failed or were dropped.
 const MOST_ROWS: usize = 60;
 
 impl RunLog {
-    /// A table for people: frames, and the run in figures.
+    /// Formats frames and figures for a terminal.
     pub fn table(&self) -> String {
         let all = self.outcomes.len() <= MOST_ROWS;
         let wanted = |o: &&Outcome| all || !matches!(o.status, Status::Done | Status::Skipped);
         let rows: Vec<&Outcome> = self.outcomes.iter().filter(wanted).collect();
-        let name = |o: &Outcome| self.files[o.frame][1].display().to_string();
-        let width = rows.iter().map(|o| name(o).len()).max().unwrap_or(0).max(5);
+        let width = rows.iter().map(|o| self.name(o).len()).max().unwrap_or(0).max(5);
         let mut text = String::new();
         if !rows.is_empty() {
-            let head = ["", "group", "read s", "compute s", "write s", ""];
-            let _ = writeln!(
-                text,
-                "{:width$}  {:7} {:>5} {:>7} {:>10} {:>8}  {}",
-                "frame", head[0], head[1], head[2], head[3], head[4], head[5]
-            );
+            let [status, group, read, compute, write] = ["", "group", "read s", "compute s", "write s"];
+            let _ = writeln!(text, "{:width$}  {status:7} {group:>5} {read:>7} {compute:>10} {write:>8}", "frame");
         }
         for o in rows {
             let [read, compute, write] = Phase::ALL.map(|phase| o.seconds(phase));
@@ -35,7 +32,7 @@ impl RunLog {
             let _ = writeln!(
                 text,
                 "{:width$}  {:7} {:>5} {read:>7.2} {compute:>10.2} {write:>8.2}  {why}",
-                name(o),
+                self.name(o),
                 o.status.name(),
                 o.group,
             );
@@ -43,11 +40,11 @@ impl RunLog {
         text + &self.summary()
     }
 
-    /// The run in a few lines.
-    pub fn summary(&self) -> String {
+    /// Formats the figures in two lines.
+    fn summary(&self) -> String {
         let f = self.figures();
         let mut text = format!("{} of {} frames done", f.done, f.frames);
-        for (count, what) in [(f.skipped, "whole already"), (f.failed, "failed"), (f.dropped, "dropped")] {
+        for (count, what) in [(f.skipped, "already complete"), (f.failed, "failed"), (f.dropped, "dropped")] {
             if count > 0 {
                 let _ = write!(text, ", {count} {what}");
             }
@@ -69,8 +66,8 @@ impl RunLog {
         }
         let _ = write!(
             text,
-            "\nread {:.1} s, computed {:.1} s, wrote {:.1} s; {:.1} s of it while the group did something else; {:.1} s of \
-             processor time; at most {:.0} MB a rank",
+            "\nread {:.1} s, computed {:.1} s, wrote {:.1} s; {:.1} s of it overlapped; {:.1} s of processor time; at most \
+             {:.0} MB per rank",
             f.read_seconds,
             f.compute_seconds,
             f.write_seconds,
@@ -81,7 +78,7 @@ impl RunLog {
         text
     }
 
-    /// All of it for programs.
+    /// Returns everything as JSON (schema `spextral.exposure/1`).
     pub fn json(&self) -> Value {
         let frame = |o: &Outcome| {
             let [read, compute, write] = Phase::ALL.map(|phase| o.seconds(phase));
@@ -107,6 +104,48 @@ impl RunLog {
             "ranks": self.ranks,
         })
     }
+
+    /// Formats the phases as CSV, one row per phase and frame, times in seconds since the start of the run.
+    pub fn csv(&self) -> String {
+        let mut out = csv::Writer::from_writer(Vec::new());
+        let header = ["group", "rank", "host", "frame", "status", "phase", "start_s", "end_s"].map(String::from);
+        let rows = self.spans().map(|(o, event, [start, end])| {
+            let times = [start, end].map(|seconds| format!("{seconds:.4}"));
+            let [start, end] = times;
+            let (status, phase) = (o.status.name().into(), event.phase.name().into());
+            [o.group.to_string(), o.rank.to_string(), o.host.clone(), self.name(o), status, phase, start, end]
+        });
+        let written = [header].into_iter().chain(rows).try_for_each(|row| out.write_record(row));
+        let bytes = written.ok().and_then(|()| out.into_inner().ok());
+        String::from_utf8(bytes.expect("memory takes every byte")).expect("cells are UTF-8")
+    }
+
+    /// Builds a trace with one track per group and phase, one span per frame.
+    pub fn trace(&self) -> Trace {
+        let trace = Trace::new();
+        let mut spans: Vec<_> = self.spans().collect();
+        spans.sort_by_key(|(o, event, _)| (o.group, event.phase));
+        for track in spans.chunk_by(|(a, x, _), (b, y, _)| (a.group, x.phase) == (b.group, y.phase)) {
+            let (first, event, _) = track[0];
+            let name = format!("group {}: {}", first.group, event.phase.name());
+            let region = |(o, _, times): &(&Outcome, &Event, [f64; 2])| {
+                let [start, end] = times.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)));
+                (format!("{} ({})", self.name(o), o.status.name()), start, end.saturating_sub(start))
+            };
+            trace.add_track(&name, track.iter().map(region));
+        }
+        trace
+    }
+
+    /// Iterates over all phases of all frames, with start and end in seconds since the start of the run.
+    pub fn spans(&self) -> impl Iterator<Item = (&Outcome, &Event, [f64; 2])> {
+        let relative = |event: &Event| [event.start, event.end].map(|time| time - self.time[0]);
+        self.outcomes.iter().flat_map(move |o| o.events.iter().map(move |event| (o, event, relative(event))))
+    }
+
+    fn name(&self, outcome: &Outcome) -> String {
+        self.files[outcome.frame][1].display().to_string()
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +153,7 @@ mod tests {
     use super::super::run_log::tests::example;
 
     #[test]
-    fn the_table_has_a_row_a_frame_and_says_why_one_failed() {
+    fn the_table_has_one_row_per_frame_with_the_reason_of_a_failure() {
         let table = example().table();
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 7, "{table}");
@@ -125,12 +164,40 @@ mod tests {
     }
 
     #[test]
-    fn the_report_says_the_same_to_programs() {
+    fn the_json_has_the_status_and_times_of_each_frame_and_every_rank() {
         let report = example().json();
         assert_eq!(report["figures"]["done"], 2);
         assert_eq!(report["frames"][2]["status"], "failed");
         assert_eq!(report["frames"][2]["reason"], "no such file");
         assert_eq!(report["frames"][0]["compute_seconds"], 4.0);
         assert_eq!(report["ranks"][1]["host"], "nid001");
+    }
+
+    #[test]
+    fn the_csv_has_one_row_per_phase_and_quotes_names() {
+        let mut log = example();
+        log.files[0][1] = "out/a,\"1\".fits".into();
+        let text = log.csv();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 8);
+        let row = lines[1];
+        assert!(
+            row.starts_with("0,0,") && row.ends_with(",\"out/a,\"\"1\"\".fits\",done,read,0.0000,1.0000"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_trace_has_one_track_per_group_and_phase_and_one_span_per_event() {
+        let trace = example().trace().to_json();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let of = |kind: &str| events.iter().filter(|e| e["ph"] == kind).collect::<Vec<_>>();
+        let tracks: Vec<&str> = of("M").iter().map(|e| e["args"]["name"].as_str().unwrap()).collect();
+        assert_eq!(tracks, ["group 0: read", "group 0: compute", "group 0: write", "group 1: read"]);
+        let spans = of("X");
+        assert_eq!(spans.len(), 7);
+        let second = spans.iter().find(|e| e["name"] == "b<1>.fits (done)" && e["tid"] == 1).unwrap();
+        assert_eq!((&second["ts"], &second["dur"]), (&5e6.into(), &3e6.into()));
+        assert!(spans.iter().any(|e| e["name"] == "c.fits (failed)"));
     }
 }

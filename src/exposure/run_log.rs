@@ -1,30 +1,38 @@
-//! What was done: by whom, when, how well reading, computing and writing overlapped.
+//! The record of a run: outcome, times and place of each frame, and the figures of all of them.
 
-use super::GroupRank;
 use crate::backend::Engine;
 use crate::base::process::{self, now};
-use crate::extract::Request;
+use crate::extract::{Request, Summary};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// What a group does to a frame.
+/// A group of ranks, and the rank that reads and writes for it; both counted from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupRank {
+    /// Group.
+    pub group: usize,
+    /// Rank in the whole job.
+    pub rank: usize,
+}
+
+/// A step of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Reading and unpacking its inputs.
+    /// Inputs are read and unpacked.
     Read,
-    /// Extracting.
+    /// Spectra are extracted.
     Compute,
-    /// Writing its outputs.
+    /// Outputs are written.
     Write,
 }
 
 impl Phase {
-    /// All phases in order.
+    /// All phases, in order.
     pub const ALL: [Self; 3] = [Self::Read, Self::Compute, Self::Write];
 
-    /// Its name.
+    /// Returns the name in CSV, JSON and pictures.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -34,33 +42,33 @@ impl Phase {
     }
 }
 
-/// One phase of one frame, in seconds since 1970.
+/// One phase of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// What was done.
+    /// Phase.
     pub phase: Phase,
-    /// Its start.
+    /// Start, s since 1970.
     pub start: f64,
-    /// Its end.
+    /// End, s since 1970.
     pub end: f64,
 }
 
-/// What became of a frame.
+/// The result of a frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It is written.
+    /// Written.
     Done,
-    /// It was whole already.
+    /// Complete before the run.
     Skipped,
-    /// It is not written, and why.
+    /// Failed, with the reason.
     Failed(String),
-    /// An end was asked for before it was written.
+    /// Not written before the run was cancelled.
     Dropped,
 }
 
 impl Status {
-    /// In one word.
+    /// Returns the name in CSV, JSON and the table.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -71,42 +79,42 @@ impl Status {
     }
 }
 
-/// What became of a frame, and how.
+/// The record of one frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Index of the request.
     pub frame: usize,
-    /// The group that had it.
+    /// Group that processed it.
     pub group: usize,
-    /// The rank that read and wrote it.
+    /// Rank that read and wrote it.
     pub rank: usize,
-    /// The machine.
+    /// Machine of that rank.
     pub host: String,
-    /// What became of it.
+    /// Result.
     pub status: Status,
-    /// The device that computed it, in words.
+    /// Name of the device that computed it.
     pub device: String,
-    /// Why something was tried a second time, if it was.
+    /// Reason of a retry or a fallback; None without one.
     pub retried: Option<String>,
     /// Bins extracted.
     pub bins: usize,
-    /// Patches that the device's precision did not serve: the CPU has solved them.
+    /// Patches that the CPU solved because the device's precision did not suffice.
     pub redone: usize,
     /// Patches without a solution: their bins have ivar 0.
     pub unsolved: usize,
-    /// Resident memory of the process when it was settled, bytes.
+    /// Resident memory of the process at the end of the frame, bytes.
     pub memory: u64,
-    /// Its phases.
+    /// Phases, in order.
     pub events: Vec<Event>,
 }
 
 impl Outcome {
-    /// Of a frame that is beginning.
-    pub fn new(frame: usize, place: &GroupRank) -> Self {
+    /// Creates the record of a frame that has just been taken from the queue.
+    pub fn new(frame: usize, GroupRank { group, rank }: GroupRank) -> Self {
         Self {
             frame,
-            group: place.group,
-            rank: place.rank,
+            group,
+            rank,
             host: process::host().into(),
             status: Status::Dropped,
             device: String::new(),
@@ -119,33 +127,40 @@ impl Outcome {
         }
     }
 
-    /// Seconds in a phase.
+    /// Records an extraction. This is the only place that reads retries and fallbacks from a summary.
+    pub fn record(&mut self, summary: &Summary) {
+        self.device.clone_from(&summary.device);
+        (self.redone, self.unsolved) = (summary.redone, summary.failed);
+        self.retried = summary.retried.clone().or(self.retried.take());
+    }
+
+    /// Returns the time in a phase, s.
     pub fn seconds(&self, phase: Phase) -> f64 {
         self.events.iter().filter(|e| e.phase == phase).fold(0.0, |sum, e| sum + e.end - e.start)
     }
 }
 
-/// What a rank has used.
+/// Resources of a rank.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RankFacts {
-    /// The rank.
+    /// Rank.
     pub rank: usize,
-    /// Its machine.
+    /// Machine.
     pub host: String,
-    /// Its device in words.
+    /// Name of the device.
     pub device: String,
-    /// Which GPU of the machine, where it has one.
+    /// PCI bus id or name of the GPU; None on the CPU.
     pub gpu: Option<String>,
-    /// Its threads.
+    /// Computing threads.
     pub threads: usize,
     /// Processor time, s.
     pub cpu_seconds: f64,
-    /// Most resident memory, bytes.
+    /// Peak resident memory, bytes.
     pub peak_memory: u64,
 }
 
 impl RankFacts {
-    /// Those of this process.
+    /// Measures this process.
     pub fn of_this_process(rank: usize, engine: &Engine) -> Self {
         Self {
             rank,
@@ -159,33 +174,33 @@ impl RankFacts {
     }
 }
 
-/// A whole run.
+/// The record of a run.
 #[derive(Clone, Debug)]
 pub struct RunLog {
     /// Input and output of each frame.
     pub files: Vec<[PathBuf; 2]>,
-    /// What became of each frame, in the same order.
+    /// Outcome of each frame, in the same order.
     pub outcomes: Vec<Outcome>,
-    /// The ranks that took part.
+    /// Ranks that took part.
     pub ranks: Vec<RankFacts>,
-    /// Groups of ranks.
+    /// Number of groups of ranks.
     pub groups: usize,
     /// Start and end, s since 1970.
     pub time: [f64; 2],
 }
 
-/// A run in figures.
+/// The figures of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Frames.
     pub frames: usize,
     /// Frames written.
     pub done: usize,
-    /// Frames that were whole already.
+    /// Frames that were complete before the run.
     pub skipped: usize,
     /// Frames that failed.
     pub failed: usize,
-    /// Frames given up because an end was asked for.
+    /// Frames not written because the run was cancelled.
     pub dropped: usize,
     /// Wall time, s.
     pub wall_seconds: f64,
@@ -201,27 +216,27 @@ pub struct Figures {
     pub groups: usize,
     /// Threads of all ranks.
     pub threads: usize,
-    /// Frames written an hour and machine: the field's figure of merit.
+    /// Frames written per hour and machine: the figure of merit of the field.
     pub frames_per_node_hour: f64,
-    /// Frames written an hour and GPU; 0 without one.
+    /// Frames written per hour and GPU; 0 without a GPU.
     pub frames_per_gpu_hour: f64,
-    /// Time in reading, all groups, s.
+    /// Reading time of all groups, s.
     pub read_seconds: f64,
-    /// Time in computing, s.
+    /// Computing time of all groups, s.
     pub compute_seconds: f64,
-    /// Time in writing, s.
+    /// Writing time of all groups, s.
     pub write_seconds: f64,
-    /// How much of these went on while the same group did something else, s.
+    /// Part of these during which the same group was also in another phase, s.
     pub overlapped_seconds: f64,
-    /// Most resident memory of a rank, bytes.
+    /// Largest peak resident memory of a rank, bytes.
     pub peak_memory_bytes: u64,
 }
 
 impl RunLog {
-    /// The account of a run that began at `begin` and ends now.
+    /// Builds the record of a run that began at `begin` (s since 1970) and ends now. Frames without an outcome are dropped.
     pub fn new(requests: &[Request], outcomes: Vec<Outcome>, ranks: Vec<RankFacts>, groups: usize, begin: f64) -> Self {
-        let nowhere = GroupRank::default();
-        let mut all: Vec<Outcome> = (0..requests.len()).map(|frame| Outcome::new(frame, &nowhere)).collect();
+        let no_group = GroupRank::default();
+        let mut all: Vec<Outcome> = (0..requests.len()).map(|frame| Outcome::new(frame, no_group)).collect();
         for outcome in outcomes {
             let frame = outcome.frame;
             all[frame] = outcome;
@@ -230,7 +245,7 @@ impl RunLog {
         Self { files, outcomes: all, ranks, groups, time: [begin, now()] }
     }
 
-    /// The run in figures.
+    /// Computes the figures.
     pub fn figures(&self) -> Figures {
         let count = |name: &str| self.outcomes.iter().filter(|o| o.status.name() == name).count();
         let wall = (self.time[1] - self.time[0]).max(1e-9);
@@ -239,7 +254,7 @@ impl RunLog {
         let busy: f64 = (0..self.groups).map(|group| self.busy(group)).sum();
         let nodes = self.ranks.iter().map(|r| &r.host).collect::<BTreeSet<_>>().len().max(1);
         let gpus = self.ranks.iter().filter_map(|r| Some((&r.host, r.gpu.as_ref()?))).collect::<BTreeSet<_>>().len();
-        let an_hour = count("done") as f64 * 3600.0 / wall;
+        let per_hour = count("done") as f64 * 3600.0 / wall;
         Figures {
             frames: self.outcomes.len(),
             done: count("done"),
@@ -253,8 +268,8 @@ impl RunLog {
             ranks: self.ranks.len(),
             groups: self.groups,
             threads: self.ranks.iter().map(|r| r.threads).sum(),
-            frames_per_node_hour: an_hour / nodes as f64,
-            frames_per_gpu_hour: if gpus > 0 { an_hour / gpus as f64 } else { 0.0 },
+            frames_per_node_hour: per_hour / nodes as f64,
+            frames_per_gpu_hour: if gpus > 0 { per_hour / gpus as f64 } else { 0.0 },
             read_seconds: read,
             compute_seconds: compute,
             write_seconds: write,
@@ -263,7 +278,7 @@ impl RunLog {
         }
     }
 
-    /// Time in which a group did anything, s.
+    /// Returns the time in which a group was in at least one phase, s.
     fn busy(&self, group: usize) -> f64 {
         let of_group = self.outcomes.iter().filter(|o| o.group == group).flat_map(|o| &o.events);
         let mut spans: Vec<(f64, f64)> = of_group.map(|e| (e.start, e.end)).collect();
@@ -280,14 +295,14 @@ impl RunLog {
 pub(super) mod tests {
     use super::*;
 
-    /// Two groups: the first reads its second frame while it computes the first.
+    /// Two groups, of which the first reads its second frame during the computation of its first.
     pub fn example() -> RunLog {
         let requests = vec![Request::new("in/a.fits", "p", "out/a.fits"), Request::new("b", "p", "b<1>.fits")];
         let requests = [requests, vec![Request::new("c", "p", "c.fits"), Request::new("d", "p", "d.fits")]].concat();
         let outcome = |frame, group, status, events: &[(Phase, f64, f64)]| Outcome {
             status,
             events: events.iter().map(|&(phase, start, end)| Event { phase, start, end }).collect(),
-            ..Outcome::new(frame, &GroupRank { group, rank: group })
+            ..Outcome::new(frame, GroupRank { group, rank: group })
         };
         use Phase::{Compute, Read, Write};
         let outcomes = vec![
@@ -309,7 +324,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn figures_count_frames_hours_and_overlap() {
+    fn figures_count_frames_rates_and_overlap() {
         let figures = example().figures();
         let counted = (figures.done, figures.failed, figures.dropped, figures.skipped, figures.frames);
         assert_eq!(counted, (2, 1, 1, 0, 4));

@@ -1,23 +1,23 @@
-//! In which order frames are done: the longest first, so that no long one is left for the end.
+//! The order of frames: longest first, so that no long frame is left for the end of a run.
 
 use crate::extract::Request;
 use std::cmp::Reverse;
 
-/// Fibres and bins of a frame of which nothing is known: those of a DESI r camera.
-const USUAL: [usize; 2] = [500, 2326];
+/// Fibres and bins assumed where the request names none: those of a DESI r camera.
+const DEFAULT_SIZE: [usize; 2] = [500, 2326];
 
-/// The indices of `requests`, longest first; those that look alike in the order given.
+/// Returns the indices of `requests`, longest first; ties keep the given order.
 pub fn longest_first(requests: &[Request]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_cached_key(|&i| Reverse(cost(&requests[i])));
     order
 }
 
-/// Bins to extract, as far as the request tells, and the bytes of the input.
+/// Estimates the cost of a frame: bins to extract, then bytes of the input.
 fn cost(request: &Request) -> (usize, u64) {
-    let nwave = request.wavelength.map_or(USUAL[1], |(min, max, step)| ((max - min) / step).max(0.0) as usize);
-    let nspec = request.options.nspec.unwrap_or(USUAL[0]);
-    let bytes = std::fs::metadata(&request.input).map_or(0, |there| there.len());
+    let nwave = request.wavelength.map_or(DEFAULT_SIZE[1], |(min, max, step)| ((max - min) / step).max(0.0) as usize);
+    let nspec = request.options.nspec.unwrap_or(DEFAULT_SIZE[0]);
+    let bytes = std::fs::metadata(&request.input).map_or(0, |file| file.len());
     (nspec.saturating_mul(nwave), bytes)
 }
 

@@ -1,61 +1,61 @@
-//! The folders of a DESI reduction: which frames an exposure has, where their PSFs are, where spectra go.
+//! The folders of a DESI reduction: the frames of an exposure, their PSFs, and the paths of the spectra.
 
 use crate::extract::Request;
 use std::path::{Path, PathBuf};
 
-/// Endings of image files, the first that exists is taken.
-const ENDINGS: [&str; 3] = ["fits.gz", "fits.fz", "fits"];
+/// Extensions of image files, in order of preference.
+const EXTENSIONS: [&str; 3] = ["fits.gz", "fits.fz", "fits"];
 
-/// An exposure that is not there, or a name that cannot be.
+/// An exposure or camera that does not exist.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// There is no folder of preprocessed frames.
+    /// The folder of preprocessed frames cannot be read.
     #[error("cannot read {}: {source}; check --reduxdir, --night and --expid", path.display())]
     Folder {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// What the system said.
+        /// Cause.
         source: std::io::Error,
     },
-    /// There is no frame in it.
+    /// The folder has no frame of the exposure.
     #[error("{} has no preproc-CAMERA-{expid:08}.fits, .fits.gz or .fits.fz; check --night and --expid", path.display())]
     Empty {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// The exposure.
+        /// Exposure.
         expid: u32,
     },
-    /// A camera is a letter and a spectrograph.
+    /// The name is not a letter and the number of a spectrograph.
     #[error("there is no camera {0}: give b, r or z and the number of the spectrograph, as b0,r0,z0")]
     Camera(String),
 }
 
-/// A reduction of one exposure.
+/// One exposure of a reduction.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// Its root, which has `preproc`, `exposures`, `calibnight`.
+    /// Root folder, with `preproc`, `exposures`, `calibnight`.
     pub redux: PathBuf,
-    /// The night, YYYYMMDD.
+    /// Night, YYYYMMDD.
     pub night: u32,
-    /// The exposure.
+    /// Exposure.
     pub expid: u32,
 }
 
-/// A camera's frame with the survey's own settings.
+/// The frame of a camera.
 #[derive(Clone, Debug)]
-pub struct Frame {
-    /// The camera, as r0.
+pub struct CameraFrame {
+    /// Camera, such as r0.
     pub camera: String,
-    /// The preprocessed image.
+    /// Preprocessed image.
     pub input: PathBuf,
-    /// Its PSF.
+    /// PSF.
     pub psf: PathBuf,
-    /// Where the spectra go: `frame-CAMERA-EXPID.fits`.
+    /// Spectra: `frame-CAMERA-EXPID.fits`.
     pub output: PathBuf,
 }
 
-impl Frame {
-    /// The survey's wavelengths (Angstrom) and PSF error for this camera, as defaults of a request.
+impl CameraFrame {
+    /// Builds a request with the survey's wavelengths (Angstrom) and PSF error for this camera.
     pub fn request(&self) -> Request {
         let mut request = Request::new(&self.input, &self.psf, &self.output);
         request.wavelength = Some(match self.camera.as_bytes()[0] {
@@ -69,46 +69,47 @@ impl Frame {
 }
 
 impl Tree {
-    /// The frames of `cameras`, or of all there are. Files that are missing are for the one who reads to say.
+    /// Returns the frames of `cameras`, or of all cameras that have one. The existence of files is not checked.
     ///
     /// # Errors
-    /// [`TreeError`].
-    pub fn frames(&self, cameras: &[String], outdir: Option<&Path>) -> Result<Vec<Frame>, TreeError> {
+    /// [`TreeError::Camera`] for an invalid name; [`TreeError::Folder`] or [`TreeError::Empty`] if `cameras` is empty and
+    /// no camera is found.
+    pub fn frames(&self, cameras: &[String], outdir: Option<&Path>) -> Result<Vec<CameraFrame>, TreeError> {
         let cameras = if cameras.is_empty() { self.cameras()? } else { cameras.to_vec() };
         cameras.into_iter().map(|camera| self.frame(camera, outdir)).collect()
     }
 
-    fn frame(&self, camera: String, outdir: Option<&Path>) -> Result<Frame, TreeError> {
+    fn frame(&self, camera: String, outdir: Option<&Path>) -> Result<CameraFrame, TreeError> {
         if !is_camera(&camera) {
             return Err(TreeError::Camera(camera));
         }
-        let exposure = self.of_exposure("exposures");
-        let name = |what: &str| format!("{what}-{camera}-{:08}.fits", self.expid);
+        let exposure = self.folder("exposures");
+        let name = |kind: &str| format!("{kind}-{camera}-{:08}.fits", self.expid);
         let own = first_of(&exposure, &name("psf"));
         let nightly = || {
             let folder = self.redux.join("calibnight").join(format!("{:08}", self.night));
             first_of(&folder, &format!("psfnight-{camera}-{:08}.fits", self.night))
         };
         let psf = own.or_else(nightly).unwrap_or_else(|| exposure.join(name("psf")));
-        let preproc = self.of_exposure("preproc");
+        let preproc = self.folder("preproc");
         let input = first_of(&preproc, &name("preproc")).unwrap_or_else(|| preproc.join(name("preproc")));
         let output = outdir.unwrap_or(&exposure).join(name("frame"));
-        Ok(Frame { input, psf, output, camera })
+        Ok(CameraFrame { input, psf, output, camera })
     }
 
-    fn of_exposure(&self, what: &str) -> PathBuf {
-        self.redux.join(what).join(format!("{:08}", self.night)).join(format!("{:08}", self.expid))
+    fn folder(&self, kind: &str) -> PathBuf {
+        self.redux.join(kind).join(format!("{:08}", self.night)).join(format!("{:08}", self.expid))
     }
 
-    /// The cameras that have a frame.
+    /// Lists the cameras that have a frame.
     fn cameras(&self) -> Result<Vec<String>, TreeError> {
-        let path = self.of_exposure("preproc");
+        let path = self.folder("preproc");
         let entries = std::fs::read_dir(&path).map_err(|source| TreeError::Folder { path: path.clone(), source })?;
         let tail = format!("-{:08}", self.expid);
         let camera_of = |name: &str| {
-            let (stem, ending) = name.split_once('.')?;
+            let (stem, extension) = name.split_once('.')?;
             let camera = stem.strip_prefix("preproc-")?.strip_suffix(tail.as_str())?;
-            (ENDINGS.contains(&ending) && is_camera(camera)).then(|| camera.to_string())
+            (EXTENSIONS.contains(&extension) && is_camera(camera)).then(|| camera.to_string())
         };
         let mut cameras: Vec<String> =
             entries.flatten().filter_map(|entry| camera_of(entry.file_name().to_str()?)).collect();
@@ -122,10 +123,10 @@ fn is_camera(name: &str) -> bool {
     matches!(name.as_bytes(), [b'b' | b'r' | b'z', b'0'..=b'9'])
 }
 
-/// The file `name`, which ends in `.fits`, with the first ending that exists.
+/// Finds the file `name`, which ends in `.fits`, with the first extension that exists.
 fn first_of(folder: &Path, name: &str) -> Option<PathBuf> {
     let stem = name.strip_suffix("fits").unwrap_or(name);
-    ENDINGS.iter().map(|ending| folder.join(format!("{stem}{ending}"))).find(|path| path.exists())
+    EXTENSIONS.iter().map(|extension| folder.join(format!("{stem}{extension}"))).find(|path| path.exists())
 }
 
 #[cfg(test)]
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn cameras_are_found_with_their_psf_or_the_night_s() {
+    fn cameras_are_found_with_the_psf_of_the_exposure_or_else_of_the_night() {
         let (home, tree) = tree(&[
             "preproc/20200314/00051060/preproc-r0-00051060.fits.gz",
             "preproc/20200314/00051060/preproc-b1-00051060.fits",
@@ -162,13 +163,13 @@ mod tests {
         assert_eq!(frames[1].output, at("exposures/20200314/00051060/frame-r0-00051060.fits"));
         let elsewhere = tree.frames(&["z9".into()], Some(Path::new("out"))).unwrap();
         assert_eq!(elsewhere[0].output, Path::new("out/frame-z9-00051060.fits"));
-        assert!(elsewhere[0].input.ends_with("preproc-z9-00051060.fits"), "named as it should be, for the error");
+        assert!(elsewhere[0].input.ends_with("preproc-z9-00051060.fits"), "the expected name, for the error message");
     }
 
     #[test]
-    fn the_survey_s_settings_are_those_of_the_camera() {
+    fn wavelengths_and_psf_error_depend_on_the_camera() {
         let of = |camera: &str| {
-            let frame = Frame { camera: camera.into(), input: "".into(), psf: "".into(), output: "".into() };
+            let frame = CameraFrame { camera: camera.into(), input: "".into(), psf: "".into(), output: "".into() };
             (frame.request().wavelength.unwrap(), frame.request().options.psferr)
         };
         assert_eq!(of("b3"), ((3600.0, 5800.0, 0.8), Some(0.04)));
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn a_missing_folder_frame_or_camera_is_named() {
         let (_home, tree) = tree(&["preproc/20200314/00051060/preproc-r0-00000001.fits"]);
         assert!(matches!(tree.frames(&[], None), Err(TreeError::Empty { .. })));
         assert!(matches!(tree.frames(&["q0".into()], None), Err(TreeError::Camera(name)) if name == "q0"));

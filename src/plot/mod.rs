@@ -20,6 +20,7 @@ mod psf;
 mod scale;
 pub(crate) mod selection;
 mod spectra;
+mod timeline;
 mod write;
 
 pub(crate) use canvas::{Canvas, Panel, Shape};
@@ -29,6 +30,7 @@ pub(crate) use histogram::{chi_density, normal_density};
 pub use picture::Picture;
 pub use psf::psf_png;
 pub(crate) use scale::{LEVELS, Scale, tick_label};
+pub use timeline::timeline_svg;
 pub use write::write;
 
 #[cfg(test)]

@@ -165,10 +165,7 @@ fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
     // Spots three times as wide reach the second neighbour.
     small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
-    assert!(matches!(
-        small.try_extract(&Small::banded(), &cpu()),
-        Err(ExtractError::Coupling(_))
-    ));
+    assert!(matches!(small.try_extract(&Small::banded(), &cpu()), Err(ExtractError::Coupling(_))));
     assert!(refusal(&small, &Small::banded()).contains("--solver patches"));
 }
 

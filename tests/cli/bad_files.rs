@@ -1,7 +1,7 @@
 //! Files that cannot be used: one sentence with file, HDU, value and remedy, and nothing left behind.
 
-use spextral::frame::Header;
 use spextral::fits::{Image, Pixels, write_images, write_preproc, write_psf};
+use spextral::frame::Header;
 use spextral::psf::Psf;
 use testkit::{Folder, bytes, small_psf};
 

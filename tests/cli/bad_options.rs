@@ -2,7 +2,6 @@
 
 use testkit::Folder;
 
-
 #[test]
 fn a_wavelength_range_outside_the_psfs_is_said_with_both() {
     fails(&Folder::new(), &["-w", "3000,3100,0.8"], &["3000", "3100", "outside the PSF's", "within the PSF's"]);

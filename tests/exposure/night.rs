@@ -1,8 +1,8 @@
 //! A folder with six frames on two PSFs, and the binary run in it.
 
 use serde_json::Value as Json;
-use spextral::frame::Value;
 use spextral::fits::{Preproc, read_headers, verify, write_preproc, write_psf};
+use spextral::frame::Value;
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};

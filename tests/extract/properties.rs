@@ -40,8 +40,7 @@ fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
         options.patches.nsubbundles = nsubbundles;
         let all = small.extract(&options, &cpu()).spectra;
         for (specmin, nspec) in [(0, 1), (3, 4), (7, 1), (5, 3)] {
-            let some =
-                small.extract(&Options { specmin, nspec: Some(nspec), ..options.clone() }, &cpu()).spectra;
+            let some = small.extract(&Options { specmin, nspec: Some(nspec), ..options.clone() }, &cpu()).spectra;
             assert!(cut(&some, 0, nspec) == cut(&all, specmin, nspec), "{nspec} fibres from {specmin}");
         }
     }

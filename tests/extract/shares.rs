@@ -52,8 +52,7 @@ fn a_share_s_numbers_must_be_as_many_as_its_head_says() {
     let small = Small::new(1);
     let options = Small::options();
     let bundles = plan(&small.psf, &small.ccd(), &small.grid, &options).unwrap();
-    let share =
-        extract_share(&small.psf, &small.ccd(), &small.grid, &options, &cpu(), &bundles[..1], &|_, _| {});
+    let share = extract_share(&small.psf, &small.ccd(), &small.grid, &options, &cpu(), &bundles[..1], &|_, _| {});
     let (head, mut numbers) = share.unwrap().pack();
     let ny = ccd.ny();
     assert!(Share::unpack(head.clone(), &numbers, ny).is_some());

@@ -1,8 +1,8 @@
 //! Cards and table rows go through us unchanged, whatever they hold.
 
 use proptest::prelude::*;
-use spextral::frame::{Header, Table, Value};
 use spextral::fits::{PreprocOptions, read_fibermap, read_preproc, write_preproc};
+use spextral::frame::{Header, Table, Value};
 
 use testkit::files::{fibermap, folder, preproc};
 

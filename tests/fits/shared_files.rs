@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use spextral::fits::{
+    PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, write_frame, write_preproc, write_psf,
+};
 use spextral::frame::Value;
-use spextral::fits::{PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, write_frame, write_preproc, write_psf};
 use spextral::frame::{Frame, Spectra};
 
 use testkit::files::folder;

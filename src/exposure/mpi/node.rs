@@ -1,33 +1,33 @@
-//! What the ranks of one machine share: its cores, its GPUs, and an eye on each other.
+//! The ranks of one machine: shares of its cores and GPUs, detection of dead ranks.
 
-use super::remote_queue::Word;
-use super::wire::{DESK, send, world};
-use super::{MpiError, died};
+use super::abort::rank_died;
+use super::remote_queue::Message;
+use super::wire::{QUEUE, send, world};
 use crate::base::process::{self, host};
 use mpi::traits::{Communicator, CommunicatorCollectives};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{available_parallelism, sleep};
 use std::time::Duration;
 
-/// Words of a core mask: 4096 cores.
+/// 64-bit words of a core mask, for 4096 cores.
 const MASK: usize = 64;
-/// Between two looks at the other ranks.
-const LOOK: Duration = Duration::from_millis(20);
-/// How long a rank that misses another waits for the end of the job to be announced, before it says so.
+/// Interval between two checks of the other ranks.
+const POLL: Duration = Duration::from_millis(20);
+/// Time that the end of the job takes to arrive: until then a rank that has left is not reported as dead.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The ranks of this machine.
 pub struct Node {
     local_rank: usize,
-    /// Rank and process of each.
+    /// Rank and process id of each.
     ranks: Vec<(usize, u32)>,
-    /// Cores that any of them may run on.
+    /// Cores on which at least one of them may run.
     cores: usize,
 }
 
 impl Node {
-    /// Makes the acquaintance of all ranks of this machine.
-    pub fn meet() -> Self {
+    /// Exchanges process ids and core masks with all ranks of this machine.
+    pub fn discover() -> Self {
         let world = world();
         let node = world.split_shared(world.rank());
         let size = node.size() as usize;
@@ -43,58 +43,58 @@ impl Node {
         }
     }
 
-    /// This rank among them.
+    /// Returns this rank's index among them.
     pub fn local_rank(&self) -> usize {
         self.local_rank
     }
 
-    /// Starts as many computing threads as this rank's share of the cores, unless RAYON_NUM_THREADS says otherwise.
-    pub fn share_cores(&self) -> Result<(), MpiError> {
+    /// Starts one computing thread per core of this rank's share, unless RAYON_NUM_THREADS is set.
+    pub fn share_cores(&self) -> Result<(), rayon::ThreadPoolBuildError> {
         if std::env::var_os("RAYON_NUM_THREADS").is_some() {
             return Ok(());
         }
         let own = own_mask().iter().map(|word| word.count_ones()).sum::<u32>() as usize;
         let granted = available_parallelism().map_or(1, usize::from);
         let threads = share(self.ranks.len(), self.cores, own, granted);
-        Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()
     }
 
-    /// Ends the job where a rank of this machine is gone before the job is `over`. `held` says what a rank has in hand.
-    pub fn watch(&self, rank: usize, over: &AtomicBool, held: &dyn Fn(usize) -> String) {
+    /// Ends the job if a rank of this machine dies before it is `over`. `in_flight` lists the frames of a rank.
+    pub fn watch(&self, rank: usize, over: &AtomicBool, in_flight: &dyn Fn(usize) -> String) {
         let others = || self.ranks.iter().filter(|(other, _)| *other != rank);
-        // Ranks in containers of their own are not to be seen.
-        let seen: Vec<(usize, u32)> = others().copied().filter(|(_, pid)| process::lives(*pid)).collect();
+        // Ranks in containers of their own are invisible.
+        let visible: Vec<(usize, u32)> = others().copied().filter(|(_, pid)| process::lives(*pid)).collect();
         let ended = || over.load(Ordering::Relaxed);
         while !ended() {
-            if let Some((other, _)) = seen.iter().find(|(_, pid)| !process::lives(*pid)) {
-                // Rank 0 knows when the job is over before anyone leaves, and what everyone has in hand.
+            if let Some((other, _)) = visible.iter().find(|(_, pid)| !process::lives(*pid)) {
+                // Rank 0 knows the end of the job before any rank leaves, and all frames in flight.
                 if rank == 0 {
-                    died(rank, *other, host(), &held(*other));
+                    rank_died(rank, *other, host(), &in_flight(*other));
                 }
                 sleep(GRACE);
                 if !ended() && *other != 0 {
-                    send(0, DESK, &Word::Dead { rank: *other, host: host().into() });
+                    send(0, QUEUE, &Message::Died { rank: *other, host: host().into() });
                     sleep(GRACE);
                 }
                 if !ended() {
-                    died(rank, *other, host(), "");
+                    rank_died(rank, *other, host(), "");
                 }
                 return;
             }
-            sleep(LOOK);
+            sleep(POLL);
         }
     }
 }
 
-/// Threads for one of `ranks` ranks, where together they may run on `cores`, this one on `own`, and the system grants it
+/// Returns the threads of one of `ranks` ranks. Together they may run on `cores`, this one on `own`; the system grants it
 /// `granted`.
 fn share(ranks: usize, cores: usize, own: usize, granted: usize) -> usize {
-    // Fewer granted than allowed is a quota, which is for all ranks together.
+    // Fewer granted than allowed is a quota, and a quota is for all ranks together.
     let cores = if granted < own { cores.min(granted) } else { cores };
     (cores / ranks.max(1)).min(granted).max(1)
 }
 
-/// The cores that this process may run on.
+/// Reads the cores on which this process may run.
 fn own_mask() -> [u64; MASK] {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     parse_mask(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed:")).unwrap_or_default()).unwrap_or_else(
@@ -107,10 +107,10 @@ fn own_mask() -> [u64; MASK] {
     )
 }
 
-/// Words of 32 bits in hexadecimal, the highest first.
-fn parse_mask(words: &str) -> Option<[u64; MASK]> {
+/// Parses hexadecimal words of 32 bits, highest first.
+fn parse_mask(text: &str) -> Option<[u64; MASK]> {
     let mut mask = [0; MASK];
-    for (i, word) in words.trim().rsplit(',').enumerate() {
+    for (i, word) in text.trim().rsplit(',').enumerate() {
         *mask.get_mut(i / 2)? |= u64::from(u32::from_str_radix(word, 16).ok()?) << (32 * (i % 2));
     }
     Some(mask)
@@ -121,15 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mask_of_cores_is_read() {
+    fn a_core_mask_is_parsed_lowest_word_last() {
         let mask = parse_mask("\t3,00000001,80000000").unwrap();
         assert_eq!((mask[0], mask[1], mask[2]), ((1 << 32) | (1 << 31), 3, 0));
         assert_eq!(parse_mask(""), None);
     }
 
     #[test]
-    fn ranks_share_cores_whether_bound_or_not_and_keep_a_quota() {
-        // Unbound on 64 cores; bound to a core each; bound to a socket of 32; a quota of 4 on 64 cores; too many ranks.
+    fn ranks_share_cores_bound_or_unbound_within_a_quota() {
+        // Unbound on 64 cores; bound to one core per rank; bound to a socket of 32; a quota of 4 on 64; more ranks than cores.
         assert_eq!(share(4, 64, 64, 64), 16);
         assert_eq!(share(64, 64, 1, 1), 1);
         assert_eq!(share(4, 64, 32, 32), 16);

@@ -1,4 +1,4 @@
-//! Messages between ranks: words as JSON, numbers as they are.
+//! Messages between ranks: structures as CBOR, arrays as raw numbers.
 
 use mpi::Tag;
 use mpi::topology::SimpleCommunicator;
@@ -8,72 +8,68 @@ use serde::de::DeserializeOwned;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// To rank 0: questions and news.
-pub const DESK: Tag = 1;
+/// To rank 0: [`Message`](super::remote_queue::Message).
+pub const QUEUE: Tag = 1;
 /// From rank 0: the next frame.
 pub const ANSWER: Tag = 2;
-/// From a leader: what to extract.
+/// From a leader: the bundles to extract.
 pub const ORDER: Tag = 3;
-/// After an order: the pixels it takes.
+/// After an order: its pixels.
 pub const PIXELS: Tag = 4;
-/// To a leader: what came of an order.
+/// To a leader: the result of an order.
 pub const SHARE: Tag = 5;
 /// After a share: its numbers.
 pub const NUMBERS: Tag = 6;
-/// From rank 0: all is done.
-pub const BYE: Tag = 7;
-/// Before the start, to rank 0: why a rank cannot begin. From rank 0: why none does.
+/// From rank 0: the run is over.
+pub const END: Tag = 7;
+/// Before the run, to rank 0: why a rank is not ready. From rank 0: why the run is off.
 pub const READY: Tag = 8;
 
-/// Between two looks for a message: MPI's own waiting takes a whole core.
-const LOOK: Duration = Duration::from_millis(1);
+/// Interval between two probes. A blocking receive of MPI would keep a core busy.
+const POLL: Duration = Duration::from_millis(1);
 
-/// All ranks.
+/// Returns the communicator of all ranks.
 pub fn world() -> SimpleCommunicator {
     SimpleCommunicator::world()
 }
 
-/// Sends words.
-pub fn send<T: Serialize>(to: usize, tag: Tag, words: &T) {
+/// Sends a structure.
+pub fn send<T: Serialize>(to: usize, tag: Tag, message: &T) {
     let mut bytes = Vec::new();
-    // CBOR holds every number as it is; JSON has none for NaN and infinity.
-    ciborium::into_writer(words, &mut bytes).expect("a message can be written to memory");
+    // JSON has no NaN and no infinity, CBOR keeps the bits of every number.
+    ciborium::into_writer(message, &mut bytes).expect("a message can be written to memory");
     send_numbers(to, tag, &bytes);
 }
 
-/// Waits for words.
+/// Waits for a structure.
 pub fn receive<T: DeserializeOwned>(from: usize, tag: Tag) -> T {
-    parse(from, &receive_numbers(from, tag))
+    let bytes: Vec<u8> = receive_numbers(from, tag);
+    ciborium::from_reader(&bytes[..])
+        .unwrap_or_else(|e| panic!("a message of rank {from} cannot be read ({e}): run the same binary on all ranks"))
 }
 
-/// Words from anyone, if there are any.
+/// Receives a structure from any rank; None if there is no message.
 pub fn receive_any<T: DeserializeOwned>(tag: Tag) -> Option<(usize, T)> {
     let from = world().any_process().immediate_probe_with_tag(tag)?.source_rank();
     Some((from as usize, receive(from as usize, tag)))
 }
 
-/// Sends numbers.
+/// Sends an array.
 pub fn send_numbers<T: Equivalence>(to: usize, tag: Tag, numbers: &[T]) {
     world().process_at_rank(to as i32).send_with_tag(numbers, tag);
 }
 
-/// Waits for numbers.
+/// Waits for an array.
 pub fn receive_numbers<T: Equivalence>(from: usize, tag: Tag) -> Vec<T> {
     let world = world();
     let process = world.process_at_rank(from as i32);
     while process.immediate_probe_with_tag(tag).is_none() {
-        sleep(LOOK);
+        pause();
     }
     process.receive_vec_with_tag(tag).0
 }
 
-/// Waits a moment.
+/// Sleeps until the next probe.
 pub fn pause() {
-    sleep(LOOK);
-}
-
-fn parse<T: DeserializeOwned>(from: usize, bytes: &[u8]) -> T {
-    ciborium::from_reader(bytes).unwrap_or_else(|e| {
-        panic!("rank {from} says what this rank does not understand ({e}): run one binary on all ranks")
-    })
+    sleep(POLL);
 }

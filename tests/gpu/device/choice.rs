@@ -3,7 +3,6 @@
 use spextral::gpu::{Device, DeviceChoice, DeviceKind, OpenOptions, list};
 use testkit::{gpu, gpu_with_default_limits};
 
-
 #[test]
 fn forced_limits_are_webgpus_and_the_self_test_passes_within_them() {
     let gpu = gpu_with_default_limits();

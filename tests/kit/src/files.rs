@@ -3,9 +3,9 @@
 use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
 use fitsio_pure::header::Card;
 use fitsio_pure::value::Value;
-use spextral::frame::{ColumnData, Header, Table};
 use spextral::fits::{Preproc, write_preproc};
 use spextral::frame::Scores;
+use spextral::frame::{ColumnData, Header, Table};
 use spextral::frame::{Frame, Spectra, specmask};
 use spextral::psf::{LegendreSeries, Psf, Tails};
 
