@@ -4,6 +4,7 @@
 //! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the batch job's number where there is one,
 //! and is locked by its owner: what a dead run has left behind is told from what a live one is writing.
 
+use super::option_name::OptionName::Overwrite;
 use crate::base::process::{self, host, run};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -21,14 +22,14 @@ const REST: Duration = Duration::from_secs(600);
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// It is there already.
-    #[error("{} exists already; choose another name, or allow it to be replaced with --overwrite", path.display())]
+    #[error("{} exists already; choose another name, or allow it to be replaced with {Overwrite}", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// It was not there when the work began.
     #[error(
-        "{} has come to be while it was being made here: it is left as it is, and what was made is dropped; choose another name, or allow it to be replaced with --overwrite",
+        "{} has come to be while it was being made here: it is left as it is, and what was made is dropped; choose another name, or allow it to be replaced with {Overwrite}",
         path.display()
     )]
     Appeared {

@@ -1,22 +1,22 @@
 //! An end that is asked for from outside, as by a batch system that wants its node back.
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Whether an end was asked for. Clones share the answer.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicUsize>);
 
 impl CancelToken {
+    #[cfg(feature = "cli")]
     /// Asked for by the first SIGTERM or SIGINT from now on; the second one ends the process at once.
     ///
     /// # Errors
     /// The system takes no handlers.
-    pub fn on_signals() -> io::Result<Self> {
+    pub fn on_signals() -> std::io::Result<Self> {
         use signal_hook::consts::{SIGINT, SIGTERM};
         let stop = Self::default();
-        let twice = Arc::new(AtomicBool::new(false));
+        let twice = Arc::new(std::sync::atomic::AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
             // In this order: the first signal finds `twice` not yet set.
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, twice.clone())?;

@@ -1,7 +1,7 @@
 //! `spextral compare`: the parity table of two extractions, or chi against the truth.
 
 use super::json::{Json, object, print_object, text};
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use serde_json::json;
 use spextral::compare::{against_truth, compare, read};
 use spextral::fits::read_frame;

@@ -1,6 +1,6 @@
 //! `spextral plot-psf`: spots, traces and widths of a PSF as one picture.
 
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use spextral::fits::{check_outputs, read_psf};
 use spextral::plot::psf_png;
 use spextral::write_atomic;

@@ -8,6 +8,7 @@ mod read;
 mod table;
 mod truth;
 
+#[cfg(feature = "plot")]
 pub(crate) use read::fibre_numbers;
 pub use read::{CompareError, Side, read};
 pub use truth::{ChiReport, SnrBand, TrueSpectra, against_truth, resolve_truth};

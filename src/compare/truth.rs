@@ -1,8 +1,8 @@
 //! Spectra against the truth behind them: chi = (flux - R truth) sqrt(ivar) must be N(0, 1).
 
 use super::read::{CompareError, Side};
+use crate::fits::Truth;
 use crate::frame::Frame;
-use crate::simulate::Truth;
 use std::fmt;
 
 /// Upper ends of the bands of signal to noise a bin.

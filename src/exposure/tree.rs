@@ -1,5 +1,6 @@
 //! The folders of a DESI reduction: which frames an exposure has, where their PSFs are, where spectra go.
 
+use crate::base::option_name::OptionName::{Expid, Night, Reduxdir};
 use crate::extract::Request;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ const ENDINGS: [&str; 3] = ["fits.gz", "fits.fz", "fits"];
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// There is no folder of preprocessed frames.
-    #[error("cannot read {}: {source}; check --reduxdir, --night and --expid", path.display())]
+    #[error("cannot read {}: {source}; check {Reduxdir}, {Night} and {Expid}", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -18,7 +19,7 @@ pub enum TreeError {
         source: std::io::Error,
     },
     /// There is no frame in it.
-    #[error("{} has no preproc-CAMERA-{expid:08}.fits, .fits.gz or .fits.fz; check --night and --expid", path.display())]
+    #[error("{} has no preproc-CAMERA-{expid:08}.fits, .fits.gz or .fits.fz; check {Night} and {Expid}", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,

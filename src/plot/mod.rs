@@ -12,9 +12,9 @@ pub use psf::psf_png;
 
 use crate::compare::CompareError;
 use crate::fits::Preproc;
+use crate::fits::Truth;
 use crate::frame::Frame;
 use crate::psf::Psf;
-use crate::simulate::Truth;
 use crate::{WriteError, write_atomic};
 use plotters::prelude::*;
 use std::path::Path;

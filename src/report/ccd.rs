@@ -4,6 +4,7 @@ use super::figures::{Ends, Words, map, short};
 use super::page::Page;
 use super::residual::Ccd;
 use super::{Report, ReportError};
+use crate::base::option_name::OptionName::{Image, Model};
 use std::fmt::Write;
 
 /// Pixels of a side of the residual's picture: the page stays under 5 MB with it, and screens are not larger.
@@ -17,7 +18,7 @@ const PLACES: usize = 6;
 pub fn residual(report: &Report, page: &mut Page) -> Result<(), ReportError> {
     page.heading("CCD residual");
     let Some(ccd) = &report.material.ccd else {
-        page.missing("Not here: it takes the CCD and the model of it. Extract with <code>-m MODEL</code>, then give <code>--image PREPROC --model MODEL</code>.");
+        page.missing(&format!("Not here: it needs the CCD image and its model. Extract with <code>{Model} MODEL</code>, then give the report <code>{Image} PREPROC {Model} MODEL</code>."));
         return Ok(());
     };
     let part = ccd.modelled();

@@ -4,10 +4,9 @@ use super::ReportError;
 use super::residual::Ccd;
 use crate::compare::{TrueSpectra, resolve_truth};
 use crate::fits::{
-    Header, PreprocOptions, Value, path_of_card, read_frame, read_headers, read_image_f64, read_preproc,
+    Header, PreprocOptions, Value, path_of_card, read_frame, read_headers, read_image_f64, read_preproc, read_truth,
 };
 use crate::frame::Frame;
-use crate::simulate::read_truth;
 use std::path::{Path, PathBuf};
 
 /// Cards by which an image or a model is known to be of a frame, where both have them.

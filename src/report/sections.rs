@@ -6,6 +6,7 @@ use super::page::Page;
 use super::statistics::{by_fibre, by_wave, percent, percentile};
 use super::warnings::{chi_moments, flagged};
 use super::{Report, ReportError};
+use crate::base::option_name::OptionName::Truth;
 use crate::frame::specmask;
 use crate::plot::choice;
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -298,7 +299,7 @@ pub fn goodness(report: &Report, page: &mut Page) -> Result<(), ReportError> {
 pub fn truth(report: &Report, page: &mut Page) {
     page.heading("Against the truth");
     let Some(truth) = &report.material.truth else {
-        page.missing("Not here: for a simulated frame give <code>--truth TRUTH</code>, the file of <code>spextral simulate --truth</code>.");
+        page.missing(&format!("Not here: for a simulated frame give <code>{Truth} TRUTH</code>, the file of <code>spextral simulate {Truth}</code>."));
         return;
     };
     let (limit, per_unit) = (5.0, 5.0);

@@ -10,11 +10,11 @@ pub mod project;
 pub mod random;
 pub mod sky;
 pub mod synthetic;
-mod truth;
 
-pub use truth::{Truth, fill_truth, read_truth, write_truth};
+pub use crate::fits::{Truth, fill_truth, read_truth, write_truth};
 
 use crate::base::number::short;
+use crate::base::option_name::OptionName::{Nspec, Specmin};
 use crate::fits::Preproc;
 use crate::psf::Psf;
 use objects::Target;
@@ -32,8 +32,8 @@ const MOST_PATCHES: usize = 10_000;
 #[derive(Debug, Error, PartialEq)]
 pub enum SimulateError {
     /// The fibres are not among the PSF's.
-    #[error("--specmin {specmin}{} leaves the PSF's {nfibre} fibres (0 to {}): choose --specmin and --nspec within them",
-        nspec.map_or(String::new(), |n| format!(" with --nspec {n}")), nfibre.saturating_sub(1))]
+    #[error("{Specmin} {specmin}{} leaves the PSF's {nfibre} fibres (0 to {}): choose {Specmin} and {Nspec} within them",
+        nspec.map_or(String::new(), |n| format!(" with {Nspec} {n}")), nfibre.saturating_sub(1))]
     Fibres {
         /// First fibre asked for.
         specmin: usize,
@@ -43,7 +43,7 @@ pub enum SimulateError {
         nfibre: usize,
     },
     /// No fibre is asked for.
-    #[error("--nspec is 0: give at least 1 fibre to light")]
+    #[error("{Nspec} is 0: give at least 1 fibre to light")]
     NoFibre,
     /// The wavelength grid has no bins.
     #[error(

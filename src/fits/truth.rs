@@ -1,6 +1,6 @@
 //! The truth of a simulated frame: the spectra that lit it.
 
-use crate::fits::{FitsError, Header, Image, PendingFile, Pixels, fill_images, read_image_f64};
+use super::{FitsError, Header, Image, PendingFile, Pixels, fill_images, read_image_f64};
 use std::path::Path;
 
 /// Spectra that lit a frame, on a grid whose bins coincide with those of the extraction.
