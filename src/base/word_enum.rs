@@ -2,7 +2,7 @@
 
 /// A word that names no variant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no {what} `{word}`: give {}", any_of(known))]
+#[error("there is no {what} `{word}`: give {}", self.choice())]
 pub struct UnknownWord {
     /// What it should have named.
     pub what: &'static str,
@@ -23,13 +23,13 @@ impl UnknownWord {
         let unknown = || Self { what, word: text.into(), known: all.iter().map(|&variant| word(variant)).collect() };
         all.iter().copied().find(|&variant| word(variant) == text).ok_or_else(unknown)
     }
-}
 
-/// Joins words as a choice: "a, b or c".
-fn any_of(words: &[&str]) -> String {
-    match words {
-        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
-        _ => words.join(""),
+    /// Returns the known words as a choice: "a, b or c".
+    pub fn choice(&self) -> String {
+        match &self.known[..] {
+            [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+            words => words.concat(),
+        }
     }
 }
 
