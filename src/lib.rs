@@ -15,7 +15,6 @@
 //! | [`backend`] | one method a stage, on the CPU or on the GPU |
 //! | [`extract`] | one frame: plan, stages, [`frame::Frame`] |
 //! | [`exposure`] | many frames: who does what, reading, computing and writing overlapped |
-//! | [`simulate`], [`compare`], [`report`], [`plot`], [`base`] | what one needs around an extraction |
 //! | [`guide`] | how to come from gpu_specter, serve another spectrograph, run a cluster, write a shader |
 
 pub mod backend;
@@ -30,9 +29,12 @@ pub mod geometry;
 pub mod gpu;
 pub mod guide;
 pub mod plan;
+#[cfg(feature = "plot")]
 pub mod plot;
 pub mod psf;
+#[cfg(feature = "plot")]
 pub mod report;
+#[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod solver;
 pub mod stages;

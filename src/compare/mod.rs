@@ -11,7 +11,9 @@ mod truth;
 
 pub use parity::{Bin, Differences, LIMITS, Parity, Spread, compare};
 pub use side::{CompareError, Side, read};
+#[cfg(feature = "plot")]
 pub(crate) use side::{UNUSABLE, fibre_numbers, file_name};
+#[cfg(feature = "plot")]
 pub(crate) use truth::resolution_row;
 pub use truth::{ChiReport, Moments, SnrBand, TrueSpectra, against_truth, resolve_truth};
 

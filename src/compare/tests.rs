@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::frame::Header;
+use crate::fits::Truth;
 use crate::frame::{Frame, Spectra, specmask};
-use crate::simulate::Truth;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 

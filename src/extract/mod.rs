@@ -5,6 +5,7 @@ mod error;
 mod extraction;
 mod file;
 mod option_record;
+mod option_values;
 mod record;
 mod share;
 
@@ -13,5 +14,7 @@ pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver};
 pub use error::ExtractError;
 pub use extraction::{Extraction, Summary, extract};
 pub use file::{DEFAULT_STEP, Done, FileError, Inputs, Product, Request, extract_file, note_run};
+pub use option_record::{OptionError, OptionKind, option_kind, option_names};
+pub use option_values::{MaskBits, WaveRange};
 pub use record::{Digests, Record, RecordError, differing_data};
 pub use share::{Share, ShareHead, extract_share, join, part};

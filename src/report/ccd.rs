@@ -1,5 +1,6 @@
 //! The section of the page on the CCD: the residual as a heat map, and its outliers at full resolution.
 
+use crate::base::option_name::OptionName::{Image, Model};
 use super::error::ReportError;
 use super::figures::{Axes, Caption, data_url, heatmap};
 use super::html::Page;
@@ -17,7 +18,7 @@ const OUTLIERS: usize = 6;
 pub fn residual(report: &Report, page: &mut Page) -> Result<(), ReportError> {
     page.heading("CCD residual");
     let Some(ccd) = &report.material.ccd else {
-        page.missing("Not available: needs the CCD and its model. Extract with <code>-m MODEL</code>, then pass <code>--image PREPROC --model MODEL</code>.");
+        page.missing(&format!("Not available: needs the CCD and its model. Extract with <code>{Model} MODEL</code>, then pass <code>{Image} PREPROC {Model} MODEL</code>."));
         return Ok(());
     };
     let region = ccd.modelled();

@@ -4,7 +4,7 @@ use super::detector::expose;
 use super::objects::Target;
 use super::project::project;
 use super::request::{SimulateError, Simulation};
-use super::truth::Truth;
+use crate::fits::Truth;
 use super::{keywords, sky};
 use crate::fits::Preproc;
 use crate::psf::Psf;
