@@ -117,12 +117,18 @@ impl Job {
     fn prepare(&self, folder: &Path) {
         let psf = Synthetic { nfibre: self.nspec.next_multiple_of(25), ..Synthetic::default() };
         let psf = psf.build().expect("a DESI-like PSF");
-        write_psf(folder.join("psf.fits"), &psf, true).expect("the PSF can be written");
+        write_psf(folder.join("psf.fits"), &psf, true)
+            .expect("the PSF can be written")
+            .persist()
+            .expect("the PSF can be written");
         let mut rows = String::from("input,psf,output\n");
         for i in 0..self.frames {
             let simulation = Simulation { seed: i as u64, ..Simulation::default() };
             let frame = simulate(&psf, &simulation).expect("a DESI-like frame").preproc;
-            write_preproc(folder.join(format!("in{i}.fits.gz")), &frame, true).expect("a frame can be written");
+            write_preproc(folder.join(format!("in{i}.fits.gz")), &frame, true)
+                .expect("a frame can be written")
+                .persist()
+                .expect("a frame can be written");
             rows += &format!("in{i}.fits.gz,psf.fits,out{i}.fits.gz\n");
         }
         std::fs::write(folder.join("frames.csv"), rows).expect("the manifest can be written");

@@ -10,7 +10,7 @@ use spextral::fits::{
     Image, Pixels, Preproc, PreprocOptions, read_frame, read_preproc, read_psf, write_frame, write_images, write_model,
     write_preproc, write_psf,
 };
-use spextral::frame::{Frame, Spectra};
+use spextral::frame::{Frame, Spectra, SpectraParts};
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
@@ -59,7 +59,7 @@ fn tasks<'a>(dir: &Path, psf: &'a Psf, preproc: &'a Preproc, frame: &'a Frame) -
     let path = |name: &str| dir.join(name);
     let options = PreprocOptions::default();
     let plain = path("preproc.fits");
-    write_preproc(&plain, preproc, true).expect("written");
+    write_preproc(&plain, preproc, true).expect("written").persist().expect("written");
     let bytes = size(&plain);
     let mut tasks: Vec<Task> = Vec::new();
     let mut read = |name: String, file: PathBuf| {
@@ -71,7 +71,7 @@ fn tasks<'a>(dir: &Path, psf: &'a Psf, preproc: &'a Preproc, frame: &'a Frame) -
         ));
     };
     let packed = path("preproc.fits.gz");
-    write_preproc(&packed, preproc, true).expect("written");
+    write_preproc(&packed, preproc, true).expect("written").persist().expect("written");
     read("preproc.fits".into(), plain);
     read("preproc.fits.gz".into(), packed);
     let kinds = [
@@ -85,31 +85,33 @@ fn tasks<'a>(dir: &Path, psf: &'a Psf, preproc: &'a Preproc, frame: &'a Frame) -
         read(format!("preproc.fits.fz, {name}"), file);
     }
     let file = path("psf.fits");
-    write_psf(&file, psf, true).expect("written");
+    write_psf(&file, psf, true).expect("written").persist().expect("written");
     tasks.push(("read psf.fits".into(), size(&file), Box::new(move || drop(read_psf(&file).expect("read")))));
     for name in ["preproc.fits", "preproc.fits.gz"] {
         let file = path(name);
         tasks.push((
             format!("write {name}"),
             bytes,
-            Box::new(move || write_preproc(&file, preproc, true).expect("written")),
+            Box::new(move || write_preproc(&file, preproc, true).expect("written").persist().expect("written")),
         ));
     }
     let plain = path("frame.fits");
-    write_frame(&plain, frame, true).expect("written");
+    write_frame(&plain, frame, true).expect("written").persist().expect("written");
     let bytes = size(&plain);
     for name in ["frame.fits", "frame.fits.gz"] {
         let file = path(name);
         tasks.push((
             format!("write {name}"),
             bytes,
-            Box::new(move || write_frame(&file, frame, true).expect("written")),
+            Box::new(move || write_frame(&file, frame, true).expect("written").persist().expect("written")),
         ));
     }
     tasks.push(("read frame.fits".into(), bytes, Box::new(move || drop(read_frame(&plain).expect("read")))));
     let file = path("model.fits");
     let write = move || {
         write_model(&file, preproc.ccd.image(), preproc.ccd.nx(), preproc.ccd.ny(), &preproc.header, true)
+            .expect("written")
+            .persist()
             .expect("written")
     };
     tasks.push(("write model.fits".into(), 4 * preproc.ccd.image().len() as u64, Box::new(write)));
@@ -124,7 +126,7 @@ fn size(file: &Path) -> u64 {
 fn tiled(dir: &Path, preproc: &Preproc, floats: &TileCompression, bits: &TileCompression) -> Vec<u8> {
     let primary = dir.join("primary.fits");
     let empty = Image { name: "", unit: "", shape: vec![0], pixels: Pixels::F32(&[]) };
-    write_images(&primary, &preproc.header, &[empty], true).expect("written");
+    write_images(&primary, &preproc.header, &[empty], true).expect("written").persist().expect("written");
     let mut bytes = std::fs::read(primary).expect("read");
     bytes.extend(hdu("IMAGE", preproc, preproc.ccd.image(), floats));
     bytes.extend(hdu("IVAR", preproc, preproc.ccd.ivar(), floats));
@@ -142,7 +144,7 @@ fn frame_of(preproc: &Preproc, nspec: usize, ndiag: usize) -> Frame {
     let noise =
         |n: usize| preproc.ccd.image().iter().cycle().map(|&p| f64::from(p) * (1.0 + 1e-9)).take(n).collect::<Vec<_>>();
     let n = nspec * NWAVE;
-    let spectra = Spectra {
+    let spectra = Spectra::new(SpectraParts {
         nspec,
         nwave: NWAVE,
         ndiag,
@@ -152,7 +154,8 @@ fn frame_of(preproc: &Preproc, nspec: usize, ndiag: usize) -> Frame {
         chi2pix: noise(n),
         pixmask_fraction: Vec::new(),
         mask: vec![0; n],
-    };
+    })
+    .unwrap();
     let wave = (0..NWAVE).map(|i| 5760.0 + 0.8 * i as f64).collect();
     let fibermap = preproc.fibermap.as_ref().map(|table| table.slice_rows(0..nspec));
     Frame { spectra, wave, header: preproc.header.clone(), fibermap, scores: None }

@@ -42,8 +42,14 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let psf = Synthetic::default().build().map_err(|e| e.to_string())?;
     let frame = simulate(&psf, &Simulation::default()).map_err(|e| e.to_string())?;
-    write_psf(folder.path().join(case::PSF), &psf, false).map_err(|e| e.to_string())?;
-    write_preproc(folder.path().join(case::PREPROC), &frame.preproc, false).map_err(|e| e.to_string())?;
+    write_psf(folder.path().join(case::PSF), &psf, false)
+        .map_err(|e| e.to_string())?
+        .persist()
+        .map_err(|e| e.to_string())?;
+    write_preproc(folder.path().join(case::PREPROC), &frame.preproc, false)
+        .map_err(|e| e.to_string())?
+        .persist()
+        .map_err(|e| e.to_string())?;
     drop(frame);
     let machine = Machine::measure();
     report::head(&machine);

@@ -2,8 +2,8 @@
 
 use fitsio_pure::compress::{Quantize, TileCompression};
 use spextral::fits::{Image, Pixels, write_frame, write_images, write_model, write_preproc, write_psf};
+use spextral::fits::{Truth, write_truth};
 use spextral::frame::Header;
-use spextral::simulate::{Truth, write_truth};
 use std::path::Path;
 use testkit::files::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
 
@@ -17,7 +17,8 @@ fn file(name: &str, write: impl FnOnce(&Path)) -> Vec<u8> {
 
 /// Preproc frames: plain, gzipped, tile-compressed in every way that is read, and with scaled integers.
 pub fn preprocs() -> Vec<Vec<u8>> {
-    let plain = |name| file(name, |path| write_preproc(path, &preproc(), true).expect("written"));
+    let plain =
+        |name| file(name, |path| write_preproc(path, &preproc(), true).expect("written").persist().expect("written"));
     let mut all = vec![plain("a.fits"), plain("a.fits.gz"), packed(), scaled()];
     let ways = [
         (TileCompression::gzip().lossless(), TileCompression::rice()),
@@ -31,11 +32,12 @@ pub fn preprocs() -> Vec<Vec<u8>> {
 
 /// Gzip files alone.
 pub fn gzips() -> Vec<Vec<u8>> {
-    let packed = file("a.fits.gz", |path| write_preproc(path, &preproc(), true).expect("written"));
+    let packed =
+        file("a.fits.gz", |path| write_preproc(path, &preproc(), true).expect("written").persist().expect("written"));
     let twice = [packed.clone(), packed.clone()].concat();
     let padded = [packed.clone(), vec![0; 512]].concat();
     let model = file("m.fits.gz", |path| {
-        write_model(path, &[0.0; 40_000], 200, 200, &Header::new(), true).expect("written");
+        write_model(path, &[0.0; 40_000], 200, 200, &Header::new(), true).expect("written").persist().expect("written");
     });
     vec![packed, twice, padded, model]
 }
@@ -45,7 +47,10 @@ fn scaled() -> Vec<u8> {
     file("a.fits", |path| {
         let bits: Vec<i32> = (0..30).collect();
         let image = |name| Image { name, unit: "", shape: vec![5, 6], pixels: Pixels::I32(&bits) };
-        write_images(path, &Header::new(), &[image("IMAGE"), image("IVAR")], true).expect("written");
+        write_images(path, &Header::new(), &[image("IMAGE"), image("IVAR")], true)
+            .expect("written")
+            .persist()
+            .expect("written");
         let bytes = std::fs::read(path).expect("it has been written");
         let cards = ["BSCALE  = 0.5", "BZERO   = 32768.0", "BLANK   = -1"].map(|card| format!("{card:<80}"));
         // Blank cards before END make room.
@@ -59,13 +64,15 @@ fn scaled() -> Vec<u8> {
 
 /// PSFs of both versions.
 pub fn psfs() -> Vec<Vec<u8>> {
-    let three = file("a.fits", |path| write_psf(path, &psf(), true).expect("written"));
+    let three = file("a.fits", |path| write_psf(path, &psf(), true).expect("written").persist().expect("written"));
     vec![three, psf_version_2(1), psf_version_2(2)]
 }
 
 /// Frames, plain and gzipped.
 pub fn frames() -> Vec<Vec<u8>> {
-    ["a.fits", "a.fits.gz"].map(|name| file(name, |path| write_frame(path, &frame(), true).expect("written"))).to_vec()
+    ["a.fits", "a.fits.gz"]
+        .map(|name| file(name, |path| write_frame(path, &frame(), true).expect("written").persist().expect("written")))
+        .to_vec()
 }
 
 /// Truths, and arrays to compare with.
@@ -81,14 +88,16 @@ pub fn truths() -> Vec<Vec<u8>> {
             image("PIXMASK_FRACTION", &[2, 3], Pixels::F64(&flux)),
             image("WAVELENGTH", &[3], Pixels::F64(&wave)),
         ];
-        write_images(path, &Header::new(), &images, true).expect("written");
+        write_images(path, &Header::new(), &images, true).expect("written").persist().expect("written");
     });
-    vec![file("a.fits", |path| write_truth(path, &truth, true).expect("written")), arrays]
+    vec![file("a.fits", |path| write_truth(path, &truth, true).expect("written").persist().expect("written")), arrays]
 }
 
 /// Model images.
 pub fn models() -> Vec<Vec<u8>> {
-    let model = |path: &Path| write_model(path, &[1.0; 30], 6, 5, &Header::new(), true).expect("written");
+    let model = |path: &Path| {
+        write_model(path, &[1.0; 30], 6, 5, &Header::new(), true).expect("written").persist().expect("written")
+    };
     vec![file("a.fits", model)]
 }
 

@@ -6,6 +6,7 @@ use spextral::barycentric::factor_of_exposure;
 use spextral::compare::{Side, read};
 use spextral::exposure::Manifest;
 use spextral::extract::{ModelFlux, Request, WaveRange, option_names};
+use spextral::fits::read_truth;
 use spextral::fits::{
     PreprocOptions, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf, verify,
     write_frame, write_preproc,
@@ -13,7 +14,6 @@ use spextral::fits::{
 use spextral::frame::{Header, Table};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::DeviceChoice;
-use spextral::simulate::read_truth;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -169,7 +169,10 @@ fn preproc(bytes: &[u8]) {
         ask_table(table);
     }
     let again = path.with_file_name("again.fits");
-    write_preproc(&again, &first, true).expect("what was read can be written");
+    write_preproc(&again, &first, true)
+        .expect("what was read can be written")
+        .persist()
+        .expect("what was read can be written");
     let second = read_preproc(&again, &options).expect("what was written can be read");
     assert!(
         first.mask == second.mask && first.ccd.image() == second.ccd.image() && first.ccd.ivar() == second.ccd.ivar()
@@ -194,7 +197,10 @@ fn frame(bytes: &[u8]) {
     if first.spectra.chi2pix.is_empty() {
         return;
     }
-    write_frame(&again, &first, true).expect("what was read can be written");
+    write_frame(&again, &first, true)
+        .expect("what was read can be written")
+        .persist()
+        .expect("what was read can be written");
     let second = read_frame(&again).expect("what was written can be read");
     assert_eq!(first.spectra.mask, second.spectra.mask);
 }

@@ -11,7 +11,7 @@ use spextral::extract::{Summary, note_run};
 use spextral::fits::{self, PreprocOptions};
 use spextral::frame::Scores;
 use spextral::frame::Table;
-use spextral::frame::{Frame, Spectra};
+use spextral::frame::{Frame, Spectra, SpectraParts};
 use std::path::PathBuf;
 
 /// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).
@@ -113,7 +113,9 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     let ivar = numbers("specivar", &item("specivar")?)?.need_shape("specivar", &bins, why)?;
     let chi2pix = numbers("chi2pix", &item("chi2pix")?)?.need_shape("chi2pix", &bins, why)?;
     let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
-    Ok((Spectra { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask }, wave))
+    let parts =
+        SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask };
+    Ok((Spectra::new(parts).map_err(|error| input(error.to_string()))?, wave))
 }
 
 /// What the header tells of the run.

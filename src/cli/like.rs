@@ -2,13 +2,13 @@
 
 use super::json::text;
 use serde_json::{Value, json};
+use spextral::WriteError;
 use spextral::base::option_name::OptionName;
 use spextral::base::output_path::check_apart;
 use spextral::base::version::VERSION;
 use spextral::extract::{Digests, Done, Record, Request, differing_data, option_kind};
 use spextral::fits::read_headers;
 use spextral::frame::Header;
-use spextral::WriteError;
 use spextral::gpu::DeviceChoice;
 use std::error::Error;
 use std::path::{Path, PathBuf};

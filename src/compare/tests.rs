@@ -1,9 +1,9 @@
 //! Properties of the comparison, on frames made for it.
 
 use super::*;
-use crate::frame::Header;
 use crate::fits::Truth;
-use crate::frame::{Frame, Spectra, specmask};
+use crate::frame::Header;
+use crate::frame::{Frame, Spectra, SpectraParts, specmask};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -16,7 +16,7 @@ fn frame(nspec: usize, nwave: usize) -> Frame {
     for f in 0..nspec {
         resolution[(f * NDIAG + 2) * nwave..(f * NDIAG + 3) * nwave].fill(1.0);
     }
-    let spectra = Spectra {
+    let spectra = Spectra::new(SpectraParts {
         nspec,
         nwave,
         ndiag: NDIAG,
@@ -26,7 +26,8 @@ fn frame(nspec: usize, nwave: usize) -> Frame {
         chi2pix: vec![1.0; n],
         pixmask_fraction: vec![0.0; n],
         mask: vec![0; n],
-    };
+    })
+    .unwrap();
     let wave = (0..nwave).map(|j| 6000.0 + 0.8 * j as f64).collect();
     Frame { spectra, wave, header: Header::new(), fibermap: None, scores: None }
 }
@@ -49,10 +50,10 @@ fn each_difference_is_counted_below_the_limits_above_it() {
     let a = frame(1, 40);
     let mut b = a.clone();
     // Differences of 0.5 sigma, 5e-3 sigma; sigma halved; one diagonal off by 2e-4.
-    b.spectra.flux[7] += 1.0;
-    b.spectra.flux[8] += 0.01;
-    b.spectra.ivar[20] = 1.0;
-    b.spectra.resolution[3 * 40 + 30] += 2e-4;
+    b.spectra.update(|s| s.flux[7] += 1.0).unwrap();
+    b.spectra.update(|s| s.flux[8] += 0.01).unwrap();
+    b.spectra.update(|s| s.ivar[20] = 1.0).unwrap();
+    b.spectra.update(|s| s.resolution[3 * 40 + 30] += 2e-4).unwrap();
     let p = parity(&a, &b);
     assert_eq!(p.good.flux.below, [38, 38, 38, 39, 39, 40]);
     assert_eq!(p.good.sigma.below, [39, 39, 39, 39, 39, 39]);
@@ -65,9 +66,9 @@ fn each_difference_is_counted_below_the_limits_above_it() {
 #[test]
 fn masked_bins_count_among_all_but_not_among_the_good() {
     let mut a = frame(2, 30);
-    a.spectra.pixmask_fraction[5] = 0.7;
+    a.spectra.update(|s| s.pixmask_fraction[5] = 0.7).unwrap();
     let mut b = a.clone();
-    b.spectra.flux[5] += 1e3;
+    b.spectra.update(|s| s.flux[5] += 1e3).unwrap();
     let p = parity(&a, &b);
     assert_eq!((p.all.flux.bins, p.good.flux.bins), (60, 59));
     assert!(p.within(0.0) && p.all.flux.worst > 400.0);
@@ -78,9 +79,9 @@ fn masked_bins_count_among_all_but_not_among_the_good() {
 fn nan_fails_every_tolerance_wherever_it_is() {
     let a = frame(1, 30);
     for spoil in [
-        |f: &mut Frame| f.spectra.flux[3] = f64::NAN,
-        |f: &mut Frame| f.spectra.ivar[3] = f64::NAN,
-        |f: &mut Frame| f.spectra.resolution[3] = f64::NAN,
+        |f: &mut Frame| f.spectra.update(|s| s.flux[3] = f64::NAN).unwrap(),
+        |f: &mut Frame| f.spectra.update(|s| s.ivar[3] = f64::NAN).unwrap(),
+        |f: &mut Frame| f.spectra.update(|s| s.resolution[3] = f64::NAN).unwrap(),
     ] {
         let mut b = a.clone();
         spoil(&mut b);
@@ -89,8 +90,8 @@ fn nan_fails_every_tolerance_wherever_it_is() {
         }
     }
     let mut b = a.clone();
-    b.spectra.flux[3] = f64::NAN;
-    b.spectra.flux[4] += 100.0;
+    b.spectra.update(|s| s.flux[3] = f64::NAN).unwrap();
+    b.spectra.update(|s| s.flux[4] += 100.0).unwrap();
     let p = parity(&a, &b);
     assert!(p.worst[0].difference.is_nan() && p.good.flux.not_finite == 1);
 }
@@ -99,7 +100,7 @@ fn nan_fails_every_tolerance_wherever_it_is() {
 fn a_usable_bin_with_information_on_one_side_only_fails() {
     let a = frame(1, 30);
     let mut b = a.clone();
-    b.spectra.ivar[9] = 0.0;
+    b.spectra.update(|s| s.ivar[9] = 0.0).unwrap();
     assert_eq!(parity(&a, &b).one_sided, [1, 0]);
     assert_eq!(parity(&b, &a).one_sided, [0, 1]);
     assert!(!parity(&a, &b).within(1e9));
@@ -110,8 +111,8 @@ fn a_usable_bin_with_information_on_one_side_only_fails() {
 fn a_bin_usable_on_one_side_only_fails_whatever_the_other_side_says_of_it() {
     let a = frame(1, 30);
     for spoil in [
-        |f: &mut Frame| f.spectra.pixmask_fraction[9] = 0.7,
-        |f: &mut Frame| (f.spectra.pixmask_fraction[9], f.spectra.ivar[9]) = (1.0, 0.0),
+        |f: &mut Frame| f.spectra.update(|s| s.pixmask_fraction[9] = 0.7).unwrap(),
+        |f: &mut Frame| f.spectra.update(|s| (s.pixmask_fraction[9], s.ivar[9]) = (1.0, 0.0)).unwrap(),
     ] {
         let mut b = a.clone();
         spoil(&mut b);
@@ -172,7 +173,7 @@ fn smeared(scale: f64) -> (Frame, Truth) {
             for (k, w) in weights.into_iter().enumerate() {
                 // R's column j spreads the light of bin j over bins j - 2 .. j + 2, more to the red.
                 let tilt = 1.0 + 0.2 * (k as f64 - 2.0);
-                frame.spectra.resolution[(f * NDIAG + k) * nwave + j] = w * tilt;
+                frame.spectra.update(|s| s.resolution[(f * NDIAG + k) * nwave + j] = w * tilt).unwrap();
             }
         }
         for i in 0..nwave {
@@ -183,7 +184,7 @@ fn smeared(scale: f64) -> (Frame, Truth) {
                     Some(frame.spectra.resolution[(f * NDIAG + k) * nwave + j] * flux[f * nwave + j] / 0.8)
                 })
                 .sum();
-            frame.spectra.flux[f * nwave + i] = smeared + 2.0 * scale * noise;
+            frame.spectra.update(|s| s.flux[f * nwave + i] = smeared + 2.0 * scale * noise).unwrap();
         }
     }
     let truth = Truth { fibres: (0..nspec as i64).collect(), wave: frame.wave.clone(), flux };
@@ -212,8 +213,8 @@ fn chi_tells_noise_larger_than_stated_and_a_shifted_flux() {
 fn bins_without_information_or_mostly_masked_are_not_judged_by_the_truth() {
     let (mut frame, truth) = smeared(1.0);
     frame.spectra.pixmask_fraction.clear();
-    frame.spectra.mask[100] = specmask::SOMEBADPIX;
-    frame.spectra.ivar[200] = 0.0;
+    frame.spectra.update(|s| s.mask[100] = specmask::SOMEBADPIX).unwrap();
+    frame.spectra.update(|s| s.ivar[200] = 0.0).unwrap();
     (frame.spectra.flux[100], frame.spectra.flux[200]) = (1e9, 1e9);
     let report = against_truth(&frame, &truth).unwrap();
     assert_eq!(report.bins, 4 * (3000 - 6) - 2);

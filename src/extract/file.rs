@@ -4,8 +4,8 @@ use super::record::{self, Digests};
 use super::{ExtractError, Extraction, Job, ModelFlux, Options, Progress, Summary, extract};
 use crate::backend::{Engine, EngineError, Stage};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
-use crate::base::output_path::check_outputs;
 use crate::base::option_name::OptionName::Like;
+use crate::base::output_path::check_outputs;
 use crate::fits::{
     FitsError, PendingFile, Preproc, PreprocOptions, preproc_of, psf_of, with_digest, write_frame, write_model,
 };

@@ -3,7 +3,7 @@
 use super::write::{SIZE, render};
 use super::{Picture, write};
 use crate::frame::Header;
-use crate::frame::{Frame, Spectra};
+use crate::frame::{Frame, Spectra, SpectraParts};
 use crate::psf::Psf;
 use crate::simulate::synthetic::Synthetic;
 use crate::simulate::{Simulated, Simulation, project::project, simulate};
@@ -21,7 +21,9 @@ fn scene() -> (Psf, Simulated, Frame, Vec<f32>) {
     let ivar = flux.iter().map(|f| 1.0 / (f + 20.0)).collect();
     let n = flux.len();
     let (chi2pix, pixmask_fraction, mask) = (vec![1.0; n], vec![0.0; n], vec![0; n]);
-    let spectra = Spectra { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
+    let spectra =
+        Spectra::new(SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask })
+            .unwrap();
     let fibermap = s.preproc.fibermap.clone();
     let frame = Frame { spectra, wave: s.truth.wave.clone(), header: Header::new(), fibermap, scores: None };
     let model = project(&psf, 0..50, &s.truth.wave, &s.truth.flux, false).iter().map(|&p| p as f32).collect();

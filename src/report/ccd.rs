@@ -1,12 +1,12 @@
 //! The section of the page on the CCD: the residual as a heat map, and its outliers at full resolution.
 
-use crate::base::option_name::OptionName::{Image, Model};
 use super::error::ReportError;
 use super::figures::{Axes, Caption, data_url, heatmap};
 use super::html::Page;
 use super::residual::CcdResidual;
 use super::summary::Report;
 use super::text::few_digits;
+use crate::base::option_name::OptionName::{Image, Model};
 use std::fmt::Write;
 
 /// Most columns and rows of the heat map: a page stays below 5 MB, and screens are not larger.

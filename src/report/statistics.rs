@@ -99,12 +99,16 @@ mod tests {
     #[test]
     fn snr_and_masks_are_what_flux_ivar_and_bits_say() {
         let mut frame = frame(2, 9);
-        let s = &mut frame.spectra;
-        (s.flux[3], s.ivar[3]) = (12.0, 0.25);
-        s.ivar[4] = 0.0;
-        s.mask[5] = specmask::SOMEBADPIX;
-        s.mask[6] = specmask::BAD2DFIT;
-        s.flux[7] = f64::NAN;
+        frame
+            .spectra
+            .update(|s| {
+                (s.flux[3], s.ivar[3]) = (12.0, 0.25);
+                s.ivar[4] = 0.0;
+                s.mask[5] = specmask::SOMEBADPIX;
+                s.mask[6] = specmask::BAD2DFIT;
+                s.flux[7] = f64::NAN;
+            })
+            .unwrap();
         let statistics = Statistics::of(&frame);
         assert_eq!(statistics.snr[3], 6.0);
         assert!(statistics.snr[4].is_nan() && statistics.chi2pix[4].is_nan() && statistics.snr[7].is_nan());

@@ -3,13 +3,13 @@
 use super::*;
 use crate::compare::TrueSpectra;
 use crate::frame::Header;
-use crate::frame::{Frame, Spectra};
+use crate::frame::{Frame, Spectra, SpectraParts};
 
 /// A frame of constant flux, S/N 10, sampled by R = 1 with a little of its neighbours.
 pub fn frame(nspec: usize, nwave: usize) -> Frame {
     let n = nspec * nwave;
     let resolution = (0..nspec).flat_map(|_| [0.2, 0.6, 0.2].map(|r| vec![r; nwave]).concat()).collect();
-    let spectra = Spectra {
+    let spectra = Spectra::new(SpectraParts {
         nspec,
         nwave,
         ndiag: 3,
@@ -19,7 +19,8 @@ pub fn frame(nspec: usize, nwave: usize) -> Frame {
         chi2pix: vec![1.0; n],
         pixmask_fraction: Vec::new(),
         mask: vec![0; n],
-    };
+    })
+    .unwrap();
     let wave = (0..nwave).map(|j| 6000.0 + 0.8 * j as f64).collect();
     Frame { spectra, wave, header: Header::new(), fibermap: None, scores: None }
 }

@@ -211,7 +211,7 @@ mod tests {
         frame.header.set("SPXRETRY", "device lost", "");
         frame.spectra.chi2pix.fill(3.0);
         frame.spectra.mask[..2].fill(BAD2DFIT);
-        frame.spectra.flux[0] = f64::NAN;
+        frame.spectra.update(|s| s.flux[0] = f64::NAN).unwrap();
         assert!(texts(&material(frame.clone()), None).contains("in smaller parts: device lost"));
         frame.header.set("SPXDEV", "A GPU; CPU f64, AVX2", "");
         assert!(texts(&material(frame.clone()), None).contains("or by the CPU: device lost"));

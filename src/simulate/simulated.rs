@@ -4,9 +4,9 @@ use super::detector::expose;
 use super::objects::Target;
 use super::project::project;
 use super::request::{SimulateError, Simulation};
-use crate::fits::Truth;
 use super::{keywords, sky};
 use crate::fits::Preproc;
+use crate::fits::Truth;
 use crate::psf::Psf;
 use rayon::prelude::*;
 

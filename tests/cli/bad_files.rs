@@ -23,7 +23,7 @@ fn a_truncated_file_is_named_with_its_hdu_and_sizes() {
 #[test]
 fn a_truncated_gzip_file_is_named() {
     let folder = Folder::new();
-    write_preproc(folder.path("preproc.fits.gz"), &Folder::simulated().preproc, false).unwrap();
+    write_preproc(folder.path("preproc.fits.gz"), &Folder::simulated().preproc, false).unwrap().persist().unwrap();
     folder.cut("preproc.fits.gz", 0.5);
     fails(&folder, &["-i", "preproc.fits.gz"], &["preproc.fits.gz", "gzip"]);
 }
@@ -54,16 +54,16 @@ fn an_ivar_of_another_shape_than_the_image_is_said_with_both_shapes() {
     let folder = Folder::new();
     let image = |name, ny: usize, pixels| Image { name, unit: "", shape: vec![ny, 30], pixels: Pixels::F32(pixels) };
     let images = [image("IMAGE", 20, &[0.0; 600]), image("IVAR", 19, &[1.0; 570])];
-    write_images(folder.path("odd.fits"), &Header::new(), &images, false).unwrap();
+    write_images(folder.path("odd.fits"), &Header::new(), &images, false).unwrap().persist().unwrap();
     fails(&folder, &["-i", "odd.fits"], &["odd.fits", "IVAR", "19", "20", "30"]);
 }
 
 #[test]
 fn a_psf_of_another_ccd_is_said_with_both_sizes() {
     let folder = Folder::new();
-    let psf = small_psf();
-    let taller = Psf { npix_y: psf.npix_y + 8, ..psf };
-    write_psf(folder.path("taller.fits"), &taller, false).unwrap();
+    let mut taller = small_psf();
+    taller.update(|parts| parts.npix_y += 8).unwrap();
+    write_psf(folder.path("taller.fits"), &taller, false).unwrap().persist().unwrap();
     fails(&folder, &["-p", "taller.fits"], &["preproc.fits", "taller.fits", "120", "128", "PSF of this camera"]);
 }
 
@@ -85,7 +85,7 @@ fn nan_inf_and_negative_ivar_pixels_count_as_masked_with_a_warning() {
     ivar[lit(30)] = -1.0;
     let plane = |name, pixels| Image { name, unit: "", shape: shape.clone(), pixels: Pixels::F32(pixels) };
     let planes = [plane("IMAGE", &image), plane("IVAR", &ivar)];
-    write_images(folder.path("hurt.fits"), &preproc.header, &planes, false).unwrap();
+    write_images(folder.path("hurt.fits"), &preproc.header, &planes, false).unwrap().persist().unwrap();
     let run = folder.extract(&["-i", "hurt.fits"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.starts_with("warning: hurt.fits: 3 pixels"), "{}", run.stderr);
@@ -97,7 +97,7 @@ fn a_fibermap_without_the_fibres_is_said_with_its_rows() {
     let folder = Folder::new();
     let mut preproc = Folder::simulated().preproc.clone();
     preproc.fibermap = preproc.fibermap.map(|table| table.slice_rows(0..1));
-    write_preproc(folder.path("short.fits"), &preproc, false).unwrap();
+    write_preproc(folder.path("short.fits"), &preproc, false).unwrap().persist().unwrap();
     fails(&folder, &["-i", "short.fits"], &["short.fits", "FIBERMAP has 1 row", "fibres 0 to 1"]);
 }
 
@@ -111,7 +111,7 @@ fn a_frame_that_does_not_say_where_it_points_has_no_barycentric_correction() {
             fibermap.header_mut().remove(keyword);
         }
     }
-    write_preproc(folder.path("lost.fits"), &preproc, false).unwrap();
+    write_preproc(folder.path("lost.fits"), &preproc, false).unwrap().persist().unwrap();
     let more = ["-i", "lost.fits", "--barycentric-correction"];
     fails(&folder, &more, &["lost.fits", "TARGTRA, SKYRA, TELRA or RA", "leave out the barycentric correction"]);
 }

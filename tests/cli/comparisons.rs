@@ -1,7 +1,7 @@
 //! `compare` tells agreement by its exit code, and never by having compared nothing.
 
+use spextral::fits::write_truth;
 use spextral::fits::{read_frame, write_frame};
-use spextral::simulate::write_truth;
 use testkit::Folder;
 
 /// A folder with `frame.fits`, and `empty.fits`, the same without information in any bin.
@@ -10,8 +10,8 @@ fn two_frames() -> Folder {
     folder.extract(&[]).succeeds();
     let mut frame = read_frame(folder.path("frame.fits")).unwrap();
     frame.spectra.ivar.fill(0.0);
-    write_frame(folder.path("empty.fits"), &frame, false).unwrap();
-    write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap();
+    write_frame(folder.path("empty.fits"), &frame, false).unwrap().persist().unwrap();
+    write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap().persist().unwrap();
     folder
 }
 

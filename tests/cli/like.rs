@@ -64,7 +64,10 @@ fn inputs_may_move_and_be_packed_but_not_change() {
     let folder = Folder::new();
     folder.extract(&[]).succeeds();
     let again = |more: &[&str]| repeat(&folder, more);
-    spextral::fits::write_preproc(folder.path("packed.fits.gz"), &Folder::simulated().preproc, false).unwrap();
+    spextral::fits::write_preproc(folder.path("packed.fits.gz"), &Folder::simulated().preproc, false)
+        .unwrap()
+        .persist()
+        .unwrap();
     std::fs::remove_file(folder.path("preproc.fits")).unwrap();
     again(&[]).fails_saying(&["frame.fits was made of preproc.fits, which is not there", "-i"]);
     again(&["-i", "packed.fits.gz"]).succeeds();
@@ -82,7 +85,7 @@ fn inputs_may_move_and_be_packed_but_not_change() {
     image[0] += 1.0;
     let planes = Preproc::new(shape, image, ivar, preproc.mask, 0).unwrap();
     let other = Preproc { header: preproc.header, fibermap: preproc.fibermap, ..planes };
-    spextral::fits::write_preproc(folder.path("other.fits"), &other, false).unwrap();
+    spextral::fits::write_preproc(folder.path("other.fits"), &other, false).unwrap().persist().unwrap();
     let before = folder.names();
     again(&["-i", "other.fits"]).fails_saying(&["other.fits is not what the frame to repeat was made of", "BLAKE3"]);
     assert_eq!(folder.names(), before);
@@ -106,8 +109,8 @@ fn a_frame_that_comes_out_otherwise_for_no_reason_is_no_success() {
     let folder = Folder::new();
     folder.extract(&[]).succeeds();
     let mut frame = read_frame(folder.path("frame.fits")).unwrap();
-    frame.spectra.flux[3] += 1.0;
-    write_frame(folder.path("frame.fits"), &frame, true).unwrap();
+    frame.spectra.update(|s| s.flux[3] += 1.0).unwrap();
+    write_frame(folder.path("frame.fits"), &frame, true).unwrap().persist().unwrap();
     let run = repeat(&folder, &[]);
     run.fails_saying(&[
         "frame.fits is not repeated",
@@ -174,7 +177,7 @@ fn a_frame_that_does_not_say_how_it_was_made_is_refused_by_the_card_it_lacks() {
     folder.patch("frame.fits", " nspec=2 ", " nspek=2 ");
     repeat(&folder, &[]).fails_saying(&["frame.fits was made with nspek=2", "no option", "use version"]);
     frame.header.remove("SPXB3PSF");
-    write_frame(folder.path("frame.fits"), &frame, true).unwrap();
+    write_frame(folder.path("frame.fits"), &frame, true).unwrap().persist().unwrap();
     repeat(&folder, &[]).fails_saying(&["frame.fits, primary HDU: there is no card SPXB3PSF"]);
 }
 

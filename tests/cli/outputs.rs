@@ -1,6 +1,6 @@
 //! The rule for outputs (`docs/trust.md`), for every option that names one.
 
-use spextral::simulate::write_truth;
+use spextral::fits::write_truth;
 use testkit::{Folder, Run, bytes};
 
 /// An option that names a file to write.
@@ -94,7 +94,7 @@ fn extract(folder: &Folder, outputs: &[&str], more: &[&str]) -> Run {
 fn has_frame(folder: &Folder) {
     if !folder.path("frame.fits").exists() {
         folder.extract(&[]).succeeds();
-        write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap();
+        write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap().persist().unwrap();
     }
 }
 

@@ -1,14 +1,15 @@
 //! `spextral report` and `plot-psf`: what they write, and what they say of files that do not belong together.
 
+use spextral::fits::write_truth;
 use spextral::fits::{Preproc, read_preproc, read_psf, write_preproc, write_psf};
-use spextral::simulate::{Simulation, simulate, write_truth};
+use spextral::simulate::{Simulation, simulate};
 use testkit::Folder;
 
 /// A folder with a frame, its model and its truth.
 fn folder() -> Folder {
     let folder = Folder::new();
     folder.extract(&["-m", "model.fits"]).succeeds();
-    write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap();
+    write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap().persist().unwrap();
     folder
 }
 
@@ -52,7 +53,7 @@ fn files_of_another_frame_are_refused_in_one_sentence() {
     let folder = folder();
     let psf = read_psf(folder.path("psf.fits")).unwrap();
     let other = simulate(&psf, &Simulation { expid: 77, ..Simulation::default() }).unwrap();
-    write_preproc(folder.path("other.fits"), &other.preproc, false).unwrap();
+    write_preproc(folder.path("other.fits"), &other.preproc, false).unwrap().persist().unwrap();
     let image = ["report", "frame.fits", "--image", "other.fits", "--model", "model.fits", "-o", "r.html"];
     folder.run(&image).fails_saying(&["other.fits is of another frame", "EXPID is 77"]);
 
@@ -65,12 +66,12 @@ fn files_of_another_frame_are_refused_in_one_sentence() {
     let [image, ivar] = whole.ccd.into_planes().map(|plane| plane[..ny * nx].to_vec());
     let planes = Preproc::new([ny, nx], image, ivar, None, 0).unwrap();
     let small = Preproc { header: whole.header, fibermap: whole.fibermap, ..planes };
-    write_preproc(folder.path("small.fits"), &small, false).unwrap();
+    write_preproc(folder.path("small.fits"), &small, false).unwrap().persist().unwrap();
     let shape = ["report", "frame.fits", "--image", "small.fits", "--model", "model.fits", "-o", "r.html"];
     folder.run(&shape).fails_saying(&["model.fits: MODEL has", "IMAGE of small.fits has", "119"]);
 
     let grid = Simulation { wave: Some([6660.35, 6700.0, 0.8]), ..Simulation::default() };
-    write_truth(folder.path("grid.fits"), &simulate(&psf, &grid).unwrap().truth, false).unwrap();
+    write_truth(folder.path("grid.fits"), &simulate(&psf, &grid).unwrap().truth, false).unwrap().persist().unwrap();
     let truth = ["report", "frame.fits", "--truth", "grid.fits", "-o", "r.html"];
     folder.run(&truth).fails_saying(&["grid.fits", "frame.fits", "grid"]);
     folder.run(&["report", "psf.fits", "-o", "r.html"]).fails_saying(&["psf.fits", "FLUX"]);
@@ -95,6 +96,6 @@ fn a_psf_is_drawn_and_a_frame_is_no_psf() {
     folder.run(&["plot-psf", "preproc.fits", "-o", "other.png"]).fails_saying(&["preproc.fits"]);
     let mut one = read_psf(folder.path("psf.fits")).unwrap();
     one.psferr = 0.02;
-    write_psf(folder.path("one.fits"), &one, false).unwrap();
+    write_psf(folder.path("one.fits"), &one, false).unwrap().persist().unwrap();
     folder.run(&["plot-psf", "one.fits"]).fails_saying(&["psf.png", "--overwrite"]);
 }

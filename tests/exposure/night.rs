@@ -51,10 +51,10 @@ impl Night {
     pub fn new() -> Self {
         let night = Self { home: tempfile::tempdir().unwrap() };
         for (i, psf) in sky().psfs.iter().enumerate() {
-            write_psf(night.path(&format!("psf{i}.fits")), psf, false).unwrap();
+            write_psf(night.path(&format!("psf{i}.fits")), psf, false).unwrap().persist().unwrap();
         }
         for (i, frame) in sky().frames.iter().enumerate() {
-            write_preproc(night.path(&format!("in{i}.fits.gz")), frame, false).unwrap();
+            write_preproc(night.path(&format!("in{i}.fits.gz")), frame, false).unwrap().persist().unwrap();
         }
         night
     }

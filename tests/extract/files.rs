@@ -10,8 +10,8 @@ use testkit::{Small, cpu};
 fn request(folder: &Path, seed: u64) -> (Small, Request) {
     let small = Small::new(seed);
     let (psf, preproc) = (folder.join("psf.fits"), folder.join("preproc.fits"));
-    write_psf(&psf, &small.psf, false).unwrap();
-    write_preproc(&preproc, &small.sim.preproc, false).unwrap();
+    write_psf(&psf, &small.psf, false).unwrap().persist().unwrap();
+    write_preproc(&preproc, &small.sim.preproc, false).unwrap().persist().unwrap();
     let wave = small.grid.wave();
     let mut request = Request::new(preproc, psf, folder.join("frame.fits"));
     request.wavelength = Some((wave[0], wave[wave.len() - 1], small.grid.step()));

@@ -1,7 +1,7 @@
 //! What holds for every extraction, whatever the device, the batch and the selection.
 
 use spextral::backend::Decorrelate;
-use spextral::extract::{ExtractError, ModelFlux, Options, JobError};
+use spextral::extract::{ExtractError, JobError, ModelFlux, Options};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::Ccd;
 use spextral::geometry::WaveGrid;

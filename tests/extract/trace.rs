@@ -33,8 +33,8 @@ impl Region {
 fn traced(folder: &Path, solver: Solver) -> (Done, Vec<Region>) {
     let small = Small::new(1);
     let (psf, preproc, trace) = (folder.join("psf.fits"), folder.join("preproc.fits"), folder.join("trace.json"));
-    write_psf(&psf, &small.psf, true).unwrap();
-    write_preproc(&preproc, &small.sim.preproc, true).unwrap();
+    write_psf(&psf, &small.psf, true).unwrap().persist().unwrap();
+    write_preproc(&preproc, &small.sim.preproc, true).unwrap().persist().unwrap();
     let wave = small.grid.wave();
     let mut request = Request::new(preproc, psf, folder.join("frame.fits"));
     request.overwrite = true;

@@ -3,11 +3,12 @@
 use crate::errors::Solution;
 use spextral::extract::{Options, Solver};
 use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
+use spextral::fits::{Truth, read_truth};
 use spextral::frame::Spectra;
 use spextral::geometry::{Ccd, WaveGrid};
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
-use spextral::simulate::{Simulation, Truth, read_truth, simulate};
+use spextral::simulate::{Simulation, simulate};
 use testkit::{Engine, cpu, masked_planes, try_extract, try_shared};
 
 /// A frame, and what is known of its spectra.

@@ -11,7 +11,7 @@ fn through_a_file(header: &Header) -> Header {
     let (dir, mut frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
     frame.header = header.clone();
-    write_preproc(&path, &frame, false).unwrap();
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
     let mut back = read_preproc(&path, &PreprocOptions::default()).unwrap().header;
     back.remove("BUNIT");
     back
@@ -40,13 +40,13 @@ fn a_card_whose_keyword_is_broken_scales_no_pixels_once_it_is_written_anew() {
     let (dir, mut frame) = (folder(), preproc());
     let path = |name: &str| dir.path().join(name);
     frame.header.set("BSCALEX", 0.5, "");
-    write_preproc(path("a.fits"), &frame, false).unwrap();
+    write_preproc(path("a.fits"), &frame, false).unwrap().persist().unwrap();
     let mut bytes = std::fs::read(path("a.fits")).unwrap();
     let at = bytes.windows(8).position(|card| card == b"BSCALEX ").unwrap();
     bytes[at..at + 8].copy_from_slice(b"BSCALE \xad");
     std::fs::write(path("b.fits"), bytes).unwrap();
     let read = |name| read_preproc(path(name), &PreprocOptions::default()).unwrap();
-    write_preproc(path("c.fits"), &read("b.fits"), false).unwrap();
+    write_preproc(path("c.fits"), &read("b.fits"), false).unwrap().persist().unwrap();
     assert_eq!((read("b.fits").ccd, read("c.fits").ccd), (read("a.fits").ccd, read("a.fits").ccd));
 }
 
@@ -127,7 +127,7 @@ fn every_column_type_survives_a_file() {
     {
         let path = dir.path().join(name);
         frame.fibermap = Some(table);
-        write_preproc(&path, &frame, false).unwrap();
+        write_preproc(&path, &frame, false).unwrap().persist().unwrap();
         let back = read_preproc(&path, &PreprocOptions::default()).unwrap();
         assert_eq!(back.fibermap, frame.fibermap, "{name}");
     }
@@ -199,7 +199,7 @@ proptest! {
         let mut frame = preproc();
         frame.fibermap = Some(read_fibermap(path).unwrap());
         let out = dir.path().join("out.fits");
-        write_preproc(&out, &frame, false).unwrap();
+        write_preproc(&out, &frame, false).unwrap().persist().unwrap();
         let bytes = std::fs::read(&out).unwrap();
         let carried = raw.concat().into_bytes();
         prop_assert!(carried.is_empty() || bytes.windows(carried.len()).any(|w| w == carried));

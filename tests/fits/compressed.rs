@@ -164,7 +164,7 @@ fn tiles_that_are_not_compressed_have_all_their_pixels_too() {
 fn gzip_is_told_by_its_bytes_not_by_its_name() {
     let (dir, frame) = (folder(), preproc());
     let (packed, renamed) = (dir.path().join("a.fits.gz"), dir.path().join("a.fits"));
-    write_preproc(&packed, &frame, false).unwrap();
+    write_preproc(&packed, &frame, false).unwrap().persist().unwrap();
     assert_eq!(std::fs::read(&packed).unwrap()[..2], [0x1f, 0x8b]);
     std::fs::rename(&packed, &renamed).unwrap();
     assert_eq!(read_preproc(&renamed, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap().ccd, frame.ccd);
@@ -184,7 +184,7 @@ fn in_two_members(bytes: &[u8], cut: usize) -> Vec<u8> {
 fn gzip_of_several_members_reads_as_one() {
     let (dir, frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
-    write_preproc(&path, &frame, false).unwrap();
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
     let bytes = std::fs::read(&path).unwrap();
     for cut in [0, 1, 2880, 3001, bytes.len()] {
         std::fs::write(&path, in_two_members(&bytes, cut)).unwrap();
@@ -197,7 +197,7 @@ fn gzip_of_several_members_reads_as_one() {
 fn a_gzip_file_cut_or_changed_anywhere_is_refused() {
     let dir = folder();
     let path = dir.path().join("a.fits.gz");
-    write_preproc(&path, &preproc(), false).unwrap();
+    write_preproc(&path, &preproc(), false).unwrap().persist().unwrap();
     let whole = std::fs::read(&path).unwrap();
     let refused = |bytes: &[u8], how: String| {
         std::fs::write(&path, bytes).unwrap();

@@ -24,7 +24,7 @@ fn write_large(path: &Path) {
         image("I32", Pixels::I32(&signed)),
         image("U32", Pixels::U32(&bits)),
     ];
-    write_images(path, &Default::default(), &images, false).unwrap();
+    write_images(path, &Default::default(), &images, false).unwrap().persist().unwrap();
 }
 
 fn on_threads<T: Send>(n: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -97,7 +97,10 @@ fn data_that_are_not_those_of_datasum_are_refused_by_file_and_hdu() {
     read_image_f64(&path, "I32").expect("another HDU is whole");
     // The last block of the file is the table's.
     let path = dir.path().join("table.fits");
-    write_preproc(&path, &spextral::fits::Preproc { fibermap: Some(fibermap(4)), ..preproc() }, false).unwrap();
+    write_preproc(&path, &spextral::fits::Preproc { fibermap: Some(fibermap(4)), ..preproc() }, false)
+        .unwrap()
+        .persist()
+        .unwrap();
     damage(&path, 2880);
     let error = read_fibermap(&path).unwrap_err().to_string();
     assert!(error.contains("table.fits, HDU 4 (FIBERMAP)") && error.contains("damaged"), "{error}");
@@ -116,7 +119,7 @@ fn a_datasum_that_says_nothing_is_not_asked() {
     let dir = folder();
     let path = dir.path().join("a.fits");
     let image = Image { name: "A", unit: "", shape: vec![3], pixels: Pixels::F64(&[1.0, 2.0, 3.0]) };
-    write_images(&path, &Default::default(), &[image], false).unwrap();
+    write_images(&path, &Default::default(), &[image], false).unwrap().persist().unwrap();
     let right = 0x3ff0_0000u32 + 0x4000_0000 + 0x4008_0000;
     for value in ["''".to_string(), "'        '".into(), String::new(), right.to_string(), format!("'{right}'")] {
         with_datasum(&path, &value);

@@ -203,7 +203,7 @@ fn hdus_and_shapes_that_do_not_fit_are_named() {
     assert!(error.contains("has no IMAGE HDU") && error.contains("FLUX"), "{error}");
     let dir = folder();
     let path = dir.path().join("a.fits");
-    write_preproc(&path, &preproc(), false).unwrap();
+    write_preproc(&path, &preproc(), false).unwrap().persist().unwrap();
     let swapped = with_value(with_value(std::fs::read(&path).unwrap(), "NAXIS1", 1, "5"), "NAXIS2", 1, "6");
     let error = preproc_error(&swapped);
     assert!(error.contains("IVAR") && error.contains("[6, 5]") && error.contains("[5, 6]"), "{error}");
@@ -239,8 +239,19 @@ fn a_coefficient_that_is_no_number_is_found_by_fibre_and_term() {
     let dir = folder();
     let path = dir.path().join("a.fits");
     let mut psf = psf();
-    psf.sigma_y.coeff[4] = f64::NAN;
-    write_psf(&path, &psf, false).unwrap();
+    // A PSF cannot be built so: its file is damaged.
+    let sound = 1.25 + 2f64.powi(-40);
+    psf.update(|parts| parts.sigma_y.coeff[4] = sound).unwrap();
+    write_psf(&path, &psf, false).unwrap().persist().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|w| w == sound.to_be_bytes()).unwrap();
+    bytes[at..at + 8].copy_from_slice(&f64::NAN.to_be_bytes());
+    for sum in [b"DATASUM ", b"CHECKSUM"] {
+        while let Some(at) = bytes.windows(8).position(|w| w == sum) {
+            bytes[at] = b'X';
+        }
+    }
+    std::fs::write(&path, bytes).unwrap();
     let error = read_psf(&path).unwrap_err().to_string();
     assert!(error.contains("GHSIGY has coefficient NaN at fibre 1, term 1"), "{error}");
 }

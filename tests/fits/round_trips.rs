@@ -13,7 +13,7 @@ fn preproc_comes_back_as_it_was_written() {
     let (dir, frame) = (folder(), preproc());
     for name in ["a.fits", "a.fits.gz"] {
         let path = dir.path().join(name);
-        write_preproc(&path, &frame, false).unwrap();
+        write_preproc(&path, &frame, false).unwrap().persist().unwrap();
         let mut back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap();
         assert_eq!(back.header.get_str("BUNIT").as_deref(), Some("electron"));
         back.header.remove("BUNIT");
@@ -25,7 +25,7 @@ fn preproc_comes_back_as_it_was_written() {
 fn mask_bits_choose_the_pixels_without_weight() {
     let (dir, frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
-    write_preproc(&path, &frame, false).unwrap();
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
     let zeros = |mask_bits| {
         let ccd = read_preproc(&path, &PreprocOptions { mask_bits, fibermap: None }).unwrap().ccd;
         ccd.ivar().iter().enumerate().filter(|(_, v)| **v == 0.0).map(|(i, _)| i).collect::<Vec<usize>>()
@@ -50,7 +50,10 @@ fn pixels_that_are_no_numbers_are_masked_and_counted() {
     image[5] = f32::NAN;
     ivar[5] = -0.5;
     let plane = |name, pixels| Image { name, unit: "", shape: shape.clone(), pixels: Pixels::F32(pixels) };
-    write_images(&path, &frame.header, &[plane("IMAGE", &image), plane("IVAR", &ivar)], false).unwrap();
+    write_images(&path, &frame.header, &[plane("IMAGE", &image), plane("IVAR", &ivar)], false)
+        .unwrap()
+        .persist()
+        .unwrap();
     let back = read_preproc(&path, &PreprocOptions::default()).unwrap();
     assert_eq!(back.ccd.rejected().total(), 6);
     assert_eq!(back.ccd.image()[..6], [0.0; 6]);
@@ -62,10 +65,10 @@ fn pixels_that_are_no_numbers_are_masked_and_counted() {
 fn a_fibermap_of_its_own_replaces_the_frames() {
     let (dir, frame) = (folder(), preproc());
     let (path, other) = (dir.path().join("a.fits"), dir.path().join("map.fits"));
-    write_preproc(&path, &frame, false).unwrap();
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
     let mut long = frame.clone();
     long.fibermap = Some(crate::util::fibermap(9));
-    write_preproc(&other, &long, false).unwrap();
+    write_preproc(&other, &long, false).unwrap().persist().unwrap();
     let back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: Some(other) }).unwrap();
     assert_eq!(back.fibermap, long.fibermap);
 }
@@ -77,10 +80,9 @@ fn psf_comes_back_as_it_was_written() {
     for tails in [true, false] {
         let mut psf = psf();
         if !tails {
-            psf.tails = None;
-            psf.camera = None;
+            psf.update(|parts| (parts.tails, parts.camera) = (None, None)).unwrap();
         }
-        write_psf(&path, &psf, true).unwrap();
+        write_psf(&path, &psf, true).unwrap().persist().unwrap();
         assert_eq!(read_psf(&path).unwrap(), psf);
     }
 }
@@ -89,7 +91,7 @@ fn psf_comes_back_as_it_was_written() {
 fn psf_whose_rows_have_different_domains_is_not_written() {
     let dir = folder();
     let mut psf = psf();
-    psf.gh[3].domain[1] += 1.0;
+    psf.update(|parts| parts.gh[3].domain[1] += 1.0).unwrap();
     let error = write_psf(dir.path().join("psf.fits"), &psf, false).unwrap_err().to_string();
     assert!(error.contains("GH-1-0"), "{error}");
     assert!(files_in(&dir).is_empty());
@@ -99,7 +101,7 @@ fn psf_whose_rows_have_different_domains_is_not_written() {
 fn frame_comes_back_as_it_was_written() {
     let (dir, frame) = (folder(), frame());
     let path = dir.path().join("frame.fits");
-    write_frame(&path, &frame, false).unwrap();
+    write_frame(&path, &frame, false).unwrap().persist().unwrap();
     let mut back = read_frame(&path).unwrap();
     assert_eq!(back.spectra, frame.spectra);
     assert_eq!(back.wave, frame.wave);
@@ -116,7 +118,7 @@ fn frame_without_fibermap_and_scores_reads_too() {
     let (dir, mut frame) = (folder(), frame());
     (frame.fibermap, frame.scores) = (None, None);
     let path = dir.path().join("frame.fits");
-    write_frame(&path, &frame, false).unwrap();
+    write_frame(&path, &frame, false).unwrap().persist().unwrap();
     let back = read_frame(&path).unwrap();
     assert_eq!((back.fibermap, back.scores), (None, None));
 }
@@ -126,9 +128,9 @@ fn same_frame_gives_the_same_bytes() {
     let dir = folder();
     for name in ["frame.fits", "frame.fits.gz"] {
         let (a, b) = (dir.path().join(format!("a-{name}")), dir.path().join(format!("b-{name}")));
-        write_frame(&a, &frame(), false).unwrap();
+        write_frame(&a, &frame(), false).unwrap().persist().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(1100));
-        write_frame(&b, &frame(), false).unwrap();
+        write_frame(&b, &frame(), false).unwrap().persist().unwrap();
         assert_eq!(std::fs::read(a).unwrap(), std::fs::read(b).unwrap(), "{name}");
     }
 }
@@ -137,12 +139,12 @@ fn same_frame_gives_the_same_bytes() {
 fn images_and_models_keep_type_shape_and_cards() {
     let dir = folder();
     let (model, other) = (dir.path().join("model.fits"), dir.path().join("truth.fits"));
-    write_model(&model, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 2, &rich_header(), false).unwrap();
+    write_model(&model, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 2, &rich_header(), false).unwrap().persist().unwrap();
     assert_eq!(read_image_f64(&model, "model").unwrap(), (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
     let wave = [6000.1, 6000.9];
     let flux = Image { name: "FLUX", unit: "electron", shape: vec![1, 2], pixels: Pixels::F32(&[0.5, 1.5]) };
     let grid = Image { name: "WAVELENGTH", unit: "Angstrom", shape: vec![2], pixels: Pixels::F64(&wave) };
-    write_images(&other, &rich_header(), &[flux, grid], false).unwrap();
+    write_images(&other, &rich_header(), &[flux, grid], false).unwrap().persist().unwrap();
     assert_eq!(read_image_f64(&other, "WAVELENGTH").unwrap(), (vec![2], wave.to_vec()));
 }
 
@@ -153,7 +155,7 @@ fn an_existing_file_is_replaced_only_when_allowed() {
     std::fs::write(&path, "mine").unwrap();
     assert!(matches!(write_frame(&path, &frame, false), Err(FitsError::Write(WriteError::Exists { .. }))));
     assert_eq!(std::fs::read(&path).unwrap(), b"mine");
-    write_frame(&path, &frame, true).unwrap();
+    write_frame(&path, &frame, true).unwrap().persist().unwrap();
     assert!(read_frame(&path).is_ok());
     assert_eq!(files_in(&dir), ["frame.fits"]);
 }
@@ -176,7 +178,7 @@ fn links_are_written_through_and_devices_left_alone() {
     std::fs::write(&file, "old").unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
     assert!(same_file(&file, &link));
-    write_frame(&link, &frame(), true).unwrap();
+    write_frame(&link, &frame(), true).unwrap().persist().unwrap();
     assert!(link.is_symlink() && read_frame(&file).is_ok());
     assert!(write_frame("/dev/null", &frame(), true).unwrap_err().to_string().contains("no regular file"));
 }

@@ -6,7 +6,7 @@ use spextral::fits::{
     PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, write_frame, write_preproc, write_psf,
 };
 use spextral::frame::Value;
-use spextral::frame::{Frame, Spectra};
+use spextral::frame::{Frame, Spectra, SpectraParts};
 
 use testkit::files::folder;
 use testkit::shared;
@@ -86,7 +86,7 @@ fn both_psf_files_survive_our_writer() {
         let path = shared(name);
         let (dir, psf) = (folder(), read_psf(path).unwrap());
         let copy = dir.path().join("psf.fits");
-        write_psf(&copy, &psf, false).unwrap();
+        write_psf(&copy, &psf, false).unwrap().persist().unwrap();
         assert_eq!(read_psf(&copy).unwrap(), psf, "{name}");
     }
 }
@@ -108,7 +108,7 @@ fn a_full_size_frame_survives_our_writer() {
     let copy = dir.path().join("preproc.fits");
     let timed = |what: &str, start: Instant| note!("{what}: {:.2} s", start.elapsed().as_secs_f64());
     let start = Instant::now();
-    write_preproc(&copy, &frame, false).unwrap();
+    write_preproc(&copy, &frame, false).unwrap().persist().unwrap();
     timed("write_preproc", start);
     let start = Instant::now();
     let back = read_preproc(&copy, &options).unwrap();
@@ -118,7 +118,7 @@ fn a_full_size_frame_survives_our_writer() {
     let bins = vec![1.0; nspec * nwave];
     let resolution = vec![0.125; nspec * ndiag * nwave];
     let (flux, mask) = (bins.clone(), vec![0; nspec * nwave]);
-    let spectra = Spectra {
+    let spectra = Spectra::new(SpectraParts {
         nspec,
         nwave,
         ndiag,
@@ -128,11 +128,12 @@ fn a_full_size_frame_survives_our_writer() {
         chi2pix: bins,
         pixmask_fraction: Vec::new(),
         mask,
-    };
+    })
+    .unwrap();
     let wave = (0..nwave).map(|j| 5760.0 + 0.8 * j as f64).collect();
     let extracted = Frame { spectra, wave, header: back.header, fibermap: back.fibermap, scores: None };
     let (out, start) = (dir.path().join("frame.fits"), Instant::now());
-    write_frame(&out, &extracted, false).unwrap();
+    write_frame(&out, &extracted, false).unwrap().persist().unwrap();
     timed("write_frame", start);
     let start = Instant::now();
     assert_eq!(read_frame(&out).unwrap().spectra, extracted.spectra);

@@ -8,11 +8,11 @@ use testkit::files::{folder, frame, preproc, psf, rich_header};
 
 /// Writes one file of every kind; their names.
 pub fn write_every_kind(dir: &Path) -> Vec<&'static str> {
-    write_preproc(dir.join("preproc.fits"), &preproc(), true).unwrap();
-    write_preproc(dir.join("preproc.fits.gz"), &preproc(), true).unwrap();
-    write_psf(dir.join("psf.fits"), &psf(), true).unwrap();
-    write_frame(dir.join("frame.fits"), &frame(), true).unwrap();
-    write_model(dir.join("model.fits"), &[1.0; 6], 3, 2, &rich_header(), true).unwrap();
+    write_preproc(dir.join("preproc.fits"), &preproc(), true).unwrap().persist().unwrap();
+    write_preproc(dir.join("preproc.fits.gz"), &preproc(), true).unwrap().persist().unwrap();
+    write_psf(dir.join("psf.fits"), &psf(), true).unwrap().persist().unwrap();
+    write_frame(dir.join("frame.fits"), &frame(), true).unwrap().persist().unwrap();
+    write_model(dir.join("model.fits"), &[1.0; 6], 3, 2, &rich_header(), true).unwrap().persist().unwrap();
     vec!["preproc.fits", "preproc.fits.gz", "psf.fits", "frame.fits", "model.fits"]
 }
 

@@ -84,7 +84,7 @@ fn through_a_file(world: &World, weight: Option<f32>, options: &Options) -> (usi
     let path = folder.path().join("preproc.fits");
     let plane = |name, pixels| Image { name, unit: "", shape: vec![ny, nx], pixels: Pixels::F32(pixels) };
     let planes = [plane("IMAGE", &sky.image), plane("IVAR", &sky.ivar)];
-    write_images(&path, &Header::new(), &planes, false).unwrap();
+    write_images(&path, &Header::new(), &planes, false).unwrap().persist().unwrap();
     let read = read_preproc(&path, &PreprocOptions::default()).unwrap();
     let bad = read.ccd.rejected().total();
     [sky.image, sky.ivar] = read.ccd.into_planes();

@@ -1,7 +1,7 @@
 //! Whole extractions by the banded solver on the test device, against its f64 twin.
 
 use spextral::backend::Stage;
-use spextral::extract::{Extraction, ModelFlux, Options, Solver};
+use spextral::extract::{ModelFlux, Options};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;

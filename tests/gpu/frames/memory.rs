@@ -82,8 +82,8 @@ fn the_binary_says_what_memory_it_took_and_why_a_frame_was_done_again() {
     let gpu = gpu();
     let (small, home) = (tiny(), tempfile::tempdir().unwrap());
     let path = |name: &str| home.path().join(name);
-    write_psf(path("psf.fits"), &small.psf, false).unwrap();
-    write_preproc(path("in.fits"), &small.sim.preproc, false).unwrap();
+    write_psf(path("psf.fits"), &small.psf, false).unwrap().persist().unwrap();
+    write_preproc(path("in.fits"), &small.sim.preproc, false).unwrap().persist().unwrap();
     std::fs::write(
         path("m.csv"),
         "input,psf,output,max-device-memory\nin.fits,psf.fits,a.fits,\nin.fits,psf.fits,b.fits,1K\n",

@@ -7,7 +7,7 @@ use spextral::gpu::{Gpu, OpenOptions};
 use spextral::stages::cholesky::Layout;
 
 use super::matrices::{band, banded, noise, rows, spread, with_eigenvalues};
-use testkit::{allowed, bits, gpu, gpu_with_default_limits, in_each_precision};
+use testkit::{allowed, gpu, gpu_with_default_limits, in_each_precision};
 
 /// Largest difference of L L^T from K, relative to sqrt(K_ii K_jj): the backward error that the theory bounds.
 fn backward_error(k: &DMatrix<f64>, element: impl Fn(usize, usize) -> f64) -> f64 {

@@ -59,7 +59,8 @@ fn coarse_and_uneven_grids_and_high_degrees_keep_their_precision() {
         case.wave = (0..150).map(|b| 5500.0 + step * f64::from(b) * (1.0 + 1e-3 * f64::from(b))).collect();
         // Both ends are a little beyond the domain.
         let domain = [5500.0 + 2.0 * step, 5500.0 + 160.0 * step];
-        case.psf.trace_y = LegendreSeries { domain, ncoeff: 14, coeff: coeff.clone() };
+        let series = LegendreSeries { domain, ncoeff: 14, coeff: coeff.clone() };
+        case.psf.update(|parts| parts.trace_y = series).unwrap();
         case.traces = spextral::stages::traces::traces(&case.psf, case.fibres(), &case.wave, false);
         let found = traces(&gpu, &case.psf, case.fibres(), &case.wave, false).unwrap();
         let t = &case.traces;

@@ -6,8 +6,8 @@ use fitsio_pure::value::Value;
 use spextral::fits::{Preproc, write_preproc};
 use spextral::frame::Scores;
 use spextral::frame::{ColumnData, Header, Table};
-use spextral::frame::{Frame, Spectra, specmask};
-use spextral::psf::{LegendreSeries, Psf, Tails};
+use spextral::frame::{Frame, Spectra, SpectraParts, specmask};
+use spextral::psf::{LegendreSeries, Psf, PsfParts, Tails};
 
 /// A folder of its own for a test.
 pub fn folder() -> tempfile::TempDir {
@@ -79,7 +79,7 @@ pub fn psf() -> Psf {
         coeff: (0..2 * ncoeff).map(|i| start + 0.1 * i as f64).collect(),
     };
     let row = |start| series(3, start, [5543.0, 7827.0]);
-    Psf {
+    Psf::new(PsfParts {
         nfibre: 2,
         fibermin: 25,
         trace_x: series(4, 100.0, [5543.0, 7826.0]),
@@ -104,7 +104,8 @@ pub fn psf() -> Psf {
         wave_max: 7827.0,
         psferr: 0.02,
         camera: Some("r0".into()),
-    }
+    })
+    .unwrap()
 }
 
 /// A frame of 3 fibres x 8 bins whose numbers are exact in f32.
@@ -114,7 +115,7 @@ pub fn frame() -> Frame {
     let mut mask = vec![0; nspec * nwave];
     mask[3] = specmask::SOMEBADPIX | specmask::BAD2DFIT;
     mask[4] = 1 << 31;
-    let spectra = Spectra {
+    let spectra = Spectra::new(SpectraParts {
         nspec,
         nwave,
         ndiag,
@@ -124,7 +125,8 @@ pub fn frame() -> Frame {
         chi2pix: many(nspec * nwave, 1.0),
         pixmask_fraction: Vec::new(),
         mask,
-    };
+    })
+    .unwrap();
     let wave: Vec<f64> = (0..nwave).map(|j| 6000.0 + 0.8 * j as f64).collect();
     let fibermap = fibermap(10).slice_rows(2..5);
     let scores = Scores::of(&spectra, &wave, fibermap.column_i64("TARGETID"));
@@ -157,7 +159,7 @@ pub fn psf_version_2(numbers: usize) -> Vec<u8> {
     cards.into_iter().chain(sizes).for_each(|(key, value)| table.header_mut().set(key, value, ""));
     let dir = folder();
     let path = dir.path().join("a.fits");
-    write_preproc(&path, &Preproc { fibermap: Some(table), ..preproc() }, false).unwrap();
+    write_preproc(&path, &Preproc { fibermap: Some(table), ..preproc() }, false).unwrap().persist().unwrap();
     std::fs::read(path).unwrap()
 }
 

@@ -38,8 +38,8 @@ pub struct Folder {
 impl Folder {
     pub fn new() -> Self {
         let folder = Self { home: tempfile::tempdir().unwrap() };
-        write_psf(folder.path("psf.fits"), &small().0, false).unwrap();
-        write_preproc(folder.path("preproc.fits"), &small().1.preproc, false).unwrap();
+        write_psf(folder.path("psf.fits"), &small().0, false).unwrap().persist().unwrap();
+        write_preproc(folder.path("preproc.fits"), &small().1.preproc, false).unwrap().persist().unwrap();
         folder
     }
 

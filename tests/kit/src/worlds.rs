@@ -9,7 +9,7 @@ use rand_pcg::Pcg64;
 use spextral::backend::{Decorrelate, Engine};
 use spextral::extract::{ExtractError, Extraction, Options, Solver};
 use spextral::geometry::{Ccd, WaveGrid};
-use spextral::psf::Psf;
+use spextral::psf::{Psf, PsfParts};
 use spextral::simulate::project::project;
 use spextral::simulate::synthetic::Synthetic;
 
@@ -270,6 +270,10 @@ impl World {
 
 impl Traces {
     fn bend(self, psf: &mut Psf) {
+        psf.update(|parts| self.bend_parts(parts)).unwrap();
+    }
+
+    fn bend_parts(self, psf: &mut PsfParts) {
         let (nx, ny) = (psf.trace_x.ncoeff, psf.trace_y.ncoeff);
         match self {
             Self::Plain => {}
