@@ -2,7 +2,7 @@
 //! No device needed.
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use spextral::gpu::{Precision, Variant, shaders};
+use spextral::gpu::{Precision, Variant, all_variants};
 
 /// WebGPU's guaranteed invocations of a workgroup.
 const INVOCATIONS: u32 = 256;
@@ -29,7 +29,7 @@ fn parsed(variant: &Variant) -> (naga::Module, ModuleInfo) {
 
 #[test]
 fn every_variant_in_f64_translates_to_spirv() {
-    for variant in shaders::all() {
+    for variant in all_variants() {
         let (module, info) = parsed(&variant.of_precision(Precision::F64));
         let width = |s: &naga::Scalar| s.kind == naga::ScalarKind::Float && s.width == 8;
         let reals = module.types.iter().any(|(_, ty)| matches!(&ty.inner, naga::TypeInner::Scalar(s) if width(s)));
@@ -41,7 +41,7 @@ fn every_variant_in_f64_translates_to_spirv() {
 
 #[test]
 fn every_variant_translates_to_spirv_msl_and_hlsl() {
-    for variant in shaders::all() {
+    for variant in all_variants() {
         let (module, info) = parsed(&variant);
         let spirv = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None);
         assert!(!spirv.unwrap_or_else(|error| panic!("{variant} to SPIR-V: {error}")).is_empty());
@@ -61,7 +61,7 @@ fn every_variant_translates_to_spirv_msl_and_hlsl() {
 
 #[test]
 fn every_entry_point_stays_within_the_limits_that_its_variant_may_count_on() {
-    for variant in shaders::all() {
+    for variant in all_variants() {
         let (module, info) = parsed(&variant);
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).unwrap();

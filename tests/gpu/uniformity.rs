@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use naga::{AddressSpace, Binding, BuiltIn, Expression, Function, Handle, LocalVariable, Module, Statement};
-use spextral::gpu::shaders;
+use spextral::gpu::all_variants;
 
 /// What is known of one function, called with some arguments that differ among threads.
 struct Analysis<'a> {
@@ -197,7 +197,7 @@ fn violations(source: &str) -> Vec<String> {
 
 #[test]
 fn every_barrier_of_every_variant_is_reached_by_all_threads_of_its_workgroup() {
-    for variant in shaders::all() {
+    for variant in all_variants() {
         assert_eq!(violations(&variant.source().unwrap()), Vec::<String>::new(), "{variant}");
     }
 }
