@@ -3,8 +3,10 @@
 #import grid
 #import patch
 #import overlap
+#import reduction
 
 alias real = f32;
+alias Partial = vec4<real>;
 
 // Invocations of a workgroup, a power of two.
 const THREADS: u32 = 64;
@@ -33,8 +35,6 @@ const PRIOR_FLOOR = 1e-15;
 @group(0) @binding(8) var<storage, read_write> sums: array<real>;
 // Bits of the largest flux weight, of the largest coupling of neighbours and of that of fibres beyond, [patch, 3].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
-
-var<workgroup> partial: array<vec4<real>, THREADS>;
 
 // Blocks of a fibre.
 fn blocks() -> u32 {
@@ -77,23 +77,16 @@ fn rows(
         sum.z += spot * spot;
         weighted[k] = product;
     }
-    partial[thread] = sum;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
+    let total = workgroup_sum(thread, sum);
     let f = patch_.fibre + fibre;
     let i = patch_.bin + bin;
     if thread == 0u {
         let at = f * 4u * blocks() + i;
         let stride = fibres() * 4u * blocks();
-        sums[at] = partial[0].x;
-        sums[stride + at] = partial[0].y;
-        sums[2u * stride + at] = sqrt(partial[0].z);
-        sums[3u * stride + at] = partial[0].w;
+        sums[at] = total.x;
+        sums[stride + at] = total.y;
+        sums[2u * stride + at] = sqrt(total.z);
+        sums[3u * stride + at] = total.w;
     }
     for (var k = thread; k < 3u * BAND + 2u; k += THREADS) {
         let same = k <= BAND;
@@ -135,20 +128,14 @@ fn heaviest(
     let f = g / each;
     let i = (g % each) * THREADS + thread;
     // Weights are not negative.
-    partial[thread].x = 0.0;
+    var weight: real = 0.0;
     if i < 4u * blocks() {
-        partial[thread].x = sums[(fibres() + f) * 4u * blocks() + i];
+        weight = sums[(fibres() + f) * 4u * blocks() + i];
     }
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread].x = max(partial[thread].x, partial[thread + half].x);
-        }
-        workgroupBarrier();
-    }
+    let heaviest = workgroup_max(thread, vec4(weight, 0.0, 0.0, 0.0)).x;
     if thread == 0u {
         // Bits of positive floats are ordered as they are.
-        atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(f32(max(partial[0].x, 0.0))));
+        atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(f32(max(heaviest, 0.0))));
     }
 }
 

@@ -9,7 +9,7 @@ alias real = f32;
 const THREADS: u32 = 32;
 // Smaller sums of Q's rows, relative to what its diagonal is the difference of, are nothing but f64's rounding, as in the
 // twin; and the ivar that tells it, beyond what a file holds.
-const RESOLVED = 7.401486830834377e-9;
+const RESOLVED = 7.4014868308343775e-9;
 const NO_RESULT: f32 = 3e38;
 
 // S_f and its bounds: see banded_complement.

@@ -1,10 +1,10 @@
-// Batched Cholesky factors and solves in symmetric band storage, one workgroup a matrix.
+// Batched Cholesky factors and solves in symmetric band storage, one workgroup per matrix.
 //
 // Element (i, j) of the lower triangle is at i * pitch + origin + j of its matrix: dense storage is pitch n, origin 0,
 // band storage is pitch = origin = half bandwidth. The upper triangle is neither read nor written.
-// The factorisation looks left, in blocks of 8 columns: a thread keeps ROWS rows of the block in registers,
-// subtracts all columns before it, and after the 8 x 8 diagonal block has gone through workgroup memory every
-// thread factors that block for itself. Two barriers a block.
+// The factorisation is left-looking, in blocks of 8 columns. A thread keeps ROWS rows of the block in registers and subtracts
+// all columns before it. The 8 x 8 diagonal block goes through workgroup memory, and every thread factors it for itself. That
+// takes two barriers per block.
 #import grid
 #import block8
 
@@ -12,9 +12,9 @@ alias real = f32;
 
 // Invocations of a workgroup; at least 8 / ROWS.
 const THREADS: u32 = 64;
-// Rows a thread keeps in registers; a divisor of 8.
+// Rows per thread in registers; a divisor of 8.
 const ROWS: u32 = 2;
-// Whether the matrix is worked on in workgroup memory, and the elements reserved there.
+// Whether the matrix is factored in workgroup memory, and the elements reserved there.
 const IN_WORKGROUP: bool = false;
 const CAPACITY: u32 = 1;
 // The largest n of a solve.
@@ -27,14 +27,14 @@ const FORWARD: u32 = 1;
 const BACKWARD: u32 = 2;
 
 struct Args {
-    // Matrices (of a solve: right sides) first .. end.
+    // Matrices first .. end, or right-hand sides in a solve.
     first: u32,
     end: u32,
     n: u32,
     half_band: u32,
     pitch: u32,
     origin: u32,
-    // Elements of a matrix.
+    // Elements per matrix.
     size: u32,
     right_sides: u32,
     passes: u32,
@@ -47,7 +47,7 @@ struct Args {
 @group(0) @binding(2) var<storage, read_write> scales: array<real>;
 // NONE or the index of the first pivot that was not positive, [batch].
 @group(0) @binding(3) var<storage, read_write> status: array<u32>;
-// Right sides in, solutions out: [batch, right_sides, n].
+// Right-hand sides in, solutions out: [batch, right_sides, n].
 @group(0) @binding(4) var<storage, read_write> solution: array<real>;
 
 var<workgroup> matrix: array<real, CAPACITY>;
@@ -74,7 +74,7 @@ fn address(row: u32, column: u32) -> u32 {
     return row * args.pitch + args.origin + column;
 }
 
-// K[row][column]; outside of the band and of the matrix that of the identity.
+// Returns K[row][column]; outside of the band or the matrix the identity's element.
 fn entry(row: u32, column: u32) -> real {
     let inside = row < args.n && column <= row && column + args.half_band >= row;
     if inside {
@@ -100,8 +100,8 @@ fn set_entries(row: u32, column: u32, value: vec4<real>) {
     set_entry(row, column + 3u, value.w);
 }
 
-// The power of two that brings a diagonal element to [1, 4): D^-1/2 K D^-1/2 without a rounding error, so that
-// no size of the input over- or underflows. A diagonal that is not positive is left to fail as a pivot.
+// Returns the power of two that brings a diagonal element to [1, 4). It scales to D^-1/2 K D^-1/2 without rounding, so that
+// no input over- or underflows. A diagonal that is not positive fails as a pivot later.
 fn scale_of(pivot: real) -> real {
     if !usable(pivot) {
         return 1.0;
@@ -110,7 +110,7 @@ fn scale_of(pivot: real) -> real {
     return real(bitcast<f32>(u32(127 - (exponent >> 1u)) << 23u));
 }
 
-// Multiplies element (i, j) by scale_i scale_j on the way in and divides by scale_i on the way out.
+// Multiplies element (i, j) by scale_i scale_j on input and divides it by scale_i on output.
 fn rescale(thread: u32, matrix_index: u32, inwards: bool) {
     let width = args.half_band + 1u;
     for (var k = thread; k < args.n * width; k += THREADS) {
@@ -130,12 +130,12 @@ fn rescale(thread: u32, matrix_index: u32, inwards: bool) {
     }
 }
 
-// Subtracts from ROWS rows of the block at `column` what the columns before it contribute.
+// Subtracts the contribution of the columns before `column` from ROWS rows of its block.
 fn subtract_left(top: u32, column: u32, lo: ptr<function, array<vec4<real>, ROWS>>, hi: ptr<function, array<vec4<real>, ROWS>>) {
     let half = args.half_band;
     let last = args.n - 1u;
     let start = select(max(top, half) - half, column, top > last);
-    // Address of column 0 of the block's own rows; those beyond the matrix repeat its last row, unread later.
+    // Address of column 0 of the block's own rows; rows beyond the matrix repeat its last one and are not used.
     let a = min(column + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * args.pitch + args.origin;
     let b = min(column + vec4<u32>(4u, 5u, 6u, 7u), vec4<u32>(last)) * args.pitch + args.origin;
     for (var j = start; j < column; j += 1u) {
@@ -260,7 +260,7 @@ fn read_lower4(row: u32) -> Lower4 {
     return l;
 }
 
-// The diagonal block of a stored factor; beyond the matrix that of the identity.
+// Returns the diagonal block of a stored factor; beyond the matrix the identity's.
 fn read_lower8(c: u32) -> Lower8 {
     var l: Lower8;
     l.upper = read_lower4(c);
@@ -272,7 +272,7 @@ fn read_lower8(c: u32) -> Lower8 {
     return l;
 }
 
-// Triangular solves with a stored factor, one workgroup a right side: L y = b, transpose(L) x = y, or both.
+// Triangular solves with a stored factor, one workgroup per right-hand side: L y = b, transpose(L) x = y, or both.
 @compute @workgroup_size(THREADS)
 fn solve(
     @builtin(workgroup_id) group: vec3<u32>,

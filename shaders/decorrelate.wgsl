@@ -6,29 +6,29 @@ alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
-// Values of workgroup memory for one number a mode: at least n.
+// Values of workgroup memory for one number per mode: at least n.
 const MODES: u32 = 128;
 
-// Eigenvalues are clipped from below at this fraction of the largest, as the peers do.
+// Eigenvalues are clipped from below at this fraction of the largest, as in the published codes.
 const EIGENVALUE_FLOOR = 1e-14;
 
 struct Args {
-    // Workgroups, one a spectrum (a core fibre of a patch), and the spectrum of the first.
+    // Workgroups, one per spectrum (a core fibre of a patch), and the first spectrum.
     count: u32,
     first: u32,
-    // Fibres and bins of a patch, its core fibres and the first of them.
+    // Fibres and bins per patch, its core fibres and the first of them.
     nspec: u32,
     nbin: u32,
     ncore: u32,
     core: u32,
-    // Unknowns of a matrix: nbin where each spectrum has its own (signal), nspec nbin where a patch has one (noise).
+    // Unknowns per matrix: nbin if each spectrum has its own (signal), nspec nbin if a patch has one (noise).
     n: u32,
     // Diagonals of R to each side.
     half: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
-// Eigenvalues, ascending, and eigenvectors, one a row, [matrix, n] and [matrix, n, n].
+// Eigenvalues, ascending, [matrix, n], and eigenvectors, one per row, [matrix, n, n].
 @group(0) @binding(1) var<storage, read> values: array<real>;
 @group(0) @binding(2) var<storage, read> vectors: array<real>;
 // Deconvolved flux, [patch, nbin, nspec].
@@ -36,10 +36,10 @@ struct Args {
 // R x and s^2, [spectrum, nbin].
 @group(0) @binding(4) var<storage, read_write> flux: array<real>;
 @group(0) @binding(5) var<storage, read_write> ivar: array<real>;
-// R's rows, [spectrum, nbin, 2 half + 1]: element k of row i is R[i, i + k - half], 0 beyond the matrix.
+// Rows of R, [spectrum, nbin, 2 half + 1]: element k of row i is R[i, i + k - half], 0 beyond the matrix.
 @group(0) @binding(6) var<storage, read_write> resolution: array<real>;
 
-// Square roots of the eigenvalues, and these times the mode's scalar products with 1 and with x.
+// Square roots of the eigenvalues; these times the mode's scalar products with 1 and with x.
 var<workgroup> roots: array<real, MODES>;
 var<workgroup> ones: array<real, MODES>;
 var<workgroup> fluxes: array<real, MODES>;
@@ -59,7 +59,7 @@ fn spectra(
     let g = args.first + group_index;
     let p = g / args.ncore;
     let fibre = args.core + g % args.ncore;
-    // The unknowns of a matrix of this fibre alone are its bins; of all fibres, bin nspec + fibre.
+    // Unknowns are bins if the matrix is this fibre's alone, else bin nspec + fibre.
     let alone = args.n == args.nbin;
     let matrix = select(p, g, alone);
     let start = select(fibre, 0u, alone);

@@ -1,10 +1,12 @@
-// Goodness: how well the model fits the pixels under each core bin, and how much of its PSF is masked.
+// Goodness of fit: chi2pix of each core bin, and the part of its PSF that is masked.
 #import grid
 #import patch
+#import reduction
 
 alias real = f32;
+alias Partial = vec4<real>;
 
-// Invocations of a workgroup, a power of two.
+// Invocations of a workgroup.
 const THREADS: u32 = 64;
 
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
@@ -15,10 +17,7 @@ const THREADS: u32 = 64;
 // chi2pix, pixmask_fraction and the fraction off the pixels, [patch, ncore_fibre, ncore_bin, 3].
 @group(0) @binding(7) var<storage, read_write> goodness: array<real>;
 
-// Sums over the spot: times chi^2, where it is used, where ivar is 0, everywhere.
-var<workgroup> partial: array<vec4<real>, THREADS>;
-
-// One workgroup a bin.
+// One workgroup per bin.
 @compute @workgroup_size(THREADS)
 fn goodness_of_bins(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -35,6 +34,7 @@ fn goodness_of_bins(
     let patch_ = patch_at(g / (args.ncore_bin * args.ncore_fibre));
     let spot = stamp_of(patch_, bin * args.nspec + fibre);
     let nx = spot_nx();
+    // Sums of the spot: times chi^2, over pixels used, over pixels with ivar 0, over all pixels.
     var sums = vec4<real>();
     for (var k = thread; k < nx * spot_ny(); k += THREADS) {
         let y = spot.y + i32(k / nx);
@@ -53,19 +53,11 @@ fn goodness_of_bins(
             sums += value * vec4<real>(chi2, real(select(0.0, 1.0, weight == 0.0)), 1.0);
         }
     }
-    partial[thread] = sums;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
+    let sum = workgroup_sum(thread, sums);
     if thread == 0u {
-        let sum = partial[0];
         let whole = spot.y >= 0 && spot.y + i32(spot_ny()) <= patch_.ny
             && spot.x >= 0 && spot.x + i32(nx) <= patch_.nx && sum.w > 0.0;
-        // A spot that is zero throughout covers nothing: all of it is absent.
+        // A spot of zeros covers nothing: all of it counts as off the pixels.
         let off = select(clamp(1.0 - sum.w, 0.0, 1.0), 0.0, whole);
         goodness[3u * g] = select(0.0, sum.x / sum.y, sum.y > 0.0);
         goodness[3u * g + 1u] = clamp(sum.z + off, 0.0, 1.0);

@@ -1,9 +1,9 @@
 // Batched eigendecomposition of symmetric matrices by one-sided Jacobi rotations on the Cholesky factor.
 //
 // With A = L L^T, rotations V that make the columns of L orthogonal give L V = U Sigma: eigenvalues are the columns'
-// squared lengths, eigenvectors their directions (Veselic & Hari 1989). One array, no V. A sweep is n - 1 rounds of
-// n / 2 independent pairs (round-robin), one thread a pair, one barrier a round; a dispatch does one sweep or a part
-// of one, and a matrix that has converged returns at once. One workgroup a matrix.
+// squared lengths, eigenvectors their directions (Veselic & Hari 1989). V is not stored. A sweep is n - 1 rounds of
+// n / 2 independent pairs (round-robin), one thread per pair, one barrier per round. A dispatch does one sweep or a part
+// of one; a matrix that has converged returns at once. One workgroup per matrix.
 #import grid
 
 alias real = f32;
@@ -18,7 +18,7 @@ const LARGEST: u32 = 1024;
 
 // Status of the Cholesky kernel for a factor that exists.
 const NONE: u32 = 0xffffffff;
-// Words of `progress` a matrix: rotations in this sweep, sweeps, whether it converged, whether it is not finite.
+// Words of `progress` per matrix: rotations in this sweep, sweeps, whether it converged, whether it is not finite.
 const WORDS: u32 = 4;
 
 struct Args {
@@ -28,25 +28,25 @@ struct Args {
     n: u32,
     // vec4s between columns; odd, so that columns start in different banks of workgroup memory.
     height: u32,
-    // Rounds of this sweep to do in this dispatch.
+    // First round of the sweep in this dispatch, and number of rounds.
     round: u32,
     rounds: u32,
-    // 1 where a failed factor is to be shifted.
+    // 1 if a matrix with a failed factor is to be shifted.
     shifting: u32,
     // |cosine| of the angle between columns below which they count as orthogonal.
     tolerance: f32,
-    // What a shift adds to Gershgorin's bound, of the largest eigenvalue.
+    // Margin that a shift adds to Gershgorin's bound, relative to the largest eigenvalue.
     margin: f32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
-// A, of which the lower triangle is read: [batch, n, n].
+// A, whose lower triangle is read: [batch, n, n].
 @group(0) @binding(1) var<storage, read> matrices: array<real>;
 // The matrix to factor, then its factor: [batch, n, n].
 @group(0) @binding(2) var<storage, read_write> factors: array<real>;
 // Status of the factors, [batch].
 @group(0) @binding(3) var<storage, read> status: array<u32>;
-// What was added to A's diagonal, [batch].
+// Shift of A's diagonal, [batch].
 @group(0) @binding(4) var<storage, read_write> shifts: array<real>;
 // Columns under rotation: [batch, n, height].
 @group(0) @binding(5) var<storage, read_write> columns: array<vec4<real>>;
@@ -84,8 +84,8 @@ fn symmetric(index: u32, i: u32, j: u32) -> real {
     return matrices[(index * args.n + max(i, j)) * args.n + min(i, j)];
 }
 
-// A shift that makes A + shift I positive definite beyond rounding: Gershgorin's bound of the lowest eigenvalue, and
-// a margin of the largest.
+// Returns a shift that makes A + shift I positive definite beyond rounding: Gershgorin's bound of the lowest eigenvalue plus
+// a margin relative to the largest.
 fn shift_of(index: u32, thread: u32) -> real {
     var low: real = 0.0;
     var high: real = 0.0;
@@ -107,7 +107,7 @@ fn shift_of(index: u32, thread: u32) -> real {
     return select(1.0, real(args.margin) * high - low, high > 0.0);
 }
 
-// Fills `factors` with what is to be factored: A, or where that has failed A + shift I.
+// Fills `factors` with the matrix to factor: A, or A + shift I if the factor of A has failed.
 @compute @workgroup_size(THREADS)
 fn prepare(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -133,7 +133,7 @@ fn prepare(
     }
 }
 
-// Takes the factor's columns, rows below n filled up with zeros, and resets the progress.
+// Copies the factor's columns, padded with zeros, and resets the progress.
 @compute @workgroup_size(THREADS)
 fn gather(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -162,7 +162,7 @@ fn gather(
     }
 }
 
-// Makes columns p and q orthogonal; returns 0 if they were, else 1.
+// Makes columns p and q orthogonal; returns 0 if they were already, else 1.
 fn rotate(p: u32, q: u32) -> u32 {
     let height = (args.n + 3u) / 4u;
     let a = p * args.height;
@@ -184,7 +184,7 @@ fn rotate(p: u32, q: u32) -> u32 {
     if abs(product) <= real(args.tolerance) * sqrt(square_p) * sqrt(square_q) {
         return 0u;
     }
-    // tan of the smaller of the two angles that do it; for large zeta the square would overflow.
+    // tan of the smaller of the two angles; for large zeta its square would overflow.
     let zeta = (square_q - square_p) / (2.0 * product);
     let size = abs(zeta);
     var tangent = 0.5 / size;
@@ -194,8 +194,8 @@ fn rotate(p: u32, q: u32) -> u32 {
     tangent = select(-tangent, tangent, zeta >= 0.0);
     let cosine = 1.0 / sqrt(1.0 + tangent * tangent);
     let sine = cosine * tangent;
-    // Rutishauser's form of the rotation: the rounding of the cosine, the same way in hundreds of rotations, would
-    // make lengths drift (7e-6 of the eigenvalues at n = 50).
+    // Rutishauser's form of the rotation. The cosine's rounding has the same sign in hundreds of rotations, and lengths would
+    // drift by 7e-6 of the eigenvalues at n = 50.
     let half_tangent = sine / (1.0 + cosine);
     for (var k = 0u; k < height; k += 1u) {
         let x = fetch(a + k);
@@ -232,7 +232,8 @@ fn sweep(
         workgroupBarrier();
     }
 
-    // An odd n plays with a ghost, whose opponent rests. Player `even - 1` keeps its seat, the others move on by one.
+    // Round-robin: column `even - 1` keeps its place, the others move on by one. An odd n adds a column that does not exist, and
+    // its partner rests.
     let even = n + (n & 1u);
     let ring = even - 1u;
     var rotated = 0u;

@@ -1,4 +1,4 @@
-// Model image: the spots times a flux, A x, on the pixels of every patch. Each pixel gathers the spots that reach it.
+// Model image A x, the spots times a flux, on the pixels of every patch. Each pixel gathers the spots that reach it.
 #import grid
 #import patch
 
@@ -7,17 +7,18 @@ alias real = f32;
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
 
-// Flux of the unknowns: that of bin b of a patch's fibres begins at patch args.flux_patch + b args.flux_bin, where b counts
-// from the bundle's first bin.
+// Flux of the unknowns. Bin b of a patch's fibres begins at patch args.flux_patch + b args.flux_bin, b counted from the
+// bundle's first bin.
 @group(0) @binding(4) var<storage, read> flux: array<real>;
-// What reaches a row of a patch, [row of all patches, nspec, 4], see Reach; written by `reaches` bit by bit.
+// Bins and columns of the spots that reach a row, [row of all patches, nspec, 4]; see `reaches`, which writes `marks`. Both are
+// one buffer.
 @group(0) @binding(5) var<storage, read_write> marks: array<atomic<u32>>;
 @group(0) @binding(6) var<storage, read> reach: array<u32>;
 // Images of the patches, one after another, each [ny, nx].
 @group(0) @binding(7) var<storage, read_write> model: array<real>;
 
-// Marks the rows that a spot reaches, so that a pixel does not try them all: one thread an unknown, n a patch. All marks
-// are largest values: of nbin - bin, bin + 1, nx - first column, last column + 1; 0 where nothing reaches the row.
+// Marks the rows that a spot reaches, so that a pixel does not try all spots: one thread per unknown, n per patch. The marks of a
+// row are the largest nbin - bin, bin + 1, nx - first column and last column + 1; 0 if no spot reaches it.
 @compute @workgroup_size(THREADS)
 fn reaches(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -46,7 +47,7 @@ fn reaches(
     }
 }
 
-// One workgroup a row, args.rows a patch.
+// One workgroup per row, args.rows per patch.
 @compute @workgroup_size(THREADS)
 fn images(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -2,13 +2,15 @@
 #import grid
 #import patch
 #import overlap
+#import reduction
 
 alias real = f32;
+alias Partial = vec3<real>;
 
-// Invocations of a workgroup, a power of two.
+// Invocations of a workgroup.
 const THREADS: u32 = 64;
 
-// Where so much of a spot lies on good pixels its unknown has information, whatever its weight.
+// An unknown with this part of its spot on good pixels has information, whatever its weight.
 const COVERED: f32 = 0.5;
 // Added to the diagonal of every unknown.
 const PRIOR_FLOOR = 1e-15;
@@ -20,14 +22,12 @@ const PRIOR_FLOOR = 1e-15;
 @group(0) @binding(6) var<storage, read_write> band: array<real>;
 // y, [patch, n].
 @group(0) @binding(7) var<storage, read_write> rhs: array<real>;
-// The flux weight and the part on good pixels of every spot, [patch, n, 2].
+// Flux weight and part on good pixels of every spot, [patch, n, 2].
 @group(0) @binding(8) var<storage, read_write> flux_weight: array<vec2<real>>;
 // K with all of its elements, [patch, n, n].
 @group(0) @binding(9) var<storage, read_write> full: array<real>;
 
-var<workgroup> partial: array<vec3<real>, THREADS>;
-
-// Row i of K without the prior, y and the flux weight: one workgroup each, n a patch.
+// Row i of K without the prior, y and the flux weight: one workgroup per row, n per patch.
 @compute @workgroup_size(THREADS)
 fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -57,17 +57,10 @@ fn rows(
         }
         weighted[k] = product;
     }
-    partial[thread] = sums;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
+    let total = workgroup_sum(thread, sums);
     if thread == 0u {
-        rhs[g] = partial[0].x;
-        flux_weight[g] = partial[0].yz;
+        rhs[g] = total.x;
+        flux_weight[g] = total.yz;
     }
     let width = args.half_bandwidth + 1u;
     for (var k = thread; k < width; k += THREADS) {
@@ -79,8 +72,9 @@ fn rows(
     }
 }
 
-// Adds the prior alpha^2 + PRIOR_FLOOR to the diagonal: alpha is minweight - fluxweight where that is not negative and less than
-// COVERED of the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. One workgroup a patch.
+// Adds the prior alpha^2 + PRIOR_FLOOR to the diagonal. With minweight = min_weight max(fluxweight), alpha is minweight -
+// fluxweight if that is not negative and less than COVERED of the spot lies on good pixels, else regularize. One workgroup per
+// patch.
 @compute @workgroup_size(THREADS)
 fn prior(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -97,15 +91,7 @@ fn prior(
     for (var i = thread; i < n; i += THREADS) {
         largest = max(largest, flux_weight[p * n + i].x);
     }
-    partial[thread].x = largest;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread].x = max(partial[thread].x, partial[thread + half].x);
-        }
-        workgroupBarrier();
-    }
-    let least = min_weight() * partial[0].x;
+    let least = min_weight() * workgroup_max(thread, vec3(largest, 0.0, 0.0)).x;
     for (var i = thread; i < n; i += THREADS) {
         let weight = flux_weight[p * n + i];
         let alpha = select(regularize(), least - weight.x, weight.x <= least && weight.y < real(COVERED));
@@ -113,7 +99,7 @@ fn prior(
     }
 }
 
-// K of band storage with all of its elements: one workgroup a row, n a patch.
+// Expands K from band storage to all its elements: one workgroup per row, n per patch.
 @compute @workgroup_size(THREADS)
 fn full_rows(
     @builtin(workgroup_id) group: vec3<u32>,

@@ -1,8 +1,8 @@
-// Schur complements S_f = K_ff - K_fo K_oo^-1 K_of of chosen fibres, o all other fibres of the patch.
+// Schur complements S_f = K_ff - K_fo K_oo^-1 K_of of chosen fibres f, where o are all other fibres of the patch.
 //
-// The unknowns are reordered, others first and wavelength-major (still a band), fibre f last: `gather` writes the
-// others' band and the fibre's border, the Cholesky kernel factors the band, `border` solves L Y = K_of for four bins a
-// thread, `complement` forms K_ff - Y^T Y in 4 x 4 tiles. Nothing is exchanged between threads.
+// The unknowns are reordered, the others first and wavelength-major, which is still a band, fibre f last. `gather` writes the
+// others' band and the fibre's border, and the Cholesky kernel factors the band. `border` solves L Y = K_of for four bins per
+// thread, and `complement` forms K_ff - Y^T Y in 4 x 4 tiles. Threads exchange nothing.
 #import grid
 
 alias real = f32;
@@ -15,7 +15,7 @@ struct Args {
     count: u32,
     nspec: u32,
     nbin: u32,
-    // K's half bandwidth and where element (i, j) of its lower triangle is: i * pitch + origin + j.
+    // K's half bandwidth; element (i, j) of its lower triangle is at i * pitch + origin + j.
     half_band: u32,
     pitch: u32,
     origin: u32,
@@ -29,9 +29,9 @@ struct Args {
 @group(0) @binding(1) var<storage, read> matrices: array<real>;
 // Patch and fibre of each block: [count, 2].
 @group(0) @binding(2) var<storage, read> blocks: array<u32>;
-// The others' part of K, then its factor, in band storage: [count, others, others_half + 1].
+// K_oo, then its factor, in band storage: [count, others, others_half + 1].
 @group(0) @binding(3) var<storage, read_write> others: array<real>;
-// K_of, then Y, four bins of the fibre a vec4: [count, others, quads].
+// K_of, then Y, a vec4 per four bins of the fibre: [count, others, quads].
 @group(0) @binding(4) var<storage, read_write> coupling: array<vec4<real>>;
 // S_f: [count, nbin, nbin].
 @group(0) @binding(5) var<storage, read_write> complements: array<real>;
@@ -44,7 +44,7 @@ fn number_of_quads() -> u32 {
     return (args.nbin + 3u) / 4u;
 }
 
-// K[i][j] of a patch, wavelength-major; 0 outside of the band.
+// Returns K[i][j] of a patch, wavelength-major; 0 outside of the band.
 fn element(system: u32, i: u32, j: u32) -> real {
     let row = max(i, j);
     let column = min(i, j);
@@ -54,14 +54,14 @@ fn element(system: u32, i: u32, j: u32) -> real {
     return matrices[system * args.size + row * args.pitch + args.origin + column];
 }
 
-// The unknown of the patch that is the k-th of the others.
+// Returns the unknown of the patch that is the k-th of the others.
 fn unknown_of(k: u32, fibre: u32) -> u32 {
     let bin = k / (args.nspec - 1u);
     let rest = k - bin * (args.nspec - 1u);
     return bin * args.nspec + rest + select(0u, 1u, rest >= fibre);
 }
 
-// The first of the others, a multiple of 4, that may couple to the four bins of a quad.
+// Returns the first of the others, a multiple of 4, that may couple to the four bins of a quad.
 fn first_coupled(quad: u32, fibre: u32) -> u32 {
     let unknown = 4u * quad * args.nspec + fibre;
     let bin = (max(unknown, args.half_band) - args.half_band) / args.nspec;
@@ -79,7 +79,7 @@ fn four_couplings(system: u32, fibre: u32, quad: u32, other: u32) -> vec4<real> 
     return value;
 }
 
-// One workgroup a block.
+// One workgroup per block.
 @compute @workgroup_size(THREADS)
 fn gather(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -112,7 +112,7 @@ fn gather(
     }
 }
 
-// L[row][column] of the others' factor; outside of the band and of the matrix that of the identity.
+// Returns L[row][column] of the others' factor; outside of the band or the matrix the identity's element.
 fn factor_at(index: u32, row: u32, column: u32) -> real {
     let count = number_of_others();
     if row < count && column <= row && column + args.others_half >= row {
@@ -121,7 +121,7 @@ fn factor_at(index: u32, row: u32, column: u32) -> real {
     return real(select(0.0, 1.0, row == column));
 }
 
-// L Y = K_of for one quad of bins: thread-private, 4 rows at a time in registers.
+// Solves L Y = K_of for one quad of bins per thread, 4 rows at a time in registers.
 @compute @workgroup_size(THREADS)
 fn border(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -169,7 +169,7 @@ fn border(
     }
 }
 
-// S_f in tiles of 4 x 4 bins on and below the diagonal, one thread a tile, written to both triangles.
+// S_f in tiles of 4 x 4 bins on and below the diagonal, one thread per tile, written to both triangles.
 @compute @workgroup_size(THREADS)
 fn complement(
     @builtin(workgroup_id) group: vec3<u32>,

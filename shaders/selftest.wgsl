@@ -1,8 +1,10 @@
-// What every kernel takes for granted of a device: loops that run to their end, functions, barriers, workgroup memory.
+// Self-test of what every kernel relies on: loops that run to their end, functions, barriers, workgroup memory.
 #import grid
 #import functions_real
+#import reduction
 
 alias real = f32;
+alias Partial = u32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
@@ -15,10 +17,8 @@ const THREADS: u32 = 64;
 @group(0) @binding(5) var<storage, read_write> sums: array<u32>;
 @group(0) @binding(6) var<storage, read_write> fractions: array<real>;
 
-var<workgroup> partial: array<u32, THREADS>;
-
-// Counts `args` turns of a loop. A linear congruential generator rides along, so that no compiler can put a
-// closed form in place of the loop. Mesa 22.3's software Vulkan ends this loop early.
+// Counts `args` turns of a loop. The linear congruential generator keeps compilers from replacing the loop by a closed form.
+// Mesa 22.3's software Vulkan ends this loop early.
 @compute @workgroup_size(1)
 fn loop_count() {
     var count = 0u;
@@ -49,7 +49,7 @@ fn functions(
     }
 }
 
-// Each of args workgroups sums (workgroup + thread) over its threads by a tree, one barrier a level.
+// Each of args workgroups sums (workgroup + thread) over its threads.
 @compute @workgroup_size(THREADS)
 fn barrier_sum(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -60,15 +60,8 @@ fn barrier_sum(
     if g >= args {
         return;
     }
-    partial[thread] = g + thread;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
+    let sum = workgroup_sum(thread, g + thread);
     if thread == 0u {
-        sums[g] = partial[0];
+        sums[g] = sum;
     }
 }

@@ -1,24 +1,26 @@
 // Spots: the pixel-integrated Gauss-Hermite PSF of every fibre and bin, clipped at 0 and normalised to sum 1.
 #import grid
 #import functions_real
+#import reduction
 
 alias real = f32;
+alias Partial = real;
 
-// Invocations of a workgroup, a power of two; a workgroup makes one spot.
+// Invocations of a workgroup, which makes one spot.
 const THREADS: u32 = 64;
-// Values of workgroup memory for one spot: at least (degree_x + 1) (nx + ny) + (degree_y + 1) ny.
+// Values of workgroup memory per spot: at least (degree_x + 1) (nx + ny) + (degree_y + 1) ny.
 const PROFILES: u32 = 512;
 
 struct Args {
-    // Workgroups, one a spot, and the spot of the first.
+    // Workgroups, one per spot, and the first spot.
     count: u32,
     first_spot: u32,
-    // Bins of a fibre in `offset` and `shape`.
+    // Bins per fibre in `offset` and `shape`.
     nbin: u32,
-    // First of the bins to make spots of, and their number; spots are counted over fibres by `take` bins.
+    // First bin to make spots of, and their number; `spots` is [fibre, take, ..].
     first_bin: u32,
     take: u32,
-    // Fibres by nbin: the distance of parameters in `offset` and `shape`.
+    // Distance of parameters in `offset` and `shape`: fibres times nbin.
     stride: u32,
     // Half size of a spot, pixels: it is [2 half_y + 1, 2 half_x + 1].
     half_x: u32,
@@ -26,7 +28,7 @@ struct Args {
     // Highest Hermite orders.
     degree_x: u32,
     degree_y: u32,
-    // 1 where tails are added.
+    // 1 if tails are added.
     tails: u32,
 }
 
@@ -38,13 +40,12 @@ struct Args {
 // [fibre, take, ny, nx].
 @group(0) @binding(3) var<storage, read_write> spots: array<real>;
 
-// Profiles along x [degree_x + 1, nx], along y [degree_y + 1, ny], and those along y summed over their orders
-// for each order along x [degree_x + 1, ny].
+// Profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny], and the sums of the latter over their orders for each
+// order along x [degree_x + 1, ny].
 var<workgroup> profiles: array<real, PROFILES>;
-var<workgroup> partial: array<real, THREADS>;
 
-// Writes the profiles of all orders at one pixel, n apart from each other: order 0 is the normal distribution
-// between the pixel's edges, order k > 0 is He_{k-1}(e) phi(e) at the left edge minus at the right.
+// Writes the profiles of all orders at one pixel, at a distance of n. Order 0 is the normal distribution between the pixel's
+// edges; order k > 0 is the difference of He_{k-1}(e) phi(e) between the left and the right edge.
 fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: real, sigma: real, degree: u32) {
     let left = (real(pixel) - real(half) - 0.5 - offset) / sigma;
     let right = (real(pixel) - real(half) + 0.5 - offset) / sigma;
@@ -60,14 +61,14 @@ fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: real, sigma: real,
     }
 }
 
-// The power-law tail at a pixel centre dx, dy from the trace; parameters from `first` on.
+// Returns the power-law tail at a pixel centre dx, dy from the trace; its parameters begin at `first`.
 fn tail(first: u32, dx: real, dy: real) -> real {
     let core = shape[first + args.stride];
     let x = dx * shape[first + 2u * args.stride];
     let y = dy * shape[first + 3u * args.stride];
     let index = shape[first + 4u * args.stride];
     let r2 = x * x + y * y;
-    // No tail at its own centre, and no logarithm of 0.
+    // The tail is 0 at its own centre; power() would take the logarithm of 0.
     if r2 == 0.0 {
         return 0.0;
     }
@@ -125,16 +126,8 @@ fn spots_of_traces(
         total += value;
         spots[spot * nx * ny + p] = value;
     }
-    partial[thread] = total;
-    workgroupBarrier();
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        if thread < half {
-            partial[thread] += partial[thread + half];
-        }
-        workgroupBarrier();
-    }
-    // A spot without anything positive stays zero: it covers nothing.
-    let sum = partial[0];
+    // A spot without positive pixels stays zero and covers nothing.
+    let sum = workgroup_sum(thread, total);
     let scale = select(0.0, 1.0 / sum, sum > 0.0);
     for (var p = thread; p < nx * ny; p += THREADS) {
         spots[spot * nx * ny + p] *= scale;

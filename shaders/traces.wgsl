@@ -1,8 +1,8 @@
 // Traces: the PSF's Legendre series at every fibre and wavelength bin.
 //
-// Positions reach 4000 px and are needed to 1e-6 px, which f32 does not hold: the host expands each series around
-// the centres of short chunks of bins, in f64, and takes the integer nearest to the position there out of it. What
-// is left is a short polynomial of a few pixels. All other parameters are plain Legendre series.
+// Positions reach 4000 px and are needed to 1e-6 px, more digits than f32 has. The host expands each series in f64 around the
+// centres of short chunks of bins, and subtracts the integer nearest to the position there. The rest is a short polynomial
+// of a few pixels. All other parameters are plain Legendre series.
 #import grid
 
 alias real = f32;
@@ -15,20 +15,20 @@ struct Args {
     nfibre: u32,
     // Bins.
     nbin: u32,
-    // Bins of a chunk.
+    // Bins per chunk.
     chunk: u32,
-    // Terms of a chunk's polynomial.
+    // Terms per polynomial.
     terms: u32,
     // Shape parameters.
     nparam: u32,
-    // Coefficients of a shape parameter.
+    // Coefficients per shape parameter.
     ncoeff: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
-// Place of each bin in its chunk: -1 at its first, 1 at its last bin, [nbin].
+// Coordinate of each bin in its chunk: -1 at its first, 1 at its last bin, [nbin].
 @group(0) @binding(1) var<storage, read> local: array<real>;
-// Integer pixel taken out of each chunk, [2, nfibre, nchunk], x before y.
+// Integer pixel subtracted from each chunk, [2, nfibre, nchunk], x before y.
 @group(0) @binding(2) var<storage, read> base: array<i32>;
 // Polynomial of each chunk, lowest power first, pixels, [2, nfibre, nchunk, terms].
 @group(0) @binding(3) var<storage, read> chunks: array<real>;
@@ -37,14 +37,14 @@ struct Args {
 // Position minus that pixel, in [-0.5, 0.5), [2, nfibre, nbin].
 @group(0) @binding(5) var<storage, read_write> offset: array<real>;
 
-// Place of each bin on the domain of each parameter, [nparam, nbin].
+// Coordinate of each bin on the domain of each parameter, [nparam, nbin].
 @group(0) @binding(6) var<storage, read> unit: array<real>;
 // Legendre coefficients, [nparam, nfibre, ncoeff].
 @group(0) @binding(7) var<storage, read> coeff: array<real>;
 // Parameters, [nparam, nfibre, nbin].
 @group(0) @binding(8) var<storage, read_write> shape: array<real>;
 
-// One thread a position: 2 nfibre nbin of them.
+// One thread per position, 2 nfibre nbin in all.
 @compute @workgroup_size(THREADS)
 fn positions(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -64,7 +64,7 @@ fn positions(
         position = position * v + chunks[at * args.terms + k - 1u];
     }
     var nearest = floor(position + 0.5);
-    // The sum may round up to the next integer: the subtraction below is exact and shows it.
+    // The sum may round up to the next integer; the subtraction is exact and shows it.
     if position - nearest < -0.5 {
         nearest -= 1.0;
     }
@@ -72,7 +72,7 @@ fn positions(
     offset[i] = position - nearest;
 }
 
-// One thread a value: nparam nfibre nbin of them. Bonnet's recurrence `k P_k = (2k - 1) u P_{k-1} - (k - 1) P_{k-2}`.
+// One thread per value, nparam nfibre nbin in all. Bonnet's recurrence is `k P_k = (2k - 1) u P_{k-1} - (k - 1) P_{k-2}`.
 @compute @workgroup_size(THREADS)
 fn shapes(
     @builtin(workgroup_id) group: vec3<u32>,

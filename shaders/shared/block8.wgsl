@@ -1,6 +1,6 @@
-// Cholesky factors and triangular solves of 4 x 4 and 8 x 8 blocks, all in registers: no index is dynamic.
+// Cholesky factors and triangular solves of 4 x 4 and 8 x 8 blocks in registers: no index is dynamic.
 
-// A lower triangular 4 x 4 block; `failed` is the first pivot that was not positive and finite, 4 where none.
+// A lower triangular 4 x 4 block; `failed` is the first pivot that was not positive and finite, 4 if none.
 struct Lower4 {
     l10: real, l20: real, l30: real, l21: real, l31: real, l32: real,
     inverse: vec4<real>,
@@ -24,7 +24,7 @@ fn usable(pivot: real) -> bool {
     return bitcast<u32>(f32(pivot)) - 1u < 0x7f7fffffu;
 }
 
-// Factors a symmetric block of which row i, up to the diagonal, is in a[i]. A failed pivot counts as 1.
+// Factors a symmetric block with row i, up to the diagonal, in a[i]. A failed pivot counts as 1.
 fn factor4(a: mat4x4<real>) -> Lower4 {
     var f: Lower4;
     f.failed = 4u;
@@ -80,7 +80,7 @@ fn factor8(a: mat4x4<real>, b: mat4x4<real>, c: mat4x4<real>) -> Lower8 {
     return f;
 }
 
-// The first failed pivot of an 8 x 8 block, 8 where none.
+// Returns the first failed pivot of an 8 x 8 block, 8 if none.
 fn failed8(l: Lower8) -> u32 {
     return select(l.upper.failed, 4u + l.lower.failed, l.upper.failed == 4u);
 }

@@ -1,4 +1,4 @@
-// Functions in f32: those of WGSL, and the normal distribution.
+// Functions in f32: WGSL's, and the normal distribution.
 
 // 1 / sqrt(2 pi).
 const PHI_0 = 0.3989422804014327;
@@ -13,7 +13,7 @@ fn power(x: f32, y: f32) -> f32 {
     return exp2(y * log2(x));
 }
 
-// The normal distribution between 0 and e, for |e| <= 1: Taylor's series, short by 3e-9 at the end.
+// The normal distribution between 0 and e, for |e| <= 1: a Taylor series with a truncation error of 3e-9 at the end.
 fn normal_core(e: f32) -> f32 {
     let s = -0.5 * e * e;
     var sum = 1.0 / 75600.0;
@@ -51,7 +51,7 @@ fn normal_from_0(e: f32, phi: f32) -> f32 {
     return sign(e) * (0.5 - normal_tail(abs(e), phi));
 }
 
-// The normal distribution between edges a and b; in the wings from what lies beyond them.
+// The normal distribution between edges a and b; in the wings the difference of two tails.
 fn normal_between(a: f32, phi_a: f32, b: f32, phi_b: f32) -> f32 {
     if min(a, b) > 1.0 {
         return normal_tail(a, phi_a) - normal_tail(b, phi_b);

@@ -1,5 +1,5 @@
-// Functions in f64, of which WGSL has arithmetic and sqrt alone: drivers take its exp and log, and return garbage.
-// Measured against the host's: tests/gpu/functions.rs.
+// Functions in f64, for which WGSL has arithmetic and sqrt alone: drivers accept exp and log, and return garbage.
+// tests/gpu/functions.rs compares them with the host's.
 
 // 1 / sqrt(2 pi).
 const PHI_0 = 0.3989422804014327;
@@ -12,8 +12,8 @@ fn power_of_two(n: i32) -> f64 {
     return f64(first) * f64(second);
 }
 
-// e^x for x <= 170, 0 below -170. With x = n ln 2 + r, |r| <= 0.35, Taylor's series in r, short by 4e-18. The first of ln 2's
-// two parts has 32 bits, so that its product with n is exact.
+// e^x for x <= 170, 0 below -170: with x = n ln 2 + r, |r| <= 0.35, a Taylor series in r with a truncation error of 4e-18. The
+// first of ln 2's two parts has 32 bits, so that its product with n is exact.
 fn exponential(x: f64) -> f64 {
     if x < -170.0 {
         return 0.0;
@@ -35,7 +35,7 @@ fn exponential(x: f64) -> f64 {
     return (1.0 + (r + r * r * sum)) * power_of_two(i32(n));
 }
 
-// ln x for x > 0 within the range of f32: that of f32, and Newton's step from there, short by the cube of its error.
+// ln x for x > 0 within the range of f32: the logarithm in f32 and one Newton step, whose error is the cube of f32's.
 fn logarithm(x: f64) -> f64 {
     let near = f64(log(f32(x)));
     let rest = x * exponential(-near);
@@ -76,7 +76,7 @@ fn normal_tail(e: f64, phi: f64) -> f64 {
     return phi * t * ratio;
 }
 
-// The normal distribution between edges a < b; in the wings from what lies beyond them.
+// The normal distribution between edges a < b; in the wings the difference of two tails.
 fn normal_between(a: f64, phi_a: f64, b: f64, phi_b: f64) -> f64 {
     if a > 0.0 {
         return normal_tail(a, phi_a) - normal_tail(b, phi_b);

@@ -1,12 +1,12 @@
-// Products of two spots; `patch` is imported before.
+// Products of two spots; the importing file imports `patch`.
 
-// Values of workgroup memory for one spot: at least ny nx.
+// Values of workgroup memory per spot: at least ny nx.
 const SPOT: u32 = 256;
 
-// One spot times W, 0 where it is off the patch.
+// One spot times W, 0 off the patch.
 var<workgroup> weighted: array<real, SPOT>;
 
-// The overlap of two spots over the pixels they share: rows and columns of the first, and the distance of the second.
+// Pixels that two spots share: rows and columns of the first, and the distance of the second.
 struct Shared {
     y: vec2<i32>,
     x: vec2<i32>,
@@ -22,7 +22,7 @@ fn shared_pixels(a: Stamp, b: Stamp) -> Shared {
     return Shared(vec2(max(dy, 0), ny + min(dy, 0)), vec2(max(dx, 0), nx + min(dx, 0)), dy, dx);
 }
 
-// Sum of `weighted`, which lies at a, times the spot at b.
+// Returns the sum of `weighted`, which is at a, times the spot at b.
 fn overlap(a: Stamp, b: Stamp) -> real {
     let s = shared_pixels(a, b);
     let nx = i32(spot_nx());

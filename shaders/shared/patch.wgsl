@@ -1,17 +1,17 @@
-// Spots of a batch of patches and where they lie on each patch's pixels; unknowns are ordered bin by bin.
+// Spots of a batch of patches and their positions on each patch's pixels; unknowns are ordered bin by bin.
 
-// Sizes that all patches of a batch share, and numbers of single stages.
+// Sizes that all patches of a batch share, and arguments of single stages.
 struct Args {
-    // Workgroups, and the item of the first: a row, a bin, or a patch.
+    // Workgroups, and the first item: a row, a bin or a patch.
     count: u32,
     first: u32,
-    // Fibres and bins of a patch.
+    // Fibres and bins per patch.
     nspec: u32,
     nbin: u32,
-    // Bins of a fibre in `pixel`, and fibres by bins: the distance of y from x.
+    // Bins per fibre in `pixel`, and the distance of y from x: fibres times bins.
     pixel_bins: u32,
     pixel_stride: u32,
-    // Bins of a fibre in `spots`, and the first of them.
+    // Bins per fibre in `spots`, and the first of them.
     spot_bins: u32,
     spot_first: u32,
     // Half size of a spot: it is [2 half_y + 1, 2 half_x + 1].
@@ -26,12 +26,12 @@ struct Args {
     // model: distances of patches and of bins in `flux`.
     flux_patch: u32,
     flux_bin: u32,
-    // goodness: first fibre and bin wanted of a patch, and their numbers.
+    // goodness: first core fibre and bin of a patch, and their numbers.
     core_fibre: u32,
     ncore_fibre: u32,
     core_bin: u32,
     ncore_bin: u32,
-    // normal_equations: the prior; goodness: fractional error of the PSF. Each in f32, and what that leaves of it.
+    // normal_equations: the prior; goodness: fractional error of the PSF. Each is a sum of two f32.
     regularize: f32,
     regularize_low: f32,
     min_weight: f32,
@@ -45,8 +45,8 @@ struct Args {
 @group(0) @binding(1) var<storage, read> spots: array<real>;
 // Nearest pixel of each spot on the CCD, [2, nfibre, pixel_bins], x before y.
 @group(0) @binding(2) var<storage, read> pixel: array<i32>;
-// Patches: first fibre, first bin, first CCD row and column, rows, columns, places of their first pixel and of
-// their first row among those of the batch, [patch, 8].
+// Patches: first fibre, first bin, first CCD row and column, rows, columns, first pixel and first row counted over the
+// batch, [patch, 8].
 @group(0) @binding(3) var<storage, read> patches: array<u32>;
 
 fn regularize() -> real {
@@ -61,7 +61,7 @@ fn psferr() -> real {
     return real(args.psferr) + real(args.psferr_low);
 }
 
-// A patch's place among fibres, bins and pixels.
+// A patch's position among fibres, bins and pixels.
 struct Patch {
     fibre: u32,
     bin: u32,
@@ -81,7 +81,7 @@ fn patch_at(p: u32) -> Patch {
     );
 }
 
-// A spot's place: its first value in `spots`, and its first row and column counted from the patch's.
+// A spot's position: its first value in `spots`, and its first row and column counted from the patch's.
 struct Stamp {
     first: u32,
     y: i32,
@@ -96,7 +96,7 @@ fn spot_ny() -> u32 {
     return 2u * args.half_y + 1u;
 }
 
-// The spot of unknown i = bin nspec + fibre.
+// Returns the position of the spot of unknown i = bin nspec + fibre.
 fn stamp_of(patch_: Patch, i: u32) -> Stamp {
     let fibre = patch_.fibre + i % args.nspec;
     let bin = patch_.bin + i / args.nspec;
@@ -114,7 +114,7 @@ fn on_patch(patch_: Patch, y: i32, x: i32) -> bool {
     return y >= 0 && y < patch_.ny && x >= 0 && x < patch_.nx;
 }
 
-// Place on the CCD of a pixel of the patch.
+// Returns the index on the CCD of a pixel of the patch.
 fn on_ccd(patch_: Patch, y: i32, x: i32) -> u32 {
     return u32(patch_.y + y) * args.ccd_nx + u32(patch_.x + x);
 }

@@ -124,9 +124,9 @@ fn a_bin_usable_on_one_side_only_fails_whatever_the_other_side_says_of_it() {
 #[test]
 fn frames_without_a_usable_bin_agree_within_no_tolerance() {
     let mut empty = frame(2, 30);
-    empty.spectra.ivar.fill(0.0);
+    empty.spectra.update(|s| s.ivar.fill(0.0)).unwrap();
     let mut masked = frame(2, 30);
-    masked.spectra.pixmask_fraction.fill(1.0);
+    masked.spectra.update(|s| s.pixmask_fraction.fill(1.0)).unwrap();
     for a in [empty, masked] {
         assert!(!parity(&a, &a).within(f64::INFINITY));
     }
@@ -156,8 +156,11 @@ fn sides_with_nothing_in_common_are_refused_with_what_they_have() {
     b.wave.iter_mut().for_each(|w| *w += 0.4);
     assert!(refused(&a, &b).contains("the grid of left.fits is 6000"));
     let mut b = a.clone();
-    b.spectra.ndiag = 1;
-    b.spectra.resolution.truncate(40);
+    b.spectra.update(|s| {
+        s.ndiag = 1;
+        s.resolution.truncate(40);
+    })
+    .unwrap();
     assert!(refused(&a, &b).contains("5 diagonals in left.fits, 1 in right.fits"));
 }
 
@@ -205,17 +208,17 @@ fn chi_tells_noise_larger_than_stated_and_a_shifted_flux() {
     let (frame, truth) = smeared(1.5);
     assert!((against_truth(&frame, &truth).unwrap().std - 1.5).abs() < 0.03);
     let (mut frame, truth) = smeared(1.0);
-    frame.spectra.flux.iter_mut().for_each(|f| *f += 1.0);
+    frame.spectra.update(|s| s.flux.iter_mut().for_each(|f| *f += 1.0)).unwrap();
     assert!((against_truth(&frame, &truth).unwrap().mean - 0.5).abs() < 0.03);
 }
 
 #[test]
 fn bins_without_information_or_mostly_masked_are_not_judged_by_the_truth() {
     let (mut frame, truth) = smeared(1.0);
-    frame.spectra.pixmask_fraction.clear();
+    frame.spectra.update(|s| s.pixmask_fraction.clear()).unwrap();
     frame.spectra.update(|s| s.mask[100] = specmask::SOMEBADPIX).unwrap();
     frame.spectra.update(|s| s.ivar[200] = 0.0).unwrap();
-    (frame.spectra.flux[100], frame.spectra.flux[200]) = (1e9, 1e9);
+    frame.spectra.update(|s| (s.flux[100], s.flux[200]) = (1e9, 1e9)).unwrap();
     let report = against_truth(&frame, &truth).unwrap();
     assert_eq!(report.bins, 4 * (3000 - 6) - 2);
     assert!(report.largest < 6.0);

@@ -122,7 +122,7 @@ mod tests {
         let cancel = CancelToken::default();
         let queue = LocalQueue::new(&requests, 1, &cancel, &|_, _| {});
         assert!(matches!(queue.next(0, false), Next::Frame(0, _)));
-        cancel.ask(15);
+        cancel.cancel(15);
         assert_eq!(queue.next(0, false), Next::End);
     }
 }

@@ -1,4 +1,4 @@
-//! Batched Cholesky factors and triangular solves on a GPU: the wrapper of `shaders/cholesky.wgsl`.
+//! Batched Cholesky factors and triangular solves on the GPU: one workgroup per matrix or right-hand side.
 
 use std::ops::Range;
 
@@ -7,24 +7,23 @@ use super::buffer::{expect_len, keep};
 use super::{Buffer, DeviceKind, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
 
-/// The largest n, in elements of the workgroup memory that a solve keeps its right side in.
+/// The largest n: a solve keeps its right-hand side in workgroup memory.
 pub const LARGEST: usize = 1024;
 
-/// What [`record_factor`] leaves as the status of a matrix whose pivots were all positive; else the status is the
-/// index of the first pivot that was not.
+/// Status of a matrix whose pivots were all positive; otherwise it is the index of the first pivot that was not.
 pub const ALL_POSITIVE: u32 = u32::MAX;
 
-/// Elements that variants in workgroup memory hold, beside the 64 of the diagonal block: in f32 in 16, 32 and 48 KiB.
+/// Elements of a matrix in workgroup memory, one variant each, beside the 64 of the diagonal block: in f32 16, 32 and 48 KiB.
 const CAPACITIES: [usize; 3] = [4_000, 8_000, 12_000];
 
-/// (threads, rows a thread): few fat threads where a barrier is dear and vectors come from the compiler (lavapipe, 32 x 4
-/// was fastest), many thin ones on GPUs.
+/// Threads and rows per thread. On lavapipe, where barriers are expensive and the compiler makes the vectors, 32 x 4 was fastest;
+/// GPUs take many threads with one row each.
 const SHAPES: [(usize, usize); 3] = [(32, 4), (64, 1), (128, 1)];
 
-/// Threads of a workgroup of a solve; its blocks update at most as many rows as the half bandwidth, some 50 to 100.
+/// Invocations of a workgroup of a solve, whose blocks update no more rows than the half bandwidth, some 50 to 100.
 const SOLVE_THREADS: usize = 64;
 
-/// Which triangles to solve with.
+/// The triangles to solve with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passes {
     /// L y = b.
@@ -66,7 +65,7 @@ impl Args {
     }
 }
 
-/// A [`Layout`] as shaders know it: element (i, j) is at `i * pitch + origin + j`.
+/// A [`Layout`] in shaders: element (i, j) is at `i * pitch + origin + j`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub half_band: u32,
@@ -84,7 +83,7 @@ impl Place {
     }
 }
 
-/// Every variant this file dispatches.
+/// Returns every variant that this file dispatches.
 pub(super) fn variants() -> Vec<Variant> {
     let mut all = vec![solve_variant()];
     for shape in SHAPES {
@@ -106,7 +105,7 @@ fn solve_variant() -> Variant {
     Variant::new("cholesky").set("THREADS", SOLVE_THREADS).set("LARGEST", LARGEST)
 }
 
-/// The variant for matrices of this layout on this device: in workgroup memory where one fits.
+/// Returns the variant for matrices of this layout on this device, in workgroup memory if one fits.
 fn choose(gpu: &Gpu, layout: Layout) -> Variant {
     let rows = Place::of(layout).half_band as usize + 8;
     let shape = match gpu.kind() {
@@ -120,12 +119,11 @@ fn choose(gpu: &Gpu, layout: Layout) -> Variant {
     factor_variant(shape, capacity)
 }
 
-/// Records the factorisation in place of a batch of matrices, K = L L^T: `matrices` `[batch, layout.len()]`. Returns the
-/// statuses `[batch]`: [`ALL_POSITIVE`], or the index of the first pivot that is not positive and finite, whose matrix
-/// then holds no factor.
+/// Records the factorisation K = L L^T of a batch of matrices in place, `[batch, layout.len()]`. Returns the statuses `[batch]`:
+/// [`ALL_POSITIVE`], or the index of the first pivot that is not positive and finite, whose matrix holds no factor then.
 ///
 /// # Errors
-/// [`GpuError::Length`] where `matrices` is not a whole number of matrices, [`GpuError::Limit`] beyond [`LARGEST`].
+/// [`GpuError::Length`] if `matrices` is not a whole number of matrices, [`GpuError::Limit`] beyond [`LARGEST`].
 pub fn record_factor(recording: &mut Recording, layout: Layout, matrices: &Reals) -> Result<Buffer<u32>, GpuError> {
     let batch = batch_of(layout, "matrices", matrices.len())?;
     let gpu = matrices.gpu();
@@ -139,10 +137,10 @@ pub fn record_factor(recording: &mut Recording, layout: Layout, matrices: &Reals
     Ok(status)
 }
 
-/// Records triangular solves with factors of [`record_factor`]: `sides` `[batch, right sides, n]` holds b and receives x.
+/// Records triangular solves with factors of [`record_factor`]: `sides` `[batch, right-hand sides, n]` holds b and receives x.
 ///
 /// # Errors
-/// As [`record_factor`]; [`GpuError::Length`] also where `sides` is not a whole number of right sides a matrix.
+/// See [`record_factor`]; [`GpuError::Length`] also if `sides` is not a whole number of right-hand sides per matrix.
 pub fn record_solve(
     recording: &mut Recording,
     layout: Layout,
@@ -163,20 +161,20 @@ pub fn record_solve(
     Ok(())
 }
 
-/// Replaces each matrix of a batch on the host by its factor, as [`crate::stages::cholesky::factor`]: a matrix that is
-/// not positive definite is left as it was. Any batch: it goes through the device in parts that fit.
+/// Replaces each matrix of a batch on the host by its factor; the twin of [`crate::stages::cholesky::factor`]. A matrix that is
+/// not positive definite stays as it was. Batches of any size go through the device in parts that fit.
 ///
 /// # Errors
-/// As [`record_factor`].
+/// See [`record_factor`].
 pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f64]) -> Result<Vec<Status>, GpuError> {
     factor_then(gpu, layout, matrices, None)
 }
 
-/// Solves K x = b for a batch of K on the host, which become their factors: `sides` `[batch, right sides, n]` holds b
-/// and receives x. Where a matrix is not positive definite, it and its b stay as they were.
+/// Solves K x = b for a batch of K on the host, which become their factors: `sides` `[batch, right-hand sides, n]` holds b
+/// and receives x. A matrix that is not positive definite and its b stay as they were.
 ///
 /// # Errors
-/// As [`record_factor`] and [`record_solve`].
+/// See [`record_factor`] and [`record_solve`].
 pub fn factor_solve(
     gpu: &Gpu,
     layout: Layout,
@@ -223,7 +221,7 @@ fn factor_then(
     Ok(statuses)
 }
 
-/// Types what the shader says of each matrix. A failed pivot stands, times the scale of its row, where L's diagonal would.
+/// Converts the shader's status of each matrix. A failed pivot, times the scale of its row, is in the place of L's diagonal.
 fn judge(layout: Layout, first: usize, matrices: &[f64], factors: &[f64], status: &[u32]) -> Vec<Status> {
     let one = |(k, &status): (usize, &u32)| {
         if status == ALL_POSITIVE {
@@ -237,7 +235,7 @@ fn judge(layout: Layout, first: usize, matrices: &[f64], factors: &[f64], status
     status.iter().enumerate().map(one).collect()
 }
 
-/// 2^-k with 4^k <= pivot < 4^(k + 1), as the shader's `scale_of`.
+/// Returns 2^-k with 4^k <= pivot < 4^(k + 1), see the shader's `scale_of`.
 fn scale_of(pivot: f64) -> f64 {
     let pivot = pivot as f32;
     let usable = pivot > 0.0 && pivot.is_finite();
@@ -245,10 +243,10 @@ fn scale_of(pivot: f64) -> f64 {
     f64::from(-(exponent >> 1)).exp2()
 }
 
-/// Solves with factors on the host: L y = b, L^T x = y or both; `sides` `[batch, right sides, n]` holds b and receives x.
+/// Solves with factors on the host: L y = b, L^T x = y or both; `sides` `[batch, right-hand sides, n]` holds b and receives x.
 ///
 /// # Errors
-/// As [`record_solve`].
+/// See [`record_solve`].
 pub fn solve(gpu: &Gpu, layout: Layout, factors: &[f64], sides: &mut [f64], passes: Passes) -> Result<(), GpuError> {
     let batch = batch_of(layout, "factors", factors.len())?;
     let side_len = sides.len() / batch.max(1);
@@ -267,7 +265,7 @@ pub fn solve(gpu: &Gpu, layout: Layout, factors: &[f64], sides: &mut [f64], pass
     Ok(())
 }
 
-/// Floating-point operations of one factorisation, roughly.
+/// Returns the approximate floating-point operations of one factorisation.
 fn operations(layout: Layout) -> u64 {
     let half = u64::from(Place::of(layout).half_band) + 8;
     layout.n() as u64 * half * half

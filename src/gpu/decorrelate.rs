@@ -1,4 +1,4 @@
-//! Decorrelation on the GPU: one workgroup a spectrum.
+//! Decorrelation on the GPU: one workgroup per spectrum.
 
 use super::args::kernel_args;
 use super::{GpuError, Reals, Recording, Variant};
@@ -7,19 +7,19 @@ use std::ops::Range;
 /// Invocations of a workgroup: a patch has 74 bins.
 const THREADS: usize = 64;
 
-/// Modes that the variants have workgroup memory for: four numbers each, in f32 16 KiB at the most.
+/// Modes that fit in workgroup memory, one variant each: four numbers per mode, in f32 16 KiB at most.
 const MODES: [usize; 3] = [128, 512, 1024];
 
-/// What patches of one batch share.
+/// Sizes that the patches of one batch share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Patches.
     pub npatch: usize,
-    /// Fibres of a patch.
+    /// Fibres per patch.
     pub nspec: usize,
-    /// Bins of a patch.
+    /// Bins per patch.
     pub nbin: usize,
-    /// The fibres to decorrelate, counted from a patch's first.
+    /// Fibres to decorrelate, counted from a patch's first.
     pub core: Range<usize>,
     /// Diagonals of R to each side.
     pub half: usize,
@@ -28,11 +28,11 @@ pub struct Shape {
 /// Decorrelated spectra on a device; a spectrum is one core fibre of one patch.
 #[derive(Clone, Debug)]
 pub struct Decorrelated {
-    /// R x, electron a bin, `[spectrum, nbin]`.
+    /// R x, electron per bin, `[spectrum, nbin]`.
     pub flux: Reals,
     /// s^2, `[spectrum, nbin]`.
     pub ivar: Reals,
-    /// R's rows within `half` of the diagonal, `[spectrum, nbin, 2 half + 1]`.
+    /// Rows of R within `half` of the diagonal, `[spectrum, nbin, 2 half + 1]`.
     pub resolution: Reals,
 }
 
@@ -57,14 +57,15 @@ fn variant(modes: usize) -> Variant {
     Variant::new("decorrelate").set("THREADS", THREADS).set("MODES", modes)
 }
 
-/// Decorrelates the core fibres of a batch, as [`crate::stages::decorrelate::decorrelate`].
+/// Decorrelates the core fibres of a batch; the twin of [`crate::stages::decorrelate::decorrelate`].
 ///
-/// `values` `[matrix, n]` ascend, `vectors` `[matrix, n, n]` are one a row. With n = nbin there is a matrix a
-/// spectrum (each fibre by itself); with n = nspec nbin one a patch (all fibres together), its unknowns bin by bin.
-/// `x` is the deconvolved flux, `[patch, nbin, nspec]`.
+/// `values` `[matrix, n]` ascend, and `vectors` `[matrix, n, n]` has one vector per row. With n = nbin there is one matrix per
+/// spectrum. With n = nspec nbin there is one per patch, its unknowns bin by bin. `x` is the deconvolved flux,
+/// `[patch, nbin, nspec]`.
 ///
 /// # Errors
-/// [`GpuError::Length`] where shapes do not fit, [`GpuError::Limit`] where n is beyond 1024; what the driver reports.
+/// [`GpuError::Length`] if shapes do not fit, [`GpuError::Limit`] if n exceeds 1024, [`GpuError::OutOfMemory`] if the device is
+/// full.
 pub fn decorrelate(
     shape: &Shape,
     n: usize,

@@ -1,4 +1,4 @@
-//! What can go wrong with a GPU, as one typed error.
+//! Errors of GPU devices, buffers and kernels.
 
 use crate::base::memory_size::MemorySize;
 use crate::base::option_name::{OptionName, Remedy};
@@ -24,17 +24,17 @@ pub enum GpuError {
     /// The device asked for does not exist.
     #[error("no device matches `{asked}`; there is: {known} (see `spextral devices`)")]
     NoSuchDevice {
-        /// What was asked for.
+        /// The choice.
         asked: String,
-        /// The devices there are, separated by commas.
+        /// The devices of this machine, separated by commas.
         known: String,
     },
-    /// The device exists but computes wrongly or cannot be opened.
+    /// The device computes wrongly or cannot be opened.
     #[error("device `{device}` is refused: {reason}")]
     Refused {
         /// The adapter's name.
         device: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The device has no 64-bit floats, or was opened without them.
@@ -42,18 +42,18 @@ pub enum GpuError {
     NoF64 {
         /// The adapter's name.
         device: String,
-        /// The devices that have it, as advice.
+        /// The devices that have f64, as advice.
         others: String,
     },
-    /// The driver lost the device; everything on it is gone.
+    /// The driver lost the device; and all data on it.
     #[error("device `{device}` was lost: {reason}; {}", Remedy::any_of(GONE))]
     Lost {
         /// The adapter's name.
         device: String,
-        /// The driver's words.
+        /// The driver's message.
         reason: String,
     },
-    /// The device does not answer; what is on it is given up.
+    /// The device does not answer; all data on it are abandoned.
     #[error(
         "device `{device}` has not done a submission in {seconds} s and counts as hung: its driver, or another program on it, holds it; {}",
         Remedy::any_of(GONE)
@@ -61,10 +61,10 @@ pub enum GpuError {
     Hung {
         /// The adapter's name.
         device: String,
-        /// How long it was waited for.
+        /// The wait, seconds.
         seconds: f64,
     },
-    /// The limit set on a device's memory is too low for the least there is to do at a time.
+    /// The memory limit of a device is too low for the smallest piece of work.
     #[error(
         "{} is too little memory for the work on device `{device}`: {}",
         if limit.is_multiple_of(1024) { MemorySize(*limit).to_string() } else { format!("{limit} bytes") },
@@ -75,9 +75,9 @@ pub enum GpuError {
         device: String,
         /// The limit, bytes.
         limit: u64,
-        /// The least that would do, KiB.
+        /// The least that would suffice, KiB.
         least: u64,
-        /// Whether the device was not asked for by name: then the CPU serves.
+        /// Whether the device was chosen automatically: then the CPU serves.
         optional: bool,
     },
     /// The device's memory is exhausted.
@@ -85,10 +85,10 @@ pub enum GpuError {
     OutOfMemory {
         /// The adapter's name.
         device: String,
-        /// The buffer or the step that failed.
+        /// The buffer or step that failed.
         what: String,
     },
-    /// A buffer is beyond what the device binds at once.
+    /// A buffer exceeds the device's binding limit.
     #[error("buffer `{what}` of {bytes} bytes is beyond the device's limit of {limit} bytes; use a smaller batch")]
     TooLarge {
         /// The buffer's label.
@@ -101,14 +101,14 @@ pub enum GpuError {
     /// A problem of this size cannot run on this device.
     #[error("{what} is {value}, beyond the limit of {limit}")]
     Limit {
-        /// What is limited.
+        /// The limited quantity.
         what: String,
-        /// The value asked for.
+        /// The value requested.
         value: u64,
-        /// The largest possible.
+        /// The largest possible value.
         limit: u64,
     },
-    /// A slice or buffer has another length than its shape says.
+    /// A slice or buffer does not have the length of its shape.
     #[error("`{what}` has {found} elements where its shape needs {expected}")]
     Length {
         /// The slice or buffer.
@@ -118,20 +118,20 @@ pub enum GpuError {
         /// Elements it has.
         found: usize,
     },
-    /// A shader does not compile or lacks what was asked of it.
+    /// A shader does not compile, or lacks an entry point, an import or a parameter.
     #[error("shader {shader}: {message}")]
     Shader {
         /// The variant, `name{PARAM=value}`.
         shader: String,
-        /// The compiler's words.
+        /// The compiler's message.
         message: String,
     },
-    /// What is bound is not what the kernel declares.
+    /// Buffers or arguments differ from the kernel's declarations.
     #[error("kernel {kernel}: {message}")]
     Binding {
         /// The kernel, `variant::entry`.
         kernel: String,
-        /// What does not fit.
+        /// The difference.
         message: String,
     },
     /// An error that the driver reported outside of a call.
@@ -139,7 +139,7 @@ pub enum GpuError {
     Driver {
         /// The adapter's name.
         device: String,
-        /// The driver's words.
+        /// The driver's message.
         message: String,
     },
 }
@@ -156,7 +156,7 @@ impl GpuError {
         }
     }
 
-    /// Whether the device failed, in place of what it was given: then another may serve.
+    /// Whether the device failed rather than its input: then another device may serve.
     pub fn is_of_device(&self) -> bool {
         if let GpuError::LittleMemory { optional, .. } = self {
             return *optional;
@@ -165,7 +165,7 @@ impl GpuError {
         matches!(self, Lost { .. } | Hung { .. } | OutOfMemory { .. } | Driver { .. } | Refused { .. } | Shader { .. })
     }
 
-    /// Whether the device is gone, and all that is on it.
+    /// Whether the device is gone, with all data on it.
     pub(super) fn is_for_good(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Hung { .. })
     }

@@ -1,4 +1,4 @@
-//! Goodness on the GPU: one workgroup a bin.
+//! Goodness of fit on the GPU: one workgroup per bin.
 
 use super::patch::{CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
@@ -6,7 +6,7 @@ use super::{GpuError, Reals, Recording, Variant};
 /// Invocations of a workgroup: a spot has 187 pixels in DESI.
 const THREADS: usize = 64;
 
-/// Floating-point operations of a pixel.
+/// Floating-point operations per pixel.
 const OPERATIONS: u64 = 16;
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -17,12 +17,11 @@ fn variant() -> Variant {
     Variant::new("goodness").set("THREADS", THREADS)
 }
 
-/// chi2pix, pixmask_fraction and the fraction off the pixels of the core bins of a batch,
-/// `[patch, core fibre, core bin, 3]` over [`Patches::core_bins`], as [`crate::stages::goodness::goodness`];
-/// `model` is that of [`super::model::model`].
+/// Computes chi2pix, pixmask_fraction and the fraction off the pixels of a batch's core bins, `[patch, core fibre, core bin, 3]`
+/// over [`Patches::core_bins`]; the twin of [`crate::stages::goodness::goodness`]. `model` is from [`super::model::model`].
 ///
 /// # Errors
-/// [`GpuError::Length`] where the model has another length; what the driver reports.
+/// [`GpuError::Length`] if the model has another length, [`GpuError::OutOfMemory`] if the device is full.
 pub fn goodness(patches: &Patches, ccd: &CcdBuffers, model: &Reals, psferr: f64) -> Result<Reals, GpuError> {
     let gpu = patches.gpu();
     model.expect_len(patches.npix())?;

@@ -1,4 +1,4 @@
-//! Batched symmetric eigendecomposition on a GPU: the wrapper of `shaders/jacobi.wgsl`.
+//! Batched symmetric eigendecomposition on the GPU: one workgroup per matrix.
 
 use std::ops::Range;
 
@@ -9,20 +9,20 @@ use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant, cholesk
 use crate::stages::cholesky::Layout;
 use crate::stages::jacobi::{MAX_SWEEPS, NotFinite, Status, Sweeps};
 
-/// vec4s that variants in workgroup memory hold, beside 16 bytes for the count and 16 for the flag: in f32 in 16, 32 and
-/// 48 KiB.
+/// vec4s of a matrix in workgroup memory, one variant each, beside 16 bytes for the count and 16 for the flag: in f32 16, 32
+/// and 48 KiB.
 const CAPACITIES: [usize; 3] = [1_020, 2_040, 3_060];
 
-/// Threads of a workgroup: one a pair of columns, up to what every WebGPU device has.
+/// Invocations of a workgroup, one per pair of columns, up to WebGPU's guaranteed number.
 const THREADS: [usize; 3] = [32, 64, 256];
 
-/// Cosine of the angle between columns of n elements below which they count as orthogonal: what rounding leaves of a
-/// sum of n products, twice over.
+/// Returns the cosine of the angle between columns of n elements below which they count as orthogonal: twice the rounding of
+/// a sum of n products.
 fn tolerance(precision: Precision, n: usize) -> f32 {
     (2.0 * precision.epsilon() * (n as f64).sqrt()) as f32
 }
 
-/// What a shift adds to Gershgorin's bound, of the largest eigenvalue, in units of the last place.
+/// Margin that a shift adds to Gershgorin's bound, in units in the last place of the largest eigenvalue.
 const MARGIN: f64 = 80.0;
 
 kernel_args! {
@@ -56,12 +56,12 @@ impl Args {
     }
 }
 
-/// vec4s between columns: odd, so that columns start in different banks of workgroup memory.
+/// Returns the vec4s between columns: odd, so that columns start in different banks of workgroup memory.
 fn height(n: usize) -> usize {
     n.div_ceil(4) | 1
 }
 
-/// Every variant this file dispatches.
+/// Returns every variant that this file dispatches.
 pub(super) fn variants() -> Vec<Variant> {
     let in_storage = THREADS.map(|threads| variant(threads, None));
     let in_workgroup =
@@ -77,7 +77,7 @@ fn variant(threads: usize, capacity: Option<usize>) -> Variant {
     }
 }
 
-/// The variant for n x n matrices on this device: in workgroup memory where one fits.
+/// Returns the variant for n x n matrices on this device, in workgroup memory if one fits.
 fn choose(gpu: &Gpu, n: usize) -> Variant {
     let pairs = n.div_ceil(2);
     let threads = THREADS.into_iter().find(|&threads| pairs <= threads).unwrap_or(THREADS[2]);
@@ -86,23 +86,23 @@ fn choose(gpu: &Gpu, n: usize) -> Variant {
     variant(threads, CAPACITIES.into_iter().find(fits))
 }
 
-/// What [`record_eigen`] leaves on the device.
+/// Eigenvalues and eigenvectors on a device.
 #[derive(Clone, Debug)]
 pub struct Eigen {
     /// Eigenvalues `[batch, n]`, ascending.
     pub values: Reals,
     /// Eigenvectors of unit length `[batch, n, n]`, the k-th in row k.
     pub vectors: Reals,
-    /// How each matrix ended, for [`Eigen::status`].
+    /// Progress of each matrix, for [`Eigen::status`].
     progress: Buffer<u32>,
 }
 
 impl Eigen {
-    /// Waits and reads how each matrix ended; None for a matrix with elements that are not finite, whose values and
-    /// vectors mean nothing.
+    /// Waits and returns the sweeps of each matrix; None if a matrix has elements that are not finite, whose values and
+    /// vectors are meaningless.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// See [`Buffer::download`].
     pub fn status(&self) -> Result<Vec<Option<Sweeps>>, GpuError> {
         let words = self.progress.download()?;
         let one =
@@ -111,11 +111,11 @@ impl Eigen {
     }
 }
 
-/// Records the eigendecomposition of a batch of symmetric matrices `[batch, n, n]`, of which the lower triangles are read;
+/// Records the eigendecomposition of a batch of symmetric matrices `[batch, n, n]`, whose lower triangles are read;
 /// n up to [`cholesky::LARGEST`].
 ///
 /// # Errors
-/// [`GpuError::Length`] where `matrices` is not a whole number of matrices, [`GpuError::Limit`] where n is too large.
+/// [`GpuError::Length`] if `matrices` is not a whole number of matrices, [`GpuError::Limit`] if n is too large.
 pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Reals) -> Result<Eigen, GpuError> {
     let batch = batch_of(n, matrices.len())?;
     let gpu = matrices.gpu();
@@ -128,7 +128,7 @@ pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Reals) -> Re
     let vectors = gpu.reals("vectors", matrices.len())?;
     let whole = 0..batch;
 
-    // A may not be positive definite: its factor is tried, then that of A, shifted where the first has failed.
+    // A may not be positive definite: the second round factors A again, shifted if the first factor failed.
     let prepare = gpu.kernel(&variant, "prepare")?;
     let mut status = gpu.zeros::<u32>("status", batch)?;
     for shifting in [0, 1] {
@@ -148,8 +148,8 @@ pub fn record_eigen(recording: &mut Recording, n: usize, matrices: &Reals) -> Re
     Ok(Eigen { values, vectors, progress })
 }
 
-/// Records [`MAX_SWEEPS`] sweeps; those of converged matrices return at once. Where one sweep of one matrix is more than
-/// a dispatch should do, it is cut by rounds.
+/// Records [`MAX_SWEEPS`] sweeps; those of converged matrices return at once. A sweep that is too long for a dispatch is cut by
+/// rounds.
 fn record_sweeps(
     recording: &mut Recording,
     n: usize,
@@ -160,7 +160,7 @@ fn record_sweeps(
 ) -> Result<(), GpuError> {
     let gpu = columns.gpu();
     let kernel = gpu.kernel(variant, "sweep")?;
-    // n / 2 pairs a round, each 7 n operations; a single column is done after one empty round.
+    // n / 2 pairs per round, each 7 n operations; a single column is done after one empty round.
     let ring = (n + n % 2 - 1) as u64;
     let round = 4 * (n * n) as u64;
     let rounds = (gpu.operations_per_dispatch() / round).clamp(1, ring);
@@ -177,12 +177,12 @@ fn record_sweeps(
     Ok(())
 }
 
-/// Eigenvalues and eigenvectors of a batch on the host, as [`crate::stages::jacobi::eigen`]: `values` `[batch, n]`
-/// ascending, `vectors` `[batch, n, n]` with eigenvector k in row k. Any batch: it goes through the device in parts that
-/// fit. Where a matrix is not finite, its values and vectors stay as they were.
+/// Computes eigenvalues and eigenvectors of a batch on the host; the twin of [`crate::stages::jacobi::eigen`]. `values`
+/// `[batch, n]` ascend, and `vectors` `[batch, n, n]` has eigenvector k in row k. Batches of any size go through the device in parts
+/// that fit. Values and vectors of a matrix that is not finite stay as they were.
 ///
 /// # Errors
-/// As [`record_eigen`], and [`GpuError::Length`] where the outputs do not fit.
+/// See [`record_eigen`]; [`GpuError::Length`] also if the outputs do not fit.
 pub fn eigen(
     gpu: &Gpu,
     n: usize,
@@ -211,13 +211,13 @@ pub fn eigen(
     Ok(statuses)
 }
 
-/// The status of one matrix: its sweeps, or its first element that is not finite.
+/// Returns the sweeps of one matrix, or its first element that is not finite.
 fn judge(n: usize, matrix: usize, elements: &[f64], sweeps: Option<Sweeps>) -> Status {
     let lower = (0..n).flat_map(|row| (0..=row).map(move |column| (row, column)));
     let mut bad = lower.filter(|&(row, column)| !elements[row * n + column].is_finite());
     match bad.next() {
         Some((row, column)) => Err(NotFinite { matrix, row, column, value: elements[row * n + column] }),
-        // A finite matrix fails only where its bounds overflow, which is to say that it has not converged.
+        // A finite matrix fails only if its bounds overflow, which counts as not converged.
         None => Ok(sweeps.unwrap_or(Sweeps { sweeps: 0, converged: false })),
     }
 }

@@ -1,4 +1,4 @@
-//! Model images on the GPU: one workgroup a row of a patch.
+//! Model images on the GPU: one workgroup per row of a patch.
 
 use super::patch::Patches;
 use super::{GpuError, Reals, Recording, Variant};
@@ -6,7 +6,7 @@ use super::{GpuError, Reals, Recording, Variant};
 /// Invocations of a workgroup: a patch is about 70 columns wide, a bundle 190.
 const THREADS: usize = 64;
 
-/// Fibres whose spots overlap at a pixel, about.
+/// Approximate number of fibres whose spots overlap at a pixel.
 const OVERLAPPING: usize = 3;
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -17,21 +17,21 @@ fn variant() -> Variant {
     Variant::new("model").set("THREADS", THREADS)
 }
 
-/// How the flux of unknowns is laid out.
+/// The layout of the unknowns' flux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unknowns {
-    /// `[patch, nbin, nspec]`: each patch has its own.
+    /// `[patch, nbin, nspec]`: each patch has its own unknowns.
     OfPatches,
     /// `[patch, bins of the bundle, nspec]`: patches are whole bundles, or their windows of bins.
     OfBundles,
 }
 
-/// Model images A x of a batch, one after another, each `[ny, nx]` of its patch, as
+/// Computes the model images A x of a batch, one after another, each `[ny, nx]` of its patch; the twin of
 /// [`crate::stages::model::add_model`] on an empty image.
 ///
 /// # Errors
-/// [`GpuError::Length`] where x has another length, [`GpuError::TooLarge`] where the batch is beyond a binding; what
-/// the driver reports.
+/// [`GpuError::Length`] if x has another length, [`GpuError::TooLarge`] if the batch exceeds a binding,
+/// [`GpuError::OutOfMemory`] if the device is full.
 pub fn model(patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Reals, GpuError> {
     let (gpu, batch) = (patches.gpu(), patches.batch);
     let of_patch = match unknowns {
@@ -49,7 +49,7 @@ pub fn model(patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Reals, 
     recording.dispatch(&kernel, spots_of.len().div_ceil(THREADS), &patches.args(&spots_of, 0), &bound)?;
     let bound = [spots, pixel, table, x.named("flux"), reach.named("reach"), model.named("model")];
     let kernel = gpu.kernel(&variant(), "images")?;
-    // A pixel looks at every fibre, and tries the spots of those at its row.
+    // A pixel tests every fibre, and tries the spots of those that reach its row.
     let operations = 4 * patches.most_columns() * (batch.nspec + OVERLAPPING * patches.spots.shape.ny());
     for items in gpu.dispatches(batch.len() * patches.most_rows(), operations as u64) {
         let mut args = patches.args(&items, 0);

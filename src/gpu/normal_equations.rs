@@ -1,4 +1,4 @@
-//! Normal equations on the GPU: one workgroup a row of K.
+//! Normal equations on the GPU: one workgroup per row of K.
 
 use super::patch::{Args, CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
@@ -9,17 +9,17 @@ use std::ops::Range;
 /// Invocations of a workgroup: a row of K has about a hundred elements.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory that the variants have for a spot; in f32 the largest leaves room for the sums in 16 KiB.
+/// Values of workgroup memory for a spot, one variant each; in f32 the largest leaves room for the sums in 16 KiB.
 const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
 
-/// The normal equations of a batch on a device; unknowns are ordered bin by bin.
+/// Normal equations of a batch on a device; unknowns are ordered bin by bin.
 #[derive(Clone, Debug)]
 pub struct NormalEquations {
     /// K with its prior, `[patch, n, half_bandwidth + 1]`, row-aligned lower band storage.
     pub band: Reals,
     /// y, `[patch, n]`.
     pub rhs: Reals,
-    /// The flux weight A^T W 1 and the part on good pixels of every spot, `[patch, n, 2]`.
+    /// Flux weight A^T W 1 and part on good pixels of every spot, `[patch, n, 2]`.
     pub flux_weight: Reals,
 }
 
@@ -31,11 +31,11 @@ fn variant(spot: usize) -> Variant {
     Variant::new("normal_equations").set("THREADS", THREADS).set("SPOT", spot)
 }
 
-/// Forms the normal equations of a batch, as [`crate::stages::normal_equations::normal_equations`].
+/// Forms the normal equations of a batch; the twin of [`crate::stages::normal_equations::normal_equations`].
 ///
 /// # Errors
-/// [`GpuError::Limit`] where a spot is beyond workgroup memory, [`GpuError::TooLarge`] where the batch is beyond a
-/// binding; what the driver reports.
+/// [`GpuError::Limit`] if a spot exceeds workgroup memory, [`GpuError::TooLarge`] if the batch exceeds a binding,
+/// [`GpuError::OutOfMemory`] if the device is full.
 pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Result<NormalEquations, GpuError> {
     let (gpu, batch) = (patches.gpu(), patches.batch);
     let size = patches.spots.shape.size();
@@ -57,7 +57,7 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Re
     let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
     let rows = [spots, pixel, table, image, ivar, band, out.rhs.named("rhs"), weight];
     let kernel = gpu.kernel(&variant(spot), "rows")?;
-    // Half of a row's spots overlap with half of its own, a product and a sum each.
+    // Half of a row's spots overlap with half of its own: a product and a sum each.
     let operations = (batch.half_bandwidth + 1) * size / 2;
     for items in gpu.dispatches(n, operations as u64) {
         recording.dispatch(&kernel, items.len(), &args(&items), &rows)?;
@@ -68,11 +68,11 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: Prior) -> Re
     Ok(out)
 }
 
-/// K of a batch with all of its elements, `[patch, n, n]`, from band storage.
+/// Expands K of a batch from band storage to all its elements, `[patch, n, n]`.
 ///
 /// # Errors
-/// [`GpuError::Length`] where the band is of another batch, [`GpuError::TooLarge`] where the batch is beyond a binding;
-/// what the driver reports.
+/// [`GpuError::Length`] if the band is of another batch, [`GpuError::TooLarge`] if the batch exceeds a binding,
+/// [`GpuError::OutOfMemory`] if the device is full.
 pub fn full_matrix(batch: &Batch, band: &Reals) -> Result<Reals, GpuError> {
     let gpu = band.gpu();
     band.expect_len(batch.len() * batch.band_len())?;

@@ -1,4 +1,4 @@
-//! What the patch stages work on, on a device: the CCD, a bundle's spots, and where patches lie on them.
+//! Input of the patch stages on a device: the CCD, a bundle's spots, and the positions of patches.
 
 use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Named, Reals};
@@ -7,7 +7,7 @@ use crate::plan::Batch;
 use crate::stages::normal_equations::Prior;
 use std::ops::Range;
 
-/// A CCD on a device, in f32 as files have it.
+/// A CCD on a device, in f32 as in files.
 #[derive(Clone, Debug)]
 pub struct CcdBuffers {
     /// Columns.
@@ -22,7 +22,7 @@ impl CcdBuffers {
     /// Uploads a CCD.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`] where one of its planes is beyond a binding; what the driver reports.
+    /// [`GpuError::TooLarge`] if a plane exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn upload(gpu: &Gpu, ccd: &Ccd) -> Result<Self, GpuError> {
         let plane = |label: &str, values: &[f32]| {
             let buffer = gpu.upload(label, values)?;
@@ -33,18 +33,18 @@ impl CcdBuffers {
     }
 }
 
-/// Spots of a bundle on a device, and their places.
+/// Spots of a bundle on a device, and their positions.
 #[derive(Clone, Debug)]
 pub struct BundleSpots {
     /// Size of the spots.
     pub shape: SpotShape,
     /// Fibres.
     pub nfibre: usize,
-    /// Bins of a fibre in `pixel`.
+    /// Bins per fibre in `pixel`.
     pub nbin: usize,
     /// Nearest pixel of each spot, `[2, nfibre, nbin]`, x before y.
     pub pixel: Buffer<i32>,
-    /// The bins that `spots` holds.
+    /// The bins in `spots`.
     pub bins: Range<usize>,
     /// Spots, `[nfibre, bins, ny, nx]`.
     pub spots: Reals,
@@ -57,7 +57,7 @@ fn split(value: f64) -> [f32; 2] {
 }
 
 kernel_args! {
-    /// Sizes that the patches of a batch share; the same struct stands in `shaders/shared/patch.wgsl`.
+    /// Sizes that the patches of a batch share, see `shaders/shared/patch.wgsl`.
     pub(super) struct Args {
         count: u32,
         first: u32,
@@ -88,7 +88,7 @@ kernel_args! {
 }
 
 impl Args {
-    /// What follows from the batch alone, for one workgroup for each of `items`.
+    /// Returns the arguments that follow from the batch alone, for one workgroup per item.
     pub(super) fn of_batch(batch: &Batch, items: &Range<usize>) -> Self {
         Self {
             count: items.len() as u32,
@@ -125,10 +125,11 @@ pub struct Patches<'a> {
 }
 
 impl<'a> Patches<'a> {
-    /// Uploads where the patches of `batch` lie.
+    /// Uploads the positions of the patches of `batch`.
     ///
     /// # Errors
-    /// [`GpuError::Length`] where a patch reaches beyond the spots or the batch's shape; what the driver reports.
+    /// [`GpuError::Length`] if a patch reaches beyond the spots or the batch's shape, [`GpuError::OutOfMemory`] if the device is
+    /// full.
     pub fn new(batch: &'a Batch, spots: &'a BundleSpots) -> Result<Self, GpuError> {
         spots.pixel.expect_len(2 * spots.nfibre * spots.nbin)?;
         spots.spots.expect_len(spots.nfibre * spots.bins.len() * spots.shape.size())?;
@@ -150,7 +151,7 @@ impl<'a> Patches<'a> {
         self.spots.spots.gpu()
     }
 
-    /// The arguments of a dispatch of one workgroup for each of `items`; the numbers of single stages at rest.
+    /// Returns the arguments of a dispatch of one workgroup per item; those of single stages are zero.
     pub(super) fn args(&self, items: &Range<usize>, ccd_nx: usize) -> Args {
         let spots = self.spots;
         let core = self.core_bins();
@@ -169,39 +170,39 @@ impl<'a> Patches<'a> {
         }
     }
 
-    /// The buffers that every patch stage binds.
+    /// Returns the buffers that every patch stage binds.
     pub(super) fn bound(&self) -> [Named<'_>; 3] {
         [self.spots.spots.named("spots"), self.spots.pixel.named("pixel"), self.table.named("patches")]
     }
 
-    /// Pixels of all patches.
+    /// Returns the number of pixels of all patches.
     pub(super) fn npix(&self) -> usize {
         self.batch.patches.iter().map(Patch::npix).sum()
     }
 
-    /// Rows of all patches.
+    /// Returns the number of rows of all patches.
     pub(super) fn rows(&self) -> usize {
         self.batch.patches.iter().map(|p| p.rows.len()).sum()
     }
 
-    /// Rows of the highest patch.
+    /// Returns the rows of the highest patch.
     pub(super) fn most_rows(&self) -> usize {
         self.batch.patches.iter().map(|p| p.rows.len()).max().unwrap_or(0)
     }
 
-    /// Columns of the widest patch.
+    /// Returns the columns of the widest patch.
     pub(super) fn most_columns(&self) -> usize {
         self.batch.patches.iter().map(|p| p.columns.len()).max().unwrap_or(0)
     }
 
-    /// Bins of a patch that hold the core bins of all patches.
+    /// Returns the range of bins that holds the core bins of all patches.
     pub fn core_bins(&self) -> Range<usize> {
         let cores = self.batch.patches.iter().map(|p| p.core_bins.clone());
         cores.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).unwrap_or(0..0)
     }
 }
 
-/// Fails where a patch is not of the batch's shape or needs spots that are not there.
+/// Checks that a patch has the batch's shape and that its spots exist.
 fn check(batch: &Batch, spots: &BundleSpots, patch: &Patch) -> Result<(), GpuError> {
     let length =
         |what: &str, expected, found| Err(GpuError::Length { what: format!("{what} of a patch"), expected, found });

@@ -1,4 +1,4 @@
-//! Schur complements of fibres within their patches on a GPU: the wrapper of `shaders/schur.wgsl`.
+//! Schur complements of fibres within their patches on the GPU: one thread per four bins or per 4 x 4 tile.
 
 use super::args::kernel_args;
 use super::buffer::{expect_len, keep};
@@ -7,7 +7,7 @@ use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::cholesky::{Layout, NonPositivePivot, Status};
 use crate::stages::schur::Block;
 
-/// Threads of a workgroup: nothing is shared among them, any number serves.
+/// Invocations of a workgroup. They share nothing, so that any number would do.
 const THREADS: usize = 64;
 
 kernel_args! {
@@ -23,26 +23,26 @@ kernel_args! {
     }
 }
 
-/// Every variant this file dispatches.
+/// Returns every variant that this file dispatches.
 pub(super) fn variants() -> Vec<Variant> {
     vec![Variant::new("schur").set("THREADS", THREADS)]
 }
 
-/// What [`record_schur`] leaves on the device.
+/// Schur complements on a device.
 #[derive(Clone, Debug)]
 pub struct Complements {
     /// S_f `[blocks, nbin, nbin]`, exactly symmetric.
     pub matrices: Reals,
-    /// `[blocks]`: [`cholesky::ALL_POSITIVE`], or which of the other fibres' unknowns (wavelength-major without the
-    /// block's fibre) has the first pivot that is not positive; S_f then means nothing.
+    /// Status `[blocks]`: [`cholesky::ALL_POSITIVE`], or the unknown with the first pivot that is not positive, counted
+    /// wavelength-major without the block's fibre. S_f is meaningless then.
     pub status: Buffer<u32>,
 }
 
-/// Records S_f of each block: `matrices` is a batch of K in `layout`, their n = nspec nbin unknowns ordered
-/// wavelength-major, i = bin nspec + fibre. All blocks must fit in one batch: see [`block_bytes`].
+/// Records S_f of each block. `matrices` is a batch of K in `layout`, with n = nspec nbin unknowns ordered
+/// wavelength-major, i = bin nspec + fibre. All blocks must fit in one batch, see [`block_bytes`].
 ///
 /// # Errors
-/// [`GpuError::Length`] and [`GpuError::Limit`] where shapes do not fit together.
+/// [`GpuError::Length`] and [`GpuError::Limit`] if shapes do not fit together.
 pub fn record_schur(
     recording: &mut Recording,
     layout: Layout,
@@ -86,7 +86,7 @@ pub fn record_schur(
     Ok(Complements { matrices: out, status })
 }
 
-/// Bytes that one block takes in each buffer of [`record_schur`], for [`Gpu::batch`].
+/// Returns the bytes per block in each buffer of [`record_schur`], for [`Gpu::batch`].
 pub fn block_bytes(gpu: &Gpu, layout: Layout, nspec: usize) -> Vec<u64> {
     let nbin = layout.n() / nspec.max(1);
     let others = nspec.saturating_sub(1) * nbin;
@@ -95,11 +95,11 @@ pub fn block_bytes(gpu: &Gpu, layout: Layout, nspec: usize) -> Vec<u64> {
     elements.map(|count| gpu.real_bytes(count)).to_vec()
 }
 
-/// Computes S_f of each block on the host, as [`crate::stages::schur::schur`]: `out` `[blocks, nbin, nbin]`. Any batch: it
-/// goes through the device in parts that fit. The S_f of a block with a bad status stays as it was.
+/// Computes S_f of each block on the host, `[blocks, nbin, nbin]`; the twin of [`crate::stages::schur::schur`]. Batches of any size
+/// go through the device in parts that fit. The S_f of a block with a bad status stays as it was.
 ///
 /// # Errors
-/// As [`record_schur`], and [`GpuError::Length`] where `out` does not fit.
+/// See [`record_schur`]; [`GpuError::Length`] also if `out` does not fit.
 pub fn schur(
     gpu: &Gpu,
     layout: Layout,
@@ -116,7 +116,7 @@ pub fn schur(
     let part = gpu.batch("blocks", &bytes)?;
     let mut statuses = Vec::with_capacity(blocks.len());
     for (blocks, out) in blocks.chunks(part).zip(out.chunks_mut((part * square).max(1))) {
-        // Only the patches that these blocks lie in travel, so that a part is never more patches than blocks.
+        // Only the patches of these blocks are uploaded, so that a part never has more patches than blocks.
         let mut patches: Vec<usize> = blocks.iter().map(|block| block.patch).collect();
         patches.sort_unstable();
         patches.dedup();
@@ -135,7 +135,7 @@ pub fn schur(
     Ok(statuses)
 }
 
-/// Types what the shader says of one block. The pivot itself does not travel, it is reported as NaN.
+/// Converts the shader's status of one block. The pivot itself stays on the device and is reported as NaN.
 fn judge(block: &Block, nspec: usize, status: u32) -> Status {
     if status == cholesky::ALL_POSITIVE {
         return Ok(());
@@ -145,7 +145,7 @@ fn judge(block: &Block, nspec: usize, status: u32) -> Status {
     Err(NonPositivePivot { matrix: block.patch, index, pivot: f64::NAN })
 }
 
-/// The largest distance within the band of any two of the others, counted among the others, whichever fibre is left out.
+/// Returns the largest distance of two coupled unknowns, counted without those of one fibre, for any choice of that fibre.
 fn others_half_bandwidth(half_band: usize, nspec: usize, nbin: usize) -> usize {
     let mut widest = 0;
     for fibre in 0..nspec {

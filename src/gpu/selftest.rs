@@ -1,19 +1,19 @@
-//! The self-test a device must pass at opening: wrong drivers are fast and silent.
+//! The self-test that a device must pass when it is opened: drivers that compute wrongly report no error.
 
 use super::{Gpu, GpuError, Precision, Recording, Variant};
 use std::f64::consts::FRAC_1_SQRT_2;
 
-/// Turns of the counted loop. Mesa 22.3's software Vulkan ends every loop after 65 535 turns in all.
+/// Turns of the counted loop. Mesa 22.3's software Vulkan ends loops after 65 535 turns in all.
 const TURNS: u32 = 70_000;
 
-/// Threads of a workgroup.
+/// Invocations of a workgroup.
 const THREADS: usize = 64;
 
 /// Workgroups of the barrier test.
 const GROUPS: usize = 3;
 
-/// Relative error that sqrt, exp and the normal distribution may have. In f32 Vulkan allows exp `3 + 2 |x|` units of the
-/// last place, 4e-6 at |x| = 16; in f64 they are our own, good to 1e-15. What is sought here are functions that return garbage.
+/// Returns the relative error allowed for sqrt, exp and the normal distribution. In f32 Vulkan allows exp `3 + 2 |x|` units in
+/// the last place, 4e-6 at |x| = 16; in f64 the shaders' own functions are good to 1e-15. The test looks for garbage.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-5,
@@ -21,7 +21,7 @@ fn tolerance(precision: Precision) -> f64 {
     }
 }
 
-/// The variants this file dispatches.
+/// Returns the variants that this file dispatches.
 pub(super) fn variants() -> Vec<Variant> {
     vec![variant()]
 }
@@ -30,7 +30,7 @@ fn variant() -> Variant {
     Variant::new("selftest").set("THREADS", THREADS)
 }
 
-/// What a device returned.
+/// Results of a device.
 #[derive(Default)]
 struct Found {
     counts: Vec<u32>,
@@ -40,7 +40,7 @@ struct Found {
     sums: Vec<u32>,
 }
 
-/// Runs all checks in the precision of the handle; the error says which one failed and how.
+/// Runs all checks in the precision of the handle; the error reports which one failed and how.
 pub(super) fn run(gpu: &Gpu) -> Result<(), GpuError> {
     let x: Vec<f64> = (0..THREADS).map(|i| (i as f64 + 0.5) * if i % 2 == 0 { 0.25 } else { -0.25 }).collect();
     let inputs = gpu.upload_reals("x", &x)?;
@@ -65,7 +65,7 @@ pub(super) fn run(gpu: &Gpu) -> Result<(), GpuError> {
     judge(&x, &found, gpu.precision()).map_err(|reason| GpuError::Refused { device: gpu.name().to_string(), reason })
 }
 
-/// Compares what the device returned with what the host computes.
+/// Compares a device's results with the host's.
 fn judge(x: &[f64], found: &Found, precision: Precision) -> Result<(), String> {
     let state = (0..TURNS).fold(1u32, |state, _| state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
     if found.counts != [TURNS, state] {
@@ -99,7 +99,7 @@ fn judge(x: &[f64], found: &Found, precision: Precision) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// What a right device returns for no numbers.
+    /// Returns a right device's results for no numbers.
     fn right() -> Found {
         let state = (0..TURNS).fold(1u32, |s, _| s.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
         Found { counts: vec![TURNS, state], ..Found::default() }

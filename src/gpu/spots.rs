@@ -1,4 +1,4 @@
-//! Spots on the GPU: one workgroup a spot.
+//! Spots on the GPU: one workgroup per spot.
 
 use super::args::kernel_args;
 use super::traces::Traces;
@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Invocations of a workgroup: a spot has 187 pixels in DESI.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory that the variants have for profiles; in f32 the largest fills WebGPU's 16 KiB.
+/// Values of workgroup memory for profiles, one variant each; in f32 the largest fills WebGPU's 16 KiB.
 const PROFILES: [usize; 4] = [512, 1024, 2048, 4096 - THREADS];
 
 kernel_args! {
@@ -36,11 +36,11 @@ fn variant(profiles: usize) -> Variant {
     Variant::new("spots").set("THREADS", THREADS).set("PROFILES", profiles)
 }
 
-/// Spots of the bins `bins` of all fibres, `[nfibre, bins, ny, nx]`, as [`crate::stages::spots::spots`].
+/// Computes the spots of `bins` of all fibres, `[nfibre, bins, ny, nx]`; the twin of [`crate::stages::spots::spots`].
 ///
 /// # Errors
-/// [`GpuError::Limit`] where a spot's profiles, `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values, are beyond
-/// workgroup memory; [`GpuError::TooLarge`] where the spots are beyond a binding; what the driver reports.
+/// [`GpuError::Limit`] if a spot's profiles, `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values, exceed
+/// workgroup memory; [`GpuError::TooLarge`] if the spots exceed a binding; [`GpuError::OutOfMemory`] if the device is full.
 pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<Reals, GpuError> {
     let gpu = traces.offset.gpu();
     let stride = traces.nfibre * traces.nbin;

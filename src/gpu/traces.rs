@@ -1,4 +1,4 @@
-//! Traces on the GPU: series expanded in chunks of bins in f64 here, evaluated there, where f32 may have to do.
+//! Traces on the GPU: the host expands the series in chunks of bins in f64, and the device evaluates them in f32 or f64.
 
 use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant};
@@ -6,17 +6,17 @@ use crate::psf::{LegendreSeries, Psf};
 use crate::stages::traces::{legendre, shape_series, unit};
 use std::ops::Range;
 
-/// Invocations of a workgroup; one evaluates one value.
+/// Invocations of a workgroup, one per value.
 const THREADS: usize = 64;
 
-/// Pixels that a position may be away from its chunk's integer: f32 adds up to 8 px with roundings of 2.4e-7 px,
-/// and about four of them meet.
+/// Largest distance of a position from its chunk's integer, pixels: sums up to 8 px are rounded by 2.4e-7 px in f32, and about
+/// four roundings add up.
 const REACH: f64 = 8.0;
 
 /// Bins of the longest chunk.
 const LONGEST_CHUNK: usize = 64;
 
-/// Terms of a chunk's polynomial that stay below this, in units of the last place at one pixel, are dropped.
+/// Terms of a chunk's polynomial below this are dropped, in units in the last place at one pixel.
 const NEGLIGIBLE: f64 = 0.01;
 
 /// Positions and shapes of the spots of `nfibre` fibres at `nbin` wavelengths, on a device.
@@ -53,11 +53,11 @@ fn variant() -> Variant {
     Variant::new("traces").set("THREADS", THREADS)
 }
 
-/// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom), as
-/// [`crate::stages::traces::traces`]; positions are within 2e-6 px of it in f32.
+/// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom); the twin of
+/// [`crate::stages::traces::traces`], from which positions in f32 differ by up to 2e-6 px.
 ///
 /// # Errors
-/// [`GpuError::TooLarge`] where an output is beyond the device's limits, and what the driver reports.
+/// [`GpuError::TooLarge`] if an output exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
 pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Result<Traces, GpuError> {
     let (nfibre, nbin) = (fibres.len(), wave.len());
     let expansion = Expansion::new([&psf.trace_x, &psf.trace_y], fibres.clone(), wave, gpu.precision());
@@ -105,7 +105,7 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
     Ok(Traces { nfibre, nbin, pixel, offset, shape })
 }
 
-/// Bytes of what [`traces`] gives, and of what it needs besides.
+/// Returns the bytes of the output of [`traces`], and of its scratch buffers.
 pub(crate) fn bytes(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> [u64; 2] {
     let (nfibre, nbin) = (fibres.len(), wave.len());
     let series = shape_series(psf, with_tails);
@@ -117,17 +117,17 @@ pub(crate) fn bytes(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], wi
     let terms = 2 * nfibre * nchunk * most(&positions).max(1);
     let uploaded =
         gpu.real_bytes(nbin + terms + series.len() * (nbin + nfibre * ncoeff)) + 8 * (nfibre * nchunk) as u64;
-    // Uploads are there twice until they are done.
+    // Uploads are held twice until they are done.
     [pixels + gpu.real_bytes((2 + series.len()) * spots), 2 * uploaded + pixels]
 }
 
-/// Series expanded around the centres of chunks of bins, an integer taken out of each.
+/// Series expanded around the centres of chunks of bins, less an integer per chunk.
 struct Expansion {
-    /// Bins of a chunk.
+    /// Bins per chunk.
     chunk: usize,
-    /// Terms of a chunk's polynomial.
+    /// Terms per polynomial.
     terms: usize,
-    /// Place of each bin in its chunk, -1..=1, `[nbin]`.
+    /// Coordinate of each bin in its chunk, -1..=1, `[nbin]`.
     local: Vec<f64>,
     /// The integers, `[series, nfibre, nchunk]`.
     base: Vec<i32>,
@@ -168,7 +168,7 @@ impl Expansion {
     }
 }
 
-/// The longest chunk, a power of two of bins, within which no position is farther than [`REACH`] from the centre's.
+/// Returns the longest chunk, a power of two of bins, in which every position is within [`REACH`] of the centre's.
 fn chunk_length(series: [&LegendreSeries; 2], fibres: &Range<usize>, wave: &[f64]) -> usize {
     let fits = |length: usize| {
         let near = |s: &LegendreSeries, fibre: usize, bins: &[f64]| {
@@ -186,13 +186,13 @@ fn chunk_length(series: [&LegendreSeries; 2], fibres: &Range<usize>, wave: &[f64
     length
 }
 
-/// Middle and half length of a chunk's wavelengths.
+/// Returns centre and half length of a chunk's wavelengths.
 fn centre_and_half(wave: &[f64]) -> (f64, f64) {
     let (first, last) = (wave[0], wave[wave.len() - 1]);
     (0.5 * (first + last), 0.5 * (last - first))
 }
 
-/// A Legendre series and all its derivatives in u, by `P_k' = sum over j = k-1, k-3, .. of (2j + 1) P_j`.
+/// Returns a Legendre series and all its derivatives in u, by `P_k' = sum over j = k-1, k-3, .. of (2j + 1) P_j`.
 fn derivatives(coeff: &[f64]) -> Vec<Vec<f64>> {
     let mut all = vec![coeff.to_vec()];
     for _ in 1..coeff.len() {
@@ -203,8 +203,8 @@ fn derivatives(coeff: &[f64]) -> Vec<Vec<f64>> {
     all
 }
 
-/// Taylor's polynomial of a series around a chunk's centre, in the place -1..=1 within the chunk. Of a series
-/// without coefficients the zero polynomial.
+/// Returns the Taylor polynomial of a series around a chunk's centre, in the chunk's coordinate -1..=1; zero for a series
+/// without coefficients.
 fn expand(derivatives: &[Vec<f64>], domain: [f64; 2], (centre, half): (f64, f64)) -> Vec<f64> {
     let u = unit(domain, centre);
     let step = 2.0 * half / (domain[1] - domain[0]);
@@ -233,7 +233,7 @@ mod tests {
         for (b, &w) in wave.iter().enumerate() {
             let at = b / expansion.chunk;
             let terms = &expansion.chunks[at * expansion.terms..(at + 1) * expansion.terms];
-            // As a device does it.
+            // In f32 and in the order of the shader.
             let local = expansion.local[b] as f32;
             let value = terms.iter().rev().fold(0.0f32, |sum, &c| sum * local + c as f32);
             let position = f64::from(expansion.base[at]) + f64::from(value);

@@ -122,15 +122,11 @@ mod tests {
         let (n, ndiag) = (41, 17);
         let mut frame = frame(1, n);
         frame.wave = (0..n).map(|j| 6000.0 + 0.8 * j as f64).collect();
-        frame.spectra.ndiag = ndiag;
-        frame.spectra.resolution = vec![0.0; ndiag * n];
-        for k in 0..ndiag {
-            let offset = k as f64 - 8.0 + 0.5;
-            frame.spectra.resolution[k * n..(k + 1) * n].fill((-0.5 * (offset / 1.5f64).powi(2)).exp());
-        }
+        let row = |k: usize| vec![(-0.5 * ((k as f64 - 8.0 + 0.5) / 1.5f64).powi(2)).exp(); n];
+        frame.spectra.update(|s| (s.ndiag, s.resolution) = (ndiag, (0..ndiag).flat_map(row).collect())).unwrap();
         let sigma = Statistics::of(&frame).sigma[n / 2];
         assert!((sigma - 1.2).abs() < 1e-4, "{sigma}");
-        frame.spectra.resolution.fill(0.0);
+        frame.spectra.update(|s| s.resolution.fill(0.0)).unwrap();
         assert!(Statistics::of(&frame).sigma[n / 2].is_nan());
     }
 

@@ -57,8 +57,8 @@ fn words_of_a_header_cannot_become_part_of_the_page() {
 fn a_frame_without_a_bin_of_use_still_has_a_page_and_a_picture() {
     for nwave in [1, 2, 7] {
         let mut frame = frame(3, nwave);
-        frame.spectra.ivar.fill(0.0);
-        frame.spectra.flux.fill(f64::NAN);
+        frame.spectra.update(|s| s.ivar.fill(0.0)).unwrap();
+        frame.spectra.update(|s| s.flux.fill(f64::NAN)).unwrap();
         let report = Report::new(material(frame));
         assert!(report.html().unwrap().contains("without a single bin"));
         assert!(report.png().unwrap().starts_with(b"\x89PNG"));

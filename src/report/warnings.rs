@@ -190,10 +190,10 @@ mod tests {
     fn fibres_that_are_masked_dark_or_badly_fitted_are_named() {
         let mut frame = frame(8, 20);
         let n = 20;
-        frame.spectra.ivar[2 * n..5 * n].fill(0.0);
-        frame.spectra.mask[5 * n..5 * n + 11].fill(1);
-        frame.spectra.flux[6 * n..7 * n].fill(0.01);
-        frame.spectra.chi2pix[7 * n..].fill(2.5);
+        frame.spectra.update(|s| s.ivar[2 * n..5 * n].fill(0.0)).unwrap();
+        frame.spectra.update(|s| s.mask[5 * n..5 * n + 11].fill(1)).unwrap();
+        frame.spectra.update(|s| s.flux[6 * n..7 * n].fill(0.01)).unwrap();
+        frame.spectra.update(|s| s.chi2pix[7 * n..].fill(2.5)).unwrap();
         let texts = texts(&material(frame.clone()), None);
         assert!(texts.contains("3 fibres (2-4) without a single usable bin"), "{texts}");
         assert!(texts.contains("Fibre 5 with more than 50 %"), "{texts}");
@@ -209,8 +209,8 @@ mod tests {
         let mut frame = frame(4, 20);
         frame.header.set("SPXSOLV", "banded, some bundles in patches", "");
         frame.header.set("SPXRETRY", "device lost", "");
-        frame.spectra.chi2pix.fill(3.0);
-        frame.spectra.mask[..2].fill(BAD2DFIT);
+        frame.spectra.update(|s| s.chi2pix.fill(3.0)).unwrap();
+        frame.spectra.update(|s| s.mask[..2].fill(BAD2DFIT)).unwrap();
         frame.spectra.update(|s| s.flux[0] = f64::NAN).unwrap();
         assert!(texts(&material(frame.clone()), None).contains("in smaller parts: device lost"));
         frame.header.set("SPXDEV", "A GPU; CPU f64, AVX2", "");

@@ -1,11 +1,11 @@
-//! Bands of inverses on the GPU: one thread a matrix, chunk and pole.
+//! Bands of inverses on the GPU: one thread per matrix, chunk and pole.
 
 use super::shape::{Args, BLOCK, REACHES, Records, Shape, record, variant};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Root;
 use std::ops::Range;
 
-/// Floating-point operations of one column of three blocks, there and back; they grow with the blocks' square.
+/// Floating-point operations of one column of three blocks, factorisation and inversion; they grow with the blocks' square.
 const OPERATIONS: usize = 3800;
 
 pub(super) fn variants() -> Vec<Variant> {
@@ -13,7 +13,7 @@ pub(super) fn variants() -> Vec<Variant> {
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
-/// Poles of a rational function of a matrix, `[npole, 2]`: a shift relative to the largest bound, and a weight.
+/// Poles of a rational function of a matrix, `[npole, 2]`: shift relative to the largest bound, and weight.
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,
@@ -24,35 +24,35 @@ impl Poles {
     /// Uploads poles and weights.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, poles: &[(f64, f64)]) -> Result<Self, GpuError> {
         let values: Vec<f64> = poles.iter().flat_map(|&(pole, weight)| [pole, weight]).collect();
         Ok(Self { buffer: gpu.upload_reals("poles", &values)?, npole: poles.len() })
     }
 }
 
-/// Poles and weights of the square root on [floor, 1], eight `octets` of them, and (0, 0), which gives the inverse itself.
+/// Returns `octets` times eight poles and weights of the square root on [floor, 1], and (0, 0) for the inverse itself.
 pub fn poles(floor: f64, octets: usize) -> Vec<(f64, f64)> {
     let root = Root::new(floor, octets);
     root.poles.iter().zip(&root.weights).flat_map(|(p, w)| p.0.into_iter().zip(w.0)).chain([(0.0, 0.0)]).collect()
 }
 
-/// How far matrices are from singular.
+/// Distance of matrices from singular ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Health {
     /// Fibre and bin of a pivot that is not positive.
     pub bad_pivot: Option<(usize, usize)>,
-    /// The smallest pivot over its diagonal element: the inverse of the condition, but for a factor.
+    /// The smallest pivot over its diagonal element: up to a factor the inverse of the condition.
     pub least_pivot: f64,
 }
 
 impl Health {
-    /// What the device counts down from.
+    /// Returns the initial values, which the device lowers.
     pub(super) fn all_well(matrices: usize) -> Vec<u32> {
         [u32::MAX, 1f32.to_bits()].repeat(matrices)
     }
 
-    /// From what the device found, `[matrix, 2]`; matrices are `nfibre` fibres over and over.
+    /// Converts the device's values, `[matrix, 2]`; matrices repeat the same `nfibre` fibres.
     pub fn of(found: &[u32], nfibre: usize) -> Self {
         let bad = |(matrix, f): (usize, &[u32])| (f[0] != u32::MAX).then_some((matrix % nfibre, BLOCK * f[0] as usize));
         let least = found.chunks_exact(2).map(|f| f64::from(f32::from_bits(f[1]))).fold(1.0, f64::min);
@@ -65,12 +65,12 @@ impl Health {
 pub(super) struct Systems<'a> {
     pub matrices: &'a Reals,
     pub rhs: &'a Reals,
-    /// The first value of the second right-hand side in `rhs`, a multiple of four.
+    /// First value of the second right-hand side in `rhs`, a multiple of four.
     pub lost: usize,
     pub bounds: &'a Reals,
 }
 
-/// Room for what [`record_inverses`] leaves.
+/// Buffers for the inverses.
 #[derive(Clone, Debug)]
 pub(super) struct Inverses {
     pub records: Reals,
@@ -78,14 +78,14 @@ pub(super) struct Inverses {
 }
 
 impl Inverses {
-    /// Room for `most` matrices at a time, and the health of `all`.
+    /// Allocates `most` matrices at a time, and the health of `all`.
     pub fn new(gpu: &Gpu, shape: &Shape, kind: Records, most: usize, all: usize) -> Result<Self, GpuError> {
         let records = gpu.reals("records", most * shape.record_len(kind))?;
         Ok(Self { records, health: gpu.upload("health", &Health::all_well(all))? })
     }
 }
 
-/// Records the inverses of `matrices` with every pole.
+/// Records the inverses of `matrices` at every pole.
 pub(super) fn record_inverses(
     recording: &mut Recording,
     shape: &Shape,

@@ -1,4 +1,4 @@
-//! Sizes that the banded solver's kernels share, and where elements lie.
+//! Sizes that the banded kernels share, and the layout of their matrices.
 
 use crate::gpu::args::kernel_args;
 use crate::gpu::{Gpu, GpuError, Kernel, Named, Recording, Variant};
@@ -6,11 +6,11 @@ use crate::stages::banded::Bands;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Bins of a block: matrices are held and worked on in 4 x 4 blocks.
+/// Bins per block: matrices are stored and processed in 4 x 4 blocks.
 pub const BLOCK: usize = 4;
 
-/// Blocks below the diagonal that matrices may have. A thread's registers hold the window of a recursion on the first; the
-/// others are read from memory over and over.
+/// Blocks below the diagonal, one variant each. With the first a thread's registers hold the window of a recursion; the others
+/// read it from memory again and again.
 pub(super) const REACHES: [usize; 4] = [3, 4, 8, 16];
 
 /// The widest half bandwidth, bins.
@@ -18,11 +18,11 @@ pub const WIDEST: usize = BLOCK * REACHES[REACHES.len() - 1];
 
 pub(super) use crate::gpu::shaders::SIDES;
 
-/// Blocks of a chunk without its overlap. The longer, the less is done twice; the shorter, the more threads there are: 96
-/// bins give 10 000 threads a DESI bundle, and buffers of 120 MB.
+/// Blocks per chunk without its overlap. Longer chunks do less work twice, shorter ones give more threads: 96
+/// bins give 10 000 threads per DESI bundle, and buffers of 120 MB.
 const CORE: usize = 24;
 
-/// Invocations of a workgroup whose threads have nothing to do with each other: as few as devices run in lockstep.
+/// Invocations of a workgroup of independent threads: as few as devices run in lockstep.
 const THREADS: usize = 32;
 
 /// Fibres on a grid, cut into chunks.
@@ -30,22 +30,22 @@ const THREADS: usize = 32;
 pub struct Shape {
     /// Fibres.
     pub nfibre: usize,
-    /// Fibres of a bundle; the first and the next fibres, up to the last bundle, which may have fewer.
+    /// Fibres per bundle; the last bundle may have fewer.
     pub bundle: usize,
     /// Bins.
     pub nbin: usize,
-    /// Half bandwidth of K, bins, at most that kept.
+    /// Half bandwidth of K, bins, at most the one kept.
     pub reach: usize,
-    /// Half bandwidths of S_f, at most [`WIDEST`], and of the inverses on the way to it, whole blocks.
+    /// Half bandwidths of S_f, at most [`WIDEST`], and of the inverses that lead to it, whole blocks.
     pub bands: Bands,
-    /// Bins by which chunks overlap at least.
+    /// Least overlap of chunks, bins.
     pub overlap: usize,
     /// Diagonals of R to each side, at most [`WIDEST`].
     pub half: usize,
 }
 
 kernel_args! {
-    /// The same struct stands in `shaders/shared/banded.wgsl`.
+    /// Arguments of all banded kernels but the normal equations', see `shaders/shared/banded.wgsl`.
     pub(super) struct Args {
         pub count: u32,
         pub first: u32,
@@ -75,12 +75,12 @@ kernel_args! {
     }
 }
 
-/// What is kept of a matrix.
+/// The inverses kept of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Records {
     /// The inverse without a pole, as wide as [`Bands::inverse`].
     Wide,
-    /// The inverse with so many poles, as wide as the matrix.
+    /// The inverses with this many poles, as wide as the matrix.
     Narrow(usize),
 }
 
@@ -93,65 +93,65 @@ impl Records {
     }
 }
 
-/// Where a column of a record has what, four values a row.
+/// Layout of a column of a record, in rows of four values.
 struct Layout {
     rows: usize,
-    /// The first row of the inverse: that of the factor, which is then lost, or behind it.
+    /// First row of the inverse: the factor's, which it overwrites, or the one behind the factor.
     inverse: usize,
-    /// Blocks of the inverse beyond the matrix's, and the first row of them.
+    /// Blocks of the inverse beyond the matrix's band, and their first row.
     extension: usize,
     beyond: usize,
 }
 
 impl Shape {
-    /// Blocks of a fibre, the last one filled up.
+    /// Returns the blocks per fibre, the last one padded.
     pub fn nblock(&self) -> usize {
         self.nbin.div_ceil(BLOCK)
     }
 
-    /// Chunks of a fibre.
+    /// Returns the chunks per fibre.
     pub fn nchunk(&self) -> usize {
         self.nblock().div_ceil(CORE)
     }
 
-    /// Blocks of the longest chunk.
+    /// Returns the blocks of the longest chunk.
     pub(super) fn chunk_blocks(&self) -> usize {
         (CORE + 2 * self.overlap.div_ceil(BLOCK)).min(self.nblock())
     }
 
-    /// Blocks below the diagonal of a matrix.
+    /// Returns the blocks below the diagonal of a matrix.
     pub(super) fn blocks(&self) -> usize {
         let most = self.bands.kept.max(self.half).max(self.reach).div_ceil(BLOCK);
         REACHES.into_iter().find(|&reach| reach >= most).unwrap_or(WIDEST / BLOCK)
     }
 
-    /// Whether a thread's registers hold what it works on.
+    /// Whether a thread's registers hold the window of its recursion.
     pub(super) fn is_narrow(&self) -> bool {
         self.blocks() == REACHES[0]
     }
 
-    /// Values of a column of blocks of a matrix.
+    /// Returns the values per column of blocks of a matrix.
     pub(super) fn column(&self) -> usize {
         (self.blocks() + 1) * BLOCK * BLOCK
     }
 
-    /// Values of one matrix.
+    /// Returns the values per matrix.
     pub fn matrix_len(&self) -> usize {
         self.nblock() * self.column()
     }
 
-    /// Values of the blocks that lead from a fibre to the one before it.
+    /// Returns the values per K_{f,f-1}.
     pub fn pair_len(&self) -> usize {
         self.nblock() * (2 * self.blocks() + 1) * BLOCK * BLOCK
     }
 
-    /// Place of element (i, j) of a matrix, j <= i within its band; elements of diagonal blocks stand at (j, i), too.
+    /// Returns the index of element (i, j) of a matrix, j <= i within its band. Diagonal blocks are stored whole.
     pub fn element(&self, i: usize, j: usize) -> usize {
         let k = i / BLOCK - j / BLOCK;
         (j / BLOCK) * self.column() + (k * BLOCK + i % BLOCK) * BLOCK + j % BLOCK
     }
 
-    /// Place of element (i, j) of K_{f,f-1}, within the band of matrices.
+    /// Returns the index of element (i, j) of K_{f,f-1}, within the band of matrices.
     pub fn pair_element(&self, i: usize, j: usize) -> usize {
         let (reach, k) = (self.blocks(), j / BLOCK + self.blocks() - i / BLOCK);
         ((i / BLOCK * (2 * reach + 1) + k) * BLOCK + i % BLOCK) * BLOCK + j % BLOCK
@@ -164,18 +164,18 @@ impl Shape {
             Records::Narrow(_) => 0,
         };
         if self.is_narrow() && extension > 0 {
-            // One block more, in place of a factor that is kept for it.
+            // The factor is kept for one block more, which then overwrites it.
             return Layout { rows: 2 * record, inverse: record, extension: 1, beyond: 0 };
         }
         Layout { rows: record + BLOCK * extension, inverse: 0, extension, beyond: record }
     }
 
-    /// Values that one matrix takes in `records`.
+    /// Returns the values per matrix in `records`.
     pub(super) fn record_len(&self, kind: Records) -> usize {
         self.nchunk() * kind.npole() * self.chunk_blocks() * self.layout(kind).rows * BLOCK
     }
 
-    /// Arguments for the `matrices` in `records`.
+    /// Returns the arguments for the `matrices` in `records`.
     pub(super) fn args(&self, matrices: Range<usize>, kind: Records) -> Args {
         let layout = self.layout(kind);
         Args {
@@ -207,23 +207,23 @@ impl Shape {
         }
     }
 
-    /// The variant of a shader whose threads are independent.
+    /// Returns the variant of a shader with independent threads.
     fn variant(&self, shader: &'static str) -> Variant {
         variant(shader, self.blocks())
     }
 }
 
-/// The variant of a shader for matrices of so many blocks below the diagonal.
+/// Returns the variant of a shader for matrices with `reach` blocks below the diagonal.
 pub(super) fn variant(shader: &'static str, reach: usize) -> Variant {
     Variant::new(shader).set("THREADS", THREADS).set("REACH", reach)
 }
 
-/// All variants of a shader.
+/// Returns all variants of a shader.
 pub(super) fn variants(shader: &'static str) -> impl Iterator<Item = Variant> {
     REACHES.into_iter().map(move |reach| variant(shader, reach))
 }
 
-/// Records one thread for each of `count` items of `operations` floating-point operations.
+/// Records one thread per item, for `count` items of `operations` floating-point operations each.
 pub(super) fn record(
     recording: &mut Recording,
     gpu: &Gpu,

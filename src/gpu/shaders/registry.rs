@@ -90,7 +90,7 @@ macro_rules! shared {
 
 /// Sources of `shaders/shared/`, by name, for `#import`.
 pub(super) const SHARED: &[(&str, &str)] =
-    shared!["banded", "block8", "functions_f32", "functions_f64", "grid", "inverse", "overlap", "patch"];
+    shared!["banded", "block8", "functions_f32", "functions_f64", "grid", "inverse", "overlap", "patch", "reduction"];
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Buffers, bindings and recordings.
 
-use spextral::gpu::{Gpu, GpuError, Recording, Variant};
+use spextral::gpu::{ArgsMember, Gpu, GpuError, KernelArgs, Recording, ScalarKind, Variant};
 use testkit::{gpu, gpu_with_default_limits};
 
 fn barrier_sums(gpu: &Gpu, groups: usize) -> Vec<u32> {
@@ -52,6 +52,44 @@ fn what_is_bound_wrongly_is_named() {
     assert!(message(&[1], &[f32s.named("sums")]).contains("`sums` holds f32 where the shader declares u32"));
     assert!(message(&[1], &[u32s.named("sums"), u32s.named("x")]).contains("no buffer `x`"));
     assert!(message(&[], &[u32s.named("sums")]).contains("args has 0 bytes where the shader declares 4"));
+}
+
+/// Arguments of `traces`, six u32.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::NoUninit)]
+struct TracesArgs<const SWAPPED: bool>([u32; 6]);
+
+/// Members of six u32 with these names.
+const fn members(names: [&'static str; 6]) -> [ArgsMember; 6] {
+    let mut members = [ArgsMember { name: "", offset: 0, kind: ScalarKind::U32 }; 6];
+    let mut k = 0;
+    while k < 6 {
+        members[k] = ArgsMember { name: names[k], offset: 4 * k, kind: ScalarKind::U32 };
+        k += 1;
+    }
+    members
+}
+
+impl KernelArgs for TracesArgs<false> {
+    const MEMBERS: &'static [ArgsMember] = &members(["nfibre", "nbin", "chunk", "terms", "nparam", "ncoeff"]);
+}
+
+impl KernelArgs for TracesArgs<true> {
+    const MEMBERS: &'static [ArgsMember] = &members(["nbin", "nfibre", "chunk", "terms", "nparam", "ncoeff"]);
+}
+
+#[test]
+fn two_swapped_members_of_the_arguments_are_refused_with_both_names() {
+    let Some(gpu) = gpu() else { return };
+    let kernel = gpu.kernel(&Variant::new("traces"), "shapes").unwrap();
+    let [unit, coeff, shape] = ["unit", "coeff", "shape"].map(|name| gpu.reals(name, 1).unwrap());
+    let bound = [unit.named("unit"), coeff.named("coeff"), shape.named("shape")];
+    let mut recording = Recording::new();
+    recording.dispatch(&kernel, 1, &TracesArgs::<false>([0; 6]), &bound).unwrap();
+    let error = recording.dispatch(&kernel, 1, &TracesArgs::<true>([0; 6]), &bound).unwrap_err();
+    assert!(matches!(error, GpuError::Binding { .. }), "{error}");
+    let expected = "args has `nbin: u32` at byte 0 where the shader declares `nfibre: u32` at byte 0";
+    assert!(error.to_string().contains(expected), "{error}");
 }
 
 #[test]
