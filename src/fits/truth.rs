@@ -36,10 +36,10 @@ pub fn read_truth(path: impl AsRef<Path>) -> Result<Truth, FitsError> {
     Ok(Truth { fibres, wave, flux })
 }
 
-/// Writes a truth file: FLUX f4 (electron a bin), WAVELENGTH f8 (Angstrom), FIBER i4.
+/// Writes a truth file: FLUX f4 (electron per bin), WAVELENGTH f8 (Angstrom), FIBER i4.
 ///
 /// # Errors
-/// [`FitsError`] where the file exists and may not be replaced, or cannot be written.
+/// [`FitsError`] if the file exists and must not be replaced, or cannot be written.
 pub fn write_truth(path: impl AsRef<Path>, truth: &Truth, overwrite: bool) -> Result<PendingFile, FitsError> {
     let fibres: Vec<i32> = truth.fibres.iter().map(|&f| f as i32).collect();
     let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());

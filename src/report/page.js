@@ -7,6 +7,7 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
   const span = (range) => range[1] - range[0];
+  const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const wave = floats(data.wave);
   const views = [];
   const HELP = "Drag to zoom; keys: + and - zoom, arrows move, 0 resets.";
@@ -54,19 +55,11 @@
       this.spec = spec;
       this.full = { x: [...spec.x], y: [...spec.y] };
       this.range = { x: [...spec.x], y: [...spec.y] };
-      this.canvas = document.createElement("canvas");
-      this.canvas.tabIndex = 0;
-      this.canvas.setAttribute("role", "img");
-      this.canvas.setAttribute("aria-label", `${spec.alt} ${HELP}`);
-      this.readout = document.createElement("output");
-      this.readout.className = "readout";
-      this.readout.textContent = spec.id === "flux" ? "drag to zoom, double-click for the whole range" : "";
-      this.back = document.createElement("button");
-      this.back.type = "button";
-      this.back.textContent = "Whole range";
-      this.back.onclick = () => this.zoom(this.full);
-      const bar = document.createElement("div");
-      bar.className = "bar";
+      this.canvas = make("canvas", { tabIndex: 0, role: "img", ariaLabel: `${spec.alt} ${HELP}` });
+      const hint = spec.id === "flux" ? "drag to zoom, double-click for the whole range" : "";
+      this.readout = make("output", { className: "readout", textContent: hint });
+      this.back = make("button", { type: "button", textContent: "Whole range", onclick: () => this.zoom(this.full) });
+      const bar = make("div", { className: "bar" });
       bar.append(this.readout, this.back);
       const plot = figure.querySelector(".plot");
       plot.append(this.canvas);
@@ -222,9 +215,7 @@
       const w = this.image.naturalWidth, h = this.image.naturalHeight, f = this.full;
       if (!w) return 0;
       if (!this.pixels) {
-        const hidden = document.createElement("canvas");
-        hidden.width = w; hidden.height = h;
-        const g = hidden.getContext("2d", { willReadFrequently: true });
+        const g = make("canvas", { width: w, height: h }).getContext("2d", { willReadFrequently: true });
         g.drawImage(this.image, 0, 0);
         this.pixels = g.getImageData(0, 0, w, h).data;
       }
@@ -357,7 +348,7 @@
         { name: "1σ", kind: "band", tone: 0, values: flux.map((f, i) => f - sigma[i]), upper: flux.map((f, i) => f + sigma[i]) },
         { name: "flux", kind: "line", tone: 0, values: flux },
       );
-      this.canvas.setAttribute("aria-label", `Spectrum of fibre ${s.fibre}: ${s.about}. ${HELP}`);
+      this.canvas.ariaLabel = `Spectrum of fibre ${s.fibre}: ${s.about}. ${HELP}`;
       this.rescale();
       this.draw();
     }

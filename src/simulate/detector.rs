@@ -9,7 +9,7 @@ use rayon::prelude::*;
 pub mod ccdmask {
     /// A pixel of a bad column.
     pub const BAD: i32 = 1 << 0;
-    /// A dead pixel.
+    /// A pixel that records no light.
     pub const DEAD: i32 = 1 << 2;
     /// A cosmic ray.
     pub const COSMIC: i32 = 1 << 4;

@@ -1,6 +1,6 @@
 //! The report in a real browser: no error, every picture painted, values under the pointer, and a bounded size.
 //!
-//! It takes Chromium. Without it the tests are reported as ignored; with SPEXTRAL_REQUIRE_BROWSER set they fail.
+//! Needs Chromium. Without it the tests are reported as ignored; with SPEXTRAL_REQUIRE_BROWSER set they fail.
 
 #[macro_use(test)]
 extern crate testkit;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use testkit::{binary, ignore};
 
-/// Appended to the page: acts as a reader would, then writes down what it saw.
+/// Script appended to the page: acts like a reader, then records what it saw.
 const PROBE: &str = include_str!("probe.js");
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 
@@ -47,7 +47,7 @@ fn spextral(folder: &Path, arguments: &[&str]) {
     assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
 }
 
-/// Opens a page with the probe in a window so wide; what the probe wrote down.
+/// Opens a page with the probe in a window of `width` pixels; returns the probe's record.
 fn open(browser: &Path, page: &str, width: u32) -> serde_json::Value {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("page.html");
@@ -65,8 +65,8 @@ fn open(browser: &Path, page: &str, width: u32) -> serde_json::Value {
         .output()
         .unwrap();
     let (dom, log) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    let said: Vec<&str> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
-    assert!(said.is_empty(), "the page has something to say on the console: {said:#?}");
+    let messages: Vec<&str> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
+    assert!(messages.is_empty(), "the page logs to the console: {messages:#?}");
     let start = "<pre id=\"probe\">";
     let from = dom.find(start).unwrap_or_else(|| panic!("the probe did not end: {log}")) + start.len();
     let text = dom[from..].split("</pre>").next().unwrap();
@@ -91,16 +91,16 @@ fn a_page_with_everything_is_painted_and_answers_the_pointer() {
     for name in expected {
         assert!(painted[name].as_u64().is_some_and(|colours| colours > 3), "{name} has colours: {saw}");
     }
-    assert!(saw["images"].as_u64().unwrap() >= 16, "three pictures a worst place, and the large ones: {saw}");
+    assert!(saw["images"].as_u64().unwrap() >= 16, "three pictures per outlier, and the large ones: {saw}");
     assert_eq!(saw["broken"], 0);
-    let told = |id: &str| saw["told"][id].as_str().unwrap_or_default().to_string();
-    assert!(told("flux").contains("fibre 12") && told("flux").contains("electron/Å"), "{saw}");
-    assert!(told("spectrum").contains('±') && told("spectrum").contains("R·truth"), "{saw}");
-    assert!(told("residual").contains('σ') || told("residual").contains("masked"), "{saw}");
-    assert_eq!(saw["chosen"], "fibre 12", "a click on the picture of all spectra chooses one: {saw}");
-    assert_eq!(saw["zoomed"], true, "a drag zooms every picture over wavelength, and a double click ends that: {saw}");
+    let readout = |id: &str| saw["readouts"][id].as_str().unwrap_or_default().to_string();
+    assert!(readout("flux").contains("fibre 12") && readout("flux").contains("electron/Å"), "{saw}");
+    assert!(readout("spectrum").contains('±') && readout("spectrum").contains("R·truth"), "{saw}");
+    assert!(readout("residual").contains('σ') || readout("residual").contains("masked"), "{saw}");
+    assert_eq!(saw["chosen"], "fibre 12", "a click on the heat map of all spectra selects one: {saw}");
+    assert_eq!(saw["zoomed"], true, "a drag zooms every figure over wavelength, a double click resets it: {saw}");
     assert!(saw["masked"].as_u64().unwrap() > 50, "the bad column and cosmics are green in the residual: {saw}");
-    assert_eq!(saw["unnamed"], 0, "every picture says what it shows");
+    assert_eq!(saw["unnamed"], 0, "every picture has a description");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-// Acts as a reader would, then writes down what it saw.
+// Acts like a reader, then records what it saw.
 window.addEventListener("load", () => setTimeout(() => {
-  const saw = { painted: {}, told: {} };
+  const saw = { painted: {}, readouts: {} };
   const colours = (canvas) => {
     const { width, height } = canvas;
     const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
@@ -23,7 +23,7 @@ window.addEventListener("load", () => setTimeout(() => {
     saw.painted[id] = count;
     if (id === "residual") saw.masked = green;
     event(canvas, "pointermove", 0.5, 0.45);
-    saw.told[id] = canvas.closest("figure").querySelector(".readout").textContent;
+    saw.readouts[id] = canvas.closest("figure").querySelector(".readout").textContent;
   }
   const flux = canvasOf("flux");
   event(flux, "pointerdown", 0.5, 0.43);
