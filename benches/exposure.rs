@@ -1,9 +1,9 @@
-//! Many frames in one go: `cargo bench --bench exposure -- [--frames N] [--nspec N] [--nwave N] [--device D] [--repeat K]
+//! Many frames in one run: `cargo bench --bench exposure -- [--frames N] [--nspec N] [--nwave N] [--device D] [--repeat K]
 //! [--ranks N,…] [--keep FOLDER] [--json FILE]`.
 //!
-//! Simulated frames, gzipped in and out, go through the real binary with and without overlap, and over MPI ranks where they
-//! are asked for (cargo feature `mpi`). The wall time is compared with what no order of work could beat: all processor
-//! seconds on all cores, and the longest of reading, computing and writing by themselves.
+//! The real binary extracts simulated frames, gzipped in and out, with and without overlap, and on request over MPI ranks
+//! (cargo feature `mpi`). The wall time is compared with a lower bound for any order of work: processor time over cores, or
+//! the longest of reading, computing and writing by themselves.
 
 use serde_json::{Value, json};
 use spextral::fits::{write_preproc, write_psf};
@@ -24,7 +24,7 @@ struct Job {
     json: Option<PathBuf>,
 }
 
-/// One row of the table: the figures of the best of some runs.
+/// A row of the table: the figures of the fastest run.
 struct Row {
     name: String,
     figures: Value,
@@ -41,18 +41,18 @@ fn main() {
         job.frames, job.nspec, job.nwave, cores, job.device
     );
     job.prepare(folder);
-    let alone = job.row(folder, "one after the other", None, &["--no-overlap"]);
+    let alone = job.row(folder, "sequential", None, &["--no-overlap"]);
     let mut rows = vec![job.row(folder, "overlapped", None, &[])];
     for &ranks in &job.ranks {
         rows.push(job.row(folder, &format!("{ranks} ranks"), Some(ranks), &[]));
         if ranks > 1 {
             let all = ranks.to_string();
-            rows.push(job.row(folder, &format!("{ranks} ranks a frame"), Some(ranks), &["--ranks-per-frame", &all]));
+            rows.push(job.row(folder, &format!("{ranks} ranks per frame"), Some(ranks), &["--ranks-per-frame", &all]));
         }
     }
     println!(
         "{:20} {:>7} {:>6} {:>7} {:>7} {:>7} {:>9} {:>7} {:>7} {:>6} {:>9}",
-        "", "wall s", "cpu s", "read s", "comp. s", "write s", "at least", "ratio", "gain", "MB", "frames/h"
+        "", "wall s", "cpu s", "read s", "comp. s", "write s", "bound", "ratio", "gain", "MB", "frames/h"
     );
     for row in [&alone].into_iter().chain(&rows) {
         let floor = floor(row, &alone, cores);
@@ -71,8 +71,8 @@ fn main() {
         );
     }
     println!(
-        "at least: the larger of cpu s / cores and the longest phase when phases run one after the other; ratio: wall / that; \
-         gain: against one after the other"
+        "bound: the larger of cpu s / cores and the longest phase of the sequential run; ratio: wall / bound; gain: \
+         sequential wall / wall"
     );
     if let Some(path) = &job.json {
         let all: Vec<Value> =
@@ -81,10 +81,10 @@ fn main() {
     }
 }
 
-/// The least wall time that any order of work could have, s.
+/// Returns the lower bound of the wall time for any order of work, s.
 fn floor(row: &Row, alone: &Row, cores: usize) -> f64 {
     let phases = ["read_seconds", "compute_seconds", "write_seconds"].map(|phase| alone.get(phase));
-    // Groups of ranks read and write side by side.
+    // Groups of ranks read and write at the same time.
     let longest = phases.into_iter().fold(0.0, f64::max) / row.get("groups");
     longest.max(row.get("cpu_seconds") / cores as f64)
 }
@@ -113,7 +113,7 @@ impl Job {
         }
     }
 
-    /// Frames and manifest.
+    /// Writes frames and manifest.
     fn prepare(&self, folder: &Path) {
         let psf = Synthetic { nfibre: self.nspec.next_multiple_of(25), ..Synthetic::default() };
         let psf = psf.build().expect("a DESI-like PSF");
@@ -134,7 +134,7 @@ impl Job {
         std::fs::write(folder.join("frames.csv"), rows).expect("the manifest can be written");
     }
 
-    /// The best of some runs.
+    /// Runs `repeat` times and keeps the fastest.
     fn row(&self, folder: &Path, name: &str, ranks: Option<usize>, more: &[&str]) -> Row {
         let figures = (0..self.repeat).map(|_| self.run(folder, name, ranks, more));
         let best =

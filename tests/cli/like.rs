@@ -149,7 +149,7 @@ fn inputs_are_found_again_by_any_name() {
     std::fs::write(folder.path("m.csv"), format!("input,psf,output,fibermap\n{row}\n")).unwrap();
     let words =
         ["exposure", "--manifest", "m.csv", "--bundlesize", "5", "-n", "2", "--device", "cpu", "--loglevel", "warn"];
-    for said in ["1 of 1 frames done", "1 whole already"] {
+    for said in ["1 of 1 frames done", "1 already complete"] {
         let run = folder.run(&[&words[..], &["--resume"]].concat());
         assert!(run.code == Some(0) && run.stdout.contains(said), "{} {}", run.stdout, run.stderr);
     }

@@ -1,4 +1,4 @@
-//! Ends before the end, and `--resume`.
+//! Interrupted runs, and `--resume`.
 
 #[cfg(unix)]
 use crate::night::wait_for;
@@ -15,30 +15,30 @@ fn a_job_killed_at_any_moment_is_completed_by_resume() {
     let all = night.undisturbed();
     let whole = start.elapsed();
     night.manifest("m.csv", "out", &[0, 1, 2, 3, 4, 5]);
-    let mut left_behind = 0;
+    let mut temporary = 0;
     for moment in 0..20u32 {
         fs::remove_dir_all(night.path("out")).unwrap();
         fs::create_dir(night.path("out")).unwrap();
         let mut child = begin(night.command("m.csv", &[]));
-        // Spread over the run like the golden ratio's multiples: no two moments alike, no period of the run met.
+        // Multiples of the golden ratio spread over the run without hitting a period of it.
         std::thread::sleep(whole.mul_f64((f64::from(moment) * 0.618).fract()));
         child.kill().unwrap();
         child.wait().unwrap();
-        left_behind += night.names("out").iter().filter(|name| name.ends_with(".tmp")).count();
+        temporary += night.names("out").iter().filter(|name| name.ends_with(".tmp")).count();
         night.exposure("m.csv", &["--resume"]).succeeds();
         assert!(night.data("out") == all, "killed after {moment} / 20; {:?}", night.names("out"));
     }
-    println!("{left_behind} temporary files were left behind and cleared");
+    println!("{temporary} temporary files were left and removed");
 }
 
 #[test]
-fn resume_does_only_what_is_missing_damaged_older_or_made_otherwise() {
+fn resume_extracts_only_frames_that_are_missing_damaged_outdated_or_of_other_options() {
     let night = Night::new();
     let all = night.undisturbed();
     night.manifest("m.csv", "out", &[0, 1, 2, 3, 4, 5]);
     night.exposure("m.csv", &[]).succeeds();
-    night.exposure("m.csv", &["--resume"]).ends_with(0, &["6 whole already", "out/0.fits is whole"]);
-    // Missing; a bit of the data; an input that is newer; a model that is missing.
+    night.exposure("m.csv", &["--resume"]).ends_with(0, &["6 already complete", "out/0.fits is complete"]);
+    // A missing frame; a flipped bit; a newer input; a missing model.
     fs::remove_file(night.path("out/1.fits")).unwrap();
     let mut bytes = fs::read(night.path("out/3.fits")).unwrap();
     let middle = bytes.len() / 2;
@@ -48,7 +48,7 @@ fn resume_does_only_what_is_missing_damaged_older_or_made_otherwise() {
     input.set_modified(std::time::SystemTime::now() + MINUTE).unwrap();
     fs::remove_file(night.path("out/4-model.fits.gz")).unwrap();
     let run = night.exposure("m.csv", &["--resume"]);
-    run.ends_with(0, &["4 of 6 frames done, 2 whole already", "out/0.fits is whole", "out/2.fits is whole"]);
+    run.ends_with(0, &["4 of 6 frames done, 2 already complete", "out/0.fits is complete", "out/2.fits is complete"]);
     assert!(night.data("out") == all);
     let run = night.exposure("m.csv", &["--resume", "--regularize", "0.1"]);
     run.ends_with(0, &["6 of 6 frames done"]);
@@ -56,10 +56,10 @@ fn resume_does_only_what_is_missing_damaged_older_or_made_otherwise() {
 }
 
 #[test]
-fn resume_clears_what_dead_runs_have_left_and_spares_everything_else() {
+fn resume_removes_temporary_files_of_dead_runs_and_no_others() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[1]);
-    // No process has this number.
+    // No process has this id.
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let [dead, alive, elsewhere] = [(9_999_999, host.trim()), (std::process::id(), host.trim()), (1, "elsewhere")]
         .map(|(pid, host)| format!(".spextral-7-{pid}-{host}-abc.tmp"));
@@ -76,7 +76,7 @@ fn resume_clears_what_dead_runs_have_left_and_spares_everything_else() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_a_run_with_whole_files_only_and_resume_does_the_rest() {
+fn a_signal_ends_a_run_with_complete_files_only_and_resume_extracts_the_rest() {
     let night = Night::new();
     let frames: Vec<usize> = (0..40).collect();
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
@@ -91,10 +91,10 @@ fn a_signal_ends_a_run_with_whole_files_only_and_resume_does_the_rest() {
         let done = report["figures"]["done"].as_u64().unwrap();
         assert!(done >= 1 && done + report["figures"]["dropped"].as_u64().unwrap() == 40, "{}", report["figures"]);
         let frames = night.data(&folder).keys().filter(|name| !name.contains("model")).count();
-        assert_eq!(frames as u64, done, "whole files, as many as reported");
+        assert_eq!(frames as u64, done, "complete files, as many as reported");
         let left = 40 - done;
         night
             .exposure("m.csv", &["--resume"])
-            .ends_with(0, &[&format!("{left} of 40 frames done, {done} whole already")]);
+            .ends_with(0, &[&format!("{left} of 40 frames done, {done} already complete")]);
     }
 }

@@ -1,4 +1,4 @@
-//! Frames that fail: said with their reason, and the others go on.
+//! Frames that fail are reported with their reason, and the others go on.
 
 use crate::night::{Night, Run, begin, wait_for};
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn an_output_folder_that_becomes_unwritable_fails_its_frame_and_no_others() {
 }
 
 #[test]
-fn outputs_that_exist_are_kept_unless_told_otherwise() {
+fn existing_outputs_are_kept_without_overwrite() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1]);
     std::fs::write(night.path("out/1.fits"), "precious").unwrap();

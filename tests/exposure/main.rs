@@ -1,4 +1,4 @@
-//! `spextral exposure`, the real binary on many small frames: 10 fibres x 100 bins each.
+//! `spextral exposure`: the real binary on many small frames of 10 fibres x 100 bins.
 
 #[macro_use(note, test)]
 extern crate testkit;

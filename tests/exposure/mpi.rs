@@ -1,6 +1,5 @@
-//! The same over the ranks of an MPI job, under mpirun, more ranks than cores. SPEXTRAL_MPIRUN may name another launcher
-//! with its words, as `mpirun.mpich -disable-auto-cleanup`; where a rank was killed, only Open MPI's is known to let the
-//! others say so.
+//! Runs under mpirun, with more ranks than cores. SPEXTRAL_MPIRUN sets another launcher with its options, such as
+//! `mpirun.mpich -disable-auto-cleanup`. Only Open MPI's launcher is known to let the other ranks report a killed one.
 
 use crate::night::{Night, Run, begin, wait_for};
 use spextral::fits::read_headers;
@@ -9,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 use testkit::{binary, gpu};
 
-/// The others of a broken job end within this.
+/// Time within which all ranks of a broken job end.
 const SOON: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -27,7 +26,7 @@ fn launch(night: &Night, wrapper: &[String], ranks: usize, manifest: &str, more:
     command.args(words).args(["-n", &ranks.to_string()]).args(wrapper);
     command.arg(alone.get_program()).args(alone.get_args());
     command.current_dir(night.path("."));
-    // Open MPI 4 and 5 in words that MPICH does not mind: as root, more ranks than cores, in a container.
+    // For Open MPI 4 and 5, ignored by MPICH: as root, more ranks than cores, in a container.
     for (name, value) in [
         ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
         ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
@@ -46,7 +45,7 @@ fn run(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Run {
     Run::within(MINUTE, begin(mpirun(night, ranks, manifest, more)))
 }
 
-/// The processes of a night's job, by rank.
+/// Lists (rank, process id) of a night's job.
 fn processes(night: &Night) -> Vec<(usize, u32)> {
     let home = std::fs::canonicalize(night.path(".")).unwrap();
     let of = |pid: u32| -> Option<(usize, u32)> {
@@ -67,12 +66,12 @@ fn processes(night: &Night) -> Vec<(usize, u32)> {
 }
 
 fn kill(signal: &str, pid: u32) {
-    // It may have ended by itself.
+    // It may already have ended.
     let _ = Command::new("kill").args(["-s", signal, &pid.to_string()]).output();
 }
 
 #[test]
-fn data_are_the_same_for_any_number_of_ranks_and_ranks_a_frame_in_any_order() {
+fn data_are_the_same_for_any_number_of_ranks_and_ranks_per_frame_in_any_order() {
     let night = Night::new();
     let all = night.undisturbed();
     for (ranks, of_frame, order) in [
@@ -88,12 +87,12 @@ fn data_are_the_same_for_any_number_of_ranks_and_ranks_a_frame_in_any_order() {
     ] {
         let folder = format!("out-{ranks}-{of_frame}");
         night.manifest("m.csv", &folder, &order);
-        let of_frame_word = of_frame.to_string();
-        // The report is that of the run before.
-        let words = ["--ranks-per-frame", &of_frame_word, "--report", "r.json", "--overwrite"];
+        let ranks_per_frame = of_frame.to_string();
+        // Replaces the report of the previous run.
+        let words = ["--ranks-per-frame", &ranks_per_frame, "--report", "r.json", "--overwrite"];
         let run = run(&night, ranks, "m.csv", &words);
         run.ends_with(0, &["6 of 6 frames done"]);
-        assert!(night.data(&folder) == all, "{ranks} ranks, {of_frame} a frame");
+        assert!(night.data(&folder) == all, "{ranks} ranks, {of_frame} per frame");
         let figures = &night.report("r.json")["figures"];
         assert_eq!(figures["ranks"], ranks);
         assert_eq!(figures["groups"], ranks.div_ceil(of_frame));
@@ -101,7 +100,7 @@ fn data_are_the_same_for_any_number_of_ranks_and_ranks_a_frame_in_any_order() {
 }
 
 #[test]
-fn more_ranks_than_frames_one_frame_and_no_frame_end_well() {
+fn runs_of_no_frame_one_frame_and_fewer_frames_than_ranks_succeed() {
     let night = Night::new();
     for frames in [&[][..], &[1], &[0, 1]] {
         night.manifest("m.csv", "out", frames);
@@ -113,7 +112,7 @@ fn more_ranks_than_frames_one_frame_and_no_frame_end_well() {
 }
 
 #[test]
-fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
+fn a_frame_that_fails_on_any_rank_is_reported_and_the_others_go_on() {
     let night = Night::new();
     let mut all = night.undisturbed();
     all.remove("3.fits");
@@ -121,7 +120,7 @@ fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
     for of_frame in ["1", "3"] {
         let folder = format!("out{of_frame}");
         night.manifest("m.csv", &folder, &[0, 1, 2, 3, 4, 5]);
-        // Read well and refused when it is computed, by whichever rank leads.
+        // Reading succeeds, the extraction refuses it on whichever rank leads.
         std::fs::write(night.path("m.csv"), {
             let text = std::fs::read_to_string(night.path("m.csv")).unwrap();
             let mut lines = text.lines().map(|line| format!("{line},\n"));
@@ -136,14 +135,14 @@ fn a_frame_that_fails_on_any_rank_is_said_and_the_others_go_on() {
 }
 
 #[test]
-fn a_rank_that_loses_its_gpu_is_said_in_the_frames_that_it_shares() {
+fn a_rank_that_loses_its_gpu_is_recorded_in_the_frames_that_it_shares() {
     let gpu = gpu().name().to_string();
     let night = Night::new();
-    // One after another: what rank 1 does in a frame depends on those before.
+    // Frames in sequence: the state of rank 1 depends on the frames before.
     let words =
         ["--ranks-per-frame", "2", "--device", &gpu, "--solver", "patches", "--report", "r.json", "--overwrite"];
     let run = |folder: &str, fault: &str| {
-        // The same one twice, so in this order.
+        // The same input twice, so that the order is that of the manifest.
         std::fs::create_dir_all(night.path(folder)).unwrap();
         let rows = [0, 1].map(|k| format!("in0.fits.gz,psf0.fits,{folder}/{k}.fits\n")).concat();
         std::fs::write(night.path("m.csv"), format!("input,psf,output\n{rows}")).unwrap();
@@ -177,7 +176,7 @@ fn a_rank_that_loses_its_gpu_is_said_in_the_frames_that_it_shares() {
 }
 
 #[test]
-fn numbers_that_are_none_fail_their_frame_and_no_other() {
+fn a_nan_option_fails_its_frame_and_no_other() {
     let night = Night::new();
     let rows = "in0.fits.gz,psf0.fits,good.fits,\nin1.fits.gz,psf1.fits,bad.fits,nan\n";
     std::fs::write(night.path("m.csv"), format!("input,psf,output,tolerance\n{rows}")).unwrap();
@@ -198,9 +197,8 @@ fn an_error_before_any_work_ends_the_job() {
     assert!(none.code != Some(0) && none.stderr.contains("no such device"), "{none:?}");
 }
 
-/// With `--json` an error before any work is one object, whichever ranks have it.
 #[test]
-fn an_error_before_any_work_is_one_object_on_whichever_ranks() {
+fn an_error_before_any_work_is_one_json_object_whichever_ranks_have_it() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1]);
     night.manifest("twice.csv", "out", &[0, 1, 1]);
@@ -255,19 +253,19 @@ fn a_killed_rank_ends_the_job_and_is_named_with_its_frames() {
         kill("KILL", pid);
         let run = Run::within(SOON, child);
         assert!(run.code != Some(0), "{run:?}");
-        // Who tells of rank 0's end is the launcher or the others, whichever comes first.
+        // The end of rank 0 is reported by the launcher or by another rank, whichever is first.
         if victim != 0 && std::env::var_os("SPEXTRAL_MPIRUN").is_none() {
             let said = format!("rank {victim} on ");
             let line = run.stderr.lines().find(|l| l.starts_with("error: rank 0 on ") && l.contains(&said));
             assert!(line.is_some_and(|l| l.contains("has died with") && l.contains(&folder)), "{run:?}");
         }
-        assert_eq!(processes(&night), [], "nobody is left");
+        assert_eq!(processes(&night), [], "no rank is left");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_job_killed_whole_or_asked_to_end_leaves_whole_files_and_resume_does_the_rest() {
+fn a_job_that_is_killed_or_cancelled_leaves_complete_files_and_resume_extracts_the_rest() {
     let night = Night::new();
     let all = night.undisturbed();
     for (moment, signal) in [(1, "KILL"), (2, "TERM"), (3, "KILL"), (4, "INT")] {

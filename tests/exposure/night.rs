@@ -1,4 +1,4 @@
-//! A folder with six frames on two PSFs, and the binary run in it.
+//! A folder with six frames on two PSFs, and runs of the binary in it.
 
 use serde_json::Value as Json;
 use spextral::fits::{Preproc, read_headers, verify, write_preproc, write_psf};
@@ -13,13 +13,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use testkit::binary;
 
-/// The frames of a night.
+/// Frames of a night.
 pub const FRAMES: usize = 6;
 
-/// Files by their name: the lasting cards of each HDU.
+/// Reproducible cards of each HDU, by file name.
 pub type Data = BTreeMap<String, Vec<Vec<(String, Option<Value>)>>>;
 
-/// Ten fibres in two bundles: what every run of these tests has on its command line.
+/// Options of every run: ten fibres in two bundles.
 const COMMON: [&str; 8] = ["--bundlesize", "5", "-w", "6640,6719.2,0.8", "--device", "cpu", "--loglevel", "info"];
 
 struct Sky {
@@ -31,7 +31,7 @@ fn sky() -> &'static Sky {
     static SKY: OnceLock<Sky> = OnceLock::new();
     SKY.get_or_init(|| {
         let small = Synthetic { nfibre: 10, bundlesize: 5, npix_y: Some(160), ..Synthetic::default() };
-        // The gap is narrow, so that spots of two bundles meet: models of both add up there.
+        // The gap is narrow, so that spots of both bundles overlap and their models add up.
         let psf = |seed| Synthetic { seed, bundle_gap: 12.0, npix_x: Some(110), ..small.clone() }.build().unwrap();
         let psfs: Vec<Psf> = (0..2).map(psf).collect();
         let frame = |i: usize| {
@@ -63,7 +63,7 @@ impl Night {
         self.home.path().join(name)
     }
 
-    /// Writes the manifest `name`: frames by their number, to `FOLDER/NUMBER.fits`, half of them with a model.
+    /// Writes the manifest `name` of frames by number, with outputs `FOLDER/NUMBER.fits`, half of them with a model.
     pub fn manifest(&self, name: &str, folder: &str, frames: &[usize]) {
         std::fs::create_dir_all(self.path(folder)).unwrap();
         let row = |&i: &usize| {
@@ -80,28 +80,28 @@ impl Night {
         std::fs::write(self.path(name), format!("{text}{row}\n")).unwrap();
     }
 
-    /// `spextral exposure` on a manifest.
+    /// Runs `spextral exposure` on a manifest.
     pub fn exposure(&self, manifest: &str, more: &[&str]) -> Run {
         Run::of(self.command(manifest, more))
     }
 
-    /// The same, to be run in some other way.
+    /// Builds the command of `exposure`.
     pub fn command(&self, manifest: &str, more: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        // What is given again is left to the words of the test.
+        // Options of the test replace common ones.
         let common = COMMON.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten();
         command.args(["exposure", "--manifest", manifest]).args(common).args(more).current_dir(self.home.path());
         command
     }
 
-    /// The binary with other words.
+    /// Runs the binary with other arguments.
     pub fn run(&self, words: &[&str]) -> Run {
         let mut command = Command::new(binary());
         command.args(words).args(COMMON).current_dir(self.home.path());
         Run::of(command)
     }
 
-    /// The names in a folder, sorted.
+    /// Lists the names in a folder, sorted.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(folder)).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
@@ -109,23 +109,23 @@ impl Night {
         names
     }
 
-    /// The data of all files of a folder: for each HDU its cards, DATASUM among them, but for those that record the run.
+    /// Reads the cards of all files of a folder, DATASUM among them, without those that record the run.
     #[track_caller]
     pub fn data(&self, folder: &str) -> Data {
         let file = |name: String| {
             let path = self.path(folder).join(&name);
             verify(&path, &[]).unwrap();
-            (name, read_headers(&path).unwrap().iter().map(lasting_cards).collect())
+            (name, read_headers(&path).unwrap().iter().map(reproducible_cards).collect())
         };
         self.names(folder).into_iter().map(file).collect()
     }
 
-    /// A report as JSON.
+    /// Reads a JSON file.
     pub fn report(&self, name: &str) -> Json {
         serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
     }
 
-    /// What an undisturbed run in one process writes.
+    /// Returns the data that an uninterrupted run in one process writes.
     pub fn undisturbed(&self) -> Data {
         self.manifest("undisturbed.csv", "undisturbed", &[0, 1, 2, 3, 4, 5]);
         self.exposure("undisturbed.csv", &[]).succeeds();
@@ -133,12 +133,12 @@ impl Night {
     }
 }
 
-fn lasting_cards(header: &spextral::fits::Header) -> Vec<(String, Option<Value>)> {
-    let lasting = header.keywords().filter(|k| !["CHECKSUM", "DATE", "SPXDEV", "SPXRETRY"].contains(k));
-    lasting.map(|k| (k.to_string(), header.get(k))).collect()
+fn reproducible_cards(header: &spextral::fits::Header) -> Vec<(String, Option<Value>)> {
+    let reproducible = header.keywords().filter(|k| !["CHECKSUM", "DATE", "SPXDEV", "SPXRETRY"].contains(k));
+    reproducible.map(|k| (k.to_string(), header.get(k))).collect()
 }
 
-/// How a run of the binary ended.
+/// Exit code and output of a run of the binary.
 #[derive(Debug)]
 pub struct Run {
     pub code: Option<i32>,
@@ -151,7 +151,7 @@ impl Run {
         Self::from(command.output().unwrap())
     }
 
-    /// Waits for a process; kills it and fails the test where it takes longer than `limit`.
+    /// Waits for a process; kills it and fails the test after `limit`.
     #[track_caller]
     pub fn within(limit: Duration, mut child: Child) -> Self {
         let start = Instant::now();
@@ -176,7 +176,7 @@ impl Run {
         self
     }
 
-    /// It ended with `code` and has said all of `parts`.
+    /// Asserts the exit code, and that each of `parts` was printed.
     #[track_caller]
     pub fn ends_with(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -186,17 +186,17 @@ impl Run {
     }
 }
 
-/// Begins a command whose output is kept.
+/// Starts a command and captures its output.
 pub fn begin(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until a file is there.
+/// Waits until a file exists.
 #[track_caller]
 pub fn wait_for(path: &Path) {
     let start = Instant::now();
     while !path.exists() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{} does not come", path.display());
+        assert!(start.elapsed() < Duration::from_secs(60), "{} does not appear", path.display());
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -1,4 +1,4 @@
-//! What a run writes and says.
+//! Outputs, report and messages of a run.
 
 use crate::night::{Night, Run, begin, wait_for};
 use spextral::fits::read_headers;
@@ -22,7 +22,7 @@ fn frames_are_those_of_extract_in_any_order_and_with_or_without_overlap() {
 }
 
 #[test]
-fn a_run_says_how_far_it_is_and_what_it_did_and_leaves_its_report_and_timeline() {
+fn a_run_reports_progress_and_figures_and_writes_its_report_and_timeline() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1, 2]);
     let run = night.exposure("m.csv", &["--report", "report.json", "--timeline", "timeline"]);
@@ -37,10 +37,13 @@ fn a_run_says_how_far_it_is_and_what_it_did_and_leaves_its_report_and_timeline()
     let csv = std::fs::read_to_string(night.path("timeline.csv")).unwrap();
     assert_eq!(csv.lines().count(), 1 + 3 * 3);
     assert!(std::fs::read_to_string(night.path("timeline.svg")).unwrap().starts_with("<svg"));
+    let trace = night.report("timeline.trace.json");
+    let spans = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X");
+    assert_eq!(spans.count(), 3 * 3);
 }
 
 #[test]
-fn a_tree_is_extracted_with_its_own_psf_or_the_night_s_on_the_survey_s_wavelengths() {
+fn a_tree_is_extracted_with_the_psf_of_exposure_or_night_on_the_survey_s_wavelengths() {
     let night = Night::new();
     for folder in ["preproc/20200314/00051060", "exposures/20200314/00051060", "calibnight/20200314"] {
         std::fs::create_dir_all(night.path(folder)).unwrap();
@@ -57,7 +60,7 @@ fn a_tree_is_extracted_with_its_own_psf_or_the_night_s_on_the_survey_s_wavelengt
         let header = read_headers(frame).unwrap().remove(0);
         assert!(header.get_str("IN_PSF").unwrap().ends_with(psf));
     }
-    // The wavelengths of the r cameras reach beyond these small PSFs: said frame by frame.
+    // The wavelengths of the r cameras reach beyond these small PSFs, which fails each frame.
     let mut survey = std::process::Command::new(binary());
     survey.args(words).args(["--device", "cpu", "--overwrite", "--cameras", "r1"]).current_dir(night.path("."));
     Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060.fits"]);
@@ -73,7 +76,7 @@ fn two_frames_with_one_output_are_refused_before_any_work() {
 }
 
 #[test]
-fn what_another_frame_is_made_of_is_never_written_over() {
+fn inputs_of_any_frame_are_never_overwritten() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1]);
     let before = std::fs::read(night.path("m.csv")).unwrap();
@@ -87,7 +90,7 @@ fn what_another_frame_is_made_of_is_never_written_over() {
 }
 
 #[test]
-fn a_report_that_appears_while_frames_are_made_stays() {
+fn a_report_created_by_another_process_during_the_run_is_kept() {
     let night = Night::new();
     night.manifest("m.csv", "out", &(0..40).collect::<Vec<_>>());
     let child = begin(night.command("m.csv", &["--report", "report.json", "--timeline", "timeline"]));
@@ -96,7 +99,7 @@ fn a_report_that_appears_while_frames_are_made_stays() {
     let run = Run::within(Duration::from_secs(60), child);
     run.ends_with(1, &["40 of 40 frames done", "report.json exists already", "--overwrite"]);
     assert_eq!(std::fs::read(night.path("report.json")).unwrap(), b"precious");
-    assert!(!night.path("timeline.csv").exists(), "what belongs together is written together");
+    assert!(!night.path("timeline.csv").exists(), "report and timeline are written together or not at all");
 }
 
 #[test]
