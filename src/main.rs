@@ -3,15 +3,18 @@
 mod cli;
 
 use clap::Parser;
+use cli::command_line::CommandLine;
+use spextral::base::option_name::Spelling;
 use std::process::ExitCode;
 
 /// Exit codes: 0 done; 1 failed, or a comparison beyond its tolerance; 2 not a command line (by clap).
 fn main() -> ExitCode {
-    let command_line = cli::CommandLine::parse();
-    cli::logging::start(command_line.loglevel);
-    cli::report_full_disks_as_errors();
-    let json = command_line.command.wants_json();
-    match cli::run(command_line.command) {
+    Spelling::Flag.use_in_messages();
+    let CommandLine { loglevel, command } = CommandLine::parse();
+    cli::logging::start(loglevel);
+    cli::output::report_full_disks_as_errors();
+    let json = command.wants_json();
+    match command.run() {
         Ok(code) => code,
         Err(error) => {
             let sentence = spextral::error_chain(error.as_ref());

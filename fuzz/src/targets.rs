@@ -1,10 +1,11 @@
 //! What is done with some bytes: the readers, and what follows a reading.
 
 use crate::memory::most_during;
-use crate::{seeds, value_parsers};
+use crate::seeds;
 use spextral::barycentric::factor_of_exposure;
 use spextral::compare::{Side, read};
 use spextral::exposure::Manifest;
+use spextral::extract::{ModelFlux, Request, WaveRange, option_names};
 use spextral::fits::{
     PreprocOptions, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf, verify,
     write_frame, write_preproc,
@@ -225,12 +226,21 @@ fn manifest(bytes: &[u8]) {
 
 fn options(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(value_parsers::Wavelength((min, max, step))) = text.parse()
+    if let Ok(WaveRange { min, max, step }) = text.parse()
         && let Ok(grid) = WaveGrid::new(min, max, step)
     {
         assert!(grid.nwave() > 0 && grid.wave().iter().all(|w| w.is_finite()));
     }
-    let _ = (text.parse::<value_parsers::MaskBits>(), text.parse::<value_parsers::Bytes>(), value_parsers::stage(text));
+    let model = Some(("model.fits".into(), ModelFlux::default()));
+    for name in option_names() {
+        let mut request = Request { model: model.clone(), ..Request::new("in.fits", "psf.fits", "out.fits") };
+        if request.set_option(name, text).is_ok()
+            && let Some(record) = request.option(name)
+        {
+            request.set_option(name, &record).expect("an option reads its own record");
+            assert_eq!(request.option(name), Some(record), "{name:?} is the same by its record");
+        }
+    }
     let Ok(choice) = text.parse::<DeviceChoice>();
     let again = choice.to_string().parse::<DeviceChoice>();
     assert_eq!(again.as_ref(), Ok(&choice), "a device is the same by its own words");

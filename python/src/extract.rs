@@ -10,12 +10,12 @@ use numpy::PyArrayDyn;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use spextral::backend::{Again, Decorrelate, Engine, EngineError};
+use spextral::backend::{Again, Engine, EngineError};
 use spextral::base::cancel::CancelToken;
-use spextral::extract::{self, ExtractError, Extraction, Job, LastRung, ModelFlux, Options, Solver, Summary};
+use spextral::base::word_enum::UnknownWord;
+use spextral::extract::{self, ExtractError, Extraction, Job, LastRung, Options, Summary};
 use spextral::fits;
 use spextral::geometry::WaveGrid;
-use spextral::gpu::Precision;
 use spextral::plan::{Bundle, PatchOptions};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,11 +47,9 @@ impl Share {
     }
 }
 
-fn word<T: Copy>(name: &str, word: &str, words: &[(&str, T)]) -> PyResult<T> {
-    words.iter().find(|(known, _)| *known == word).map(|(_, value)| *value).ok_or_else(|| {
-        let known: Vec<String> = words.iter().map(|(known, _)| format!("{known:?}")).collect();
-        input(format!("{name} is {word:?}: give {}", known.join(" or ")))
-    })
+/// The exception for a word that a keyword does not take.
+fn unknown(keyword: &str) -> impl Fn(UnknownWord) -> PyErr {
+    move |error| input(format!("{keyword} is {:?}: give {}", error.word, error.choice()))
 }
 
 #[pymethods]
@@ -87,23 +85,19 @@ impl Plan {
         if let Some(factor) = barycentric.filter(|f| !(0.99..=1.01).contains(f)) {
             return Err(input(format!("barycentric is {factor}: give a factor from 0.99 to 1.01")));
         }
-        let model_words = [("deconvolved", ModelFlux::Deconvolved), ("decorrelated", ModelFlux::Decorrelated)];
-        let decorrelate_words = [("signal", Decorrelate::Signal), ("noise", Decorrelate::Noise)];
-        let solvers = [("auto", Solver::Auto), ("banded", Solver::Banded), ("patches", Solver::Patches)];
-        let precisions = [("auto", None), ("f32", Some(Precision::F32)), ("f64", Some(Precision::F64))];
         let options = Options {
             specmin,
             nspec,
             regularize,
             psferr,
             psf_tails,
-            decorrelate: word("decorrelate", decorrelate, &decorrelate_words)?,
-            solver: word("solver", solver, &solvers)?,
+            decorrelate: decorrelate.parse().map_err(unknown("decorrelate"))?,
+            solver: solver.parse().map_err(unknown("solver"))?,
             tolerance,
-            precision: word("precision", precision, &precisions)?,
+            precision: extract::precision_of(precision).map_err(unknown("precision"))?,
             max_device_memory,
             patches: PatchOptions { bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac },
-            model: model.map(|which| word("model_flux", which, &model_words)).transpose()?,
+            model: model.map(str::parse).transpose().map_err(unknown("model_flux"))?,
             barycentric,
         };
         let (wmin, wmax, dw) = wavelength.unwrap_or((psf.wave_min, psf.wave_max, extract::DEFAULT_STEP));

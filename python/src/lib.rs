@@ -37,6 +37,7 @@ mod _spextral {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        spextral::base::option_name::Spelling::Keyword.use_in_messages();
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -4,6 +4,7 @@
 //! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the number of the batch job if there is one.
 //! Its owner locks it. Leftovers of dead runs are thus told apart from files in flight.
 
+use super::option_name::OptionName::Overwrite;
 use super::process::{self, host, run};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -21,14 +22,14 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The file exists and may not be replaced.
-    #[error("{path} exists already; choose another name, or allow it to be replaced with --overwrite")]
+    #[error("{path} exists already; choose another name, or allow it to be replaced with {Overwrite}")]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The file came into being during the run and may not be replaced.
     #[error(
-        "{path} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with --overwrite"
+        "{path} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with {Overwrite}"
     )]
     Appeared {
         /// The file.

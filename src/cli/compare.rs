@@ -1,11 +1,10 @@
 //! `spextral compare`: the parity table of two extractions, or chi against the truth.
 
 use super::json::{Json, object, print_object, text};
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use serde_json::json;
 use spextral::compare::{against_truth, compare, read};
-use spextral::fits::read_frame;
-use spextral::simulate::read_truth;
+use spextral::fits::{read_frame, read_truth};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -1,13 +1,11 @@
 //! `spextral demo`: all of it once, from nothing to a picture, by the commands a user would give.
 
-use super::extract::DeviceArguments;
-use super::{CommandLine, Outcome, print};
-use clap::Parser;
+use super::device_arguments::open;
+use super::output::{Outcome, print};
 use spextral::compare::against_truth;
-use spextral::fits::{PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf};
+use spextral::fits::{PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, read_truth};
 use spextral::gpu::DeviceChoice;
 use spextral::plot::{self, Picture};
-use spextral::simulate::read_truth;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,14 +18,14 @@ const CHI_TOLERANCE: f64 = 0.02;
 
 /// Show what spextral does: make a PSF, simulate a frame, extract it, compare it with the truth, draw a picture
 ///
-/// Each step is a command that can be given by hand; the demonstration prints them. Files of an earlier
+/// Each step is a command of its own; the demonstration prints it. Files of an earlier
 /// demonstration in the folder are replaced.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Folder for the files; made where it does not exist
     #[arg(short = 'o', long, value_name = "FOLDER", default_value = "spextral-demo")]
     output: PathBuf,
-    /// A whole DESI frame, 500 fibres on 4114 x 4128 pixels, in place of 50 fibres on a quarter of its rows
+    /// Use a whole DESI frame, 500 fibres on 4114 x 4128 pixels, in place of 50 fibres on a quarter of its rows
     #[arg(long)]
     full: bool,
     /// Device that extracts, as in `spextral extract`
@@ -38,7 +36,7 @@ pub struct Arguments {
     seed: u64,
 }
 
-/// The files of a demonstration.
+/// Files of a demonstration.
 struct Files {
     psf: PathBuf,
     preproc: PathBuf,
@@ -62,13 +60,16 @@ impl Files {
     }
 }
 
+/// Runs a command line.
+pub type RunCommand = dyn Fn(Vec<String>) -> Outcome;
+
 /// Runs the demonstration.
 ///
 /// # Errors
-/// Whatever kept one of its commands from being done.
-pub fn run(args: &Arguments) -> Outcome {
-    // A device that is not there is said before the work that would be in vain.
-    DeviceArguments::on(args.device.clone()).open(false)?;
+/// The error of the command that failed.
+pub fn run(args: &Arguments, run_command: &RunCommand) -> Outcome {
+    // A missing device is reported before any work.
+    open(&args.device, &[], false)?;
     std::fs::create_dir_all(&args.output)
         .map_err(|e| format!("cannot make the folder {}: {e}; choose another with -o", args.output.display()))?;
     let files = Files::of(&args.output);
@@ -80,38 +81,38 @@ pub fn run(args: &Arguments) -> Outcome {
     if !args.full {
         make_psf.extend(QUICK.map(String::from));
     }
-    command(make_psf)?;
+    command(run_command, make_psf)?;
 
     print("2. A frame: sky, stars, galaxies, quasars, noise, cosmic rays; and the truth behind it.")?;
     let words = ["simulate", "-p", &path(&files.psf), "-o", &path(&files.preproc), "--truth", &path(&files.truth)];
-    command(words.into_iter().map(String::from).chain(["--seed".into(), seed]).collect())?;
+    command(run_command, words.into_iter().map(String::from).chain(["--seed".into(), seed]).collect())?;
 
     print("3. The extraction: spectra, errors and resolution by spectro-perfectionism.")?;
     let words = ["extract", "-i", &path(&files.preproc), "-p", &path(&files.psf), "-o", &path(&files.frame)];
     let more = ["-m", &path(&files.model), "--device", &args.device.to_string()];
-    let seconds = command(words.into_iter().chain(more).map(String::from).collect())?;
+    let seconds = command(run_command, words.into_iter().chain(more).map(String::from).collect())?;
 
     print("4. The comparison: the difference from the truth must be noise of the size that was stated.")?;
     let words = ["compare", &path(&files.frame), "--truth", &path(&files.truth)];
-    command(words.into_iter().map(String::from).collect())?;
+    command(run_command, words.into_iter().map(String::from).collect())?;
     conclude(&files, seconds)
 }
 
-/// Gives a command as a user would, and says how long it took, s.
-fn command(mut words: Vec<String>) -> Result<f64, Box<dyn Error>> {
+/// Prints and runs a command as a user would give it; returns its time, s.
+fn command(run_command: &RunCommand, mut words: Vec<String>) -> Result<f64, Box<dyn Error>> {
     print(&format!("   spextral {}", words.join(" ")))?;
     if words[0] != "compare" {
         words.push("--overwrite".into());
     }
     words.insert(0, "spextral".into());
     let start = Instant::now();
-    super::run(CommandLine::try_parse_from(words)?.command)?;
+    run_command(words)?;
     let seconds = start.elapsed().as_secs_f64();
     print(&format!("   done in {seconds:.1} s\n"))?;
     Ok(seconds)
 }
 
-/// Draws the picture and says in plain words how the extraction did.
+/// Draws the picture and prints the verdict.
 fn conclude(files: &Files, seconds: f64) -> Outcome {
     let (psf, frame, truth) = (read_psf(&files.psf)?, read_frame(&files.frame)?, read_truth(&files.truth)?);
     let preproc = read_preproc(&files.preproc, &PreprocOptions::default())?;

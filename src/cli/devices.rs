@@ -1,7 +1,7 @@
 //! `spextral devices`: what there is to compute on.
 
 use super::json::{Json, object, print_object};
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use serde_json::{Value, json};
 use spextral::gpu::{self, DeviceEntry};
 use std::process::ExitCode;

@@ -1,16 +1,19 @@
 //! `spextral exposure`: many frames, from a manifest or from the folders of a DESI reduction.
 
-use super::common::{Common, names, take};
-use super::extract::DeviceArguments;
+use super::device_arguments::DeviceArguments;
 use super::json::{Json, object, print_object};
+use super::logging::Progress;
+use super::output::{Outcome, print};
+use super::request_options::{RequestOptions, names};
 use super::signals::cancel_on_signals;
-use super::{Outcome, logging::Progress, print};
 use clap::Args;
 use spextral::PendingFile;
 use spextral::base::cancel::CancelToken;
+use spextral::base::option_name::OptionName;
 use spextral::base::output_path::check_outputs;
 use spextral::exposure::{self, Manifest, Row, RunLog, Settings, Tree};
-use spextral::extract::Request;
+use spextral::extract::{ModelFlux, Request};
+#[cfg(feature = "plot")]
 use spextral::plot;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -57,7 +60,7 @@ pub struct Arguments {
     #[arg(long)]
     no_overlap: bool,
     #[command(flatten)]
-    common: Common,
+    options: RequestOptions,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -110,8 +113,8 @@ pub fn run(arguments: &Arguments) -> Outcome {
     let settings = arguments.settings()?;
     let progress = Progress::new("frames");
     let report = |done, total| progress.report(done, total);
-    let needs_f64 = arguments.common.method.needs_f64();
-    let account = exposure::run(&requests, &settings, || arguments.device.open(needs_f64), &report)?;
+    let open = || arguments.device.open(arguments.options.given.needs_f64());
+    let account = exposure::run(&requests, &settings, open, &report)?;
     drop(progress);
     arguments.conclude(&account, &settings.cancel)
 }
@@ -122,7 +125,7 @@ impl Arguments {
     fn run_in(&self, job: &exposure::mpi::MpiJob) -> Outcome {
         let ready = || -> Result<_, Box<dyn Error>> {
             let requests = if job.rank() == 0 { self.requests()? } else { Vec::new() };
-            let engine = self.device.open_for(job.local_rank(), self.common.method.needs_f64())?;
+            let engine = self.device.open_for(job.local_rank(), self.options.given.needs_f64())?;
             Ok((requests, self.settings()?, engine))
         };
         // Rank 0 tells why, and has the job's exit code.
@@ -170,23 +173,24 @@ impl Arguments {
 
     /// The frames that the command line names.
     fn named(&self) -> Result<Vec<Request>, Box<dyn Error>> {
-        let overwrite = self.replaces();
-        let requests: Result<Vec<Request>, Box<dyn Error>> = match (&self.which.manifest, &self.which.reduxdir) {
+        let requests = match (&self.which.manifest, &self.which.reduxdir) {
             (Some(path), _) => {
                 let manifest = Manifest::read(path)?;
-                manifest.rows.iter().map(|row| Ok(of_row(&self.common, &manifest, row)?)).collect()
+                manifest.rows.iter().map(|row| of_row(&self.options, &manifest, row)).collect::<Result<_, _>>()?
             }
             (_, Some(redux)) => {
                 // Both are there where --reduxdir is: clap sees to it.
                 let (night, expid) = (self.which.night.unwrap_or_default(), self.which.expid.unwrap_or_default());
                 let tree = Tree { redux: redux.clone(), night, expid };
                 let frames = tree.frames(&self.which.cameras, self.which.outdir.as_deref())?;
-                Ok(frames.iter().map(|frame| self.common.clone().of(frame.request(), None)).collect())
+                let mut requests: Vec<Request> = frames.iter().map(|frame| frame.request()).collect();
+                requests.iter_mut().try_for_each(|request| self.options.apply(request))?;
+                requests
             }
-            (None, None) => Ok(Vec::new()),
+            (None, None) => Vec::new(),
         };
-        let on_cpu = self.device.on_cpu();
-        Ok(requests?.into_iter().map(|request| Request { overwrite, on_cpu: on_cpu.clone(), ..request }).collect())
+        let (overwrite, on_cpu) = (self.replaces(), &self.device.stage_on_cpu);
+        Ok(requests.into_iter().map(|request| Request { overwrite, on_cpu: on_cpu.clone(), ..request }).collect())
     }
 
     /// Table, report, timeline, exit code.
@@ -224,26 +228,24 @@ impl Arguments {
     }
 }
 
-/// The request of a row, whose cells go before the command line.
-fn of_row(common: &Common, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
+/// Returns the request of a row, whose cells go before the command line.
+fn of_row(options: &RequestOptions, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
+    const FILES: [&str; 5] = ["input", "psf", "output", "model", "fibermap"];
+    let wrong = |what: String| manifest.invalid(row.line, what);
     let file = |column: &str| row.get(column).map(PathBuf::from);
-    let needed = |column: &str| file(column).ok_or_else(|| manifest.invalid(row.line, format!("{column} is empty")));
-    let request = Request::new(needed("input")?, needed("psf")?, needed("output")?);
-    let mut common = common.clone();
-    take_cells(&mut common, row).map_err(|what| manifest.invalid(row.line, what))?;
-    Ok(common.of(request, file("model")))
-}
-
-/// Takes the cells of a row that are options.
-fn take_cells(common: &mut Common, row: &Row) -> Result<(), String> {
-    let files = ["input", "psf", "output", "model"];
-    let names = names::<Common>();
-    let options = || row.cells.iter().filter(|(column, _)| !files.contains(&column.as_str()));
-    if let Some((column, _)) = options().find(|(column, _)| !names.contains(column)) {
-        let known = [files.map(String::from).to_vec(), names].concat().join(", ");
-        return Err(format!("there is no column {column}: the columns are {known}"));
+    let needed = |column: &str| file(column).ok_or_else(|| wrong(format!("{column} is empty")));
+    let mut request = Request::new(needed("input")?, needed("psf")?, needed("output")?);
+    request.model = file("model").map(|path| (path, ModelFlux::default()));
+    options.apply(&mut request).map_err(|error| wrong(error.to_string()))?;
+    request.fibermap = file("fibermap").or(request.fibermap);
+    for (column, cell) in row.cells.iter().filter(|(column, _)| !FILES.contains(&column.as_str())) {
+        let Some(name) = names().find(|name| name.word() == column) else {
+            let known: Vec<&str> = FILES.into_iter().chain(names().map(OptionName::word)).collect();
+            return Err(wrong(format!("there is no column {column}: the columns are {}", known.join(", "))));
+        };
+        request.set_option(name, cell).map_err(|error| wrong(error.to_string()))?;
     }
-    take(common, options().map(|(column, cell)| (column.as_str(), cell.as_str())))
+    Ok(request)
 }
 
 #[cfg(test)]

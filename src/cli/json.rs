@@ -1,6 +1,6 @@
 //! `--json`: one object on the standard output, described in docs/json.md.
 
-use super::print;
+use super::output::print;
 use serde_json::{Map, Value, json};
 use spextral::base::version::{COMMIT, VERSION};
 use spextral::extract::{Done, Request};
@@ -60,7 +60,7 @@ pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Val
     let (digests, summary) = (&done.digests, &done.summary);
     let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
     let options: Map<String, Value> =
-        request.named_options().map(|(name, value)| (name.into(), value.into())).collect();
+        request.recorded_options().map(|(name, value)| (name.word().into(), value.into())).collect();
     let memory = |used: MemoryUse| json!({ "planned_bytes": used.planned, "peak_bytes": used.peak });
     let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
     let [wave_min, wave_max, wave_step] = done.grid;

@@ -1,41 +1,41 @@
-//! `spextral extract --like FRAME`: the inputs and options that a frame records, but for those that are given.
+//! `spextral extract --like FRAME`: the inputs and options that a frame records, except for those given.
 
-use super::common::{Given, names, take};
-use super::extract::Repeatable;
 use super::json::text;
 use serde_json::{Value, json};
 use spextral::WriteError;
+use spextral::base::option_name::OptionName;
 use spextral::base::output_path::check_apart;
-use spextral::extract::{Digests, Done, Record, Request, differing_data};
+use spextral::base::version::VERSION;
+use spextral::extract::{Digests, Done, Record, Request, differing_data, option_kind};
 use spextral::fits::read_headers;
 use spextral::frame::Header;
 use spextral::gpu::DeviceChoice;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// How a new frame compares with the one to be made again.
+/// The comparison of a new frame with the one that it repeats.
 #[derive(Debug)]
 pub struct Verdict {
-    /// Whether it is that one, or something was asked for or is there that makes another one of it.
+    /// Whether the data are the same, or an option, the version or the device explains the difference.
     pub as_asked: bool,
     /// For `--json`.
     pub json: Value,
 }
 
-/// A frame to be made again.
+/// A frame to repeat.
 #[derive(Debug)]
 pub struct Like {
     frame: PathBuf,
     record: Record,
-    /// Its headers, read before anything may replace it.
+    /// Its headers, read before an output may replace it.
     headers: Vec<Header>,
 }
 
 impl Like {
-    /// Reads a frame's record.
+    /// Reads the record of a frame.
     ///
     /// # Errors
-    /// It cannot be read, is no frame, or does not say how it was made.
+    /// The file cannot be read, is no frame, or lacks the record.
     pub fn read(frame: &Path) -> Result<Self, Box<dyn Error>> {
         let headers = read_headers(frame)?;
         // Models have the same cards.
@@ -45,78 +45,83 @@ impl Like {
         Ok(Self { frame: frame.into(), record: Record::read(frame)?, headers })
     }
 
-    /// Sets what is not given by what is recorded, the device too, where it is there.
+    /// Sets the recorded options that are not `given`, and the fibermap unless that is; requires the recorded digests.
     ///
     /// # Errors
-    /// An option that this version does not have.
-    pub fn set(&self, options: &mut Repeatable, given: &Given) -> Result<(), String> {
-        let recorded = self.record.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let (known, frame) = (names::<Repeatable>(), self.frame.display());
-        if let Some((name, value)) = recorded.clone().find(|(name, _)| !known.iter().any(|k| k == name)) {
-            let (then, now) = (&self.record.version, spextral::base::version::VERSION);
-            return Err(format!(
-                "{frame} was made with {name}={value}, which this version ({now}) has no option for; use version {then}"
-            ));
+    /// An option that this version does not have, or a fibermap that is not where it was.
+    pub fn set(
+        &self,
+        request: &mut Request,
+        given: impl Fn(OptionName) -> bool,
+        fibermap_given: bool,
+    ) -> Result<(), String> {
+        let frame = self.frame.display();
+        let known = |(name, value): &(String, String)| match name.parse() {
+            Ok(known) if option_kind(known).is_some() => Ok((known, value.clone())),
+            _ => Err(format!(
+                "{frame} was made with {name}={value}, which this version ({VERSION}) has no option for; use version {}",
+                self.record.version
+            )),
+        };
+        let recorded = self.record.options.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        for (name, value) in recorded.iter().filter(|(name, _)| !given(*name)) {
+            request.set_option(*name, value).map_err(|error| format!("{frame}, SPXOPT: {error}"))?;
         }
-        take(options, recorded.filter(|(name, _)| !given.has(name)))
-            .map_err(|what| format!("{frame}, SPXOPT: {what}"))?;
-        if !given.has("fibermap") {
-            self.record.fibermap.as_deref().map(|path| self.there(path, "-f")).transpose()?;
-            options.common.fibermap.clone_from(&self.record.fibermap);
-        }
-        if !given.has("device") {
-            options.device.device = DeviceChoice::recorded(&self.record.device).unwrap_or_default();
+        let digests = self.record.digests.clone();
+        request.expected = Some(Digests { fibermap: digests.fibermap.filter(|_| !fibermap_given), ..digests });
+        if !fibermap_given {
+            let fibermap = self.record.fibermap.as_deref().map(|path| self.existing(path, "-f")).transpose()?;
+            request.fibermap = fibermap.map(Path::to_path_buf);
         }
         Ok(())
     }
 
-    /// Says whether the frame stays as it is: no output is it, whatever links or spellings lead there.
+    /// Returns the recorded device, where it is there.
+    pub fn device(&self) -> Option<DeviceChoice> {
+        DeviceChoice::recorded(&self.record.device)
+    }
+
+    /// Refuses an output that is the frame to repeat, whatever links or spellings lead there.
     ///
     /// # Errors
-    /// An output is.
+    /// [`WriteError`] if an output is the frame.
     pub fn check_kept(&self, outputs: &[&Path]) -> Result<(), WriteError> {
         check_apart(&[&self.frame], outputs)
     }
 
-    /// The inputs: those given, else those recorded.
+    /// Returns the inputs: those given, else those recorded.
     ///
     /// # Errors
-    /// A recorded one is not where it was.
-    pub fn inputs(&self, input: Option<PathBuf>, psf: Option<PathBuf>) -> Result<[PathBuf; 2], String> {
-        let found = |given: Option<PathBuf>, recorded: &Path, option| match given {
-            Some(path) => Ok(path),
-            None => self.there(recorded, option).map(Path::to_path_buf),
+    /// A recorded input is not where it was.
+    pub fn inputs(&self, input: Option<&Path>, psf: Option<&Path>) -> Result<[PathBuf; 2], String> {
+        let find = |given: Option<&Path>, recorded, option| match given {
+            Some(path) => Ok(path.to_path_buf()),
+            None => self.existing(recorded, option).map(Path::to_path_buf),
         };
-        Ok([found(input, &self.record.input, "-i")?, found(psf, &self.record.psf, "-p")?])
+        Ok([find(input, &self.record.input, "-i")?, find(psf, &self.record.psf, "-p")?])
     }
 
-    /// A recorded input, where it still is.
-    fn there<'a>(&self, recorded: &'a Path, option: &str) -> Result<&'a Path, String> {
+    /// Returns a recorded input that still exists.
+    fn existing<'a>(&self, recorded: &'a Path, option: &str) -> Result<&'a Path, String> {
         let (frame, path) = (self.frame.display(), recorded.display());
-        let gone = || format!("{frame} was made of {path}, which is not there; say by {option} where it is now");
+        let gone = || format!("{frame} was made of {path}, which is not there; give its new place with {option}");
         recorded.exists().then_some(recorded).ok_or_else(gone)
     }
 
-    /// Where the new frame goes if nothing else is said: beside the old one, `NAME-again.fits`.
+    /// Returns the default output: beside the old frame, `NAME-again.fits`.
     pub fn output(&self) -> PathBuf {
         let name = self.frame.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (stem, kind) = name.split_once(".fits").map_or((name.as_str(), String::new()), |(s, k)| (s, k.to_string()));
         self.frame.with_file_name(format!("{stem}-again.fits{kind}"))
     }
 
-    /// What the inputs must be; a fibermap that is given may be another one.
-    pub fn digests(&self, given: &Given) -> Digests {
-        let fibermap = self.record.digests.fibermap.clone().filter(|_| !given.has("fibermap"));
-        Digests { fibermap, ..self.record.digests.clone() }
-    }
-
-    /// Says what will not be as it was: the options given, and what else may make other bits.
-    pub fn say_differences(&self, request: &Request, device: &str) {
+    /// Logs the options that differ from the recorded ones, and what else may change bits.
+    pub fn log_differences(&self, request: &Request, device: &str) {
         let frame = self.frame.display();
         for (name, now) in self.overridden(request) {
-            let then = self.record.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-            let words = |value: Option<&str>| value.unwrap_or("its default").to_string();
-            tracing::warn!("{name} is {} here, {} in {frame}", words(now.as_deref()), words(then));
+            let value = |value: Option<&str>| value.unwrap_or("its default").to_string();
+            let (now, then) = (value(now.as_deref()), value(self.recorded(name)));
+            tracing::warn!("{} is {now} here, {then} in {frame}", name.word());
         }
         let differences = self.record.differences(device);
         if !differences.is_empty() {
@@ -127,34 +132,40 @@ impl Like {
         }
     }
 
-    /// That it cannot be told whether this build made the frame, where that is so.
+    /// Returns a sentence where it is unknown whether this build made the frame.
     fn untold_build(&self) -> Option<String> {
-        let words = || {
+        let sentence = || {
             let (version, commit) = (&self.record.version, &self.record.commit);
             format!(
-                "whether the same build made {} cannot be told: it is version {version}, commit {commit}",
+                "it is unknown whether this build made {}: its header has version {version}, commit {commit}",
                 self.frame.display()
             )
         };
-        self.record.same_build().is_none().then(words)
+        self.record.same_build().is_none().then(sentence)
     }
 
-    /// The options whose values are others than those recorded.
-    fn overridden(&self, request: &Request) -> Vec<(&'static str, Option<String>)> {
-        let recorded = |name: &str| self.record.options.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-        // Without a model there is nothing for it to show.
-        let counts = |name: &str| name != "model-flux" || request.model.is_some() && recorded(name).is_some();
-        request.named_options().filter(|(name, now)| counts(name) && now.as_ref() != recorded(name)).collect()
+    /// Returns the recorded value of an option; None for its default.
+    fn recorded(&self, name: OptionName) -> Option<&str> {
+        self.record.options.iter().find(|(known, _)| known == name.word()).map(|(_, value)| value.as_str())
     }
 
-    /// Says whether the new frame's data are those of the old one.
+    /// Returns the options whose values differ from the recorded ones.
+    fn overridden(&self, request: &Request) -> Vec<(OptionName, Option<String>)> {
+        // It matters only where both have a model image.
+        let counts = |name| name != OptionName::ModelFlux || request.model.is_some() && self.recorded(name).is_some();
+        let differs =
+            |(name, now): &(OptionName, Option<String>)| counts(*name) && now.as_deref() != self.recorded(*name);
+        request.recorded_options().filter(differs).collect()
+    }
+
+    /// Compares the data of the new frame with those of the old one.
     ///
     /// # Errors
     /// The new frame cannot be read.
     pub fn verdict(&self, request: &Request, done: &Done) -> Result<Verdict, Box<dyn Error>> {
         let differing = differing_data(&self.headers, &read_headers(&request.output)?);
         let otherwise = self.record.differences(&done.device);
-        let mut overridden: Vec<&str> = self.overridden(request).iter().map(|(name, _)| *name).collect();
+        let mut overridden: Vec<&str> = self.overridden(request).iter().map(|(name, _)| name.word()).collect();
         if done.digests.fibermap != self.record.digests.fibermap {
             overridden.push("fibermap");
         }

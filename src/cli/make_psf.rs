@@ -1,7 +1,7 @@
 //! `spextral make-psf`: writes a DESI-like PSF file.
 
 use super::json::{Json, object, print_object, text};
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use clap::ValueEnum;
 use serde_json::json;
 use spextral::base::output_path::check_outputs;

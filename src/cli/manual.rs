@@ -1,11 +1,10 @@
 //! `spextral man` and `spextral completions`: what the command line says of itself, for other programs.
 
-use super::{CommandLine, Outcome};
-use clap::{Command, CommandFactory};
+use super::output::{self, Outcome};
+use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 use spextral::{PendingFile, WriteError};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,10 +30,10 @@ pub struct CompletionsArguments {
 ///
 /// # Errors
 /// The folder or a page cannot be written.
-pub fn man(arguments: &ManArguments) -> Outcome {
+pub fn man(arguments: &ManArguments, command: Command) -> Outcome {
     let folder = &arguments.output;
     std::fs::create_dir_all(folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
-    let mut command = CommandLine::command().disable_help_subcommand(true);
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     write_pages(&command, folder)?;
     Ok(ExitCode::SUCCESS)
@@ -51,11 +50,9 @@ fn write_pages(command: &Command, folder: &Path) -> Result<(), WriteError> {
 ///
 /// # Errors
 /// The standard output cannot be written.
-pub fn completions(arguments: &CompletionsArguments) -> Outcome {
+pub fn completions(arguments: &CompletionsArguments, mut command: Command) -> Outcome {
     let mut text = Vec::new();
-    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "spextral", &mut text);
-    match io::stdout().write_all(&text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    clap_complete::generate(arguments.shell, &mut command, "spextral", &mut text);
+    output::write(&text)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `spextral plot-psf`: spots, traces and widths of a PSF as one picture.
 
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use spextral::PendingFile;
 use spextral::base::output_path::check_outputs;
 use spextral::fits::read_psf;

@@ -1,6 +1,6 @@
 //! `spextral report`: one page, or one picture, about a frame.
 
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use spextral::PendingFile;
 use spextral::base::output_path::check_outputs;
 use spextral::report::{Material, Report, ReportError, Severity, Sources};

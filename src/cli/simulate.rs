@@ -1,11 +1,11 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
 use super::json::{Json, object, print_object, text};
-use super::value_parsers::Wavelength;
-use super::{Outcome, print};
+use super::output::{Outcome, print};
 use serde_json::json;
 use spextral::PendingFile;
 use spextral::base::output_path::check_outputs;
+use spextral::extract::WaveRange;
 use spextral::fits::{read_psf, write_preproc};
 use spextral::simulate::{SimulateError, Simulation, simulate, write_truth};
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub struct Arguments {
     nspec: Option<usize>,
     /// Bins of light in Angstrom, those of the extraction to come [default: the PSF's range by 0.8]
     #[arg(short = 'w', long, value_name = "WMIN,WMAX,DW", allow_hyphen_values = true)]
-    wavelength: Option<Wavelength>,
+    wavelength: Option<WaveRange>,
     /// Read noise in electron
     #[arg(long, value_name = "ELECTRON", default_value_t = Simulation::default().readnoise)]
     readnoise: f64,
@@ -74,7 +74,7 @@ impl Arguments {
             seed: self.seed,
             specmin: self.specmin,
             nspec: self.nspec,
-            wave: self.wavelength.map(|Wavelength((min, max, step))| [min, max, step]),
+            wave: self.wavelength.map(|range| [range.min, range.max, range.step]),
             readnoise: self.readnoise,
             exptime: self.exptime,
             mjd: self.mjd,

@@ -1,9 +1,9 @@
 //! Properties of the comparison, on frames made for it.
 
 use super::*;
+use crate::fits::Truth;
 use crate::frame::Header;
 use crate::frame::{Frame, Spectra, specmask};
-use crate::simulate::Truth;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 

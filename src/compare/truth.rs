@@ -1,8 +1,8 @@
 //! Spectra against the truth behind them: chi = (flux - R truth) sqrt(ivar) must be N(0, 1).
 
 use super::side::{CompareError, Side, common_fibres, common_waves};
+use crate::fits::Truth;
 use crate::frame::Frame;
-use crate::simulate::Truth;
 use std::fmt;
 
 /// Upper ends of the bands of S/N per bin.

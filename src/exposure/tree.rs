@@ -1,5 +1,6 @@
 //! The folders of a DESI reduction: the frames of an exposure, their PSFs, and the paths of the spectra.
 
+use crate::base::option_name::OptionName::{Expid, Night, Reduxdir};
 use crate::extract::Request;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ const EXTENSIONS: [&str; 3] = ["fits.gz", "fits.fz", "fits"];
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
     /// The folder of preprocessed frames cannot be read.
-    #[error("cannot read {}: {source}; check --reduxdir, --night and --expid", path.display())]
+    #[error("cannot read {}: {source}; check {Reduxdir}, {Night} and {Expid}", path.display())]
     Folder {
         /// Folder.
         path: PathBuf,
@@ -18,7 +19,7 @@ pub enum TreeError {
         source: std::io::Error,
     },
     /// The folder has no frame of the exposure.
-    #[error("{} has no preproc-CAMERA-{expid:08}.fits, .fits.gz or .fits.fz; check --night and --expid", path.display())]
+    #[error("{} has no preproc-CAMERA-{expid:08}.fits, .fits.gz or .fits.fz; check {Night} and {Expid}", path.display())]
     Empty {
         /// Folder.
         path: PathBuf,

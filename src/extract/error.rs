@@ -2,8 +2,11 @@
 
 use crate::backend::EngineError;
 use crate::gpu::GpuError;
+use crate::base::option_name::{OptionName, Remedy};
 use crate::solver::{JobError, Unserved};
 use crate::stages::banded::CouplingError;
+
+const COUPLED: &[Remedy] = &[Remedy::Raise(OptionName::Tolerance), Remedy::Set(OptionName::Solver, "patches")];
 
 /// Why a frame cannot be extracted.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +18,7 @@ pub enum ExtractError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The banded solver cannot serve this PSF on this grid.
-    #[error("{0}: give a larger --tolerance, or --solver patches")]
+    #[error("{0}: {advice}", advice = Remedy::any_of(COUPLED))]
     Coupling(#[from] CouplingError),
     /// No step of the ladder serves.
     #[error(transparent)]
@@ -33,6 +36,16 @@ impl From<Unserved> for ExtractError {
 }
 
 impl ExtractError {
+    /// Returns what to do with which option, where that may help; its message ends in it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Job(error) => error.remedies(),
+            Self::Engine(EngineError::Gpu(error)) => error.remedies(),
+            Self::Coupling(_) => COUPLED.into(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The GPU's failure, if the device itself failed.
     pub fn device_failure(&self) -> Option<&GpuError> {
         match self {

@@ -1,9 +1,10 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
 use super::record::{self, Digests};
-use super::{ExtractError, Extraction, Job, ModelFlux, Options, Progress, Summary, extract, option_record};
+use super::{ExtractError, Extraction, Job, ModelFlux, Options, Progress, Summary, extract};
 use crate::backend::{Engine, EngineError, Stage};
 use crate::barycentric::{BarycentricError, factor_of_exposure};
+use crate::base::option_name::OptionName::Like;
 use crate::base::output_path::check_outputs;
 use crate::fits::{
     FitsError, PendingFile, Preproc, PreprocOptions, preproc_of, psf_of, with_digest, write_frame, write_model,
@@ -69,16 +70,6 @@ impl Request {
         }
     }
 
-    /// Everything that decides what is in the outputs, but for the names of files: the card SPXOPT.
-    pub fn words(&self) -> String {
-        option_record::card(self)
-    }
-
-    /// The same by the names of the options; None for those that are not set.
-    pub fn named_options(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
-        option_record::of(self)
-    }
-
     /// The files that are written.
     pub fn outputs(&self) -> impl Iterator<Item = &Path> {
         [&self.output].into_iter().chain(self.model.as_ref().map(|(path, _)| path)).map(PathBuf::as_path)
@@ -127,7 +118,7 @@ pub enum FileError {
     },
     /// An input is not what it must be.
     #[error(
-        "{} is not what the frame to repeat was made of: its BLAKE3 is {now}, that one's was {then}; give the file as it was, or extract without --like",
+        "{} is not what the frame to repeat was made of: its BLAKE3 is {now}, that one's was {then}; give the file as it was, or extract without {Like}",
         path.display()
     )]
     Changed {

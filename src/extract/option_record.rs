@@ -1,68 +1,289 @@
-//! The table of options: everything that decides what is in the outputs, in the words of the command line.
+//! The table of options: how each that decides numbers is read from text into a [`Request`], and written from it.
 //!
-//! What is recorded in a frame, what `--resume` compares, what `--like` repeats and what `--json` prints all come from
-//! here; the command line's tests see that every option of it is either in the table or known to change nothing.
+//! Headers, `SPXOPT` among them, manifests, repeated frames and front ends all go through this table.
 
-use super::Request;
-use std::fmt::Debug;
-
-/// An option: its long name on the command line, and its value there; None for the default, where that depends on the inputs
-/// or the device.
-type Word = (&'static str, fn(&Request) -> Option<String>);
+use super::option_values::{MaskBits, WaveRange};
+use super::{ModelFlux, Request, Solver};
+use crate::backend::{Decorrelate, Stage};
+use crate::base::memory_size::MemorySize;
+use crate::base::option_name::OptionName;
+use crate::solver::{PRECISIONS, precision_of, precision_word};
+use std::str::FromStr;
 
 /// In place of a value that is not set.
 const DEFAULT: &str = "default";
 
-/// The table. Values hold no blanks. Names of files are not in it: they have cards of their own.
-const TABLE: [Word; 21] = [
-    ("wavelength", |r| r.wavelength.map(|(min, max, step)| format!("{min},{max},{step}"))),
-    ("specmin", |r| is(r.options.specmin)),
-    ("nspec", |r| r.options.nspec.and_then(is)),
-    ("mask-bits", |r| Some(format!("{:#x}", r.mask_bits))),
-    ("barycentric-correction", |r| is(r.barycentric)),
-    ("no-scores", |r| is(!r.scores)),
-    ("model-flux", |r| r.model.as_ref().and_then(|(_, which)| named(which))),
-    ("solver", |r| named(&r.options.solver)),
-    ("tolerance", |r| r.options.tolerance.and_then(is)),
-    ("precision", |r| r.options.precision.and_then(is)),
-    ("decorrelate", |r| named(&r.options.decorrelate)),
-    ("regularize", |r| is(r.options.regularize)),
-    ("psferr", |r| r.options.psferr.and_then(is)),
-    ("psf-tails", |r| is(r.options.psf_tails)),
-    ("bundlesize", |r| is(r.options.patches.bundlesize)),
-    ("nsubbundles", |r| is(r.options.patches.nsubbundles)),
-    ("nwavestep", |r| is(r.options.patches.nwavestep)),
-    ("wavepad", |r| is(r.options.patches.wavepad)),
-    ("wavepad-frac", |r| is(r.options.patches.wavepad_frac)),
-    ("pixpad-frac", |r| is(r.options.patches.pixpad_frac)),
-    ("stage-on-cpu", |r| {
-        let names: Vec<&str> = r.on_cpu.iter().map(|stage| stage.name()).collect();
-        (!names.is_empty()).then(|| names.join(","))
-    }),
+/// How a front end asks for an option.
+#[derive(Clone, Copy, Debug)]
+pub enum OptionKind {
+    /// On or off; as text `true` or `false`.
+    Switch,
+    /// One of some words.
+    Choice(fn() -> Vec<&'static str>),
+    /// Any text that [`Request::set_option`] takes.
+    Value,
+}
+
+/// A text that an option does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {reason}", name.word())]
+pub struct OptionError {
+    /// The option.
+    pub name: OptionName,
+    /// What is wrong with the text, and what to give.
+    pub reason: String,
+}
+
+/// One option.
+struct Row {
+    name: OptionName,
+    kind: OptionKind,
+    /// Its value as text, without blanks; None for the default where that depends on the inputs or the device.
+    get: fn(&Request) -> Option<String>,
+    set: fn(&mut Request, &str) -> Result<(), String>,
+}
+
+/// A row of a field that has a value, read by a function of text.
+macro_rules! field {
+    ($name:ident, $kind:expr, $read:ident, $($field:ident).+) => {
+        Row {
+            name: OptionName::$name,
+            kind: $kind,
+            get: |request| Some(request.$($field).+.to_string()),
+            set: |request, text| $read(text).map(|value| request.$($field).+ = value),
+        }
+    };
+}
+
+/// A row of a field that may have no value.
+macro_rules! optional {
+    ($name:ident, $read:ident, $($field:ident).+) => {
+        Row {
+            name: OptionName::$name,
+            kind: OptionKind::Value,
+            get: |request| request.$($field).+.map(|value| value.to_string()),
+            set: |request, text| $read(text).map(|value| request.$($field).+ = Some(value)),
+        }
+    };
+}
+
+/// The table, in the order of the card SPXOPT. Names of files are not in it: they have cards of their own.
+static TABLE: [Row; 22] = [
+    Row {
+        name: OptionName::Wavelength,
+        kind: OptionKind::Value,
+        get: |request| request.wavelength.map(|range| WaveRange::from(range).to_string()),
+        set: |request, text| parse::<WaveRange>(text).map(|range| request.wavelength = Some(range.into())),
+    },
+    field!(Specmin, OptionKind::Value, whole, options.specmin),
+    optional!(Nspec, whole, options.nspec),
+    Row {
+        name: OptionName::MaskBits,
+        kind: OptionKind::Value,
+        get: |request| Some(MaskBits(request.mask_bits).to_string()),
+        set: |request, text| parse(text).map(|MaskBits(bits)| request.mask_bits = bits),
+    },
+    field!(BarycentricCorrection, OptionKind::Switch, switch, barycentric),
+    Row {
+        name: OptionName::NoScores,
+        kind: OptionKind::Switch,
+        get: |request| Some((!request.scores).to_string()),
+        set: |request, text| switch(text).map(|without| request.scores = !without),
+    },
+    Row {
+        name: OptionName::ModelFlux,
+        kind: OptionKind::Choice(|| words(ModelFlux::ALL, ModelFlux::word)),
+        get: |request| request.model.as_ref().map(|(_, which)| which.to_string()),
+        // Without a model image there is nothing for it to show.
+        set: |request, text| parse(text).map(|flux| request.model = request.model.take().map(|(path, _)| (path, flux))),
+    },
+    field!(Solver, OptionKind::Choice(|| words(Solver::ALL, Solver::word)), parse, options.solver),
+    optional!(Tolerance, number, options.tolerance),
+    Row {
+        name: OptionName::Precision,
+        kind: OptionKind::Choice(|| words(&PRECISIONS, precision_word)),
+        get: |request| request.options.precision.map(|precision| precision.to_string()),
+        set: |request, text| {
+            let precision = precision_of(text).map_err(|error| error.to_string());
+            precision.map(|precision| request.options.precision = precision)
+        },
+    },
+    field!(Decorrelate, OptionKind::Choice(|| words(Decorrelate::ALL, Decorrelate::word)), parse, options.decorrelate),
+    field!(Regularize, OptionKind::Value, number, options.regularize),
+    optional!(Psferr, number, options.psferr),
+    field!(PsfTails, OptionKind::Switch, switch, options.psf_tails),
+    field!(Bundlesize, OptionKind::Value, whole, options.patches.bundlesize),
+    field!(Nsubbundles, OptionKind::Value, whole, options.patches.nsubbundles),
+    field!(Nwavestep, OptionKind::Value, whole, options.patches.nwavestep),
+    field!(Wavepad, OptionKind::Value, whole, options.patches.wavepad),
+    field!(WavepadFrac, OptionKind::Value, number, options.patches.wavepad_frac),
+    field!(PixpadFrac, OptionKind::Value, number, options.patches.pixpad_frac),
+    Row {
+        name: OptionName::StageOnCpu,
+        kind: OptionKind::Value,
+        get: |request| {
+            let names: Vec<&str> = request.on_cpu.iter().map(|stage| stage.name()).collect();
+            (!names.is_empty()).then(|| names.join(","))
+        },
+        set: |request, text| {
+            let stages = text.split(',').map(parse::<Stage>).collect::<Result<_, _>>();
+            stages.map(|stages| request.on_cpu = stages)
+        },
+    },
+    Row {
+        name: OptionName::MaxDeviceMemory,
+        kind: OptionKind::Value,
+        get: |request| request.options.max_device_memory.map(|bytes| MemorySize(bytes).to_string()),
+        set: |request, text| parse(text).map(|MemorySize(bytes)| request.options.max_device_memory = Some(bytes)),
+    },
 ];
 
-fn is(value: impl ToString) -> Option<String> {
-    Some(value.to_string())
+/// The option of the table that decides no numbers, and is not recorded.
+const NOT_RECORDED: OptionName = OptionName::MaxDeviceMemory;
+
+impl Request {
+    /// Returns every recorded option with its value as text; None where it is not set.
+    pub fn recorded_options(&self) -> impl Iterator<Item = (OptionName, Option<String>)> {
+        TABLE.iter().filter(|row| row.name != NOT_RECORDED).map(|row| (row.name, (row.get)(self)))
+    }
+
+    /// Returns everything that decides the outputs, but for names of files: `name=value` for each option, the card SPXOPT.
+    pub fn option_record(&self) -> String {
+        let text = |(name, value): (OptionName, Option<String>)| {
+            format!("{}={}", name.word(), value.as_deref().unwrap_or(DEFAULT))
+        };
+        self.recorded_options().map(text).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns the value of an option as text; None where it is not set, or is no option of a request.
+    pub fn option(&self, name: OptionName) -> Option<String> {
+        find(name).and_then(|row| (row.get)(self))
+    }
+
+    /// Sets an option from text. [`OptionName::ModelFlux`] counts once the request has a model image.
+    ///
+    /// # Errors
+    /// [`OptionError`] if the option is none of a request, or does not take this text.
+    pub fn set_option(&mut self, name: OptionName, text: &str) -> Result<(), OptionError> {
+        let failed = |reason| OptionError { name, reason };
+        let row = find(name).ok_or_else(|| failed("it is no option of an extraction".into()))?;
+        (row.set)(self, text).map_err(failed)
+    }
 }
 
-/// A variant by its word on the command line.
-fn named(variant: &impl Debug) -> Option<String> {
-    Some(format!("{variant:?}").to_lowercase())
+/// Returns how a front end asks for an option of a [`Request`]; None where it is none.
+pub fn option_kind(name: OptionName) -> Option<OptionKind> {
+    find(name).map(|row| row.kind)
 }
 
-/// The options of a request by their names; None for those that are not set.
-pub fn of(request: &Request) -> impl Iterator<Item = (&'static str, Option<String>)> {
-    TABLE.iter().map(|(name, value)| (*name, value(request)))
+/// Returns the options of a [`Request`], files and device apart.
+pub fn option_names() -> impl Iterator<Item = OptionName> {
+    TABLE.iter().map(|row| row.name)
 }
 
-/// `name=value` for each option: the card SPXOPT.
-pub fn card(request: &Request) -> String {
-    let words = of(request).map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or(DEFAULT)));
-    words.collect::<Vec<_>>().join(" ")
+fn find(name: OptionName) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.name == name)
 }
 
-/// The options that a card SPXOPT sets.
-pub fn parse(card: &str) -> Vec<(String, String)> {
+/// Reads the options that a card SPXOPT sets.
+pub(super) fn read_card(card: &str) -> Vec<(String, String)> {
     let words = card.split_whitespace().filter_map(|word| word.split_once('='));
     words.filter(|(_, value)| *value != DEFAULT).map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|&variant| word(variant)).collect()
+}
+
+fn whole(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("`{text}` is no whole number of at least 0"))
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+}
+
+fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [(&str, &str); 22] = [
+        ("wavelength", "5760,7620,0.8"),
+        ("specmin", "3"),
+        ("nspec", "4"),
+        ("mask-bits", "0x2ff"),
+        ("barycentric-correction", "true"),
+        ("no-scores", "true"),
+        ("model-flux", "decorrelated"),
+        ("solver", "banded"),
+        ("tolerance", "0.0001"),
+        ("precision", "f64"),
+        ("decorrelate", "noise"),
+        ("regularize", "0.5"),
+        ("psferr", "0.04"),
+        ("psf-tails", "true"),
+        ("bundlesize", "20"),
+        ("nsubbundles", "4"),
+        ("nwavestep", "40"),
+        ("wavepad", "9"),
+        ("wavepad-frac", "0.1"),
+        ("pixpad-frac", "0.7"),
+        ("stage-on-cpu", "spots,model"),
+        ("max-device-memory", "500M"),
+    ];
+
+    fn request() -> Request {
+        Request { model: Some(("m".into(), ModelFlux::default())), ..Request::new("a", "b", "c") }
+    }
+
+    #[test]
+    fn every_option_is_written_as_it_was_read_and_holds_no_blank() {
+        let mut set = request();
+        for (name, text) in TEXTS {
+            let name: OptionName = name.parse().unwrap();
+            assert_ne!(set.option(name).as_deref(), Some(text), "{name}: the default shows nothing");
+            set.set_option(name, text).unwrap();
+            assert_eq!(set.option(name).as_deref(), Some(text));
+        }
+        assert_eq!(option_names().map(OptionName::word).collect::<Vec<_>>(), TEXTS.map(|(name, _)| name));
+        let recorded: Vec<String> = TEXTS[..21].iter().map(|(name, text)| format!("{name}={text}")).collect();
+        assert_eq!(set.option_record(), recorded.join(" "));
+        let mut again = request();
+        for (name, text) in read_card(&set.option_record()) {
+            again.set_option(name.parse().unwrap(), &text).unwrap();
+        }
+        again.options.max_device_memory = set.options.max_device_memory;
+        assert_eq!(again, set);
+    }
+
+    #[test]
+    fn the_card_of_the_defaults_is_the_one_that_earlier_versions_wrote() {
+        let card = "wavelength=default specmin=0 nspec=default mask-bits=0x2ff barycentric-correction=false \
+                    no-scores=false model-flux=default solver=auto tolerance=default precision=default \
+                    decorrelate=signal regularize=0 psferr=default psf-tails=false bundlesize=25 nsubbundles=5 \
+                    nwavestep=50 wavepad=10 wavepad-frac=0.2 pixpad-frac=0.8 stage-on-cpu=default";
+        assert_eq!(Request::new("a", "b", "c").option_record(), card);
+    }
+
+    #[test]
+    fn a_text_that_an_option_does_not_take_is_refused_with_its_name() {
+        for (name, text, reason) in [
+            (OptionName::Nspec, "many", "nspec: `many` is no whole number of at least 0"),
+            (OptionName::Psferr, "", "psferr: `` is no number"),
+            (OptionName::PsfTails, "yes", "psf-tails: `yes` is neither true nor false"),
+            (OptionName::Solver, "magic", "solver: there is no solver `magic`: give auto, patches or banded"),
+            (OptionName::Precision, "f16", "precision: there is no precision `f16`: give auto, f32 or f64"),
+            (OptionName::Overwrite, "true", "overwrite: it is no option of an extraction"),
+        ] {
+            assert_eq!(request().set_option(name, text).unwrap_err().to_string(), reason);
+        }
+    }
 }

@@ -100,7 +100,7 @@ impl Record {
             version: text("SPXVER")?,
             commit: text("SPXGIT")?,
             device: text("SPXDEV")?,
-            options: option_record::parse(&text("SPXOPT")?),
+            options: option_record::read_card(&text("SPXOPT")?),
             input: path_of_card(&text("IN_IMG")?),
             psf: path_of_card(&text("IN_PSF")?),
             fibermap: header.get_str("IN_FMAP").as_deref().map(path_of_card),
@@ -140,7 +140,7 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
         ("SPXB3PSF", Some(digests.psf.clone()), ""),
         ("SPXB3IMG", Some(digests.input.clone()), ""),
         ("SPXB3FMP", digests.fibermap.clone(), ""),
-        ("SPXOPT", Some(option_record::card(request)), "Options of the extraction"),
+        ("SPXOPT", Some(request.option_record()), "Options of the extraction"),
     ];
     set(header, cards);
 }

@@ -27,6 +27,7 @@ mod psf_write;
 mod reader;
 mod table;
 mod tiles;
+mod truth;
 mod verify;
 mod writer;
 
@@ -43,5 +44,6 @@ pub use psf_write::write_psf;
 pub use reader::read_headers;
 pub(crate) use reader::with_digest;
 pub use table::read_fibermap;
+pub use truth::{Truth, read_truth, write_truth};
 pub use verify::verify;
 pub use writer::{Image, Pixels, write_images};

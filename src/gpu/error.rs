@@ -1,5 +1,22 @@
 //! What can go wrong with a GPU, as one typed error.
 
+use crate::base::memory_size::MemorySize;
+use crate::base::option_name::{OptionName, Remedy};
+
+const NO_F64: &[Remedy] = &[Remedy::Set(OptionName::Device, "cpu"), Remedy::Set(OptionName::Precision, "f32")];
+const GONE: &[Remedy] = &[Remedy::Change(OptionName::Device), Remedy::Set(OptionName::Device, "cpu")];
+const FULL: &[Remedy] = &[
+    Remedy::Lower(OptionName::MaxDeviceMemory),
+    Remedy::Change(OptionName::Device),
+    Remedy::Set(OptionName::Device, "cpu"),
+];
+
+/// The remedies where a limit of memory is below `least` KiB.
+fn little_memory(least: u64) -> [Remedy; 2] {
+    let enough = MemorySize(least.saturating_mul(1024));
+    [Remedy::AtLeast(OptionName::MaxDeviceMemory, enough), Remedy::Set(OptionName::Device, "cpu")]
+}
+
 /// An error of a GPU device, its buffers or its kernels.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,9 +38,7 @@ pub enum GpuError {
         reason: String,
     },
     /// The device has no 64-bit floats, or was opened without them.
-    #[error(
-        "device `{device}` has no f64 (it takes SHADER_F64, over Vulkan): {others}, or give --device cpu, or --precision f32"
-    )]
+    #[error("device `{device}` has no f64 (it takes SHADER_F64, over Vulkan): {others}, or {}", Remedy::any_of(NO_F64))]
     NoF64 {
         /// The adapter's name.
         device: String,
@@ -31,7 +46,7 @@ pub enum GpuError {
         others: String,
     },
     /// The driver lost the device; everything on it is gone.
-    #[error("device `{device}` was lost: {reason}; choose another with --device, or cpu")]
+    #[error("device `{device}` was lost: {reason}; {}", Remedy::any_of(GONE))]
     Lost {
         /// The adapter's name.
         device: String,
@@ -40,7 +55,8 @@ pub enum GpuError {
     },
     /// The device does not answer; what is on it is given up.
     #[error(
-        "device `{device}` has not done a submission in {seconds} s and counts as hung: its driver, or another program on it, holds it; choose another with --device, or cpu"
+        "device `{device}` has not done a submission in {seconds} s and counts as hung: its driver, or another program on it, holds it; {}",
+        Remedy::any_of(GONE)
     )]
     Hung {
         /// The adapter's name.
@@ -50,8 +66,9 @@ pub enum GpuError {
     },
     /// The limit set on a device's memory is too low for the least there is to do at a time.
     #[error(
-        "{} is too little memory for the work on device `{device}`: give it --max-device-memory {least}K or more, or choose --device cpu",
-        if *limit % 1024 == 0 { format!("{}K", *limit / 1024) } else { format!("{limit} bytes") }
+        "{} is too little memory for the work on device `{device}`: {}",
+        if limit.is_multiple_of(1024) { MemorySize(*limit).to_string() } else { format!("{limit} bytes") },
+        Remedy::any_of(&little_memory(*least))
     )]
     LittleMemory {
         /// The adapter's name.
@@ -64,9 +81,7 @@ pub enum GpuError {
         optional: bool,
     },
     /// The device's memory is exhausted.
-    #[error(
-        "device `{device}` is out of memory at `{what}`; give it less with --max-device-memory, or choose another with --device, or cpu"
-    )]
+    #[error("device `{device}` is out of memory at `{what}`; {}", Remedy::any_of(FULL))]
     OutOfMemory {
         /// The adapter's name.
         device: String,
@@ -130,6 +145,17 @@ pub enum GpuError {
 }
 
 impl GpuError {
+    /// Returns what to do with which option, where that may help; its message ends in it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::NoF64 { .. } => NO_F64.into(),
+            Self::Lost { .. } | Self::Hung { .. } => GONE.into(),
+            Self::OutOfMemory { .. } => FULL.into(),
+            Self::LittleMemory { least, .. } => little_memory(*least).into(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the device failed, in place of what it was given: then another may serve.
     pub fn is_of_device(&self) -> bool {
         if let GpuError::LittleMemory { optional, .. } = self {

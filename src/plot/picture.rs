@@ -3,7 +3,7 @@
 use crate::fits::Preproc;
 use crate::frame::Frame;
 use crate::psf::Psf;
-use crate::simulate::Truth;
+use crate::fits::Truth;
 
 /// The files of an extraction that a picture shows.
 #[derive(Clone, Copy, Debug)]

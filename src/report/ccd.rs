@@ -6,6 +6,7 @@ use super::html::Page;
 use super::residual::CcdResidual;
 use super::summary::Report;
 use super::text::few_digits;
+use crate::base::option_name::OptionName::{Image, Model};
 use std::fmt::Write;
 
 /// Most columns and rows of the heat map: a page stays below 5 MB, and screens are not larger.
@@ -17,7 +18,7 @@ const OUTLIERS: usize = 6;
 pub fn residual(report: &Report, page: &mut Page) -> Result<(), ReportError> {
     page.heading("CCD residual");
     let Some(ccd) = &report.material.ccd else {
-        page.missing("Not available: needs the CCD and its model. Extract with <code>-m MODEL</code>, then pass <code>--image PREPROC --model MODEL</code>.");
+        page.missing(&format!("Not available: needs the CCD and its model. Extract with <code>{Model} MODEL</code>, then pass <code>{Image} PREPROC {Model} MODEL</code>."));
         return Ok(());
     };
     let region = ccd.modelled();

@@ -3,9 +3,8 @@
 use super::error::ReportError;
 use super::residual::CcdResidual;
 use crate::compare::{TrueSpectra, file_name, resolve_truth};
-use crate::fits::{PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc};
+use crate::fits::{PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth};
 use crate::frame::{Frame, Header, Value, path_of_card};
-use crate::simulate::read_truth;
 use std::path::{Path, PathBuf};
 
 /// Cards that an image or a model shares with its frame, if both have them.

@@ -31,7 +31,7 @@ pub fn material(frame: Frame) -> Material {
 #[test]
 fn a_page_of_a_frame_alone_says_how_to_get_the_rest() {
     let page = Report::new(material(frame(5, 40))).html().unwrap();
-    for words in ["--image", "--model", "--truth", "Nothing out of the ordinary"] {
+    for words in ["image PREPROC model MODEL", "<code>truth TRUTH", "Nothing out of the ordinary"] {
         assert!(page.contains(words), "{words}");
     }
     assert!(!page.contains("{{"), "every placeholder is filled");

@@ -13,12 +13,11 @@ mod request;
 mod simulated;
 mod sky;
 pub mod synthetic;
-mod truth;
 
+pub use crate::fits::{Truth, read_truth, write_truth};
 pub use range::OutOfRange;
 pub use request::{SimulateError, Simulation};
 pub use simulated::{Simulated, simulate};
-pub use truth::{Truth, read_truth, write_truth};
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,8 @@ use super::detector::expose;
 use super::objects::Target;
 use super::project::project;
 use super::request::{SimulateError, Simulation};
-use super::truth::Truth;
 use super::{keywords, sky};
-use crate::fits::Preproc;
+use crate::fits::{Preproc, Truth};
 use crate::psf::Psf;
 use rayon::prelude::*;
 

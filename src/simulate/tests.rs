@@ -81,12 +81,12 @@ fn requests_that_make_no_frame_are_named() {
     let psf = small_psf();
     let refused = |request: Simulation| simulate(&psf, &request).unwrap_err().to_string();
     let base = Simulation::default;
-    assert!(refused(Simulation { specmin: 50, nspec: Some(11), ..base() }).contains("--specmin 50 with --nspec 11"));
+    assert!(refused(Simulation { specmin: 50, nspec: Some(11), ..base() }).contains("specmin 50 with nspec 11"));
     assert!(refused(Simulation { specmin: usize::MAX, nspec: Some(5), ..base() }).contains("the PSF's 60 fibres"));
     assert!(
-        refused(Simulation { specmin: 60, ..base() }).starts_with("--specmin 60 leaves the PSF's 60 fibres (0 to 59)")
+        refused(Simulation { specmin: 60, ..base() }).starts_with("specmin 60 leaves the PSF's 60 fibres (0 to 59)")
     );
-    assert!(refused(Simulation { nspec: Some(0), ..base() }).contains("--nspec is 0"));
+    assert!(refused(Simulation { nspec: Some(0), ..base() }).contains("nspec is 0"));
     assert!(refused(Simulation { wave: Some([6600.0, 6650.0, 0.0]), ..base() }).contains("no bins"));
     assert!(refused(Simulation { wave: Some([3600.0, 3650.0, 0.8]), ..base() }).contains("leaves the PSF's range"));
     assert!(refused(Simulation { wave: Some([1e300, 2e300, 1e299]), ..base() }).contains("grid 1e300 to 2e300"));

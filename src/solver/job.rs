@@ -2,6 +2,7 @@
 
 use super::{Options, Solver, banded};
 use crate::backend::Decorrelate;
+use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::{Bundle, PlanError, bundles};
 use crate::psf::Psf;
@@ -15,6 +16,8 @@ const MAX_EXTRAPOLATION: f64 = 0.05;
 /// Columns beside those of the traces: a device may round a position to the next pixel.
 const MARGIN: i64 = 2;
 
+const NOISE: &[Remedy] = &[Remedy::Set(OptionName::Decorrelate, "signal"), Remedy::Set(OptionName::Solver, "patches")];
+
 /// Inputs that do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -22,7 +25,7 @@ pub enum JobError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The banded solver decorrelates one fibre at a time.
-    #[error("the banded solver decorrelates one fibre at a time: give --decorrelate signal, or --solver patches")]
+    #[error("the banded solver decorrelates one fibre at a time: {}", Remedy::any_of(NOISE))]
     Noise,
     /// A tolerance that f64 cannot keep, or none.
     #[error("tolerance is {0:e} sigma: give a number from 1e-8 to 0.01")]
@@ -63,6 +66,16 @@ pub enum JobError {
         /// Its value.
         value: f64,
     },
+}
+
+impl JobError {
+    /// Returns what to do with which option, where that may help; its message ends in it.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Self::Noise => NOISE.into(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Everything that decides the spectra of a frame; immutable.

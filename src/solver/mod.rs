@@ -16,6 +16,7 @@ mod unserved;
 pub use bundle_spectra::BundleSpectra;
 pub use job::{Job, JobError};
 pub use ladder::{Attempt, Fallback, LastRung, Level, Method, Record, Step};
-pub use options::{ModelFlux, Options, Solver};
+pub use options::{ModelFlux, Options, Solver, precision_of};
+pub(crate) use options::{PRECISIONS, precision_word};
 pub use stripe::Stripe;
 pub use unserved::{Reason, Unserved};

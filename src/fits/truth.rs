@@ -1,6 +1,6 @@
 //! The truth of a simulated frame: the spectra that lit it.
 
-use crate::fits::{FitsError, Image, PendingFile, Pixels, read_image_f64, write_images};
+use super::{FitsError, Image, PendingFile, Pixels, read_image_f64, write_images};
 use crate::frame::Header;
 use std::path::Path;
 

@@ -1,0 +1,108 @@
+//! The subcommands, and which of them runs.
+
+#[cfg(all(feature = "plot", feature = "simulate"))]
+use super::demo;
+use super::output::Outcome;
+use super::{compare, devices, exposure, extract, logging, manual};
+#[cfg(feature = "simulate")]
+use super::{make_psf, simulate};
+#[cfg(feature = "plot")]
+use super::{plot_psf, report};
+use clap::{CommandFactory, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Examples:
+  spextral extract -i preproc-r0-00051060.fits.gz -p psf-r0-00051060.fits -o frame-r0-00051060.fits
+  spextral devices
+
+Exit codes: 0 done, 1 failed (one sentence on the standard error tells why), 2 wrong command line.
+The environment variable RAYON_NUM_THREADS limits the CPU threads.";
+
+/// Extract 1-D spectra from 2-D fibre-spectrograph frames by spectro-perfectionism, on any GPU or CPU.
+#[derive(Debug, Parser)]
+#[command(name = "spextral", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct CommandLine {
+    /// Least severe messages on the standard error
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info", ignore_case = true)]
+    #[arg(help_heading = "Messages", display_order = 1000)]
+    pub loglevel: logging::LogLevel,
+    /// The subcommand.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Extract the spectra of one frame
+    Extract(Box<extract::Arguments>),
+    /// Extract many frames: reading, computing and writing at the same time, over MPI if built with it
+    Exposure(Box<exposure::Arguments>),
+    #[cfg(feature = "simulate")]
+    MakePsf(make_psf::Arguments),
+    #[cfg(feature = "simulate")]
+    Simulate(simulate::Arguments),
+    Compare(compare::Arguments),
+    #[cfg(feature = "plot")]
+    Report(report::Arguments),
+    #[cfg(feature = "plot")]
+    PlotPsf(plot_psf::Arguments),
+    #[cfg(all(feature = "plot", feature = "simulate"))]
+    Demo(demo::Arguments),
+    /// List the devices that can extract, and why one is refused
+    Devices(devices::Arguments),
+    Man(manual::ManArguments),
+    Completions(manual::CompletionsArguments),
+}
+
+impl Command {
+    /// Whether the output is JSON.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Self::Extract(arguments) => arguments.json.is_wanted(),
+            Self::Exposure(arguments) => arguments.json.is_wanted(),
+            #[cfg(feature = "simulate")]
+            Self::MakePsf(arguments) => arguments.json.is_wanted(),
+            #[cfg(feature = "simulate")]
+            Self::Simulate(arguments) => arguments.json.is_wanted(),
+            Self::Compare(arguments) => arguments.json.is_wanted(),
+            Self::Devices(arguments) => arguments.json.is_wanted(),
+            _ => false,
+        }
+    }
+
+    /// Carries out the subcommand.
+    ///
+    /// # Errors
+    /// The error that kept it from being done.
+    pub fn run(self) -> Outcome {
+        match self {
+            Self::Extract(arguments) => extract::run(*arguments),
+            Self::Exposure(arguments) => exposure::run(&arguments),
+            #[cfg(feature = "simulate")]
+            Self::MakePsf(arguments) => make_psf::run(&arguments),
+            #[cfg(feature = "simulate")]
+            Self::Simulate(arguments) => simulate::run(&arguments),
+            Self::Compare(arguments) => compare::run(&arguments),
+            #[cfg(feature = "plot")]
+            Self::Report(arguments) => report::run(&arguments),
+            #[cfg(feature = "plot")]
+            Self::PlotPsf(arguments) => plot_psf::run(&arguments),
+            #[cfg(all(feature = "plot", feature = "simulate"))]
+            Self::Demo(arguments) => demo::run(&arguments, &|words| CommandLine::try_parse_from(words)?.command.run()),
+            Self::Devices(arguments) => devices::run(&arguments),
+            Self::Man(arguments) => manual::man(&arguments, CommandLine::command()),
+            Self::Completions(arguments) => manual::completions(&arguments, CommandLine::command()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}
