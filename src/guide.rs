@@ -1,4 +1,4 @@
-//! Guides: the pages of `docs/`, here with the rest of the documentation. Their commands and examples are run by the tests.
+//! Guides: the pages of `docs/`. Their commands and examples are run by the tests.
 
 #[doc = include_str!("../docs/guide/desi.md")]
 pub mod desi {}

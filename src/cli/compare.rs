@@ -4,8 +4,7 @@ use super::json::{Json, object, print_object, text};
 use super::output::{Outcome, print};
 use serde_json::json;
 use spextral::compare::{against_truth, compare, read};
-use spextral::fits::read_frame;
-use spextral::fits::read_truth;
+use spextral::fits::{read_frame, read_truth};
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -3,8 +3,7 @@
 use super::device_arguments::open;
 use super::output::{Outcome, print};
 use spextral::compare::against_truth;
-use spextral::fits::read_truth;
-use spextral::fits::{PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf};
+use spextral::fits::{PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, read_truth};
 use spextral::gpu::DeviceChoice;
 use spextral::plot::{self, Picture};
 use std::error::Error;

@@ -13,6 +13,7 @@ use spextral::base::option_name::OptionName;
 use spextral::base::output_path::check_outputs;
 use spextral::exposure::{self, Manifest, Row, RunLog, Settings, Tree};
 use spextral::extract::{ModelFlux, Request};
+#[cfg(feature = "plot")]
 use spextral::plot;
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -156,11 +156,12 @@ fn sides_with_nothing_in_common_are_refused_with_what_they_have() {
     b.wave.iter_mut().for_each(|w| *w += 0.4);
     assert!(refused(&a, &b).contains("the grid of left.fits is 6000"));
     let mut b = a.clone();
-    b.spectra.update(|s| {
-        s.ndiag = 1;
-        s.resolution.truncate(40);
-    })
-    .unwrap();
+    b.spectra
+        .update(|s| {
+            s.ndiag = 1;
+            s.resolution.truncate(40);
+        })
+        .unwrap();
     assert!(refused(&a, &b).contains("5 diagonals in left.fits, 1 in right.fits"));
 }
 

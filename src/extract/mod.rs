@@ -10,7 +10,7 @@ mod record;
 mod share;
 
 pub use crate::solver::ladder::Progress;
-pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver};
+pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, precision_of};
 pub use error::ExtractError;
 pub use extraction::{Extraction, Summary, extract};
 pub use file::{DEFAULT_STEP, Done, FileError, Inputs, Product, Request, extract_file, note_run};

@@ -45,7 +45,7 @@ pub enum GpuError {
         /// The devices that have f64, as advice.
         others: String,
     },
-    /// The driver lost the device; and all data on it.
+    /// The driver lost the device, and all data on it.
     #[error("device `{device}` was lost: {reason}; {}", Remedy::any_of(GONE))]
     Lost {
         /// The adapter's name.

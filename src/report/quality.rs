@@ -5,6 +5,7 @@ use super::figures::{Axes, Caption, Curve, Figure, Kind, curves, heatmap, room};
 use super::html::Page;
 use super::statistics::percentile;
 use super::summary::Report;
+use crate::base::option_name::OptionName::Truth;
 use crate::plot::{Grid, Heatmap, Keep, Scale, chi_density, normal_density};
 
 /// Most columns and rows of a heat map of half the page's width.
@@ -138,7 +139,7 @@ pub fn masks(report: &Report, page: &mut Page) {
 pub fn chi(report: &Report, page: &mut Page) {
     page.heading("Against the truth");
     let Some(truth) = &report.material.truth else {
-        page.missing("Not available: for a simulated frame pass <code>--truth TRUTH</code>, the file of <code>spextral simulate --truth</code>.");
+        page.missing(&format!("Not available: for a simulated frame pass <code>{Truth} TRUTH</code>, the file of <code>spextral simulate {Truth}</code>."));
         return;
     };
     let moments = truth.moments();

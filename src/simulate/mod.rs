@@ -14,6 +14,7 @@ mod simulated;
 mod sky;
 pub mod synthetic;
 
+pub use crate::fits::{Truth, read_truth, write_truth};
 pub use range::OutOfRange;
 pub use request::{SimulateError, Simulation};
 pub use simulated::{Simulated, simulate};

@@ -2,6 +2,7 @@
 
 use super::range::{OutOfRange, count, within};
 use crate::base::number::short;
+use crate::base::option_name::OptionName::{Nspec, Specmin};
 use crate::psf::Psf;
 use std::ops::Range;
 use thiserror::Error;
@@ -15,8 +16,8 @@ const MOST_PATCHES: usize = 10_000;
 #[derive(Debug, Error, PartialEq)]
 pub enum SimulateError {
     /// The PSF lacks some of the fibres.
-    #[error("--specmin {specmin}{} leaves the PSF's {nfibre} fibres (0 to {}): choose --specmin and --nspec within them",
-        nspec.map_or(String::new(), |n| format!(" with --nspec {n}")), nfibre.saturating_sub(1))]
+    #[error("{Specmin} {specmin}{} leaves the PSF's {nfibre} fibres (0 to {}): choose {Specmin} and {Nspec} within them",
+        nspec.map_or(String::new(), |n| format!(" with {Nspec} {n}")), nfibre.saturating_sub(1))]
     Fibres {
         /// First fibre requested.
         specmin: usize,
@@ -26,7 +27,7 @@ pub enum SimulateError {
         nfibre: usize,
     },
     /// No fibre is requested.
-    #[error("--nspec is 0: give at least 1 fibre to light")]
+    #[error("{Nspec} is 0: give at least 1 fibre to light")]
     NoFibre,
     /// The wavelength grid has no bins.
     #[error(

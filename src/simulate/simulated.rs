@@ -5,8 +5,7 @@ use super::objects::Target;
 use super::project::project;
 use super::request::{SimulateError, Simulation};
 use super::{keywords, sky};
-use crate::fits::Preproc;
-use crate::fits::Truth;
+use crate::fits::{Preproc, Truth};
 use crate::psf::Psf;
 use rayon::prelude::*;
 
