@@ -1,10 +1,10 @@
 //! Small files of every kind, made by this project's own writers: what damage begins with.
 
-use testkit::files::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
 use fitsio_pure::compress::{Quantize, TileCompression};
 use spextral::fits::{Header, Image, Pixels, write_frame, write_images, write_model, write_preproc, write_psf};
 use spextral::simulate::{Truth, write_truth};
 use std::path::Path;
+use testkit::files::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
 
 /// The bytes of a file that `write` writes.
 fn file(name: &str, write: impl FnOnce(&Path)) -> Vec<u8> {

@@ -1,12 +1,12 @@
 //! Small bundles by the banded solver, against dense elimination of the whole bundle as a single patch.
 
 use spextral::backend::Decorrelate;
-use spextral::extract::{ExtractError, Extraction, Options, Solver};
+use spextral::extract::{ExtractError, JobError, Options, Solver};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
-use testkit::{Small, cpu};
+use testkit::{Small, cpu, in_pool};
 
 /// One patch per bundle, with all pixels and `beyond` bins beyond each end.
 pub fn dense(nwave: usize, beyond: usize) -> Options {
@@ -162,13 +162,10 @@ fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     assert!(refusal(&small, &noise).contains("--solver patches"));
     let negative = Options { tolerance: Some(-1.0), ..Small::banded() };
     let error = small.try_extract(&negative, &cpu()).map(|_| ());
-    assert!(matches!(error, Err(ExtractError::Tolerance(t)) if t == -1.0));
+    assert!(matches!(error, Err(ExtractError::Job(JobError::Tolerance(t))) if t == -1.0));
     // Spots three times as wide reach the second neighbour.
     small.psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0);
-    assert!(matches!(
-        small.try_extract(&Small::banded(), &cpu()),
-        Err(ExtractError::Coupling(_))
-    ));
+    assert!(matches!(small.try_extract(&Small::banded(), &cpu()), Err(ExtractError::Coupling(_))));
     assert!(refusal(&small, &Small::banded()).contains("--solver patches"));
 }
 

@@ -2,7 +2,6 @@
 
 use testkit::{Folder, bytes};
 
-
 const MAKE_PSF: [&str; 8] = ["make-psf", "-o", "made.fits", "--nfibre", "5", "--bundlesize", "5", "--npix-y=120"];
 
 #[test]

@@ -51,9 +51,7 @@ fn processes(night: &Night) -> Vec<(usize, u32)> {
     let home = std::fs::canonicalize(night.path(".")).unwrap();
     let of = |pid: u32| -> Option<(usize, u32)> {
         let folder = Path::new("/proc").join(pid.to_string());
-        let own = std::fs::read_link(folder.join("exe"))
-            .ok()?
-            .ends_with(binary().file_name()?);
+        let own = std::fs::read_link(folder.join("exe")).ok()?.ends_with(binary().file_name()?);
         let here = std::fs::read_link(folder.join("cwd")).ok()? == home;
         let environment = String::from_utf8_lossy(&std::fs::read(folder.join("environ")).ok()?).into_owned();
         let rank = environment.split('\0').find_map(|entry| {

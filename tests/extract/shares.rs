@@ -1,6 +1,7 @@
 //! A frame extracted in shares, as the ranks of an MPI job do.
 
-use spextral::extract::{Extraction, ModelFlux, Options, Share, Solver, assemble, columns, extract_share, part, plan};
+use spextral::extract::{Extraction, Job, LastRung, ModelFlux, Options, Share, Solver, extract_share, join, part};
+use spextral::geometry::Ccd;
 use spextral::simulate::synthetic::Synthetic;
 use testkit::{Small, cpu};
 
@@ -12,13 +13,11 @@ fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
     let share = |k: usize| {
         let bundles = part(&bundles, k, n);
         let (first, last) = (bundles.first()?, bundles.last()?);
-        let seen = columns(&small.psf, first.fibres.start..last.fibres.end, &small.grid, options);
-        let cut = |pixels: &[f32]| -> Vec<f32> {
-            pixels.iter().enumerate().map(|(i, &p)| if seen.contains(&(i % ccd.nx())) { p } else { 0.0 }).collect()
-        };
-        let (image, ivar) = (cut(ccd.image()), cut(ccd.ivar()));
-        let ccd = &small.with_planes(&image, &ivar);
-        let share = extract_share(&small.psf, ccd, &small.grid, options, &cpu(), bundles, &|_, _| {}).unwrap();
+        let seen = job.columns(first.fibres.start..last.fibres.end);
+        let [image, ivar] = ccd.columns(&seen);
+        let part = Ccd::from_columns([ccd.ny(), ccd.nx()], seen, &image, &ivar).unwrap();
+        let job = Job::new(&small.psf, &part, &small.grid, options).unwrap();
+        let share = extract_share(&job, bundles, &cpu(), LastRung::Cpu, &|_, _| {}).unwrap();
         let (head, numbers) = share.pack();
         let head = serde_json::from_slice(&serde_json::to_vec(&head).unwrap()).unwrap();
         Some(Share::unpack(head, &numbers, ccd.ny()).unwrap())
@@ -51,9 +50,10 @@ fn a_frame_is_bitwise_equal_however_it_is_shared_out() {
 fn a_share_s_numbers_must_be_as_many_as_its_head_says() {
     let small = Small::new(1);
     let options = Small::options();
-    let bundles = plan(&small.psf, &small.ccd(), &small.grid, &options).unwrap();
-    let share =
-        extract_share(&small.psf, &small.ccd(), &small.grid, &options, &cpu(), &bundles[..1], &|_, _| {});
+    let ccd = small.ccd();
+    let job = Job::new(&small.psf, &ccd, &small.grid, &options).unwrap();
+    let bundles = job.bundles().unwrap();
+    let share = extract_share(&job, &bundles[..1], &cpu(), LastRung::Cpu, &|_, _| {});
     let (head, mut numbers) = share.unwrap().pack();
     let ny = ccd.ny();
     assert!(Share::unpack(head.clone(), &numbers, ny).is_some());

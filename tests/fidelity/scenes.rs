@@ -65,8 +65,7 @@ impl Scene {
     /// The extraction fails.
     pub fn extract(&self, solver: Solver, engine: &Engine) -> Result<Spectra, String> {
         let options = Options { solver, ..self.options.clone() };
-        let out =
-            try_extract(&self.psf, &self.ccd(), &self.grid, &options, engine).map_err(|e| e.to_string())?;
+        let out = try_extract(&self.psf, &self.ccd(), &self.grid, &options, engine).map_err(|e| e.to_string())?;
         match out.summary.redone {
             0 => Ok(out.spectra),
             n => Err(format!("{n} bundles or patches went to the CPU")),
@@ -168,7 +167,8 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
         let what = "an older real PSF, with spots of 29 x 17 pixels".to_string();
         Scene::on(name, what, psf, &Simulation { nspec: Some(8), ..Simulation::default() })
     } else {
-        let p = read_preproc(try_shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
+        let p =
+            read_preproc(try_shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
         let what = format!("8 fibres of a real r camera from {start} Angstrom, where traces leave the CCD");
         let (grid, options) = (WaveGrid::new(start, start + 96.0, 0.8).expect("a grid"), Options::default());
         let [image, ivar] = p.ccd.into_planes();

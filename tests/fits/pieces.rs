@@ -6,7 +6,6 @@ use std::path::Path;
 use spextral::fits::{FitsError, Image, Pixels, read_fibermap, read_image_f64, write_images, write_preproc};
 
 use testkit::files::{fibermap, folder, preproc};
-use testkit::bits;
 
 /// Pixels of no whole number of pieces (368 640 bytes).
 const PIXELS: usize = 250_007;

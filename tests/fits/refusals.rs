@@ -8,8 +8,8 @@ use spextral::fits::{
     write_preproc, write_psf,
 };
 
-use testkit::files::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
 use crate::written_files::write_every_kind;
+use testkit::files::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
 
 /// A file with these bytes, and its folder, which lives as long as it does.
 fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {

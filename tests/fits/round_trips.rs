@@ -64,7 +64,7 @@ fn a_fibermap_of_its_own_replaces_the_frames() {
     let (path, other) = (dir.path().join("a.fits"), dir.path().join("map.fits"));
     write_preproc(&path, &frame, false).unwrap();
     let mut long = frame.clone();
-    long.fibermap = Some(crate::util::fibermap(9));
+    long.fibermap = Some(testkit::files::fibermap(9));
     write_preproc(&other, &long, false).unwrap();
     let back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: Some(other) }).unwrap();
     assert_eq!(back.fibermap, long.fibermap);

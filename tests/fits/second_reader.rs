@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use fitsrs::{DataValue, Fits, HDU, Pixels};
 
-use testkit::files::{folder, frame};
 use crate::written_files::write_every_kind;
+use testkit::files::{folder, frame};
 
 /// An image HDU as fitsrs sees it: its pixels as stored.
 fn numbers<R: std::io::Read>(pixels: Pixels<R>) -> Vec<f64> {

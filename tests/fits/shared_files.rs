@@ -9,7 +9,6 @@ use spextral::frame::{Frame, Spectra};
 
 use testkit::files::folder;
 use testkit::shared;
-use testkit::shared;
 
 /// Sums over millions of pixels: astropy's and ours differ by the order of the terms.
 fn assert_near(found: f64, expected: f64) {

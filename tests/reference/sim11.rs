@@ -18,9 +18,7 @@ fn r_grid() -> WaveGrid {
 /// The whole first bundle on the survey's grid: minutes of one core, so it is shared.
 fn bundle0() -> &'static Spectra {
     static SPECTRA: OnceLock<Spectra> = OnceLock::new();
-    SPECTRA.get_or_init(|| {
-        Sim11::open().extract(&r_grid(), &Options { nspec: Some(25), ..patches() }, &cpu()).spectra
-    })
+    SPECTRA.get_or_init(|| Sim11::open().extract(&r_grid(), &Options { nspec: Some(25), ..patches() }, &cpu()).spectra)
 }
 
 fn chi(ours: &Spectra, reference: &[f64], ivar: &[f64], keep: impl Fn(usize) -> bool) -> Vec<f64> {
@@ -103,7 +101,8 @@ fn bins_without_information_have_ivar_0_and_their_bits() {
 fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
     let sim = Sim11::open();
     let grid = WaveGrid::new(6400.0, 6500.0, 0.8).unwrap();
-    let run = |specmin, nspec| sim.extract(&grid, &Options { specmin, nspec: Some(nspec), ..patches() }, &cpu()).spectra;
+    let run =
+        |specmin, nspec| sim.extract(&grid, &Options { specmin, nspec: Some(nspec), ..patches() }, &cpu()).spectra;
     let all = run(0, 25);
     for (specmin, nspec) in [(3, 1), (4, 9), (0, 7), (22, 5)] {
         let some = run(specmin, nspec);

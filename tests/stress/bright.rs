@@ -1,9 +1,9 @@
 //! Beside a star a million times brighter than its neighbours, these are as they should be.
 
 use super::residuals::chi;
-use testkit::worlds::{Light, Sky, World};
 use spextral::extract::{Options, Solver};
 use testkit::cpu;
+use testkit::worlds::{Light, Sky, World};
 
 /// Seven fibres, of which the fourth sees a star, `times` as bright as the sky of the others.
 fn star(seed: u64, times: f64) -> Sky {

@@ -1,11 +1,11 @@
 //! Traces that come close or cross: what serves, and how exact it is.
 
-use testkit::sound::sound;
-use testkit::worlds::{Sky, Traces, World};
 use spextral::extract::{ExtractError, Options, Solver};
 use spextral::frame::Spectra;
 use spextral::simulate::synthetic::Synthetic;
 use testkit::cpu;
+use testkit::sound::sound;
+use testkit::worlds::{Sky, Traces, World};
 
 /// Four fibres in a bundle.
 fn four(traces: Traces) -> Sky {

@@ -1,12 +1,12 @@
 //! Whatever the PSF, the pixels and the options: finite numbers, and no weight without information.
 
-use testkit::sound::judge;
-use testkit::worlds::{config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::extract::ExtractError;
 use std::cell::Cell;
 use testkit::cpu;
+use testkit::sound::judge;
+use testkit::worlds::{config, world};
 
 #[test]
 fn numbers_are_finite_and_no_bin_has_weight_without_information() {

@@ -1,7 +1,5 @@
 //! What fails stays where it is: no bit of any other patch or bundle changes.
 
-use testkit::sound::sound;
-use testkit::worlds::{Sky, World};
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::SpotShape;
@@ -11,6 +9,8 @@ use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
 use std::ops::Range;
 use testkit::cpu;
+use testkit::sound::sound;
+use testkit::worlds::{Sky, World};
 
 /// Three bundles of three fibres.
 fn three_bundles(seed: u64) -> Sky {

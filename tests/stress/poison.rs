@@ -1,13 +1,13 @@
 //! Pixels that are no numbers count as masked, bit by bit; so do pixels of a weight that no detector has, once read.
 
-use testkit::sound::{judge, sound};
-use testkit::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::fits::{Header, Image, Pixels, PreprocOptions, read_preproc, write_images};
 use spextral::frame::Spectra;
-use testkit::{bits, cpu};
+use testkit::cpu;
+use testkit::sound::{judge, sound};
+use testkit::worlds::{Sky, World, config, world};
 
 /// What a pixel may hold that is no value and weight: value, ivar.
 const POISON: [(f32, f32); 8] = [

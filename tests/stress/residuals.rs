@@ -1,10 +1,10 @@
 //! chi = (flux - R truth) sqrt(ivar) is normal: its mean, scatter and tails, for both solvers.
 
-use testkit::worlds::{BEYOND, Defect, Light, Sky, World};
 use spextral::extract::{Options, Solver};
 use spextral::frame::Spectra;
 use spextral::simulate::synthetic::Synthetic;
 use testkit::cpu;
+use testkit::worlds::{BEYOND, Defect, Light, Sky, World};
 
 /// chi of the bins of `fibres` with more than half of their PSF on good pixels; R is that of the file.
 pub fn chi(sky: &Sky, s: &Spectra, fibres: impl Iterator<Item = usize>) -> Vec<f64> {

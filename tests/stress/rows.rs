@@ -1,8 +1,6 @@
 //! Full rows of R sum to 1: a spectrum that is flat stays so. Of a file's R this holds only as far as its 2 HSIZEY + 1
 //! diagonals hold the row, so the sum is taken here over all bins of the bundle or the patch, those beyond the grid's ends too.
 
-use testkit::sound::{check_patches, check_row, sound};
-use testkit::worlds::{Sky, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::extract::{Options, Solver};
@@ -15,6 +13,8 @@ use spextral::stages::normal_equations::Prior;
 use spextral::stages::spots::SpotSource;
 use std::cell::Cell;
 use testkit::cpu;
+use testkit::sound::{check_patches, check_row, sound};
+use testkit::worlds::{Sky, World, config, world};
 
 /// Largest distance of a row's sum from 1.
 const ROUNDING: f64 = 1e-6;

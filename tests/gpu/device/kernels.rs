@@ -3,7 +3,6 @@
 use spextral::gpu::{Gpu, GpuError, Recording, Variant};
 use testkit::{gpu, gpu_with_default_limits};
 
-
 fn barrier_sums(gpu: &Gpu, groups: usize) -> Vec<u32> {
     let sums = gpu.zeros::<u32>("sums", groups).unwrap();
     let kernel = gpu.kernel(&Variant::new("selftest").set("THREADS", 8), "barrier_sum").unwrap();

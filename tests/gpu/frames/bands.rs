@@ -1,11 +1,13 @@
 //! Whole extractions by the banded solver on the test device, against its f64 twin.
 
 use spextral::backend::Stage;
-use spextral::extract::{Extraction, ModelFlux, Options, Solver};
+use spextral::extract::{ModelFlux, Options};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
-use testkit::{Engine, Small, bits, cpu, gpu, gpu_with_default_limits, in_each_precision, on, on_except, open, open_with_f64};
+use testkit::{
+    Engine, Small, bits, cpu, gpu, gpu_with_default_limits, in_each_precision, on, on_except, open, open_with_f64,
+};
 
 /// Roundings of f32 that spots, pixels and flux go through.
 const F32: f64 = 1e-6;

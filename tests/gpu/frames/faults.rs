@@ -1,7 +1,7 @@
 //! Frames on a device that fails, at every touch and in every way: never a wrong number, a hang or a panic.
 
 use rayon::prelude::*;
-use spextral::extract::{Extraction, ModelFlux, Options, Solver};
+use spextral::extract::{ModelFlux, Options, Solver};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::fault_injection::{Fault, Faults, Touch};
 use spextral::gpu::{DEFAULT_MEMORY, Device, DeviceChoice, Gpu, GpuError, OpenOptions};

@@ -1,12 +1,12 @@
 //! The random worlds of tests/stress in f32: numbers are finite, and what f32 cannot serve is done by the CPU and counted.
 
-use testkit::sound::{check_patches, judge};
-use testkit::worlds::{Light, World, config, world};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use spextral::extract::{ExtractError, Options, Solver};
 use spextral::gpu::{OpenOptions, Precision};
 use std::cell::Cell;
+use testkit::sound::{check_patches, judge};
+use testkit::worlds::{Light, World, config, world};
 use testkit::{cpu, gpu_with_default_limits, on, open_with_f64};
 
 #[test]

@@ -1,7 +1,7 @@
 //! Engines and extractions. Tests build and call them here alone, so that a new signature changes this file.
 
 use spextral::backend::{Engine, Stage};
-use spextral::extract::{self, ExtractError, Extraction, Options};
+use spextral::extract::{self, ExtractError, Extraction, Job, Options};
 use spextral::geometry::{Ccd, WaveGrid};
 use spextral::gpu::Gpu;
 use spextral::psf::Psf;
@@ -29,7 +29,8 @@ pub fn try_extract(
     options: &Options,
     engine: &Engine,
 ) -> Result<Extraction, ExtractError> {
-    extract::extract(psf, ccd, grid, options, engine, &|_, _| {})
+    let job = Job::new(psf, ccd, grid, options)?;
+    extract::extract(&job, engine, &|_, _| {})
 }
 
 /// Extracts a frame.

@@ -34,6 +34,6 @@ pub use harness::{Test, ignore, main, note};
 pub use inventory;
 pub use numbers::{bits, largest, maximum, worst};
 pub use reference::{Reference, Sim11, shared, try_shared};
-pub use spextral::backend::Engine;
 pub use small::{Small, masked_planes};
+pub use spextral::backend::Engine;
 pub use testkit_macros::test;
