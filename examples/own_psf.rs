@@ -6,7 +6,7 @@
 use spextral::compare::against_truth;
 use spextral::low_level::frame::Frame;
 use spextral::low_level::plan::PatchOptions;
-use spextral::low_level::psf::LegendreSeries;
+use spextral::low_level::psf::{LegendreSeries, PsfError, PsfParts};
 use spextral::simulate::{Simulation, simulate};
 use spextral::{Engine, Job, Options, Psf, WaveGrid, extract};
 use std::error::Error;
@@ -23,9 +23,9 @@ fn series<const N: usize>(coefficients: impl Fn(f64) -> [f64; N]) -> LegendreSer
     LegendreSeries { domain: DOMAIN, ncoeff: N, coeff }
 }
 
-/// Returns a PSF of Gaussian spots on slightly bowed traces, 10 pixels apart. All lengths are in pixels.
-fn own_psf() -> Psf {
-    Psf {
+/// Returns a checked PSF of Gaussian spots on slightly bowed traces, 10 pixels apart. All lengths are in pixels.
+fn own_psf() -> Result<Psf, PsfError> {
+    let parts = PsfParts {
         nfibre: NFIBRE,
         fibermin: 0,
         trace_x: series(|fibre| [15.0 + 10.0 * fibre, 0.0, 1.5]),
@@ -45,11 +45,12 @@ fn own_psf() -> Psf {
         wave_max: DOMAIN[1],
         psferr: 0.01,
         camera: None,
-    }
+    };
+    Psf::new(parts)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let psf = own_psf();
+    let psf = own_psf()?;
     // About one bin per sigma of the PSF along the dispersion.
     let [min, max, step] = [DOMAIN[0] + 10.0, DOMAIN[1] - 10.0, 1.0];
     let light = Simulation { seed: 5, wave: Some([min, max, step]), ..Simulation::default() };

@@ -2,8 +2,7 @@
 
 use spextral::fits::{Image, Pixels, write_images, write_preproc, write_psf};
 use spextral::frame::Header;
-use spextral::psf::Psf;
-use testkit::{Folder, bytes, small_psf};
+use testkit::{Folder, bytes, fails_and_leaves_nothing as fails, small_psf};
 
 #[test]
 fn a_missing_file_is_named() {

@@ -1,6 +1,6 @@
 //! Options that make no sense, alone (exit code 2) or for the files at hand (exit code 1).
 
-use testkit::Folder;
+use testkit::{Folder, fails_and_leaves_nothing as fails};
 
 #[test]
 fn a_wavelength_range_outside_the_psfs_is_said_with_both() {

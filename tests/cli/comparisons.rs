@@ -9,7 +9,7 @@ fn two_frames() -> Folder {
     let folder = Folder::new();
     folder.extract(&[]).succeeds();
     let mut frame = read_frame(folder.path("frame.fits")).unwrap();
-    frame.spectra.ivar.fill(0.0);
+    frame.spectra.update(|s| s.ivar.fill(0.0)).unwrap();
     write_frame(folder.path("empty.fits"), &frame, false).unwrap().persist().unwrap();
     write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap().persist().unwrap();
     folder

@@ -72,8 +72,8 @@ fn inputs_may_move_and_be_packed_but_not_change() {
     again(&[]).fails_saying(&["frame.fits was made of preproc.fits, which is not there", "-i"]);
     again(&["-i", "packed.fits.gz"]).succeeds();
     let data = |name: &str| {
-        let frame = read_frame(folder.path(name)).unwrap();
-        (frame.spectra.flux, frame.spectra.ivar, frame.spectra.resolution, frame.spectra.chi2pix, frame.spectra.mask)
+        let parts = read_frame(folder.path(name)).unwrap().spectra.into_parts();
+        (parts.flux, parts.ivar, parts.resolution, parts.chi2pix, parts.mask)
     };
     assert!(data("frame.fits") == data("again.fits"));
     // Only what was moved is called by another name.

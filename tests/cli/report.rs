@@ -95,7 +95,7 @@ fn a_psf_is_drawn_and_a_frame_is_no_psf() {
     assert!(decoder.read_info().unwrap().info().width > 1000);
     folder.run(&["plot-psf", "preproc.fits", "-o", "other.png"]).fails_saying(&["preproc.fits"]);
     let mut one = read_psf(folder.path("psf.fits")).unwrap();
-    one.psferr = 0.02;
+    one.update(|psf| psf.psferr = 0.02).unwrap();
     write_psf(folder.path("one.fits"), &one, false).unwrap().persist().unwrap();
     folder.run(&["plot-psf", "one.fits"]).fails_saying(&["psf.png", "--overwrite"]);
 }

@@ -28,7 +28,7 @@ fn a_job_killed_at_any_moment_is_completed_by_resume() {
         night.exposure("m.csv", &["--resume"]).succeeds();
         assert!(night.data("out") == all, "killed after {moment} / 20; {:?}", night.names("out"));
     }
-    println!("{temporary} temporary files were left and removed");
+    note!("{temporary} temporary files were left and removed");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The errors of spectra: how far from a solution that counts as right, by kind of bin.
 
-use spextral::frame::Spectra;
+use spextral::frame::{Spectra, SpectraParts};
 
 /// Spectra to compare with, in electron/Angstrom; R as stored diagonals.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct Solution {
 
 impl From<Spectra> for Solution {
     fn from(spectra: Spectra) -> Self {
-        let Spectra { flux, ivar, pixmask_fraction, resolution, .. } = spectra;
+        let SpectraParts { flux, ivar, pixmask_fraction, resolution, .. } = spectra.into_parts();
         Self { flux, ivar, pixmask_fraction, resolution }
     }
 }

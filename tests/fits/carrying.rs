@@ -135,7 +135,7 @@ fn every_column_type_survives_a_file() {
 
 #[test]
 fn repeated_comments_and_long_strings_keep_their_order_and_text() {
-    let header = crate::util::rich_header();
+    let header = testkit::files::rich_header();
     let back = through_a_file(&header);
     assert_eq!(back, header);
     assert_eq!(back.commentary("HISTORY"), ["made", "made"]);
@@ -146,7 +146,7 @@ fn repeated_comments_and_long_strings_keep_their_order_and_text() {
 
 #[test]
 fn setting_a_card_keeps_its_place_and_comment() {
-    let mut header = crate::util::rich_header();
+    let mut header = testkit::files::rich_header();
     let order: Vec<String> = header.keywords().map(String::from).collect();
     header.set("expid", 7i64, "");
     assert_eq!(header.get_i64("EXPID"), Some(7));

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use spextral::fits::{FitsError, Image, Pixels, read_fibermap, read_image_f64, write_images, write_preproc};
 
-use testkit::bits;
 use testkit::files::{fibermap, folder, preproc};
 
 /// Pixels of no whole number of pieces (368 640 bytes).

@@ -1,9 +1,10 @@
 //! What we write we read back, number for number and card for card.
 
 use spextral::WriteError;
+use spextral::base::output_path::same_file;
 use spextral::fits::{
-    FitsError, Image, Pixels, PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, same_file,
-    write_frame, write_images, write_model, write_preproc, write_psf,
+    FitsError, Image, Pixels, PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, write_frame,
+    write_images, write_model, write_preproc, write_psf,
 };
 
 use testkit::files::{files_in, folder, frame, preproc, psf, rich_header};
@@ -67,7 +68,7 @@ fn a_fibermap_of_its_own_replaces_the_frames() {
     let (path, other) = (dir.path().join("a.fits"), dir.path().join("map.fits"));
     write_preproc(&path, &frame, false).unwrap().persist().unwrap();
     let mut long = frame.clone();
-    long.fibermap = Some(crate::util::fibermap(9));
+    long.fibermap = Some(testkit::files::fibermap(9));
     write_preproc(&other, &long, false).unwrap().persist().unwrap();
     let back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: Some(other) }).unwrap();
     assert_eq!(back.fibermap, long.fibermap);

@@ -6,9 +6,9 @@ use spextral::extract::{Extraction, Options, Solver};
 use spextral::fits::{Image, Pixels, PreprocOptions, read_preproc, write_images};
 use spextral::frame::Header;
 use spextral::frame::Spectra;
+use testkit::cpu;
 use testkit::sound::{judge, sound};
 use testkit::worlds::{Sky, World, config, world};
-use testkit::{bits, cpu};
 
 /// What a pixel may hold that is no value and weight: value, ivar.
 const POISON: [(f32, f32); 8] = [

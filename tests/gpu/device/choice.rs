@@ -1,7 +1,7 @@
 //! Device choice, limits and the self-test on a real (software) device.
 
 use spextral::gpu::{Device, DeviceChoice, DeviceKind, OpenOptions, list};
-use testkit::{gpu, gpu_with_default_limits};
+use testkit::{gpu, gpu_with_default_limits, open};
 
 #[test]
 fn forced_limits_are_webgpus_and_the_self_test_passes_within_them() {
@@ -44,10 +44,10 @@ fn an_unknown_device_is_an_error_that_names_the_known_ones() {
 #[test]
 fn batches_keep_every_buffer_within_the_binding_and_all_within_the_memory() {
     let options = OpenOptions { webgpu_defaults: true, memory: Some(1 << 20), ..Default::default() };
-    let open = open(&options);
-    assert_eq!(open.batch("matrices", &[1 << 10, 1 << 10]).unwrap(), 512);
-    let error = open.batch("matrices", &[2 << 20]).unwrap_err().to_string();
+    let small = open(&options);
+    assert_eq!(small.batch("matrices", &[1 << 10, 1 << 10]).unwrap(), 512);
+    let error = small.batch("matrices", &[2 << 20]).unwrap_err().to_string();
     assert!(error.contains("`matrices`"), "{error}");
-    let wide = gpu_with_default_limits().unwrap();
+    let wide = gpu_with_default_limits();
     assert_eq!(wide.batch("matrices", &[1 << 20, 1]).unwrap(), 128);
 }

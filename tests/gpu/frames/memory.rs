@@ -73,7 +73,7 @@ fn a_device_that_nobody_asked_for_leaves_to_the_cpu_what_it_has_too_little_memor
     let small = tiny();
     let options = Options { max_device_memory: Some(1 << 10), ..options(Solver::Banded) };
     let done = run(&small, &options, &on(&gpu).unasked()).unwrap();
-    assert!(done.summary.retried.is_some_and(|why| why.contains("too little memory")));
+    assert!(done.summary.retried.as_ref().is_some_and(|why| why.contains("too little memory")));
     assert!(done.summary.device.starts_with("CPU f64"));
 }
 

@@ -2,7 +2,7 @@
 
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::fits::read_image_f64;
-use spextral::frame::Spectra;
+use spextral::frame::{Spectra, SpectraParts};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
 use testkit::{Engine, Sim11, cpu, gpu_with_default_limits, in_each_precision, on, shared};
@@ -66,7 +66,7 @@ fn cuts_of_sim11_beside_a_bad_column_and_a_bright_line_are_those_of_the_twin() {
             let grid = WaveGrid::new(first, last, step).unwrap();
             let twin = first_bundle(&grid, &cpu()).spectra;
             assert!(step < 0.8 || twin.pixmask_fraction.iter().any(|&m| m > 0.5), "some bins are masked");
-            let Spectra { flux, ivar, pixmask_fraction: masked, resolution, .. } = twin;
+            let SpectraParts { flux, ivar, pixmask_fraction: masked, resolution, .. } = twin.into_parts();
             let ours = first_bundle(&grid, &engine);
             assert_eq!(ours.summary.redone, 0);
             check(&ours.spectra, &Exact { flux, ivar, masked, resolution }, bounds);

@@ -185,7 +185,7 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
             keep(6, (all[2 * bins + k] - roots[f].truncation_error[i]).abs());
         }
     }
-    let missed = roots.iter().flat_map(|root| &root.missed).fold(0.0, |m: f64, v| m.max(*v));
+    let missed = roots.iter().flat_map(|root| &root.truncation_error).fold(0.0, |m: f64, v| m.max(*v));
     note!("{} {bands:?}, which cost {missed:.1e}: S, z, flux, ivar, R, x, missed: {worst:?}", gpu.precision());
     assert!(worst.iter().zip(allowed).all(|(w, a)| *w < a), "{bands:?}: {worst:?}");
     assert!(bands.kept > 12 || missed > 100.0 * F64[6], "the narrowest bands cost something");

@@ -7,7 +7,7 @@ use spextral::gpu::{Gpu, OpenOptions};
 use spextral::stages::cholesky::Layout;
 
 use super::matrices::{band, banded, noise, rows, spread, with_eigenvalues};
-use testkit::{allowed, gpu, gpu_with_default_limits, in_each_precision};
+use testkit::{allowed, gpu, gpu_with_default_limits, in_each_precision, open};
 
 /// Largest difference of L L^T from K, relative to sqrt(K_ii K_jj): the backward error that the theory bounds.
 fn backward_error(k: &DMatrix<f64>, element: impl Fn(usize, usize) -> f64) -> f64 {
@@ -30,7 +30,7 @@ fn dense_backward_error(gpu: &Gpu, k: &DMatrix<f64>) -> f64 {
 fn dense_factors_multiply_back_for_any_size_in_both_memories() {
     // With WebGPU's limits n = 64 and up are in storage, the others in workgroup memory.
     let small = gpu_with_default_limits();
-    let large = gpu().unwrap();
+    let large = gpu();
     for n in [1, 2, 3, 7, 8, 9, 16, 33, 63, 64, 74] {
         let k = with_eigenvalues(n as u64, &spread(n, 100.0));
         for gpu in [&small, &large] {
@@ -129,7 +129,7 @@ fn a_pivot_that_is_not_positive_names_matrix_and_index_and_leaves_the_others_alo
 fn factors_are_bitwise_equal_for_any_batch_size() {
     let gpu = gpu();
     // 8000 bytes hold two of these matrices with their scales: the batch goes through in parts.
-    let cramped = open(&OpenOptions { memory: Some(8000), ..Default::default() }).unwrap();
+    let cramped = open(&OpenOptions { memory: Some(8000), ..Default::default() });
     let layout = Layout::band(60, 13);
     let each: Vec<Vec<f64>> = (0..9).map(|seed| band(&banded(seed, 60, 13), 13)).collect();
     let mut together = each.concat();

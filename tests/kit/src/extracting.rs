@@ -29,7 +29,8 @@ pub fn try_extract(
     options: &Options,
     engine: &Engine,
 ) -> Result<Extraction, ExtractError> {
-    extract::extract(&Job::new(psf, ccd, grid, options)?, engine, &|_, _| {})
+    let job = Job::new(psf, ccd, grid, options)?;
+    extract::extract(&job, engine, &|_, _| {})
 }
 
 /// Extracts a frame.
