@@ -1,25 +1,26 @@
-//! The truth of a simulated frame: the spectra that lit it.
+//! The truth of a simulated frame: its true spectra, and their file.
 
 use super::{FitsError, Image, Pixels, read_image_f64, write_images};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::Header;
 use std::path::Path;
 
-/// Spectra that lit a frame, on a grid whose bins coincide with those of the extraction.
+/// The true spectra of a frame, on a grid whose bins coincide with those of the extraction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Truth {
-    /// Fibre numbers, as FIBER of the fibermap, `[nspec]`.
+    /// Fibre numbers: FIBER of the fibermap, `[nspec]`.
     pub fibres: Vec<i64>,
     /// Wavelengths in Angstrom, ascending, `[nwave]`.
     pub wave: Vec<f64>,
-    /// Electrons a bin, `[nspec, nwave]`.
+    /// Electron per bin, `[nspec, nwave]`.
     pub flux: Vec<f64>,
 }
 
 /// Reads a truth file: images FLUX, WAVELENGTH, and FIBER, without which fibres count from 0.
 ///
 /// # Errors
-/// [`FitsError`] where the file cannot be read, lacks an image, or the images do not fit together.
+/// [`FitsError::MissingHdu`] if an image is missing, [`FitsError::Invalid`] if the images do not fit together, and the
+/// errors of reading.
 pub fn read_truth(path: impl AsRef<Path>) -> Result<Truth, FitsError> {
     let path = path.as_ref();
     let (shape, flux) = read_image_f64(path, "FLUX")?;

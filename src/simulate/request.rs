@@ -122,7 +122,7 @@ impl Simulation {
         Ok(self.specmin..end)
     }
 
-    /// Returns the truth's grid: the extraction grid and [`MARGIN`] bins beyond either end.
+    /// Returns the truth's grid: the extraction grid, at either end longer by [`MARGIN`].
     pub(super) fn grid(&self, psf: &Psf) -> Result<Vec<f64>, SimulateError> {
         let [min, max, step] = self.wave.unwrap_or([psf.wave_min, psf.wave_max, 0.8]);
         let bins = ((max - min) / step + 0.5).floor();
