@@ -8,7 +8,6 @@ use super::scale::{Scale, tick_label};
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
-use std::sync::OnceLock;
 
 /// Name of the built-in font.
 const FONT: &str = "spextral";
@@ -58,7 +57,7 @@ pub enum Shape {
 impl<'a> Canvas<'a> {
     /// Draws a picture: RGB pixels, row by row from the top.
     pub fn pixels(size: (u32, u32), draw: impl FnOnce(&Canvas) -> Result<(), PlotError>) -> Result<Vec<u8>, PlotError> {
-        register_font();
+        register_font(FONT);
         let mut pixels = vec![0; (3 * size.0 * size.1) as usize];
         {
             let canvas = Canvas { area: BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area() };
@@ -175,11 +174,8 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// Registers the built-in font: a host need not have one.
-fn register_font() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
-        let registered = plotters::style::register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-        assert!(registered.is_ok(), "the built-in font must parse");
-    });
+/// Registers the built-in font under a name: a host need not have one.
+pub(super) fn register_font(name: &str) {
+    let registered = plotters::style::register_font(name, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+    assert!(registered.is_ok(), "the built-in font must parse");
 }

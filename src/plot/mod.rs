@@ -1,4 +1,4 @@
-//! Pictures: colours, scales, heat maps and panels, and what is drawn with them of an extraction and of a PSF.
+//! Pictures: colours, scales, heat maps and panels, and the pictures of an extraction, of a PSF and of a run.
 //!
 //! | file | content |
 //! |---|---|
@@ -6,7 +6,7 @@
 //! | `canvas`, `encode` | panels with axes, curves, heat maps and legends; pixels as a PNG file |
 //! | `selection`, `histogram` | the region of the CCD and the spectra worth showing; the distribution of chi |
 //! | `picture`, `ccd`, `spectra`, `write` | the picture of an extraction: its input, its upper and lower half, its file |
-//! | `psf` | the picture of a PSF |
+//! | `psf`, `timeline` | the picture of a PSF; the timeline of a run |
 
 mod canvas;
 mod ccd;

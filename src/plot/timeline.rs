@@ -1,7 +1,8 @@
 //! The timeline of a run: one row per group of ranks, one lane per phase.
 
-use super::PlotError;
-use super::colour::INK;
+use super::canvas::register_font;
+use super::colour::{GRID, INK};
+use super::error::PlotError;
 use crate::exposure::{Phase, RunLog, Status};
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -22,7 +23,6 @@ const ROWS: f64 = 2000.0;
 const LABELS: usize = 50;
 /// A family that every viewer of SVG has.
 const FAMILY: &str = "sans-serif";
-const GRID: RGBColor = RGBColor(228, 228, 228);
 const FAILED: RGBColor = RGBColor(214, 39, 40);
 
 /// Draws the timeline of a run as SVG. Frames that failed are red.
@@ -31,8 +31,7 @@ const FAILED: RGBColor = RGBColor(214, 39, 40);
 /// [`PlotError::Draw`] if the plotting library fails.
 pub fn timeline_svg(log: &RunLog) -> Result<String, PlotError> {
     // The library measures text with it; a viewer takes its own.
-    let registered = plotters::style::register_font(FAMILY, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-    assert!(registered.is_ok(), "the built-in font is valid");
+    register_font(FAMILY);
     let groups = log.groups.max(1);
     let row = (ROWS / groups as f64).clamp(ROW[0], ROW[1]);
     let size = (WIDTH, TOP + AXIS + (row * groups as f64) as u32);
