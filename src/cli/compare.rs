@@ -10,18 +10,18 @@ use std::process::ExitCode;
 
 /// Compare two extractions bin by bin, or one with the truth it was simulated from
 ///
-/// Prints which fraction of bins agrees to within 1e-5 sigma up to 1, the same for sigma and resolution, and
-/// the worst bins. Only fibres and wavelengths that both have are compared. Bins with half of their PSF on
-/// masked pixels in both are listed, but do not count for --tolerance; in one alone they are beyond it.
+/// Prints the fraction of bins that agree within 1e-5 sigma up to 1, likewise for sigma and resolution, and the worst
+/// bins. Only common fibres and wavelengths are compared. Bins with half of their PSF on masked pixels in both files are
+/// listed but do not count for --tolerance; if they are so in one file alone, they are beyond it.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Frame file, or a file of reference arrays (FLUX, IVAR, RDIAGS, PIXMASK_FRACTION, WAVELENGTH)
     #[arg(value_name = "A")]
     a: PathBuf,
-    /// The same, to compare with: its sigma is the unit
+    /// Frame file or reference arrays to compare with; its sigma is the unit
     #[arg(value_name = "B", required_unless_present = "truth")]
     b: Option<PathBuf>,
-    /// Exit with 1 where a usable bin's flux differs by more than T sigma, or its sigma (relative) or R by more than T
+    /// Exit with 1 if the flux of a usable bin differs by more than T sigma, or its sigma (relative) or R by more than T
     #[arg(long, value_name = "T", requires = "b")]
     tolerance: Option<f64>,
     /// Compare A, a frame, with the truth of `spextral simulate --truth`
@@ -31,7 +31,7 @@ pub struct Arguments {
     pub json: Json,
 }
 
-/// Compares and prints; fails where the tolerance is not met.
+/// Compares and prints; the exit code tells whether the tolerance is met.
 ///
 /// # Errors
 /// Files that cannot be read or have nothing in common.
@@ -64,7 +64,7 @@ pub fn run(args: &Arguments) -> Outcome {
     let within = args.tolerance.map(|tolerance| parity.within(tolerance));
     let nothing = within.is_some() && parity.good.flux.bins == 0;
     match args.json.is_wanted() {
-        // What fails has an object of its own.
+        // A failure has an object of its own.
         true if nothing => {}
         true => {
             let mut fields = object(parity.json());

@@ -1,4 +1,4 @@
-//! `spextral demo`: all of it once, from nothing to a picture, by the commands a user would give.
+//! `spextral demo`: everything once, from nothing to a picture, by the commands that a user would give.
 
 use super::device_arguments::open;
 use super::output::{Outcome, print};
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Fibres and CCD rows of the quick demonstration: two bundles, a quarter of a CCD.
 const QUICK: [&str; 4] = ["--nfibre", "50", "--npix-y", "1032"];
-/// How far mean and scatter of chi may be from 0 and 1: four standard errors of the quick demonstration's mean.
+/// Largest distance of mean and scatter of chi from 0 and 1: four standard errors of the quick demonstration's mean.
 const CHI_TOLERANCE: f64 = 0.02;
 
 /// Show what spextral does: make a PSF, simulate a frame, extract it, compare it with the truth, draw a picture

@@ -1,4 +1,4 @@
-//! `spextral devices`: what there is to compute on.
+//! `spextral devices`: the devices of this machine.
 
 use super::json::{Json, object, print_object};
 use super::output::{Outcome, print};
@@ -10,16 +10,16 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 `--device` takes the index or `cpu` of the first column, a part of a name, or a PCI bus id. `--device auto` takes a
-discrete GPU, else an integrated one, else the CPU; a software GPU is used only when named.")]
+discrete GPU, else an integrated one, else the CPU. It never takes a software GPU; name it.")]
 pub struct Arguments {
     #[command(flatten)]
     pub json: Json,
 }
 
-/// Prints a paragraph a device.
+/// Prints one paragraph per device.
 ///
 /// # Errors
-/// The standard output cannot be written.
+/// An [`std::io::Error`] if the standard output cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
     let entries = gpu::list();
     if args.json.is_wanted() {
@@ -45,7 +45,7 @@ fn paragraph(entry: &DeviceEntry) -> String {
     }
     if let Some(limits) = &entry.limits {
         lines.push(format!(
-            "limits: binding {} MiB, workgroup memory {} KiB, {} invocations a workgroup",
+            "limits: binding {} MiB, workgroup memory {} KiB, {} invocations per workgroup",
             limits.binding_bytes >> 20,
             limits.workgroup_bytes >> 10,
             limits.invocations

@@ -31,11 +31,11 @@ A manifest is CSV with a header row: input, psf, output, and where wanted fiberm
     input,psf,output,wavelength
     preproc-r0-00051060.fits.gz,psf-r0-00051060.fits,frame-r0-00051060.fits,\"5760,7620,0.8\"
 
-Exit codes: 0 all frames are done, 1 a frame failed (the table and the report say why), 2 wrong command line,
-128 + N ended by signal N; outputs are whole or absent in any case, and --resume does what is left.";
+Exit codes: 0 all frames are done, 1 a frame failed (the table and the report tell why), 2 wrong command line,
+128 + N ended by signal N. Outputs are whole or absent in any case, and --resume does the rest.";
 
 /// Extensions of the forms of a timeline.
-const TIMELINE: [&str; 3] = ["csv", "svg", "trace.json"];
+const TIMELINE: &[&str] = if cfg!(feature = "plot") { &["csv", "trace.json", "svg"] } else { &["csv", "trace.json"] };
 
 /// Arguments of `spextral exposure`.
 #[derive(Debug, Args)]
@@ -44,10 +44,10 @@ pub struct Arguments {
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
-    /// Do only what is missing, damaged, older than its inputs or made with other options; clears what dead runs have left
+    /// Do only frames that are missing, damaged, older than their inputs or made with other options; remove leftovers of dead runs
     #[arg(long)]
     resume: bool,
-    /// Write what became of each frame, and the figures of the run, as JSON: the object that --json prints
+    /// Write the outcome of each frame and the figures of the run as JSON: the object that --json prints
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Write when each group read, computed and wrote: FILE.csv, FILE.svg and, for ui.perfetto.dev, FILE.trace.json
@@ -56,7 +56,7 @@ pub struct Arguments {
     /// Under mpirun or srun, ranks that share a frame; a remainder makes a smaller last group
     #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     ranks_per_frame: u32,
-    /// Read, compute and write one after the other: to see what doing them at the same time gains
+    /// Read, compute and write one after the other, to measure the gain of overlapping them
     #[arg(long)]
     no_overlap: bool,
     #[command(flatten)]
@@ -69,11 +69,11 @@ pub struct Arguments {
     pub json: Json,
 }
 
-/// Which frames.
+/// The frames.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Frames")]
 struct Which {
-    /// A CSV table with a header row, one frame a row
+    /// A CSV table with a header row, one frame per row
     #[arg(long, value_name = "FILE", required_unless_present = "reduxdir")]
     manifest: Option<PathBuf>,
     /// The root of a DESI reduction, with preproc/, exposures/ and calibnight/; wavelengths and PSF errors are the survey's
@@ -93,10 +93,10 @@ struct Which {
     outdir: Option<PathBuf>,
 }
 
-/// Extracts all frames.
+/// Extracts all frames. A frame that fails is in the table; it is no error.
 ///
 /// # Errors
-/// A manifest or a tree that cannot be used, no such device. A frame that fails is in the table; it is no error.
+/// A manifest or a tree that cannot be used, or no such device.
 pub fn run(arguments: &Arguments) -> Outcome {
     #[cfg(feature = "mpi")]
     if let Some(job) = exposure::mpi::MpiJob::join()? {
@@ -104,7 +104,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     }
     if let Some(ranks) = exposure::launched().filter(|&ranks| ranks > 1 && !cfg!(feature = "mpi")) {
         return Err(format!(
-            "{ranks} processes were launched, which would all do the same: build with --features mpi, or launch one"
+            "{ranks} processes were launched, and all would extract the same frames: build with --features mpi, or launch one"
         )
         .into());
     }
@@ -120,7 +120,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
 }
 
 impl Arguments {
-    /// This rank's part of a job.
+    /// Does this rank's part of a job.
     #[cfg(feature = "mpi")]
     fn run_in(&self, job: &exposure::mpi::MpiJob) -> Outcome {
         let ready = || -> Result<_, Box<dyn Error>> {
@@ -128,7 +128,7 @@ impl Arguments {
             let engine = self.device.open_for(job.local_rank(), self.options.given.needs_f64())?;
             Ok((requests, self.settings()?, engine))
         };
-        // Rank 0 tells why, and has the job's exit code.
+        // Rank 0 reports the error and has the exit code of the job.
         let Some((requests, settings, engine)) = job.agree(ready())? else { return Ok(ExitCode::SUCCESS) };
         let progress = Progress::new("frames");
         let report = |done, total| progress.report(done, total);
@@ -144,34 +144,34 @@ impl Arguments {
         Ok(Settings { resume: self.resume, overlap: !self.no_overlap, cancel: cancel_on_signals()? })
     }
 
-    /// The frames, checked against each other; what dead runs have left beside them is cleared.
+    /// Returns the frames, checked against each other, and removes leftovers of dead runs beside them.
     fn requests(&self) -> Result<Vec<Request>, Box<dyn Error>> {
         let requests = self.named()?;
         let accounts = self.accounts();
         exposure::check(&requests, &accounts, self.which.manifest.as_deref())?;
-        // Whether a frame can be written is said of it alone.
+        // Whether a frame can be written concerns that frame alone.
         let accounts: Vec<&Path> = accounts.iter().map(PathBuf::as_path).collect();
         check_outputs(&[], &accounts, self.replaces())?;
         if self.resume {
             for path in exposure::sweep(&requests) {
-                tracing::info!("removed {}, which a dead run has left", path.display());
+                tracing::info!("removed {}, left over by a dead run", path.display());
             }
         }
         Ok(requests)
     }
 
-    /// Whether files that exist are replaced.
+    /// Whether existing files are replaced.
     fn replaces(&self) -> bool {
         self.overwrite || self.resume
     }
 
     /// Lists the files that record the run: the report, and the timeline in its three forms.
     fn accounts(&self) -> Vec<PathBuf> {
-        let timeline = self.timeline.iter().flat_map(|path| TIMELINE.map(|kind| path.with_extension(kind)));
+        let timeline = self.timeline.iter().flat_map(|path| TIMELINE.iter().map(|kind| path.with_extension(kind)));
         self.report.iter().cloned().chain(timeline).collect()
     }
 
-    /// The frames that the command line names.
+    /// Returns the frames that the command line names.
     fn named(&self) -> Result<Vec<Request>, Box<dyn Error>> {
         let requests = match (&self.which.manifest, &self.which.reduxdir) {
             (Some(path), _) => {
@@ -179,7 +179,7 @@ impl Arguments {
                 manifest.rows.iter().map(|row| of_row(&self.options, &manifest, row)).collect::<Result<_, _>>()?
             }
             (_, Some(redux)) => {
-                // Both are there where --reduxdir is: clap sees to it.
+                // clap requires both with --reduxdir.
                 let (night, expid) = (self.which.night.unwrap_or_default(), self.which.expid.unwrap_or_default());
                 let tree = Tree { redux: redux.clone(), night, expid };
                 let frames = tree.frames(&self.which.cameras, self.which.outdir.as_deref())?;
@@ -193,9 +193,9 @@ impl Arguments {
         Ok(requests.into_iter().map(|request| Request { overwrite, on_cpu: on_cpu.clone(), ..request }).collect())
     }
 
-    /// Table, report, timeline, exit code.
+    /// Prints the table, writes report and timeline, returns the exit code.
     fn conclude(&self, account: &RunLog, stop: &CancelToken) -> Outcome {
-        // A table is worth having even where the files cannot be written; of objects there is one, and that may be the error.
+        // The table is printed even if the files cannot be written. JSON has one object, which may be the error.
         if !self.json.is_wanted() {
             print(&account.table())?;
         }
@@ -207,8 +207,13 @@ impl Arguments {
         }
         if let Some(path) = &self.timeline {
             let trace = serde_json::to_string(&account.trace().to_json())?;
-            let forms = [account.csv(), plot::timeline_svg(account)?, trace];
-            for (kind, text) in TIMELINE.into_iter().zip(forms) {
+            let forms = [
+                account.csv(),
+                trace,
+                #[cfg(feature = "plot")]
+                plot::timeline_svg(account)?,
+            ];
+            for (kind, text) in TIMELINE.iter().zip(forms) {
                 files.push(fill(&path.with_extension(kind), &text)?);
             }
         }
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_cannot_be_are_refused_with_their_line() {
+    fn invalid_cells_are_refused_with_their_line() {
         for (table, parts) in [
             ("input,psf,output,nspec\na,p,x,many\n", ["line 2", "nspec"]),
             ("input,psf,output,colour\na,p,x,red\n", ["line 2", "no column colour"]),

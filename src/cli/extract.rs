@@ -1,7 +1,7 @@
 //! `spextral extract`: one frame, from files to files.
 
 use super::device_arguments::{DeviceArguments, open};
-use super::json::{Json, object, of_extraction, print_object};
+use super::json::{Json, object, extraction_fields, print_object};
 use super::like::Like;
 use super::logging::Progress;
 use super::output::Outcome;
@@ -95,7 +95,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     let verdict = like.map(|like| like.verdict(&request, &done)).transpose()?;
     let as_asked = verdict.as_ref().is_none_or(|verdict| verdict.as_asked);
     if arguments.json.is_wanted() {
-        print_object("extract", object(of_extraction(&request, &done, verdict.map(|verdict| verdict.json))))?;
+        print_object("extract", object(extraction_fields(&request, &done, verdict.map(|verdict| verdict.json))))?;
     }
     // A frame without any result is written, as its masks tell why, but it is no success; nor is one that repeats another
     // and differs from it.

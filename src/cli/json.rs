@@ -9,17 +9,17 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-/// `--json` of a command.
+/// The flag `--json`.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Json {
-    /// Print one JSON object on the standard output in place of text, {"error": ...} where it fails; docs/json.md has its fields
+    /// Print one JSON object on the standard output in place of text, or {"error": ...}; docs/json.md has its fields
     #[arg(long)]
     #[arg(help_heading = "Messages", display_order = 999)]
     json: bool,
 }
 
 impl Json {
-    /// Whether it was asked for.
+    /// Whether it is given.
     pub fn is_wanted(self) -> bool {
         self.json
     }
@@ -28,7 +28,7 @@ impl Json {
 /// Prints an object of the kind `name` ("extract", …).
 ///
 /// # Errors
-/// The standard output cannot be written.
+/// An [`io::Error`] if the standard output cannot be written.
 pub fn print_object(name: &str, mut fields: Map<String, Value>) -> io::Result<()> {
     fields.insert("schema".into(), format!("spextral.{name}/1").into());
     fields.insert("version".into(), VERSION.into());
@@ -36,17 +36,17 @@ pub fn print_object(name: &str, mut fields: Map<String, Value>) -> io::Result<()
     print(&format!("{:#}", Value::Object(fields)))
 }
 
-/// Prints what kept a command from being done; that nothing can be printed is no second error.
+/// Prints an error as an object. A standard output that cannot be written is no second error.
 pub fn print_error(sentence: &str) {
     let _ = print_object("error", object(json!({ "error": sentence })));
 }
 
-/// A path as JSON can have it: what is no Unicode becomes U+FFFD.
+/// Returns a path for JSON, with U+FFFD in place of what is no Unicode.
 pub fn text(path: &Path) -> Cow<'_, str> {
     path.to_string_lossy()
 }
 
-/// The fields of an object.
+/// Returns the fields of an object.
 pub fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
@@ -54,8 +54,8 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The fields of an extraction; `like` tells how a repeated frame compares.
-pub fn of_extraction(request: &Request, done: &Done, like: Option<Value>) -> Value {
+/// Returns the fields of an extraction; `like` is the comparison of a repeated frame.
+pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) -> Value {
     let file = |path: &Path, blake3: &str| json!({ "path": text(path), "blake3": blake3 });
     let (digests, summary) = (&done.digests, &done.summary);
     let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());

@@ -1,4 +1,4 @@
-//! What is said on the standard error: plain lines, above a progress bar where there is one.
+//! The log on the standard error: plain lines, above a progress bar if there is one.
 
 use indicatif::{MultiProgress, ProgressState};
 use std::fmt;
@@ -9,26 +9,26 @@ use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format::Writer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Everything drawn on the terminal, so that a line and a bar don't run into each other.
+/// The bars on the terminal; lines are printed above them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// The least severe message that is said.
+/// The least severe message that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// Only why it failed.
+    /// Only the reason of a failure.
     Error,
-    /// What is odd about the input, too.
+    /// Also odd input.
     #[value(alias = "warning")]
     Warn,
-    /// What is being done, too, with progress.
+    /// Also what is being done, with progress.
     Info,
-    /// With details of the plan.
+    /// Also details of the plan.
     Debug,
     /// Everything.
     Trace,
 }
 
-/// Starts saying what happens, from `level` up.
+/// Starts the log, from `level` up.
 pub fn start(level: LogLevel) {
     let filter = match level {
         LogLevel::Error => LevelFilter::ERROR,
@@ -40,7 +40,7 @@ pub fn start(level: LogLevel) {
     tracing_subscriber::fmt().with_max_level(filter).event_format(Plain).with_writer(|| AboveBars).init();
 }
 
-/// Lines that read like the messages of a compiler: `warning: …`, and information as it is.
+/// Format of lines: `warning: …` as a compiler has it, and information without a prefix.
 struct Plain;
 
 impl<S, N> FormatEvent<S, N> for Plain
@@ -72,7 +72,7 @@ impl Write for AboveBars {
     }
 }
 
-/// Progress of a piece of work: a bar on a terminal, otherwise a line each tenth of the way.
+/// Progress of some work: a bar on a terminal, otherwise a line at each tenth of the work.
 pub struct Progress {
     what: &'static str,
     bar: Option<indicatif::ProgressBar>,
@@ -80,15 +80,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress of work counted in `what`, in the plural ("bundles").
+    /// Begins the progress of work counted in `what`, in the plural ("bundles").
     pub fn new(what: &'static str) -> Self {
         let wanted = tracing::enabled!(Level::INFO);
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
             let style = "{bar:40} {pos}/{len} {msg}, {rate}, {elapsed} gone, {eta} to go";
-            let style = indicatif::ProgressStyle::with_template(style).expect("a constant, seen to parse");
+            let style = indicatif::ProgressStyle::with_template(style).expect("a constant that parses");
             let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
                 // A bar that cannot be drawn is no error.
-                let _ = write!(out, "{:.0} an hour", 3600.0 * state.per_sec());
+                let _ = write!(out, "{:.0} per hour", 3600.0 * state.per_sec());
             };
             let style = style.with_key("rate", rate);
             BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
@@ -96,7 +96,7 @@ impl Progress {
         Self { what, bar, start: Instant::now() }
     }
 
-    /// `done` of `total` are done.
+    /// Reports that `done` of `total` are done.
     pub fn report(&self, done: usize, total: usize) {
         match &self.bar {
             Some(bar) => {
@@ -107,7 +107,7 @@ impl Progress {
                 let seconds = self.start.elapsed().as_secs_f64();
                 let (rate, left) = (done as f64 / seconds, seconds * (total - done) as f64 / done as f64);
                 let far = if done < total { format!(", {} to go", time(left)) } else { String::new() };
-                let rate = if seconds > 60.0 { format!(", {:.0} an hour", 3600.0 * rate) } else { String::new() };
+                let rate = if seconds > 60.0 { format!(", {:.0} per hour", 3600.0 * rate) } else { String::new() };
                 tracing::info!("{done} of {total} {} done after {}{rate}{far}", self.what, time(seconds));
             }
             None => {}
@@ -115,7 +115,7 @@ impl Progress {
     }
 }
 
-/// A time in words.
+/// Formats a time with its unit.
 fn time(seconds: f64) -> String {
     match seconds {
         s if s < 100.0 => format!("{s:.1} s"),

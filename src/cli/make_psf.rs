@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 /// Make a DESI-like PSF file: traces, widths and Gauss-Hermite terms of a fibre-fed spectrograph
 ///
-/// Without options it is that of a DESI r camera: 500 fibres in 20 bundles on 4114 x 4128 pixels.
+/// By default the PSF of a DESI r camera: 500 fibres in 20 bundles on 4114 x 4128 pixels.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
@@ -24,7 +24,7 @@ pub struct Arguments {
     /// Number of fibres
     #[arg(long, value_name = "N", default_value_t = Synthetic::default().nfibre)]
     nfibre: usize,
-    /// Fibres a bundle
+    /// Fibres per bundle
     #[arg(long, value_name = "N", default_value_t = Synthetic::default().bundlesize)]
     bundlesize: usize,
     /// Columns of the CCD [default: what the fibres need; 4114 for 500 fibres]
@@ -122,7 +122,7 @@ impl Arguments {
 /// Makes and writes the PSF.
 ///
 /// # Errors
-/// Figures that make no PSF, or an output that cannot be written.
+/// Parameters that make no PSF, or an output that cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[], &[&args.output], args.overwrite)?;
     let psf = args.request().build()?;

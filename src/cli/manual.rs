@@ -1,4 +1,4 @@
-//! `spextral man` and `spextral completions`: what the command line says of itself, for other programs.
+//! `spextral man` and `spextral completions`: the command line described for other programs.
 
 use super::output::{self, Outcome};
 use clap::Command;
@@ -8,7 +8,7 @@ use spextral::{PendingFile, WriteError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Write manual pages, one a command, as spextral.1, spextral-extract.1, ...
+/// Write manual pages, one per command, as spextral.1, spextral-extract.1, ...
 #[derive(clap::Args, Debug)]
 pub struct ManArguments {
     /// Folder for the pages, as ~/.local/share/man/man1; made where it does not exist
@@ -39,17 +39,17 @@ pub fn man(arguments: &ManArguments, command: Command) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The page of a command, and those of its subcommands.
+/// Writes the page of a command, and the pages of its subcommands.
 fn write_pages(command: &Command, folder: &Path) -> Result<(), WriteError> {
     command.get_subcommands().try_for_each(|subcommand| write_pages(subcommand, folder))?;
     let page = Man::new(command.clone());
     PendingFile::write(folder.join(page.get_filename()), true, |mut out| page.render(&mut out))?.persist()
 }
 
-/// Prints the completions of one shell; a reader that has gone is no error.
+/// Prints the completions of one shell.
 ///
 /// # Errors
-/// The standard output cannot be written.
+/// An [`std::io::Error`] if the standard output cannot be written.
 pub fn completions(arguments: &CompletionsArguments, mut command: Command) -> Outcome {
     let mut text = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "spextral", &mut text);

@@ -9,8 +9,7 @@ use std::process::ExitCode;
 
 /// Make a page about a frame: spectra, errors, goodness, residual, resolution, warnings
 ///
-/// The page is one HTML file that opens in any browser and asks for nothing from elsewhere. What is out of the
-/// ordinary is printed, too.
+/// The page is one HTML file that opens in any browser and needs no network. Warnings are printed as well.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Frame file
@@ -19,7 +18,7 @@ pub struct Arguments {
     /// Page to write (.html)
     #[arg(short = 'o', long, value_name = "PAGE", required_unless_present = "png")]
     output: Option<PathBuf>,
-    /// The preproc file that the frame was extracted from: with --model for the residual of the CCD
+    /// The preproc file of the frame: with --model, for the residual of the CCD
     #[arg(long, value_name = "PREPROC", requires = "model")]
     image: Option<PathBuf>,
     /// The model image that `spextral extract -m` wrote
@@ -28,7 +27,7 @@ pub struct Arguments {
     /// The truth of `spextral simulate --truth`, for chi
     #[arg(long, value_name = "TRUTH")]
     truth: Option<PathBuf>,
-    /// Write one picture for a quick look here
+    /// Also write one picture for a quick look here
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
     /// Replace outputs that exist
@@ -36,7 +35,7 @@ pub struct Arguments {
     overwrite: bool,
 }
 
-/// Reads, looks and writes.
+/// Reads the files, makes page and picture, and prints the warnings.
 ///
 /// # Errors
 /// Files that cannot be read or do not belong together, or an output that cannot be written.

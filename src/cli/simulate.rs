@@ -22,7 +22,7 @@ pub struct Arguments {
     /// Preproc file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, value_name = "PREPROC")]
     output: PathBuf,
-    /// Also write the true spectra here: FLUX in electron a bin, WAVELENGTH, FIBER
+    /// Also write the true spectra here: FLUX in electron per bin, WAVELENGTH, FIBER
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// Seed of targets, noise and defects
@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Number of fibres that are lit [default: all from --specmin on]
     #[arg(short = 'n', long, value_name = "N")]
     nspec: Option<usize>,
-    /// Bins of light in Angstrom, those of the extraction to come [default: the PSF's range by 0.8]
+    /// Bins of light in Angstrom, as for the extraction [default: the PSF's range by 0.8]
     #[arg(short = 'w', long, value_name = "WMIN,WMAX,DW", allow_hyphen_values = true)]
     wavelength: Option<WaveRange>,
     /// Read noise in electron
@@ -58,7 +58,7 @@ pub struct Arguments {
     /// Dead patches of the CCD [default: as bad columns]
     #[arg(long, value_name = "N")]
     dead_patches: Option<usize>,
-    /// Spread light into the PSF's power-law tails too
+    /// Also spread light into the PSF's power-law tails
     #[arg(long)]
     psf_tails: bool,
     /// Replace outputs that exist
