@@ -219,7 +219,7 @@ mod tests {
         ("wavelength", "5760,7620,0.8"),
         ("specmin", "3"),
         ("nspec", "4"),
-        ("mask-bits", "0x2ff"),
+        ("mask-bits", "0x3"),
         ("barycentric-correction", "true"),
         ("no-scores", "true"),
         ("model-flux", "decorrelated"),

@@ -159,14 +159,14 @@ fn refusal(small: &Small, options: &Options) -> String {
 fn what_the_bands_cannot_hold_is_refused_with_a_way_out() {
     let mut small = Small::new(27);
     let noise = Options { decorrelate: Decorrelate::Noise, ..Small::banded() };
-    assert!(refusal(&small, &noise).contains("--solver patches"));
+    assert!(refusal(&small, &noise).contains("solver patches"));
     let negative = Options { tolerance: Some(-1.0), ..Small::banded() };
     let error = small.try_extract(&negative, &cpu()).map(|_| ());
     assert!(matches!(error, Err(ExtractError::Job(JobError::Tolerance(t))) if t == -1.0));
     // Spots three times as wide reach the second neighbour.
     small.psf.update(|psf| psf.sigma_x.coeff.iter_mut().for_each(|c| *c *= 3.0)).unwrap();
     assert!(matches!(small.try_extract(&Small::banded(), &cpu()), Err(ExtractError::Coupling(_))));
-    assert!(refusal(&small, &Small::banded()).contains("--solver patches"));
+    assert!(refusal(&small, &Small::banded()).contains("solver patches"));
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_frame_that_comes_out_otherwise_for_no_reason_is_no_success() {
         "frame.fits is not repeated",
         "again.fits, which is kept",
         "in FLUX, although",
-        "cannot be told",
+        "it is unknown",
     ]);
     assert!(folder.path("again.fits").exists());
     let run = repeat(&folder, &["--json"]);
@@ -242,5 +242,5 @@ fn a_model_is_no_frame_and_a_fibermap_that_has_gone_is_asked_for() {
     let words = ["extract", "--loglevel", "warn", "--like"];
     folder.run(&[&words[..], &["model.fits"]].concat()).fails_saying(&["model.fits: has no HDU FLUX"]);
     std::fs::remove_file(folder.path("map.fits")).unwrap();
-    repeat(&folder, &[]).fails_saying(&["was made of map.fits, which is not there; say by -f"]);
+    repeat(&folder, &[]).fails_saying(&["was made of map.fits, which is not there; give its new place with -f"]);
 }

@@ -22,7 +22,7 @@ fn a_trace_is_written_when_asked_for_and_replaces_nothing_unasked() {
     let trace: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.path("trace.json")).unwrap()).expect("it is JSON");
     let names: Vec<&str> = trace["traceEvents"].as_array().unwrap().iter().filter_map(|e| e["name"].as_str()).collect();
-    for name in ["open the device", "read", "fibres 0 to 1", "cholesky", "write"] {
+    for name in ["open the device", "read", "fibres 0 to 1", "traces", "banded_solve", "write"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     let again = ["--trace", "trace.json", "-o", "again.fits"];

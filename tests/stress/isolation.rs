@@ -2,8 +2,7 @@
 
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::frame::{Spectra, specmask};
-use spextral::geometry::SpotShape;
-use spextral::geometry::{Patch, Positions};
+use spextral::geometry::{Ccd, Patch, Positions, SpotShape};
 use spextral::plan::{bundles, patches};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
@@ -26,6 +25,15 @@ fn pixel(sky: &Sky, fibre: usize) -> usize {
     let middle = sky.grid.wave()[sky.grid.nwave() / 2];
     let t = traces(&sky.psf, fibre..fibre + 1, &[middle], false);
     t.pixel_y[0] as usize * sky.psf.npix_x + t.pixel_x[0] as usize
+}
+
+/// Extracts with a weight of a pixel beside which all others are lost in rounding. [`Ccd::new`] would mask it.
+fn with_absurd_weight(sky: &Sky, pixel: usize) -> Extraction {
+    let mut ivar = sky.ivar.clone();
+    ivar[pixel] = 1e30;
+    let shape = [sky.psf.npix_y, sky.psf.npix_x];
+    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, &sky.image, &ivar).unwrap();
+    testkit::extract(&sky.psf, &ccd, &sky.grid, &sky.options, &cpu())
 }
 
 /// The numbers of some bins of a fibre, bit by bit; BAD2DFIT of a good fit compares fibres with each other.
@@ -52,11 +60,7 @@ fn a_bundle_that_the_bands_cannot_solve_goes_through_patches_and_leaves_the_othe
         sky.options.solver = solver;
         let clean = sky.extract(&cpu());
         assert_eq!((clean.summary.banded, clean.summary.patches), (3, 0));
-        // No file's pixel has such a weight: beside it the others are lost in rounding.
-        let at = pixel(&sky, 4);
-        let before = std::mem::replace(&mut sky.ivar[at], 1e30);
-        let ours = sky.extract(&cpu());
-        sky.ivar[at] = before;
+        let ours = with_absurd_weight(&sky, pixel(&sky, 4));
         sound(&ours).unwrap();
         assert_eq!((ours.summary.banded, ours.summary.patches), (2, 15), "{solver:?}");
         let (a, b) = (&clean.spectra, &ours.spectra);
@@ -145,10 +149,8 @@ fn a_patch_without_a_solution_is_lost_alone() {
     sky.options.solver = Solver::Patches;
     let clean = sky.extract(&cpu());
     assert_eq!((clean.summary.failed, clean.summary.no_result), (0, 0));
-    // No file's pixel has such a weight: beside it the others are lost in rounding.
     let at = pixel(&sky, 4);
-    sky.ivar[at] = 1e30;
-    let ours = sky.extract(&cpu());
+    let ours = with_absurd_weight(&sky, at);
     sound(&ours).unwrap();
     let (seeing, lost) = stays_in_its_patch(&sky, at, &clean, &ours);
     assert!((1..=seeing).contains(&ours.summary.failed), "{} of {seeing} patches", ours.summary.failed);

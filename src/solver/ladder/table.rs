@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Steps of the ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Step {
     /// The longer refinement of x, on a GPU.
     LongRefinement,
@@ -34,6 +35,7 @@ pub enum Step {
 
 /// The engines of the ladder, from the first rung down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Level {
     /// The engine that the frame begins with.
     First,
@@ -45,6 +47,7 @@ pub enum Level {
 
 /// How a bundle is solved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Whole, in bands.
     Banded,

@@ -215,7 +215,7 @@ fn f64_on_a_device_without_it_is_refused_and_the_error_names_what_has_it() {
     let options = Options { precision: Some(Precision::F64), ..Small::banded() };
     let run = |engine: &Engine| small.try_extract(&options, engine);
     let error = run(&on(&gpu)).unwrap_err().to_string();
-    assert!(error.contains("has no f64") && error.contains("--device cpu") && error.contains("has it"), "{error}");
+    assert!(error.contains("has no f64") && error.contains("device cpu") && error.contains("has it"), "{error}");
     assert_eq!(run(&cpu()).unwrap().summary.precision(), "f64");
 }
 

@@ -16,7 +16,7 @@ fn run(small: &Small, options: &Options, engine: &Engine) -> Result<Extraction, 
 fn least(result: Result<Extraction, ExtractError>) -> u64 {
     let Err(error) = result else { panic!("that is not too little") };
     let words = error.to_string();
-    assert!(words.contains("too little memory") && words.contains("--max-device-memory"), "{words}");
+    assert!(words.contains("too little memory") && words.contains("max-device-memory"), "{words}");
     match error {
         ExtractError::Engine(EngineError::Gpu(GpuError::LittleMemory { least, .. })) => 1024 * least,
         other => panic!("{other:?}"),

@@ -145,8 +145,10 @@ impl Case {
         self
     }
 
+    /// The CCD with its weights as they are: some cases need one that [`Ccd::new`] would mask.
     pub fn ccd(&self) -> Ccd<'_> {
-        Ccd::new(self.psf.npix_y, self.psf.npix_x, &self.image, &self.ivar).unwrap()
+        let shape = [self.psf.npix_y, self.psf.npix_x];
+        Ccd::from_columns(shape, 0..self.psf.npix_x, &self.image, &self.ivar).unwrap()
     }
 
     pub fn fibres(&self) -> std::ops::Range<usize> {
