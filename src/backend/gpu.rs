@@ -1,6 +1,7 @@
 //! The engine's stages on a GPU: kernels, handed over without waiting for them.
 
 use super::fields::{PixelField, blocks, by_patch, layout};
+use super::run::corrupt;
 use super::{
     BundleSpots, BundleTraces, CcdField, Decorrelate, DecorrelatedField, EngineError, Field, ModesField, NormalField,
     PatchFailure, PatchStatus, Stage,
@@ -11,7 +12,7 @@ use crate::gpu::cholesky::{self, ALL_POSITIVE, Passes};
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::{self, Patches};
-use crate::gpu::{Gpu, Recording, decorrelate as decorrelation, goodness as fit, model as image};
+use crate::gpu::{Gpu, Reals, Recording, decorrelate as decorrelation, goodness as fit, model as image};
 use crate::gpu::{
     jacobi as eigen, normal_equations as normal, schur as complements, spots as psf_spots, traces as series,
 };
@@ -28,6 +29,7 @@ type Result<T> = std::result::Result<T, EngineError>;
 
 pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Result<BundleTraces> {
     let found = series::traces(gpu, psf, fibres, wave, with_tails)?;
+    corrupt(gpu, Stage::Traces, &[&found.offset, &found.shape])?;
     Ok(BundleTraces {
         nfibre: found.nfibre,
         nbin: found.nbin,
@@ -46,7 +48,9 @@ pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Fie
         offset: bundle.offset.device(gpu)?.clone(),
         shape: bundle.shape.device(gpu)?.clone(),
     };
-    Ok(Field::on_device(psf_spots::spots(&traces, &bundle.spot, bins)?))
+    let found = psf_spots::spots(&traces, &bundle.spot, bins)?;
+    corrupt(gpu, Stage::Spots, &[&found])?;
+    Ok(Field::on_device(found))
 }
 
 /// The spots of a bundle as kernels take them.
@@ -71,6 +75,7 @@ pub fn normal_equations(
 ) -> Result<NormalField> {
     let spots = on_device(gpu, traces, spots)?;
     let found = normal::normal_equations(&Patches::new(batch, &spots)?, ccd.device(gpu)?, prior)?;
+    corrupt(gpu, Stage::NormalEquations, &[&found.band, &found.rhs])?;
     Ok(NormalField { band: Field::on_device(found.band), rhs: Field::on_device(found.rhs) })
 }
 
@@ -91,6 +96,7 @@ pub fn solve(gpu: &Gpu, batch: &Batch, normal: &NormalField) -> Result<(Field, P
     let status = cholesky::record_factor(&mut recording, layout(batch), &factors)?;
     cholesky::record_solve(&mut recording, layout(batch), &factors, &x, Passes::Both)?;
     gpu.run(recording)?;
+    corrupt(gpu, Stage::Cholesky, &[&x])?;
     Ok((Field::on_device(x), PatchStatus::later(move || Ok(pivots(status.download()?)))))
 }
 
@@ -101,6 +107,7 @@ pub fn schur(gpu: &Gpu, batch: &Batch, normal: &NormalField) -> Result<(Field, P
     let band = normal.band.device(gpu)?;
     let found = complements::record_schur(&mut recording, layout(batch), band, batch.nspec, &blocks)?;
     gpu.run(recording)?;
+    corrupt(gpu, Stage::Schur, &[&found.matrices])?;
     let (status, per_patch) = (found.status, batch.core.len());
     let status = PatchStatus::later(move || Ok(by_patch(pivots(status.download()?), per_patch)));
     Ok((Field::on_device(found.matrices), status))
@@ -114,6 +121,7 @@ pub fn jacobi(gpu: &Gpu, batch: &Batch, matrices: &Field, n: usize) -> Result<(M
     let mut recording = Recording::new();
     let found = eigen::record_eigen(&mut recording, n, matrices.device(gpu)?)?;
     gpu.run(recording)?;
+    corrupt(gpu, Stage::Jacobi, &[&found.values, &found.vectors])?;
     let modes = ModesField {
         n,
         values: Field::on_device(found.values.clone()),
@@ -142,6 +150,7 @@ pub fn decorrelate(gpu: &Gpu, batch: &Batch, modes: &ModesField, x: &Field, half
     let shape = decorrelation::Shape { npatch: batch.len(), nspec, nbin, core, half };
     let (values, vectors) = (modes.values.device(gpu)?, modes.vectors.device(gpu)?);
     let found = decorrelation::decorrelate(&shape, modes.n, values, vectors, x.device(gpu)?)?;
+    corrupt(gpu, Stage::Decorrelate, &[&found.flux, &found.ivar, &found.resolution])?;
     Ok(DecorrelatedField {
         flux: Field::on_device(found.flux),
         ivar: Field::on_device(found.ivar),
@@ -152,7 +161,27 @@ pub fn decorrelate(gpu: &Gpu, batch: &Batch, modes: &ModesField, x: &Field, half
 
 pub fn model(gpu: &Gpu, batch: &Batch, traces: &BundleTraces, spots: &BundleSpots, x: &Field) -> Result<Field> {
     let spots = on_device(gpu, traces, spots)?;
-    Ok(Field::on_device(image::model(&Patches::new(batch, &spots)?, x.device(gpu)?, Unknowns::OfPatches)?))
+    model_of(gpu, &Patches::new(batch, &spots)?, x.device(gpu)?, Unknowns::OfPatches)
+}
+
+/// The model images of patches, from unknowns in either layout.
+pub(super) fn model_of(gpu: &Gpu, patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Field> {
+    let found = image::model(patches, x, unknowns)?;
+    corrupt(gpu, Stage::Model, &[&found])?;
+    Ok(Field::on_device(found))
+}
+
+/// The goodness of the core bins of patches, `[patch, core fibre, core bin, 3]`.
+pub(super) fn goodness_of(
+    gpu: &Gpu,
+    patches: &Patches,
+    ccd: &CcdField,
+    model: &Field,
+    psferr: f64,
+) -> Result<Reals> {
+    let found = fit::goodness(patches, ccd.device(gpu)?, model.device(gpu)?, psferr)?;
+    corrupt(gpu, Stage::Goodness, &[&found])?;
+    Ok(found)
 }
 
 pub fn goodness(
@@ -166,7 +195,7 @@ pub fn goodness(
 ) -> Result<Vec<Vec<Goodness>>> {
     let spots = on_device(gpu, traces, spots)?;
     let patches = Patches::new(batch, &spots)?;
-    let found = fit::goodness(&patches, ccd.device(gpu)?, model.device(gpu)?, psferr)?.download()?;
+    let found = goodness_of(gpu, &patches, ccd, model, psferr)?.download()?;
     let (bins, ncore) = (patches.core_bins(), batch.core.len());
     let count = bins.len();
     let of_bin = |k: usize| {

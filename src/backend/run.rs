@@ -3,7 +3,7 @@
 use super::engine::lock;
 use super::error::Result;
 use super::{Engine, EngineError, Stage};
-use crate::gpu::{Gpu, GpuError};
+use crate::gpu::{Gpu, GpuError, Reals};
 use std::time::{Duration, Instant};
 
 impl Engine {
@@ -73,4 +73,9 @@ impl Engine {
     pub(super) fn clear_times(&self) {
         lock(&self.times).clear();
     }
+}
+
+/// Makes the outputs of a stage on a GPU wrong if fault injection requests it.
+pub(super) fn corrupt(gpu: &Gpu, stage: Stage, outputs: &[&Reals]) -> Result<()> {
+    Ok(outputs.iter().try_for_each(|output| gpu.corrupt_stage_output(stage.name(), output))?)
 }

@@ -39,10 +39,11 @@ impl Faults {
         Self(Some(Arc::default()))
     }
 
-    /// Makes the output of a stage wrong by up to 1 %.
-    pub fn with_wrong_stage(stage: &str) -> Self {
-        let plan = Plan { wrong_stage: Some(stage.to_string()), ..Plan::default() };
-        Self(Some(Arc::new(Mutex::new(plan))))
+    /// Makes the output of a stage wrong by up to 1 % from now on; no other stage is.
+    pub fn make_wrong(&self, stage: &str) {
+        if let Some(mut plan) = self.plan() {
+            plan.wrong_stage = Some(stage.to_string());
+        }
     }
 
     /// Reads the plan in the environment variable SPEXTRAL_FAULT, see [`Faults::from_str`].
@@ -125,7 +126,7 @@ impl FromStr for Faults {
                 )
             };
             if let Some(stage) = item.strip_prefix("wrong-stage:") {
-                faults.plan().expect("it has a plan").wrong_stage = Some(stage.to_string());
+                faults.make_wrong(stage);
                 continue;
             }
             let (fault, place) = item.split_once('@').ok_or_else(refuse)?;
@@ -162,7 +163,8 @@ mod tests {
     fn only_the_named_stage_is_wrong_and_by_no_common_factor() {
         let faults: Faults = "wrong-stage:schur".parse().unwrap();
         assert!(faults.makes_wrong("schur") && !faults.makes_wrong("spots") && faults.met() == 1);
-        assert!(Faults::with_wrong_stage("spots").makes_wrong("spots") && !Faults::default().makes_wrong("spots"));
+        faults.make_wrong("spots");
+        assert!(faults.makes_wrong("spots") && !faults.makes_wrong("schur") && !Faults::default().makes_wrong("spots"));
         let mut values = [1.0; 7];
         perturb(&mut values);
         values.sort_by(f64::total_cmp);

@@ -5,16 +5,16 @@ use super::host::{self, BandedFailure, HostNormal};
 use super::in_flight::{BandedInFlight, DeviceInFlight, WindowGoodness};
 use super::{BandedGroup, layout};
 use crate::backend::engine::lock;
-use crate::backend::gpu::on_device;
+use crate::backend::gpu::{goodness_of, model_of, on_device};
+use crate::backend::run::corrupt;
 use crate::backend::{BundleSpots, BundleTraces, CcdField, Engine, EngineError, Field, Stage, cpu};
 use crate::geometry::Ccd;
 use crate::gpu::banded::{
     Accuracy, BandedDevice, Windows, Workspace, couplings, record_complements, record_prior, record_products,
     record_root, record_solve,
 };
-use crate::gpu::goodness::goodness;
 use crate::gpu::memory::SLACK;
-use crate::gpu::model::{Unknowns, model};
+use crate::gpu::model::Unknowns;
 use crate::gpu::patch::Patches;
 use crate::gpu::{Gpu, GpuError, Recording};
 use crate::stages::banded::Complement;
@@ -143,6 +143,7 @@ impl BandedStages<'_> {
                     let mut recording = Recording::new();
                     record_prior(&mut recording, &patches, &work.shape, group.group.prior, &work.normal)?;
                     gpu.run(recording)?;
+                    corrupt(gpu, Stage::BandedNormal, &[&work.normal.own, &work.normal.pairs, &work.normal.sums])?;
                 }
                 Ok(())
             };
@@ -161,8 +162,10 @@ impl BandedStages<'_> {
             let (work, depth) = (normals.0.work(), lock(device).accuracy().depth);
             let record = |gpu: &Gpu| {
                 let mut recording = Recording::new();
-                record_complements(&mut recording, &work.shape, &work.normal, depth, &work.complements)?;
-                Ok(gpu.run(recording)?)
+                let s = &work.complements;
+                record_complements(&mut recording, &work.shape, &work.normal, depth, s)?;
+                gpu.run(recording)?;
+                corrupt(gpu, Stage::BandedComplement, &[&s.matrices, &s.reduced])
             };
             self.on_gpu(Stage::BandedComplement, record)?;
             return Ok(BandedComplements(Located::on_device(work.clone())));
@@ -193,7 +196,8 @@ impl BandedStages<'_> {
                 let (shape, normal, s) = (&work.shape, &work.normal, &work.complements);
                 let mut recording = Recording::new();
                 record_solve(&mut recording, shape, normal, s, refinement, &work.solution)?;
-                Ok(gpu.run(recording)?)
+                gpu.run(recording)?;
+                corrupt(gpu, Stage::BandedSolve, &[&work.solution.x, &work.solution.z_exact])
             };
             self.on_gpu(Stage::BandedSolve, record)?;
             return Ok(BandedSolution(Located::on_device(work.clone())));
@@ -230,7 +234,8 @@ impl BandedStages<'_> {
                 let mut recording = Recording::new();
                 let (shape, s) = (&work.shape, &work.complements);
                 record_root(&mut recording, shape, s, &work.solution, device.poles(), &work.roots)?;
-                Ok(gpu.run(recording)?)
+                gpu.run(recording)?;
+                corrupt(gpu, Stage::BandedRoot, &[&work.roots.spectra, &work.roots.x])
             };
             self.on_gpu(Stage::BandedRoot, record)?;
             return Ok(BandedRoots(Located::on_device(work.clone())));
@@ -319,8 +324,7 @@ impl BandedStages<'_> {
         let bins = windows.bins(window);
         let on_gpu = |gpu: &Gpu| {
             let spots = on_device(gpu, traces, &made)?;
-            let image = model(&Patches::new(&batch, &spots)?, &work.roots.x, Unknowns::OfBundles)?;
-            Ok(Field::on_device(image))
+            model_of(gpu, &Patches::new(&batch, &spots)?, &work.roots.x, Unknowns::OfBundles)
         };
         let on_cpu = || {
             let (x, shape) = (work.roots.x.download()?, &work.shape);
@@ -332,7 +336,7 @@ impl BandedStages<'_> {
         let psferr = group.group.psferr;
         let on_gpu = |gpu: &Gpu| {
             let spots = on_device(gpu, traces, &made)?;
-            let found = goodness(&Patches::new(&batch, &spots)?, ccd.device(gpu)?, image.device(gpu)?, psferr)?;
+            let found = goodness_of(gpu, &Patches::new(&batch, &spots)?, ccd, &image, psferr)?;
             Ok(WindowGoodness::Device(found.fetch()?))
         };
         let on_cpu = || {

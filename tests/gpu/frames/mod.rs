@@ -7,4 +7,5 @@ mod memory;
 mod patches;
 mod retry;
 mod sim11;
+mod switch;
 mod worlds;
