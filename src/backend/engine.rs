@@ -5,6 +5,7 @@ use super::recovery::Streak;
 use super::{EngineError, Stage};
 use crate::base::cancel::CancelToken;
 use crate::base::trace::Trace;
+use crate::gpu::fault_injection::Faults;
 use crate::gpu::{Device, DeviceChoice, Gpu, OpenOptions, Precision};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,8 @@ pub struct Engine {
     most_patches: Option<usize>,
     cancel: CancelToken,
     pub(super) trace: Option<Arc<Trace>>,
+    /// Those of the GPU that the engine began with.
+    faults: Faults,
 }
 
 impl Engine {
@@ -51,7 +54,14 @@ impl Engine {
     /// Wraps an open GPU; the stages in `on_cpu` run on the CPU.
     pub fn on_gpu(gpu: Gpu, on_cpu: &[Stage]) -> Self {
         let asked_on_cpu: BTreeSet<Stage> = on_cpu.iter().copied().collect();
-        Self { gpu: Mutex::new(Some(gpu)), on_cpu: Mutex::new(asked_on_cpu.clone()), asked_on_cpu, ..Self::default() }
+        let faults = gpu.options().faults.clone();
+        Self {
+            gpu: Mutex::new(Some(gpu)),
+            on_cpu: Mutex::new(asked_on_cpu.clone()),
+            asked_on_cpu,
+            faults,
+            ..Self::default()
+        }
     }
 
     /// Marks the device as chosen automatically: if its memory limit is too small, the CPU serves.
@@ -141,18 +151,29 @@ impl Engine {
             most_patches: self.most_patches,
             cancel: self.cancel.clone(),
             trace: self.trace.clone(),
+            faults: self.faults.clone(),
         })
     }
 
     /// Returns the CPU with this engine's trace, times and cancellation.
     pub fn cpu_instead(&self) -> Self {
-        let (times, cancel, trace) = (self.times.clone(), self.cancel.clone(), self.trace.clone());
-        Self { times, cancel, trace, ..Self::cpu() }
+        Self {
+            times: self.times.clone(),
+            cancel: self.cancel.clone(),
+            trace: self.trace.clone(),
+            faults: self.faults.clone(),
+            ..Self::cpu()
+        }
     }
 
     /// Identifies the GPU of this machine by its PCI bus id or name; None for the CPU and for a GPU in software.
     pub fn gpu_id(&self) -> Option<String> {
         self.gpu().filter(|_| self.is_gpu()).and_then(|gpu| gpu.id().map(Into::into))
+    }
+
+    /// Returns the name of the reason for which fault injection lets every bundle fail.
+    pub(crate) fn injected_reason(&self) -> Option<String> {
+        self.faults.unserved()
     }
 
     /// Lets the CPU run `stages` besides those requested.

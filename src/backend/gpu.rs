@@ -172,13 +172,7 @@ pub(super) fn model_of(gpu: &Gpu, patches: &Patches, x: &Reals, unknowns: Unknow
 }
 
 /// The goodness of the core bins of patches, `[patch, core fibre, core bin, 3]`.
-pub(super) fn goodness_of(
-    gpu: &Gpu,
-    patches: &Patches,
-    ccd: &CcdField,
-    model: &Field,
-    psferr: f64,
-) -> Result<Reals> {
+pub(super) fn goodness_of(gpu: &Gpu, patches: &Patches, ccd: &CcdField, model: &Field, psferr: f64) -> Result<Reals> {
     let found = fit::goodness(patches, ccd.device(gpu)?, model.device(gpu)?, psferr)?;
     corrupt(gpu, Stage::Goodness, &[&found])?;
     Ok(found)

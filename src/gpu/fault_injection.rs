@@ -1,4 +1,5 @@
-//! Fault injection for tests: which touches of a device fail and how, and which stage computes wrongly.
+//! Fault injection for tests: which touches of a device fail and how, which stage computes wrongly, and which failure every
+//! bundle meets.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ struct Plan {
     failing: Vec<(Range<usize>, Fault)>,
     met: usize,
     wrong_stage: Option<String>,
+    unserved: Option<String>,
 }
 
 impl Faults {
@@ -44,6 +46,18 @@ impl Faults {
         if let Some(mut plan) = self.plan() {
             plan.wrong_stage = Some(stage.to_string());
         }
+    }
+
+    /// Makes every bundle fail for the reason of this name at every rung where the reason can occur, from now on.
+    pub fn leave_unserved(&self, reason: &str) {
+        if let Some(mut plan) = self.plan() {
+            plan.unserved = Some(reason.to_string());
+        }
+    }
+
+    /// Returns the name of the reason for which every bundle has to fail.
+    pub(crate) fn unserved(&self) -> Option<String> {
+        self.plan().and_then(|plan| plan.unserved.clone())
     }
 
     /// Reads the plan in the environment variable SPEXTRAL_FAULT, see [`Faults::from_str`].
@@ -114,19 +128,23 @@ pub(super) fn perturb(values: &mut [f64]) {
 impl FromStr for Faults {
     type Err = String;
 
-    /// Reads `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on, `wrong-stage:NAME`, several by commas; FAULT is
-    /// lost, memory, driver, hang, panic or wrong.
+    /// Reads `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on, `wrong-stage:NAME`, `unserved:REASON`,
+    /// several by commas; FAULT is lost, memory, driver, hang, panic or wrong.
     fn from_str(text: &str) -> Result<Self, String> {
         let faults = Self::counting();
         for item in text.split(',') {
             let refuse = || {
                 format!(
-                    "`{item}` is no fault: FAULT@K or FAULT@K+, FAULT of lost, memory, driver, hang, panic, wrong; or \
-                     wrong-stage:NAME"
+                    "`{item}` is no fault: FAULT@K or FAULT@K+, FAULT of lost, memory, driver, hang, panic, wrong; \
+                     wrong-stage:NAME; or unserved:REASON"
                 )
             };
             if let Some(stage) = item.strip_prefix("wrong-stage:") {
                 faults.make_wrong(stage);
+                continue;
+            }
+            if let Some(reason) = item.strip_prefix("unserved:") {
+                faults.leave_unserved(reason);
                 continue;
             }
             let (fault, place) = item.split_once('@').ok_or_else(refuse)?;

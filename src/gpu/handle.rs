@@ -68,7 +68,7 @@ impl Gpu {
         self.0.memory.driver()
     }
 
-    pub(super) fn options(&self) -> &OpenOptions {
+    pub(crate) fn options(&self) -> &OpenOptions {
         self.driver().options()
     }
 

@@ -18,6 +18,11 @@ impl Faults {
     }
 
     #[inline]
+    pub(crate) fn unserved(&self) -> Option<String> {
+        None
+    }
+
+    #[inline]
     pub(super) fn makes_wrong(&self, _: &str) -> bool {
         false
     }

@@ -388,6 +388,12 @@ impl<'j> Task<'j> {
         (!self.long_refinement).then(|| Self { long_refinement: true, ..self.clone() })
     }
 
+    /// Returns the task with the rows of its bands held, good enough or not.
+    pub fn holding(self, rows: Vec<FibreRow>) -> Self {
+        let kept = self.held.as_ref().and_then(|held| held.kept.clone());
+        Self { held: Some(Arc::new(Held { rows, kept })), ..self }
+    }
+
     /// The rows of the widest bands tried, good enough or not.
     pub fn held_rows(&self) -> Vec<FibreRow> {
         self.held.as_ref().map_or_else(Vec::new, |held| held.rows.clone())

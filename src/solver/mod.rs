@@ -15,7 +15,7 @@ mod unserved;
 
 pub use bundle_spectra::BundleSpectra;
 pub use job::{Job, JobError};
-pub use ladder::{Attempt, Fallback, LastRung, Level, Method, Record, Step};
+pub use ladder::{Attempt, Fallback, LADDER, LastRung, Level, Method, Record, Step};
 pub use options::{ModelFlux, Options, Solver, precision_of};
 pub(crate) use options::{PRECISIONS, precision_word};
 pub use stripe::Stripe;

@@ -1,14 +1,14 @@
 //! The way of bundles down the ladder: pass by pass, one rung each.
 
+use super::injection::{OF_BANDS, OF_DEVICES, OF_PLANS};
 use super::table::steps;
 use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
-use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, PatchFailure, Stage};
+use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, Stage};
 use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
 use crate::solver::banded::{Banded, Judged, Task};
-use crate::solver::bundle_spectra::PatchSpectra;
-use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, patches, precision};
+use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, precision};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -17,22 +17,22 @@ use std::time::Duration;
 
 /// A bundle on its way down: whole, or some of its patches.
 #[derive(Clone, Debug)]
-struct Pending {
-    attempt: Attempt,
+pub(super) struct Pending {
+    pub(super) attempt: Attempt,
     /// Patches that the rungs above did not solve; None for all.
-    patches: Option<Vec<Patch>>,
+    pub(super) patches: Option<Vec<Patch>>,
     /// Stages that the CPU runs because they are beyond the GPU.
-    on_cpu: BTreeSet<Stage>,
+    pub(super) on_cpu: BTreeSet<Stage>,
 }
 
 /// All bundles of a share on their way down the ladder.
 pub(super) struct Climb<'a> {
-    job: &'a Job<'a>,
-    bundles: &'a [Bundle],
+    pub(super) job: &'a Job<'a>,
+    pub(super) bundles: &'a [Bundle],
     wave: Vec<f64>,
-    pending: BTreeMap<usize, Pending>,
-    done: BTreeMap<usize, BundleSpectra>,
-    record: Record,
+    pub(super) pending: BTreeMap<usize, Pending>,
+    pub(super) done: BTreeMap<usize, BundleSpectra>,
+    pub(super) record: Record,
     progress: Progress<'a>,
     /// The rung of the last pass.
     at: Attempt,
@@ -43,7 +43,7 @@ pub(super) struct Climb<'a> {
 
 /// The engines of the rungs.
 pub(super) struct Engines<'e> {
-    first: &'e Engine,
+    pub(super) first: &'e Engine,
     cpu: Engine,
     /// The GPU in f64; None where it has none, or must not be used.
     f64: OnceLock<Option<Engine>>,
@@ -66,7 +66,7 @@ impl<'e> Engines<'e> {
         Self { first, cpu: first.cpu_instead(), f64: OnceLock::new(), may_be_finer }
     }
 
-    fn at(&self, level: Level) -> &Engine {
+    pub(super) fn at(&self, level: Level) -> &Engine {
         match level {
             Level::First => self.first,
             Level::F64 => self.finer().expect("the step was possible"),
@@ -106,6 +106,11 @@ impl<'a> Climb<'a> {
         self.at
     }
 
+    /// The moves so far.
+    pub(super) fn into_fallbacks(self) -> Vec<Fallback> {
+        self.record.fallbacks
+    }
+
     pub(super) fn note(&mut self, fallback: Fallback) {
         self.record.fallbacks.push(fallback);
     }
@@ -119,12 +124,15 @@ impl<'a> Climb<'a> {
         let engines = Engines::new(finer.as_ref().unwrap_or(engine), self.job);
         let ccd = engines.first.load(self.job.ccd);
         engines.first.begin(self.job.options.max_device_memory);
+        if let Some(why) = self.injected(engines.first, OF_DEVICES) {
+            return Err(why);
+        }
         self.report_progress();
         while let Some(at) = self.pending.values().map(|pending| pending.attempt).min() {
             self.at = at;
             match at.method {
                 Method::Banded => self.banded_pass(&engines, &ccd)?,
-                Method::Patches => self.patches_pass(&engines, &ccd)?,
+                Method::Patches => self.patch_pass(&engines, &ccd)?,
             }
         }
         if let Some(which) = self.job.options.model {
@@ -160,7 +168,7 @@ impl<'a> Climb<'a> {
     }
 
     /// Returns the step after a failure at the present rung.
-    fn next_step(&self, engines: &Engines, why: &Unserved, task: Option<&Task>) -> Step {
+    pub(super) fn next_step(&self, engines: &Engines, why: &Unserved, task: Option<&Task>) -> Step {
         let (Attempt { method, level }, solver) = (self.at, self.job.options.solver);
         let on_gpu = level != Level::Cpu && engines.first.is_gpu();
         let possible = |step: &&Step| match step {
@@ -169,6 +177,7 @@ impl<'a> Climb<'a> {
             Step::F64 => level == Level::First && engines.finer().is_some(),
             Step::Cpu => on_gpu && (method == Method::Patches || engines.first.is_banded_on_gpu()),
             Step::Patches => solver != Solver::Banded || why.reason() != Reason::Coupling,
+            Step::StageOnCpu => on_gpu,
             _ => true,
         };
         *steps(why.reason()).iter().find(possible).unwrap_or(&Step::Fail)
@@ -217,7 +226,7 @@ impl<'a> Climb<'a> {
         let planned: Vec<_> = here.par_iter().map(|&k| (k, banded.plan(k, &bundles[k]))).collect();
         let mut tasks = Vec::with_capacity(planned.len());
         for (k, planned) in planned {
-            match planned {
+            match self.injected(engines.first, OF_PLANS).map_or(planned, Err) {
                 Ok(task) => tasks.push(task),
                 Err(why) => self.move_all(engines, &[k], &why)?,
             }
@@ -239,7 +248,7 @@ impl<'a> Climb<'a> {
             };
             loop {
                 let judged = banded.stages().engine().region(|| bundle.to_string(), || judge(task))?;
-                let next = match judged {
+                let next = match self.or_injected(engines, judged) {
                     Judged::Served(done, rows) => Next::Served(done.index, rows, false),
                     Judged::Unserved(why, open) => {
                         let (next, fallback) = self.decide(engines, why, open)?;
@@ -264,6 +273,14 @@ impl<'a> Climb<'a> {
             self.settle(next);
         }
         Ok(())
+    }
+
+    /// Returns what became of a bundle, or the failure that fault injection requests in its place.
+    pub(super) fn or_injected<'j>(&self, engines: &Engines, judged: Judged<'j>) -> Judged<'j> {
+        match (judged, self.injected(engines.first, OF_BANDS)) {
+            (Judged::Served(task, rows), Some(why)) => Judged::Unserved(why, task.holding(rows)),
+            (judged, _) => judged,
+        }
     }
 
     /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
@@ -305,84 +322,7 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// One pass of all bundles at the present rung of the patches.
-    fn patches_pass(&mut self, engines: &Engines, ccd: &CcdField) -> Result<(), Unserved> {
-        let (at, job, bundles) = (self.at, self.job, self.bundles);
-        let engine = engines.at(at.level);
-        let here: Vec<usize> = self.pending.iter().filter(|(_, p)| p.attempt == at).map(|(k, _)| *k).collect();
-        for k in here {
-            self.report_progress();
-            engine.check_cancel()?;
-            let pending = self.pending[&k].clone();
-            engine.set_fallback_stages(&pending.on_cpu);
-            let solve = || patches::solve(job, ccd, engine, &bundles[k], pending.patches.as_deref());
-            match engine.region(|| bundles[k].to_string(), solve) {
-                Ok(solved) => self.take_patches(engines, k, solved)?,
-                Err(Unserved::Engine(EngineError::StageLimit { stage, source })) => {
-                    let reason = format!("the CPU does {}: {source}", stage.name());
-                    tracing::warn!("{reason}");
-                    let fibres = Some(first_and_last(&bundles[k]));
-                    self.note(Fallback { fibres, from: at, reason, step: Step::StageOnCpu });
-                    self.pending.get_mut(&k).expect("it is on its way").on_cpu.insert(stage);
-                }
-                Err(why) => return Err(why),
-            }
-        }
-        self.report_progress();
-        Ok(())
-    }
-
-    /// Takes the patches of a bundle; those without solution move down.
-    fn take_patches(&mut self, engines: &Engines, k: usize, solved: patches::Solved) -> Result<(), Unserved> {
-        let (bundle, padding) = (&self.bundles[k], self.job.options.patches.padding());
-        let in_f32 = engines.at(self.at.level).precision() == Precision::F32;
-        let mut spectra = self.done.remove(&k).unwrap_or_else(|| self.empty(k));
-        if self.record.in_patches.last() != Some(&bundle.fibres.start) && self.pending[&k].patches.is_none() {
-            self.record.in_patches.push(bundle.fibres.start);
-        }
-        self.record.patches += solved.done.len();
-        self.record.in_f32 += if in_f32 { solved.done.len() } else { 0 };
-        solved.done.iter().for_each(|(patch, result)| spectra.add_patch(patch, padding, result));
-        let mut open: BTreeMap<Step, Vec<Patch>> = BTreeMap::new();
-        for (patch, result, failure) in solved.failed {
-            let why = Unserved::Patch(failure.clone());
-            let step = self.next_step(engines, &why, None);
-            let fibres = core_fibres(bundle, &patch);
-            self.note(Fallback { fibres: Some(fibres), from: self.at, reason: why.to_string(), step });
-            if step == Step::NoResult {
-                self.lose(bundle, &patch, &failure);
-                spectra.add_patch(&patch, padding, &PatchSpectra::lost(result));
-            } else {
-                self.record.redone += usize::from(step == Step::Cpu);
-                open.entry(step).or_default().push(patch);
-            }
-        }
-        self.done.insert(k, spectra);
-        match open.into_iter().next() {
-            // One reason, one rung: all of them take the same step.
-            Some((step, patches)) => {
-                let level = if step == Step::F64 { Level::F64 } else { Level::Cpu };
-                let pending = self.pending.get_mut(&k).expect("it is on its way");
-                (pending.attempt.level, pending.patches) = (level, Some(patches));
-            }
-            None => drop(self.pending.remove(&k)),
-        }
-        Ok(())
-    }
-
-    /// Counts and reports a patch without result.
-    fn lose(&mut self, bundle: &Bundle, patch: &Patch, failure: &PatchFailure) {
-        self.record.patches += 1;
-        self.record.failed += 1;
-        let [first, last] = core_fibres(bundle, patch);
-        let grid = self.job.grid.wave();
-        let padding = self.job.options.patches.padding();
-        let wave = |bin: usize| grid[patch.bin0 + bin - padding];
-        let (low, high) = (wave(patch.core_bins.start), wave(patch.core_bins.end - 1));
-        tracing::warn!("fibres {first} to {last}, {low:.1} to {high:.1} Angstrom: {failure}; these bins get ivar 0");
-    }
-
-    fn empty(&self, k: usize) -> BundleSpectra {
+    pub(super) fn empty(&self, k: usize) -> BundleSpectra {
         BundleSpectra::new(&self.bundles[k], self.job.grid.nwave(), self.job.psf.ndiag())
     }
 
@@ -402,12 +342,6 @@ impl<'a> Climb<'a> {
 }
 
 /// First and last selected fibre of a bundle, rows of the PSF.
-fn first_and_last(bundle: &Bundle) -> [usize; 2] {
+pub(super) fn first_and_last(bundle: &Bundle) -> [usize; 2] {
     [bundle.selected.start, bundle.selected.end - 1]
-}
-
-/// First and last fibre that a patch extracts, rows of the PSF.
-fn core_fibres(bundle: &Bundle, patch: &Patch) -> [usize; 2] {
-    let first = bundle.fibres.start + patch.fibres.start;
-    [first + patch.core.start, first + patch.core.end - 1]
 }

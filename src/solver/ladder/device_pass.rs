@@ -73,7 +73,7 @@ impl Climb<'_> {
             let Some(submitted) = in_flight.pop_front() else { continue };
             let judged = engine.region(|| "waiting for the GPU".to_string(), || banded.judge(submitted))?;
             for judged in judged {
-                match judged {
+                match self.or_injected(engines, judged) {
                     Judged::Served(task, rows) => {
                         self.settle(Next::Served(task.index, rows, banded.precision() == Precision::F32));
                     }

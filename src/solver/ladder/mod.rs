@@ -1,14 +1,16 @@
 //! The ladder of fallbacks: what is tried next when a bundle, a patch or a device fails. The one table and the one loop.
 //!
-//! A bundle starts at the first rung that its options allow and moves down [`TABLE`]: for each [`super::Reason`] the first step
+//! A bundle starts at the first rung that its options allow and moves down [`LADDER`]: for each [`super::Reason`] the first step
 //! that is possible there. The [`Record`] of all moves makes the summary, the header's cards and the log.
 
 mod climb;
 mod device_pass;
+mod injection;
+mod patch_pass;
 mod record;
 mod run;
 mod table;
 
 pub use record::{Fallback, Record};
 pub use run::{LastRung, Progress, Solved, or_cpu_for_all, solve};
-pub use table::{Attempt, Level, Method, Step, TABLE};
+pub use table::{Attempt, LADDER, Level, Method, Step};

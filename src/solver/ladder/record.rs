@@ -1,6 +1,7 @@
 //! The record of what became of all bundles.
 
 use super::{Attempt, Step};
+use crate::solver::Unserved;
 use serde::{Deserialize, Serialize};
 
 /// A move down the ladder.
@@ -14,6 +15,13 @@ pub struct Fallback {
     pub reason: String,
     /// What was tried next.
     pub step: Step,
+}
+
+impl Fallback {
+    /// A move of all bundles.
+    pub(super) fn of_all(from: Attempt, why: &Unserved, step: Step) -> Self {
+        Self { fibres: None, from, reason: why.to_string(), step }
+    }
 }
 
 /// What became of all bundles: the one record that summary, header and log come from.

@@ -7,6 +7,7 @@ use crate::backend::{Engine, Stage};
 use crate::gpu::MemoryUse;
 use crate::plan::Bundle;
 use crate::solver::{BundleSpectra, Job, Reason, Unserved};
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -56,18 +57,16 @@ pub fn solve(
     last: LastRung,
     progress: Progress,
 ) -> Result<Solved, Unserved> {
-    let on = |engine: &Engine| solve_on(job, bundles, engine, progress);
+    let given_up = RefCell::new(Vec::new());
+    let on = |engine: &Engine| solve_on(job, bundles, engine, progress, &given_up);
     if last == LastRung::Caller {
         return on(engine);
     }
     let (mut solved, moved) = or_cpu_for_all(engine, on, |why| Some(why.reason()))?;
-    if let Some(reason) = moved {
-        let from = Climb::new(job, bundles, progress).at();
-        let fallback = Fallback { fibres: None, from, reason: reason.clone(), step: Step::CpuForAll };
-        solved.record.fallbacks.insert(0, fallback);
-        solved.record.retried = Some(reason);
-    }
-    Ok(solved)
+    let mut fallbacks = given_up.into_inner();
+    fallbacks.append(&mut solved.record.fallbacks);
+    let retried = moved.or(solved.record.retried);
+    Ok(Solved { record: Record { fallbacks, retried, ..solved.record }, ..solved })
 }
 
 /// Runs `work` on an engine, and if its device fails for good on the CPU, which is reported: all of it is of one precision.
@@ -89,8 +88,15 @@ pub fn or_cpu_for_all<T, E: Display>(
     }
 }
 
-/// Solves bundles on an engine, again in smaller parts or on the device opened anew if it fails.
-fn solve_on(job: &Job, bundles: &[Bundle], engine: &Engine, progress: Progress) -> Result<Solved, Unserved> {
+/// Solves bundles on an engine, again in smaller parts or on the device opened anew if it fails. If it fails for good, its
+/// fallbacks and the last are left in `given_up`.
+fn solve_on(
+    job: &Job,
+    bundles: &[Bundle],
+    engine: &Engine,
+    progress: Progress,
+    given_up: &RefCell<Vec<Fallback>>,
+) -> Result<Solved, Unserved> {
     let (mut memory, mut loss, mut first_reason) = (0, 0, None);
     let mut climb = Climb::new(job, bundles, progress);
     loop {
@@ -116,11 +122,13 @@ fn solve_on(job: &Job, bundles: &[Bundle], engine: &Engine, progress: Progress) 
                 if matches!(why.reason(), Reason::OutOfMemory | Reason::Lost | Reason::Device) {
                     engine.note_failure(&why.to_string());
                 }
+                climb.note(Fallback::of_all(climb.at(), &why, Step::CpuForAll));
+                given_up.borrow_mut().append(&mut climb.into_fallbacks());
                 return Err(why);
             }
         }
         tracing::warn!("{why}; it is tried again in smaller parts");
-        climb.note(Fallback { fibres: None, from: climb.at(), reason: why.to_string(), step });
+        climb.note(Fallback::of_all(climb.at(), &why, step));
         first_reason.get_or_insert(why.to_string());
     }
 }

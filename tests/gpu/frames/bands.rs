@@ -5,9 +5,7 @@ use spextral::extract::{ModelFlux, Options};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
-use testkit::{
-    Engine, Small, bits, cpu, gpu, gpu_with_default_limits, in_each_precision, on, open, open_with_f64,
-};
+use testkit::{Engine, Small, bits, cpu, gpu, gpu_with_default_limits, in_each_precision, on, open, open_with_f64};
 
 /// Roundings of f32 that spots, pixels and flux go through.
 const F32: f64 = 1e-6;

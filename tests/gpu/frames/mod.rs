@@ -2,6 +2,7 @@
 
 mod bands;
 mod faults;
+mod ladder;
 mod like;
 mod memory;
 mod patches;
