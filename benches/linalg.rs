@@ -9,7 +9,7 @@ use std::hint::black_box;
 const NSPEC: usize = 7;
 const NBIN: usize = 74;
 const LAYOUT_N: usize = NSPEC * NBIN;
-/// Spots of 11 rows at 1.43 rows a bin overlap up to 7 bins away.
+/// Spots of 11 rows at 1.43 rows per bin overlap up to 7 bins away.
 const REACH: usize = 7;
 const HALF_BANDWIDTH: usize = REACH * NSPEC + NSPEC - 1;
 

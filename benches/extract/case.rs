@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub const PREPROC: &str = "preproc.fits";
 pub const PSF: &str = "psf.fits";
 
-/// What to extract, and how.
+/// An extraction to time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Case {
     pub solver: String,
@@ -25,21 +25,21 @@ pub struct Case {
     pub repeat: usize,
     /// CPU threads; None for as many as rayon takes.
     pub threads: Option<usize>,
-    /// Patches a batch; None for as many as memory serves.
+    /// Patches per batch; None for as many as memory serves.
     pub batch: Option<usize>,
     pub tolerance: Option<f64>,
     pub nwavestep: usize,
     pub nsubbundles: usize,
     pub bundlesize: usize,
-    /// What differs from the defaults, in words; empty for a row of the sizes.
+    /// Options that differ from the defaults; empty in a row of the sizes.
     pub setting: String,
 }
 
-/// What it took.
+/// Its time and memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     pub case: Case,
-    /// The device in words.
+    /// Name and description of the device.
     pub device: String,
     pub threads: usize,
     pub read_seconds: f64,

@@ -1,4 +1,4 @@
-//! What the machine can do at most: f64 multiply-adds and bytes from memory, measured.
+//! Peak rates of the machine, measured: f64 multiply-adds and bytes from memory.
 
 use serde::Serialize;
 use std::hint::black_box;
@@ -18,9 +18,9 @@ const REPEAT: usize = 3;
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Machine {
     pub threads: usize,
-    /// f64 operations a second; a multiply-add is two.
+    /// f64 operations per second; a multiply-add is two.
     pub flops: f64,
-    /// Bytes a second of `a = b + s c` on long arrays: two read, one written.
+    /// Bytes per second of `a = b + s c` on long arrays: two read, one written.
     pub bytes: f64,
 }
 
@@ -63,7 +63,7 @@ fn on_threads(threads: usize, work: impl Fn(usize) -> f64 + Sync) -> Vec<f64> {
     })
 }
 
-/// Operations a second of one thread.
+/// Measures the operations per second of one thread.
 fn multiply_add(turns: usize) -> f64 {
     let start = Instant::now();
     let lanes = chains(black_box(turns));

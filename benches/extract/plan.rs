@@ -11,7 +11,7 @@ const FIBRES: [usize; 4] = [25, 50, 100, 200];
 /// Enough that what comes once a bundle is little.
 const FEW_BINS: usize = BINS[1];
 
-/// What was asked for.
+/// The options of the command line.
 pub struct Wanted {
     solvers: Vec<String>,
     devices: Vec<String>,
@@ -108,7 +108,7 @@ impl Wanted {
     }
 }
 
-/// The scan over what can be set: a row a value, all else by default.
+/// Builds the scan over all settings: one row per value, all else by default.
 fn settings(base: &Case) -> Vec<Case> {
     let with = |setting: String, change: &dyn Fn(&mut Case)| {
         let mut case = Case { setting, ..base.clone() };

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use spextral::psf::Psf;
 use std::collections::BTreeMap;
 
-/// What the machine can do, and the table's head.
+/// Prints the peak rates of the machine, and the table's head.
 pub fn head(machine: &Machine) {
     let Machine { threads, flops, bytes } = machine;
     println!(
@@ -17,8 +17,8 @@ pub fn head(machine: &Machine) {
         bytes / 1e9
     );
     println!(
-        "{:8} {:22} {:>6} {:>5} {:>7} {:>8} {:>9} {:>8} {:>6}  {:20} ns a bin by stage",
-        "solver", "device", "fibres", "bins", "threads", "seconds", "ns a bin", "frames/h", "MB", "setting"
+        "{:8} {:22} {:>6} {:>5} {:>7} {:>8} {:>9} {:>8} {:>6}  {:20} ns per bin by stage",
+        "solver", "device", "fibres", "bins", "threads", "seconds", "ns/bin", "frames/h", "MB", "setting"
     );
 }
 
@@ -45,7 +45,7 @@ fn short(stage: &str) -> &str {
     if stage == "normal_equations" { "normal" } else { stage }
 }
 
-/// Whole frames an hour at the speed of this size.
+/// Whole frames per hour at the speed of this size.
 fn frames_per_hour(outcome: &Outcome) -> f64 {
     3600.0 / outcome.seconds * outcome.case.bins() / (FRAME[0] * FRAME[1]) as f64
 }

@@ -1,4 +1,4 @@
-//! What the stages have to do: f64 operations and bytes through memory, counted from the equations for one useful bin.
+//! Work of the stages per useful bin: f64 operations and bytes through memory, counted from the equations.
 //!
 //! Counted is the plain arithmetic of each stage in multiply-adds, at the sizes that the default options give on the
 //! PSF: what a stage repeats, pads or throws away shows as a smaller share of the machine. Bytes are those of the arrays
@@ -71,7 +71,7 @@ impl Spot {
         self.columns * rows.filter(|r| *r > 0.0).sum::<f64>()
     }
 
-    /// The same with all overlapping bins of a fibre so many away.
+    /// Multiply-adds with all overlapping bins of the fibre that is `fibres` away.
     fn other(&self, fibres: f64) -> f64 {
         let columns = (self.columns - SPACING * fibres).max(0.0);
         columns / self.columns * (2.0 * self.own() - self.pixels())
@@ -83,7 +83,7 @@ impl Spot {
     }
 }
 
-/// Multiply-adds and bytes a bin. Spots are made where they are used.
+/// Counts multiply-adds and bytes per bin. Spots are made where they are used.
 fn banded(spot: &Spot, stage: &str) -> Option<(f64, f64)> {
     let half = spot.half();
     let spots = spot.series + spot.terms;
@@ -114,7 +114,7 @@ fn banded(spot: &Spot, stage: &str) -> Option<(f64, f64)> {
     })
 }
 
-/// Multiply-adds and bytes a bin, of patches with one fibre and 12 bins around.
+/// Counts multiply-adds and bytes per bin, of patches with one fibre and 12 bins around.
 fn patches(spot: &Spot, case: &Case, stage: &str) -> Option<(f64, f64)> {
     let (core, bins) = ((25 / case.nsubbundles) as f64, case.nwavestep as f64);
     let (fibres, nbin) = (core + 2.0, bins + 24.0);

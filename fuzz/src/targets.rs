@@ -1,4 +1,4 @@
-//! What is done with some bytes: the readers, and what follows a reading.
+//! The targets: readers, and the work that follows a reading.
 
 use crate::memory::most_during;
 use crate::seeds;
@@ -22,10 +22,10 @@ use std::sync::OnceLock;
 const BUFFERS: usize = 64 << 20;
 /// Bytes held for each byte of a file: pixels of one byte become numbers of eight, twice for a moment.
 const A_BYTE: usize = 32;
-/// What a byte may unpack to, gzip and tiles (1100) with the conversion of what has been unpacked.
+/// Bytes of memory per packed byte: gzip and tiles unpack to 1100, and the unpacked numbers are converted.
 const A_PACKED_BYTE: usize = 1100 * 9;
 
-/// What kind of bytes a target takes.
+/// The kind of bytes a target takes.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// A FITS file, gzipped or not.
@@ -36,11 +36,11 @@ pub enum Kind {
 
 /// Something that meets bytes of any origin.
 pub struct Target {
-    /// What it is called by.
+    /// Its name.
     pub name: &'static str,
-    /// What damage is done to its input.
+    /// The damage done to its input.
     pub kind: Kind,
-    /// What damage begins with.
+    /// The undamaged inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
     run: fn(&[u8]),
 }
@@ -160,7 +160,7 @@ fn headers(bytes: &[u8]) {
     let _ = verify(&path, &[]);
 }
 
-/// What can be read can be written, and is the same again.
+/// Writes a frame that could be read, and reads it once more: both are equal.
 fn preproc(bytes: &[u8]) {
     let path = at_rest(bytes);
     let options = PreprocOptions { mask_bits: 0x2ff, fibermap: None };

@@ -13,12 +13,12 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Damaged inputs a target, where `SPEXTRAL_FUZZ_RUNS` says nothing.
+/// Damaged inputs per target without `SPEXTRAL_FUZZ_RUNS`.
 const RUNS: u64 = 4000;
 /// An input takes a millisecond; after this it never ends.
 const HANGS: Duration = Duration::from_secs(120);
 
-/// Damaged inputs a target: more of them, or those of one target alone, where the environment says so.
+/// Reads the number of damaged inputs per target, and the only target to run, from the environment.
 fn asked() -> (u64, Option<String>) {
     let runs = std::env::var("SPEXTRAL_FUZZ_RUNS").map(|runs| runs.parse().expect("SPEXTRAL_FUZZ_RUNS is a number"));
     (runs.unwrap_or(RUNS), std::env::var("SPEXTRAL_FUZZ").ok())

@@ -9,7 +9,7 @@ use std::time::Instant;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What threads have ready to unpack gzip, and a short tile of an image.
+/// Buffers of the threads that unpack gzip, and a short tile of an image.
 const BUFFERS: usize = 48 << 20;
 
 fn header(cards: &[String]) -> Vec<u8> {

@@ -19,11 +19,11 @@ pub fn dense(nwave: usize, beyond: usize) -> Options {
     options
 }
 
-/// What a frame file's f4 rounds away, relative.
+/// Relative rounding error of a frame file's f4.
 const F4: f64 = 6e-8;
 
-/// Worst flux in sigma (what f4 rounds away allowed), worst relative ivar and worst element of R of the bins with more
-/// than half of their PSF on good pixels.
+/// Returns the largest errors of flux (sigma, beyond the rounding of f4), of ivar (relative) and of R. They are over bins
+/// with more than half of their PSF on good pixels.
 pub fn worst(ours: &Spectra, exact: &Spectra) -> [f64; 3] {
     let mut worst = [0.0f64; 3];
     let good = |k: usize| exact.pixmask_fraction[k] < 0.5;

@@ -1,4 +1,4 @@
-//! What one needs around an extraction: make-psf, simulate, compare, demo.
+//! The commands around an extraction: make-psf, simulate, compare, demo.
 
 use testkit::{Folder, bytes};
 

@@ -1,4 +1,4 @@
-//! `compare` tells agreement by its exit code, and never by having compared nothing.
+//! `compare` returns agreement as its exit code, and never agrees on nothing.
 
 use spextral::fits::write_truth;
 use spextral::fits::{read_frame, write_frame};

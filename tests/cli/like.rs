@@ -1,4 +1,4 @@
-//! A frame says how it was made, and is made again by what it says.
+//! The header of a frame records how it was made, and `--like` repeats the extraction from it.
 
 use spextral::fits::{Preproc, read_frame, read_headers, write_frame};
 use testkit::{Folder, Run, binary, bytes};

@@ -1,4 +1,4 @@
-//! The real binary, run in a fresh folder: exit codes, what it says, what it leaves behind.
+//! The real binary, run in a fresh folder: exit codes, messages, files.
 
 #[macro_use(test)]
 extern crate testkit;

@@ -1,9 +1,9 @@
-//! Manual pages and completions say what `--help` says.
+//! Manual pages and completions agree with `--help`.
 
 use std::process::Command;
 use testkit::{Folder, binary};
 
-/// What stands in the first column of a help text's list: commands, or long options.
+/// Reads the first column of a help text: commands, or long options.
 fn listed(help: &str, options: bool) -> Vec<String> {
     let words = help.lines().filter(|line| line.starts_with("  ")).map(str::trim_start);
     match options {

@@ -126,7 +126,7 @@ fn exposure(folder: &Folder, output: &str, accounts: &[&str], more: &[&str]) -> 
     folder.run(&[&words[..], accounts, more].concat())
 }
 
-/// It fails and says all of `parts`; where a frame of an exposure fails, the table says it.
+/// Checks that a run failed with a message that has all of `parts`; of an exposure, its table has them.
 #[track_caller]
 fn fails(writer: &str, run: &Run, parts: &[&str]) {
     let said = format!("{}{}", run.stdout, run.stderr);

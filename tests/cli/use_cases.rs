@@ -1,4 +1,4 @@
-//! What users do: files appear, options have their effect, help is complete.
+//! Use cases: files appear, options have their effect, help is complete.
 
 use spextral::barycentric;
 use spextral::fits::read_frame;

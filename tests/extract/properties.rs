@@ -1,4 +1,4 @@
-//! What holds for every extraction, whatever the device, the batch and the selection.
+//! Properties of every extraction, whatever the device, the batch and the selection.
 
 use spextral::backend::Decorrelate;
 use spextral::extract::{ExtractError, JobError, ModelFlux, Options};
@@ -17,7 +17,8 @@ fn spectra_are_bitwise_equal_for_any_thread_count_and_batch_size() {
     }
 }
 
-/// What is bitwise the same in any selection out of all fibres; BAD2DFIT compares fibres with each other.
+/// Cuts out the numbers that have the same bits in any selection of fibres. BAD2DFIT is none: it compares fibres with each
+/// other.
 fn cut(all: &Spectra, specmin: usize, nspec: usize) -> ([&[f64]; 5], Vec<u32>) {
     let bins = specmin * all.nwave..(specmin + nspec) * all.nwave;
     let r = bins.start * all.ndiag..bins.end * all.ndiag;

@@ -5,7 +5,7 @@ use spextral::geometry::Ccd;
 use spextral::simulate::synthetic::Synthetic;
 use testkit::{Small, cpu};
 
-/// The frame in `n` shares, each from the columns that it needs and no others, packed and unpacked on its way.
+/// Extracts the frame in `n` shares, each from the columns that it needs alone. Each share is packed and unpacked.
 fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
     let ccd = &small.ccd();
     let job = Job::new(&small.psf, ccd, &small.grid, options).unwrap();

@@ -1,4 +1,4 @@
-//! The trace of a run: a file Perfetto opens, whose regions nest and add up to what the run says of itself.
+//! The trace of a run: a file that Perfetto opens, whose regions nest and add up to the times in the summary.
 
 use serde_json::Value;
 use spextral::base::trace::Trace;
@@ -87,7 +87,7 @@ fn regions_nest_and_the_whole_run_is_in_them() {
             assert!(within.holds(region), "{region:?} is not within {within:?}");
         }
         let bundles: Vec<&Region> = regions.iter().filter(|region| region.name.starts_with("fibres")).collect();
-        assert_eq!(bundles.len(), 2, "{solver:?}: one region a bundle");
+        assert_eq!(bundles.len(), 2, "{solver:?}: one region per bundle");
     }
 }
 

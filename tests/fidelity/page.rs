@@ -12,7 +12,7 @@ type Done = [(Scene, Vec<Outcome>)];
 /// Writes the page, and its pictures beside it.
 ///
 /// # Errors
-/// A file cannot be written, in words.
+/// A message if a file cannot be written.
 pub fn write(path: &Path, devices: &Devices, done: &Done) -> Result<(), String> {
     let beside = |name: &str| path.with_file_name(name);
     picture::errors(&beside("fidelity-errors.png"), done)?;

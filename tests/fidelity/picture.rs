@@ -12,7 +12,7 @@ use std::path::Path;
 const SIZE: (u32, u32) = (900, 520);
 const FONT: &str = "fidelity";
 const INK: RGBColor = RGBColor(45, 45, 55);
-/// Told apart by eyes of all kinds (Okabe and Ito).
+/// Colours for all kinds of eyes (Okabe and Ito).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

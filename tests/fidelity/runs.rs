@@ -1,4 +1,4 @@
-//! Who extracts: each solver on the CPU and on the GPU, and the bounds that each must keep.
+//! Runs of each solver on the CPU and on the GPU, and the bounds that each must keep.
 
 use crate::errors::{Distance, Kind, Solution, distance};
 use crate::scenes::Scene;
@@ -10,7 +10,7 @@ use spextral::gpu::{DeviceChoice, Gpu, OpenOptions, Precision};
 use std::fmt;
 use testkit::{Engine, cpu, device_name, on};
 
-/// A name for a kind of device, and its engine.
+/// A device by its precision, and the backend on it.
 pub type Device = (&'static str, Engine);
 
 /// The CPU, and a GPU in each precision it has.
@@ -28,7 +28,7 @@ pub fn precisions(gpu: &Gpu) -> Vec<Device> {
 }
 
 impl Devices {
-    /// Opens the GPU of that name, or else the test device. Without it the CPU is alone, and the standard error says so.
+    /// Opens the GPU of that name, or else the test device. Without it the CPU is alone, which the standard error reports.
     pub fn open(name: Option<&str>) -> Self {
         let Ok(choice) = name.map_or_else(device_name, String::from).parse::<DeviceChoice>();
         let mut devices = vec![the_cpu()];
@@ -68,7 +68,7 @@ pub struct Outcome {
 #[derive(Default)]
 pub struct Runs {
     pub outcomes: Vec<Outcome>,
-    /// What the first device, the CPU, made with each solver.
+    /// Spectra of the CPU by each solver.
     twins: Vec<(Solver, Solution)>,
 }
 
@@ -153,8 +153,8 @@ pub struct Bounds {
 }
 
 impl Outcome {
-    /// What it is bounded against, its distance from that, and the bounds: bands against the exact solution, patches
-    /// against the published ones, GPUs against the CPU, too.
+    /// Returns the distances from other solutions, with their bounds: of bands from the exact solution, of patches from
+    /// the published ones, of GPUs from the CPU as well.
     pub fn bounded(&self) -> Vec<(&'static str, &Distance, Bounds)> {
         let bounds = |flux, ivar, resolution| Bounds { flux, ivar, resolution };
         let (exact, published, twin) = match (self.gpu, self.solver) {
@@ -178,7 +178,7 @@ impl Outcome {
 /// Patches against the exact solution: the method's own error, bounded by what the field knows of it.
 pub const METHOD: f64 = 0.2;
 
-/// What passed its bound.
+/// Returns one line per bound that was passed.
 pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
     let mut lines = Vec::new();
     for outcome in outcomes {

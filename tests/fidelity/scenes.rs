@@ -1,4 +1,4 @@
-//! What is extracted: frames whose right spectra are known, by another solution, by another program, or as truth.
+//! Frames whose right spectra are known: by another solution, by another program, or as truth.
 
 use crate::errors::Solution;
 use spextral::extract::{Options, Solver};
@@ -26,9 +26,9 @@ pub struct Scene {
     pub exact: Option<(Solution, &'static str)>,
     /// The published patches, by another program.
     pub published: Option<Solution>,
-    /// What went in.
+    /// The simulated spectra.
     pub truth: Option<Truth>,
-    /// Whether a GPU in software is spared the patches, which take it minutes.
+    /// Whether a software GPU is spared the patches, which take it minutes.
     pub long: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What cannot be read or written gets one sentence that says what, where and what to do; nothing panics.
+//! Files that cannot be read or written: the message has cause, place and remedy, and nothing panics.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What we write we read back, number for number and card for card.
+//! Files that we write come back number for number and card for card.
 
 use spextral::WriteError;
 use spextral::base::output_path::same_file;

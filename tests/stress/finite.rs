@@ -1,4 +1,4 @@
-//! Whatever the PSF, the pixels and the options: finite numbers, and no weight without information.
+//! Numbers are finite, and there is no weight without information, for any PSF, pixels and options.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;

@@ -1,4 +1,4 @@
-//! What fails stays where it is: no bit of any other patch or bundle changes.
+//! A failure stays where it is: no bit of any other patch or bundle changes.
 
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::frame::{Spectra, specmask};

@@ -10,7 +10,7 @@ use testkit::cpu;
 use testkit::sound::{judge, sound};
 use testkit::worlds::{Sky, World, config, world};
 
-/// What a pixel may hold that is no value and weight: value, ivar.
+/// Pixels without a usable value or weight: value, ivar.
 const POISON: [(f32, f32); 8] = [
     (f32::NAN, 1.0),
     (f32::INFINITY, 1.0),

@@ -70,8 +70,8 @@ fn full_rows_of_the_resolution_sum_to_1_in_patches() {
     assert!(rows.get() > 1000, "{} rows", rows.get());
 }
 
-/// What the property found: a `--regularize` of hundreds, and bins that a CCD's edge or masks all but cover, whose
-/// information is less than 1e-16 of their neighbours'. Rows were off by 3e-6 and 3e-3.
+/// Found by the property: with a `--regularize` of hundreds, a CCD's edge or masks leave bins less than 1e-16 of their
+/// neighbours' information. Rows were off by 3e-6 and 3e-3.
 #[test]
 fn full_rows_sum_to_1_beside_a_prior_that_outweighs_all_data() {
     for world in World::outweighed() {

@@ -1,4 +1,4 @@
-//! Device choice, limits and the self-test on a real (software) device.
+//! Adapter selection, limits and the self-test.
 
 use spextral::gpu::{Device, DeviceChoice, DeviceKind, OpenOptions, list};
 use testkit::{gpu, gpu_with_default_limits, open};

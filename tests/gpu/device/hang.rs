@@ -1,4 +1,4 @@
-//! A failure that is real, not told: a dispatch that takes too long.
+//! A failure that is real, not injected: a dispatch that takes too long.
 
 use spextral::gpu::{GpuError, OpenOptions, Recording, Variant};
 use std::time::{Duration, Instant};

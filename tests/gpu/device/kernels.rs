@@ -59,7 +59,7 @@ fn what_is_bound_wrongly_is_named() {
 #[derive(Clone, Copy, bytemuck::NoUninit)]
 struct TracesArgs([u32; 6]);
 
-/// The same with the names of the first two swapped.
+/// Arguments of `traces` with the names of the first two swapped.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::NoUninit)]
 struct SwappedArgs([u32; 6]);

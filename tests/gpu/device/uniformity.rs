@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use naga::{AddressSpace, Binding, BuiltIn, Expression, Function, Handle, LocalVariable, Module, Statement};
 use spextral::gpu::all_variants;
 
-/// What is known of one function, called with some arguments that differ among threads.
+/// Facts about one function, called with some arguments that differ among threads.
 struct Analysis<'a> {
     module: &'a Module,
     function: &'a Function,

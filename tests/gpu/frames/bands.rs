@@ -98,7 +98,7 @@ fn spectra_have_the_same_bits_for_any_memory_batch_dispatch_and_selection() {
     assert_eq!((all.summary.banded, all.summary.redone), (8, 0));
     let alone = small.extract(&options, &on(&default).with_batches_of(1));
     assert!(bits(&alone) == bits(&all), "bundles by themselves");
-    // Windows of some ten bins, inverses of one fibre at a time; a hundred threads a dispatch.
+    // Windows of some ten bins, inverses of one fibre at a time; a hundred threads per dispatch.
     let tight = OpenOptions { memory: Some(1 << 20), ..OpenOptions::default() };
     let slow = OpenOptions { operations_per_dispatch: Some(10_000_000), ..OpenOptions::default() };
     for open_options in [tight, slow] {

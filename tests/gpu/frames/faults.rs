@@ -32,9 +32,9 @@ pub struct Case {
     exact_times: bool,
     pub on_device: Vec<u64>,
     pub on_cpu: Vec<u64>,
-    /// What is touched in a frame, after the device is open and its kernels compiled.
+    /// Touches of a frame on an open device with its kernels compiled.
     warm: Vec<(Touch, String)>,
-    /// The same with a device just opened.
+    /// Touches of a frame on a device just opened.
     cold: Vec<(Touch, String)>,
 }
 
@@ -62,7 +62,7 @@ impl Case {
         Self { small, options, exact_times, on_device, on_cpu, warm, cold }
     }
 
-    /// The frame on a device with `faults` armed; whether the CPU did it in the end, if it was done again at all.
+    /// Extracts the frame on a device with `faults` armed. Returns whether the CPU finished it; None without a retry.
     fn check(&self, gpu: &Gpu, faults: &Faults, what: &str) -> Option<bool> {
         let engine = on(&gpu);
         let engine = if self.exact_times { engine.with_exact_times() } else { engine };
@@ -163,7 +163,7 @@ fn a_frame_in_bands_is_right_wherever_the_device_fails() {
     device_fails_anywhere(Solver::Banded);
 }
 
-/// A device lost twice: the second time before the first loss is seen, while it is opened anew, or in the second attempt.
+/// A device lost twice: the second time before the first loss is seen, while it is reopened, or in the second attempt.
 fn device_is_lost_twice(solver: Solver) {
     let case = Case::new(solver, false);
     let every = at_every_touch();

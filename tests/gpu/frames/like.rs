@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testkit::{Folder, bytes, gpu};
 
-/// What two devices may differ by: of flux in sigma, of sigma relative, of R. It is what the shaders promise in f32.
+/// Largest differences between two devices, of flux (sigma), of sigma (relative) and of R: the bounds of shaders in f32.
 const ACROSS_DEVICES: &str = "1e-3";
 
 #[test]

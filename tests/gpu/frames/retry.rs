@@ -1,4 +1,4 @@
-//! What a device that has failed is given afterwards: frames, memory, dispatches.
+//! Frames, memory and dispatches of a device after it has failed.
 
 use super::faults::Case;
 use spextral::extract::{Extraction, Options, Solver};

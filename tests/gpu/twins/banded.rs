@@ -117,8 +117,8 @@ fn masked(case: &Case, f: usize, i: usize) -> f64 {
     goodness(&spots, &pixels, &chi2, i * spots.nspec + f).pixmask_fraction
 }
 
-/// What S, z, flux (sigma), ivar, R, x and the estimate of what the bands cost flux may be off by: the image is noise of a signal
-/// to noise of 40 a pixel, which makes x a thousand sigma.
+/// Bounds on the errors of S, z, flux (sigma), ivar, R, x and the truncation error. The image is noise with S/N 40 per pixel,
+/// so that x is a thousand sigma.
 const F32: [f64; 7] = [1e-5, 1e-3, 4e-3, 2e-4, 1e-4, 1e-3, 1e-3];
 const F64: [f64; 7] = [1e-9, 1e-7, 1e-7, 1e-9, 1e-9, 1e-9, 1e-7];
 

@@ -45,7 +45,7 @@ pub fn rows(a: &DMatrix<f64>) -> Vec<f64> {
     a.transpose().iter().copied().collect()
 }
 
-/// What is stored of `a` in band storage; slots outside of the matrix hold NaN, which nobody may read.
+/// Packs `a` in band storage. Slots outside of the matrix hold NaN, which nobody may read.
 pub fn band(a: &DMatrix<f64>, half_band: usize) -> Vec<f64> {
     let n = a.nrows();
     let slot = |i: usize, s: usize| {

@@ -9,7 +9,7 @@ use spextral::stages::goodness::Goodness;
 use spextral::stages::normal_equations::Prior;
 use testkit::{Engine, Reference, allowed, gpu_with_default_limits, in_each_precision, on, worst};
 
-/// What the stages make of a batch, spectra `[patch, core fibre, nbin]`.
+/// Results of the stages for a batch, spectra `[patch, core fibre, nbin]`.
 #[derive(Debug, PartialEq)]
 struct Found {
     x: Vec<f64>,

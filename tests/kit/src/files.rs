@@ -1,4 +1,4 @@
-//! What the tests share: small files of every kind, made by our own writers, and a place for them.
+//! Small files of every kind, made by our own writers, and a folder for them.
 
 use fitsio_pure::compress::{CompressPixel, TileCompression, compress_image_hdu};
 use fitsio_pure::header::Card;

@@ -71,25 +71,25 @@ impl Folder {
         Run::of(Command::new(binary()).args(arguments).current_dir(self.home.path()))
     }
 
-    /// As [`Folder::run`], but by `program` with `words` of its own before the binary.
+    /// Runs `program` with `words` of its own before the binary.
     pub fn run_by(&self, program: &str, words: &[&str], arguments: &[&str]) -> Run {
         let mut command = Command::new(program);
         Run::of(command.args(words).arg(binary()).args(arguments).current_dir(self.home.path()))
     }
 
-    /// As [`Folder::run`], on so many CPU threads.
+    /// Runs the binary on so many CPU threads.
     pub fn run_on_threads(&self, threads: &str, arguments: &[&str]) -> Run {
         let mut command = Command::new(binary());
         Run::of(command.args(arguments).env("RAYON_NUM_THREADS", threads).current_dir(self.home.path()))
     }
 
-    /// As [`Folder::extract`], with no file allowed to pass `bytes`.
+    /// Extracts with no file allowed to pass `bytes`.
     #[cfg(unix)]
     pub fn extract_on_a_full_disk(&self, bytes: u64, more: &[&str]) -> Run {
         self.run_on_a_full_disk(bytes, &with(&EXTRACT, more))
     }
 
-    /// As [`Folder::run`], with no file allowed to pass `bytes`, cut to the 512 of a POSIX shell's `ulimit -f`.
+    /// Runs the binary with no file allowed to pass `bytes`, rounded down to the 512 of `ulimit -f`.
     #[cfg(unix)]
     pub fn run_on_a_full_disk(&self, bytes: u64, arguments: &[&str]) -> Run {
         let script = format!("ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
@@ -126,7 +126,7 @@ impl Folder {
     }
 }
 
-/// What every extraction of these tests has on its command line; what comes after overrides it.
+/// The command line of every extraction of these tests; later words override it.
 const EXTRACT: [&str; 17] = [
     "extract",
     "-i",
@@ -197,7 +197,7 @@ impl Run {
     }
 }
 
-/// A run that fails as said and leaves the folder as it was.
+/// Checks that an extraction fails with a message that has all of `parts`, and leaves the folder as it was.
 #[track_caller]
 pub fn fails_and_leaves_nothing(folder: &Folder, more: &[&str], parts: &[&str]) {
     let before = folder.names();

@@ -1,4 +1,4 @@
-//! What all tests share: the harness, devices, frames, files and the binary in a fresh folder.
+//! The testkit: harness, devices, frames, files and the binary in a fresh folder, for all tests.
 //!
 //! A test binary without the compiler's harness (`harness = false`) begins with
 //! `#[macro_use(test, note)] extern crate testkit;` and ends in `testkit::main()`.

@@ -52,7 +52,7 @@ impl Small {
         options
     }
 
-    /// The same for the banded solver.
+    /// Options for the banded solver.
     pub fn banded() -> Options {
         Options { solver: Solver::Banded, ..Self::options() }
     }

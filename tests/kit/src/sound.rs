@@ -1,4 +1,4 @@
-//! What holds of every extraction, on any device: numbers, weights and full rows of R.
+//! Properties of every extraction, on any device: numbers, weights and full rows of R.
 
 use crate::worlds::Sky;
 use spextral::backend::{Decorrelate, Engine, EngineError, NormalField};
@@ -7,7 +7,7 @@ use spextral::frame::specmask;
 use spextral::plan::{Batch, batches, bundles, half_bandwidth, patches};
 use spextral::stages::normal_equations::Prior;
 
-/// What must hold of every extraction; the first thing that does not.
+/// Checks the properties of every extraction; the error is the first that does not hold.
 pub fn sound(extraction: &Extraction) -> Result<(), String> {
     let s = &extraction.spectra;
     let fits = |what: &str, values: &[f64]| match values.iter().position(|v| !(*v as f32).is_finite()) {

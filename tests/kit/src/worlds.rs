@@ -13,8 +13,8 @@ use spextral::psf::{Psf, PsfParts};
 use spextral::simulate::project::project;
 use spextral::simulate::synthetic::Synthetic;
 
-/// As many cases as PROPTEST_CASES says, else `cases`; PROPTEST_RNG_SEED is another seed than the tests' own. More cases
-/// begin with those of fewer.
+/// Returns `cases` random cases, or PROPTEST_CASES, from a fixed seed, or PROPTEST_RNG_SEED. More cases begin with those
+/// of fewer.
 pub fn config(cases: u32) -> Config {
     let set = |name: &str| std::env::var(name).ok();
     let cases = set("PROPTEST_CASES").and_then(|n| n.parse().ok()).unwrap_or(cases);
@@ -39,12 +39,12 @@ pub enum Traces {
     Close(usize, f64),
 }
 
-/// What the fibres see.
+/// The light in the fibres.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Light {
     /// Nothing.
     Dark,
-    /// Sky of some hundred electrons a bin, with lines.
+    /// Sky of some hundred electrons per bin, with lines.
     Sky,
     /// Every fibre brighter than the sky by a random factor up to 10 to this.
     Decades(f64),
@@ -52,7 +52,7 @@ pub enum Light {
     Star(usize, f64),
 }
 
-/// What is wrong with pixels.
+/// Pixels without weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Defect {
     /// Columns from a fraction of the CCD's width on.
@@ -92,7 +92,7 @@ pub struct Sky {
     pub ivar: Vec<f32>,
     pub grid: WaveGrid,
     pub options: Options,
-    /// Electron a bin on the nodes of [`Self::truth_wave`], `[nfibre, nodes]`.
+    /// Electron per bin on the nodes of [`Self::truth_wave`], `[nfibre, nodes]`.
     pub truth: Vec<f64>,
     /// The nodes of the grid, from [`BEYOND`] before its first to as many after its last.
     pub truth_wave: Vec<f64>,
