@@ -1,10 +1,12 @@
-// The band of the inverse of M + shift and solves for three right-hand sides, by Cholesky factors in blocks and Takahashi's
-// selected inversion: one thread a matrix, chunk and pole, the window of the recursion in registers. For three blocks below
-// the diagonal; see banded_inverse_wide for more.
+// Band of the inverse of M + shift and solves for three right-hand sides, by Cholesky factors in blocks and Takahashi's
+// selected inversion. One thread per matrix, chunk and pole, with the window of the recursion in registers. Its matrices
+// have single names, as compilers may put an array of them in memory. Three blocks below the diagonal; see banded_inverse_wide
+// for more.
 #import grid
 #import banded
 #import block8
 #import inverse
+#import inverse_blocks
 
 alias real = f32;
 
@@ -13,17 +15,17 @@ const THREADS: u32 = 32;
 
 // Factors the chunk start..end of M + shift.
 fn factor(t: Task) {
-    // What the columns before have added to the blocks that are still to come: to (j, j), (j + 1, j), (j + 2, j),
-    // (j + 1, j + 1), (j + 2, j + 1) and (j + 2, j + 2).
+    // Contributions of the columns before to the blocks (j, j), (j + 1, j), (j + 2, j), (j + 1, j + 1), (j + 2, j + 1) and
+    // (j + 2, j + 2).
     var w00 = mat4x4<real>();
     var w10 = mat4x4<real>();
     var w20 = mat4x4<real>();
     var w11 = mat4x4<real>();
     var w21 = mat4x4<real>();
     var w22 = mat4x4<real>();
-    var ones = array<vec4<real>, REACH>();
-    var flux = array<vec4<real>, REACH>();
-    var less = array<vec4<real>, REACH>();
+    var us = array<vec4<real>, REACH>();
+    var vs = array<vec4<real>, REACH>();
+    var ws = array<vec4<real>, REACH>();
     var bad = 0xffffffffu;
     var least: real = 1.0;
     for (var j = t.start; j < t.end; j += 1u) {
@@ -31,7 +33,7 @@ fn factor(t: Task) {
         let g = factor4(a - w00);
         bad = select(bad, min(bad, j), g.failed < 4u);
         least = min(least, least_pivot(g, a));
-        // What leads out of the chunk is cut off.
+        // Blocks that lead out of the chunk are cut off.
         let c1 = right_solve(g, real(select(0.0, 1.0, j + 1u < t.end)) * element(t.matrix, j, 1u) - w10);
         let c2 = right_solve(g, real(select(0.0, 1.0, j + 2u < t.end)) * element(t.matrix, j, 2u) - w20);
         let c3 = right_solve(g, real(select(0.0, 1.0, j + 3u < t.end)) * element(t.matrix, j, 3u));
@@ -41,26 +43,26 @@ fn factor(t: Task) {
         w11 = w22 + transpose(c2) * c2;
         w21 = transpose(c2) * c3;
         w22 = transpose(c3) * c3;
-        let u = forward4(g, vec4<real>(1.0) - ones[0]);
-        let v = forward4(g, rhs[t.matrix * args.nblock + j] - flux[0]);
-        let w = forward4(g, rhs[args.lost + t.matrix * args.nblock + j] - less[0]);
-        ones[0] = ones[1] + u * c1;
-        ones[1] = ones[2] + u * c2;
-        ones[2] = u * c3;
-        flux[0] = flux[1] + v * c1;
-        flux[1] = flux[2] + v * c2;
-        flux[2] = v * c3;
-        less[0] = less[1] + w * c1;
-        less[1] = less[2] + w * c2;
-        less[2] = w * c3;
-        let at = (j - t.start) * args.record * args.stride + t.column;
+        let u = forward4(g, vec4<real>(1.0) - us[0]);
+        let v = forward4(g, rhs[t.matrix * args.nblock + j] - vs[0]);
+        let w = forward4(g, rhs[args.lost_rhs + t.matrix * args.nblock + j] - ws[0]);
+        us[0] = us[1] + u * c1;
+        us[1] = us[2] + u * c2;
+        us[2] = u * c3;
+        vs[0] = vs[1] + v * c1;
+        vs[1] = vs[2] + v * c2;
+        vs[2] = v * c3;
+        ws[0] = ws[1] + w * c1;
+        ws[1] = ws[2] + w * c2;
+        ws[2] = w * c3;
+        let at = (j - t.start) * args.column_rows * args.stride + t.column;
         store(at, c1);
         store(at + 4u * args.stride, c2);
         store(at + 8u * args.stride, c3);
         store_diagonal(at, g);
-        records[at + COLUMN * args.stride] = u;
-        records[at + (COLUMN + 1u) * args.stride] = v;
-        records[at + (COLUMN + 2u) * args.stride] = w;
+        inverses[at + MATRIX_ROWS * args.stride] = u;
+        inverses[at + (MATRIX_ROWS + 1u) * args.stride] = v;
+        inverses[at + (MATRIX_ROWS + 2u) * args.stride] = w;
     }
     report(t.matrix, bad, least);
 }
@@ -75,11 +77,11 @@ fn invert(t: Task) {
     var z22 = mat4x4<real>();
     var z32 = mat4x4<real>();
     var z33 = mat4x4<real>();
-    var ones = array<vec4<real>, REACH>();
-    var flux = array<vec4<real>, REACH>();
-    var less = array<vec4<real>, REACH>();
+    var us = array<vec4<real>, REACH>();
+    var vs = array<vec4<real>, REACH>();
+    var ws = array<vec4<real>, REACH>();
     for (var j = t.end; j > t.start; j -= 1u) {
-        let at = (j - 1u - t.start) * args.record * args.stride + t.column;
+        let at = (j - 1u - t.start) * args.column_rows * args.stride + t.column;
         let c1 = stored(at);
         let c2 = stored(at + 4u * args.stride);
         let c3 = stored(at + 8u * args.stride);
@@ -94,31 +96,31 @@ fn invert(t: Task) {
         z31 = z20;
         z21 = z10;
         z11 = z00;
-        let u = backward4(g, records[at + COLUMN * args.stride] - (c1 * ones[0] + c2 * ones[1] + c3 * ones[2]));
-        let v = backward4(g, records[at + (COLUMN + 1u) * args.stride] - (c1 * flux[0] + c2 * flux[1] + c3 * flux[2]));
-        let w = backward4(g, records[at + (COLUMN + 2u) * args.stride] - (c1 * less[0] + c2 * less[1] + c3 * less[2]));
-        ones[2] = ones[1];
-        ones[1] = ones[0];
-        ones[0] = u;
-        flux[2] = flux[1];
-        flux[1] = flux[0];
-        flux[0] = v;
-        less[2] = less[1];
-        less[1] = less[0];
-        less[0] = w;
-        let to = at + args.inverse * args.stride;
+        let u = backward4(g, inverses[at + MATRIX_ROWS * args.stride] - (c1 * us[0] + c2 * us[1] + c3 * us[2]));
+        let v = backward4(g, inverses[at + (MATRIX_ROWS + 1u) * args.stride] - (c1 * vs[0] + c2 * vs[1] + c3 * vs[2]));
+        let w = backward4(g, inverses[at + (MATRIX_ROWS + 2u) * args.stride] - (c1 * ws[0] + c2 * ws[1] + c3 * ws[2]));
+        us[2] = us[1];
+        us[1] = us[0];
+        us[0] = u;
+        vs[2] = vs[1];
+        vs[1] = vs[0];
+        vs[0] = v;
+        ws[2] = ws[1];
+        ws[1] = ws[0];
+        ws[0] = w;
+        let to = at + args.inverse_row * args.stride;
         store(to, z00);
         store(to + 4u * args.stride, z10);
         store(to + 8u * args.stride, z20);
         store(to + 12u * args.stride, z30);
-        records[to + COLUMN * args.stride] = u;
-        records[to + (COLUMN + 1u) * args.stride] = v;
-        records[to + (COLUMN + 2u) * args.stride] = w;
+        inverses[to + MATRIX_ROWS * args.stride] = u;
+        inverses[to + (MATRIX_ROWS + 1u) * args.stride] = v;
+        inverses[to + (MATRIX_ROWS + 2u) * args.stride] = w;
     }
 }
 
-// One more block of every column of the inverses, (j + REACH + 1, j), in place of the first of the factor, which must
-// still be there: one thread a block of every chunk of every matrix, of one pole.
+// One more block of every column of the inverses, (j + REACH + 1, j), which overwrites the first of the factor. One thread per
+// block of every chunk of every matrix, of one pole.
 @compute @workgroup_size(THREADS)
 fn extensions(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -135,10 +137,10 @@ fn extensions(
     let row = item / args.stride;
     let last = chunk_end(chunk) - chunk_start(chunk);
     var z = mat4x4<real>();
-    let at = row * args.record * args.stride + column;
+    let at = row * args.column_rows * args.stride + column;
     if row + REACH + 1u < last {
-        let inverse = at + args.inverse * args.stride;
-        let next = args.record * args.stride;
+        let inverse = at + args.inverse_row * args.stride;
+        let next = args.column_rows * args.stride;
         z = stored(at) * stored(inverse + next + 12u * args.stride)
             + stored(at + 4u * args.stride) * stored(inverse + 2u * next + 8u * args.stride)
             + stored(at + 8u * args.stride) * stored(inverse + 3u * next + 4u * args.stride);

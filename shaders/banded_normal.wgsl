@@ -1,5 +1,5 @@
-// Banded normal equations of whole bundles: K_ff, K_{f,f-1}, y and the flux weight (BS10 eq. 4), then the prior; and how
-// strongly fibres overlap. A bundle is a patch of all its fibres; blocks of K are laid out as banded_inverse reads them.
+// Banded normal equations of whole bundles: K_ff, K_{f,f-1}, y and the flux weight (BS10 eq. 4), the prior, and the coupling of
+// fibres. A bundle is a patch of all its fibres; blocks of K are laid out as in shared/k_blocks.wgsl.
 #import grid
 #import patch
 #import overlap
@@ -8,17 +8,17 @@
 alias real = f32;
 alias Partial = vec4<real>;
 
-// Invocations of a workgroup, a power of two.
+// Invocations of a workgroup.
 const THREADS: u32 = 64;
-// Blocks of four bins to each side that K reaches at most, bins, blocks of a column of K_ff and of a row of K_{f,f-1}.
+// Blocks of four bins to each side in the band of K, its bins, blocks per column of K_ff and per row of K_{f,f-1}.
 const REACH: u32 = 3;
 const BAND: u32 = 4u * REACH;
-const COLUMN: u32 = REACH + 1u;
-const ROW: u32 = 2u * REACH + 1u;
-// Every how many bins the coupling of fibres is measured.
+const COLUMN_BLOCKS: u32 = REACH + 1u;
+const ROW_BLOCKS: u32 = 2u * REACH + 1u;
+// Distance in bins at which the coupling of fibres is measured.
 const STEP: u32 = 16;
 
-// Where so much of a spot lies on good pixels its unknown has information, whatever its weight.
+// An unknown with this part of its spot on good pixels has information, whatever its weight.
 const COVERED: f32 = 0.5;
 // Added to the diagonal of every unknown.
 const PRIOR_FLOOR = 1e-15;
@@ -26,27 +26,27 @@ const PRIOR_FLOOR = 1e-15;
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
-// K_ff, [fibre, nblock, COLUMN, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
+// K_ff, [fibre, nblock, COLUMN_BLOCKS, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
 // the diagonal blocks.
-@group(0) @binding(6) var<storage, read_write> own: array<real>;
-// K_{f,f-1}, [fibre f, nblock, ROW, 4, 4]: blocks (i, i + k - REACH) of every row i of blocks, row by row.
-@group(0) @binding(7) var<storage, read_write> pairs: array<real>;
-// y, the flux weight, the norm and the part on good pixels of every spot, [4, fibre, 4 nblock].
-@group(0) @binding(8) var<storage, read_write> sums: array<real>;
-// Bits of the largest flux weight, of the largest coupling of neighbours and of that of fibres beyond, [patch, 3].
+@group(0) @binding(6) var<storage, read_write> k_own: array<real>;
+// K_{f,f-1}, [fibre f, nblock, ROW_BLOCKS, 4, 4]: blocks (i, i + k - REACH) of every row i of blocks, row by row.
+@group(0) @binding(7) var<storage, read_write> k_pair: array<real>;
+// y, flux weight, norm and part on good pixels of every spot, [4, fibre, 4 nblock].
+@group(0) @binding(8) var<storage, read_write> spot_sums: array<real>;
+// Bits of the largest flux weight, of the largest coupling of neighbours, and of fibres farther apart, [patch, 3].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
 
-// Blocks of a fibre.
+// Returns the blocks per fibre.
 fn blocks() -> u32 {
     return (args.pixel_bins + 3u) / 4u;
 }
 
-// Fibres of all patches.
+// Returns the number of fibres of all patches.
 fn fibres() -> u32 {
     return args.pixel_stride / args.pixel_bins;
 }
 
-// Column i of K without the prior, the row of K_{f,f-1}, y and the flux weight: one workgroup a spot of the core.
+// Column i of K_ff without the prior, row i of K_{f,f-1}, y and the flux weight: one workgroup per spot of the core.
 @compute @workgroup_size(THREADS)
 fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -83,10 +83,10 @@ fn rows(
     if thread == 0u {
         let at = f * 4u * blocks() + i;
         let stride = fibres() * 4u * blocks();
-        sums[at] = total.x;
-        sums[stride + at] = total.y;
-        sums[2u * stride + at] = sqrt(total.z);
-        sums[3u * stride + at] = total.w;
+        spot_sums[at] = total.x;
+        spot_sums[stride + at] = total.y;
+        spot_sums[2u * stride + at] = sqrt(total.z);
+        spot_sums[3u * stride + at] = total.w;
     }
     for (var k = thread; k < 3u * BAND + 2u; k += THREADS) {
         let same = k <= BAND;
@@ -101,19 +101,19 @@ fn rows(
         let column = u32(j) % 4u;
         let down = i / 4u - u32(j) / 4u;
         if same {
-            let at = ((f * blocks() + u32(j) / 4u) * COLUMN + down) * 16u;
-            own[at + 4u * row + column] = value;
+            let at = ((f * blocks() + u32(j) / 4u) * COLUMN_BLOCKS + down) * 16u;
+            k_own[at + 4u * row + column] = value;
             if down == 0u {
-                own[at + 4u * column + row] = value;
+                k_own[at + 4u * column + row] = value;
             }
         } else {
             let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + i32(REACH));
-            pairs[((f * blocks() + i / 4u) * ROW + to) * 16u + 4u * row + column] = value;
+            k_pair[((f * blocks() + i / 4u) * ROW_BLOCKS + to) * 16u + 4u * row + column] = value;
         }
     }
 }
 
-// The largest flux weight of every bundle: one workgroup for THREADS bins of a fibre.
+// The largest flux weight of every bundle: one workgroup per THREADS bins of a fibre.
 @compute @workgroup_size(THREADS)
 fn heaviest(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -130,23 +130,22 @@ fn heaviest(
     // Weights are not negative.
     var weight: real = 0.0;
     if i < 4u * blocks() {
-        weight = sums[(fibres() + f) * 4u * blocks() + i];
+        weight = spot_sums[(fibres() + f) * 4u * blocks() + i];
     }
     let heaviest = workgroup_max(thread, vec4(weight, 0.0, 0.0, 0.0)).x;
     if thread == 0u {
-        // Bits of positive floats are ordered as they are.
+        // Bits of positive floats are in the order of their values.
         atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(f32(max(heaviest, 0.0))));
     }
 }
 
-// Place of K_ff[i, i].
+// Returns the index of K_ff[i, i].
 fn diagonal(f: u32, i: u32) -> u32 {
-    return (f * blocks() + i / 4u) * COLUMN * 16u + 5u * (i % 4u);
+    return (f * blocks() + i / 4u) * COLUMN_BLOCKS * 16u + 5u * (i % 4u);
 }
 
-// Adds alpha^2 + PRIOR_FLOOR to the diagonal: alpha is minweight - fluxweight where that is not negative and less than COVERED of
-// the spot lies on good pixels, with minweight = min_weight max(fluxweight), else regularize. Bins that fill up the last block
-// become copies of the last one that nothing couples to. One thread a bin.
+// Adds the prior to the diagonal, see normal_equations.wgsl. Bins that pad the last block become copies of the last one without
+// coupling. One thread per bin.
 @compute @workgroup_size(THREADS)
 fn prior(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -160,20 +159,20 @@ fn prior(
     let f = g / args.pixel_bins;
     let i = g % args.pixel_bins;
     let least = min_weight() * real(bitcast<f32>(atomicLoad(&largest[3u * (f / args.nspec)])));
-    let weight = sums[(fibres() + f) * 4u * blocks() + i];
-    let coverage = sums[(3u * fibres() + f) * 4u * blocks() + i];
+    let weight = spot_sums[(fibres() + f) * 4u * blocks() + i];
+    let coverage = spot_sums[(3u * fibres() + f) * 4u * blocks() + i];
     let alpha = select(regularize(), least - weight, weight <= least && coverage < real(COVERED));
-    let value = own[diagonal(f, i)] + alpha * alpha + PRIOR_FLOOR;
-    own[diagonal(f, i)] = value;
+    let value = k_own[diagonal(f, i)] + alpha * alpha + PRIOR_FLOOR;
+    k_own[diagonal(f, i)] = value;
     if i + 1u == args.pixel_bins {
         for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {
-            own[diagonal(f, beyond)] = value;
+            k_own[diagonal(f, beyond)] = value;
         }
     }
 }
 
-// Coupling of a spot with those of other fibres `distance` bins away, relative to their norms: one thread every STEP bins
-// of the core of a fibre and every distance.
+// Coupling of a spot with those of other fibres `distance` bins away, relative to their norms: one thread per distance and
+// STEP bins of a fibre's core.
 @compute @workgroup_size(THREADS)
 fn couplings(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -198,7 +197,7 @@ fn couplings(
     }
     let a = stamp_of(patch_, bin * args.nspec + fibre);
     let norms = 2u * fibres() * 4u * blocks();
-    let norm = sums[norms + (patch_.fibre + fibre) * 4u * blocks() + i];
+    let norm = spot_sums[norms + (patch_.fibre + fibre) * 4u * blocks() + i];
     let nx = i32(spot_nx());
     var found = vec2<real>();
     for (var other = fibre + 1u; other < args.nspec; other += 1u) {
@@ -212,7 +211,7 @@ fn couplings(
                 sum += spots[left + x] * spots[right + x];
             }
         }
-        let norms_product = norm * sums[norms + (patch_.fibre + other) * 4u * blocks() + u32(j)];
+        let norms_product = norm * spot_sums[norms + (patch_.fibre + other) * 4u * blocks() + u32(j)];
         let relative = select(0.0, sum / norms_product, norms_product > 0.0);
         found = max(found, select(vec2(0.0, relative), vec2(relative, 0.0), other == fibre + 1u));
     }

@@ -1,34 +1,38 @@
 // Q_f = S_f^1/2 by poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (Hale, Higham & Trefethen 2008), from the inverses of
-// banded_inverse: first the sums over poles, then spectra and rows of R (BS10 eq. 16-19). One thread a block of a fibre.
+// banded_inverse. `pole_sums` sums over poles, `spectra_of_fibres` forms spectra and rows of R (BS10 eq. 16-19). One thread per
+// block of a fibre.
 #import grid
 #import banded
+#import complement_blocks
 
 alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
-// Smaller sums of Q's rows, relative to what its diagonal is the difference of, are nothing but f64's rounding, as in the
-// twin; and the ivar that tells it, beyond what a file holds.
+// The smallest sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the largest bound.
 const RESOLVED = 7.4014868308343775e-9;
-const NO_RESULT: f32 = 3e38;
+// ivar of a row that is not resolved, beyond the range of a file.
+const UNRESOLVED: f32 = 3e38;
 
 // S_f and its bounds: see banded_complement.
 @group(0) @binding(1) var<storage, read> complement: array<vec4<real>>;
-@group(0) @binding(3) var<storage, read> bounds: array<real>;
-// Poles and weights, the last 0: its solution is x.
-@group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
-@group(0) @binding(5) var<storage, read> records: array<vec4<real>>;
-// Q's blocks as S_f's, [fibre, nblock, 1 + REACH, 4].
-@group(0) @binding(6) var<storage, read_write> root: array<vec4<real>>;
-// S^-1/2 1, S^-1/2 z, S^-1/2 of what the bands lose of z, and x = S^-1 z, [4, fibre, nblock].
-@group(0) @binding(7) var<storage, read_write> vectors: array<vec4<real>>;
-// Decorrelated flux, electron a bin, its ivar and its error, sigma, each [fibre, nbin], and R's rows [fibre, nbin, 2 half + 1].
-@group(0) @binding(8) var<storage, read_write> spectra: array<real>;
-// x, electron a bin, [bundle, nbin, fibre of the bundle].
-@group(0) @binding(9) var<storage, read_write> deconvolved: array<real>;
+@group(0) @binding(2) var<storage, read> bounds: array<real>;
+// Poles and weights; the last are 0, and its solution is x.
+@group(0) @binding(3) var<storage, read> poles: array<vec2<real>>;
+// Inverses of S_f at every pole: see shared/inverse.wgsl.
+@group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;
+// Q, laid out as S_f, [fibre, nblock, 1 + REACH, 4].
+@group(0) @binding(5) var<storage, read_write> root: array<vec4<real>>;
+// S^-1/2 1, S^-1/2 z, S^-1/2 of the part of z lost to the bands, and x = S^-1 z, [4, fibre, nblock].
+@group(0) @binding(6) var<storage, read_write> vectors: array<vec4<real>>;
+// Decorrelated flux in electron per bin, its ivar and its truncation error in sigma, each [fibre, nbin], and rows of R,
+// [fibre, nbin, 2 r_half + 1].
+@group(0) @binding(7) var<storage, read_write> spectra: array<real>;
+// x, electron per bin, [bundle, nbin, fibre of the bundle].
+@group(0) @binding(8) var<storage, read_write> deconvolved: array<real>;
 
 @compute @workgroup_size(THREADS)
-fn sums(
+fn pole_sums(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
@@ -44,35 +48,35 @@ fn sums(
     let start = chunk_start(chunk);
     let largest = largest_bound(f, i);
     let scale = sqrt(largest);
-    let first = (i - start) * args.record * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
+    let first = (i - start) * args.column_rows * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
     var sum = array<vec4<real>, SIDES + 1u>();
     var all: real = 0.0;
     for (var p = 0u; p < args.npole; p += 1u) {
         let weight = poles[p].y * scale;
-        let solution = records[first + p + (COLUMN + 1u) * args.stride];
-        sum[0] += weight * records[first + p + COLUMN * args.stride];
+        let solution = inverses[first + p + (MATRIX_ROWS + 1u) * args.stride];
+        sum[0] += weight * inverses[first + p + MATRIX_ROWS * args.stride];
         sum[1] += weight * solution;
-        sum[2] += weight * records[first + p + (COLUMN + 2u) * args.stride];
+        sum[2] += weight * inverses[first + p + (MATRIX_ROWS + 2u) * args.stride];
         sum[3] = solution;
         all += weight;
     }
     for (var k = 0u; k <= SIDES; k += 1u) {
         vectors[k * args.nfibre * args.nblock + at] = sum[k];
     }
-    // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1.
-    for (var row = 0u; row < 4u * ((args.half + 3u) / 4u + 1u); row += 1u) {
+    // Rows of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1.
+    for (var row = 0u; row < 4u * ((args.r_half + 3u) / 4u + 1u); row += 1u) {
         var value = vec4<real>();
         for (var p = 0u; p < args.npole; p += 1u) {
-            value -= poles[p].x * largest * poles[p].y * scale * records[first + p + row * args.stride];
+            value -= poles[p].x * largest * poles[p].y * scale * inverses[first + p + row * args.stride];
         }
         if row < 4u {
             value[row] += all;
         }
-        root[at * COLUMN + row] = value;
+        root[at * MATRIX_ROWS + row] = value;
     }
 }
 
-// The largest bound of the chunk that a block of a fibre belongs to.
+// Returns the largest bound of a block's chunk.
 fn largest_bound(f: u32, block: u32) -> real {
     let chunk = block / args.core;
     var largest: real = 0.0;
@@ -82,30 +86,28 @@ fn largest_bound(f: u32, block: u32) -> real {
     return largest;
 }
 
-// Row block i of S S^-1/2 1.
+// Returns block i of the row sums Q 1 = S S^-1/2 1.
 fn row_sums(f: u32, i: u32) -> vec4<real> {
     let at = f * args.nblock + i;
     var sum = vec4<real>();
     for (var k = 0u; k <= REACH; k += 1u) {
         if k <= i {
-            // Blocks left of the diagonal, row by row.
-            let row = (at - k) * COLUMN + 4u * k;
-            sum += vectors[at - k] * mat4x4(complement[row], complement[row + 1u], complement[row + 2u], complement[row + 3u]);
+            // Blocks left of the diagonal.
+            sum += vectors[at - k] * complement_block(at - k, k);
         }
         if k > 0u && i + k < args.nblock {
-            let row = at * COLUMN + 4u * k;
-            sum += mat4x4(complement[row], complement[row + 1u], complement[row + 2u], complement[row + 3u]) * vectors[at + k];
+            sum += complement_block(at, k) * vectors[at + k];
         }
     }
     return sum;
 }
 
-// Q[i, j] of a fibre.
+// Returns Q[i, j] of a fibre.
 fn element(f: u32, i: u32, j: u32) -> real {
     let low = min(i, j);
     let high = max(i, j);
     let k = high / 4u - low / 4u;
-    return root[(f * args.nblock + low / 4u) * COLUMN + 4u * k + high % 4u][low % 4u];
+    return root[(f * args.nblock + low / 4u) * MATRIX_ROWS + 4u * k + high % 4u][low % 4u];
 }
 
 @compute @workgroup_size(THREADS)
@@ -126,12 +128,12 @@ fn spectra_of_fibres(
     let s = row_sums(f, block);
     // Q x = S^1/2 S^-1 z.
     let flux = vectors[blocks + at] / s;
-    // To first order: the true S differs from the band by E, and E x is what the bands lose.
-    let missed = 0.5 * abs(vectors[2u * blocks + at]);
+    // To first order, where the true S differs from the band by E and the lost part is E x.
+    let truncation_error = 0.5 * abs(vectors[2u * blocks + at]);
     let x = vectors[3u * blocks + at];
-    let width = 2u * args.half + 1u;
+    let width = 2u * args.r_half + 1u;
     var least: real = 0.0;
-    if args.is_fine == 1u {
+    if args.marks_unresolved == 1u {
         for (var p = 0u; p < args.npole; p += 1u) {
             least += poles[p].y;
         }
@@ -145,13 +147,13 @@ fn spectra_of_fibres(
         let bin = f * args.nbin + i;
         let is_resolved = s[r] >= least;
         spectra[bin] = select(0.0, flux[r], is_resolved);
-        spectra[bins + bin] = select(real(NO_RESULT), s[r] * s[r], is_resolved);
-        spectra[2u * bins + bin] = missed[r];
+        spectra[bins + bin] = select(real(UNRESOLVED), s[r] * s[r], is_resolved);
+        spectra[2u * bins + bin] = truncation_error[r];
         deconvolved[((f / args.bundle) * args.nbin + i) * args.bundle + f % args.bundle] = x[r];
         for (var d = 0u; d < width; d += 1u) {
             var value: real = 0.0;
-            if is_resolved && i + d >= args.half && i + d < args.nbin + args.half {
-                value = element(f, i, i + d - args.half) / s[r];
+            if is_resolved && i + d >= args.r_half && i + d < args.nbin + args.r_half {
+                value = element(f, i, i + d - args.r_half) / s[r];
             }
             spectra[3u * bins + bin * width + d] = value;
         }

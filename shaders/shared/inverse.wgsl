@@ -1,55 +1,53 @@
-// What a thread that inverts a chunk of M + shift reads and writes, steps of the recursion on 4 x 4 blocks, and its entry:
-// who imports it has `factor` and `invert`.
+// Inverses of chunks of M + shift: bindings, steps of the recursion on 4 x 4 blocks, and the entry point. The importing file
+// imports `inverse_blocks` and defines `factor` and `invert`.
 
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
 @group(0) @binding(1) var<storage, read> matrices: array<vec4<real>>;
-// Right-hand sides besides 1: z, and from args.lost on what the bands lose of it, [matrix, nblock].
+// Right-hand sides besides 1: z, and from args.lost_rhs on the part of it lost to the bands, [matrix, nblock].
 @group(0) @binding(2) var<storage, read> rhs: array<vec4<real>>;
 // Gershgorin's bound of every block of rows, [matrix, nblock].
 @group(0) @binding(3) var<storage, read> bounds: array<real>;
-// Shift, relative to the chunk's largest bound, and weight of every pole, [npole].
+// Shift relative to the chunk's largest bound, and weight, of every pole, [npole].
 @group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
-// On the way down of each column the blocks of L below the diagonal, the one on it and L^-1 of the right-hand sides, 1
-// first; on the way back the inverse's blocks (j + k, j), k = 0.. and the solutions, from args.inverse on,
-// [block of the chunk, args.record, stride].
-@group(0) @binding(5) var<storage, read_write> records: array<vec4<real>>;
-// Of every matrix: the first block with a bad pivot, and the smallest pivot over its diagonal element, as bits.
+// Columns of factors, then of inverses, [block of the chunk, args.column_rows, stride]. A factor's column has the blocks of L
+// below the diagonal, the one on it, and L^-1 of the right-hand sides, 1 first. An inverse's column begins at
+// args.inverse_row and has the blocks (j + k, j), k = 0.., and the solutions.
+@group(0) @binding(5) var<storage, read_write> inverses: array<vec4<real>>;
+// First block with a bad pivot, and bits of the smallest pivot over its diagonal element, [matrix, 2].
 @group(0) @binding(6) var<storage, read_write> health: array<atomic<u32>>;
 
+// Returns block (j + k, j) of M.
 fn element(matrix: u32, j: u32, k: u32) -> mat4x4<real> {
-    let at = (matrix * args.nblock + j) * COLUMN + 4u * k;
+    let at = (matrix * args.nblock + j) * MATRIX_ROWS + 4u * k;
     return mat4x4(matrices[at], matrices[at + 1u], matrices[at + 2u], matrices[at + 3u]);
 }
 
-fn stored(at: u32) -> mat4x4<real> {
-    return mat4x4(records[at], records[at + args.stride], records[at + 2u * args.stride], records[at + 3u * args.stride]);
-}
-
+// Stores a block with its first row at `at`.
 fn store(at: u32, m: mat4x4<real>) {
-    records[at] = m[0];
-    records[at + args.stride] = m[1];
-    records[at + 2u * args.stride] = m[2];
-    records[at + 3u * args.stride] = m[3];
+    inverses[at] = m[0];
+    inverses[at + args.stride] = m[1];
+    inverses[at + 2u * args.stride] = m[2];
+    inverses[at + 3u * args.stride] = m[3];
 }
 
-// The diagonal block of a factor.
+// Returns the diagonal block of a factor.
 fn diagonal_factor(at: u32) -> Lower4 {
-    let lower = records[at + (COLUMN - 3u) * args.stride];
-    let last = records[at + (COLUMN - 2u) * args.stride];
-    return Lower4(lower.x, lower.y, lower.z, lower.w, last.x, last.y, records[at + (COLUMN - 4u) * args.stride], 4u);
+    let lower = inverses[at + (MATRIX_ROWS - 3u) * args.stride];
+    let last = inverses[at + (MATRIX_ROWS - 2u) * args.stride];
+    return Lower4(lower.x, lower.y, lower.z, lower.w, last.x, last.y, inverses[at + (MATRIX_ROWS - 4u) * args.stride], 4u);
 }
 
-// a G^-T, rows as in factor4.
+// Returns a G^-T, rows as in factor4.
 fn right_solve(g: Lower4, a: mat4x4<real>) -> mat4x4<real> {
     return mat4x4(forward4(g, a[0]), forward4(g, a[1]), forward4(g, a[2]), forward4(g, a[3]));
 }
 
-// c G^-1.
+// Returns c G^-1.
 fn unscale(g: Lower4, c: mat4x4<real>) -> mat4x4<real> {
     return mat4x4(backward4(g, c[0]), backward4(g, c[1]), backward4(g, c[2]), backward4(g, c[3]));
 }
 
-// G^-T (G^-1 - y^T), which is symmetric.
+// Returns G^-T (G^-1 - y^T), which is symmetric.
 fn diagonal_inverse(g: Lower4, y: mat4x4<real>) -> mat4x4<real> {
     let z = mat4x4(
         backward4(g, forward4(g, vec4<real>(1.0, 0.0, 0.0, 0.0)) - y[0]),
@@ -60,14 +58,14 @@ fn diagonal_inverse(g: Lower4, y: mat4x4<real>) -> mat4x4<real> {
     return 0.5 * (z + transpose(z));
 }
 
-// Keeps the diagonal block of a factor.
+// Stores the diagonal block of a factor.
 fn store_diagonal(at: u32, g: Lower4) {
-    records[at + (COLUMN - 4u) * args.stride] = g.inverse;
-    records[at + (COLUMN - 3u) * args.stride] = vec4(g.l10, g.l20, g.l30, g.l21);
-    records[at + (COLUMN - 2u) * args.stride] = vec4(g.l31, g.l32, 0.0, 0.0);
+    inverses[at + (MATRIX_ROWS - 4u) * args.stride] = g.inverse;
+    inverses[at + (MATRIX_ROWS - 3u) * args.stride] = vec4(g.l10, g.l20, g.l30, g.l21);
+    inverses[at + (MATRIX_ROWS - 2u) * args.stride] = vec4(g.l31, g.l32, 0.0, 0.0);
 }
 
-// The diagonal block (j, j) of M + shift.
+// Returns the diagonal block (j, j) of M + shift.
 fn shifted(matrix: u32, j: u32, shift: real) -> mat4x4<real> {
     var a = element(matrix, j, 0u);
     a[0].x += shift;
@@ -77,20 +75,20 @@ fn shifted(matrix: u32, j: u32, shift: real) -> mat4x4<real> {
     return a;
 }
 
-// The smallest pivot of a factor of the block `a` over its diagonal element.
+// Returns the smallest pivot of a factor of the block `a` over its diagonal element.
 fn least_pivot(g: Lower4, a: mat4x4<real>) -> real {
     let pivots = 1.0 / (g.inverse * g.inverse * vec4(a[0].x, a[1].y, a[2].z, a[3].w));
     return min(min(pivots.x, pivots.y), min(pivots.z, pivots.w));
 }
 
-// Tells of a chunk's first block with a bad pivot and of its smallest pivot.
+// Reports a chunk's first block with a bad pivot, and its smallest pivot.
 fn report(matrix: u32, bad: u32, least: real) {
     atomicMin(&health[2u * matrix], bad);
-    // Bits of positive floats are ordered as they are; what is not positive has a bad pivot.
+    // Bits of positive floats are in the order of their values; a pivot that is not positive is a bad one.
     atomicMin(&health[2u * matrix + 1u], bitcast<u32>(f32(max(least, 0.0))));
 }
 
-// What a thread does: a matrix's chunk, with a shift.
+// A thread's chunk of a matrix, and its shift.
 struct Task {
     column: u32,
     matrix: u32,
@@ -117,7 +115,7 @@ fn task(column: u32) -> Task {
 }
 
 @compute @workgroup_size(THREADS)
-fn inverses(
+fn invert_chunks(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,

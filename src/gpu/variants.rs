@@ -4,14 +4,14 @@ use super::shaders::{Variant, registry};
 use std::collections::BTreeSet;
 
 macro_rules! variants {
-    ($(($name:literal, $stage:expr, $twin:expr, $wrapper:ident, [$($constant:ident),*]);)*) => {
-        [$(super::$wrapper::variants()),*]
+    ($(($name:literal, $stage:expr, $twin:expr, $($wrapper:ident)::+, [$($constant:ident),*]);)*) => {
+        [$(super::$($wrapper)::+::variants()),*]
     };
 }
 
 /// Returns every variant that the crate may run on any device, for tests that translate and check them.
 pub fn all_variants() -> Vec<Variant> {
-    // Several shaders share a wrapper.
+    // Both shaders of inverses share a wrapper.
     let all: BTreeSet<Variant> = registry!(variants).into_iter().flatten().collect();
     all.into_iter().collect()
 }

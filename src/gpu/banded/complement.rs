@@ -5,47 +5,47 @@ use super::normal::Normal;
 use super::shape::{Args, BLOCK, Records, Shape, record, variants as of_reaches};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 
-/// Products of blocks for one column of `O Z O^T` where all reaches are 3 blocks; they grow with the reach's square.
+/// Products of blocks per column of `O Z O^T` if all reaches are 3 blocks; they grow with the reach's square.
 const PRODUCTS: usize = 71;
 
-pub(super) fn variants() -> Vec<Variant> {
-    ["banded_through", "banded_complement"].into_iter().flat_map(of_reaches).collect()
+pub(in crate::gpu) fn variants() -> Vec<Variant> {
+    of_reaches("banded_complement").collect()
 }
 
-/// S_f and z_f of all fibres on a device, and what they are made of.
+/// S_f and z_f of all fibres on a device, and their scratch buffers.
 #[derive(Clone, Debug)]
 pub struct Complements {
     /// S_f, `[fibre]` matrices.
     pub matrices: Reals,
-    /// z_f, `[fibre, BLOCK nblock]`.
+    /// z_f of the recursion, `[fibre, BLOCK nblock]`.
     pub reduced: Reals,
     /// The largest sum of magnitudes of every four rows, `[fibre, nblock]`.
     pub bounds: Reals,
-    less: Reals,
-    rest: Reals,
+    k_minus_a: Reals,
+    y_minus_a: Reals,
     pub(super) inverses: Inverses,
     pub(super) none: Poles,
 }
 
 impl Complements {
-    /// Room for the complements.
+    /// Allocates the buffers.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
+    /// [`GpuError::TooLarge`] if one exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         let (matrix, vector) = (shape.matrix_len(), BLOCK * shape.nblock());
         Ok(Self {
             matrices: gpu.reals("complements", shape.nfibre * matrix)?,
-            reduced: gpu.reals("reduced", shape.nfibre * vector)?,
+            reduced: gpu.reals("z", shape.nfibre * vector)?,
             bounds: gpu.reals("bounds", 2 * shape.nfibre * shape.nblock())?,
-            less: gpu.reals("less", 2 * shape.nfibre * matrix)?,
-            rest: gpu.reals("rest", 2 * shape.nfibre * vector)?,
+            k_minus_a: gpu.reals("k_minus_a", 2 * shape.nfibre * matrix)?,
+            y_minus_a: gpu.reals("y_minus_a", 2 * shape.nfibre * vector)?,
             inverses: Inverses::new(gpu, shape, Records::Wide, 2 * shape.nfibre, 2 * shape.nfibre)?,
             none: Poles::new(gpu, &[(0.0, 0.0)])?,
         })
     }
 
-    /// Bytes of the larger of these and other buffers for a shape.
+    /// Returns the bytes of the larger of these and other buffers for a shape.
     pub(super) fn bytes(gpu: &Gpu, shape: &Shape) -> Vec<u64> {
         let (matrix, records) = (shape.matrix_len(), shape.record_len(Records::Wide));
         let pairs = shape.pair_len();
@@ -54,17 +54,17 @@ impl Complements {
             .to_vec()
     }
 
-    /// Of the matrices met on the way and of S_f, from below, then from above: the first block with a bad pivot (`u32::MAX` for none)
-    /// and the bits of the smallest pivot over its diagonal element, `[2, fibre, 2]`.
+    /// Returns the first block with a bad pivot (`u32::MAX` for none) and the bits of the smallest pivot over its diagonal
+    /// element, over K_ff - A_f and S_f from below, then from above, `[2, fibre, 2]`.
     pub fn health(&self) -> &Buffer<u32> {
         &self.inverses.health
     }
 }
 
-/// Records S_f and z_f of all fibres as if only the `depth` nearest on either side were there.
+/// Records S_f and z_f of all fibres with the `depth` nearest neighbours on either side.
 ///
 /// # Errors
-/// What the driver reports.
+/// [`GpuError::Shader`] if a kernel does not compile, [`GpuError::OutOfMemory`] if the device is full.
 pub fn record_complements(
     recording: &mut Recording,
     shape: &Shape,
@@ -76,7 +76,7 @@ pub fn record_complements(
     record_elimination(recording, shape, normal, depth, (&normal.sums, &out.reduced), out)
 }
 
-/// Records S_f, and what the elimination of all other fibres makes of any right-hand sides, `[fibre, BLOCK nblock]`.
+/// Records S_f, and the elimination of all other fibres from right-hand sides `[fibre, BLOCK nblock]`.
 pub(super) fn record_elimination(
     recording: &mut Recording,
     shape: &Shape,
@@ -86,24 +86,23 @@ pub(super) fn record_elimination(
     out: &Complements,
 ) -> Result<(), GpuError> {
     let gpu = normal.own.gpu();
-    let (own, of_fibres) = (normal.own.named("own"), rhs);
-    let rhs = rhs.named("rhs");
-    let (less, rest) = (out.less.named("less"), out.rest.named("rest"));
+    let (k_own, k_pair, y) = (normal.own.named("k_own"), normal.pairs.named("k_pair"), rhs.named("y"));
+    let (k_minus_a, y_minus_a) = (out.k_minus_a.named("k_minus_a"), out.y_minus_a.named("y_minus_a"));
     for level in 0..depth.max(1) {
         let (matrices, vectors, count) = match level {
-            0 => (&normal.own, of_fibres, shape.nfibre),
-            _ => (&out.less, &out.rest, 2 * shape.nfibre),
+            0 => (&normal.own, rhs, shape.nfibre),
+            _ => (&out.k_minus_a, &out.y_minus_a, 2 * shape.nfibre),
         };
         let systems = Systems { matrices, rhs: vectors, lost: 0, bounds: &out.bounds };
         record_inverses(recording, shape, systems, 0..count, (&out.none, Records::Wide), &out.inverses)?;
-        let args = Args { upward: (count - shape.nfibre) as u32, ..shape.args(0..count, Records::Wide) };
-        let bound = [own, normal.pairs.named("pairs"), rhs, out.inverses.records.named("records"), less, rest];
+        let args = Args { above_offset: (count - shape.nfibre) as u32, ..shape.args(0..count, Records::Wide) };
+        let bound = [k_own, k_pair, y, out.inverses.records.named("inverses"), k_minus_a, y_minus_a];
         let operations = PRODUCTS * 128 * shape.blocks().pow(2) / 9;
         let work = (2 * shape.nfibre * shape.nblock(), operations);
-        record(recording, gpu, shape, ("banded_through", "neighbours"), args, work, &bound)?;
+        record(recording, gpu, shape, ("banded_complement", "neighbours"), args, work, &bound)?;
     }
     let args = shape.args(0..shape.nfibre, Records::Wide);
-    let (matrices, reduced) = (out.matrices.named("complement"), reduced.named("reduced"));
+    let (complement, z) = (out.matrices.named("complement"), reduced.named("z"));
     let work = (shape.nfibre * shape.nblock(), 2 * shape.column());
     record(
         recording,
@@ -112,7 +111,7 @@ pub(super) fn record_elimination(
         ("banded_complement", "complements"),
         args,
         work,
-        &[own, rhs, less, rest, matrices, reduced],
+        &[k_own, y, k_minus_a, y_minus_a, complement, z],
     )?;
     record(
         recording,
@@ -121,6 +120,6 @@ pub(super) fn record_elimination(
         ("banded_complement", "gershgorin"),
         args,
         work,
-        &[matrices, out.bounds.named("bounds")],
+        &[complement, out.bounds.named("bounds")],
     )
 }

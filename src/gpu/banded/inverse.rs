@@ -8,7 +8,7 @@ use std::ops::Range;
 /// Floating-point operations of one column of three blocks, factorisation and inversion; they grow with the blocks' square.
 const OPERATIONS: usize = 3800;
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::gpu) fn variants() -> Vec<Variant> {
     let wide = REACHES[1..].iter().map(|&reach| variant("banded_inverse_wide", reach));
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
@@ -80,7 +80,7 @@ pub(super) struct Inverses {
 impl Inverses {
     /// Allocates `most` matrices at a time, and the health of `all`.
     pub fn new(gpu: &Gpu, shape: &Shape, kind: Records, most: usize, all: usize) -> Result<Self, GpuError> {
-        let records = gpu.reals("records", most * shape.record_len(kind))?;
+        let records = gpu.reals("inverses", most * shape.record_len(kind))?;
         Ok(Self { records, health: gpu.upload("health", &Health::all_well(all))? })
     }
 }
@@ -95,27 +95,27 @@ pub(super) fn record_inverses(
     out: &Inverses,
 ) -> Result<(), GpuError> {
     let count = matrices.len() * shape.nchunk() * poles.npole;
-    let (records, health) = (out.records.named("records"), out.health.named("health"));
+    let (inverses, health) = (out.records.named("inverses"), out.health.named("health"));
     let bound = [
         systems.matrices.named("matrices"),
         systems.rhs.named("rhs"),
         systems.bounds.named("bounds"),
         poles.buffer.named("poles"),
-        records,
+        inverses,
         health,
     ];
-    let (gpu, lost) = (out.records.gpu(), (systems.lost / BLOCK) as u32);
-    let args = Args { lost, ..shape.args(matrices, kind) };
+    let (gpu, lost_rhs) = (out.records.gpu(), (systems.lost / BLOCK) as u32);
+    let args = Args { lost_rhs, ..shape.args(matrices, kind) };
     if !shape.is_narrow() {
         let operations = OPERATIONS * (shape.blocks() + args.extension as usize).pow(2) / REACHES[0].pow(2);
         let work = (count, operations * shape.chunk_blocks());
-        return record(recording, gpu, shape, ("banded_inverse_wide", "inverses"), args, work, &bound);
+        return record(recording, gpu, shape, ("banded_inverse_wide", "invert_chunks"), args, work, &bound);
     }
     let work = (count, OPERATIONS * shape.chunk_blocks());
-    record(recording, gpu, shape, ("banded_inverse", "inverses"), args, work, &bound)?;
+    record(recording, gpu, shape, ("banded_inverse", "invert_chunks"), args, work, &bound)?;
     if args.extension > 0 {
         let work = (count * shape.chunk_blocks(), OPERATIONS / 4);
-        record(recording, gpu, shape, ("banded_inverse", "extensions"), args, work, &[records])?;
+        record(recording, gpu, shape, ("banded_inverse", "extensions"), args, work, &[inverses])?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Banded normal equations on the GPU: one workgroup a spot.
+//! Banded normal equations on the GPU: one workgroup per spot.
 
 use super::shape::{BLOCK, REACHES, Shape};
 use crate::gpu::patch::{CcdBuffers, Patches};
@@ -11,10 +11,10 @@ use std::ops::Range;
 /// Invocations of a workgroup: a spot has 187 pixels in DESI and 38 products with others.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory that the variants have for a spot; in f32 the largest leaves room for the sums in 16 KiB.
+/// Values of workgroup memory for a spot, one variant each; in f32 the largest leaves room for the sums in 16 KiB.
 const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
 
-pub(super) fn variants() -> Vec<Variant> {
+pub(in crate::gpu) fn variants() -> Vec<Variant> {
     REACHES.into_iter().flat_map(|reach| SPOT.into_iter().map(move |spot| variant(reach, spot))).collect()
 }
 
@@ -29,47 +29,47 @@ pub struct Normal {
     pub own: Reals,
     /// K_{f,f-1}, `[fibre]`, see [`Shape::pair_element`]; zeros for the first fibre of a bundle.
     pub pairs: Reals,
-    /// y, the flux weight, the norm and the part on good pixels of every spot, `[4, fibre, BLOCK nblock]`.
+    /// y, flux weight, norm and part on good pixels of every spot, `[4, fibre, BLOCK nblock]`.
     pub sums: Reals,
     /// Bits of the largest flux weight and of the couplings, `[bundle, 3]`.
     pub largest: Buffer<u32>,
 }
 
 impl Normal {
-    /// Room for the normal equations.
+    /// Allocates the buffers.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`] where they are beyond a binding; what the driver reports.
+    /// [`GpuError::TooLarge`] if one exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         Ok(Self {
-            own: gpu.reals("own", shape.nfibre * shape.matrix_len())?,
-            pairs: gpu.reals("pairs", shape.nfibre * shape.pair_len())?,
-            sums: gpu.reals("sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
+            own: gpu.reals("k_own", shape.nfibre * shape.matrix_len())?,
+            pairs: gpu.reals("k_pair", shape.nfibre * shape.pair_len())?,
+            sums: gpu.reals("spot_sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
             largest: gpu.zeros("largest", 3 * shape.nfibre.div_ceil(shape.bundle))?,
         })
     }
 
-    /// The coupling of every bundle's fibres, relative.
+    /// Waits and returns the relative coupling of every bundle's fibres.
     ///
     /// # Errors
-    /// What the driver reports.
+    /// See [`Buffer::download`].
     pub fn coupling(&self) -> Result<Vec<Coupling>, GpuError> {
         Ok(couplings(&self.largest.download()?))
     }
 }
 
-/// The couplings among what [`Normal::largest`] holds.
+/// Returns the couplings in [`Normal::largest`].
 pub(crate) fn couplings(largest: &[u32]) -> Vec<Coupling> {
     let value = |bits: u32| f64::from(f32::from_bits(bits));
     let of_bundle = |l: &[u32]| Coupling { neighbours: value(l[1]), beyond: value(l[2]) };
     largest.chunks_exact(3).map(of_bundle).collect()
 }
 
-/// Records the normal equations without the prior of the core bins of `patches`, one a bundle with all its fibres, and the
-/// coupling of their fibres. The spots must hold the bins within K's reach of the core.
+/// Records the normal equations of the core bins of `patches` without the prior, and the coupling of their fibres. A patch is a
+/// bundle with all its fibres. The spots must include the bins within K's reach of the core.
 ///
 /// # Errors
-/// [`GpuError::Limit`] where a spot is beyond workgroup memory; what the driver reports.
+/// [`GpuError::Limit`] if a spot exceeds workgroup memory.
 pub fn record_products(
     recording: &mut Recording,
     patches: &Patches,
@@ -87,12 +87,12 @@ pub fn record_products(
     })?;
     let [spots, pixel, table] = patches.bound();
     let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
-    let (own, pairs) = (out.own.named("own"), out.pairs.named("pairs"));
-    let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
+    let (k_own, k_pair) = (out.own.named("k_own"), out.pairs.named("k_pair"));
+    let (sums, largest) = (out.sums.named("spot_sums"), out.largest.named("largest"));
     let (fibres, bins) = (patches.batch.len() * patches.batch.nspec, patches.core_bins().len());
     let (reach, variant) = (BLOCK * shape.blocks(), variant(shape.blocks(), spot));
     let kernel = gpu.kernel(&variant, "rows")?;
-    let bound = [spots, pixel, table, image, ivar, own, pairs, sums];
+    let bound = [spots, pixel, table, image, ivar, k_own, k_pair, sums];
     // Spots overlap in half of their rows or columns.
     let products = 3 * reach + 2;
     for items in gpu.dispatches(fibres * bins, (products * size / 2) as u64) {
@@ -107,10 +107,10 @@ pub fn record_products(
     Ok(())
 }
 
-/// Records the prior of all bins, once they all have their products.
+/// Records the prior of all bins, after the products of all of them.
 ///
 /// # Errors
-/// As [`record_products`].
+/// See [`record_products`].
 pub fn record_prior(
     recording: &mut Recording,
     patches: &Patches,
@@ -122,10 +122,10 @@ pub fn record_prior(
     recording.stage("banded_normal");
     let args = |items: &Range<usize>| patches.args(items, 0).with_prior(prior);
     let groups = 0..shape.nfibre * (BLOCK * shape.nblock()).div_ceil(THREADS);
-    let (sums, largest) = (out.sums.named("sums"), out.largest.named("largest"));
+    let (sums, largest) = (out.sums.named("spot_sums"), out.largest.named("largest"));
     let kernel = |entry| gpu.kernel(&variant(shape.blocks(), SPOT[0]), entry);
     recording.dispatch(&kernel("heaviest")?, groups.len(), &args(&groups), &[sums, largest])?;
     let bins = 0..shape.nfibre * shape.nbin;
-    let bound = [out.own.named("own"), sums, largest];
+    let bound = [out.own.named("k_own"), sums, largest];
     recording.dispatch(&kernel("prior")?, bins.len().div_ceil(THREADS), &args(&bins), &bound)
 }

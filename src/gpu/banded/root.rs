@@ -6,8 +6,8 @@ use super::shape::{Args, BLOCK, Records, SIDES, Shape, record, variants as of_re
 use super::solve::Solution;
 use crate::gpu::{Gpu, GpuError, Precision, Reals, Recording, Variant};
 
-pub(super) fn variants() -> Vec<Variant> {
-    ["banded_root", "banded_residual"].into_iter().flat_map(of_reaches).collect()
+pub(in crate::gpu) fn variants() -> Vec<Variant> {
+    of_reaches("banded_root").collect()
 }
 
 /// Spectra of all fibres on a device, and what they are made of.
@@ -72,13 +72,13 @@ pub fn record_root(
         let systems =
             Systems { matrices: &s.matrices, rhs: &solution.z_exact, lost: BLOCK * blocks, bounds: &s.bounds };
         record_inverses(recording, shape, systems, fibres.clone(), (poles, kind), &out.inverses)?;
-        let (bounds, records) = (s.bounds.named("bounds"), out.inverses.records.named("records"));
-        let bound = [bounds, poles.buffer.named("poles"), records, root, vectors];
+        let (bounds, inverses) = (s.bounds.named("bounds"), out.inverses.records.named("inverses"));
+        let bound = [bounds, poles.buffer.named("poles"), inverses, root, vectors];
         let work = (fibres.len() * shape.nblock(), 2 * poles.npole * shape.column());
-        record(recording, gpu, shape, ("banded_root", "sums"), shape.args(fibres, kind), work, &bound)?;
+        record(recording, gpu, shape, ("banded_root", "pole_sums"), shape.args(fibres, kind), work, &bound)?;
     }
     let (bounds, poles) = (s.bounds.named("bounds"), poles.buffer.named("poles"));
     let bound = [complement, bounds, poles, root, vectors, out.spectra.named("spectra"), out.x.named("deconvolved")];
-    let args = Args { is_fine: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, kind) };
+    let args = Args { marks_unresolved: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, kind) };
     record(recording, gpu, shape, ("banded_root", "spectra_of_fibres"), args, (blocks, 8 * shape.column()), &bound)
 }

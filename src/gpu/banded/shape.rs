@@ -59,19 +59,19 @@ kernel_args! {
         pub stride: u32,
         pub first_matrix: u32,
         pub npole: u32,
-        pub record: u32,
-        pub inverse: u32,
-        pub reach: u32,
-        pub upward: u32,
-        pub half: u32,
-        pub kept: u32,
-        pub wide: u32,
+        pub column_rows: u32,
+        pub inverse_row: u32,
+        pub k_reach: u32,
+        pub above_offset: u32,
+        pub r_half: u32,
+        pub s_half: u32,
+        pub inverse_reach: u32,
         pub extension: u32,
-        pub beyond: u32,
-        pub lost: u32,
+        pub extension_row: u32,
+        pub lost_rhs: u32,
         pub round: u32,
         pub rounds: u32,
-        pub is_fine: u32,
+        pub marks_unresolved: u32,
     }
 }
 
@@ -100,7 +100,7 @@ struct Layout {
     inverse: usize,
     /// Blocks of the inverse beyond the matrix's band, and their first row.
     extension: usize,
-    beyond: usize,
+    extension_row: usize,
 }
 
 impl Shape {
@@ -165,9 +165,9 @@ impl Shape {
         };
         if self.is_narrow() && extension > 0 {
             // The factor is kept for one block more, which then overwrites it.
-            return Layout { rows: 2 * record, inverse: record, extension: 1, beyond: 0 };
+            return Layout { rows: 2 * record, inverse: record, extension: 1, extension_row: 0 };
         }
-        Layout { rows: record + BLOCK * extension, inverse: 0, extension, beyond: record }
+        Layout { rows: record + BLOCK * extension, inverse: 0, extension, extension_row: record }
     }
 
     /// Returns the values per matrix in `records`.
@@ -191,19 +191,19 @@ impl Shape {
             stride: (matrices.len() * self.nchunk() * kind.npole()) as u32,
             first_matrix: matrices.start as u32,
             npole: kind.npole() as u32,
-            record: layout.rows as u32,
-            inverse: layout.inverse as u32,
-            reach: self.reach.div_ceil(BLOCK) as u32,
-            upward: 0,
-            half: self.half as u32,
-            kept: self.bands.kept as u32,
-            wide: (self.bands.inverse / BLOCK) as u32,
+            column_rows: layout.rows as u32,
+            inverse_row: layout.inverse as u32,
+            k_reach: self.reach.div_ceil(BLOCK) as u32,
+            above_offset: 0,
+            r_half: self.half as u32,
+            s_half: self.bands.kept as u32,
+            inverse_reach: (self.bands.inverse / BLOCK) as u32,
             extension: layout.extension as u32,
-            beyond: layout.beyond as u32,
-            lost: 0,
+            extension_row: layout.extension_row as u32,
+            lost_rhs: 0,
             round: 0,
             rounds: 0,
-            is_fine: 0,
+            marks_unresolved: 0,
         }
     }
 

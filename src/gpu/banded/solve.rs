@@ -4,8 +4,12 @@ use super::accuracy::Refinement;
 use super::complement::{Complements, record_elimination};
 use super::inverse::{Systems, record_inverses};
 use super::normal::Normal;
-use super::shape::{Args, BLOCK, Records, Shape, record};
-use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording};
+use super::shape::{Args, BLOCK, Records, Shape, record, variants as of_reaches};
+use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
+
+pub(in crate::gpu) fn variants() -> Vec<Variant> {
+    of_reaches("banded_solve").collect()
+}
 
 /// x of all fibres on a device, and what it is made of.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ impl Solution {
         let vector = shape.nfibre * BLOCK * shape.nblock();
         Ok(Self {
             x: gpu.reals("x", vector)?,
-            z_exact: gpu.reals("given", 2 * vector)?,
+            z_exact: gpu.reals("z_exact", 2 * vector)?,
             worst: gpu.zeros("worst", shape.nfibre)?,
             before: gpu.zeros("before", shape.nfibre)?,
             eliminated: gpu.reals("eliminated", vector)?,
@@ -72,13 +76,13 @@ pub fn record_solve(
         record_inverses(recording, shape, systems, all.clone(), (&s.none, Records::Narrow(1)), &s.inverses)?;
         let args = shape.args(all.clone(), Records::Narrow(1));
         let args = Args { round: round as u32, rounds: rounds as u32, ..args };
-        let bound = [s.inverses.records.named("records"), x];
-        record(recording, gpu, shape, ("banded_residual", "solutions"), args, (blocks, shape.column()), &bound)?;
-        let (own, pairs, rhs) = (normal.own.named("own"), normal.pairs.named("pairs"), normal.sums.named("rhs"));
-        let (reduced, given) = (s.reduced.named("reduced"), out.z_exact.named("given"));
+        let bound = [s.inverses.records.named("inverses"), x];
+        record(recording, gpu, shape, ("banded_solve", "solutions"), args, (blocks, shape.column()), &bound)?;
+        let (k_own, k_pair, y) = (normal.own.named("k_own"), normal.pairs.named("k_pair"), normal.sums.named("y"));
+        let (z, z_exact) = (s.reduced.named("z"), out.z_exact.named("z_exact"));
         let worst = if round == rounds { &out.worst } else { &out.before };
-        let bound = [own, pairs, rhs, x, complement, reduced, given, worst.named("worst")];
-        record(recording, gpu, shape, ("banded_residual", "residuals"), args, (blocks, 8 * shape.column()), &bound)?;
+        let bound = [k_own, k_pair, y, x, complement, z, z_exact, worst.named("largest_residual")];
+        record(recording, gpu, shape, ("banded_solve", "residuals"), args, (blocks, 8 * shape.column()), &bound)?;
     }
     Ok(())
 }

@@ -25,13 +25,12 @@ macro_rules! registry {
             ("schur", Some("schur"), Some("schur.rs"), schur, []);
             ("jacobi", Some("jacobi"), Some("jacobi.rs"), jacobi, [WORDS]);
             ("decorrelate", Some("decorrelate"), Some("decorrelate.rs"), decorrelate, [EIGENVALUE_FLOOR]);
-            ("banded_normal", Some("banded_normal"), Some("banded/normal.rs"), banded, [COVERED, PRIOR_FLOOR, STEP]);
-            ("banded_complement", Some("banded_complement"), Some("banded/complement.rs"), banded, [SIDES]);
-            ("banded_through", Some("banded_complement"), Some("banded/complement.rs"), banded, [SIDES]);
-            ("banded_residual", Some("banded_solve"), Some("banded/solve.rs"), banded, [SIDES]);
-            ("banded_root", Some("banded_root"), Some("banded/root.rs"), banded, [SIDES, RESOLVED]);
-            ("banded_inverse", None, Some("banded/inverse.rs"), banded, [SIDES]);
-            ("banded_inverse_wide", None, Some("banded/inverse.rs"), banded, [SIDES]);
+            ("banded_normal", Some("banded_normal"), Some("banded/normal.rs"), banded::normal, [COVERED, PRIOR_FLOOR, STEP]);
+            ("banded_complement", Some("banded_complement"), Some("banded/complement.rs"), banded::complement, [SIDES]);
+            ("banded_solve", Some("banded_solve"), Some("banded/solve.rs"), banded::solve, [SIDES]);
+            ("banded_root", Some("banded_root"), Some("banded/root.rs"), banded::root, [SIDES, RESOLVED]);
+            ("banded_inverse", None, Some("banded/inverse.rs"), banded::inverse, [SIDES]);
+            ("banded_inverse_wide", None, Some("banded/inverse.rs"), banded::inverse, [SIDES]);
             ("model", Some("model"), Some("model.rs"), model, []);
             ("goodness", Some("goodness"), Some("goodness.rs"), goodness, []);
             ("selftest", None, None, selftest, []);
@@ -55,7 +54,7 @@ pub struct Shader {
 }
 
 macro_rules! shaders {
-    ($(($name:literal, $stage:expr, $twin:expr, $wrapper:ident, [$($constant:ident),*]);)*) => {
+    ($(($name:literal, $stage:expr, $twin:expr, $($wrapper:ident)::+, [$($constant:ident),*]);)*) => {
         &[$(Shader {
             name: $name,
             stage: $stage,
@@ -89,8 +88,20 @@ macro_rules! shared {
 }
 
 /// Sources of `shaders/shared/`, by name, for `#import`.
-pub(super) const SHARED: &[(&str, &str)] =
-    shared!["banded", "block8", "functions_f32", "functions_f64", "grid", "inverse", "overlap", "patch", "reduction"];
+pub(super) const SHARED: &[(&str, &str)] = shared![
+    "banded",
+    "block8",
+    "complement_blocks",
+    "functions_f32",
+    "functions_f64",
+    "grid",
+    "inverse",
+    "inverse_blocks",
+    "k_blocks",
+    "overlap",
+    "patch",
+    "reduction"
+];
 
 #[cfg(test)]
 mod tests {

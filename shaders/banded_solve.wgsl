@@ -1,0 +1,89 @@
+// The deconvolved flux x = S^-1 z of every fibre, and iterative refinement by S^-1 (y - K x); the residual of K x = y over all
+// fibres. In the last round also the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, and its difference from the
+// recursion's. One thread per block of a fibre.
+#import grid
+#import banded
+#import k_blocks
+#import complement_blocks
+
+alias real = f32;
+
+// Invocations of a workgroup.
+const THREADS: u32 = 32;
+
+// Inverses of S_f without a pole: see shared/inverse.wgsl.
+@group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;
+// x, electron per bin, [fibre, nblock].
+@group(0) @binding(5) var<storage, read_write> x: array<vec4<real>>;
+// S_f and z_f of the recursion: see banded_complement.
+@group(0) @binding(6) var<storage, read> complement: array<vec4<real>>;
+@group(0) @binding(7) var<storage, read> z: array<vec4<real>>;
+// y - K x, in the last round the exact z_f; then z_f of the recursion less that; [2, fibre, nblock].
+@group(0) @binding(8) var<storage, read_write> z_exact: array<vec4<real>>;
+// Bits of the largest |y - K x|_i / sqrt(K_ii) of every fibre.
+@group(0) @binding(9) var<storage, read_write> largest_residual: array<atomic<u32>>;
+
+// Adds the solutions in `inverses` to x; the first round sets x.
+@compute @workgroup_size(THREADS)
+fn solutions(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = workgroup_index(group, groups) * THREADS + thread;
+    if item >= args.count {
+        return;
+    }
+    let at = args.first + item;
+    let block = at % args.nblock;
+    let f = at / args.nblock;
+    let chunk = block / args.core;
+    let row = (block - chunk_start(chunk)) * args.column_rows + args.inverse_row + MATRIX_ROWS + 1u;
+    let before = select(vec4<real>(), x[at], args.round > 1u);
+    x[at] = before + inverses[row * args.stride + f * args.nchunk + chunk];
+}
+
+@compute @workgroup_size(THREADS)
+fn residuals(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let item = workgroup_index(group, groups) * THREADS + thread;
+    if item >= args.count {
+        return;
+    }
+    let at = args.first + item;
+    let i = at % args.nblock;
+    let f = at / args.nblock;
+    let first = f % args.bundle == 0u;
+    let last = f + 1u == args.nfibre || (f + 1u) % args.bundle == 0u;
+    // The residual is y - K_fg x_g - (K_ff - S_f) x_f, the exact z, less S_f x_f.
+    var exact = y[at];
+    var sx = vec4<real>();
+    for (var j = max(i, REACH) - REACH; j < min(i + REACH + 1u, args.nblock); j += 1u) {
+        let here = x[at + j - i];
+        if j <= i {
+            let s = complement_block(at + j - i, i - j);
+            exact -= here * (own_block(at + j - i, i - j) - s);
+            sx += here * s;
+        } else {
+            let s = complement_block(at, j - i);
+            exact -= (own_block(at, j - i) - s) * here;
+            sx += s * here;
+        }
+        if !first {
+            exact -= x[at + j - i - args.nblock] * pair_block(f, i, j);
+        }
+        if !last {
+            exact -= pair_block(f + 1u, j, i) * x[at + j - i + args.nblock];
+        }
+    }
+    z_exact[at] = select(exact - sx, exact, args.round == args.rounds);
+    z_exact[args.nfibre * args.nblock + at] = z[at] - exact;
+    let k = own_block(at, 0u);
+    let relative = abs(exact - sx) / sqrt(vec4<real>(k[0].x, k[1].y, k[2].z, k[3].w));
+    // Bits of positive floats are in the order of their values, and those of NaN come last.
+    let bits = bitcast<vec4<u32>>(vec4<f32>(relative)) & vec4(0x7fffffffu);
+    atomicMax(&largest_residual[f], max(max(bits.x, bits.y), max(bits.z, bits.w)));
+}
