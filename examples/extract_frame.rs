@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reads, extracts and writes; the frame is whole or absent.
 fn from_files(preproc: &str, psf: &str, frame: &str, engine: &Engine) -> Result<(), Box<dyn Error>> {
-    let done = extract_file(&Request::new(preproc, psf, frame), engine, &|done, of| println!("{done} of {of} bundles"))?;
+    let done =
+        extract_file(&Request::new(preproc, psf, frame), engine, &|done, of| println!("{done} of {of} bundles"))?;
     println!("{frame}: {} spectra of {} bins in {:.1} s", done.nspec, done.nwave, done.compute.as_secs_f64());
     Ok(())
 }

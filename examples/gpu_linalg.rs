@@ -18,7 +18,9 @@ const N: usize = 60;
 fn main() -> Result<(), Box<dyn Error>> {
     let choice: DeviceChoice = std::env::args().nth(1).unwrap_or_default().parse()?;
     let Device::Gpu(gpu) = Device::open(&choice, &Default::default())? else {
-        println!("no GPU here passes the self-test; name a software GPU (Mesa's lavapipe: llvmpipe) to try it without one");
+        println!(
+            "no GPU here passes the self-test; name a software GPU (Mesa's lavapipe: llvmpipe) to try it without one"
+        );
         return Ok(());
     };
     let (matrices, rhs) = batch();

@@ -1,7 +1,7 @@
 //! `spextral extract`: one frame, from files to files.
 
 use super::device_arguments::{DeviceArguments, open};
-use super::json::{Json, object, extraction_fields, print_object};
+use super::json::{Json, extraction_fields, object, print_object};
 use super::like::Like;
 use super::logging::Progress;
 use super::output::Outcome;

@@ -1,8 +1,8 @@
 //! Why a frame cannot be extracted.
 
 use crate::backend::EngineError;
-use crate::gpu::GpuError;
 use crate::base::option_name::{OptionName, Remedy};
+use crate::gpu::GpuError;
 use crate::solver::{JobError, Unserved};
 use crate::stages::banded::CouplingError;
 

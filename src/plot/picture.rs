@@ -1,9 +1,9 @@
 //! The input of a picture of an extraction.
 
 use crate::fits::Preproc;
+use crate::fits::Truth;
 use crate::frame::Frame;
 use crate::psf::Psf;
-use crate::fits::Truth;
 
 /// The files of an extraction that a picture shows.
 #[derive(Clone, Copy, Debug)]
