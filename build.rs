@@ -1,4 +1,4 @@
-//! Tells the crate which commit it is built from, where that can be known: SPEXTRAL_COMMIT.
+//! Records for the crate which commit it is built from, where that can be known: SPEXTRAL_COMMIT.
 //!
 //! A release build asks git; what is not committed makes it COMMIT-dirty. A development build does not, as every commit
 //! would build everything again. Whoever packages without git sets SPEXTRAL_COMMIT. None of these is an error.

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Reads, extracts and writes; the frame is whole or absent.
+/// Reads, extracts and writes the frame, atomically.
 fn from_files(preproc: &str, psf: &str, frame: &str, engine: &Engine) -> Result<(), Box<dyn Error>> {
     let done =
         extract_file(&Request::new(preproc, psf, frame), engine, &|done, of| println!("{done} of {of} bundles"))?;

@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns matrices `[BATCH, N, N]`, positive definite with eigenvalues of about 1 to 5, and right sides `[BATCH, N]`.
+/// Returns matrices `[BATCH, N, N]`, positive definite with eigenvalues of about 1 to 5, and right-hand sides `[BATCH, N]`.
 fn batch() -> (Vec<f64>, Vec<f64>) {
     let element = |m: usize, i: usize, j: usize| match i.abs_diff(j) {
         0 => 3.0,

@@ -13,7 +13,7 @@ const MODES: u32 = 128;
 const EIGENVALUE_FLOOR = 1e-14;
 
 struct Args {
-    // Workgroups, one per spectrum (a core fibre of a patch), and the first spectrum.
+    // Number of workgroups, one per spectrum: a core fibre of a patch. Then the first spectrum.
     count: u32,
     first: u32,
     // Fibres and bins per patch, its core fibres and the first of them.

@@ -31,7 +31,7 @@ pub struct Arguments {
     pub json: Json,
 }
 
-/// Compares and prints; the exit code tells whether the tolerance is met.
+/// Compares and prints; the exit code is 0 if the tolerance is met.
 ///
 /// # Errors
 /// Files that cannot be read or have nothing in common.

@@ -34,7 +34,7 @@ impl DeviceArguments {
     /// Opens the device of one of several processes of this machine.
     ///
     /// # Errors
-    /// See [`DeviceArguments::open`].
+    /// [`EngineError::Gpu`] if there is none of that name, it has no f64, or it is refused.
     #[cfg(feature = "mpi")]
     pub fn open_for(&self, process: usize, needs_f64: bool) -> Result<Engine, EngineError> {
         let device = self.device.clone().unwrap_or_default().for_process(process);
@@ -45,7 +45,7 @@ impl DeviceArguments {
 /// Opens a device, of which the CPU does the stages `on_cpu`.
 ///
 /// # Errors
-/// See [`DeviceArguments::open`].
+/// [`EngineError::Gpu`] if there is none of that name, it has no f64, or it is refused.
 pub fn open(device: &DeviceChoice, on_cpu: &[Stage], needs_f64: bool) -> Result<Engine, EngineError> {
     let options = OpenOptions { faults: Faults::of_environment(), needs_f64, ..OpenOptions::default() };
     let engine = Engine::open(device, &options, on_cpu)?;

@@ -156,7 +156,7 @@ impl RequestOptions {
     /// Sets what is given: the fibermap and the options.
     ///
     /// # Errors
-    /// See [`Given::apply`].
+    /// [`OptionError`] if a text is refused.
     pub fn apply(&self, request: &mut Request) -> Result<(), OptionError> {
         if self.fibermap.is_some() {
             request.fibermap.clone_from(&self.fibermap);

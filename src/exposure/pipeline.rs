@@ -1,4 +1,4 @@
-//! One group's pipeline: a reading, a computing and a writing thread. Each hands over only when the next is free, so at
+//! One group's pipeline: a reading, a computing and a writing thread. Each waits until the next is free, so at
 //! most four frames are in memory.
 
 use super::extractor::{ExtractorError, FrameExtractor};

@@ -150,7 +150,7 @@ impl<'a> ParamTable<'a> {
         }
         let domains = match (table.column_f64("WAVEMIN"), table.column_f64("WAVEMAX")) {
             (Some(low), Some(high)) if [low.len(), high.len()] != [params.len(); 2] => {
-                let what = "columns WAVEMIN and WAVEMAX have not one number a row; make the PSF file anew";
+                let what = "columns WAVEMIN and WAVEMAX have not one number per row; make the PSF file anew";
                 return Err(file.invalid(hdu, what));
             }
             (Some(low), Some(high)) => low.into_iter().zip(high).map(|(a, b)| [a, b]).collect(),

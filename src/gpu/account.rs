@@ -1,4 +1,4 @@
-//! The account of a device's memory: bytes of all buffers alive, their peak, and the plan.
+//! Accounting of a device's memory: bytes of all buffers alive, their peak, and the plan.
 
 use std::ops::Deref;
 use std::sync::Arc;

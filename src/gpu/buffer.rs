@@ -39,7 +39,7 @@ impl Gpu {
     /// Creates a buffer that holds `data`.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn upload<T: Element>(&self, label: &str, data: &[T]) -> Result<Buffer<T>, GpuError> {
         let buffer = self.zeros(label, data.len())?;
         buffer.write(data)?;
@@ -88,7 +88,7 @@ impl<T: Element> Buffer<T> {
     /// Copies it to a new buffer on the device, after the submissions before.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn duplicate(&self) -> Result<Self, GpuError> {
         let duplicate = self.gpu.zeros(&self.label, self.len)?;
         copy(self.gpu.device_memory(), &self.label, &self.raw, &duplicate.raw)?;
@@ -106,7 +106,7 @@ impl<T: Element> Buffer<T> {
     /// Starts to copy all of it to the host, after the submissions before. Returns at once.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn fetch(&self) -> Result<Download<T>, GpuError> {
         let fetch = Fetch::start(self.gpu.device_memory(), &self.label, &self.raw)?;
         Ok(Download { gpu: self.gpu.clone(), fetch, len: self.len, element: PhantomData })

@@ -1,4 +1,4 @@
-//! Device choice: the values of `--device`, and which adapter each one selects.
+//! Adapter selection: the values of `--device`, and which adapter each one selects.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -140,7 +140,7 @@ pub fn record_factor(recording: &mut Recording, layout: Layout, matrices: &Reals
 /// Records triangular solves with factors of [`record_factor`]: `sides` `[batch, right-hand sides, n]` holds b and receives x.
 ///
 /// # Errors
-/// See [`record_factor`]; [`GpuError::Length`] also if `sides` is not a whole number of right-hand sides per matrix.
+/// [`GpuError::Length`] if `sides` is not a whole number of right-hand sides per matrix, [`GpuError::Limit`] beyond [`LARGEST`].
 pub fn record_solve(
     recording: &mut Recording,
     layout: Layout,
@@ -165,7 +165,8 @@ pub fn record_solve(
 /// not positive definite stays as it was. Batches of any size go through the device in parts that fit.
 ///
 /// # Errors
-/// See [`record_factor`].
+/// [`GpuError::Length`] if `matrices` is not a whole number of matrices, [`GpuError::Limit`] beyond [`LARGEST`], and those of
+/// a device that failed.
 pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f64]) -> Result<Vec<Status>, GpuError> {
     factor_then(gpu, layout, matrices, None)
 }
@@ -174,7 +175,8 @@ pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f64]) -> Result<Vec<Sta
 /// and receives x. A matrix that is not positive definite and its b stay as they were.
 ///
 /// # Errors
-/// See [`record_factor`] and [`record_solve`].
+/// [`GpuError::Length`] if a length does not fit the shape, [`GpuError::Limit`] beyond [`LARGEST`], and those of a device
+/// that failed.
 pub fn factor_solve(
     gpu: &Gpu,
     layout: Layout,
@@ -246,7 +248,8 @@ fn scale_of(pivot: f64) -> f64 {
 /// Solves with factors on the host: L y = b, L^T x = y or both; `sides` `[batch, right-hand sides, n]` holds b and receives x.
 ///
 /// # Errors
-/// See [`record_solve`].
+/// [`GpuError::Length`] if a length does not fit the shape, [`GpuError::Limit`] beyond [`LARGEST`], and those of a device
+/// that failed.
 pub fn solve(gpu: &Gpu, layout: Layout, factors: &[f64], sides: &mut [f64], passes: Passes) -> Result<(), GpuError> {
     let batch = batch_of(layout, "factors", factors.len())?;
     let side_len = sides.len() / batch.max(1);

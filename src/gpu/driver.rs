@@ -185,7 +185,7 @@ impl Driver {
         is_here
     }
 
-    /// Fails if the driver has reported an error since the last check, or has lost the device at any time.
+    /// Fails if the driver reported an error since the last check, or lost the device at any time.
     pub fn check(&self, what: &str) -> Result<(), GpuError> {
         let Some(failure) = lock(&self.failure).clone() else { return Ok(()) };
         // An error may be a consequence of a loss, which the driver reports once nothing is in flight.

@@ -96,7 +96,7 @@ impl Gpu {
         self.driver().description()
     }
 
-    /// Returns the PCI bus id or else the name, which tells GPUs of one machine apart; None for a software GPU.
+    /// Returns the PCI bus id or else the name, which differs between GPUs of one machine; None for a software GPU.
     pub fn id(&self) -> Option<&str> {
         (self.kind() != DeviceKind::Software).then(|| self.driver().id())
     }
@@ -164,7 +164,7 @@ impl Gpu {
     }
 
     /// Returns how many items fit in a batch, if each takes `item_bytes[k]` bytes of the k-th buffer: every buffer within the
-    /// binding limit, all together within the memory to fill.
+    /// binding limit, all together within the batch budget.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] if not even one item fits.

@@ -102,7 +102,7 @@ impl Eigen {
     /// vectors are meaningless.
     ///
     /// # Errors
-    /// See [`Buffer::download`].
+    /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn status(&self) -> Result<Vec<Option<Sweeps>>, GpuError> {
         let words = self.progress.download()?;
         let one =
@@ -182,7 +182,7 @@ fn record_sweeps(
 /// that fit. Values and vectors of a matrix that is not finite stay as they were.
 ///
 /// # Errors
-/// See [`record_eigen`]; [`GpuError::Length`] also if the outputs do not fit.
+/// [`GpuError::Length`] if a length does not fit n, [`GpuError::Limit`] if n is too large, and those of a device that failed.
 pub fn eigen(
     gpu: &Gpu,
     n: usize,

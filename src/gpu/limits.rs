@@ -79,7 +79,7 @@ impl BatchBudget {
     }
 
     /// Returns how many items of `item_bytes[k]` bytes in the k-th buffer fit: every buffer within `binding` bytes, all
-    /// together within the memory to fill.
+    /// together within the batch budget.
     pub fn batch(&self, binding: u64, what: &str, item_bytes: &[u64]) -> Result<usize, GpuError> {
         let largest = item_bytes.iter().copied().max().unwrap_or(0).max(1);
         let together = item_bytes.iter().sum::<u64>().max(1);

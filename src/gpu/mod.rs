@@ -1,4 +1,4 @@
-//! The GPU: device choice and self-test, typed buffers and kernels, and one wrapper per shader.
+//! The GPU: adapter selection and self-test, typed buffers and kernels, and one wrapper per shader.
 //!
 //! ```no_run
 //! use spextral::gpu::{Device, DeviceChoice, OpenOptions, Recording, Variant};

@@ -30,7 +30,7 @@ impl Gpu {
     /// Creates `len` zeros in the precision of this handle.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn reals(&self, label: &str, len: usize) -> Result<Reals, GpuError> {
         Ok(match self.precision() {
             Precision::F32 => Reals::F32(self.zeros(label, len)?),
@@ -41,7 +41,7 @@ impl Gpu {
     /// Uploads `values`, rounded to the precision of this handle.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn upload_reals(&self, label: &str, values: &[f64]) -> Result<Reals, GpuError> {
         let reals = self.reals(label, values.len())?;
         reals.write(values)?;
@@ -57,7 +57,7 @@ impl Gpu {
     /// wrong stage. Does nothing without the feature `fault-injection`.
     ///
     /// # Errors
-    /// See [`Reals::download`] and [`Reals::write`].
+    /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn corrupt_stage_output(&self, stage: &str, output: &Reals) -> Result<(), GpuError> {
         if self.options().faults.makes_wrong(stage) {
             let mut values = output.download()?;
@@ -111,7 +111,7 @@ impl Reals {
     /// Copies them to new ones on the device, after the submissions before.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn duplicate(&self) -> Result<Self, GpuError> {
         Ok(match self {
             Self::F32(b) => Self::F32(b.duplicate()?),
@@ -122,7 +122,7 @@ impl Reals {
     /// Waits for the device and copies all of them to the host.
     ///
     /// # Errors
-    /// See [`Buffer::download`].
+    /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn download(&self) -> Result<Vec<f64>, GpuError> {
         self.fetch()?.wait()
     }
@@ -130,7 +130,7 @@ impl Reals {
     /// Starts to copy all of them to the host, after the submissions before. Returns at once.
     ///
     /// # Errors
-    /// See [`Gpu::zeros`].
+    /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn fetch(&self) -> Result<RealsDownload, GpuError> {
         Ok(match self {
             Self::F32(b) => RealsDownload::F32(b.fetch()?),
@@ -152,7 +152,7 @@ impl RealsDownload {
     /// Waits for the copy, not for later submissions.
     ///
     /// # Errors
-    /// See [`Download::wait`].
+    /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn wait(self) -> Result<Vec<f64>, GpuError> {
         match self {
             Self::F32(download) => Ok(download.wait()?.into_iter().map(f64::from).collect()),

@@ -99,7 +99,7 @@ pub fn block_bytes(gpu: &Gpu, layout: Layout, nspec: usize) -> Vec<u64> {
 /// go through the device in parts that fit. The S_f of a block with a bad status stays as it was.
 ///
 /// # Errors
-/// See [`record_schur`]; [`GpuError::Length`] also if `out` does not fit.
+/// [`GpuError::Length`] and [`GpuError::Limit`] if shapes do not fit together, and those of a device that failed.
 pub fn schur(
     gpu: &Gpu,
     layout: Layout,

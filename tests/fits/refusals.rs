@@ -156,11 +156,11 @@ fn counts_that_no_hdu_of_its_kind_has_are_refused() {
 }
 
 #[test]
-fn a_domain_that_is_not_one_number_a_row_is_refused() {
+fn a_domain_that_is_not_one_number_per_row_is_refused() {
     let (_dir, path) = file(&psf_version_2(1));
     assert_eq!(read_psf(&path).unwrap().trace_x.domain, [5600.0, 7800.0]);
     for numbers in [0, 2] {
-        assert!(psf_error(&psf_version_2(numbers)).contains("WAVEMIN and WAVEMAX have not one number a row"));
+        assert!(psf_error(&psf_version_2(numbers)).contains("WAVEMIN and WAVEMAX have not one number per row"));
     }
 }
 

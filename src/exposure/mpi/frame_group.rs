@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// What a member is to do. Image and ivar of the columns follow.
+/// A member's work. Image and ivar of its columns follow.
 #[derive(Serialize, Deserialize)]
 struct Order<'a> {
     output: Cow<'a, Path>,

@@ -52,7 +52,7 @@ impl Normal {
     /// Waits and returns the relative coupling of every bundle's fibres.
     ///
     /// # Errors
-    /// See [`Buffer::download`].
+    /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn coupling(&self) -> Result<Vec<Coupling>, GpuError> {
         Ok(couplings(&self.largest.download()?))
     }
@@ -110,7 +110,7 @@ pub fn record_products(
 /// Records the prior of all bins, after the products of all of them.
 ///
 /// # Errors
-/// See [`record_products`].
+/// [`GpuError::Limit`] if a spot exceeds workgroup memory.
 pub fn record_prior(
     recording: &mut Recording,
     patches: &Patches,

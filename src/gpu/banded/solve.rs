@@ -21,7 +21,7 @@ pub struct Solution {
     pub z_exact: Reals,
     /// Bits of the largest `|y - K x|_i / sqrt(K_ii)` of every fibre.
     pub worst: Buffer<u32>,
-    /// The same of the rounds before the last; not read.
+    /// `worst` of the rounds before the last; not read.
     before: Buffer<u32>,
     /// The residual after elimination of the other fibres, `[fibre, BLOCK nblock]`.
     eliminated: Reals,

@@ -100,7 +100,7 @@ fn every_step_of_the_table_is_taken_in_order_and_told_alike_by_header_summary_an
     }
 }
 
-/// Asserts that the header and the log say what the object says.
+/// Asserts that the header and the log have what the object has.
 #[track_caller]
 fn the_record_is_one(home: &std::path::Path, walk: &Walk, what: &str) {
     let header = read_headers(home.join("frame.fits")).unwrap().remove(0);
