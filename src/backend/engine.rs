@@ -1,7 +1,7 @@
 //! The engine: a device, which of its stages run on the CPU, and how they are timed.
 
 use super::error::Result;
-use super::recovery::Streak;
+use super::streak::Streak;
 use super::{EngineError, Stage};
 use crate::base::cancel::CancelToken;
 use crate::base::trace::Trace;

@@ -12,6 +12,7 @@ mod patches;
 mod recovery;
 mod run;
 mod stage;
+mod streak;
 
 pub use banded::{
     BandedComplements, BandedFailure, BandedGroup, BandedInFlight, BandedNormals, BandedOutcome, BandedRoots,

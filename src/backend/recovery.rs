@@ -2,9 +2,9 @@
 
 use super::Engine;
 use super::engine::lock;
+use super::streak::Streak;
 use crate::gpu::Gpu;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Factors by which batches fill less memory, and dispatches are shorter, at the next attempt.
 const LESS_MEMORY: u64 = 4;
@@ -22,16 +22,6 @@ const GOOD_FRAMES: usize = 16;
 
 /// Frames in a row that a device may fail before it is abandoned.
 const FRAMES: usize = 3;
-
-/// Record of a device's frames.
-#[derive(Debug, Default)]
-pub(super) struct Streak {
-    /// Frames in a row that it failed, and that it did at the first attempt.
-    failed: AtomicUsize,
-    good: AtomicUsize,
-    /// Why it was abandoned.
-    abandoned: Mutex<Option<String>>,
-}
 
 impl Engine {
     /// Lets batches fill less memory. Returns false if they are as small as is worth it, or the device is gone.

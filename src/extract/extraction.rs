@@ -1,12 +1,9 @@
-//! An extraction: a job on an engine, and what was done.
+//! The result of an extraction: spectra, model image and summary.
 
-use super::ExtractError;
-use super::share::{extract_share, join};
-use crate::backend::{Engine, Stage};
+use crate::backend::Stage;
 use crate::frame::Spectra;
 use crate::gpu::MemoryUse;
-use crate::solver::ladder::Progress;
-use crate::solver::{Job, LastRung, Record};
+use crate::solver::Record;
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
 use std::time::Duration;
@@ -35,7 +32,7 @@ pub struct Summary {
     pub no_information: usize,
     /// Those among them with good pixels: not solved, or with numbers beyond what a file holds or f64 resolves.
     pub no_result: usize,
-    /// Time spent in each stage; on a GPU see [`Engine::with_exact_times`].
+    /// Time spent in each stage; on a GPU see [`crate::backend::Engine::with_exact_times`].
     pub stage_time: Vec<(Stage, Duration)>,
 }
 
@@ -70,15 +67,4 @@ impl Summary {
             _ => "banded, some bundles in patches",
         }
     }
-}
-
-/// Extracts the selected fibres of a job, on the CPU if the device fails and smaller parts do not help.
-///
-/// # Errors
-/// [`ExtractError::Job`] if the selection reaches beyond the PSF, [`ExtractError::Coupling`] if the banded solver is requested
-/// and cannot serve, [`ExtractError::Engine`] for cancellation.
-pub fn extract(job: &Job, engine: &Engine, progress: Progress) -> Result<Extraction, ExtractError> {
-    let bundles = job.bundles()?;
-    let whole = extract_share(job, &bundles, engine, LastRung::Cpu, progress)?;
-    Ok(join(vec![whole], job))
 }

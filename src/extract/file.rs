@@ -1,155 +1,18 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
-use super::record::{self, Digests};
-use super::{ExtractError, Extraction, Job, ModelFlux, Options, Progress, Summary, extract};
-use crate::backend::{Engine, EngineError, Stage};
-use crate::barycentric::{BarycentricError, factor_of_exposure};
-use crate::base::option_name::OptionName::Like;
-use crate::base::output_path::check_outputs;
+use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
+use crate::backend::Engine;
+use crate::barycentric::factor_of_exposure;
 use crate::fits::{
     FitsError, PendingFile, Preproc, PreprocOptions, preproc_of, psf_of, with_digest, write_frame, write_model,
 };
 use crate::frame::{Frame, Header, Scores, Table};
-use crate::geometry::{GridError, WaveGrid};
+use crate::geometry::WaveGrid;
 use crate::psf::Psf;
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Step of the default grid, Angstrom.
 pub const DEFAULT_STEP: f64 = 0.8;
-
-/// What to extract, from which files, to which.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// The preproc frame.
-    pub input: PathBuf,
-    /// The PSF.
-    pub psf: PathBuf,
-    /// The frame to write.
-    pub output: PathBuf,
-    /// A file with the fibermap, in place of the frame's own.
-    pub fibermap: Option<PathBuf>,
-    /// The model image to write, and what it shows.
-    pub model: Option<(PathBuf, ModelFlux)>,
-    /// (WMIN, WMAX, DW) in Angstrom; None for the PSF's range by 0.8.
-    pub wavelength: Option<(f64, f64, f64)>,
-    /// Pixels with any of these bits in MASK get ivar = 0.
-    pub mask_bits: u32,
-    /// Whether the grid is barycentric.
-    pub barycentric: bool,
-    /// Whether the frame gets SCORES.
-    pub scores: bool,
-    /// Whether existing outputs are replaced.
-    pub overwrite: bool,
-    /// Stages that the engine leaves to the CPU, for the record.
-    pub on_cpu: Vec<Stage>,
-    /// What the inputs must be; None for whatever they are.
-    pub expected: Option<Digests>,
-    /// Everything else; `model` and `barycentric` are set from the above.
-    pub options: Options,
-}
-
-impl Request {
-    /// A request with the survey's defaults.
-    pub fn new(input: impl Into<PathBuf>, psf: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
-        Self {
-            input: input.into(),
-            psf: psf.into(),
-            output: output.into(),
-            fibermap: None,
-            model: None,
-            wavelength: None,
-            mask_bits: PreprocOptions::default().mask_bits,
-            barycentric: false,
-            scores: true,
-            overwrite: false,
-            on_cpu: Vec::new(),
-            expected: None,
-            options: Options::default(),
-        }
-    }
-
-    /// The files that are written.
-    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
-        [&self.output].into_iter().chain(self.model.as_ref().map(|(path, _)| path)).map(PathBuf::as_path)
-    }
-
-    /// The files that are read.
-    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
-        [&self.input, &self.psf].into_iter().chain(&self.fibermap).map(PathBuf::as_path)
-    }
-
-    /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.
-    fn check(&self) -> Result<(), FitsError> {
-        let (inputs, outputs): (Vec<&Path>, Vec<&Path>) = (self.inputs().collect(), self.outputs().collect());
-        Ok(check_outputs(&inputs, &outputs, self.overwrite)?)
-    }
-}
-
-/// Why a request was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// A file cannot be read or written.
-    #[error(transparent)]
-    Fits(#[from] FitsError),
-    /// The grid cannot be.
-    #[error(transparent)]
-    Grid(#[from] GridError),
-    /// The barycentric factor cannot be computed.
-    #[error("{}: {source}", path.display())]
-    Barycentric {
-        /// The frame.
-        path: PathBuf,
-        /// Why.
-        source: BarycentricError,
-    },
-    /// The fibermap does not cover the fibres.
-    #[error("{}: FIBERMAP has {rows} rows, fibres {first} to {last} are extracted: give the fibermap of this frame", path.display())]
-    Fibermap {
-        /// The file with the fibermap.
-        path: PathBuf,
-        /// Its rows.
-        rows: usize,
-        /// First fibre extracted.
-        first: usize,
-        /// Last fibre extracted.
-        last: usize,
-    },
-    /// An input is not what it must be.
-    #[error(
-        "{} is not what the frame to repeat was made of: its BLAKE3 is {now}, that one's was {then}; give the file as it was, or extract without {Like}",
-        path.display()
-    )]
-    Changed {
-        /// The input.
-        path: PathBuf,
-        /// The digest that it must have.
-        then: String,
-        /// The digest that it has.
-        now: String,
-    },
-    /// The frame cannot be extracted.
-    #[error("{} with {}: {source}", input.display(), psf.display())]
-    Extract {
-        /// The frame.
-        input: PathBuf,
-        /// The PSF.
-        psf: PathBuf,
-        /// Why.
-        source: ExtractError,
-    },
-}
-
-impl FileError {
-    /// The engine's error, where it is one.
-    pub fn engine(&self) -> Option<&EngineError> {
-        match self {
-            Self::Extract { source: ExtractError::Engine(error), .. } => Some(error),
-            _ => None,
-        }
-    }
-}
 
 /// What was done for a request.
 #[derive(Clone, Debug)]
@@ -318,7 +181,7 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> 
     let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, |_| Ok(()))).transpose()?;
     let digests = Digests { input, psf: psf_digest, fibermap: fibermap.map(|(_, digest)| digest) };
     if let Some(expected) = &request.expected {
-        expected.check(&digests, request)?;
+        check_unchanged(expected, &digests, request)?;
     }
     let n = preproc.ccd.rejected().total();
     if n > 0 {
@@ -328,6 +191,18 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> 
         );
     }
     Ok((preproc, psf, digests))
+}
+
+/// Refuses inputs that have other digests than those of the frame to repeat.
+fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Result<(), FileError> {
+    let fibermap = request.fibermap.iter().zip(&expected.fibermap).zip(&found.fibermap);
+    let all = [((&request.input, &expected.input), &found.input), ((&request.psf, &expected.psf), &found.psf)];
+    match all.into_iter().chain(fibermap).find(|((_, then), now)| then != now) {
+        Some(((path, then), now)) => {
+            Err(FileError::Changed { path: path.clone(), then: then.clone(), now: now.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {

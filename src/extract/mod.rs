@@ -1,20 +1,26 @@
 //! One frame: files to files, options recorded, bundles through the solvers, assembly into spectra.
 
 mod assemble;
+mod digests;
 mod error;
 mod extraction;
 mod file;
+mod file_error;
 mod option_record;
 mod option_values;
 mod record;
+mod request;
 mod share;
 
 pub use crate::solver::ladder::Progress;
 pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, precision_of};
+pub use digests::Digests;
 pub use error::ExtractError;
-pub use extraction::{Extraction, Summary, extract};
-pub use file::{DEFAULT_STEP, Done, FileError, Inputs, Product, Request, extract_file, note_run};
+pub use extraction::{Extraction, Summary};
+pub use file::{DEFAULT_STEP, Done, Inputs, Product, extract_file, note_run};
+pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};
 pub use option_values::{MaskBits, WaveRange};
-pub use record::{Digests, Record, RecordError, differing_data};
-pub use share::{Share, ShareHead, extract_share, join, part};
+pub use record::{Record, RecordError, differing_data};
+pub use request::Request;
+pub use share::{Share, ShareHead, extract, extract_share, join, part};

@@ -1,36 +1,10 @@
 //! What a frame's header records of how it was made, so that it can be made again.
 
-use super::{FileError, Request, Summary, option_record};
+use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-
-/// BLAKE3 of a request's inputs, 64 hexadecimal digits each.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Digests {
-    /// The preproc frame.
-    pub input: String,
-    /// The PSF.
-    pub psf: String,
-    /// The fibermap, where it is in a file of its own.
-    pub fibermap: Option<String>,
-}
-
-impl Digests {
-    /// Refuses inputs that are not those a frame was made of.
-    pub(super) fn check(&self, found: &Self, request: &Request) -> Result<(), FileError> {
-        let fibermap = request.fibermap.iter().zip(&self.fibermap).zip(&found.fibermap);
-        let all = [((&request.input, &self.input), &found.input), ((&request.psf, &self.psf), &found.psf)];
-        match all.into_iter().chain(fibermap).find(|((_, then), now)| then != now) {
-            Some(((path, then), now)) => {
-                Err(FileError::Changed { path: path.clone(), then: then.clone(), now: now.clone() })
-            }
-            None => Ok(()),
-        }
-    }
-}
 
 /// A frame that does not say how it was made.
 #[derive(Debug, thiserror::Error)]

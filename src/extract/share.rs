@@ -32,6 +32,17 @@ pub fn part(bundles: &[Bundle], k: usize, n: usize) -> &[Bundle] {
     &bundles[k * bundles.len() / n..(k + 1) * bundles.len() / n]
 }
 
+/// Extracts the selected fibres of a job, on the CPU if the device fails and smaller parts do not help.
+///
+/// # Errors
+/// [`ExtractError::Job`] if the selection reaches beyond the PSF, [`ExtractError::Coupling`] if the banded solver is requested
+/// and cannot serve, [`ExtractError::Engine`] for cancellation.
+pub fn extract(job: &Job, engine: &Engine, progress: Progress) -> Result<Extraction, ExtractError> {
+    let bundles = job.bundles()?;
+    let whole = extract_share(job, &bundles, engine, LastRung::Cpu, progress)?;
+    Ok(join(vec![whole], job))
+}
+
 /// Extracts some of the bundles of a job, consecutive ones. Of the CCD only their [`Job::columns`] count.
 ///
 /// # Errors

@@ -1,32 +1,23 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
+use super::options::{TOLERANCE, TOLERANCE_F32};
 use super::precision::{fibre_alone, least_pivot};
-use super::{Job, Options, Unserved};
+use super::{Job, Unserved};
 use crate::backend::{
     BandedFailure, BandedGroup, BandedInFlight, BandedNormals, BandedOutcome, BandedSolution, BandedSpots,
     BandedStages, CcdField, Engine, EngineError, Exactness, FibreRow,
 };
-use crate::geometry::{SpotShape, WaveGrid};
+use crate::geometry::SpotShape;
 use crate::gpu::Precision;
 use crate::gpu::banded::{Accuracy, Group, WIDEST};
 use crate::plan::Bundle;
-use crate::psf::Psf;
-use crate::stages::banded::{
-    BandedNormal, Bands, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth, psf_correlation_length,
-};
+use crate::stages::banded::{BandedNormal, Bands, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth};
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-
-/// Fewest bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
-const FEWEST_BEYOND_ENDS: usize = 30;
-
-/// Default error of flux, sigma: in f64, and on a device in f32.
-const TOLERANCE: f64 = 1e-5;
-const TOLERANCE_F32: f64 = 1e-3;
 
 /// Chunks on a device overlap by as many bins as it takes the correlation to fall to this fraction of the tolerance: the
 /// brightest bins are hundreds of sigma, and beside masks bins are correlated farther.
@@ -48,14 +39,6 @@ const ROUNDING_F32: f64 = 1.5e-6;
 
 /// In f32 bands that are wider by a half, or more, help if they leave less than this of the error; else it is rounding.
 const HELPS: f64 = 0.5;
-
-/// Returns the bins beyond each end of the grid that the tolerance needs.
-pub(super) fn beyond_ends(psf: &Psf, grid: &WaveGrid, options: &Options) -> usize {
-    let tolerance = options.tolerance.unwrap_or(TOLERANCE);
-    let length = psf_correlation_length(psf, grid, options.psf_tails, tolerance);
-    // R's diagonals stay on the padded grid.
-    length.max(FEWEST_BEYOND_ENDS).max(psf.ndiag() / 2)
-}
 
 /// The banded solver of a job on one engine.
 pub(super) struct Banded<'j> {

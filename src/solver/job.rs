@@ -1,6 +1,7 @@
 //! The job: PSF, CCD, grid and options of an extraction, checked once.
 
-use super::{Options, Solver, banded};
+use super::padding::beyond_ends;
+use super::{Options, Solver};
 use crate::backend::Decorrelate;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
@@ -100,7 +101,7 @@ impl<'a> Job<'a> {
     pub fn new(psf: &'a Psf, ccd: &'a Ccd<'a>, grid: &WaveGrid, options: &'a Options) -> Result<Self, JobError> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
-        let padding = banded::beyond_ends(psf, &grid, options);
+        let padding = beyond_ends(psf, &grid, options);
         Ok(Self { psf, ccd, grid, options, padding })
     }
 

@@ -8,8 +8,10 @@ mod bundle_spectra;
 mod job;
 pub mod ladder;
 mod options;
+mod padding;
 mod patches;
 mod precision;
+mod projection;
 mod stripe;
 mod unserved;
 

@@ -7,6 +7,10 @@ use crate::plan::PatchOptions;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
+/// Default error of flux, sigma: in f64, and on a device in f32.
+pub(super) const TOLERANCE: f64 = 1e-5;
+pub(super) const TOLERANCE_F32: f64 = 1e-3;
+
 /// How the problem is cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,9 +1,8 @@
 //! Spots and pixels on a common grid of eight columns, so that every load of theirs is aligned and no lane is shifted.
 
-use super::banded::Window;
 use super::patch::PatchSpots;
 use super::simd::Octet;
-use crate::geometry::{Ccd, PatchPixels};
+use crate::geometry::PatchPixels;
 
 /// Spots of a patch or of a fibre: every row starts at a CCD column that is a multiple of eight, zero around the spot.
 #[derive(Debug, Default)]
@@ -88,26 +87,5 @@ impl AlignedPixels {
         }
         let (y, x) = (at.y0 as i64, (at.x0 / 8) as i64);
         Self { y, x, ny: at.ny as i64, octets: octets as i64, weight, weighted, used }
-    }
-
-    /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
-    pub fn on(window: &Window, ccd: &Ccd) -> Self {
-        let mut weight = vec![Octet::default(); window.len()];
-        let (mut weighted, mut used) = (weight.clone(), weight.clone());
-        window.for_each_row(&ccd, |row, lane, pixels| {
-            let octets = row..row + window.nx();
-            let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
-            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);
-            let used: &mut [f64] = bytemuck::cast_slice_mut(&mut used[octets]);
-            let planes = ccd.image()[pixels.clone()].iter().zip(&ccd.ivar()[pixels]);
-            let lanes = weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(&mut used[lane..]);
-            for (((w, wp), used), (&p, &ivar)) in lanes.zip(planes) {
-                *w = f64::from(ivar);
-                *wp = if ivar > 0.0 { f64::from(ivar) * f64::from(p) } else { 0.0 };
-                *used = f64::from(u8::from(ivar > 0.0));
-            }
-        });
-        let (y, x) = (window.rows.start, window.octets.start);
-        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted, used }
     }
 }

@@ -15,18 +15,9 @@ use rotations::Rotate;
 
 mod columns;
 mod rotations;
+mod sweeps;
 
-/// Sweeps after which the rotations end, converged or not.
-pub const MAX_SWEEPS: usize = 15;
-
-/// How the rotations on one matrix ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sweeps {
-    /// Sweeps over all pairs of columns, the one that found nothing left to rotate included.
-    pub sweeps: usize,
-    /// Whether all columns are orthogonal to working precision; if not, the output is the approximation reached.
-    pub converged: bool,
-}
+pub use sweeps::{MAX_SWEEPS, Sweeps};
 
 /// An element that is NaN or infinite.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]

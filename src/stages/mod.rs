@@ -6,6 +6,7 @@ pub mod cholesky;
 pub mod decorrelate;
 pub mod goodness;
 pub mod jacobi;
+mod legendre;
 pub mod model;
 pub mod normal_equations;
 pub mod patch;

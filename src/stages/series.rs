@@ -1,7 +1,7 @@
 //! A PSF's Legendre series on one wavelength grid, eight bins at a time: traces and the shapes of spots.
 
+use super::legendre::unit;
 use super::simd::{Kernel, Octet, Simd, dispatch};
-use super::traces::unit;
 use crate::psf::LegendreSeries;
 
 /// Series of a PSF on a grid: the polynomials are the same for every fibre and are evaluated once.
@@ -100,7 +100,7 @@ impl Kernel for Row<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::traces::legendre;
+    use super::super::legendre::legendre;
     use super::*;
 
     #[test]

@@ -9,8 +9,10 @@ mod injection;
 mod patch_pass;
 mod record;
 mod run;
+mod solved;
 mod table;
 
 pub use record::{Fallback, Record};
-pub use run::{LastRung, Progress, Solved, or_cpu_for_all, solve};
+pub use run::{or_cpu_for_all, solve};
+pub use solved::{LastRung, Progress, Solved};
 pub use table::{Attempt, LADDER, Level, Method, Step};

@@ -2,45 +2,16 @@
 
 use super::climb::Climb;
 use super::table::steps;
-use super::{Fallback, Record, Step};
-use crate::backend::{Engine, Stage};
-use crate::gpu::MemoryUse;
+use super::{Fallback, LastRung, Progress, Solved, Step};
+use crate::backend::Engine;
 use crate::plan::Bundle;
-use crate::solver::{BundleSpectra, Job, Reason, Unserved};
+use crate::solver::{Job, Reason, Unserved};
 use std::cell::RefCell;
 use std::fmt::Display;
-use std::time::Duration;
 
 /// Attempts on a device that ran out of memory, and on one that was lost or hung.
 const AFTER_MEMORY: usize = 2;
 const AFTER_LOSS: usize = 1;
-
-/// What is below the device's own rungs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastRung {
-    /// The CPU does all bundles.
-    Cpu,
-    /// The caller decides: a device that fails for good is an error.
-    Caller,
-}
-
-/// Receives progress: bundles done, of how many.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
-
-/// Bundles solved, with what became of them.
-#[derive(Debug)]
-pub struct Solved {
-    /// Spectra of all bundles, joined.
-    pub spectra: BundleSpectra,
-    /// What became of them.
-    pub record: Record,
-    /// The engine that solved them describes its device.
-    pub device: String,
-    /// Memory planned and used on a GPU.
-    pub device_memory: Option<MemoryUse>,
-    /// Time spent in each stage.
-    pub stage_time: Vec<(Stage, Duration)>,
-}
 
 /// Solves consecutive bundles of a job on an engine.
 ///

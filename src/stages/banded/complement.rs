@@ -46,15 +46,6 @@ impl Complement {
     }
 }
 
-/// Half bandwidths of the recursion over fibres.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bands {
-    /// Of the inverses.
-    pub inverse: usize,
-    /// Of S_f and its terms, at most that of the inverses and at least that of K.
-    pub kept: usize,
-}
-
 /// S_f and z_f of every fibre.
 pub(crate) fn complements(normal: &BandedNormal, bands: Bands, overlap: usize) -> Result<Vec<Complement>, BandFailure> {
     with_half_bandwidth!(bands.inverse, B => complements_with::<B>(normal, bands.kept, overlap))

@@ -1,8 +1,8 @@
 //! How far bins are correlated: the decay of the inverse of K_ff away from its diagonal, measured on the actual K.
 
+use super::bands::WIDEST;
 use super::inverse::Columns;
 use super::normal::{BandedNormal, half_bandwidth};
-use super::parameters::WIDEST;
 use super::with_half_bandwidth;
 use crate::geometry::WaveGrid;
 use crate::psf::Psf;

@@ -45,6 +45,7 @@
 //! 9.3e-7 sigma. The published patches (50 bins) are up to 8e-2 sigma off. Bundles whose K is wider than the widest band or not
 //! positive definite in the bands go through patches; where the widest band leaves more than the tolerance, a warning says how much.
 
+mod bands;
 mod complement;
 mod coupling;
 mod decay;
@@ -58,7 +59,8 @@ pub(crate) mod scalar;
 mod solve;
 mod window;
 
-pub use complement::{Bands, Complement};
+pub use bands::Bands;
+pub use complement::Complement;
 pub use coupling::{Coupling, CouplingError};
 pub use decay::psf_correlation_length;
 pub use goodness::{add_banded_model, banded_goodness};

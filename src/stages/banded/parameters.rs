@@ -1,35 +1,17 @@
 //! From the normal equations of a bundle to decorrelated spectra; bandwidths and overlaps follow from the tolerance.
 
 use super::BandFailure;
-use super::complement::{Bands, Complement, complements};
+use super::bands::{Bands, WIDEST};
+use super::complement::{Complement, complements};
 use super::coupling::CouplingError;
 use super::decay::correlation_length;
 use super::normal::BandedNormal;
 use super::root::{Accuracy, BandedRoot, Roots, root};
 use super::solve::solve;
 
-/// Pairs of half bandwidths for the recursion over fibres. Step by 0.8 Angstrom on DESI's CCDs the first serves, finer
-/// grids and very bright stars need the others.
-const BANDS: [Bands; 4] = [
-    Bands { inverse: 16, kept: 12 },
-    Bands { inverse: 24, kept: 16 },
-    Bands { inverse: 48, kept: 32 },
-    Bands { inverse: 96, kept: 64 },
-];
-
 /// What the iteration for x and the poles may each cost, of the tolerance: the bands, which are chosen from four, are what
 /// takes it. It costs no time that shows, and CPU and GPU agree to 1e-6 sigma, not to 2e-6.
 pub(crate) const SOLVER_TOLERANCE_SHARE: f64 = 0.1;
-
-/// The widest band of S.
-pub(super) const WIDEST: usize = BANDS[BANDS.len() - 1].kept;
-
-impl Bands {
-    /// Those that hold a matrix of so wide a half band, from the narrowest; none where there is no code for it.
-    pub fn candidates(half: usize) -> &'static [Self] {
-        &BANDS[BANDS.iter().position(|bands| bands.kept >= half).unwrap_or(BANDS.len())..]
-    }
-}
 
 /// What is read off K and the tolerance.
 #[derive(Debug)]

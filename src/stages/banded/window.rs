@@ -1,6 +1,8 @@
 //! The part of the CCD under some bins of a bundle, with a margin of nothing where spots reach beyond the CCD.
 
 use crate::geometry::Ccd;
+use crate::stages::aligned::AlignedPixels;
+use crate::stages::simd::Octet;
 use crate::stages::spots::SpotSource;
 use std::ops::Range;
 
@@ -73,5 +75,28 @@ impl Window {
             let row = (y - self.rows.start) as usize * self.nx();
             visit(row, lane, first + columns.start as usize..first + columns.end as usize);
         }
+    }
+}
+
+impl AlignedPixels {
+    /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
+    pub fn on(window: &Window, ccd: &Ccd) -> Self {
+        let mut weight = vec![Octet::default(); window.len()];
+        let (mut weighted, mut used) = (weight.clone(), weight.clone());
+        window.for_each_row(&ccd, |row, lane, pixels| {
+            let octets = row..row + window.nx();
+            let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
+            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);
+            let used: &mut [f64] = bytemuck::cast_slice_mut(&mut used[octets]);
+            let planes = ccd.image()[pixels.clone()].iter().zip(&ccd.ivar()[pixels]);
+            let lanes = weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(&mut used[lane..]);
+            for (((w, wp), used), (&p, &ivar)) in lanes.zip(planes) {
+                *w = f64::from(ivar);
+                *wp = if ivar > 0.0 { f64::from(ivar) * f64::from(p) } else { 0.0 };
+                *used = f64::from(u8::from(ivar > 0.0));
+            }
+        });
+        let (y, x) = (window.rows.start, window.octets.start);
+        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted, used }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::simd::{Kernel, Octet, Simd};
 use super::columns::Columns;
-use super::{MAX_SWEEPS, Sweeps};
+use super::sweeps::{MAX_SWEEPS, Sweeps};
 use std::ops::Range;
 
 /// Columns of a block. Two blocks stay in the first-level cache while all their pairs are rotated, and eight pairs

@@ -1,12 +1,13 @@
 //! Eight spots at once, one a lane: consecutive bins of one fibre.
 //!
-//! What [`super::spot`] evaluates edge by edge comes here from recurrences. With h the pixel in units of sigma, phi goes from
+//! What [`super::spot`](fn@super::spot) evaluates edge by edge comes here from recurrences. With h the pixel in units of sigma, phi goes from
 //! edge to edge by factors that themselves fall by exp(-h^2), outwards from the centre, so that rounding grows with the
 //! square of at most half the spot's width. Order 0 between two edges is a two-point Hermite quadrature of phi,
 //! whose derivatives (-1)^k He_k phi the recurrence of the higher orders gives: no erf.
 
-use super::super::simd::{Kernel, Octet, Simd, dispatch};
-use super::{SpotShape, add_tails, param, spot};
+use super::spot::{add_tails, spot};
+use crate::geometry::{SpotShape, param};
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use std::f64::consts::PI;
 
 /// Spots evaluated at once.
@@ -219,7 +220,7 @@ fn normalise<S: Simd>(simd: S, stamp: &mut [Octet]) {
     }
 }
 
-/// Pixel-integrated Gauss-Hermite profiles of all orders, `[degree + 1, 2 half + 1]`, as [`super::profiles`].
+/// Pixel-integrated Gauss-Hermite profiles of all orders, `[degree + 1, 2 half + 1]`, by recurrence instead of erf.
 #[inline(always)]
 fn profile<S: Simd, const D: usize>(
     simd: S,

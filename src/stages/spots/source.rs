@@ -1,8 +1,7 @@
 //! Spots evaluated where and when they are wanted: those of a bundle take more memory traffic than arithmetic.
 
-use super::SpotShape;
 use super::block::{Block, LANES};
-use crate::geometry::Positions;
+use crate::geometry::{Positions, SpotShape};
 use crate::psf::Psf;
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::series::SeriesTable;

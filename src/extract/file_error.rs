@@ -1,0 +1,73 @@
+//! Errors of an extraction from files to files.
+
+use super::ExtractError;
+use crate::backend::EngineError;
+use crate::barycentric::BarycentricError;
+use crate::base::option_name::OptionName::Like;
+use crate::fits::FitsError;
+use crate::geometry::GridError;
+use std::path::PathBuf;
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    Fits(#[from] FitsError),
+    /// The grid cannot be.
+    #[error(transparent)]
+    Grid(#[from] GridError),
+    /// The barycentric factor cannot be computed.
+    #[error("{}: {source}", path.display())]
+    Barycentric {
+        /// The frame.
+        path: PathBuf,
+        /// Why.
+        source: BarycentricError,
+    },
+    /// The fibermap does not cover the fibres.
+    #[error("{}: FIBERMAP has {rows} rows, fibres {first} to {last} are extracted: give the fibermap of this frame", path.display())]
+    Fibermap {
+        /// The file with the fibermap.
+        path: PathBuf,
+        /// Its rows.
+        rows: usize,
+        /// First fibre extracted.
+        first: usize,
+        /// Last fibre extracted.
+        last: usize,
+    },
+    /// An input is not what it must be.
+    #[error(
+        "{} is not what the frame to repeat was made of: its BLAKE3 is {now}, that one's was {then}; give the file as it was, or extract without {Like}",
+        path.display()
+    )]
+    Changed {
+        /// The input.
+        path: PathBuf,
+        /// The digest that it must have.
+        then: String,
+        /// The digest that it has.
+        now: String,
+    },
+    /// The frame cannot be extracted.
+    #[error("{} with {}: {source}", input.display(), psf.display())]
+    Extract {
+        /// The frame.
+        input: PathBuf,
+        /// The PSF.
+        psf: PathBuf,
+        /// Why.
+        source: ExtractError,
+    },
+}
+
+impl FileError {
+    /// The engine's error, where it is one.
+    pub fn engine(&self) -> Option<&EngineError> {
+        match self {
+            Self::Extract { source: ExtractError::Engine(error), .. } => Some(error),
+            _ => None,
+        }
+    }
+}

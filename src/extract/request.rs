@@ -1,0 +1,76 @@
+//! The request: which files to extract, with which options, to which files.
+
+use super::{Digests, ModelFlux, Options};
+use crate::backend::Stage;
+use crate::base::output_path::check_outputs;
+use crate::fits::{FitsError, PreprocOptions};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Files and options of one extraction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The preproc frame.
+    pub input: PathBuf,
+    /// The PSF.
+    pub psf: PathBuf,
+    /// The frame to write.
+    pub output: PathBuf,
+    /// A file with the fibermap, in place of the frame's own.
+    pub fibermap: Option<PathBuf>,
+    /// The model image to write, and what it shows.
+    pub model: Option<(PathBuf, ModelFlux)>,
+    /// (WMIN, WMAX, DW) in Angstrom; None for the PSF's range by 0.8.
+    pub wavelength: Option<(f64, f64, f64)>,
+    /// Pixels with any of these bits in MASK get ivar = 0.
+    pub mask_bits: u32,
+    /// Whether the grid is barycentric.
+    pub barycentric: bool,
+    /// Whether the frame gets SCORES.
+    pub scores: bool,
+    /// Whether existing outputs are replaced.
+    pub overwrite: bool,
+    /// Stages that the engine leaves to the CPU, for the record.
+    pub on_cpu: Vec<Stage>,
+    /// What the inputs must be; None for whatever they are.
+    pub expected: Option<Digests>,
+    /// Everything else; `model` and `barycentric` are set from the above.
+    pub options: Options,
+}
+
+impl Request {
+    /// A request with the survey's defaults.
+    pub fn new(input: impl Into<PathBuf>, psf: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        Self {
+            input: input.into(),
+            psf: psf.into(),
+            output: output.into(),
+            fibermap: None,
+            model: None,
+            wavelength: None,
+            mask_bits: PreprocOptions::default().mask_bits,
+            barycentric: false,
+            scores: true,
+            overwrite: false,
+            on_cpu: Vec::new(),
+            expected: None,
+            options: Options::default(),
+        }
+    }
+
+    /// The files that are written.
+    pub fn outputs(&self) -> impl Iterator<Item = &Path> {
+        [&self.output].into_iter().chain(self.model.as_ref().map(|(path, _)| path)).map(PathBuf::as_path)
+    }
+
+    /// The files that are read.
+    pub fn inputs(&self) -> impl Iterator<Item = &Path> {
+        [&self.input, &self.psf].into_iter().chain(&self.fibermap).map(PathBuf::as_path)
+    }
+
+    /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.
+    pub(super) fn check(&self) -> Result<(), FitsError> {
+        let (inputs, outputs): (Vec<&Path>, Vec<&Path>) = (self.inputs().collect(), self.outputs().collect());
+        Ok(check_outputs(&inputs, &outputs, self.overwrite)?)
+    }
+}
