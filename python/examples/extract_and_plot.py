@@ -40,7 +40,7 @@ def at_the_resolution(Rdiags, spectrum):
     return out
 
 
-# The truth is in electron a bin, on the same grid and some bins beyond its ends.
+# The truth is in electron per bin, on the same grid and some bins beyond its ends.
 first = np.searchsorted(truth["wave"], wave[0] - wavelength[2] / 2)
 on_grid = truth["flux"][:, first : first + wave.size] / wavelength[2]
 expected = np.array([at_the_resolution(*pair) for pair in zip(frame["Rdiags"], on_grid)])

@@ -74,7 +74,7 @@ def extract_frame(
     model
         Whether to make the model image: anything true.
     regularize : float
-        Regularisation, 1/sqrt of a prior variance in electron a bin.
+        Regularisation, 1/sqrt of a prior variance in electron per bin.
     psferr : float
         Fractional error of the PSF, for chi2pix; by default the PSF's.
     comm : mpi4py communicator
@@ -226,7 +226,7 @@ def _images(preproc: Optional[Preproc]) -> List[Optional[npt.NDArray[np.float32]
 
 
 def _seat(comm: Any) -> Tuple[int, Optional[int]]:
-    """The number of this process on its machine, and its share of the cores unless RAYON_NUM_THREADS says otherwise."""
+    """Returns the number of this process on its machine and its share of the cores, None if RAYON_NUM_THREADS is set."""
     try:
         cores = frozenset(os.sched_getaffinity(0))
     except AttributeError:

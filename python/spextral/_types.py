@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Summary(TypedDict):
-    """What was done in an extraction."""
+    """Summary of an extraction."""
 
     specmin: int
     """First fibre, a row of the PSF."""
@@ -20,9 +20,9 @@ class Summary(TypedDict):
     barycentric: Optional[float]
     """The barycentric factor, where one was given."""
     device: str
-    """The device in words."""
+    """Description of the device."""
     retried: Optional[str]
-    """Why it was done again, in smaller parts or on the CPU, where it was."""
+    """Reason of a retry in smaller parts or a fallback to the CPU; None without one."""
     solver: str
     """Which solver served."""
     banded: int
@@ -32,7 +32,7 @@ class Summary(TypedDict):
     in_patches: List[int]
     """First fibres of the bundles solved in patches."""
     redone: int
-    """Bundles and patches done again in f64 on the CPU because the device's precision did not serve."""
+    """Bundles and patches solved in f64 on the CPU because the precision of the device did not suffice."""
     failed: int
     """Patches without a result: their bins have ivar 0."""
     no_information: int
@@ -63,7 +63,7 @@ class Frame(TypedDict):
     modelimage: Optional[npt.NDArray[np.float32]]
     """Model of the CCD in electron, [ny, nx]; None where not asked for."""
     summary: Summary
-    """What was done."""
+    """Summary of the extraction."""
 
 
 class Truth(TypedDict):
@@ -74,11 +74,11 @@ class Truth(TypedDict):
     wave: npt.NDArray[np.float64]
     """Wavelengths in Angstrom, [nwave]; 15 bins beyond either end of the grid."""
     flux: npt.NDArray[np.float64]
-    """Flux in electron a bin, [nspec, nwave]."""
+    """Flux in electron per bin, [nspec, nwave]."""
 
 
 class Device(TypedDict):
-    """What there is to compute on."""
+    """A device that this machine has."""
 
     index: Optional[int]
     """To choose it by; None for the CPU."""
@@ -87,6 +87,6 @@ class Device(TypedDict):
     backend: str
     driver: str
     pci: Optional[str]
-    """PCI bus id, where the driver tells."""
+    """PCI bus id; None if the driver does not report it."""
     refused: Optional[str]
     """None where it is usable, else why not."""

@@ -37,12 +37,12 @@ pub fn open(choice: &DeviceChoice) -> Result<Device, gpu::GpuError> {
     Ok(device)
 }
 
-/// Forgets a device that failed, so that the next call opens it anew.
+/// Forgets a device that failed, so that the next call reopens it.
 pub fn forget(choice: &DeviceChoice) {
     opened().get_or_insert_default().remove(&(std::process::id(), choice.to_string()));
 }
 
-/// An engine on a device.
+/// Returns the stages on a device.
 pub fn engine(device: Device) -> Engine {
     match device {
         Device::Cpu => Engine::cpu(),
@@ -50,7 +50,7 @@ pub fn engine(device: Device) -> Engine {
     }
 }
 
-/// What there is to compute on, the CPU first. Each GPU is opened and put through the self-test.
+/// Lists the devices of this machine, the CPU first. Each GPU is opened and self-tested.
 ///
 /// Returns
 /// -------

@@ -36,7 +36,7 @@ pub fn exception(kind: Kind, sentence: impl Into<String>) -> PyErr {
     Python::attach(made).unwrap_or_else(|error| error)
 }
 
-/// What is wrong with an argument.
+/// Returns the error of an argument.
 pub fn input(sentence: impl Into<String>) -> PyErr {
     exception(Kind::Input, sentence)
 }

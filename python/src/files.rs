@@ -51,7 +51,7 @@ pub fn read_preproc(py: Python, path: PathBuf, mask_bits: u32, fibermap: Option<
 }
 
 /// Writes a frame file as ``spextral extract`` does: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, CHI2PIX, and of ``preproc``
-/// its header, FIBERMAP and SCORES. The file is whole or absent.
+/// its header, FIBERMAP and SCORES. The write is atomic.
 ///
 /// Parameters
 /// ----------
@@ -109,7 +109,7 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
         return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
     }
-    let wave = numbers("wave", &item("wave")?)?.need_shape("wave", &[nwave], "one a bin of specflux")?;
+    let wave = numbers("wave", &item("wave")?)?.need_shape("wave", &[nwave], "one per bin of specflux")?;
     let ivar = numbers("specivar", &item("specivar")?)?.need_shape("specivar", &bins, why)?;
     let chi2pix = numbers("chi2pix", &item("chi2pix")?)?.need_shape("chi2pix", &bins, why)?;
     let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
@@ -118,7 +118,7 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     Ok((Spectra::new(parts).map_err(|error| input(error.to_string()))?, wave))
 }
 
-/// What the header tells of the run.
+/// Parameters of the run, for the header.
 struct Run {
     specmin: usize,
     fibermin: i64,

@@ -38,7 +38,7 @@ use spextral::simulate::{Simulated, Simulation};
 /// preproc : Preproc
 /// truth : dict
 ///     ``fibres`` [nspec] (fibre numbers), ``wave`` [nwave] (Angstrom; 15 bins beyond either end of the grid), ``flux``
-///     [nspec, nwave] (electron a bin).
+///     [nspec, nwave] (electron per bin).
 #[pyfunction]
 #[pyo3(signature = (psf, *, seed = 0, specmin = 0, nspec = None, wavelength = None,
     readnoise = Simulation::default().readnoise, exptime = Simulation::default().exptime,

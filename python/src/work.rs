@@ -26,8 +26,8 @@ pub fn released<T: Send>(py: Python, threads: Option<usize>, work: impl FnOnce()
     Ok(py.detach(|| pool.install(work)))
 }
 
-/// The same for work of minutes, which tells of its progress, and ends early where `stop` is asked for. `progress` is
-/// called by the calling thread with (done, total); an exception of it, and Ctrl-C, end the work and are handed on.
+/// Does long `work` with the interpreter's lock released, with progress and cancellation. The calling thread calls `progress`
+/// with (done, total). An exception raised by it, and Ctrl-C, cancel the work and are raised.
 pub fn watched<T: Send>(
     py: Python,
     threads: Option<usize>,

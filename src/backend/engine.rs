@@ -1,4 +1,4 @@
-//! The engine: a device, which of its stages run on the CPU, and how they are timed.
+//! The backend of a run: a device, the stages that the CPU runs in its stead, and their times.
 
 use super::error::Result;
 use super::streak::Streak;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A device that runs the stages, with the CPU beside it.
 #[derive(Debug, Default)]
 pub struct Engine {
-    /// Replaced if the device is lost and opened again.
+    /// Replaced if the device is lost and reopened.
     gpu: Mutex<Option<Gpu>>,
     /// Whether the device was chosen automatically.
     auto: bool,
@@ -74,7 +74,7 @@ impl Engine {
         Self { most_patches: Some(patches.max(1)), ..self }
     }
 
-    /// Makes [`Engine::take_times`] tell the device time of each stage: by timestamps, or by waiting after every stage on a
+    /// Makes [`Engine::take_times`] report the device time of each stage: by timestamps, or by waiting after every stage on a
     /// device without them. Otherwise a stage's time on a GPU is that of its submission.
     pub fn with_exact_times(self) -> Self {
         if let Some(gpu) = self.gpu() {
@@ -129,7 +129,7 @@ impl Engine {
         self.gpu().filter(|_| self.is_gpu()).map_or(Precision::F64, |gpu| gpu.precision())
     }
 
-    /// Whether the engine computes in f32 on a device that has f64.
+    /// Whether stages compute in f32 on a device that has f64.
     pub fn has_finer(&self) -> bool {
         self.precision() == Precision::F32 && self.gpu().is_some_and(|gpu| gpu.has_f64())
     }
@@ -166,7 +166,7 @@ impl Engine {
         }
     }
 
-    /// Identifies the GPU of this machine by its PCI bus id or name; None for the CPU and for a GPU in software.
+    /// Identifies the GPU of this machine by its PCI bus id or name; None for the CPU and for a software GPU.
     pub fn gpu_id(&self) -> Option<String> {
         self.gpu().filter(|_| self.is_gpu()).and_then(|gpu| gpu.id().map(Into::into))
     }

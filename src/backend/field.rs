@@ -24,10 +24,10 @@ impl Field {
         Self { device: OnceLock::from(values), ..Self::default() }
     }
 
-    /// The values on the host, downloaded if only the device has them.
+    /// Returns the values on the host, downloaded if only the device has them.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Gpu`] if the download fails.
     pub fn host(&self) -> Result<&[f64], EngineError> {
         if let (None, Some(device)) = (self.host.get(), self.device.get()) {
             let values = device.download()?;
@@ -37,10 +37,10 @@ impl Field {
         Ok(self.host.get().expect("a field is written when it is made"))
     }
 
-    /// The values on a device, uploaded if only the host has them.
+    /// Returns the values on a device, uploaded if only the host has them.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Gpu`] if the device has no memory for them.
     pub fn device(&self, gpu: &Gpu) -> Result<&Reals, EngineError> {
         if let (None, Some(host)) = (self.device.get(), self.host.get()) {
             let _ = self.device.set(gpu.upload_reals("field", host)?);

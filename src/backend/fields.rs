@@ -1,4 +1,4 @@
-//! What travels between the stages: fields with their shapes, and what may go wrong with single patches.
+//! Inputs and outputs of stages: fields with their shapes, and the status of single patches.
 
 use super::{EngineError, Field};
 use crate::geometry::Positions;
@@ -131,14 +131,14 @@ pub struct ModesField {
     pub n: usize,
     /// Eigenvalues, ascending, `[matrix, n]`.
     pub values: Field,
-    /// Eigenvectors, one a row, `[matrix, n, n]`.
+    /// Eigenvectors, one per row, `[matrix, n, n]`.
     pub vectors: Field,
 }
 
 /// Decorrelated spectra of a batch's core fibres.
 #[derive(Debug)]
 pub struct DecorrelatedField {
-    /// R x in electron a bin, `[patch, core fibre, nbin]`.
+    /// R x in electron per bin, `[patch, core fibre, nbin]`.
     pub flux: Field,
     /// Its inverse variance, `[patch, core fibre, nbin]`.
     pub ivar: Field,
@@ -175,10 +175,10 @@ pub enum PatchFailure {
     },
 }
 
-/// What became of each patch of a batch; the others are not touched by one that fails.
+/// The status of each patch of a batch. A patch that fails leaves the others untouched.
 pub type PatchResults = Vec<Result<(), PatchFailure>>;
 
-/// What will have become of each patch of a batch, once the device is done with it.
+/// The status of each patch of a batch in flight.
 pub struct PatchStatus(Box<dyn FnOnce() -> Result<PatchResults, EngineError> + Send>);
 
 impl PatchStatus {
@@ -195,7 +195,7 @@ impl PatchStatus {
     /// Waits for it.
     ///
     /// # Errors
-    /// What the device reports.
+    /// [`EngineError::Gpu`] if the device fails.
     pub fn wait(self) -> Result<PatchResults, EngineError> {
         self.0()
     }
@@ -207,7 +207,7 @@ impl fmt::Debug for PatchStatus {
     }
 }
 
-/// One result a patch from one a matrix, `per_patch` matrices a patch: the first failure.
+/// Combines one result per matrix into one per patch of `per_patch` matrices: its first failure.
 pub(super) fn by_patch(results: PatchResults, per_patch: usize) -> PatchResults {
     let mut out: PatchResults = Vec::with_capacity(results.len() / per_patch.max(1));
     for (k, one) in results.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The engine's stages on a GPU: kernels, handed over without waiting for them.
+//! The stages on a GPU: kernels are submitted without waiting for them.
 
 use super::fields::{PixelField, blocks, by_patch, layout};
 use super::run::corrupt;
@@ -79,7 +79,7 @@ pub fn normal_equations(
     Ok(NormalField { band: Field::on_device(found.band), rhs: Field::on_device(found.rhs) })
 }
 
-/// What a kernel's status says of a factorisation. The pivot itself does not travel.
+/// Reads the status of factorisations from the words of a kernel, which do not hold the value of a bad pivot.
 fn pivots(status: Vec<u32>) -> Vec<std::result::Result<(), PatchFailure>> {
     let judge = |(matrix, index): (usize, u32)| match index {
         ALL_POSITIVE => Ok(()),
@@ -136,7 +136,7 @@ pub fn jacobi(gpu: &Gpu, batch: &Batch, matrices: &Field, n: usize) -> Result<(M
     Ok((modes, PatchStatus::later(fetch)))
 }
 
-/// What a kernel's status says of an eigendecomposition. Which element is not finite does not travel.
+/// Reads the status of an eigendecomposition, which does not hold the place of an element that is not finite.
 fn converged(matrix: usize, sweeps: Option<Sweeps>) -> std::result::Result<(), PatchFailure> {
     match sweeps {
         Some(sweeps) if sweeps.converged => Ok(()),

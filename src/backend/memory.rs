@@ -25,11 +25,11 @@ impl Engine {
         self.gpu().filter(|_| self.is_gpu()).as_ref().map(Gpu::memory_use)
     }
 
-    /// Work cut into parts that fit the GPU's memory: `cut` makes them by what batches may fill at the time, and tells the bytes
-    /// that are alive at a time.
+    /// Cuts work into parts that fit the GPU's memory. `cut` makes them for the current batch budget, and returns the bytes that
+    /// are alive at a time.
     ///
     /// # Errors
-    /// Not even the smallest parts fit.
+    /// [`GpuError::LittleMemory`] if not even the smallest parts fit.
     pub fn fit<T>(&self, cut: impl Fn() -> (u64, T)) -> Result<T> {
         let Some(gpu) = self.gpu() else { return Ok(cut().1) };
         gpu.fit(cut).map_err(|error| match error {

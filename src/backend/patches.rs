@@ -41,7 +41,8 @@ impl Engine {
     /// Evaluates traces and spot shapes of `fibres` at `wave` (Angstrom).
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn traces(&self, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> Result<BundleTraces> {
         let on_gpu = |gpu: &Gpu| gpu::traces(gpu, psf, fibres.clone(), wave, with_tails);
         self.run(Stage::Traces, on_gpu, || Ok(cpu::traces(psf, fibres.clone(), wave, with_tails)))
@@ -50,7 +51,8 @@ impl Engine {
     /// Evaluates the spots of the bins `bins`, `[nfibre, bins, ny, nx]`.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn spots(&self, traces: &BundleTraces, bins: Range<usize>) -> Result<BundleSpots> {
         let on_gpu = |gpu: &Gpu| gpu::spots(gpu, traces, bins.clone());
         let spots = self.run(Stage::Spots, on_gpu, || cpu::spots(traces, bins.clone()))?;
@@ -60,7 +62,8 @@ impl Engine {
     /// Forms K + prior and y of a batch.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn normal_equations(
         &self,
         batch: &Batch,
@@ -76,7 +79,8 @@ impl Engine {
     /// Solves for the deconvolved flux x = K^-1 y, `[patch, n]`, electron per bin.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn solve(&self, batch: &Batch, normal: &NormalField) -> Result<(Field, PatchStatus)> {
         self.run(Stage::Cholesky, |gpu| gpu::solve(gpu, batch, normal), || cpu::solve(batch, normal))
     }
@@ -84,7 +88,8 @@ impl Engine {
     /// Computes S_f of every core fibre, `[patch, core fibre, nbin, nbin]`.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn schur(&self, batch: &Batch, normal: &NormalField) -> Result<(Field, PatchStatus)> {
         self.run(Stage::Schur, |gpu| gpu::schur(gpu, batch, normal), || cpu::schur(batch, normal))
     }
@@ -92,7 +97,8 @@ impl Engine {
     /// Returns K of every patch as full symmetric matrices, `[patch, n, n]`, for [`Decorrelate::Noise`]; runs where jacobi runs.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn full_matrix(&self, batch: &Batch, normal: &NormalField) -> Result<Field> {
         let on_gpu = |gpu: &Gpu| gpu::full_matrix(gpu, batch, normal);
         self.run(Stage::Jacobi, on_gpu, || cpu::full_matrix(batch, normal))
@@ -101,7 +107,8 @@ impl Engine {
     /// Computes the eigenmodes of symmetric matrices `[n, n]`, equally many per patch.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn jacobi(&self, batch: &Batch, matrices: &Field, n: usize) -> Result<(ModesField, PatchStatus)> {
         self.run(Stage::Jacobi, |gpu| gpu::jacobi(gpu, batch, matrices, n), || cpu::jacobi(batch, matrices, n))
     }
@@ -109,7 +116,8 @@ impl Engine {
     /// Computes flux, ivar and resolution of the core fibres; R's rows `half` bins to each side.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn decorrelate(
         &self,
         batch: &Batch,
@@ -125,7 +133,8 @@ impl Engine {
     /// Computes the model images A x, one patch after another, each `[ny, nx]` of its patch.
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn model(&self, batch: &Batch, traces: &BundleTraces, spots: &BundleSpots, x: &Field) -> Result<Field> {
         let on_gpu = |gpu: &Gpu| gpu::model(gpu, batch, traces, spots, x);
         self.run(Stage::Model, on_gpu, || cpu::model(batch, traces, spots, x))
@@ -134,7 +143,8 @@ impl Engine {
     /// Computes the goodness of the core bins, `[patch, core fibre, core bin]` (core bins of that patch).
     ///
     /// # Errors
-    /// [`super::EngineError`].
+    /// [`super::EngineError::Gpu`] if the device fails, [`super::EngineError::StageLimit`] if the stage is beyond its limits,
+    /// [`super::EngineError::Cancelled`] for cancellation.
     pub fn goodness(
         &self,
         batch: &Batch,

@@ -35,7 +35,7 @@ impl Engine {
         })
     }
 
-    /// Opens the device anew with shorter dispatches: a driver that ends long dispatches does so by losing the device. Returns
+    /// Reopens the device with shorter dispatches: a driver that ends long dispatches does so by losing the device. Returns
     /// false if it cannot be opened; the CPU serves from then on.
     pub(crate) fn reopen(&self) -> bool {
         self.clear_times();
@@ -53,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// Counts a frame that failed for good: the next one finds the device opened anew, or abandoned after too many.
+    /// Counts a frame that failed for good: the device is reopened for the next one, or abandoned after too many.
     pub(crate) fn note_failure(&self, reason: &str) {
         self.clear_times();
         let Streak { failed, good, .. } = &self.streak;

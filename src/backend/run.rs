@@ -64,7 +64,7 @@ impl Engine {
             }
             Some(result) => result,
         };
-        // Timestamps tell later how long a stage took on a GPU.
+        // On a GPU timestamp queries report the time of the stage later.
         self.add_time(stage, start, !(self.exact_times && self.on(stage).is_some()));
         result
     }

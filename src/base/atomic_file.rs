@@ -2,7 +2,7 @@
 //! [`resolve`] holds the rule of what may be replaced (`docs/trust.md`).
 //!
 //! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the number of the batch job if there is one.
-//! Its owner locks it. Leftovers of dead runs are thus told apart from files in flight.
+//! Its owner locks it. The lock distinguishes files in flight from leftovers of dead runs.
 
 use super::option_name::OptionName::Overwrite;
 use super::process::{self, host, run};

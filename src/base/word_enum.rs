@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no {what} `{word}`: give {}", self.choice())]
 pub struct UnknownWord {
-    /// What it should have named.
+    /// The kind of thing that it should name.
     pub what: &'static str,
     /// The word.
     pub word: String,

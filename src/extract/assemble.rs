@@ -10,7 +10,7 @@ use rayon::prelude::*;
 /// pixmask_fraction reaches 1 only to rounding.
 const ROUNDING: f64 = 1e-6;
 
-/// With fewer fibres at a wavelength their median says nothing: a good fit's chi2pix, 1, stands in for it.
+/// Fewest fibres at a wavelength for a median of chi2pix; with fewer, 1 serves, the value of a good fit.
 const MIN_FIBRES: usize = 5;
 
 /// A bin's fit is bad if chi2pix is this many times the medians of its fibre and of its wavelength.

@@ -15,7 +15,7 @@ pub struct Extraction {
     pub spectra: Spectra,
     /// The model image in electron, `[ny, nx]`, if requested.
     pub model: Option<Vec<f32>>,
-    /// What was done.
+    /// Device, fallbacks and times.
     pub summary: Summary,
 }
 
@@ -26,7 +26,7 @@ pub struct Summary {
     pub device: String,
     /// Memory planned and used on a GPU.
     pub device_memory: Option<MemoryUse>,
-    /// What became of all bundles.
+    /// Counts of bundles and patches, and the fallbacks.
     pub record: Record,
     /// Bins without information.
     pub no_information: usize,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// Step of the default grid, Angstrom.
 pub const DEFAULT_STEP: f64 = 0.8;
 
-/// What was done for a request.
+/// The result of a request.
 #[derive(Clone, Debug)]
 pub struct Done {
     /// Fibres extracted.
@@ -25,13 +25,13 @@ pub struct Done {
     pub bad_pixels: usize,
     /// The barycentric factor applied.
     pub barycentric: Option<f64>,
-    /// The device in words.
+    /// Description of the device.
     pub device: String,
     /// First wavelength, last one, and step of the grid, Angstrom.
     pub grid: [f64; 3],
-    /// What the inputs were.
+    /// BLAKE3 of the inputs.
     pub digests: Digests,
-    /// What the extraction did.
+    /// Summary of the extraction.
     pub summary: Summary,
     /// Time to read, compute and write.
     pub read: Duration,
@@ -63,7 +63,7 @@ pub struct Product {
     done: Done,
 }
 
-/// Reads, extracts and writes one frame. Outputs are whole or absent.
+/// Reads, extracts and writes one frame; writes are atomic.
 ///
 /// # Errors
 /// [`FileError`], one sentence with the file at fault.
@@ -131,7 +131,7 @@ impl Inputs {
 }
 
 impl Product {
-    /// What was extracted from `inputs`, with header and scores.
+    /// Builds the frame of an extraction from `inputs`, with header and scores.
     pub fn new(request: &Request, inputs: Inputs, extraction: Extraction, compute: Duration) -> Self {
         let spectra = extraction.spectra;
         let done = Done {

@@ -30,7 +30,7 @@ pub enum OptionKind {
 pub struct OptionError {
     /// The option.
     pub name: OptionName,
-    /// What is wrong with the text, and what to give.
+    /// The fault of the text, and the remedy.
     pub reason: String,
 }
 

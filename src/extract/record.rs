@@ -1,4 +1,4 @@
-//! What a frame's header records of how it was made, so that it can be made again.
+//! The header record: how a frame was made, so that it can be repeated.
 
 use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
@@ -6,7 +6,7 @@ use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
 use std::path::{Path, PathBuf};
 
-/// A frame that does not say how it was made.
+/// Errors of reading the header record of a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// It cannot be read.
@@ -27,7 +27,7 @@ pub enum RecordError {
 
 /// How a frame was made: what its header records.
 ///
-/// | card | what it says |
+/// | card | value |
 /// |---|---|
 /// | SPXVER, SPXGIT | version and git commit |
 /// | SPXDEV | device, interface, driver and its version; of a CPU its instructions |
@@ -40,15 +40,15 @@ pub enum RecordError {
 /// Cards hold printable ASCII: in names of files other bytes, `%` itself and a blank or `&` at the end stand as `%` and two
 /// hexadecimal digits, `caf%C3%A9.fits`.
 ///
-/// A digest is that of all bytes of a file, unpacked where it is gzipped: packed anew, a file is the same, and
-/// `zcat FILE | b3sum` shows it. A tile-compressed image (`.fits.fz`) or another header make another file.
+/// A digest covers all bytes of a file, unpacked if it is gzipped: packing it again does not change it, and
+/// `zcat FILE | b3sum` prints it. A tile-compressed image (`.fits.fz`) or another header make another file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The version.
     pub version: String,
     /// The git commit.
     pub commit: String,
-    /// The device in words.
+    /// Description of the device.
     pub device: String,
     /// The options that were set, by their names on the command line.
     pub options: Vec<(String, String)>,
@@ -58,12 +58,12 @@ pub struct Record {
     pub psf: PathBuf,
     /// The file with the fibermap, where there was one.
     pub fibermap: Option<PathBuf>,
-    /// What these files were.
+    /// BLAKE3 of these files.
     pub digests: Digests,
 }
 
 impl Record {
-    /// That of a frame.
+    /// Reads the record of a frame.
     ///
     /// # Errors
     /// [`RecordError`] where the frame cannot be read, or lacks a card.
@@ -82,13 +82,13 @@ impl Record {
         })
     }
 
-    /// Whether this build has made it; None where that cannot be told: builds that know no commit, or have more than
-    /// was committed, may differ under one name.
+    /// Whether this build made it. None if that is unknown: builds without a commit, or with uncommitted changes, may differ
+    /// under one name.
     pub fn same_build(&self) -> Option<bool> {
         same_build([&self.version, &self.commit], [VERSION, COMMIT])
     }
 
-    /// What may make other bits of the same inputs and options, in words: each thing that was another one then.
+    /// Describes the differences from this run that may change bits: version, commit and device.
     pub fn differences(&self, device: &str) -> Vec<String> {
         let now = [("version", VERSION), ("commit", COMMIT), ("device", device)];
         let then = [&self.version, &self.commit, &self.device];
@@ -105,7 +105,7 @@ fn same_build(then: [&str; 2], now: [&str; 2]) -> Option<bool> {
     if then == now { told.then_some(true) } else { Some(false) }
 }
 
-/// Sets the cards of [`Record`] that tell of inputs and options.
+/// Sets the cards of [`Record`] for inputs and options.
 pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
     let cards = [
         ("IN_PSF", Some(card_of_path(&request.psf)), "Input spectral PSF"),
@@ -119,7 +119,7 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
     set(header, cards);
 }
 
-/// Sets the cards of [`Record`] that tell of the program and what it did.
+/// Sets the cards of [`Record`] for the program and the outcome.
 pub(super) fn note_run(header: &mut Header, summary: &Summary) {
     let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
     let mixed = summary.banded > 0 && !in_patches.is_empty();

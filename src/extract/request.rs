@@ -30,9 +30,9 @@ pub struct Request {
     pub scores: bool,
     /// Whether existing outputs are replaced.
     pub overwrite: bool,
-    /// Stages that the engine leaves to the CPU, for the record.
+    /// Stages that the CPU runs by request, for the record.
     pub on_cpu: Vec<Stage>,
-    /// What the inputs must be; None for whatever they are.
+    /// Required BLAKE3 of the inputs; None for any.
     pub expected: Option<Digests>,
     /// Everything else; `model` and `barycentric` are set from the above.
     pub options: Options,

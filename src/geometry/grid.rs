@@ -11,7 +11,7 @@ pub enum GridError {
     /// The range holds no bin.
     #[error("wavelength range {0} to {1} Angstrom is empty: give WMIN below WMAX")]
     Empty(f64, f64),
-    /// The range has more bins than any detector could tell apart.
+    /// The range has more bins than any detector resolves.
     #[error(
         "wavelength range {0} to {1} Angstrom by {2} has {3:.0} bins: give a coarser step (at most {MAX_BINS} bins)"
     )]
@@ -65,7 +65,7 @@ impl WaveGrid {
         self.step
     }
 
-    /// The same bins as seen in a frame where wavelengths are shorter by `factor`
+    /// Returns the grid with wavelengths and step divided by `factor`
     /// (barycentric correction: extract on w/f by dw/f).
     pub fn divided_by(&self, factor: f64) -> Self {
         Self { wave: self.wave.iter().map(|w| w / factor).collect(), step: self.step / factor }

@@ -8,11 +8,11 @@ use std::ops::Range;
 pub struct Batch {
     /// The patches.
     pub patches: Vec<Patch>,
-    /// Fibres a patch with padding.
+    /// Fibres per patch with padding.
     pub nspec: usize,
     /// The fibres each extracts, counted from its first.
     pub core: Range<usize>,
-    /// Bins a patch with padding.
+    /// Bins per patch with padding.
     pub nbin: usize,
     /// Half bandwidth of K, unknowns ordered bin by bin.
     pub half_bandwidth: usize,
@@ -29,12 +29,12 @@ impl Batch {
         self.patches.is_empty()
     }
 
-    /// Unknowns a patch.
+    /// Unknowns per patch.
     pub fn n(&self) -> usize {
         self.nspec * self.nbin
     }
 
-    /// Elements of K a patch, in band storage.
+    /// Elements of K per patch, in band storage.
     pub fn band_len(&self) -> usize {
         self.n() * (self.half_bandwidth + 1)
     }

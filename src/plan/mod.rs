@@ -1,4 +1,4 @@
-//! What is computed where: bundles of fibres, patches of bundles, batches of patches.
+//! The plan of an extraction: bundles of fibres, patches of bundles, batches of patches.
 
 mod batches;
 mod patches;

@@ -13,7 +13,7 @@ pub enum PlanError {
         "{nsubbundles} sub-bundles do not divide bundles of {bundlesize} fibres: give a divisor of the bundle size"
     )]
     SubBundles {
-        /// Fibres a bundle.
+        /// Fibres per bundle.
         bundlesize: usize,
         /// Sub-bundles a bundle.
         nsubbundles: usize,
@@ -35,9 +35,9 @@ pub enum PlanError {
     /// Patches that would take years.
     #[error("patches of {fibres} fibres by {bins} bins, padding included, have {} unknowns: give smaller patches (at most {MAX_UNKNOWNS})", fibres * bins)]
     TooManyUnknowns {
-        /// Fibres a patch with padding.
+        /// Fibres per patch with padding.
         fibres: usize,
-        /// Bins a patch with padding.
+        /// Bins per patch with padding.
         bins: usize,
     },
     /// A fraction outside 0 to 1.
@@ -53,7 +53,7 @@ pub enum PlanError {
     /// No fibre is selected.
     #[error("specmin {specmin} is beyond the PSF's {nfibre} fibres: give a value below {nfibre}")]
     Specmin {
-        /// First fibre asked for.
+        /// First fibre requested.
         specmin: usize,
         /// Fibres of the PSF.
         nfibre: usize,
@@ -61,9 +61,9 @@ pub enum PlanError {
     /// More fibres are selected than there are.
     #[error("specmin {specmin} plus nspec {nspec} is beyond the PSF's {nfibre} fibres: give nspec at most {}", nfibre - specmin)]
     Nspec {
-        /// First fibre asked for.
+        /// First fibre requested.
         specmin: usize,
-        /// Number of fibres asked for.
+        /// Number of fibres requested.
         nspec: usize,
         /// Fibres of the PSF.
         nfibre: usize,
@@ -79,7 +79,7 @@ const MAX_UNKNOWNS: usize = 20_000;
 /// How bundles are cut into patches; the defaults are the survey's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PatchOptions {
-    /// Fibres a bundle; between bundles there is a gap and no overlap.
+    /// Fibres per bundle. A gap separates bundles; their spots do not overlap.
     pub bundlesize: usize,
     /// Sub-bundles a bundle: a patch extracts `bundlesize / nsubbundles` fibres.
     pub nsubbundles: usize,
@@ -263,7 +263,7 @@ mod tests {
 
     const SPOT: SpotShape = SpotShape { half_x: 8, half_y: 5, degree_x: 0, degree_y: 0, tails: false };
 
-    /// Straight traces: fibres 7 columns apart, 1.4 rows a bin from `y0` on.
+    /// Straight traces: fibres 7 columns apart, 1.4 rows per bin from `y0` on.
     fn positions(nfibre: usize, nbin: usize, y0: i32) -> (Vec<i32>, Vec<i32>) {
         let x = |k: usize| 20 + 7 * (k / nbin) as i32;
         let y = |k: usize| y0 + (1.4 * (k % nbin) as f64) as i32;
@@ -337,7 +337,7 @@ mod tests {
     fn half_bandwidth_is_the_distance_of_the_farthest_overlap() {
         let (pixel_x, pixel_y) = positions(25, 100, 0);
         let spots = Positions { nfibre: 25, nbin: 100, pixel_x: &pixel_x, pixel_y: &pixel_y, spot: SPOT };
-        // Spots 11 rows high at 1.4 rows a bin meet 7 bins apart; 17 columns wide at 7 a fibre, 2 fibres apart.
+        // Spots 11 rows high at 1.4 rows per bin meet 7 bins apart; 17 columns wide at 7 per fibre, 2 fibres apart.
         assert_eq!(half_bandwidth(&spots, 7, 74), 7 * 7 + 2);
         assert_eq!(half_bandwidth(&spots, 1, 74), 7);
         assert_eq!(half_bandwidth(&spots, 7, 3), 7 * 2 + 2);

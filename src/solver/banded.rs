@@ -27,7 +27,7 @@ const DECAY_OF_TOLERANCE: f64 = 1e-3;
 /// little or fibres eliminated from too few others, 0.4 sigma over 9e-3, 0.13 over 2e-3.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
 
-/// What f32 keeps to beside masks, sigma.
+/// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
 
 /// In f32 the truncation error is in part rounding, and flux is off by up to this many times as much: 1 to 3 on all scenes of
@@ -40,7 +40,7 @@ const ROUNDING_F32: f64 = 1.5e-6;
 /// In f32 bands that are wider by a half, or more, help if they leave less than this of the error; else it is rounding.
 const HELPS: f64 = 0.5;
 
-/// The banded solver of a job on one engine.
+/// The banded solver of a job on one device.
 pub(super) struct Banded<'j> {
     job: &'j Job<'j>,
     ccd: &'j CcdField<'j>,
@@ -97,7 +97,7 @@ pub(super) struct Submitted<'j> {
     kept: Option<Arc<Kept<'j>>>,
 }
 
-/// What became of a bundle at one rung.
+/// The outcome of a bundle at one rung.
 pub(super) enum Judged<'j> {
     /// Spectra of its fibres on the padded grid.
     Served(Task<'j>, Vec<FibreRow>),
@@ -106,7 +106,7 @@ pub(super) enum Judged<'j> {
 }
 
 impl<'j> Banded<'j> {
-    /// Prepares the stages of a job on an engine.
+    /// Prepares the stages of a job.
     ///
     /// # Errors
     /// [`Unserved::Tolerance`] if f32 does not keep to the tolerance, [`Unserved::Coupling`] if bins are coupled over larger
@@ -317,7 +317,7 @@ impl<'j> Banded<'j> {
     }
 
     /// The largest estimated error of a fibre's flux, sigma, where most of the spot is on good pixels: mostly masked bins may
-    /// be off, their mask bit says so.
+    /// be off, and have a mask bit.
     fn error(&self, row: &FibreRow) -> f64 {
         let of_bin = |(k, goodness): (usize, &Goodness)| {
             let bin = self.job.beyond_ends() + k;

@@ -97,7 +97,7 @@ impl<'a> Job<'a> {
     /// Checks that PSF, CCD, grid and options fit together.
     ///
     /// # Errors
-    /// [`JobError`].
+    /// [`JobError`]: the PSF is for another CCD, the grid reaches beyond the PSF, or an option is out of range.
     pub fn new(psf: &'a Psf, ccd: &'a Ccd<'a>, grid: &WaveGrid, options: &'a Options) -> Result<Self, JobError> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));

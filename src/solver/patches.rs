@@ -11,7 +11,7 @@ use crate::stages::normal_equations::Prior;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What one attempt made of a bundle's patches.
+/// The patches of a bundle after one attempt.
 pub(super) struct Solved {
     /// Patches with their spectra.
     pub done: Vec<(Patch, PatchSpectra)>,
@@ -19,7 +19,7 @@ pub(super) struct Solved {
     pub failed: Vec<(Patch, PatchSpectra, PatchFailure)>,
 }
 
-/// What all batches of a window share.
+/// Inputs that all batches of a window share.
 struct Window<'a> {
     job: &'a Job<'a>,
     ccd: &'a CcdField<'a>,

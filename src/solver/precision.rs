@@ -1,4 +1,4 @@
-//! Whether f32 serves, as far as the PSF on a CCD without defects tells: seen before any work.
+//! Prediction whether f32 serves, from the PSF on a CCD without defects.
 
 use super::{Job, Options};
 use crate::geometry::Ccd;
@@ -9,7 +9,7 @@ use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use crate::stages::traces::{legendre, unit};
 
-/// Below this fraction of its diagonal element a pivot has lost too many of f32's digits. Steps of 0.8 Angstrom on DESI's
+/// Below this fraction of its diagonal element a pivot keeps too few of f32's digits. Steps of 0.8 Angstrom on DESI's
 /// CCDs have 8e-3, of 0.6 Angstrom 2e-4.
 const LEAST_PIVOT_F32: f64 = 1e-4;
 

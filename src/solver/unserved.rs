@@ -10,7 +10,7 @@ pub enum Unserved {
     /// f32 does not keep to the tolerance.
     #[error("f32 keeps to {least:.0e} sigma, not to {tolerance:.0e}")]
     Tolerance {
-        /// What f32 keeps to, sigma.
+        /// The finest tolerance of f32, sigma.
         least: f64,
         /// The tolerance, sigma.
         tolerance: f64,
@@ -64,7 +64,7 @@ pub enum Unserved {
     /// A patch has no solution.
     #[error(transparent)]
     Patch(PatchFailure),
-    /// The engine: its device failed, or cancellation was requested.
+    /// The device failed, or cancellation was requested.
     #[error(transparent)]
     Engine(EngineError),
 }

@@ -133,9 +133,9 @@ pub enum ShapeError {
     /// A fibre or patch that the batch does not have.
     #[error("{what} {found} does not exist: there are {count}")]
     Index {
-        /// What was counted.
+        /// The kind of thing counted.
         what: &'static str,
-        /// The index asked for.
+        /// The index requested.
         found: usize,
         /// Their number.
         count: usize,
@@ -154,11 +154,11 @@ pub struct NonPositivePivot {
     pub pivot: f64,
 }
 
-/// What became of one matrix.
+/// The outcome of one matrix.
 pub type Status = Result<(), NonPositivePivot>;
 
 /// Replaces each matrix K of a batch by its factor L, K = L L^T, in the lower triangle. A matrix that is not positive
-/// definite is left as it was; the others are not disturbed. One status a matrix.
+/// definite is left as it was; the others are not disturbed. One status per matrix.
 pub fn factor(layout: Layout, matrices: &mut [f64]) -> Result<Vec<Status>, ShapeError> {
     layout.batch(matrices.len())?;
     let each = |work: &mut Workspace, (index, matrix): (usize, &mut [f64])| {
@@ -170,7 +170,7 @@ pub fn factor(layout: Layout, matrices: &mut [f64]) -> Result<Vec<Status>, Shape
 }
 
 /// Solves K x = b without touching K: `matrices` is the batch of K, `rhs` `[batch, nrhs, n]` holds b and receives x,
-/// nrhs follows from its length. Where a matrix is not positive definite its b stay. One status a matrix.
+/// nrhs follows from its length. Where a matrix is not positive definite its b stay. One status per matrix.
 pub fn factor_solve(layout: Layout, matrices: &[f64], rhs: &mut [f64]) -> Result<Vec<Status>, ShapeError> {
     for_each_system(layout, matrices, rhs, |work, matrix, rhs| {
         work.factor(layout, matrix)?;

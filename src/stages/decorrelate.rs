@@ -9,7 +9,7 @@ pub struct Modes<'a> {
     pub n: usize,
     /// Eigenvalues, `[n]`.
     pub values: &'a [f64],
-    /// Eigenvectors, `[n, n]`, one a row.
+    /// Eigenvectors, `[n, n]`, one per row.
     pub vectors: &'a [f64],
 }
 
@@ -25,9 +25,9 @@ pub struct FibreIndex {
 /// Eigenvalues are clipped from below at this fraction of the largest, as the peers do.
 pub const EIGENVALUE_FLOOR: f64 = 1e-14;
 
-/// What decorrelation gives for one fibre.
+/// Output of decorrelation for one fibre.
 pub struct Decorrelated<'a> {
-    /// R x, `[nbin]`, electron a bin.
+    /// R x, `[nbin]`, electron per bin.
     pub flux: &'a mut [f64],
     /// s^2, `[nbin]`.
     pub ivar: &'a mut [f64],

@@ -33,11 +33,11 @@ pub struct NotFinite {
     pub value: f64,
 }
 
-/// What became of one matrix.
+/// The outcome of one matrix.
 pub type Status = Result<Sweeps, NotFinite>;
 
 /// Eigenvalues and eigenvectors of a batch of symmetric matrices `[batch, n, n]`, of which the lower triangles are read:
-/// `values` `[batch, n]` ascending, `vectors` `[batch, n, n]` with eigenvector k in row k, of unit length. One status a
+/// `values` `[batch, n]` ascending, `vectors` `[batch, n, n]` with eigenvector k in row k, of unit length. One status per
 /// matrix; where the matrix is not finite, its values and vectors stay as they were.
 ///
 /// ```

@@ -143,7 +143,7 @@ fn overlap<S: Simd>(simd: S, left: (&AlignedSpots, usize), weighted: &[Octet], s
     simd.sum(simd.load(&lanes))
 }
 
-/// The same before the lanes are summed; `out` is left as it is where there are no common pixels.
+/// Computes the lanes of [`overlap`], not yet summed; leaves `out` untouched if there are no common pixels.
 #[inline(always)]
 pub(super) fn overlap_lanes<S: Simd>(
     simd: S,

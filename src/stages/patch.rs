@@ -1,4 +1,4 @@
-//! What the patch stages work on: a patch's pixels and its spots, placed on each other.
+//! Inputs of the patch stages: a patch's pixels and its spots, placed on each other.
 
 use crate::geometry::Rectangle;
 use std::ops::Range;

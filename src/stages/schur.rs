@@ -19,7 +19,7 @@ pub struct Block {
 }
 
 /// Computes S_f for each block: `matrices` is a batch of K in `layout`, their n = nspec nbin unknowns ordered
-/// wavelength-major, i = bin nspec + fibre; `out` is `[blocks, nbin, nbin]`, exactly symmetric. One status a block: a
+/// wavelength-major, i = bin nspec + fibre; `out` is `[blocks, nbin, nbin]`, exactly symmetric. One status per block: a
 /// pivot that is not positive names the patch and its unknown i, and leaves that S_f as it was.
 pub fn schur(
     layout: Layout,

@@ -56,7 +56,7 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Portable)
 }
 
-/// What the compiler makes of plain arrays: SSE2 on x86-64, NEON on aarch64.
+/// Plain arrays, vectorised by the compiler: SSE2 on x86-64, NEON on aarch64.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

@@ -40,7 +40,7 @@ class SerialIOCoordinator:
         return True
 
     def read(self, func, payload):
-        """What ``func`` gives on rank 0, ``payload`` on the others."""
+        """Returns the result of ``func`` on rank 0, ``payload`` on the others."""
         read = _tried_on(self.comm, 0, func)
         return read if self.rank == 0 else payload
 
@@ -76,14 +76,14 @@ class ParallelIOCoordinator:
         return rank == 0
 
     def read(self, func, payload):
-        """What ``func`` gives on the reader goes to rank 0; the others get ``payload``."""
+        """Calls ``func`` on the reader and returns its result on rank 0, ``payload`` on the others."""
         read = _tried_on(self.comm, self.reader, func)
         if self.is_reader(self.rank):
             self.comm.send(read, dest=0)
         return self.comm.recv(source=self.reader) if self.rank == 0 else payload
 
     def process(self, func, payload):
-        """What ``func`` gives on workers, ``payload`` elsewhere."""
+        """Returns the result of ``func`` on workers, ``payload`` elsewhere."""
         if not self.is_worker(self.rank):
             return payload
         try:

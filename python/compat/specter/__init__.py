@@ -4,7 +4,7 @@ __version__ = "0+spextral"
 
 
 def absent(name):
-    """A function that says that there is none."""
+    """Returns a function that raises an error: there is none of this name."""
 
     def refuse(*arguments, **options):
         # Here, so that importing names costs nothing.

@@ -15,7 +15,7 @@ use std::ops::Range;
 /// Why a banded stage gave no result.
 #[derive(Debug, thiserror::Error)]
 pub enum BandedFailure {
-    /// The engine or its device.
+    /// The device failed, or cancellation was requested.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// Fibres or bins are coupled over larger distances than the bands hold.

@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 type Result<T> = std::result::Result<T, BandedFailure>;
 
-/// The stages of the banded solver on an engine: all on the CPU, bundle by bundle, or some on its GPU, group by group.
+/// The stages of the banded solver: all on the CPU, bundle by bundle, or some on a GPU, group by group.
 #[derive(Debug)]
 pub struct BandedStages<'e> {
     engine: &'e Engine,
@@ -56,7 +56,7 @@ impl BandedStages<'_> {
         self.device.is_some()
     }
 
-    /// The engine.
+    /// The stages of both solvers.
     pub fn engine(&self) -> &Engine {
         self.engine
     }

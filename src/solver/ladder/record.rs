@@ -13,7 +13,7 @@ pub struct Fallback {
     pub from: Attempt,
     /// Why.
     pub reason: String,
-    /// What was tried next.
+    /// The next step.
     pub step: Step,
 }
 
@@ -24,7 +24,7 @@ impl Fallback {
     }
 }
 
-/// What became of all bundles: the one record that summary, header and log come from.
+/// The outcome of all bundles: the one record behind summary, header and log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// All moves, in their order by bundle.
@@ -41,7 +41,7 @@ pub struct Record {
     pub redone: usize,
     /// Patches without result: their bins have ivar 0.
     pub failed: usize,
-    /// Why the work was repeated, or done by the CPU in the device's place.
+    /// Reason of a retry of the whole frame, or of its fallback to the CPU.
     pub retried: Option<String>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::climb::Climb;
 use super::table::steps;
-use super::{Fallback, LastRung, Progress, Solved, Step};
+use super::{Fallback, LastRung, Progress, Record, Solved, Step};
 use crate::backend::Engine;
 use crate::plan::Bundle;
 use crate::solver::{Job, Reason, Unserved};
@@ -13,7 +13,7 @@ use std::fmt::Display;
 const AFTER_MEMORY: usize = 2;
 const AFTER_LOSS: usize = 1;
 
-/// Solves consecutive bundles of a job on an engine.
+/// Solves consecutive bundles of a job, with retries and fallbacks.
 ///
 /// # Errors
 /// [`Unserved`] if the options allow no further step: for [`Reason::Coupling`] with [`crate::solver::Solver::Banded`], for
@@ -40,11 +40,11 @@ pub fn solve(
     Ok(Solved { record: Record { fallbacks, retried, ..solved.record }, ..solved })
 }
 
-/// Runs `work` on an engine, and if its device fails for good on the CPU, which is reported: all of it is of one precision.
-/// Returns the reason along with the result.
+/// Runs `work` on a device, and all of it on the CPU if the device fails for good, so that the result is of one precision.
+/// Returns the reason of the fallback along with the result.
 ///
 /// # Errors
-/// Those of `work` that are not the device's, as `reason` tells.
+/// The error of `work`, unless `reason` names a failure that the CPU can mend.
 pub fn or_cpu_for_all<T, E: Display>(
     engine: &Engine,
     work: impl Fn(&Engine) -> Result<T, E>,
@@ -59,8 +59,8 @@ pub fn or_cpu_for_all<T, E: Display>(
     }
 }
 
-/// Solves bundles on an engine, again in smaller parts or on the device opened anew if it fails. If it fails for good, its
-/// fallbacks and the last are left in `given_up`.
+/// Solves bundles on one device. Retries in smaller parts, or after reopening the device, if it fails. If it fails for good,
+/// leaves its fallbacks and the last one in `given_up`.
 fn solve_on(
     job: &Job,
     bundles: &[Bundle],

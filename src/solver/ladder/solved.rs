@@ -1,4 +1,4 @@
-//! What the ladder takes and returns beside the job: the last rung, progress, solved bundles.
+//! Parameters and result of the ladder: the last rung, progress, solved bundles.
 
 use super::Record;
 use crate::backend::Stage;
@@ -6,7 +6,7 @@ use crate::gpu::MemoryUse;
 use crate::solver::BundleSpectra;
 use std::time::Duration;
 
-/// What is below the device's own rungs.
+/// The rung below those of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastRung {
     /// The CPU does all bundles.
@@ -18,14 +18,14 @@ pub enum LastRung {
 /// Receives progress: bundles done, of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
-/// Bundles solved, with what became of them.
+/// Bundles solved, with their outcome.
 #[derive(Debug)]
 pub struct Solved {
     /// Spectra of all bundles, joined.
     pub spectra: BundleSpectra,
-    /// What became of them.
+    /// Their outcome.
     pub record: Record,
-    /// The engine that solved them describes its device.
+    /// Description of the device that solved them.
     pub device: String,
     /// Memory planned and used on a GPU.
     pub device_memory: Option<MemoryUse>,

@@ -1,4 +1,4 @@
-//! The table: for each reason what is tried next.
+//! The table of fallbacks: for each reason the steps in their order.
 
 use crate::solver::Reason;
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,11 @@ pub enum Step {
     LongRefinement,
     /// The next wider bands.
     WiderBands,
-    /// The same GPU in f64.
+    /// Its GPU in f64.
     F64,
     /// The CPU, for this bundle or patch.
     Cpu,
-    /// Patches in place of bands, on the engine that the frame began with.
+    /// Patches in place of bands, on the device that the frame began with.
     Patches,
     /// One stage of the patches on the CPU.
     StageOnCpu,
@@ -25,7 +25,7 @@ pub enum Step {
     NoResult,
     /// Smaller batches on the device.
     SmallerBatches,
-    /// The device opened anew, with shorter dispatches.
+    /// A reopened device, with shorter dispatches.
     Reopen,
     /// The CPU, for all bundles: they are of one precision.
     CpuForAll,
@@ -33,11 +33,11 @@ pub enum Step {
     Fail,
 }
 
-/// The engines of the ladder, from the first rung down.
+/// The devices of the ladder, from the first rung down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// The engine that the frame begins with.
+    /// The device that the frame begins with.
     First,
     /// Its GPU in f64, if it began in f32.
     F64,
@@ -55,12 +55,12 @@ pub enum Method {
     Patches,
 }
 
-/// One rung: how a bundle is solved, and on which engine.
+/// One rung: how a bundle is solved, and on which device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Attempt {
     /// How.
     pub method: Method,
-    /// On which engine.
+    /// On which device.
     pub level: Level,
 }
 

@@ -86,7 +86,7 @@ impl<const B: usize> Band<B> {
     const ZERO: Self = Self { diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
 }
 
-/// What the fibres on one side leave of a fibre, in all chunks.
+/// The terms of S_f and y_f from the fibres on one side, in all chunks.
 struct Term<const B: usize> {
     /// A_f or B_f.
     band: Vec<Band<B>>,

@@ -1,4 +1,4 @@
-//! What the banded solver rests on, measured: spots couple with those of the same and of the next fibre, no farther.
+//! Measured coupling of spots: the banded solver requires that spots overlap within a fibre and with the next one only.
 
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::normal_equations::overlap_lanes;

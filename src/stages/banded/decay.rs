@@ -80,7 +80,7 @@ impl Kernel for Overlaps<'_, '_> {
     }
 }
 
-/// Up to eight fibres, one a lane.
+/// Up to eight fibres, one per lane.
 struct Decay<'a, const B: usize> {
     normal: &'a BandedNormal,
     first: usize,

@@ -1,4 +1,4 @@
-//! Eight banded matrices in lockstep, one a lane: L D L^T column by column, solves, and the band of the inverse.
+//! Eight banded matrices in lockstep, one per lane: L D L^T column by column, solves, and the band of the inverse.
 //!
 //! The loops over a column's band are unrolled at compile time, so that partial sums stay in registers; half
 //! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`), and a narrower band is filled up with zeros.

@@ -15,7 +15,7 @@
 //!
 //! S_f is cut to a band S'. Because x is exact, what is cut off shows: E x = z - S' x with E = S - S', and to first
 //! order it changes Q x by `S^-1/2 E x / 2`, in sigma. The poles give S^-1/2 = sum_k w_k (S + sigma_k)^-1 along with the rest, so
-//! every flux comes with what the band costs it; a fibre whose error is above the tolerance gets wider bands. On frames where the true
+//! every flux comes with its truncation error; a fibre whose error is above the tolerance gets wider bands. On frames where the true
 //! error is known this estimate was within a factor of four of it.
 //!
 //! | what | follows from |
@@ -43,7 +43,7 @@
 //!
 //! The first exact solution has 30 bins beyond its ends, fewer than the tolerance asks for: solved with as many, flux agrees to
 //! 9.3e-7 sigma. The published patches (50 bins) are up to 8e-2 sigma off. Bundles whose K is wider than the widest band or not
-//! positive definite in the bands go through patches; where the widest band leaves more than the tolerance, a warning says how much.
+//! positive definite in the bands go through patches; where the widest band leaves more than the tolerance, a warning reports the error.
 
 mod bands;
 mod complement;

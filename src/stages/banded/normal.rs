@@ -87,7 +87,7 @@ struct Block<'a> {
     rows: Vec<Rows<'a>>,
 }
 
-/// That of one fibre.
+/// Output rows of one fibre in a block.
 struct Rows<'a> {
     diagonal: &'a mut [f64],
     /// With the fibre below; None for the bundle's first.

@@ -9,11 +9,11 @@ use super::normal::BandedNormal;
 use super::root::{Accuracy, BandedRoot, Roots, root};
 use super::solve::solve;
 
-/// What the iteration for x and the poles may each cost, of the tolerance: the bands, which are chosen from four, are what
-/// takes it. It costs no time that shows, and CPU and GPU agree to 1e-6 sigma, not to 2e-6.
+/// Share of the tolerance for the iteration for x, and for the poles; the rest is for the bands, of which there are only four.
+/// It costs no measurable time, and CPU and GPU agree to 1e-6 sigma instead of 2e-6.
 pub(crate) const SOLVER_TOLERANCE_SHARE: f64 = 0.1;
 
-/// What is read off K and the tolerance.
+/// Parameters of the banded solver, measured on K for a tolerance.
 #[derive(Debug)]
 pub struct SolverParameters {
     /// Error of flux allowed, sigma.

@@ -22,7 +22,7 @@ const ROUNDING: f64 = 3e-8;
 /// The smallest sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the largest eigenvalue.
 pub const RESOLVED: f64 = f64::EPSILON / ROUNDING;
 
-/// What decorrelation needs of one fibre's Q.
+/// Q of one fibre as decorrelation needs it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BandedRoot {
     /// s = Q 1, `[n]`; infinite where rounding leaves nothing of the row: flux and R are 0 then, and ivar no number.
@@ -53,7 +53,7 @@ impl Roots {
         Self { of_interval: (0..8).map(interval).collect() }
     }
 
-    /// The lower ends of the intervals, one a lane.
+    /// The lower ends of the intervals, one per lane.
     fn ratios(&self) -> Octet {
         Octet(std::array::from_fn(|k| self.of_interval[k][0].ratio))
     }

@@ -1,6 +1,6 @@
-//! Eight spots at once, one a lane: consecutive bins of one fibre.
+//! Eight spots at once, one per lane: consecutive bins of one fibre.
 //!
-//! What [`super::spot`](fn@super::spot) evaluates edge by edge comes here from recurrences. With h the pixel in units of sigma, phi goes from
+//! [`super::spot`](fn@super::spot) evaluates a profile edge by edge; this file uses recurrences. With h the pixel in units of sigma, phi goes from
 //! edge to edge by factors that themselves fall by exp(-h^2), outwards from the centre, so that rounding grows with the
 //! square of at most half the spot's width. Order 0 between two edges is a two-point Hermite quadrature of phi,
 //! whose derivatives (-1)^k He_k phi the recurrence of the higher orders gives: no erf.
@@ -190,7 +190,7 @@ impl Block {
         }
     }
 
-    /// The same for any width.
+    /// Sums rows of any width.
     #[inline(always)]
     fn wide_rows<S: Simd>(&self, simd: S, lane: usize, stamp: &mut [Octet]) {
         let (terms, octets) = (self.shape.degree_x + 1, self.shape.octets());

@@ -90,7 +90,7 @@ impl<'a> SpotSource<'a> {
     }
 
     /// Evaluates the spots of one fibre at `bins`, which start at a multiple of eight: so the bits of a spot do not
-    /// depend on the bins it is asked for with.
+    /// depend on the other bins of the call.
     pub(crate) fn evaluate(&self, fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
         debug_assert!(bins.start.is_multiple_of(LANES) && bins.end <= self.nbin());
         out.reset(&self.shape, bins.len());
