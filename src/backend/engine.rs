@@ -28,7 +28,7 @@ pub struct Engine {
     most_patches: Option<usize>,
     cancel: CancelToken,
     pub(super) trace: Option<Arc<Trace>>,
-    /// Those of the GPU that the engine began with.
+    /// Fault injection of the first GPU.
     faults: Faults,
 }
 

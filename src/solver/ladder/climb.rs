@@ -1,7 +1,6 @@
 //! The way of bundles down the ladder: pass by pass, one rung each.
 
-use super::injection::{OF_BANDS, OF_DEVICES, OF_PLANS};
-use super::table::steps;
+use super::table::{OF_BANDS, OF_DEVICES, OF_PLANS, steps};
 use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
 use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, Stage};
 use crate::geometry::Patch;

@@ -6,23 +6,6 @@ use super::table::is_of_gpu;
 use crate::backend::Engine;
 use crate::solver::{Reason, Unserved};
 
-/// Reasons before any work in bands.
-pub(super) const OF_PLANS: &[Reason] = &[Reason::Tolerance, Reason::Coupling, Reason::Limit];
-
-/// Reasons after work in bands.
-pub(super) const OF_BANDS: &[Reason] = &[
-    Reason::LittleMemory,
-    Reason::NoBands,
-    Reason::NotDefinite,
-    Reason::IllConditioned,
-    Reason::NotConverged,
-    Reason::Inaccurate,
-];
-
-/// Reasons that end all work on a device.
-pub(super) const OF_DEVICES: &[Reason] =
-    &[Reason::OutOfMemory, Reason::Lost, Reason::NoMemory, Reason::Device, Reason::Final];
-
 impl Climb<'_> {
     /// Returns the failure that fault injection requests, if its reason is one of `reasons` and can occur at the present rung.
     pub(super) fn injected(&self, engine: &Engine, reasons: &[Reason]) -> Option<Unserved> {

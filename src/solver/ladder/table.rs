@@ -89,6 +89,23 @@ pub(super) fn steps(reason: Reason) -> &'static [Step] {
     LADDER.iter().find(|(known, _)| *known == reason).map_or(&[Step::Fail], |(_, steps)| steps)
 }
 
+/// Reasons before any work in bands.
+pub(super) const OF_PLANS: &[Reason] = &[Reason::Tolerance, Reason::Coupling, Reason::Limit];
+
+/// Reasons after work in bands.
+pub(super) const OF_BANDS: &[Reason] = &[
+    Reason::LittleMemory,
+    Reason::NoBands,
+    Reason::NotDefinite,
+    Reason::IllConditioned,
+    Reason::NotConverged,
+    Reason::Inaccurate,
+];
+
+/// Reasons that end all work on a device.
+pub(super) const OF_DEVICES: &[Reason] =
+    &[Reason::OutOfMemory, Reason::Lost, Reason::NoMemory, Reason::Device, Reason::Final];
+
 /// Whether only a GPU gives a reason: there is a CPU below it.
 pub(super) fn is_of_gpu(reason: Reason) -> bool {
     !matches!(
