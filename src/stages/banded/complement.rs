@@ -5,6 +5,7 @@
 //! narrower one, because their outer elements miss what the inverse has beyond its band (kept, they cost a factor of ten
 //! to a hundred in accuracy). Lanes are eight chunks of the bins, which overlap.
 
+use super::bands::Bands;
 use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, scalar, with_half_bandwidth};

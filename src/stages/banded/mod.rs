@@ -69,7 +69,6 @@ pub(crate) use parameters::SOLVER_TOLERANCE_SHARE;
 pub use parameters::{SolverParameters, banded_complements, banded_flux, banded_root};
 pub(crate) use poles::Root;
 pub use root::{BandedRoot, RESOLVED};
-pub(crate) use window::Window;
 
 /// Runs code for the smallest half bandwidth there is code for that holds `$half`.
 macro_rules! with_half_bandwidth {
