@@ -2,9 +2,6 @@
 
 use crate::{clients, deny, docs, floors, prose, python, setup, steps};
 
-/// Whether `floors` and `prose` are among the tests: the one switch, to be set once the tree passes both.
-const FLOORS_AND_PROSE: bool = false;
-
 /// Checks format, lints, floors, prose, documentation, dependencies, tests, the same over MPI, clients, the Python package and
 /// the documentation's commands.
 ///
@@ -20,10 +17,8 @@ pub fn run(install: bool) -> Result<(), String> {
         clippy.args(["--features", "spextral-python/extension"]);
     }
     steps::run(clippy.args(["--", "-D", "warnings"]))?;
-    if FLOORS_AND_PROSE {
-        floors::run()?;
-        prose::run(false)?;
-    }
+    floors::run()?;
+    prose::run(false)?;
     steps::run(steps::cargo().args(["doc", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))?;
 
     deny::run()?;

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A bundle on its way down: whole, or some of its patches.
+/// A bundle without result yet: whole, or some of its patches.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) attempt: Attempt,
@@ -24,7 +24,7 @@ pub(super) struct Pending {
     pub(super) on_cpu: BTreeSet<Stage>,
 }
 
-/// All bundles of a share on their way down the ladder.
+/// The bundles of a share, each at its rung of the ladder.
 pub(super) struct Climb<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) bundles: &'a [Bundle],
@@ -49,11 +49,11 @@ pub(super) struct Engines<'e> {
     may_be_finer: bool,
 }
 
-/// What became of a bundle at a rung of the bands.
+/// Outcomes of a bundle at a rung of the bands.
 pub(super) enum Next<'j> {
     /// Its spectra, whether in f32.
     Served(usize, Vec<FibreRow>, bool),
-    /// The same rung again.
+    /// Another attempt at this rung.
     Again(Box<Task<'j>>),
     /// Another rung.
     Move(usize, Step),
@@ -145,7 +145,7 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// Returns the engine in f64 if that is requested, or if f32 would not serve and the device has it.
+    /// Returns an engine in f64 if that is requested, or if f32 would not serve and the device has it.
     fn first_precision(&mut self, engine: &Engine) -> Result<Option<Engine>, EngineError> {
         let wanted = self.job.options.precision;
         if engine.precision() == Precision::F64 {
