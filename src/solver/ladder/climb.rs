@@ -145,7 +145,7 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    /// Returns an engine in f64 if that is requested, or if f32 would not serve and the device has it.
+    /// Returns the GPU in f64 if f64 is requested, or if f32 would not serve and the device has f64.
     fn first_precision(&mut self, engine: &Engine) -> Result<Option<Engine>, EngineError> {
         let wanted = self.job.options.precision;
         if engine.precision() == Precision::F64 {
