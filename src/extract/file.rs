@@ -89,6 +89,7 @@ impl Request {
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// A file cannot be read or written.
     #[error(transparent)]

@@ -34,6 +34,7 @@ impl Digests {
 
 /// A frame that does not say how it was made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// It cannot be read.
     #[error(transparent)]
