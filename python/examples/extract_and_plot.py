@@ -1,7 +1,7 @@
 """Simulate a frame, extract it, and draw what came out: python extract_and_plot.py FIGURE.png [--device DEVICE]
 
-Above the CCD, the model of it, and what is left in units of its noise; below one spectrum with its errors beside the truth
-at the same resolution, and what the flux of all fibres is off by in units of its errors."""
+Above: the CCD, its model, and the residual in units of the noise. Below: one spectrum with its errors beside the truth
+at the same resolution, and the residual of the flux of all fibres in units of its errors."""
 
 import argparse
 

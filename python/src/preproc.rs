@@ -32,7 +32,7 @@ type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 ///
 /// Notes
 /// -----
-/// Pixels that are not finite, or whose ivar is negative, not finite, or absurd beside that of all others, get ivar = 0;
+/// Pixels that are not finite, or whose ivar is negative, not finite, or absurdly large, get ivar = 0.
 /// ``bad_pixels`` counts them.
 #[pyclass(frozen, module = "spextral")]
 pub struct Preproc(pub Arc<fits::Preproc>);

@@ -13,8 +13,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The signal of Ctrl-C.
 const SIGINT: i32 = 2;
 
-/// Threads for one piece of work; None for RAYON_NUM_THREADS or all cores. A pool of its own each time: one that outlives
-/// the call would be dead, and waited for, in the child of a fork, as `multiprocessing` makes them.
+/// Threads for one piece of work; None for RAYON_NUM_THREADS or all cores. Each call has its own pool: in the child of
+/// a fork (`multiprocessing`) the threads of an older pool are dead, and a call would wait for them forever.
 fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     pool.map_err(|error| exception(Kind::Device, format!("cannot start threads: {error}")))

@@ -45,8 +45,8 @@ impl Engine {
         self.gpu().map_or([0; 2], |gpu| traces::bytes(&gpu, psf, fibres, wave, with_tails))
     }
 
-    /// Bytes alive at a time on the GPU while a bundle's patches go through the stages, in `windows` of so many bins with their
-    /// batches, and R has `half` diagonals to each side; 0 without one.
+    /// Returns the bytes alive at a time on the GPU while a bundle's patches go through the stages; 0 without a GPU. `windows`
+    /// are numbers of bins with their batches; `how` is the decorrelation, and the diagonals of R to each side.
     pub fn patch_bytes(
         &self,
         ccd: &CcdField,

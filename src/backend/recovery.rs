@@ -16,8 +16,8 @@ const LEAST_MEMORY: u64 = 1 << 20;
 /// Floating-point operations that take a slow discrete GPU 0.02 ms, no longer than the submission of the dispatch.
 const LEAST_OPERATIONS: u64 = 1_000_000;
 
-/// Good frames in a row that give a device its limits back: memory may have been another program's, and a frame that has to be
-/// repeated for it costs a sixteenth.
+/// Good frames in a row that restore the limits of a device. Another program may have held its memory for a while; a retry of
+/// one frame in 16 costs a sixteenth.
 const GOOD_FRAMES: usize = 16;
 
 /// Frames in a row that a device may fail before it is abandoned.

@@ -78,7 +78,7 @@ impl PendingFile {
     /// Writes a file beside its target, through a buffer.
     ///
     /// # Errors
-    /// [`WriteError::Exists`] if it exists and `overwrite` is false; [`WriteError::System`] if `content` fails, its folder
+    /// [`WriteError::Exists`] if it exists and `overwrite` is false. [`WriteError::System`] if `content` fails, its folder
     /// does not exist or is not writable, or the disk is full.
     pub fn write(
         path: impl AsRef<Path>,
@@ -131,7 +131,7 @@ impl PendingFile {
     }
 
     /// Renames files that belong together, in this order. All of them are on the disk already, so space cannot run out
-    /// halfway; if one target exists and may not be replaced, no file moves.
+    /// halfway. If one target exists and may not be replaced, no file moves.
     ///
     /// # Errors
     /// [`WriteError`] of the first file that [`PendingFile::persist`] refuses.

@@ -84,9 +84,8 @@ fn clear_row(resolution: &mut [f64], [nwave, ndiag]: [usize; 2], at: usize) {
     }
 }
 
-/// Returns bins whose chi2pix is more than [`BAD_FIT`] times the median over fibres at that wavelength and more than that times
-/// the median over wavelengths of that fibre (desispec's rule); bins in `none` do not count. The one number of a fibre that
-/// depends on which others are extracted with it.
+/// Returns bins whose chi2pix exceeds [`BAD_FIT`] times both medians: over fibres at that wavelength, and over wavelengths of
+/// that fibre (desispec's rule). Bins in `none` do not count. No other result of a fibre depends on the selection of fibres.
 fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<bool> {
     let nspec = chi2pix.len() / nwave;
     let informed = |bins: &mut dyn Iterator<Item = usize>| -> Vec<f64> {

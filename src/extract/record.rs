@@ -41,8 +41,8 @@ pub enum RecordError {
 /// Cards hold printable ASCII: in names of files other bytes, `%` itself and a blank or `&` at the end stand as `%` and two
 /// hexadecimal digits, `caf%C3%A9.fits`.
 ///
-/// A digest covers all bytes of a file, unpacked if it is gzipped: packing it again does not change it, and
-/// `zcat FILE | b3sum` prints it. A tile-compressed image (`.fits.fz`) or another header make another file.
+/// A digest covers all bytes of a file, unpacked if it is gzipped. Packing it again does not change the
+/// digest, which `zcat FILE | b3sum` prints. A tile-compressed image (`.fits.fz`) or another header make another file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// The version.

@@ -38,7 +38,7 @@ impl Rejected {
 /// The CCD of one frame: pixel values in electron and inverse variances in 1/electron^2 (0 = do not use), both `[ny, nx]`.
 ///
 /// [`Ccd::new`] is the only border for pixels. A pixel whose value is not finite, or whose ivar is negative or not finite,
-/// becomes value 0 and ivar 0; a pixel whose ivar is absurdly large beside all others becomes ivar 0.
+/// gets value 0 and ivar 0. A pixel whose ivar is absurdly large beside all others gets ivar 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ccd<'a> {
     ny: usize,

@@ -8,8 +8,8 @@ const CHUNK: usize = 1 << 16;
 /// Pixels that stand for all when the largest sensible ivar is looked for.
 const SAMPLES: usize = 1 << 16;
 
-/// An ivar so many times what 99 in 100 pixels stay below is no detector's: dark pixels, of which every frame has some between
-/// its fibres, have the largest weight there is, that of the read noise, and amplifiers differ by less than ten. One such
+/// Ratio of an ivar to the 99th percentile beyond which no detector explains it. Dark pixels between the fibres have the largest
+/// weight, that of the read noise, and amplifiers differ by less than a factor of ten. One such
 /// pixel would lift the prior's threshold, 1e-4 of the largest flux weight, above every bin of its bundle from 1e4 on.
 const ABSURD: f32 = 1e3;
 
@@ -26,8 +26,8 @@ pub(super) fn count_unsound(image: &[f32], ivar: &[f32]) -> usize {
     image.par_chunks(CHUNK).zip(ivar.par_chunks(CHUNK)).map(of_chunk).sum()
 }
 
-/// Takes the weight of pixels with a bit of `mask` in `mask_bits`, and of those that no arithmetic should meet: the number of
-/// these, whose value becomes 0, too.
+/// Sets ivar to 0 for pixels with a bit of `mask` in `mask_bits`, and value and ivar to 0 for unsound ones. Returns the number
+/// of unsound pixels.
 pub(super) fn mask_pixels(image: &mut [f32], ivar: &mut [f32], mask: Option<&[i32]>, mask_bits: u32) -> usize {
     let chunks = image.par_chunks_mut(CHUNK).zip(ivar.par_chunks_mut(CHUNK)).enumerate();
     let bad = chunks.map(|(chunk, (image, ivar))| match mask {

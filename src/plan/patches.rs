@@ -181,7 +181,7 @@ pub fn bundles(nfibre: usize, specmin: usize, nspec: usize, bundlesize: usize) -
 /// The patches of one bundle that extract any of `wanted` (fibres counted from the bundle's first).
 ///
 /// `spots` are those of the whole bundle on the grid padded by `options.padding()` bins before and
-/// `padding + nwavestep` after; `nwave` is the grid's length without padding; `ccd` is (ny, nx).
+/// `padding + nwavestep` after. `nwave` is the grid's length without padding; `ccd` is (ny, nx).
 pub fn patches(
     options: &PatchOptions,
     spots: &Positions,
@@ -216,7 +216,7 @@ pub fn patches(
     out
 }
 
-/// The pixel rectangle of a patch, clipped to the CCD: all columns of its spots; the rows of the core
+/// The pixel rectangle of a patch, clipped to the CCD. It has all columns of its spots, and the rows of the core
 /// bins' spots, extended by `pixpad_frac` towards those of the padding. Fixed before the last patch is cut short.
 fn pixels(
     options: &PatchOptions,
@@ -244,10 +244,10 @@ fn pixels(
     (clip(pad0 + below, pad0 + above, ccd.0), clip(x0, x1, ccd.1))
 }
 
-/// Half bandwidth of K in patches of `nspec` fibres and `nbin` bins, unknowns ordered bin by bin:
-/// the largest distance of two unknowns whose spots overlap, anywhere in the bundle.
+/// Returns the half bandwidth of K in patches of `nspec` fibres and `nbin` bins, unknowns ordered bin by bin.
 ///
-/// Taken over the whole bundle, so that it depends neither on the selection nor on the batch.
+/// It is the largest distance of two unknowns whose spots overlap, anywhere in the bundle. So it depends neither on the
+/// selection nor on the batch.
 pub fn half_bandwidth(spots: &Positions, nspec: usize, nbin: usize) -> usize {
     let of_fibre = |f: usize| {
         let partners = f.saturating_sub(nspec - 1)..(f + nspec).min(spots.nfibre);

@@ -19,19 +19,19 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// Chunks on a device overlap by as many bins as it takes the correlation to fall to this fraction of the tolerance: the
-/// brightest bins are hundreds of sigma, and beside masks bins are correlated farther.
+/// Fraction of the tolerance to which the correlation falls over the overlap of chunks on a device. The brightest bins are
+/// hundreds of sigma, and beside masks bins are correlated farther.
 const DECAY_OF_TOLERANCE: f64 = 1e-3;
 
-/// The largest `|y - K x|_i / sqrt(K_ii)` over the error of flux that it stands for: on sim11, with chunks that overlap too
-/// little or fibres eliminated from too few others, 0.4 sigma over 9e-3, 0.13 over 2e-3.
+/// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux. Measured on sim11: 0.4 sigma over 9e-3 with too short
+/// an overlap of chunks, 0.13 over 2e-3 with too few fibres eliminated.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
 
-/// In f32 the truncation error is in part rounding, and flux is off by up to this many times as much: 1 to 3 on all scenes of
-/// the tests.
+/// Factor from the estimated truncation error to the error of flux in f32, where the estimate is in part rounding. It is 1 to 3
+/// on all scenes of the tests.
 const OVER_ESTIMATE_F32: f64 = 4.0;
 
 /// The fraction of flux that f32's roundings are worth, which no band mends: 2e-6 in a star's own flux, whatever it is.
@@ -71,8 +71,8 @@ pub(super) struct Task<'j> {
     held: Option<Arc<Held<'j>>>,
 }
 
-/// Results of narrower bands: they serve the fibres whose error is within the tolerance, so that the result of a fibre does not
-/// depend on which others need more.
+/// Results of narrower bands. They serve the fibres whose error is within the tolerance: the result of a fibre does not depend
+/// on other fibres that need wider bands.
 struct Held<'j> {
     rows: Vec<FibreRow>,
     /// On the CPU what does not depend on the bands.
@@ -109,8 +109,8 @@ impl<'j> Banded<'j> {
     /// Prepares the stages of a job.
     ///
     /// # Errors
-    /// [`Unserved::Tolerance`] if f32 does not keep to the tolerance, [`Unserved::Coupling`] if bins are coupled over larger
-    /// distances than the bands hold, [`Unserved::Engine`] if the device fails.
+    /// [`Unserved::Tolerance`] if f32 does not keep to the tolerance. [`Unserved::Coupling`] if bins are coupled over larger
+    /// distances than the bands hold. [`Unserved::Engine`] if the device fails.
     pub fn new(job: &'j Job<'j>, ccd: &'j CcdField<'j>, engine: &'j Engine, wave: &'j [f64]) -> Result<Self, Unserved> {
         let precision = if engine.is_banded_on_gpu() { engine.precision() } else { Precision::F64 };
         let tolerance = job.options.tolerance.unwrap_or(match precision {
@@ -143,7 +143,7 @@ impl<'j> Banded<'j> {
         Ok(Task { index, bundle, reach, pixels, bands, long_refinement: false, wider_helps, held: None })
     }
 
-    /// Rows and columns of the CCD that spots reach, and one more to each side: a device may round a position that lies
+    /// Returns the rows and columns of the CCD that spots reach, and one more to each side. A device may round a position
     /// between two pixels to the other one.
     fn extent(&self, x: &[i32], y: &[i32], spot: &SpotShape) -> (Range<usize>, Range<usize>) {
         let of = |pixels: &[i32], half: usize, most: usize| {
@@ -316,8 +316,8 @@ impl<'j> Banded<'j> {
         rows.iter().map(|row| self.error(row)).fold(0.0, f64::max)
     }
 
-    /// The largest estimated error of a fibre's flux, sigma, where most of the spot is on good pixels: mostly masked bins may
-    /// be off, and have a mask bit.
+    /// Returns the largest estimated error of a fibre's flux, sigma, where most of the spot is on good pixels. Mostly masked bins
+    /// may be off; they have a mask bit.
     fn error(&self, row: &FibreRow) -> f64 {
         let of_bin = |(k, goodness): (usize, &Goodness)| {
             let bin = self.job.beyond_ends() + k;

@@ -260,8 +260,8 @@ impl BundleSpectra {
         self.has_column[at] = true;
     }
 
-    /// Takes the elements of R in the rows of the patch's core and in columns beyond it: they serve as long as those columns
-    /// have no patch of their own, and stay if that has no solution. `first` is the fibre's first bin.
+    /// Takes the elements of R in the rows of the patch's core and in columns beyond it. They serve until the patch of those
+    /// columns is done, and stay if it has no solution. `first` is the fibre's first bin.
     fn add_columns_beyond(&mut self, first: usize, patch: &Patch, padding: usize, core: usize, result: &PatchSpectra) {
         let (ndiag, nwave) = (self.ndiag, self.nwave);
         let (half, spec, rows) = (ndiag / 2, first / nwave, patch.core_bins.clone());

@@ -10,8 +10,8 @@ use crate::psf::Psf;
 use crate::stages::traces::{legendre, unit};
 use std::ops::Range;
 
-/// How far a grid may reach beyond the PSF's range, as a fraction of its width: further out the polynomials turn back, and
-/// fibres would seem to fall on the CCD where there is no light of theirs.
+/// How far a grid may reach beyond the PSF's range, as a fraction of its width. Further out the polynomials turn back, and
+/// traces return to the CCD where the fibre has no light.
 const MAX_EXTRAPOLATION: f64 = 0.05;
 
 /// Columns beside those of the traces: a device may round a position to the next pixel.

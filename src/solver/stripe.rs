@@ -12,8 +12,8 @@ pub struct Stripe {
 }
 
 impl Stripe {
-    /// Adds the stripes of bundles to an image of `[ny, nx]` pixels, in their order: the sum has the same bits whoever made
-    /// which of them.
+    /// Sums the stripes of bundles, in their order, to an image of `[ny, nx]` pixels. The bits of the sum do not depend on who
+    /// made which stripe.
     pub fn sum(stripes: &[Self], [ny, nx]: [usize; 2]) -> Vec<f32> {
         let mut image = vec![0.0; ny * nx];
         for stripe in stripes.iter().filter(|stripe| stripe.nx > 0) {

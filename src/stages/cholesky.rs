@@ -1,7 +1,7 @@
 //! Batched Cholesky factorisation of symmetric positive definite matrices, dense or banded, and its solves.
 //!
-//! K = L L^T is factored under its skyline in blocks of eight rows (`skyline`), after scaling rows and columns by
-//! powers of two to a diagonal between 1 and 4: exact, so the scaling rounds nothing. Matrices are independent:
+//! K = L L^T is factored under its skyline in blocks of eight rows (`skyline`). Before, rows and columns are scaled to a
+//! diagonal between 1 and 4, by powers of two, which is exact. Matrices are independent:
 //! each gives the same bits whatever batch, order or number of threads it comes in.
 //!
 //! ```
@@ -170,7 +170,7 @@ pub fn factor(layout: Layout, matrices: &mut [f64]) -> Result<Vec<Status>, Shape
     Ok(matrices.par_chunks_exact_mut(layout.len()).enumerate().map_init(Workspace::default, each).collect())
 }
 
-/// Solves K x = b without touching K: `matrices` is the batch of K, `rhs` `[batch, nrhs, n]` holds b and receives x,
+/// Solves K x = b without touching K. `matrices` is the batch of K; `rhs` `[batch, nrhs, n]` holds b and receives x, and
 /// nrhs follows from its length. Where a matrix is not positive definite its b stay. One status per matrix.
 pub fn factor_solve(layout: Layout, matrices: &[f64], rhs: &mut [f64]) -> Result<Vec<Status>, ShapeError> {
     for_each_system(layout, matrices, rhs, |work, matrix, rhs| {

@@ -36,11 +36,11 @@ pub struct Decorrelated<'a> {
     pub resolution: &'a mut [f64],
 }
 
-/// Decorrelates one fibre (BS10 eq. 16-19, or eq. 10-13 where the modes are those of all fibres together):
+/// Decorrelates one fibre (BS10 eq. 16-19, or eq. 10-13 for the modes of all fibres together).
 /// `Q = sqrt(matrix)`, `s = Q 1`, `R = Q / s` row by row, `ivar = s^2`, `flux = R x`.
 ///
-/// `x` is the deconvolved flux of all unknowns of the modes, `[n]`; rows of R are given for the bins in `bins`
-/// (others stay 0), `half` bins to each side.
+/// `x` is the deconvolved flux of all unknowns of the modes, `[n]`. Rows of R are formed for the bins in `bins`,
+/// `half` bins to each side; others stay 0.
 pub fn decorrelate(modes: Modes, fibre: FibreIndex, x: &[f64], bins: Range<usize>, half: usize, out: Decorrelated) {
     let nbin = out.flux.len();
     let at = |bin: usize| fibre.start + bin * fibre.stride;

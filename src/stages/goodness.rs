@@ -14,8 +14,8 @@ pub struct Goodness {
     pub off_ccd: f64,
 }
 
-/// Chi^2 of every pixel of a patch, NaN where it is not used, `[ny, nx]`: variance is `1/ivar + (psferr model)^2`,
-/// used are pixels with ivar > 0 and `psferr model` > 0.
+/// Returns chi^2 of every pixel of a patch, `[ny, nx]`, with variance `1/ivar + (psferr model)^2`. NaN for pixels not used:
+/// those with ivar = 0 or `psferr model` <= 0.
 pub fn pixel_chi2(pixels: &PatchPixels, model: &[f64], psferr: f64) -> Vec<f64> {
     let chi2 = |((&p, &w), &m): ((&f64, &f64), &f64)| {
         let sigma = psferr * m;

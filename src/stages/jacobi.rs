@@ -36,9 +36,9 @@ pub struct NotFinite {
 /// The outcome of one matrix.
 pub type Status = Result<Sweeps, NotFinite>;
 
-/// Eigenvalues and eigenvectors of a batch of symmetric matrices `[batch, n, n]`, of which the lower triangles are read:
-/// `values` `[batch, n]` ascending, `vectors` `[batch, n, n]` with eigenvector k in row k, of unit length. One status per
-/// matrix; where the matrix is not finite, its values and vectors stay as they were.
+/// Computes eigenvalues and eigenvectors of a batch of symmetric matrices `[batch, n, n]`, from their lower triangles.
+/// `values` `[batch, n]` ascend; `vectors` `[batch, n, n]` hold eigenvector k in row k, of unit length. Returns one status
+/// per matrix. If a matrix is not finite, its values and vectors stay as they were.
 ///
 /// ```
 /// use spextral::stages::jacobi::eigen;

@@ -19,8 +19,8 @@ impl Prior {
     /// gpu_specter's `weight_scale`.
     pub const MIN_WEIGHT: f64 = 1e-4;
 
-    /// Where so much of a spot lies on good pixels its unknown has information, however little they weigh beside others: the
-    /// weight of a star is that of its own noise. The peers have no such rule; beside a read noise of 3 electron only pixels
+    /// Fraction of a spot on good pixels from which its unknown has information, however small their weight. Pixels of a star
+    /// have little weight because of its own noise. The peers have no such rule; beside a read noise of 3 electron only pixels
     /// of 1e5 electron need it.
     pub const COVERED: f64 = 0.5;
 
@@ -189,8 +189,8 @@ pub(super) fn overlap_lanes<S: Simd>(
     simd.store(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])), out);
 }
 
-/// Adds `alpha^2 + Prior::FLOOR` to the diagonal: alpha is `minweight - fluxweight` where that is not negative and the spot not
-/// [`Prior::COVERED`], with `minweight = min_weight * max(fluxweight)`, else `regularize`.
+/// Adds `alpha^2 + Prior::FLOOR` to the diagonal. alpha is `minweight - fluxweight` if that is not negative and the spot is not
+/// [`Prior::COVERED`], else `regularize`; `minweight = min_weight * max(fluxweight)`.
 fn add_prior(prior: Prior, half_bandwidth: usize, coverage: &[f64], out: NormalEquations) {
     let min_weight = prior.min_weight * out.flux_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for (i, (alpha, &weight)) in out.alpha.iter_mut().zip(out.flux_weight.iter()).enumerate() {

@@ -1,8 +1,8 @@
 //! Schur complements S_f = K_ff - K_fo K_oo^-1 K_of of chosen fibres, o all other fibres of the patch.
 //!
-//! S_f is the inverse of the fibre's block of K^-1 (BS10 eq. 16), formed without inverting: what is small
-//! in S_f is large in K^-1 and would swamp the rest. The unknowns are reordered, others first and wavelength-major (still a band), the
-//! fibre last (a border whose rows start at their first coupled column); factoring the others' part leaves S_f.
+//! S_f is the inverse of the fibre's block of K^-1 (BS10 eq. 16), formed without inverting: what is small in S_f is large
+//! in K^-1 and would swamp the rest. The unknowns are reordered: others first and wavelength-major (still a band), the fibre
+//! last (a border whose rows start at their first coupled column). Factoring the others' part leaves S_f.
 
 use super::cholesky::{Layout, NonPositivePivot, ShapeError, Status, power_of_two_scale};
 use super::simd::dispatch;
@@ -18,9 +18,9 @@ pub struct Block {
     pub fibre: usize,
 }
 
-/// Computes S_f for each block: `matrices` is a batch of K in `layout`, their n = nspec nbin unknowns ordered
-/// wavelength-major, i = bin nspec + fibre; `out` is `[blocks, nbin, nbin]`, exactly symmetric. One status per block: a
-/// pivot that is not positive names the patch and its unknown i, and leaves that S_f as it was.
+/// Computes S_f for each block. `matrices` is a batch of K in `layout`, their n = nspec nbin unknowns ordered
+/// wavelength-major, i = bin nspec + fibre. `out` is `[blocks, nbin, nbin]`, exactly symmetric. Returns one status per block:
+/// a pivot that is not positive names the patch and its unknown i, and leaves that S_f as it was.
 pub fn schur(
     layout: Layout,
     matrices: &[f64],

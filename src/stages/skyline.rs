@@ -1,7 +1,7 @@
 //! Partial Cholesky factorisation of a symmetric matrix under its skyline, in strips of eight rows.
 //!
-//! Strip I holds rows 8I..8I+8 from the first block column where one of them is not zero up to its diagonal, stored
-//! column by column: one [`Octet`] a column. Strip by strip, tile (I, J) = A_IJ - sum_k L_Ik L_Jk^T needs no
+//! Strip I holds rows 8I..8I+8, from the first block column where one of them is not zero up to the diagonal. It is stored
+//! column by column, one [`Octet`] per column. Strip by strip, tile (I, J) = A_IJ - sum_k L_Ik L_Jk^T needs no
 //! transposition in this form: L_I's column is a load, L_J's entries are broadcasts. Zeros left of the skyline stay
 //! zeros in L (George & Liu 1981, ch. 4), so bands, dense matrices and borders are all the same case.
 
@@ -26,7 +26,7 @@ pub(crate) struct Skyline {
 }
 
 impl Skyline {
-    /// Takes a new shape, all zeros: `first_columns[i]` is the first column of row i that may differ from zero;
+    /// Takes a new shape, all zeros. `first_columns[i]` is the first column of row i that may differ from zero;
     /// their number is a multiple of eight.
     pub(crate) fn reshape(&mut self, first_columns: &[usize]) {
         debug_assert!(first_columns.len().is_multiple_of(TILE));
@@ -89,8 +89,8 @@ fn is_pivot(value: f64) -> bool {
     value > 0.0 && value.is_finite()
 }
 
-/// Factors the first `leading` strips' columns, A = L L^T there; what lies right of them becomes the Schur
-/// complement of the leading block (all of it is factored when `leading` is the number of strips).
+/// Factors the columns of the first `leading` strips, A = L L^T. The rest becomes the Schur complement of the leading
+/// block; there is none if `leading` is the number of strips.
 pub(crate) struct Factor<'a> {
     pub(crate) matrix: &'a mut Skyline,
     pub(crate) leading: usize,

@@ -10,8 +10,8 @@ pub use crate::geometry::param;
 
 /// Positions and shapes of the spots of `nfibre` fibres at `nbin` wavelengths.
 ///
-/// A position is an integer pixel plus an offset in [-0.5, 0.5): in f32 the sum would be short of
-/// the 1e-6 px that the spots need.
+/// A position is an integer pixel plus an offset in [-0.5, 0.5): their sum in f32 has not the 1e-6 px
+/// that the spots need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traces {
     /// Number of fibres.

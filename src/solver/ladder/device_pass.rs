@@ -103,8 +103,8 @@ impl Climb<'_> {
     }
 }
 
-/// Groups consecutive tasks of a shape: as many as the device takes at once, but no more than leave it something to do while
-/// the host looks at the first.
+/// Groups consecutive tasks of a shape, as many as the device takes at once. A group is at most a share of `all`
+/// bundles, so that the device has work while the host judges the first.
 fn groups<'j>(banded: &Banded<'j>, tasks: &[Task<'j>], all: usize) -> VecDeque<Vec<Task<'j>>> {
     let mut groups: VecDeque<Vec<Task>> = VecDeque::new();
     for task in tasks {

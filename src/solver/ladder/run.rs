@@ -40,7 +40,7 @@ pub fn solve(
     Ok(Solved { record: Record { fallbacks, retried, ..solved.record }, ..solved })
 }
 
-/// Runs `work` on a device, and all of it on the CPU if the device fails for good, so that the result is of one precision.
+/// Runs `work` on a device, and all of it again on the CPU if the device fails for good: the result is of one precision.
 /// Returns the reason of the fallback along with the result.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! Schur complements of all fibres of a bundle by a recursion over the fibres from both sides.
 //!
-//! With `A_0 = 0` and `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, and `B_f` the same from the last fibre down,
-//! `S_f = K_ff - A_f - B_f` is exact for a block-tridiagonal K. Of each inverse a band is formed; the terms are kept in a
-//! narrower one, because their outer elements miss what the inverse has beyond its band (kept, they cost a factor of ten
-//! to a hundred in accuracy). Lanes are eight chunks of the bins, which overlap.
+//! `S_f = K_ff - A_f - B_f` is exact for a block-tridiagonal K, with `A_0 = 0`, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`,
+//! and `B_f` likewise from the last fibre down. Of each inverse a band is formed. The terms are kept in a narrower band: their
+//! outer elements lack the inverse beyond its band, and would cost a factor of ten to a hundred in accuracy. Lanes are eight
+//! chunks of the bins, which overlap.
 
 use super::bands::Bands;
 use super::inverse::Columns;

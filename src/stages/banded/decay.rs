@@ -23,9 +23,9 @@ pub(crate) fn correlation_length(normal: &BandedNormal, threshold: f64) -> usize
     length_at(normal, threshold, &place)
 }
 
-/// The largest distance in bins at which a correlation, relative to the diagonal, is above `threshold` for a PSF alone, all
-/// pixels being equal: at both ends and in the middle of its slit and of a grid. So many bins beyond its ends make a grid's
-/// ends as exact as its middle. 0 where spots overlap over more bins than there is code for.
+/// Returns the largest distance in bins at which a relative correlation is above `threshold` for a PSF alone, on equal pixels.
+/// It looks at both ends and the middle of the slit and of the grid. So many bins beyond its ends make a grid's ends as exact
+/// as its middle. 0 if spots overlap over more bins than there is code for.
 pub fn psf_correlation_length(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> usize {
     let wave = |at: usize| -> Vec<f64> {
         let bin = |k: usize| grid.wave()[at] + (k as f64 - REACH as f64) * grid.step();

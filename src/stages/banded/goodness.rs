@@ -1,7 +1,7 @@
 //! Model image and goodness of fit of a whole bundle, in blocks of bins whose pixels and spots stay in cache.
 //!
 //! A block's fibres are taken one after another. Pixels that no later fibre reaches are complete, and fibres whose
-//! pixels are all complete are judged; so a spot is evaluated once, and kept for two or three fibres only.
+//! pixels are all complete are judged. So a spot is evaluated once, and kept for two or three fibres only.
 
 use super::window::Window;
 use crate::geometry::Ccd;
@@ -53,7 +53,7 @@ pub fn banded_goodness(
     out
 }
 
-/// Adds the model A x of the fibres `wanted` at `bins` to `image`, `[ny, columns]` of the CCD, which hold all of their light;
+/// Adds the model A x of the fibres `wanted` at `bins` to `image`, `[ny, columns]`. The columns hold all of their light;
 /// `x` is `[wanted, bins]`.
 pub fn add_banded_model(
     spots: &SpotSource,

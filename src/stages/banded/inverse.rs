@@ -1,7 +1,7 @@
 //! Eight banded matrices in lockstep, one per lane: L D L^T column by column, solves, and the band of the inverse.
 //!
-//! The loops over a column's band are unrolled at compile time, so that partial sums stay in registers; half
-//! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`), and a narrower band is filled up with zeros.
+//! The loops over a column's band are unrolled at compile time, so that partial sums stay in registers. Half
+//! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`); a narrower band is filled up with zeros.
 
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 
@@ -191,9 +191,8 @@ impl<const B: usize> Columns<B> {
         simd.add(even, odd)
     }
 
-    /// Replaces column j of the factor by that of the inverse, those after it being done (Takahashi's selected
-    /// inversion): `Z_ij = [i = j]/d_j - sum_k Z_ik L_kj` over the rows k of the band. Z's elements within the band
-    /// are exact.
+    /// Replaces column j of the factor by column j of the inverse, if those after it are done (Takahashi's selected
+    /// inversion). `Z_ij = [i = j]/d_j - sum_k Z_ik L_kj` over the rows k of the band; elements within the band are exact.
     #[inline(always)]
     fn invert_column<S: Simd>(&mut self, simd: S, j: usize) {
         let (column, future) = self.columns[j + B..].split_first_mut().expect("column j exists");

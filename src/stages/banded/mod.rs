@@ -4,8 +4,8 @@
 //! K_ff and K_{f+1,f} only, each banded in wavelength ([`Coupling`] measures that the rest is nothing). Then:
 //!
 //! 1. `normal`: K_ff, K_{f+1,f} and y of the bundle, prior included, from spots that are evaluated where they are used.
-//! 2. `solve`: x = K^-1 y by conjugate gradients, preconditioned by L D L^T of every K_ff, until the error, measured in
-//!    K's norm, is a tenth of the tolerance: `r^T M^-1 r ~ e^T K e >= (Q_f e_f)_i^2`, the squared error of any flux in sigma.
+//! 2. `solve`: x = K^-1 y by conjugate gradients, preconditioned by L D L^T of every K_ff. It ends when the error in K's norm
+//!    is a tenth of the tolerance: `r^T M^-1 r ~ e^T K e >= (Q_f e_f)_i^2`, the squared error of any flux in sigma.
 //! 3. `fit`: the model A x, chi2pix and pixmask_fraction.
 //! 4. `complement`: S_f = K_ff - A_f - B_f, the inverse of the fibre's block of K^-1 (BS10 eq. 16), by a recursion over the
 //!    fibres from both sides, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, of each inverse a band (Takahashi). The same
@@ -13,10 +13,10 @@
 //! 5. `root`: Q_f = S_f^1/2 by 8 to 32 poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (`poles`). Of it are formed s = Q 1
 //!    (BS10 eq. 18: ivar = s^2), Q x (flux = Q x / s) and the diagonals |i - j| <= HSIZEY (R = Q / s row by row).
 //!
-//! S_f is cut to a band S'. Because x is exact, what is cut off shows: E x = z - S' x with E = S - S', and to first
-//! order it changes Q x by `S^-1/2 E x / 2`, in sigma. The poles give S^-1/2 = sum_k w_k (S + sigma_k)^-1 along with the rest, so
-//! every flux comes with its truncation error; a fibre whose error is above the tolerance gets wider bands. On frames where the true
-//! error is known this estimate was within a factor of four of it.
+//! S_f is cut to a band S'. Because x is exact, the rest E = S - S' shows: E x = z - S' x. To first order it changes Q x by
+//! `S^-1/2 E x / 2`, in sigma. The poles give S^-1/2 = sum_k w_k (S + sigma_k)^-1 as well, so every flux comes with its
+//! truncation error. A fibre whose error is above the tolerance gets wider bands. On frames where the true error is known
+//! this estimate was within a factor of four of it.
 //!
 //! | what | follows from |
 //! |---|---|
@@ -41,9 +41,10 @@
 //! | a synthetic PSF, beside a fibre 1000 times brighter | 4.9e-6 | 6.0e-8 | 1.1e-8 |
 //! | likewise, 60 dead rows and a fibre all of whose pixels are masked | 1.1e-5 | 4.8e-8 | 1.1e-8 |
 //!
-//! The first exact solution has 30 bins beyond its ends, fewer than the tolerance asks for: solved with as many, flux agrees to
-//! 9.3e-7 sigma. The published patches (50 bins) are up to 8e-2 sigma off. Bundles whose K is wider than the widest band or not
-//! positive definite in the bands go through patches; where the widest band leaves more than the tolerance, a warning reports the error.
+//! The first exact solution has 30 bins beyond its ends, fewer than the tolerance requires: solved with as many, flux agrees
+//! to 9.3e-7 sigma. The published patches (50 bins) are up to 8e-2 sigma off. Bundles go through patches if K is wider than the
+//! widest band or not positive definite in the bands. If the widest band leaves more than the tolerance, a warning reports
+//! the error.
 
 mod bands;
 mod complement;

@@ -1,7 +1,7 @@
 //! Normal equations of a whole bundle in banded blocks: K_ff of every fibre, K_{f+1,f} of every pair of neighbours.
 //!
-//! Spots are evaluated where they are used: bins are taken in blocks small enough that the spots of two neighbouring
-//! fibres stay in a core's own cache.
+//! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of two neighbouring fibres
+//! stay in a core's own cache.
 
 use super::window::Window;
 use crate::geometry::Ccd;

@@ -1,7 +1,7 @@
 //! Q = S^1/2 of one fibre by poles, without eigenvectors: Q 1, Q x and the diagonals of Q that R needs.
 //!
-//! `Q ~ sum_k w_k S (S + sigma_k)^-1`. Lanes are poles: S is broadcast. The bins are taken in blocks that overlap and
-//! whose factors stay in cache; each block has as many poles as its own spectrum asks for.
+//! `Q ~ sum_k w_k S (S + sigma_k)^-1`. Lanes are poles: S is broadcast. Blocks of bins overlap, and their factors
+//! stay in cache. The poles of a block depend on its own spectrum.
 
 use super::complement::Complement;
 use super::inverse::Columns;
@@ -15,8 +15,8 @@ const BLOCK: usize = 320;
 /// Right-hand sides that are solved for: 1, x and z - S x.
 const SIDES: usize = 3;
 
-/// How far rounding may take the sum of R's row from 1. With a regularisation of some hundreds bins at a CCD's end have
-/// less than 1e-16 of the information that the prior gives others: of such a row f64 has too few digits left.
+/// How far rounding may take the sum of R's row from 1. With a regularisation of some hundreds, bins at a CCD's end have
+/// less than 1e-16 of the information that the prior gives others. f64 has too few digits for such a row.
 const ROUNDING: f64 = 3e-8;
 
 /// The smallest sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the largest eigenvalue.
@@ -77,7 +77,7 @@ pub(crate) struct Accuracy {
 
 /// The root of one fibre's S, with `half` diagonals to each side.
 ///
-/// The true S is the band S' and some rest E, and because x solves the true equations, E x is the residual z - S' x. To
+/// The true S is the band S' plus a rest E. Because x solves the true equations, E x is the residual z - S' x. To
 /// first order it changes Q x by `S^-1/2 E x / 2` (where the two commute), in sigma.
 pub(crate) fn root(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
     with_half_bandwidth!(s.band.max(half), B => root_with::<B>(s, x, half, accuracy))

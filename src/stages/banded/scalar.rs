@@ -1,7 +1,7 @@
 //! One banded matrix at a time, without lanes: for what is measured once, and for stages run apart from their neighbours.
 
-/// Factors a symmetric matrix in place into L D L^T and returns the smallest pivot over its diagonal element; not positive
-/// where the matrix is not positive definite. `columns` is `[n, half + 1]`: element d of column j is (j + d, j).
+/// Factors a symmetric matrix in place into L D L^T and returns the smallest pivot over its diagonal element. It is not
+/// positive if the matrix is not positive definite. `columns` is `[n, half + 1]`: element d of column j is (j + d, j).
 pub(crate) fn factor(columns: &mut [f64], half: usize) -> f64 {
     let width = half + 1;
     let n = columns.len() / width;

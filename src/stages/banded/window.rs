@@ -62,8 +62,8 @@ impl Window {
         inside.then(|| (y - self.rows.start) as usize * self.nx() + (octet - self.octets.start) as usize)
     }
 
-    /// The rows on the CCD: index of the row's first octet in the window, the column of its lane 0 (perhaps negative), and
-    /// the row's part of `planes`; `visit(index, lanes, pixel)` for runs of pixels.
+    /// Visits the rows on the CCD: `visit(octet, lane, pixels)`. `octet` is the row's first octet in the window, `lane` the
+    /// lane of its first pixel on the CCD, counted from there, and `pixels` the run of pixels.
     pub fn for_each_row(&self, ccd: &Ccd, mut visit: impl FnMut(usize, usize, Range<usize>)) {
         let columns = (8 * self.octets.start).max(0)..(8 * self.octets.end).min(ccd.nx() as i64);
         if columns.is_empty() {

@@ -6,8 +6,8 @@ use super::sweeps::{MAX_SWEEPS, Sweeps};
 use std::ops::Range;
 
 /// Columns of a block. Two blocks stay in the first-level cache while all their pairs are rotated, and eight pairs
-/// without a common column fill the lanes: measured on DESI's S_f (n = 74), 8 sweeps and 5.3 ms for five against 9
-/// and 7.1 ms with rounds over the whole matrix; blocks of 16 gain nothing.
+/// without a common column fill the lanes. Measured on five of DESI's S_f (n = 74): 8 sweeps and 5.3 ms, against 9
+/// and 7.1 ms with rounds over the whole matrix. Blocks of 16 gain nothing.
 const BLOCK: usize = 8;
 
 /// Rotates pairs of columns until all are orthogonal.

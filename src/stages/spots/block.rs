@@ -1,9 +1,9 @@
 //! Eight spots at once, one per lane: consecutive bins of one fibre.
 //!
-//! [`super::spot`](fn@super::spot) evaluates a profile edge by edge; this file uses recurrences. With h the pixel in units of sigma, phi goes from
-//! edge to edge by factors that themselves fall by exp(-h^2), outwards from the centre, so that rounding grows with the
-//! square of at most half the spot's width. Order 0 between two edges is a two-point Hermite quadrature of phi,
-//! whose derivatives (-1)^k He_k phi the recurrence of the higher orders gives: no erf.
+//! [`super::spot`](fn@super::spot) evaluates a profile edge by edge; this file uses recurrences. With h the pixel in units of
+//! sigma, phi goes from edge to edge by factors that themselves fall by exp(-h^2). It starts at the centre, so that rounding
+//! grows with the square of at most half the spot's width. Order 0 between two edges is a two-point Hermite quadrature of phi.
+//! The recurrence of the higher orders gives its derivatives (-1)^k He_k phi, so there is no erf.
 
 use super::spot::{add_tails, spot};
 use crate::geometry::{SpotShape, param};

@@ -89,7 +89,7 @@ impl<'a> SpotSource<'a> {
         (i64::from(self.pixel_y[at]) - self.shape.half_y as i64, i64::from(self.pixel_x[at]) - self.shape.half_x as i64)
     }
 
-    /// Evaluates the spots of one fibre at `bins`, which start at a multiple of eight: so the bits of a spot do not
+    /// Evaluates the spots of one fibre at `bins`, which start at a multiple of eight. So the bits of a spot do not
     /// depend on the other bins of the call.
     pub(crate) fn evaluate(&self, fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
         debug_assert!(bins.start.is_multiple_of(LANES) && bins.end <= self.nbin());

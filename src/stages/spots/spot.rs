@@ -5,8 +5,8 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Pixel-integrated Gauss-Hermite profiles of all orders on `2 half + 1` pixels, `[degree + 1, 2 half + 1]`.
 ///
-/// With e the pixel edges in units of sigma from the centre: order 0 is the difference of
-/// `erf(e / sqrt 2) / 2`, order k > 0 is `He_{k-1}(e) phi(e)` at the left edge minus at the right.
+/// e is a pixel edge in units of sigma from the centre. Order 0 is the difference of `erf(e / sqrt 2) / 2`; order k > 0 is
+/// `He_{k-1}(e) phi(e)` at the left edge minus at the right.
 fn profiles(offset: f64, sigma: f64, half: usize, degree: usize, out: &mut [f64]) {
     let n = 2 * half + 1;
     let edge = |i: usize| (i as f64 - half as f64 - 0.5 - offset) / sigma;
