@@ -18,7 +18,7 @@ const SUFFIX: &str = ".tmp";
 /// all machines, and a frame is written within a minute.
 const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
-/// What allows a file to be replaced.
+/// Permission to replace a file.
 const REPLACE: Remedy = Remedy::Switch(OptionName::Overwrite);
 
 /// Errors of writing a file.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::adapter::{DeviceKind, adapters, describe};
 
-/// Choice of a device, by text `auto`, `cpu`, an index, a part of a name or a PCI bus id.
+/// Adapter selection, by text `auto`, `cpu`, an index, a part of a name or a PCI bus id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A discrete GPU, else an integrated or virtual one, else the CPU; never a software GPU.
