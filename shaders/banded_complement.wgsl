@@ -117,12 +117,12 @@ fn neighbours(
         }
     }
     for (var k = 0u; k <= REACH; k += 1u) {
-        let from = (g * args.nblock + i) * MATRIX_ROWS + 4u * k;
-        let to = at * MATRIX_ROWS + 4u * k;
+        let source_row = (g * args.nblock + i) * MATRIX_ROWS + 4u * k;
+        let target_row = at * MATRIX_ROWS + 4u * k;
         for (var r = 0u; r < 4u; r += 1u) {
             // Farther from the diagonal the inverse's band misses more of the product than it holds.
             let distance = vec4(i32(4u * k + r)) - vec4(0, 1, 2, 3);
-            k_minus_a[to + r] = k_own[from + r] - select(vec4<real>(), ozo[k][r], distance <= vec4(i32(args.s_half)));
+            k_minus_a[target_row + r] = k_own[source_row + r] - select(vec4<real>(), ozo[k][r], distance <= vec4(i32(args.s_half)));
         }
     }
     y_minus_a[at] = y[g * args.nblock + i] - ozy;
