@@ -36,6 +36,7 @@ impl Site {
 
 /// Errors of the barycentric correction.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum BarycentricError {
     /// A header lacks keywords.
     #[error("no {wanted} in the header of {place}; add it or leave out the barycentric correction")]

@@ -194,7 +194,7 @@ def test_errors_are_the_sentences_of_the_command_line(psf, preproc, tmp_path):
 def test_a_frame_that_exists_is_replaced_only_when_asked(frame, preproc, tmp_path):
     path = tmp_path / "frame.fits"
     spextral.write_frame(path, frame, preproc)
-    with pytest.raises(spextral.FileError, match="exists already"):
+    with pytest.raises(spextral.FileError, match="exists already.*with overwrite=True"):
         spextral.write_frame(path, frame)
     spextral.write_frame(path, frame, scores=False, overwrite=True)
     with fits.open(path) as hdus:

@@ -4,7 +4,7 @@
 //! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the number of the batch job if there is one.
 //! Its owner locks it. The lock distinguishes files in flight from leftovers of dead runs.
 
-use super::option_name::OptionName::Overwrite;
+use super::option_name::{OptionName, Remedy};
 use super::process::{self, host, run};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -18,18 +18,23 @@ const SUFFIX: &str = ".tmp";
 /// all machines, and a frame is written within a minute.
 const LEFTOVER_AGE: Duration = Duration::from_secs(600);
 
+/// What allows a file to be replaced.
+const REPLACE: Remedy = Remedy::Switch(OptionName::Overwrite);
+
 /// Errors of writing a file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The file exists and may not be replaced.
-    #[error("{path} exists already; choose another name, or allow it to be replaced with {Overwrite}")]
+    #[error("{path} exists already; choose another name, or allow it to be replaced with {remedy}", remedy = REPLACE)]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The file came into being during the run and may not be replaced.
     #[error(
-        "{path} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with {Overwrite}"
+        "{path} was created by another process during this run; it was left untouched and this result discarded; choose another name, or allow it to be replaced with {remedy}",
+        remedy = REPLACE
     )]
     Appeared {
         /// The file.

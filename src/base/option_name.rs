@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub enum Spelling {
     /// As headers record them: `max-device-memory 500M`.
     Record,
-    /// As flags of a command line: `--max-device-memory 500M`.
+    /// As flags of a command line, the name behind two dashes.
     Flag,
     /// As keywords of Python: `max_device_memory=524288000`.
     Keyword,

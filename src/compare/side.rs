@@ -12,6 +12,7 @@ pub(crate) const UNUSABLE: u32 = specmask::SOMEBADPIX | specmask::ALLBADPIX | sp
 
 /// Reason why two sets of spectra cannot be compared.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum CompareError {
     /// A file cannot be read.
     #[error(transparent)]

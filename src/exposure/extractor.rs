@@ -5,6 +5,7 @@ use crate::extract::{Extraction, FileError, Inputs, Request};
 
 /// A frame that was not computed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExtractorError {
     /// The extraction failed.
     #[error(transparent)]

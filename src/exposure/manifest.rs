@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A manifest that cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManifestError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}; check the path and its permissions", path.display())]

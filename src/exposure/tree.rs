@@ -9,6 +9,7 @@ const EXTENSIONS: [&str; 3] = ["fits.gz", "fits.fz", "fits"];
 
 /// An exposure or camera that does not exist.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TreeError {
     /// The folder of preprocessed frames cannot be read.
     #[error("cannot read {}: {source}; check {Reduxdir}, {Night} and {Expid}", path.display())]

@@ -10,6 +10,7 @@ const COUPLED: &[Remedy] = &[Remedy::Raise(OptionName::Tolerance), Remedy::Set(O
 
 /// Why a frame cannot be extracted.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ExtractError {
     /// PSF, CCD, grid and options do not fit together.
     #[error(transparent)]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 /// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// A file cannot be read or written.
     #[error(transparent)]

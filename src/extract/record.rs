@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Errors of reading the header record of a frame.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// It cannot be read.
     #[error(transparent)]

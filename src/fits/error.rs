@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// Errors of [`crate::fits`]. Every message is one sentence that stands alone.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FitsError {
     /// The file cannot be opened or read.
     #[error("cannot read {path}: {source}; check the path and its permissions")]

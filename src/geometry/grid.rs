@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A grid that cannot be extracted on.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum GridError {
     /// The step is not a positive number.
     #[error("wavelength step {0:?} Angstrom: give a step above 0 that the wavelengths can resolve, as 0.8")]

@@ -1,4 +1,4 @@
-//! Adapter selection: the values of `--device`, and which adapter each one selects.
+//! Adapter selection: the choices of a device, and which adapter each one selects.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::adapter::{DeviceKind, adapters, describe};
 
-/// The device that `--device` selects.
+/// Choice of a device, by text `auto`, `cpu`, an index, a part of a name or a PCI bus id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A discrete GPU, else an integrated or virtual one, else the CPU; never a software GPU.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 /// A division into patches that cannot be.
 #[derive(Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum PlanError {
     /// Sub-bundles are equal parts of a bundle.
     #[error(

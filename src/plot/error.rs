@@ -7,6 +7,7 @@ use std::error::Error;
 
 /// Reason why a picture was not made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlotError {
     /// The model has another shape than the CCD.
     #[error("the model has {found} pixels, the CCD {expected}; was it made from this frame?")]

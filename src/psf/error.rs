@@ -13,6 +13,7 @@ const MOST_FIBRE: i64 = 1 << 31;
 
 /// Errors of [`crate::psf::Psf::new`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PsfError {
     /// An integer is out of range.
     #[error("{keyword} is {value}, not within {} to {}", range.start(), range.end())]

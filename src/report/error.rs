@@ -8,6 +8,7 @@ use thiserror::Error;
 
 /// Reason why there is no report.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReportError {
     /// A file cannot be read.
     #[error(transparent)]

@@ -14,6 +14,7 @@ const MOST_PATCHES: usize = 10_000;
 
 /// Reason why a frame cannot be simulated.
 #[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum SimulateError {
     /// The PSF lacks some of the fibres.
     #[error("{Specmin} {specmin}{} leaves the PSF's {nfibre} fibres (0 to {}): choose {Specmin} and {Nspec} within them",

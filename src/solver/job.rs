@@ -21,6 +21,7 @@ const NOISE: &[Remedy] = &[Remedy::Set(OptionName::Decorrelate, "signal"), Remed
 
 /// Inputs that do not fit together.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JobError {
     /// The options do not describe a division of this PSF.
     #[error(transparent)]

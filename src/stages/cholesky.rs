@@ -90,6 +90,7 @@ impl Layout {
 
 /// Slices whose lengths do not fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ShapeError {
     /// Matrices without rows.
     #[error("the matrices have no rows; n must be at least 1")]

@@ -24,6 +24,7 @@ use std::thread;
 
 /// An MPI job that cannot be joined.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum MpiError {
     /// The process has already joined.
     #[error("MPI cannot be started twice in a process")]

@@ -1,6 +1,6 @@
 //! Frames over the ranks of an MPI job (cargo feature `mpi`).
 //!
-//! Ranks form groups of `--ranks-per-frame`. The first rank of a group leads it: it reads and writes, and distributes the
+//! Ranks form groups that share frames. The first rank of a group leads it: it reads and writes, and distributes the
 //! bundles of a frame over the others. Rank 0 also serves the work queue. All messages are point to point, and receivers
 //! poll: nobody spins on a core that computes, and there is no barrier.
 //!

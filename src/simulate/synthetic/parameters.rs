@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// Reason why no PSF could be made of the parameters.
 #[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum SyntheticError {
     /// A parameter outside its limits.
     #[error(transparent)]

@@ -20,6 +20,7 @@ pub struct Coupling {
 
 /// Why a bundle cannot be solved in bands.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[non_exhaustive]
 pub enum CouplingError {
     /// Fibres two or more apart overlap.
     #[error(

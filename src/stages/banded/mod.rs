@@ -30,7 +30,7 @@
 //!
 //! A fibre's bits depend on its bundle alone, neither on selection nor on threads.
 //!
-//! Measured at the default tolerance of 1e-5 sigma (`cargo test --test banded -- --nocapture`), bins with more than half of
+//! Measured at the default tolerance of 1e-5 sigma (`tests/banded`), bins with more than half of
 //! their PSF on good pixels, against elimination with dense blocks:
 //!
 //! | | flux, sigma | ivar | R |

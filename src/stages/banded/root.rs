@@ -15,7 +15,7 @@ const BLOCK: usize = 320;
 /// Right-hand sides that are solved for: 1, x and z - S x.
 const SIDES: usize = 3;
 
-/// How far rounding may take the sum of R's row from 1. With a `--regularize` of some hundreds bins at a CCD's end have
+/// How far rounding may take the sum of R's row from 1. With a regularisation of some hundreds bins at a CCD's end have
 /// less than 1e-16 of the information that the prior gives others: of such a row f64 has too few digits left.
 const ROUNDING: f64 = 3e-8;
 
