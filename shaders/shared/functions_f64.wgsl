@@ -1,5 +1,5 @@
 // Functions in f64, for which WGSL has arithmetic and sqrt alone: drivers accept exp and log, and return garbage.
-// tests/gpu/functions.rs compares them with the host's.
+// tests/gpu/twins/functions.rs compares them with the host's.
 
 // 1 / sqrt(2 pi).
 const PHI_0 = 0.3989422804014327;

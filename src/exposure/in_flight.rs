@@ -14,7 +14,7 @@ impl InFlight {
     pub fn new(phase: Phase, output: &Path) -> Self {
         let name = output.display().to_string();
         list().push((phase, name.clone()));
-        #[cfg(debug_assertions)]
+        #[cfg(feature = "fault-injection")]
         inject_panic(phase, &name);
         Self(phase, name)
     }
@@ -45,8 +45,8 @@ fn list() -> MutexGuard<'static, Vec<(Phase, String)>> {
     IN_FLIGHT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Injects a panic for tests: `SPEXTRAL_PANIC=compute:FRAME`. Absent from release builds.
-#[cfg(debug_assertions)]
+/// Injects a panic for tests: `SPEXTRAL_PANIC=compute:FRAME`.
+#[cfg(feature = "fault-injection")]
 fn inject_panic(phase: Phase, name: &str) {
     let wanted = std::env::var("SPEXTRAL_PANIC").is_ok_and(|wanted| wanted == format!("{}:{name}", phase.name()));
     assert!(!wanted, "injected by SPEXTRAL_PANIC");
