@@ -20,7 +20,7 @@ impl Engine {
         }
     }
 
-    /// Returns how much of a GPU's memory was planned and used since [`Engine::begin`].
+    /// Returns how much of a GPU's memory was planned and used since the frame began.
     pub fn memory_use(&self) -> Option<MemoryUse> {
         self.gpu().filter(|_| self.is_gpu()).as_ref().map(Gpu::memory_use)
     }

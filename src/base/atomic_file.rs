@@ -1,5 +1,5 @@
 //! Atomic writes: into a temporary file of the same folder, synced, then renamed. Every output goes through here.
-//! [`resolve`] holds the rule of what may be replaced (`docs/trust.md`).
+//! One function, `resolve`, has the rule of what may be replaced (`docs/trust.md`).
 //!
 //! A temporary file is called `.spextral-RUN-PID-HOST-RANDOM.tmp`, RUN being the number of the batch job if there is one.
 //! Its owner locks it. The lock distinguishes files in flight from leftovers of dead runs.

@@ -9,7 +9,7 @@ use crate::extract::{Extraction, FileError, Inputs, Request};
 pub enum ExtractorError {
     /// The extraction failed.
     #[error(transparent)]
-    File(FileError),
+    File(Box<FileError>),
     /// Another rank of the group failed.
     #[cfg(feature = "mpi")]
     #[error("rank {rank}: {message}")]
@@ -30,7 +30,7 @@ impl From<FileError> for ExtractorError {
     fn from(error: FileError) -> Self {
         match error.engine() {
             Some(EngineError::Cancelled) => Self::Stopped,
-            _ => Self::File(error),
+            _ => Self::File(Box::new(error)),
         }
     }
 }

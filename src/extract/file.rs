@@ -107,7 +107,7 @@ impl Inputs {
 
     /// The error with the names of the files.
     pub fn failed(&self, request: &Request, source: ExtractError) -> FileError {
-        FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source }
+        FileError::Extract { input: request.input.clone(), psf: request.psf.clone(), source: Box::new(source) }
     }
 
     /// Returns the job of the inputs with some options.

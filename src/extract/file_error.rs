@@ -59,15 +59,16 @@ pub enum FileError {
         /// The PSF.
         psf: PathBuf,
         /// Why.
-        source: ExtractError,
+        source: Box<ExtractError>,
     },
 }
 
 impl FileError {
     /// The engine's error, where it is one.
     pub fn engine(&self) -> Option<&EngineError> {
-        match self {
-            Self::Extract { source: ExtractError::Engine(error), .. } => Some(error),
+        let Self::Extract { source, .. } = self else { return None };
+        match source.as_ref() {
+            ExtractError::Engine(error) => Some(error),
             _ => None,
         }
     }

@@ -39,11 +39,11 @@ pub enum ReportError {
         /// The card that differs.
         keyword: &'static str,
         /// Its value.
-        found: String,
+        found: Box<str>,
         /// The frame's file.
         frame: PathBuf,
         /// Its value there.
-        expected: String,
+        expected: Box<str>,
     },
     /// The truth belongs to another frame.
     #[error("{} cannot judge {}: {source}", truth.display(), frame.display())]
@@ -65,5 +65,11 @@ pub enum ReportError {
     },
     /// A picture cannot be made.
     #[error(transparent)]
-    Draw(#[from] PlotError),
+    Draw(Box<PlotError>),
+}
+
+impl From<PlotError> for ReportError {
+    fn from(error: PlotError) -> Self {
+        Self::Draw(Box::new(error))
+    }
 }

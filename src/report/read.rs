@@ -95,7 +95,7 @@ fn need_same_cards(
         let (Some(expected), Some(found)) = (header.get(keyword), cards(keyword)) else {
             continue;
         };
-        let [expected, found] = [expected, found].map(|value| value.to_string());
+        let [expected, found] = [expected, found].map(|value| value.to_string().into_boxed_str());
         if expected != found {
             let (path, frame) = (path.to_path_buf(), frame.to_path_buf());
             return Err(ReportError::OtherFrame { path, keyword, found, frame, expected });

@@ -120,7 +120,7 @@ impl<'j> Banded<'j> {
         if precision == Precision::F32 && tolerance < LEAST_TOLERANCE_F32 {
             return Err(Unserved::Tolerance { least: LEAST_TOLERANCE_F32, tolerance });
         }
-        let stages = engine.banded(|| Ok(accuracy(job, wave, precision, tolerance)?))?;
+        let stages = engine.banded(|| accuracy(job, wave, precision, tolerance))?;
         Ok(Self { job, ccd, stages, wave, precision, tolerance })
     }
 
@@ -223,11 +223,11 @@ impl<'j> Banded<'j> {
     pub fn submit(&self, tasks: Vec<Task<'j>>) -> Result<Submitted<'j>, (Unserved, Vec<Task<'j>>)> {
         let group = self.group(&tasks);
         let known = tasks[0].held.as_ref().and_then(|held| held.kept.clone());
-        let kept = match known.map_or_else(|| self.until_bands(&group).map(Arc::new), Ok) {
+        let kept = match known.map_or_else(|| self.before_bands(&group).map(Arc::new), Ok) {
             Ok(kept) => kept,
             Err(why) => return Err((why.into(), tasks)),
         };
-        match self.from_bands(&group, &kept) {
+        match self.after_bands(&group, &kept) {
             Ok(in_flight) => Ok(Submitted { tasks, in_flight, kept: (!self.stages.is_on_gpu()).then_some(kept) }),
             Err(why) if self.stages.is_on_gpu() => Err((why.into(), tasks)),
             Err(why) => {
@@ -242,7 +242,7 @@ impl<'j> Banded<'j> {
     }
 
     /// The stages that do not depend on the bands.
-    fn until_bands(&self, group: &BandedGroup<'j>) -> Result<Kept<'j>, BandedFailure> {
+    fn before_bands(&self, group: &BandedGroup<'j>) -> Result<Kept<'j>, BandedFailure> {
         let stages = &self.stages;
         let spots = stages.spots(group)?;
         let normals = stages.normal(group, self.ccd, &spots)?;
@@ -252,7 +252,7 @@ impl<'j> Banded<'j> {
     }
 
     /// The stages that depend on the bands.
-    fn from_bands(&self, group: &BandedGroup<'j>, kept: &Kept<'j>) -> Result<BandedInFlight, BandedFailure> {
+    fn after_bands(&self, group: &BandedGroup<'j>, kept: &Kept<'j>) -> Result<BandedInFlight, BandedFailure> {
         let stages = &self.stages;
         let complements = stages.complements(group, &kept.normals)?;
         let refined = match &kept.solution {

@@ -1,6 +1,6 @@
 //! The solvers: bundles to spectra, whole in bands or in patches, with a ladder of fallbacks.
 //!
-//! A solver does not know its device: [`banded`] and [`patches`] call the stages of [`crate::backend`] and return spectra or
+//! A solver does not know its device: `banded` and `patches` call the stages of [`crate::backend`] and return spectra or
 //! [`Unserved`]. What to try next is the table of [`ladder`], and only there.
 
 mod banded;

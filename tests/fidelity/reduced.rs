@@ -24,9 +24,12 @@ scenes! {
     residuals_from_the_truth_are_within_their_bounds: "noise-2",
 }
 
+/// A scene with what the CPU made of it, once made.
+type Made = Arc<OnceLock<(Scene, Runs)>>;
+
 /// Extracts a scene on the CPU, once for both of its tests.
-fn on_cpu(name: &'static str) -> Arc<OnceLock<(Scene, Runs)>> {
-    static DONE: Mutex<BTreeMap<&str, Arc<OnceLock<(Scene, Runs)>>>> = Mutex::new(BTreeMap::new());
+fn on_cpu(name: &'static str) -> Made {
+    static DONE: Mutex<BTreeMap<&str, Made>> = Mutex::new(BTreeMap::new());
     let done = DONE.lock().unwrap().entry(name).or_default().clone();
     done.get_or_init(|| {
         let scene = scenes::make(name).expect("it needs no file");

@@ -15,7 +15,7 @@ pub enum BandedSpots<'a> {
     /// Made window by window.
     Device {
         /// Traces of all bins.
-        traces: BundleTraces,
+        traces: Box<BundleTraces>,
         /// The windows.
         windows: Windows,
         /// The last window made.

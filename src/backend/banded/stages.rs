@@ -98,7 +98,7 @@ impl BandedStages<'_> {
                 let traces = self.engine.traces(of.psf, of.fibres.clone(), of.wave, of.with_tails)?;
                 let device = lock(device);
                 let windows = of.windows(device.gpu(), &device.shape(of));
-                Ok(BandedSpots::Device { traces, windows, last: Mutex::default() })
+                Ok(BandedSpots::Device { traces: Box::new(traces), windows, last: Mutex::default() })
             }
         }
     }

@@ -83,7 +83,7 @@ impl AlignedPixels {
     pub fn on(window: &Window, ccd: &Ccd) -> Self {
         let mut weight = vec![Octet::default(); window.len()];
         let (mut weighted, mut used) = (weight.clone(), weight.clone());
-        window.for_each_row(&ccd, |row, lane, pixels| {
+        window.for_each_row(ccd, |row, lane, pixels| {
             let octets = row..row + window.nx();
             let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
             let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);

@@ -14,7 +14,7 @@ const F32: f64 = 1e-6;
 fn check(small: &Small, gpu: &Gpu, what: &str) {
     let what = &format!("{}, {what}", gpu.precision());
     let fine = gpu.precision() == Precision::F64;
-    let ours = small.extract(&Small::banded(), &on(&gpu));
+    let ours = small.extract(&Small::banded(), &on(gpu));
     assert_eq!((ours.summary.redone, ours.summary.precision()), (0, if fine { "f64" } else { "f32" }), "{what}");
     // In f64 the twin, which chooses the same bands; f32 is as far from the truth as from the twin.
     let exact = small.extract(&Small::banded(), &cpu()).spectra;

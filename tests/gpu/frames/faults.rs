@@ -64,7 +64,7 @@ impl Case {
 
     /// Extracts the frame on a device with `faults` armed. Returns whether the CPU finished it; None without a retry.
     fn check(&self, gpu: &Gpu, faults: &Faults, what: &str) -> Option<bool> {
-        let engine = on(&gpu);
+        let engine = on(gpu);
         let engine = if self.exact_times { engine.with_exact_times() } else { engine };
         let done = self.small.extract(&self.options, &engine);
         assert!(faults.met() > 0, "{what}: it did not fail");

@@ -52,7 +52,7 @@ fn every_reference_patch_is_within_1e_3_sigma() {
 }
 
 fn references(gpu: &Gpu) {
-    let engine = on(&gpu);
+    let engine = on(gpu);
     // On patch-masked the reference is 4e-6 sigma, 3e-6 in ivar and 3e-7 in R from the truth.
     let [most_flux, most_ivar, most_r] =
         [(1e-3, 5e-6), (2e-4, 4e-6), (2e-5, 4e-7)].map(|(f32, f64)| allowed(gpu, f32, f64));

@@ -35,6 +35,12 @@ pub struct Folder {
     home: tempfile::TempDir,
 }
 
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Folder {
     pub fn new() -> Self {
         let folder = Self { home: tempfile::tempdir().unwrap() };
