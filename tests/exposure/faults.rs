@@ -6,7 +6,7 @@ use std::time::Duration;
 #[test]
 fn a_truncated_input_and_a_missing_psf_fail_their_frames_and_no_others() {
     let night = Night::new();
-    let all = night.undisturbed();
+    let all = Night::undisturbed();
     night.manifest("m.csv", "out", &[0, 1, 2, 3, 4, 5]);
     let bytes = std::fs::read(night.path("in3.fits.gz")).unwrap();
     std::fs::write(night.path("in3.fits.gz"), &bytes[..bytes.len() / 2]).unwrap();

@@ -73,7 +73,7 @@ fn kill(signal: &str, pid: u32) {
 #[test]
 fn data_are_the_same_for_any_number_of_ranks_and_ranks_per_frame_in_any_order() {
     let night = Night::new();
-    let all = night.undisturbed();
+    let all = Night::undisturbed();
     for (ranks, of_frame, order) in [
         (1, 1, [0, 1, 2, 3, 4, 5]),
         (2, 1, [5, 4, 3, 2, 1, 0]),
@@ -114,7 +114,7 @@ fn runs_of_no_frame_one_frame_and_fewer_frames_than_ranks_succeed() {
 #[test]
 fn a_frame_that_fails_on_any_rank_is_reported_and_the_others_go_on() {
     let night = Night::new();
-    let mut all = night.undisturbed();
+    let mut all = Night::undisturbed();
     all.remove("3.fits");
     std::fs::write(night.path("in3.fits.gz"), "no frame").unwrap();
     for of_frame in ["1", "3"] {
@@ -267,7 +267,7 @@ fn a_killed_rank_ends_the_job_and_is_named_with_its_frames() {
 #[test]
 fn a_job_that_is_killed_or_cancelled_leaves_complete_files_and_resume_extracts_the_rest() {
     let night = Night::new();
-    let all = night.undisturbed();
+    let all = Night::undisturbed();
     for (moment, signal) in [(1, "KILL"), (2, "TERM"), (3, "KILL"), (4, "INT")] {
         std::fs::remove_dir_all(night.path("out")).ok();
         night.manifest("m.csv", "out", &[0, 1, 2, 3, 4, 5]);

@@ -8,7 +8,7 @@ use testkit::binary;
 #[test]
 fn frames_are_those_of_extract_in_any_order_and_with_or_without_overlap() {
     let night = Night::new();
-    let all = night.undisturbed();
+    let all = Night::undisturbed();
     assert_eq!(all.len(), 9, "six frames and three models");
     night.manifest("backwards.csv", "backwards", &[5, 4, 3, 2, 1, 0]);
     night.exposure("backwards.csv", &["--no-overlap"]).succeeds();
