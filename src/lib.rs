@@ -40,6 +40,7 @@
 //! | `plot` (default) | [`report`] and [`plot`] |
 //! | `simulate` (default) | [`simulate`] |
 //! | `mpi` | frames over the ranks of an MPI job |
+//! | `fault-injection` | failures on demand, for tests |
 //!
 //! `default-features = false` leaves what an extraction needs.
 

@@ -10,7 +10,7 @@ use numpy::PyArrayDyn;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use spextral::backend::{Again, Engine, EngineError};
+use spextral::backend::EngineError;
 use spextral::base::cancel::CancelToken;
 use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{self, ExtractError, Extraction, Job, LastRung, Options, Summary};
@@ -172,7 +172,8 @@ impl Plan {
 
 impl Plan {
     fn frame<'py>(&self, py: Python<'py>, extraction: Extraction) -> PyResult<Bound<'py, PyDict>> {
-        let Extraction { spectra: s, model, summary } = extraction;
+        let Extraction { spectra, model, summary } = extraction;
+        let s = spectra.into_parts();
         let (bins, matrix) = ([s.nspec, s.nwave], [s.nspec, s.ndiag, s.nwave]);
         let model =
             model.map(|pixels| to_numpy(py, pixels, &[self.preproc.ccd.ny(), self.preproc.ccd.nx()])).transpose()?;

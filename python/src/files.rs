@@ -8,10 +8,9 @@ use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::extract::{Summary, note_run};
-use spextral::fits::{self, PreprocOptions};
-use spextral::frame::Scores;
-use spextral::frame::Table;
-use spextral::frame::{Frame, Spectra, SpectraParts};
+use spextral::fits::{self, FitsError, PreprocOptions};
+use spextral::frame::{Frame, Scores, Spectra, SpectraParts, Table};
+use spextral::solver::Record;
 use std::path::PathBuf;
 
 /// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).
@@ -87,7 +86,7 @@ pub fn write_frame(
     let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
     let scores = scores.then(|| Scores::of(&spectra, &wave, targets())).flatten();
     let frame = Frame { spectra, wave, header, fibermap, scores };
-    released(py, None, || fits::write_frame(&path, &frame, overwrite))?.map_err(Raise::raise)
+    released(py, None, || Ok(fits::write_frame(&path, &frame, overwrite)?.persist()?))?.map_err(FitsError::raise)
 }
 
 fn rows(table: &Table, specmin: usize, nspec: usize) -> PyResult<Table> {
@@ -139,10 +138,13 @@ impl Run {
             barycentric: item("barycentric")?.extract()?,
             summary: Summary {
                 device: item("device")?.extract()?,
-                retried: item("retried")?.extract()?,
-                banded: item("banded")?.extract()?,
-                patches: item("patches")?.extract()?,
-                in_patches: item("in_patches")?.extract()?,
+                record: Record {
+                    retried: item("retried")?.extract()?,
+                    banded: item("banded")?.extract()?,
+                    patches: item("patches")?.extract()?,
+                    in_patches: item("in_patches")?.extract()?,
+                    ..Record::default()
+                },
                 ..Summary::default()
             },
         })

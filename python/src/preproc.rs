@@ -8,7 +8,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::barycentric::factor_of_exposure;
-use spextral::fits::{self, PreprocOptions};
+use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Header, Table, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Preproc {
     /// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
     #[pyo3(signature = (path, *, overwrite = false))]
     fn write(&self, py: Python, path: PathBuf, overwrite: bool) -> PyResult<()> {
-        released(py, None, || fits::write_preproc(&path, &self.0, overwrite))?.map_err(Raise::raise)
+        released(py, None, || Ok(fits::write_preproc(&path, &self.0, overwrite)?.persist()?))?.map_err(FitsError::raise)
     }
 
     /// ``preproc["image"]`` and ``preproc["ivar"]``, as of a dictionary.

@@ -6,7 +6,7 @@ use crate::work::released;
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use spextral::fits;
+use spextral::fits::{self, FitsError};
 use spextral::geometry::SpotShape;
 use spextral::simulate::synthetic::{Camera, Synthetic};
 use spextral::stages::spots::spots;
@@ -176,7 +176,7 @@ impl Psf {
     /// Writes a PSF file (PSFVER 3).
     #[pyo3(signature = (path, *, overwrite = false))]
     fn write(&self, py: Python, path: PathBuf, overwrite: bool) -> PyResult<()> {
-        released(py, None, || fits::write_psf(&path, &self.0, overwrite))?.map_err(Raise::raise)
+        released(py, None, || Ok(fits::write_psf(&path, &self.0, overwrite)?.persist()?))?.map_err(FitsError::raise)
     }
 
     fn __eq__(&self, other: &Bound<PyAny>) -> bool {

@@ -73,9 +73,9 @@ pub fn simulate<'py>(
     };
     let psf = &psf.get().0;
     let work = || spextral::simulate::simulate(psf, &request);
-    let Simulated { mut preproc, truth } = released(py, None, work)?.map_err(Raise::raise)?;
+    let Simulated { preproc, truth } = released(py, None, work)?.map_err(Raise::raise)?;
     // As where it is read from a file.
-    released(py, None, || preproc.mask_pixels(PreprocOptions::default().mask_bits))?;
+    let preproc = released(py, None, || preproc.masked_by(PreprocOptions::default().mask_bits))?;
     let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
     let dict = PyDict::new(py);
     dict.set_item("fibres", to_numpy(py, truth.fibres, &[nspec])?)?;

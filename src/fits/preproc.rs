@@ -43,6 +43,13 @@ impl Preproc {
         };
         Ok(Self { ccd, mask, readnoise: None, header: Header::new(), fibermap: None })
     }
+
+    /// Returns the frame with ivar 0 also where its mask has any of `mask_bits`.
+    pub fn masked_by(self, mask_bits: u32) -> Self {
+        let (shape, [image, ivar]) = ([self.ccd.ny(), self.ccd.nx()], self.ccd.into_planes());
+        let masked = Self::new(shape, image, ivar, self.mask, mask_bits).expect("the planes had this shape");
+        Self { readnoise: self.readnoise, header: self.header, fibermap: self.fibermap, ..masked }
+    }
 }
 
 /// Options for reading a preproc file.

@@ -132,8 +132,8 @@ impl FrameExtractor for FrameGroup<'_> {
         let work = |engine: &Engine| self.together(request, inputs, engine, on_cpu(engine));
         let (mut extraction, moved) =
             or_cpu_for_all(self.engine, work, |error| error.is_of_device().then_some(Reason::Device))?;
-        if moved.is_some() {
-            extraction.summary.record.retried = moved;
+        if let Some(reason) = moved {
+            extraction.summary.record.note_cpu_for_all(reason);
         }
         Ok(extraction)
     }

@@ -1,6 +1,6 @@
 //! The record of what became of all bundles.
 
-use super::{Attempt, Step};
+use super::{Attempt, Level, Method, Step};
 use crate::solver::Unserved;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// Records that a caller of [`super::or_cpu_for_all`] moved all bundles to the CPU.
+    pub fn note_cpu_for_all(&mut self, reason: String) {
+        let method = if self.banded > 0 { Method::Banded } else { Method::Patches };
+        let from = Attempt { method, level: Level::First };
+        self.fallbacks.insert(0, Fallback { fibres: None, from, reason: reason.clone(), step: Step::CpuForAll });
+        self.retried = Some(reason);
+    }
+
     /// Appends the record of the bundles that come next.
     pub fn join(&mut self, more: Self) {
         self.fallbacks.extend(more.fallbacks);
