@@ -24,6 +24,9 @@ pub fn install() -> Result<PathBuf, String> {
         "dev",
         "--auditwheel",
         "skip",
+        // A test lets the GPU of a rank fail.
+        "--features",
+        "extension,fault-injection",
     ]);
     steps::run(maturin.arg("--out").arg(&wheels))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall"];
