@@ -71,9 +71,8 @@ pub enum BarycentricError {
 /// Computes the factor that multiplies observed wavelengths, for a source at ICRS `ra`, `dec` (degrees) observed from
 /// `site` at the UTC date `mjd`.
 ///
-/// Wright & Eastman 2014, eq. 28, for a source at rest at infinite distance:
-/// `γ (1 + β·n) / (1 − Φ/c²)` with β the observer's barycentric velocity and Φ the potential of Sun and Earth there
-/// (Jupiter and Moon: 2e-12). Ephemeris and Earth rotation are SOFA's, as in astropy.
+/// The formula is Wright & Eastman 2014, eq. 28, for a source at rest at infinite distance: `γ (1 + β·n) / (1 − Φ/c²)`.
+/// β is the observer's barycentric velocity, Φ the potential of Sun and Earth there (Jupiter and Moon: 2e-12). Ephemeris and Earth rotation are SOFA's, as in astropy.
 ///
 /// UT1 counts as UTC and polar motion as 0. Rotation by 0.9 s turns the observer's 0.46 km/s by 7e-5, at most 1e-10 in
 /// the factor; 0.5 arcsec of polar motion are 4e-12.
@@ -101,8 +100,8 @@ pub fn factor(ra: f64, dec: f64, mjd: f64, site: &Site) -> Result<f64, Barycentr
 
 /// Computes the factor of an exposure at its middle from its headers, by desispec's rules.
 ///
-/// The pointing comes from one header: IMAGE if it has RA or TARGTRA, else FIBERMAP if it has one of them, else the first
-/// with SKYRA or TELRA. It is TARGTRA, SKYRA, TELRA or RA, in this order, and DEC by the same list. This header also has
+/// The pointing comes from one header: the first of IMAGE and FIBERMAP with RA or TARGTRA, else the first with SKYRA or
+/// TELRA. It is TARGTRA, SKYRA, TELRA or RA, in this order, and DEC by the same list. This header also has
 /// precedence for the other keywords. The time is MJD-OBS (or MJD) plus half of EXPTIME. The site is OBS-LONG, OBS-LAT,
 /// OBS-ELEV (degrees east, degrees, metre), by default Kitt Peak.
 ///

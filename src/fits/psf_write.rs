@@ -10,7 +10,7 @@ use std::path::Path;
 /// Writes a PSF file of PSFVER 3: XTRACE, YTRACE and the PSF table.
 ///
 /// # Errors
-/// [`FitsError::Invalid`] if the series of the table differ in their domain, as PSFVER 3 has one for all;
+/// [`FitsError::Invalid`] if the series of the table differ in their domain: PSFVER 3 has one for all.
 /// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<PendingFile, FitsError> {
     let rows = psf.table_rows();

@@ -252,6 +252,14 @@ impl FitsFile {
         self.bytes.read_at(start, out).map_err(|source| FitsError::Read { path: self.path.clone(), source })
     }
 
+    fn not_fits(&self, what: impl Into<String>) -> FitsError {
+        FitsError::NotFits { path: self.path.clone(), what: what.into() }
+    }
+
+    fn truncated(&self, hdu: String, needed: u128) -> FitsError {
+        FitsError::Truncated { path: self.path.clone(), hdu, needed, found: self.bytes.len() }
+    }
+
     /// Indexes the HDUs that are not indexed yet.
     fn index(&mut self) -> Result<(), FitsError> {
         let mut at = self.indexed();
@@ -260,10 +268,7 @@ impl FitsFile {
             let mut lead = vec![0; (self.bytes.len() - at).min(9) as usize];
             self.read_at(at, &mut lead)?;
             if index == 0 && !lead.starts_with(b"SIMPLE  =") {
-                return Err(FitsError::NotFits {
-                    path: self.path.clone(),
-                    what: "it does not begin with SIMPLE".into(),
-                });
+                return Err(self.not_fits("it does not begin with SIMPLE"));
             }
             // The standard allows other records after the last HDU.
             if index > 0 && !lead.starts_with(b"XTENSION=") {
@@ -275,7 +280,7 @@ impl FitsFile {
             self.hdus.push(hdu);
         }
         if self.hdus.is_empty() {
-            return Err(FitsError::NotFits { path: self.path.clone(), what: "it is empty".into() });
+            return Err(self.not_fits("it is empty"));
         }
         Ok(())
     }
@@ -288,16 +293,10 @@ impl FitsFile {
             let here = at + records.len() as u64;
             if here + BLOCK as u64 > self.bytes.len() {
                 let needed = u128::from(here) + BLOCK as u128;
-                return Err(FitsError::Truncated {
-                    path: self.path.clone(),
-                    hdu: format!("the header of HDU {index}"),
-                    needed,
-                    found: self.bytes.len(),
-                });
+                return Err(self.truncated(format!("the header of HDU {index}"), needed));
             }
             if records.len() >= MOST_HEADER {
-                let what = format!("the header of HDU {index} has no END within {MOST_HEADER} bytes");
-                return Err(FitsError::NotFits { path: self.path.clone(), what });
+                return Err(self.not_fits(format!("the header of HDU {index} has no END within {MOST_HEADER} bytes")));
             }
             self.read_at(here, &mut block)?;
             let ended = block.chunks_exact(CARD).any(|card| card.starts_with(b"END     "));
@@ -337,12 +336,7 @@ impl FitsFile {
         let needed =
             bytes.saturating_add(u128::from(start)).checked_next_multiple_of(BLOCK as u128).unwrap_or(u128::MAX);
         if needed > u128::from(self.bytes.len()) {
-            return Err(FitsError::Truncated {
-                path: self.path.clone(),
-                hdu: hdu.label(),
-                needed,
-                found: self.bytes.len(),
-            });
+            return Err(self.truncated(hdu.label(), needed));
         }
         hdu.len = bytes as u64;
         Ok(hdu)

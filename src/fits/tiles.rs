@@ -125,7 +125,7 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
     Ok(cards)
 }
 
-/// Checks that every tile lies within the heap, that all together are no longer than it, and that none unpacks to more
+/// Checks that every tile lies within the heap, and that all together are no longer than it. No tile may unpack to more
 /// bytes than `most` of its column. Other columns must have the types that the decoder reads.
 fn check_columns(
     columns: &[Column],
@@ -269,8 +269,8 @@ fn count(mut unpacking: impl Read, most: usize) -> usize {
     all
 }
 
-/// Returns whether a tile, in any wrapper of deflate, unpacks to more than `most` bytes, or has more than one gzip member,
-/// which would take the decoder long.
+/// Returns whether a tile, in any wrapper of deflate, unpacks to more than `most` bytes. So does a tile of several gzip
+/// members, which would take the decoder long.
 fn unpacks_beyond(tile: &[u8], most: usize) -> bool {
     let beyond = |unpacking: &mut dyn Read| {
         let limit = most as u64 + 1;

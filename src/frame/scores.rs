@@ -17,9 +17,12 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Computes SUM_RAW_COUNT_x = sum of flux, MEDIAN_RAW_COUNT_x = median of flux/dw and MEDIAN_RAW_SNR_x = median of
-    /// sqrt(ivar) flux / sqrt(dw) over the bins within the range of band x, dw by central differences of `wave`. The
-    /// band follows from the mean of `wave`; None if no bin is in its range or `wave` has fewer than two.
+    /// Computes the scores over the bins within the range of band x, dw by central differences of `wave`:
+    /// - SUM_RAW_COUNT_x, the sum of flux,
+    /// - MEDIAN_RAW_COUNT_x, the median of flux/dw,
+    /// - MEDIAN_RAW_SNR_x, the median of sqrt(ivar) flux / sqrt(dw).
+    ///
+    /// The band follows from the mean of `wave`; None if no bin is in its range or `wave` has fewer than two.
     ///
     /// # Panics
     /// If `wave` is not `[nwave]`.

@@ -124,8 +124,8 @@ impl PsfParts {
 }
 
 impl Psf {
-    /// Checks the parts: every number within its range, every series with finite coefficients for every fibre and a
-    /// domain of positive length, and the Gauss-Hermite terms of the degrees.
+    /// Checks the parts. Every number must be within its range, and the Gauss-Hermite terms must be those of the degrees.
+    /// Every series needs finite coefficients for every fibre, and a domain of positive length.
     ///
     /// # Errors
     /// [`PsfError`] of the first part that fails.

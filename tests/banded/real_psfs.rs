@@ -15,8 +15,8 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Extracts both ways, the exact one with 64 Angstrom beyond the ends, and compares; false where the bands left the work
-    /// to the patches.
+    /// Compares with the exact solution, which has 64 Angstrom beyond the ends. Returns false if the bands left the work to
+    /// the patches.
     fn check(&self, what: &str, start: f64, step: f64, nwave: usize) -> bool {
         let grid = WaveGrid::new(start, start + step * (nwave - 1) as f64, step).unwrap();
         let run = |mut options: Options| {

@@ -50,7 +50,7 @@ fn check(small: &Small, what: &str) {
     note!("{what}:");
     let [flux, ivar, r] = worst(&ours, &exact);
     assert!(flux < 1e-4 && ivar < 1e-5 && r < 1e-6, "{what}");
-    // Beside masked bins the model is in part the prior's, and that of what lies beyond the ends.
+    // Beside masked bins the model is in part the prior's, or depends on bins beyond the ends.
     let good = |k: usize| exact.pixmask_fraction[k] < 1e-3;
     let goodness =
         |a: &[f64], b: &[f64]| (0..a.len()).filter(|k| good(*k)).all(|k| (a[k] - b[k]).abs() < 1e-4 * (1.0 + b[k]));
@@ -83,7 +83,7 @@ fn a_long_bundle_of_two_fibres_is_exact_where_what_is_measured_is_dead() {
     let mut small = Small::on(psf, 32);
     let (wave, step) = (small.grid.wave()[50] - 160.0, 0.8);
     small.grid = WaveGrid::new(wave, wave + 399.0 * step, step).unwrap();
-    // Correlations are measured at one place of each fibre: every sixth and some of what follows are dead.
+    // Correlations are measured at one place of each fibre: every sixth bin and some after it are dead.
     let nx = small.psf.npix_x;
     let rows = |bins: std::ops::Range<usize>| {
         let ends = [bins.start, bins.end].map(|bin| wave + (bin as f64 - 34.0) * step);

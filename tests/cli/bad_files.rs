@@ -148,7 +148,7 @@ fn an_existing_output_is_kept_unless_told_otherwise() {
 fn an_output_that_cannot_be_written_is_said_before_any_work() {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("folder.fits")).unwrap();
-    // The input is missing too: what is said first was checked first.
+    // The input is missing too: the message shows which check comes first.
     let absent = ["-i", "none.fits", "-o"];
     let with = |output| [&absent[..], &[output]].concat();
     fails(&folder, &with("no/such/frame.fits"), &["cannot write no/such/frame.fits", "folder does not exist"]);

@@ -1,4 +1,4 @@
-//! `--json`: what is printed is what is in the files, and docs/json.md has every field of it.
+//! `--json`: the object agrees with the files, and docs/json.md has every field.
 
 use serde_json::Value;
 use spextral::fits::{read_frame, read_headers, read_psf};

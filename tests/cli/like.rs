@@ -3,7 +3,7 @@
 use spextral::fits::{Preproc, read_frame, read_headers, write_frame};
 use testkit::{Folder, Run, binary, bytes};
 
-/// Makes `again.fits` of `frame.fits`.
+/// Repeats `frame.fits` as `again.fits`.
 fn repeat(folder: &Folder, more: &[&str]) -> Run {
     let words = [&["extract", "--like", "frame.fits", "-o", "again.fits", "--overwrite", "--loglevel", "warn"], more];
     folder.run(&words.concat())
@@ -76,7 +76,7 @@ fn inputs_may_move_and_be_packed_but_not_change() {
         (parts.flux, parts.ivar, parts.resolution, parts.chi2pix, parts.mask)
     };
     assert!(data("frame.fits") == data("again.fits"));
-    // Only what was moved is called by another name.
+    // Only the card of the moved file differs.
     let [then, now] = ["frame.fits", "again.fits"].map(|name| read_headers(folder.path(name)).unwrap().remove(0));
     let lasting = then.keywords().filter(|keyword| !["CHECKSUM", "IN_IMG"].contains(keyword));
     lasting.for_each(|keyword| assert_eq!(then.get(keyword), now.get(keyword), "{keyword}"));
@@ -103,7 +103,7 @@ fn what_is_given_beside_it_counts_and_is_said() {
     assert_eq!(read_frame(folder.path("again.fits")).unwrap().spectra.nspec, 3);
 }
 
-/// The frame that is to be repeated holds what no extraction gives.
+/// The frame to repeat has numbers that no extraction returns.
 #[test]
 fn a_frame_that_comes_out_otherwise_for_no_reason_is_no_success() {
     let folder = Folder::new();
@@ -123,7 +123,7 @@ fn a_frame_that_comes_out_otherwise_for_no_reason_is_no_success() {
     let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &object["like"]["differing_hdus"]), (Some(1), &serde_json::json!(["FLUX"])));
     assert!(object["like"]["same_build"].is_null(), "{object}");
-    // What tells why: an option, another fibermap, another device.
+    // The message has the reason: an option, another fibermap, another device.
     for more in [&["--psferr", "0.5"][..], &["-f", "preproc.fits"]] {
         let run = repeat(&folder, more);
         assert_eq!(run.code, Some(0), "{more:?} {}", run.stderr);

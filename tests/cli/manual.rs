@@ -14,7 +14,7 @@ fn listed(help: &str, options: bool) -> Vec<String> {
             .collect(),
         false => {
             let commands = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
-            // A line further in goes on with what stands before.
+            // A line with a deeper indent continues the one before.
             let first =
                 commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
             first.map(String::from).collect()

@@ -1,9 +1,9 @@
-//! No command speaks to a network: none opens a socket of the internet, and all work where there is no network.
+//! No command uses a network: none opens an internet socket, and all work without a network.
 
 use std::process::{Command, Stdio};
 use testkit::{Folder, ignore};
 
-/// The commands, one after the other: what one writes the next reads.
+/// The commands in order; each reads the files of those before.
 const COMMANDS: [&[&str]; 5] = [
     &["make-psf", "-o", "made.fits", "--nfibre", "5", "--bundlesize", "5", "--npix-y", "120"],
     &["simulate", "-p", "made.fits", "-o", "sim.fits.gz", "--truth", "truth.fits"],
@@ -12,7 +12,7 @@ const COMMANDS: [&[&str]; 5] = [
     &["devices"],
 ];
 
-/// Ignores the test unless a program can do what the test wants of it.
+/// Ignores the test unless a program can be used here.
 fn need(program: &str, words: &[&str]) {
     let mut command = Command::new(program);
     let quiet = command.args(words).arg("true").stdout(Stdio::null()).stderr(Stdio::null());

@@ -187,7 +187,7 @@ fn inputs_are_never_written_over_by_any_name_of_theirs() {
     }
 }
 
-/// Links are followed, and what is neither file nor link is left alone.
+/// Links are followed; neither pipes nor devices are replaced.
 #[cfg(unix)]
 #[test]
 fn links_lead_to_what_is_replaced_and_pipes_and_links_to_nothing_are_refused() {
@@ -212,7 +212,7 @@ fn links_lead_to_what_is_replaced_and_pipes_and_links_to_nothing_are_refused() {
     }
 }
 
-/// Files are as open as any new file, also where they replace a private one.
+/// Files have the permissions of any new file, even if they replace a private one.
 #[cfg(unix)]
 #[test]
 fn new_files_have_the_permissions_that_the_user_gives_new_files() {

@@ -1,4 +1,4 @@
-//! `spextral report` and `plot-psf`: what they write, and what they say of files that do not belong together.
+//! `spextral report` and `plot-psf`: their files, and messages about files that do not belong together.
 
 use spextral::fits::write_truth;
 use spextral::fits::{Preproc, read_preproc, read_psf, write_preproc, write_psf};

@@ -67,7 +67,7 @@ impl Errors {
         self.0.len()
     }
 
-    /// The error that a fraction of the bins stays below; 0 where there is none.
+    /// Returns the error that a fraction of the bins stays below; 0 without bins.
     pub fn quantile(&self, fraction: f64) -> f64 {
         self.0.get(((self.0.len().max(1) - 1) as f64 * fraction) as usize).copied().unwrap_or(0.0)
     }
@@ -122,7 +122,7 @@ pub fn distance(ours: &Spectra, right: &Solution) -> Distance {
     Distance { flux: flux.into_iter().map(Errors::sorted).collect(), ivar, resolution }
 }
 
-/// The larger; NaN where one is.
+/// Returns the larger value, or NaN if one is.
 fn worse(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }

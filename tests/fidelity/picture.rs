@@ -58,7 +58,7 @@ fn text(size: i32) -> TextStyle<'static> {
     (FONT, size).into_font().color(&INK)
 }
 
-/// Fraction of the bins whose error is larger than so many sigma, of the scene with most bins.
+/// Draws the fraction of bins with a larger error, over the error in sigma, of the scene with most bins.
 pub fn errors(path: &Path, done: &Done) -> Result<(), String> {
     let bins =
         |outcomes: &[Outcome]| outcomes.iter().flat_map(|o| &o.from_exact).map(|d| d.of(Kind::All).count()).max();
@@ -134,7 +134,7 @@ pub fn chi(path: &Path, done: &Done) -> Result<(), String> {
             .legend(|(x, y)| PathElement::new([(x, y), (x + 22, y)], INK));
         for (k, ((name, chis), colour)) in runs.iter().zip(COLOURS).enumerate() {
             let points: Vec<(f64, f64)> = density(chis).into_iter().filter(|(_, d)| *d > 0.0).collect();
-            // Side by side where they would hide each other.
+            // Side by side, as they would hide each other.
             let aside = 0.03 * k as f64;
             let marks = points.into_iter().map(|(x, d)| Circle::new((x + aside, d), 4, colour.filled()));
             let label = format!("{name}, {} bins", chis.len());

@@ -60,7 +60,7 @@ pub struct Outcome {
     /// A GPU's distance from the CPU with the same solver.
     pub from_twin: Option<Distance>,
     pub chi: Option<ChiReport>,
-    /// Each bin's chi, where the truth is known.
+    /// Each bin's chi; empty without truth.
     pub chis: Vec<f64>,
 }
 
@@ -175,7 +175,7 @@ impl Outcome {
     }
 }
 
-/// Patches against the exact solution: the method's own error, bounded by what the field knows of it.
+/// Bound of patches against the exact solution, which differ by the error of the method itself, sigma.
 pub const METHOD: f64 = 0.2;
 
 /// Returns one line per bound that was passed.
@@ -196,7 +196,7 @@ pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
             check("flux of patches against exact (sigma)", distance.of(Kind::All).worst(), METHOD);
         }
         if let Some(chi) = &outcome.chi {
-            // Four standard errors, and a hundredth for what the simulation's pixels of whole electrons do.
+            // Four standard errors, and a hundredth for the rounding of simulated pixels to whole electrons.
             let error = 4.0 / (chi.bins as f64).sqrt() + 0.01;
             check("mean of chi", chi.mean.abs(), error);
             check("scatter of chi less 1", (chi.std - 1.0).abs(), error);

@@ -11,7 +11,7 @@ use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use testkit::{Engine, cpu, masked_planes, try_extract, try_shared};
 
-/// A frame, and what is known of its spectra.
+/// A frame, and known solutions of it.
 pub struct Scene {
     pub name: &'static str,
     /// One line for the reader.
@@ -22,7 +22,7 @@ pub struct Scene {
     pub grid: WaveGrid,
     /// Fibres, and how bundles are cut into patches.
     options: Options,
-    /// The solution of whole bundles, and who made it.
+    /// The solution of whole bundles, and its author.
     pub exact: Option<(Solution, &'static str)>,
     /// The published patches, by another program.
     pub published: Option<Solution>,
@@ -60,7 +60,7 @@ impl Scene {
         Ccd::new(self.psf.npix_y, self.psf.npix_x, &self.image, &self.ivar).unwrap()
     }
 
-    /// Extracts it; None where the solver declines or gives the work to another, with the reason.
+    /// Extracts it; the error is the reason why another solver would have to.
     ///
     /// # Errors
     /// The extraction fails.

@@ -6,7 +6,7 @@ use spextral::frame::{Header, Table, Value};
 
 use testkit::files::{fibermap, folder, preproc};
 
-/// The header as it is after a journey through a file.
+/// Writes a header to a file and reads it back.
 fn through_a_file(header: &Header) -> Header {
     let (dir, mut frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");

@@ -75,7 +75,7 @@ fn quantized_floats_are_within_their_step() {
     }
 }
 
-/// The gzipped tiles of a file: where they are, and what they unpack to.
+/// Returns the gzipped tiles of a file: their place and their unpacked bytes.
 fn gzipped_tiles(bytes: &[u8]) -> Vec<(Range<usize>, Vec<u8>)> {
     let starts = bytes.windows(4).enumerate().filter(|(_, lead)| *lead == [0x1f, 0x8b, 8, 0]).map(|(at, _)| at);
     let unpack = |start: usize| {
@@ -128,7 +128,7 @@ fn a_gzipped_tile_of_too_few_pixels_is_refused_by_its_number() {
         assert_eq!(pixels.len(), needed, "image {k}");
         let number = if k == 4 { 3 } else { tile + 1 };
         for zlib in [false, true] {
-            // What the tile no longer takes up is zeros, which both wrappings allow.
+            // The bytes behind the shorter tile become zeros, which both wrappings allow.
             let mut repack = |pixels: &[u8]| {
                 let packed = deflated(pixels, zlib);
                 assert!(packed.len() <= place.len(), "image {k}");

@@ -1,4 +1,4 @@
-//! FITS files: what we read, what we write, what we refuse.
+//! FITS files: read, written, refused.
 
 #[macro_use(note, test)]
 extern crate testkit;

@@ -102,7 +102,7 @@ fn is_structural(keyword: &str) -> bool {
     EXACT.contains(&keyword) || NUMBERED.iter().any(|stem| keyword.starts_with(stem))
 }
 
-/// Where the structural cards of a file begin.
+/// Returns the positions of the structural cards of a file.
 fn structural_cards(bytes: &[u8]) -> Vec<usize> {
     let is_card = |&i: &usize| {
         bytes[i + 8..].starts_with(b"= ") && is_structural(String::from_utf8_lossy(&bytes[i..i + 8]).trim_end())

@@ -1,4 +1,4 @@
-//! `fitsrs`, which shares no code with us, reads the same numbers from what we write.
+//! `fitsrs`, which shares no code with us, reads equal numbers from our files.
 
 use std::io::Cursor;
 

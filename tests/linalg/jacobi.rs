@@ -53,7 +53,7 @@ proptest! {
 
     #[test]
     fn small_eigenvalues_beside_large_ones_keep_their_digits(seed: u64, n in 2usize..40, range in 0.0..8.0f64) {
-        // D B D with a well-conditioned B: what masked pixels do to S. 1/lowest is the largest of the inverse.
+        // D B D with a well-conditioned B, as masked pixels scale S. 1/lowest is the largest of the inverse.
         let mut rng = generator(seed);
         let well = banded(&mut rng, n, 5);
         let scales = DVector::from_fn(n, |i, _| 10f64.powf(-range * ((i * 7) % n) as f64 / n as f64));

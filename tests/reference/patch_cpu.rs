@@ -141,7 +141,7 @@ impl Case {
         (0..self.reference.array("FLUX").len()).map(core).collect()
     }
 
-    /// Bound where the patch is `masked`, else the tighter one.
+    /// Returns the bound for the patch `masked`, or the tighter one for the others.
     fn bound(&self, clean: f64, masked: f64) -> f64 {
         if self.name == "masked" { masked } else { clean }
     }

@@ -61,7 +61,7 @@ fn residuals_against_the_truth_are_normal() {
     let truth = read_image_f64(&path, "FLUX").unwrap().1;
     let (grid, nwave, half) = (r_grid(), ours.nwave, ours.ndiag / 2);
     let first = wave.iter().position(|w| (w - grid.wave()[0]).abs() < 1e-6).unwrap();
-    // Truth is in electron per bin of 0.8 Angstrom; R may reach beyond the grid's ends, where it is not stored.
+    // Truth is in electron per bin of 0.8 Angstrom; R reaches beyond the grid's ends, and is not stored there.
     let resolved: Vec<f64> = (0..ours.flux.len())
         .map(|k| {
             let (s, i) = (k / nwave, k % nwave);

@@ -1,4 +1,4 @@
-//! Traces that come close or cross: what serves, and how exact it is.
+//! Traces that come close or cross: the solver that serves, and its errors.
 
 use spextral::extract::{ExtractError, Options, Solver};
 use spextral::frame::Spectra;

@@ -16,7 +16,7 @@ fn numbers_are_finite_and_no_bin_has_weight_without_information() {
     TestRunner::new(config(80))
         .run(&world(), |world| {
             let sky = world.make();
-            // With `--solver banded` a PSF may be refused, in words.
+            // With `--solver banded` a PSF may be refused with a message.
             if let Err(ExtractError::Coupling(why)) = sky.try_extract(&sky.options, &cpu()) {
                 prop_assert!(why.to_string().contains("banded solver"));
                 count(2, 1);

@@ -83,7 +83,7 @@ fn a_cosmic_ray_that_nobody_masked_changes_only_bins_near_it() {
     assert_eq!(ours.summary.banded, 3);
     let (a, b) = (&clean.spectra, &ours.spectra);
     for fibre in 0..9 {
-        // The pixel is 3e5 sigma off, and what it does falls tenfold in five or six bins.
+        // The pixel is 3e5 sigma off, and its effect falls tenfold in five or six bins.
         let far = (0..a.nwave).filter(|bin| !(3..6).contains(&fibre) || bin.abs_diff(a.nwave / 2) > 45);
         for bin in far {
             let k = fibre * a.nwave + bin;
@@ -111,7 +111,7 @@ fn all_patches(sky: &Sky) -> (Vec<(usize, Patch)>, usize) {
     (all.into_iter().flat_map(of_bundle).collect(), pad)
 }
 
-/// Checks that what changed between two extractions lies in patches that see the pixel `at`; their number, and the bins lost.
+/// Checks that two extractions differ only in patches that see the pixel `at`. Returns their number, and the bins lost.
 fn stays_in_its_patch(sky: &Sky, at: usize, clean: &Extraction, ours: &Extraction) -> (usize, usize) {
     let (a, b) = (&clean.spectra, &ours.spectra);
     let (all, pad) = all_patches(sky);

@@ -6,7 +6,7 @@ use spextral::simulate::synthetic::Synthetic;
 use testkit::cpu;
 use testkit::worlds::{BEYOND, Defect, Light, Sky, World};
 
-/// chi of the bins of `fibres` with more than half of their PSF on good pixels; R is that of the file.
+/// Returns chi of the bins of `fibres` with more than half of their PSF on good pixels, with R of the file.
 pub fn chi(sky: &Sky, s: &Spectra, fibres: impl Iterator<Item = usize>) -> Vec<f64> {
     let (half, width) = (s.ndiag / 2, sky.grid.widths());
     let nodes = sky.truth_wave.len();
@@ -33,7 +33,7 @@ fn moments(chi: &[f64]) -> [f64; 4] {
 
 /// Twenty-five fibres by 200 bins, and their chi by a solver.
 fn residuals(seed: u64, light: Light, defects: &[Defect], solver: Solver) -> Vec<f64> {
-    // As many diagonals as leave nothing of R's rows out: at S/N 1000 those of 11 rows of a spot are 0.1 sigma short.
+    // Enough diagonals for whole rows of R: at S/N 1000 those of 11 rows of a spot are 0.1 sigma short.
     let psf = Synthetic { nfibre: 25, bundlesize: 25, npix_y: Some(560), half_y: 9, ..Synthetic::default() };
     let mut world = World { psf, light, defects: defects.to_vec(), ..World::plain(seed, 560, 200) };
     (world.options.patches.bundlesize, world.options.patches.nsubbundles) = (25, 5);

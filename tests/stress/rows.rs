@@ -19,8 +19,8 @@ use testkit::worlds::{Sky, World, config, world};
 /// Largest distance of a row's sum from 1.
 const ROUNDING: f64 = 1e-6;
 
-/// Full rows of a bundle of all fibres in bands, whose bins are few enough for the widest band; the number of rows with
-/// weight, 0 where the bands do not serve.
+/// Checks the full rows of a bundle of all fibres in bands; its bins are few enough for the widest band. Returns the number of
+/// rows with weight, 0 if the bands do not serve.
 fn check_bands(sky: &Sky) -> Result<usize, String> {
     const TOLERANCE: f64 = 1e-5;
     let wave = sky.grid.padded(20, 20);

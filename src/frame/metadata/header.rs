@@ -11,8 +11,8 @@ struct Card {
     records: Vec<u8>,
 }
 
-/// Header cards in order. The readers of this crate drop the cards that describe the layout of an HDU (SIMPLE, BITPIX,
-/// NAXISn, TFIELDS, …), EXTNAME, CHECKSUM and DATASUM: the writer makes them anew.
+/// Header cards in order. The readers of this crate drop EXTNAME, checksums and the cards of an HDU's layout (SIMPLE,
+/// BITPIX, NAXISn, TFIELDS, …). The writer makes them anew.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Header {
     cards: Vec<Card>,

@@ -5,8 +5,8 @@ use super::header::Header;
 use super::value::printable;
 use std::ops::Range;
 
-/// A binary table: its cards (TTYPEn, TFORMn, TUNITn, TNULLn, … and all others but the structural ones), its rows as
-/// big-endian bytes, and the heap of its arrays of variable length.
+/// A binary table: its cards, its rows as big-endian bytes, and the heap of its arrays of variable length. The cards are
+/// TTYPEn, TFORMn, TUNITn, TNULLn, … and all others except the structural ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     header: Header,

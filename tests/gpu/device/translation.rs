@@ -10,15 +10,15 @@ const INVOCATIONS: u32 = 256;
 /// WebGPU's guaranteed storage buffers of a stage.
 const STORAGE_BUFFERS: usize = 8;
 
-/// The most workgroup memory a variant may ask for. What is beyond WebGPU's 16 KiB runs only where the device grants
-/// it, which `Gpu::kernel` checks; 64 KiB is what the larger GPUs have.
+/// Most workgroup memory of a variant, bytes: that of larger GPUs. Beyond WebGPU's 16 KiB a variant runs only on devices that
+/// grant it, which `Gpu::kernel` checks.
 const MOST_WORKGROUP_BYTES: u32 = 64 << 10;
 
 fn parsed(variant: &Variant) -> (naga::Module, ModuleInfo) {
     let source = variant.source().unwrap_or_else(|error| panic!("{error}"));
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{variant}:\n{}", error.emit_to_string(&source)));
-    // No capability beyond the core, but for f64: what needs one fails here.
+    // No capability beyond the core but f64: a shader that needs one fails here.
     let f64_too = variant.to_string().contains("real=f64");
     let capabilities = if f64_too { Capabilities::FLOAT64 } else { Capabilities::empty() };
     let info = Validator::new(ValidationFlags::all(), capabilities)

@@ -1,6 +1,6 @@
-//! Barriers only where all threads of a workgroup come by. naga's own check knows neither of thread-dependent values in
-//! variables nor of thread-dependent breaks, so here is one that does: what differs among threads is followed
-//! through expressions, variables and control flow of the compiled shader until nothing new is found.
+//! Barriers are reached by all threads of a workgroup. naga's own check ignores thread-dependent values in variables and
+//! thread-dependent breaks. This one follows values that differ among threads through expressions, variables and control
+//! flow, until nothing new is found.
 
 use std::collections::HashSet;
 
@@ -49,7 +49,7 @@ impl<'a> Analysis<'a> {
         self.differs[expression.index()]
     }
 
-    /// Operands come before what uses them, so one pass serves.
+    /// Marks expressions that differ. Operands come before their users, so one pass serves.
     fn mark_expressions(&mut self) {
         for (handle, expression) in self.function.expressions.iter() {
             let differs = match *expression {

@@ -121,7 +121,7 @@ fn a_grid_too_fine_for_f32_is_done_by_the_cpu() {
         small.grid = WaveGrid::new(first, first + 40.0 * step, step).unwrap();
         let ours = small.extract(&Small::banded(), &on(&gpu));
         assert_eq!(ours.summary.redone, 2, "{what}");
-        // Where the CPU's bands do not serve either, patches do, on the device.
+        // If the CPU's bands do not serve either, patches on the device do.
         let twin = small.extract(&Small::banded(), &cpu());
         assert_eq!((ours.summary.banded, ours.summary.patches), (twin.summary.banded, twin.summary.patches), "{what}");
         assert!(twin.summary.patches > 0 || bits(&ours) == bits(&twin), "{what}");
@@ -143,7 +143,7 @@ fn a_device_takes_f64_where_told_or_where_the_tolerance_is_beyond_f32() {
     assert_eq!(done(None, Some(4e-4)), (0, "f64"));
     assert_eq!(done(Some(Precision::F32), Some(4e-4)), (0, "f32"));
     assert_eq!(done(None, Some(1e-7)), (0, "f64"));
-    // What f32 does not keep to is the CPU's where it must be f32.
+    // With f32 alone, bundles beyond the tolerance go to the CPU.
     assert_eq!(done(Some(Precision::F32), Some(1e-5)), (2, "f64"));
 }
 

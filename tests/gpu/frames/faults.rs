@@ -25,7 +25,7 @@ pub fn options(solver: Solver) -> Options {
     options
 }
 
-/// A frame, and what it is on a device and on the CPU.
+/// A frame, and its bits on a device and on the CPU.
 pub struct Case {
     pub small: Small,
     pub options: Options,
@@ -48,7 +48,7 @@ impl Case {
         let faults = Faults::counting();
         let gpu = ready(&faults);
         let frame = |engine: Engine| {
-            // Counting begins anew; no touch fails.
+            // Resets the count; no touch fails.
             faults.fail(0..0, Fault::Lost);
             let engine = if exact_times { engine.with_exact_times() } else { engine };
             let done = small.extract(&options, &engine);
@@ -117,7 +117,7 @@ fn a_frame_in_bands_is_right_wherever_memory_runs_out() {
     memory_runs_out(Solver::Banded);
 }
 
-/// A device that fails at a touch; what an attempt more has to end in. All that was touched.
+/// Extracts on a device that fails at a touch, and checks the retry. Returns all touches.
 fn device_fails(case: &Case, fault: Fault, k: usize) -> Vec<(Touch, String)> {
     let what = format!("{fault:?} at touch {k}, {:?}", case.cold[k]);
     let faults = Faults::counting();
@@ -222,7 +222,7 @@ fn a_device_that_fails_while_it_is_opened_is_refused_with_the_reason() {
         let what = format!("{fault:?} at {k}, {:?}", touches[k]);
         match opened {
             Err(GpuError::Refused { device, reason }) => assert!(device == gpu.name() && !reason.is_empty(), "{what}"),
-            // Lost once its last number was read, which the next touch will tell.
+            // Lost after its last number was read, which only the next touch notices.
             Ok(_) if fault == Fault::Lost && k + 1 >= touches.len() - 3 => {}
             other => panic!("{what}: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! Frames through the real binary: the same device gives the same bits again, another one bits that are near.
+//! Frames by the real binary: the same device repeats the same bits, another device is near them.
 
 use serde_json::Value;
 use testkit::{Folder, bytes, gpu};

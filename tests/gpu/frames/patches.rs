@@ -27,7 +27,7 @@ fn a_cut_of_sim11_is_within_1e_3_sigma_of_the_published_patches() {
     let array = |name: &str| read_image_f64(&reference, name).unwrap();
     let (shape, flux) = array("FLUX");
     let (ivar, masked) = (array("IVAR").1, array("PIXMASK_FRACTION").1);
-    // Patches begin at multiples of 50 bins, so those of a grid that begins at one are the same.
+    // Patches begin at multiples of 50 bins, and so does this grid.
     let first = 1000;
     let start = 5760.0 + 0.8 * first as f64;
     let grid = WaveGrid::new(start, start + 0.8 * 99.0, 0.8).unwrap();

@@ -77,7 +77,7 @@ fn memory_is_given_back_after_sixteen_good_frames_in_a_row() {
     };
     assert_eq!(next(&[(0, Fault::OutOfMemory)]), DEFAULT_MEMORY / 4);
     assert!((1..GOOD_FRAMES).all(|_| next(&[]) == DEFAULT_MEMORY / 4));
-    // Counted anew.
+    // The count starts at the last failure.
     assert_eq!(next(&[(0, Fault::OutOfMemory)]), DEFAULT_MEMORY / 16);
     assert!((1..GOOD_FRAMES).all(|_| next(&[]) == DEFAULT_MEMORY / 16));
     assert_eq!(next(&[]), DEFAULT_MEMORY);

@@ -12,7 +12,7 @@ fn first_bundle(grid: &WaveGrid, engine: &Engine) -> Extraction {
     Sim11::open().extract(grid, &Options { nspec: Some(25), solver: Solver::Banded, ..Options::default() }, engine)
 }
 
-/// The worst and what 99.9 % stay below, of flux, ivar and R.
+/// Bounds of all and of 99.9 % of the errors of flux, ivar and R.
 const F32: [[f64; 2]; 3] = [[3e-3, 5e-4], [2e-4, 2e-4], [1e-3, 5e-5]];
 const F64: [[f64; 2]; 3] = [[1e-6, 2e-7], [1e-7, 1e-8], [1e-7, 1e-8]];
 
@@ -24,7 +24,7 @@ struct Exact {
     resolution: Vec<f64>,
 }
 
-/// The largest of some errors, and that which 99.9 % of them stay below.
+/// Returns the largest error, and the one that 99.9 % of them stay below.
 fn worst(mut errors: Vec<f64>) -> [f64; 2] {
     errors.sort_by(f64::total_cmp);
     [errors[errors.len() - 1], errors[(errors.len() - 1) * 999 / 1000]]

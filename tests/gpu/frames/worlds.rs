@@ -1,4 +1,4 @@
-//! The random worlds of tests/stress in f32: numbers are finite, and what f32 cannot serve is done by the CPU and counted.
+//! The random worlds of tests/stress in f32: numbers are finite, and bundles beyond f32 are extracted by the CPU and counted.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;

@@ -132,7 +132,7 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
 }
 
 fn compare_spectra(gpu: &Gpu, bands: Bands) {
-    // In f32 chunks meet, in f64 each is the whole fibre: what is left is the same arithmetic.
+    // In f32 chunks overlap, in f64 each is the whole fibre: the arithmetic is that of the twin.
     let (allowed, overlap, floor, octets, depth, refinement) = match gpu.precision() {
         Precision::F32 => (F32, 36, 1e-8, 2, 3, Refinement::OfFibres(1)),
         Precision::F64 => (F64, 160, 1e-13, 6, 5, Refinement::OfFibres(8)),

@@ -123,7 +123,7 @@ fn a_patch_that_is_not_positive_definite_is_named_and_the_others_are_solved() {
     let gpu = gpu_with_default_limits();
     let engine = on(&gpu);
     let mut case = Case::synthetic(false);
-    // A pixel that no reader would pass: beside its weight that of the others is lost in rounding.
+    // Beside the weight of this pixel that of the others is lost in rounding.
     let Patch { rows, columns, .. } = &case.batch.patches[1];
     let at = [rows, columns].map(|range| (range.start + range.end) / 2);
     case.ivar[at[0] * case.psf.npix_x + at[1]] = 1e12;

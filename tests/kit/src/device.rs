@@ -1,10 +1,10 @@
-//! The GPU that tests run on: that of SPEXTRAL_TEST_DEVICE, or llvmpipe. Tests without it are ignored, with
+//! The test device: the GPU that SPEXTRAL_TEST_DEVICE names, or llvmpipe. Without it tests are ignored; with
 //! SPEXTRAL_REQUIRE_GPU=1 they fail.
 
 use crate::ignore;
 use spextral::gpu::{Device, DeviceChoice, Gpu, GpuError, OpenOptions, Precision};
 
-/// Name of the test device.
+/// Returns the name of the test device.
 pub fn device_name() -> String {
     std::env::var("SPEXTRAL_TEST_DEVICE").unwrap_or_else(|_| "llvmpipe".to_string())
 }
@@ -19,7 +19,7 @@ pub fn gpu_with_default_limits() -> Gpu {
     open(&OpenOptions { webgpu_defaults: true, ..OpenOptions::default() })
 }
 
-/// Opens the test device with WebGPU's default limits, once in f32 and, if it has it, once in f64.
+/// Opens the test device with WebGPU's default limits, in f32, and in f64 if it has f64.
 pub fn in_each_precision() -> Vec<Gpu> {
     let fine = OpenOptions { webgpu_defaults: true, needs_f64: true, ..OpenOptions::default() };
     let fine = try_open(&fine).map(|gpu| gpu.with_f64().unwrap());
@@ -39,7 +39,7 @@ pub fn open(options: &OpenOptions) -> Gpu {
     try_open(options).unwrap_or_else(|error| ignore(error.to_string()))
 }
 
-/// The bound of an error in the precision of a device.
+/// Returns the bound of an error in the precision of a device.
 pub fn allowed(gpu: &Gpu, in_f32: f64, in_f64: f64) -> f64 {
     match gpu.precision() {
         Precision::F32 => in_f32,

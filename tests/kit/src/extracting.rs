@@ -6,17 +6,17 @@ use spextral::geometry::{Ccd, WaveGrid};
 use spextral::gpu::Gpu;
 use spextral::psf::Psf;
 
-/// The CPU.
+/// Returns the CPU backend.
 pub fn cpu() -> Engine {
     Engine::cpu()
 }
 
-/// A GPU, with all stages on it.
+/// Returns the backend of a GPU.
 pub fn on(gpu: &Gpu) -> Engine {
     Engine::on_gpu(gpu.clone(), &[])
 }
 
-/// A GPU, with some stages left to the CPU.
+/// Returns the backend of a GPU with some stages on the CPU.
 pub fn on_except(gpu: &Gpu, on_cpu: &[Stage]) -> Engine {
     Engine::on_gpu(gpu.clone(), on_cpu)
 }
@@ -39,7 +39,7 @@ pub fn extract(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options, engine:
     try_extract(psf, ccd, grid, options, engine).unwrap()
 }
 
-/// Does `work` on so many CPU threads.
+/// Runs `work` on a number of CPU threads.
 pub fn in_pool<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }

@@ -22,7 +22,7 @@ pub fn files_in(folder: &tempfile::TempDir) -> Vec<String> {
     names
 }
 
-/// Cards of every sort that a header is asked to carry.
+/// Cards of every kind that a header carries.
 pub fn rich_header() -> Header {
     let mut header = Header::new();
     header.set("CAMERA", "r0", "camera name");
@@ -144,7 +144,7 @@ pub fn empty_primary() -> Vec<u8> {
     header(&["SIMPLE  =                    T", "BITPIX  =                    8", "NAXIS   =                    0"])
 }
 
-/// A PSF file of PSFVER 2: traces as rows, WAVEMIN and WAVEMAX as columns of so many numbers a row.
+/// A PSF file of PSFVER 2: traces as rows, WAVEMIN and WAVEMAX as columns with that many numbers per row.
 pub fn psf_version_2(numbers: usize) -> Vec<u8> {
     let params = ["X", "Y", "GHSIGX", "GHSIGY", "GH-0-0"];
     let domain = |wave: f64| ColumnData::F64(vec![wave; numbers * params.len()]);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// The binary of this build: cargo puts it above the folder of the test binaries.
+/// Returns the path of the binary of this build. Cargo puts it above the folder of the test binaries.
 pub fn binary() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let binary = tests.ancestors().nth(2).unwrap().join(format!("spextral{}", std::env::consts::EXE_SUFFIX));
@@ -49,7 +49,7 @@ impl Folder {
         folder
     }
 
-    /// The simulated frame that `preproc.fits` holds.
+    /// Returns the simulated frame in `preproc.fits`.
     pub fn simulated() -> &'static Simulated {
         &small().1
     }
@@ -58,7 +58,7 @@ impl Folder {
         self.home.path().join(name)
     }
 
-    /// The names in the folder, sorted.
+    /// Returns the names in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.home.path())
             .unwrap()
@@ -68,7 +68,7 @@ impl Folder {
         names
     }
 
-    /// A few bins of the first two fibres, with more arguments, which may name files of the folder.
+    /// Extracts a few bins of the first two fibres. More arguments may name files of the folder.
     pub fn extract(&self, more: &[&str]) -> Run {
         self.run(&with(&EXTRACT, more))
     }
@@ -77,13 +77,13 @@ impl Folder {
         Run::of(Command::new(binary()).args(arguments).current_dir(self.home.path()))
     }
 
-    /// Runs `program` with `words` of its own before the binary.
+    /// Runs the binary under `program`, whose arguments are `words`.
     pub fn run_by(&self, program: &str, words: &[&str], arguments: &[&str]) -> Run {
         let mut command = Command::new(program);
         Run::of(command.args(words).arg(binary()).args(arguments).current_dir(self.home.path()))
     }
 
-    /// Runs the binary on so many CPU threads.
+    /// Runs the binary on a number of CPU threads.
     pub fn run_on_threads(&self, threads: &str, arguments: &[&str]) -> Run {
         let mut command = Command::new(binary());
         Run::of(command.args(arguments).env("RAYON_NUM_THREADS", threads).current_dir(self.home.path()))
@@ -104,7 +104,7 @@ impl Folder {
         Run::of(shell.arg("-c").arg(script).arg(binary).args(arguments).current_dir(self.home.path()))
     }
 
-    /// Bytes that hold the smaller of two files and not the larger.
+    /// Returns a number of bytes between the sizes of two files.
     #[cfg(unix)]
     pub fn bytes_between(&self, smaller: &str, larger: &str) -> u64 {
         let [a, b] = [smaller, larger].map(|name| std::fs::metadata(self.path(name)).unwrap().len());
@@ -112,7 +112,7 @@ impl Folder {
         (a + b) / 2
     }
 
-    /// Replaces bytes of a file by as many others, at every place where they are.
+    /// Replaces every occurrence of some bytes in a file by others of the same length.
     pub fn patch(&self, name: &str, from: &str, to: &str) {
         assert_eq!(from.len(), to.len());
         let mut bytes = std::fs::read(self.path(name)).unwrap();
@@ -153,7 +153,7 @@ const EXTRACT: [&str; 17] = [
     "warn",
 ];
 
-/// The arguments without those that `more` gives again.
+/// Adds `more` to the arguments, without those that it repeats.
 fn with<'a>(arguments: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     let mut all = vec![arguments[0]];
     for pair in arguments[1..].chunks(2).filter(|pair| !more.contains(&pair[0])) {
@@ -163,7 +163,7 @@ fn with<'a>(arguments: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     all
 }
 
-/// How a run of the binary ended.
+/// The outcome of a run of the binary.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: String,
@@ -177,13 +177,13 @@ impl Run {
         Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 
-    /// It did what was asked, without a warning.
+    /// Checks that it succeeded without a warning.
     #[track_caller]
     pub fn succeeds(&self) {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""));
     }
 
-    /// It failed with exit code 1 and one line on the standard error, which has all of `parts`.
+    /// Checks that it failed with exit code 1 and one line on the standard error, which has all of `parts`.
     #[track_caller]
     pub fn fails_saying(&self, parts: &[&str]) {
         assert_eq!(self.code, Some(1), "{}", self.stderr);
@@ -193,7 +193,7 @@ impl Run {
         }
     }
 
-    /// It is no command line: exit code 2, and clap's words have all of `parts`.
+    /// Checks that the command line is refused: exit code 2, and clap's message has all of `parts`.
     #[track_caller]
     pub fn is_refused_saying(&self, parts: &[&str]) {
         assert_eq!(self.code, Some(2), "{}", self.stderr);
@@ -211,7 +211,7 @@ pub fn fails_and_leaves_nothing(folder: &Folder, more: &[&str], parts: &[&str]) 
     assert_eq!(folder.names(), before);
 }
 
-/// The bytes of a file.
+/// Reads a file.
 pub fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }

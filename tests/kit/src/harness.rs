@@ -1,5 +1,5 @@
-//! The harness of a test binary. The compiler's own decides what to ignore when it compiles; whether there is a GPU, a
-//! browser or a file is known only when a test runs.
+//! The harness of a test binary. The compiler's own harness ignores tests by an attribute; only a running test knows whether
+//! its GPU, file or program is present.
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::any::Any;

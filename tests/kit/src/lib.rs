@@ -14,7 +14,7 @@
 //! | `files` | small FITS files of every kind |
 //! | `folder` | a frame and its PSF in a fresh folder, and the binary run in it |
 
-#![allow(missing_docs)] // of fields and helpers whose names tell all
+#![allow(missing_docs)] // of fields and helpers with self-explanatory names
 
 mod device;
 mod extracting;

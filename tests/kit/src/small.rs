@@ -18,8 +18,8 @@ pub struct Small {
     pub grid: WaveGrid,
 }
 
-/// Image and ivar of a simulated frame, ivar 0 where its mask has any bit. A reader applies the mask; nobody has read
-/// this frame.
+/// Returns image and ivar of a simulated frame, ivar 0 where its mask has any bit. Only a reader applies the mask, and this
+/// frame was never read.
 pub fn masked_planes(preproc: &Preproc) -> [Vec<f32>; 2] {
     let [image, mut ivar] = preproc.ccd.clone().into_planes();
     let mask = preproc.mask.as_ref().expect("a simulated frame has a mask");
@@ -28,13 +28,13 @@ pub fn masked_planes(preproc: &Preproc) -> [Vec<f32>; 2] {
 }
 
 impl Small {
-    /// Eight fibres in bundles of five on a short CCD; the grid runs off neither end.
+    /// Builds eight fibres in bundles of five on a short CCD; the grid runs off neither end.
     pub fn new(seed: u64) -> Self {
         let psf = Synthetic { nfibre: 8, bundlesize: 5, npix_y: Some(300), ..Synthetic::default() };
         Self::on(psf.build().unwrap(), seed)
     }
 
-    /// A frame on a PSF, its middle 100 bins.
+    /// Builds a frame on a PSF; the grid is its middle 100 bins.
     pub fn on(psf: Psf, seed: u64) -> Self {
         let sim = simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
         let [image, ivar] = masked_planes(&sim.preproc);
@@ -43,7 +43,7 @@ impl Small {
         Self { psf, sim, image, ivar, grid }
     }
 
-    /// Options that cut the frame into several patches.
+    /// Returns options that cut the frame into several patches.
     pub fn options() -> Options {
         let mut options = Options { solver: Solver::Patches, ..Options::default() };
         options.patches.bundlesize = 5;
@@ -52,17 +52,17 @@ impl Small {
         options
     }
 
-    /// Options for the banded solver.
+    /// Returns options for the banded solver.
     pub fn banded() -> Options {
         Options { solver: Solver::Banded, ..Self::options() }
     }
 
-    /// The CCD of the planes.
+    /// Returns the CCD of the planes.
     pub fn ccd(&self) -> Ccd<'_> {
         self.with_planes(&self.image, &self.ivar)
     }
 
-    /// The CCD of other planes.
+    /// Returns the CCD of other planes.
     pub fn with_planes<'a>(&self, image: &'a [f32], ivar: &'a [f32]) -> Ccd<'a> {
         Ccd::new(self.psf.npix_y, self.psf.npix_x, image, ivar).unwrap()
     }

@@ -47,7 +47,7 @@ pub fn sound(extraction: &Extraction) -> Result<(), String> {
     Ok(())
 }
 
-/// Extracts, and judges what comes out.
+/// Extracts, and checks the result.
 pub fn judge(sky: &Sky, engine: &Engine) -> Result<Extraction, String> {
     let options = Options { model: Some(ModelFlux::Deconvolved), ..sky.options.clone() };
     match sky.try_extract(&options, engine) {
@@ -56,7 +56,7 @@ pub fn judge(sky: &Sky, engine: &Engine) -> Result<Extraction, String> {
     }
 }
 
-/// A row of R is judged where the bin has weight: whether it was, or that its sum is farther from 1 than `rounding`.
+/// Checks that a row of R sums to 1 within `rounding`, if its bin has weight. Returns the number of rows checked.
 pub fn check_row(sum: f64, ivar: f64, rounding: f64, what: impl FnOnce() -> String) -> Result<usize, String> {
     if !(ivar.is_finite() && ivar > 0.0) {
         return Ok(0);
@@ -64,7 +64,7 @@ pub fn check_row(sum: f64, ivar: f64, rounding: f64, what: impl FnOnce() -> Stri
     if (sum - 1.0).abs() < rounding { Ok(1) } else { Err(format!("{}: a row sums to {sum}, ivar {ivar:e}", what())) }
 }
 
-/// Full rows of all patches of a frame; the number of rows with weight.
+/// Checks the full rows of all patches of a frame. Returns the number of rows with weight.
 pub fn check_patches(sky: &Sky, engine: &Engine, rounding: f64) -> Result<usize, String> {
     let options = &sky.options.patches;
     let ccd = sky.ccd();

@@ -1,4 +1,4 @@
-//! Random worlds: a PSF, spectra, the frame they make, what is wrong with it, and how it is extracted.
+//! Random worlds: a PSF, spectra, their frame, its defects, and the options of its extraction.
 
 use crate::extracting::try_extract;
 use proptest::prelude::*;
@@ -27,15 +27,15 @@ pub fn config(cases: u32) -> Config {
 pub enum Traces {
     /// As the PSF was made, off the lower and the upper end of the CCD.
     Plain,
-    /// So many columns to the right.
+    /// Columns to the right.
     Shifted(f64),
-    /// So many rows up.
+    /// Rows up.
     Raised(f64),
-    /// So many columns to the right at the end of the range, to the left at its start: off both sides of the CCD.
+    /// Columns to the right at the end of the range, to the left at its start: off both sides of the CCD.
     Slanted(f64),
     /// A fibre crosses its neighbour.
     Crossing(usize),
-    /// A fibre runs so many columns beside its neighbour, perhaps on it.
+    /// A fibre runs a number of columns beside its neighbour, perhaps on it.
     Close(usize, f64),
 }
 
@@ -48,7 +48,7 @@ pub enum Light {
     Sky,
     /// Every fibre brighter than the sky by a random factor up to 10 to this.
     Decades(f64),
-    /// Sky, and a fibre that is so many times brighter.
+    /// Sky, and a fibre that is brighter by a factor.
     Star(usize, f64),
 }
 
@@ -77,7 +77,7 @@ pub struct World {
     pub traces: Traces,
     pub light: Light,
     pub readnoise: f64,
-    /// Decades by which ivar is spread at random; 0 for that of the noise alone.
+    /// Decades by which ivar is spread at random; with 0 it is that of the noise.
     pub spread: f64,
     pub defects: Vec<Defect>,
     /// Start of the grid as a fraction of the PSF's range, step in Angstrom, bins.
@@ -246,7 +246,7 @@ impl World {
         self.traces.bend(&mut psf);
         let (start, step, nwave) = self.grid;
         let (low, high) = (psf.wave_min, psf.wave_max);
-        // Within what the PSF's series may be extrapolated to.
+        // The PSF's series may not be extrapolated farther.
         let most = ((high + 0.04 * (high - low) - low - start * (high - low)) / step).max(0.0) as usize;
         let first = low + start * (high - low);
         let grid = WaveGrid::new(first, first + (nwave.min(most + 1) - 1) as f64 * step, step).unwrap();
