@@ -34,8 +34,8 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
 /// Most fibres that the CPU solves at a time, and about as many of a long bundle without those around them: 25 MB a fibre.
-const MOST_FIBRES: usize = 64;
-const CORE_FIBRES: usize = 48;
+const MOST_FIBRES: usize = 96;
+const CORE_FIBRES: usize = 72;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -171,6 +171,7 @@ impl<'j> Banded<'j> {
         // Beside masks and bright fibres light is correlated farther.
         let margin = (measured + measured / 2).max(2 * neighbours) + 2;
         let count = all.len().div_ceil(CORE_FIBRES);
+        tracing::debug!("{}: {count} windows, {margin} fibres around each", task.bundle);
         let window = |k: usize| {
             let [first, last] = [k, k + 1].map(|k| all.start + k * all.len() / count);
             let fibres = first.saturating_sub(margin).max(all.start)..(last + margin).min(all.end);

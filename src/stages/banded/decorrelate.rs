@@ -1,7 +1,7 @@
 //! Q of the fibres of a bundle, each in the narrowest band that serves it.
 
 use super::complement::{Complement, Recursion, complements};
-use super::frontier;
+use super::frontier::{self, Neglected, larger};
 use super::normal::BandedNormal;
 use super::parameters::SolverParameters;
 use super::root::{BandedRoot, root};
@@ -15,11 +15,11 @@ const NEAR: f64 = 30.0;
 /// The share of the tolerance that a band is predicted to leave before it is tried.
 const PREDICTED: f64 = 0.7;
 
-/// The narrowest band tried where the first gave no S at all.
-const AFTER_NONE: usize = 48;
+/// Bands of S for fibres that the first bands do not serve: the narrower costs a third of the wider.
+const WIDE: [usize; 2] = [32, 64];
 
-/// The share of the tolerance that fibres beyond the frontier may take: told values are 0.1 to 10 times the error.
-const BEYOND_FRONTIER: f64 = 0.2;
+/// The share of the tolerance that fibres beyond the frontier may take before they are made up for.
+const BEYOND_FRONTIER: f64 = 0.5;
 
 /// The fibres of a bundle that are decorrelated.
 pub struct Wanted<'a> {
@@ -43,7 +43,7 @@ pub enum Part {
 }
 
 /// Runs a part of the work on the clock of its stage.
-pub type Timed<'a> = &'a dyn Fn(Part, &mut dyn FnMut());
+pub type Timed<'a> = &'a (dyn Fn(Part, &mut dyn FnMut()) + Sync);
 
 /// Q of a fibre.
 #[derive(Clone, Debug)]
@@ -81,71 +81,105 @@ pub fn banded_decorrelation(
     wanted: &Wanted,
     timed: Timed,
 ) -> Result<(Vec<Decorrelated>, f64), DecorrelationFailure> {
-    let beyond = frontier::neglected(normal, x, parameters.frontier, wanted.core.clone(), wanted.counts);
-    let largest = beyond.iter().copied().fold(0.0, f64::max);
-    // Written so that a NaN is an error.
-    let good = largest <= BEYOND_FRONTIER * parameters.tolerance;
-    if !good {
-        return Err(CouplingError::Frontier { distance: parameters.frontier + 1, error: largest }.into());
-    }
-    let rhs = frontier::near_rhs(normal, x, parameters.frontier);
-    let s = |kept: usize| {
-        let recursion = Recursion { kept, frontier: parameters.frontier, overlap: parameters.overlap };
-        let mut found = Ok(vec![]);
-        timed(Part::Complements, &mut || found = complements(normal, &rhs, recursion, wanted.core.clone()));
-        found
-    };
-    let of = Choice { x, parameters, wanted, beyond: &beyond };
-    let bands = parameters.bands;
-    let narrow = s(bands[0]);
-    let mut done: Vec<Option<Decorrelated>> = vec![None; wanted.fibres.len()];
-    if let Ok(s) = &narrow {
-        let all = |done: &mut Vec<Option<Decorrelated>>| {
-            let fibres = done.par_iter_mut().zip(wanted.fibres);
-            fibres.for_each(|(found, &fibre)| *found = Some(of.try_band(s, fibre)));
-        };
-        timed(Part::Roots, &mut || all(&mut done));
-    }
-    let near = |found: &Option<Decorrelated>| found.as_ref().is_some_and(|found| of.is_near(found));
-    if bands.len() > 1
-        && done.iter().any(near)
-        && let Ok(next) = s(bands[1])
-    {
-        timed(Part::Roots, &mut || {
-            let fibres = done.par_iter_mut().zip(wanted.fibres).filter(|(found, _)| near(found));
-            fibres.for_each(|(found, &fibre)| of.keep_better(found, of.try_band(&next, fibre)));
+    let mut why = None;
+    for frontier in frontier::candidates(normal.pairs.len()) {
+        let mut neglected = vec![];
+        timed(Part::Complements, &mut || {
+            neglected = frontier::neglected(normal, x, frontier, wanted.core.clone(), wanted.counts);
         });
-    }
-    let open = |found: &Option<Decorrelated>| found.as_ref().is_none_or(|found| !of.serves(found));
-    if bands.len() > 1 && done.iter().any(open) {
-        match (s(bands[bands.len() - 1]), &narrow) {
-            (Ok(wide), _) => {
-                let narrow = narrow.as_ref().ok();
-                timed(Part::Roots, &mut || {
-                    let fibres = done.par_iter_mut().zip(wanted.fibres).filter(|(found, _)| open(found));
-                    fibres.for_each(|(found, &fibre)| of.choose(found, narrow, &wide, fibre));
-                });
-            }
-            // What the narrow bands gave stands, and is told.
-            (Err(_), Ok(_)) => {}
-            (Err(why), Err(_)) => return Err(why.into()),
+        let largest = neglected.iter().map(|neglected| neglected.error).fold(0.0, larger);
+        let good = largest <= BEYOND_FRONTIER * parameters.tolerance;
+        if !good {
+            why = Some(CouplingError::Frontier { distance: frontier + 1, error: largest }.into());
+            continue;
+        }
+        let rhs = frontier::near_rhs(normal, x, frontier);
+        match (Choice { normal, x, parameters, wanted, frontier, rhs, neglected, timed }).run() {
+            // K less its farther couplings need not be positive definite.
+            Err(failure) => why = Some(failure.into()),
+            Ok(found) => return Ok(found),
         }
     }
-    let information = narrow.as_ref().map_or(1.0, |s| of.information(normal, s));
-    let all = done.into_iter().map(|found| found.ok_or_else(|| narrow.as_ref().expect_err("else it is tried").clone()));
-    Ok((all.collect::<Result<_, _>>()?, information))
+    Err(why.expect("there is a frontier"))
 }
 
 /// The choice of a band for each fibre.
 struct Choice<'a> {
+    normal: &'a BandedNormal,
     x: &'a [Vec<f64>],
     parameters: &'a SolverParameters,
     wanted: &'a Wanted<'a>,
-    /// What fibres beyond the frontier take, of the core.
-    beyond: &'a [f64],
+    /// Fibres of the recursion's frontier.
+    frontier: usize,
+    /// y less what is beyond the frontier.
+    rhs: Vec<Vec<f64>>,
+    /// What S_f of the core lacks for it.
+    neglected: Vec<Neglected>,
+    timed: Timed<'a>,
 }
 
 impl Choice<'_> {
+    fn run(&self) -> Result<(Vec<Decorrelated>, f64), BandFailure> {
+        let bands = self.parameters.bands;
+        let narrow = self.complements(bands[0]);
+        let mut done: Vec<Option<Decorrelated>> = vec![None; self.wanted.fibres.len()];
+        if let Ok(s) = &narrow {
+            self.roots(&mut done, |_| true, |found, fibre| *found = Some(self.try_one(&s[self.at(fibre)], fibre)));
+        }
+        let near = |found: &Option<Decorrelated>| found.as_ref().is_some_and(|found| self.is_near(found));
+        if bands.len() > 1 && done.iter().any(near) && let Ok(next) = self.complements(bands[1]) {
+            let take = |found: &mut _, fibre| keep_better(found, self.try_one(&next[self.at(fibre)], fibre));
+            self.roots(&mut done, near, take);
+        }
+        let open = |found: &Option<Decorrelated>| found.as_ref().is_none_or(|found| !self.serves(found));
+        let mut failure = None;
+        for kept in WIDE.into_iter().filter(|kept| *kept > bands[0]) {
+            if done.iter().any(open) {
+                match self.complements(kept) {
+                    Ok(wide) => self.roots(&mut done, open, |found, fibre| {
+                        self.choose(found, narrow.as_ref().ok(), &wide, fibre);
+                    }),
+                    Err(why) => failure = Some(why),
+                }
+            }
+        }
+        let none = || narrow.as_ref().err().or(failure.as_ref()).expect("else there is one").clone();
+        let found = done.into_iter().map(|found| found.ok_or_else(none)).collect::<Result<_, _>>()?;
+        Ok((found, narrow.as_ref().map_or(1.0, |s| self.information(s))))
+    }
+
+    /// S_f of the core in a band; its right side has what the recursion lacks.
+    fn complements(&self, kept: usize) -> Result<Vec<Complement>, BandFailure> {
+        let recursion = Recursion { kept, frontier: self.frontier, overlap: self.parameters.overlap };
+        let mut found = Ok(vec![]);
+        (self.timed)(Part::Complements, &mut || {
+            found = complements(self.normal, &self.rhs, recursion, self.wanted.core.clone());
+        });
+        let mut found = found?;
+        for (s, neglected) in found.iter_mut().zip(&self.neglected) {
+            s.rhs.iter_mut().zip(&neglected.t).for_each(|(z, t)| *z += t);
+        }
+        Ok(found)
+    }
+
+    /// Works on some of the wanted fibres.
+    fn roots(
+        &self,
+        done: &mut [Option<Decorrelated>],
+        which: impl Fn(&Option<Decorrelated>) -> bool + Sync,
+        work: impl Fn(&mut Option<Decorrelated>, usize) + Sync,
+    ) {
+        (self.timed)(Part::Roots, &mut || {
+            let fibres = done.par_iter_mut().zip(self.wanted.fibres).filter(|(found, _)| which(found));
+            fibres.for_each(|(found, &fibre)| work(found, fibre));
+        });
+    }
+
+    /// A fibre's place in the core.
+    fn at(&self, fibre: usize) -> usize {
+        fibre - self.wanted.core.start
+    }
+
     fn serves(&self, found: &Decorrelated) -> bool {
         found.error <= self.parameters.tolerance
     }
@@ -154,24 +188,11 @@ impl Choice<'_> {
         !self.serves(found) && found.error <= NEAR * self.parameters.tolerance
     }
 
-    /// Q in the band of `s`, `[core fibre]`.
-    fn try_band(&self, s: &[Complement], fibre: usize) -> Decorrelated {
-        self.try_one(&s[fibre - self.wanted.core.start], fibre)
-    }
-
     fn try_one(&self, s: &Complement, fibre: usize) -> Decorrelated {
-        let mut root = root(s, &self.x[fibre], self.wanted.half, &self.parameters.accuracy);
-        let beyond = self.beyond[fibre - self.wanted.core.start];
-        root.truncation_error.iter_mut().for_each(|told| *told += beyond);
+        let root = root(s, &self.x[fibre], self.wanted.half, &self.parameters.accuracy);
         let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
         let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
         Decorrelated { root, kept: s.band, error }
-    }
-
-    fn keep_better(&self, found: &mut Option<Decorrelated>, more: Decorrelated) {
-        if found.as_ref().is_none_or(|found| more.error < found.error) {
-            *found = Some(more);
-        }
     }
 
     /// Tries the bands of a wide S that promise the tolerance, from the narrowest.
@@ -182,8 +203,7 @@ impl Choice<'_> {
         wide: &[Complement],
         fibre: usize,
     ) {
-        let at = fibre - self.wanted.core.start;
-        let x = &self.x[fibre];
+        let (at, x) = (self.at(fibre), &self.x[fibre]);
         let counts = |bin: usize| (self.wanted.counts)(fibre, bin);
         // Sigma per residual, as the best band so far has it.
         let scale = found.as_ref().zip(narrow).and_then(|(found, narrow)| {
@@ -192,16 +212,15 @@ impl Choice<'_> {
             (found.error.is_finite() && rest > 0.0).then(|| found.error / rest)
         });
         let tried = found.as_ref().map_or(0, |found| found.kept);
-        let bands = self.parameters.bands;
-        for &kept in bands.iter().filter(|&&kept| kept > tried) {
-            let last = kept == bands[bands.len() - 1];
+        let widest = wide[at].band;
+        for &kept in self.parameters.bands.iter().filter(|&&kept| kept > tried && kept <= widest) {
             let s = wide[at].cut(kept);
             let promising = match scale {
                 Some(scale) => scale * s.largest_residual(x, counts) <= PREDICTED * self.parameters.tolerance,
-                None => kept >= AFTER_NONE,
+                None => kept == widest,
             };
-            if last || promising {
-                self.keep_better(found, self.try_one(&s, fibre));
+            if promising || kept == WIDE[WIDE.len() - 1] {
+                keep_better(found, self.try_one(&s, fibre));
             }
             if found.as_ref().is_some_and(|found| self.serves(found)) {
                 return;
@@ -210,7 +229,8 @@ impl Choice<'_> {
     }
 
     /// The median of S_ii / K_ii at bins that count.
-    fn information(&self, normal: &BandedNormal, s: &[Complement]) -> f64 {
+    fn information(&self, s: &[Complement]) -> f64 {
+        let normal = self.normal;
         let ratio = |(fibre, s): (usize, &Complement), bin: usize| {
             s.matrix[bin * (s.band + 1)] / normal.diagonal[fibre][bin * (normal.half + 1)]
         };
@@ -224,5 +244,12 @@ impl Choice<'_> {
         }
         let middle = all.len() / 2;
         *all.select_nth_unstable_by(middle, f64::total_cmp).1
+    }
+}
+
+/// Keeps the better of two.
+fn keep_better(found: &mut Option<Decorrelated>, more: Decorrelated) {
+    if found.as_ref().is_none_or(|found| more.error < found.error) {
+        *found = Some(more);
     }
 }

@@ -1,4 +1,4 @@
-//! What a recursion over fibres neglects whose frontier is narrower than their overlap, told before it is run.
+//! What a recursion over fibres lacks whose frontier is narrower than their overlap: told before it is run, and made up for.
 
 use super::normal::BandedNormal;
 use super::scalar;
@@ -8,9 +8,18 @@ use std::ops::Range;
 /// Widest frontier that there is code for.
 const WIDEST: usize = 3;
 
-/// Returns the frontier for fibres that overlap up to `reach` apart: exact as far as there is code for it.
-pub(super) fn of_reach(reach: usize) -> usize {
-    reach.clamp(1, WIDEST)
+/// Returns the frontiers for fibres that overlap up to `reach` apart, from the narrowest. One as wide as the overlap lacks nothing.
+pub(super) fn candidates(reach: usize) -> Range<usize> {
+    1..reach.clamp(1, WIDEST) + 1
+}
+
+/// What S_f of a fibre lacks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Neglected {
+    /// What is to be added to S_f x_f; empty where nothing is neglected.
+    pub t: Vec<f64>,
+    /// The largest change of flux at bins that count, sigma.
+    pub error: f64,
 }
 
 /// Returns y of all fibres less what fibres beyond the frontier contribute, whose x is known.
@@ -28,26 +37,29 @@ pub(super) fn near_rhs(normal: &BandedNormal, x: &[Vec<f64>], frontier: usize) -
     (0..normal.rhs.len()).into_par_iter().map(of).collect()
 }
 
-/// Estimates for the fibres `wanted` how far flux is off because S_f lacks the couplings beyond the frontier, sigma.
+/// Estimates for the fibres `wanted` what S_f lacks beyond the frontier.
 ///
-/// With E, e the couplings beyond it, U those within and G = K_RR^-1 of the other fibres in two steps of block Jacobi, `S_f x_f` lacks
-/// `t = -e^T w - U^T G (e x_f - E w)`, `w = G U x_f`. The error is the larger of `|t_i| / 2 sqrt(K_ii)` and `sqrt|t_i (K_ff^-1 t)_i| / 2`.
+/// With E, e the couplings beyond it, U those within and G = K_RR^-1 of the other fibres in two steps of block Jacobi, S_f x_f lacks
+/// `t = -e^T w - U^T G (e x_f - E w)`, `w = G U x_f`. Flux changes by the larger of `|t_i| / 2 sqrt(K_ii)` and
+/// `sqrt|t_i (K_ff^-1 t)_i| / 2`; that was 0.1 to 10 times the error.
 pub(super) fn neglected(
     normal: &BandedNormal,
     x: &[Vec<f64>],
     frontier: usize,
     wanted: Range<usize>,
     counts: &(dyn Fn(usize, usize) -> bool + Sync),
-) -> Vec<f64> {
-    let reach = normal.pairs.len();
-    if reach <= frontier {
-        return vec![0.0; wanted.len()];
+) -> Vec<Neglected> {
+    if normal.pairs.len() <= frontier {
+        return vec![Neglected::default(); wanted.len()];
     }
     let factors: Vec<Vec<f64>> = normal.diagonal.par_iter().map(|k| factored(k, normal.half)).collect();
-    wanted
-        .into_par_iter()
-        .map(|fibre| Neglected { normal, factors: &factors, frontier, fibre }.error(x, counts))
-        .collect()
+    let of = |fibre| Around { normal, factors: &factors, frontier, fibre }.neglected(x, counts);
+    wanted.into_par_iter().map(of).collect()
+}
+
+/// Returns the larger of two numbers, or the one that is none.
+pub(super) fn larger(a: f64, b: f64) -> f64 {
+    if b <= a || a.is_nan() { a } else { b }
 }
 
 fn factored(columns: &[f64], half: usize) -> Vec<f64> {
@@ -66,50 +78,59 @@ fn others(normal: &BandedNormal, fibre: usize, apart: Range<usize>) -> impl Iter
 fn add_product(normal: &BandedNormal, (f, g): (usize, usize), factor: f64, v: &[f64], to: &mut [f64]) {
     let Some((pair, as_is)) = normal.pair(f, g) else { return };
     let (n, half, width) = (normal.n, normal.half, 2 * normal.half + 1);
-    for (i, to) in to.iter_mut().enumerate() {
-        let near = i.saturating_sub(half)..(i + half + 1).min(n);
-        let element = |j: usize| if as_is { pair[i * width + j + half - i] } else { pair[j * width + i + half - j] };
-        *to += factor * near.map(|j| element(j) * v[j]).sum::<f64>();
+    for (i, row) in pair.chunks_exact(width).enumerate() {
+        let (low, high) = (i.saturating_sub(half), (i + half + 1).min(n));
+        let row = &row[low + half - i..][..high - low];
+        if as_is {
+            let mut sums = [0.0; 4];
+            row.iter().zip(&v[low..high]).enumerate().for_each(|(k, (k_ij, v))| sums[k % 4] += k_ij * v);
+            to[i] += factor * sums.iter().sum::<f64>();
+        } else {
+            let scaled = factor * v[i];
+            to[low..high].iter_mut().zip(row).for_each(|(to, k_ij)| *to += k_ij * scaled);
+        }
     }
 }
 
-/// Vectors of some fibres around one.
-type Around = Vec<(usize, Vec<f64>)>;
+/// Vectors of some fibres.
+type Vectors = Vec<(usize, Vec<f64>)>;
 
-struct Neglected<'a> {
+/// A fibre among the others.
+struct Around<'a> {
     normal: &'a BandedNormal,
     factors: &'a [Vec<f64>],
     frontier: usize,
     fibre: usize,
 }
 
-impl Neglected<'_> {
-    fn error(&self, x: &[Vec<f64>], counts: &(dyn Fn(usize, usize) -> bool + Sync)) -> f64 {
-        let (normal, fibre) = (self.normal, self.fibre);
-        let own: Around = vec![(fibre, x[fibre].clone())];
-        let w = self.others_solved(&self.product(&own, true));
-        let mut beyond = self.product(&own, false);
-        self.subtract(&mut beyond, &self.product(&w, false));
-        let lost = self.others_solved(&beyond);
+impl Around<'_> {
+    fn neglected(&self, x: &[Vec<f64>], counts: &(dyn Fn(usize, usize) -> bool + Sync)) -> Neglected {
+        let (normal, fibre, reach) = (self.normal, self.fibre, self.normal.pairs.len());
+        let own: Vectors = vec![(fibre, x[fibre].clone())];
+        let w = self.solved(&self.product(&own, true, reach), reach);
+        let mut beyond = self.product(&own, false, reach);
+        subtract(&mut beyond, &self.product(&w, false, reach));
+        let lost = self.solved(&beyond, self.frontier);
         let mut t = vec![0.0; normal.n];
         for (from, near) in [(&w, false), (&lost, true)] {
-            let all = self.product(from, near);
-            let of_fibre = all.iter().find(|(other, _)| *other == fibre);
-            of_fibre.into_iter().for_each(|(_, v)| t.iter_mut().zip(v).for_each(|(t, v)| *t -= v));
+            for (_, v) in self.product(from, near, 0) {
+                t.iter_mut().zip(v).for_each(|(t, v)| *t -= v);
+            }
         }
         let solved = scalar::solve(&self.factors[fibre], normal.half, &t);
         let k = |i: usize| normal.diagonal[fibre][i * (normal.half + 1)];
         let of_bin = |i: usize| 0.5 * (t[i].abs() / k(i).sqrt()).max((t[i] * solved[i]).abs().sqrt());
-        (0..normal.n).filter(|&i| counts(fibre, i)).map(of_bin).fold(0.0, f64::max)
+        let error = (0..normal.n).filter(|&i| counts(fibre, i)).map(of_bin).fold(0.0, larger);
+        Neglected { t, error }
     }
 
-    /// Returns the product with the blocks within the frontier, or with those beyond it.
-    fn product(&self, from: &Around, near: bool) -> Around {
+    /// Returns the product with the blocks within the frontier, or with those beyond it, for fibres up to `most` from this one.
+    fn product(&self, from: &Vectors, near: bool, most: usize) -> Vectors {
         let (normal, reach) = (self.normal, self.normal.pairs.len());
         let apart = if near { 1..self.frontier + 1 } else { self.frontier + 1..reach + 1 };
-        let mut out = Around::new();
+        let mut out = Vectors::new();
         for (fibre, v) in from {
-            for other in others(normal, *fibre, apart.clone()) {
+            for other in others(normal, *fibre, apart.clone()).filter(|other| other.abs_diff(self.fibre) <= most) {
                 let at = out.iter().position(|(known, _)| *known == other).unwrap_or_else(|| {
                     out.push((other, vec![0.0; normal.n]));
                     out.len() - 1
@@ -120,23 +141,23 @@ impl Neglected<'_> {
         out
     }
 
-    fn subtract(&self, from: &mut Around, what: &Around) {
-        for (fibre, v) in what {
-            match from.iter_mut().find(|(known, _)| known == fibre) {
-                Some((_, own)) => own.iter_mut().zip(v).for_each(|(own, v)| *own -= v),
-                None => from.push((*fibre, v.iter().map(|v| -v).collect())),
-            }
-        }
-    }
-
-    /// Returns K_RR^-1 v of the other fibres, in two steps of block Jacobi.
-    fn others_solved(&self, v: &Around) -> Around {
-        let once = |v: &Around| -> Around {
-            let others = v.iter().filter(|(fibre, _)| *fibre != self.fibre);
+    /// Returns K_RR^-1 v of the other fibres up to `most` from this one, in two steps of block Jacobi.
+    fn solved(&self, v: &Vectors, most: usize) -> Vectors {
+        let once = |v: &Vectors, most: usize| -> Vectors {
+            let others = v.iter().filter(|(fibre, _)| (1..=most).contains(&fibre.abs_diff(self.fibre)));
             others.map(|(f, v)| (*f, scalar::solve(&self.factors[*f], self.normal.half, v))).collect()
         };
-        let mut rest = v.clone();
-        self.subtract(&mut rest, &self.product(&once(v), true));
-        once(&rest)
+        let mut rest: Vectors = v.clone();
+        subtract(&mut rest, &self.product(&once(v, usize::MAX), true, most));
+        once(&rest, most)
+    }
+}
+
+fn subtract(from: &mut Vectors, what: &Vectors) {
+    for (fibre, v) in what {
+        match from.iter_mut().find(|(known, _)| known == fibre) {
+            Some((_, own)) => own.iter_mut().zip(v).for_each(|(own, v)| *own -= v),
+            None => from.push((*fibre, v.iter().map(|v| -v).collect())),
+        }
     }
 }

@@ -30,8 +30,6 @@ pub struct SolverParameters {
     pub overlap: usize,
     /// Half bandwidths of S to be tried, from the narrowest.
     pub bands: &'static [usize],
-    /// Fibres of the recursion's frontier.
-    pub frontier: usize,
     pub(super) accuracy: Accuracy,
 }
 
@@ -61,8 +59,7 @@ impl SolverParameters {
         let wider = WIDER.into_iter().find(|(from, _)| neighbours >= *from).map_or(1.0, |(_, factor)| factor);
         let overlap = (wider * correlation_length(normal, tolerance).max(least) as f64).ceil() as usize;
         let accuracy = Accuracy { roots: Roots::new(FLOOR), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
-        let frontier = frontier::of_reach(normal.pairs.len());
-        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), frontier, accuracy })
+        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), accuracy })
     }
 }
 
@@ -74,7 +71,7 @@ pub fn banded_flux(normal: &BandedNormal, choice: &SolverParameters) -> Result<(
     solve(normal, SOLVER_TOLERANCE_SHARE * choice.tolerance)
 }
 
-/// S_f of all fibres in a band of half width `kept`.
+/// S_f of all fibres in a band of half width `kept`, by a frontier as wide as they overlap, at most three fibres.
 ///
 /// # Errors
 /// K is not positive definite in f64.
@@ -83,7 +80,7 @@ pub fn banded_complements(
     kept: usize,
     choice: &SolverParameters,
 ) -> Result<Vec<Complement>, BandFailure> {
-    let recursion = Recursion { kept, frontier: choice.frontier, overlap: choice.overlap };
+    let recursion = Recursion { kept, frontier: frontier::candidates(normal.pairs.len()).end - 1, overlap: choice.overlap };
     complements(normal, &normal.rhs, recursion, 0..normal.diagonal.len())
 }
 
