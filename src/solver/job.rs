@@ -92,6 +92,7 @@ pub struct Job<'a> {
     /// The options.
     pub options: &'a Options,
     padding: usize,
+    noise_gain: f64,
 }
 
 impl<'a> Job<'a> {
@@ -102,8 +103,8 @@ impl<'a> Job<'a> {
     pub fn new(psf: &'a Psf, ccd: &'a Ccd<'a>, grid: &WaveGrid, options: &'a Options) -> Result<Self, JobError> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
-        let padding = beyond_ends(psf, &grid, options);
-        Ok(Self { psf, ccd, grid, options, padding })
+        let (padding, noise_gain) = beyond_ends(psf, &grid, options);
+        Ok(Self { psf, ccd, grid, options, padding, noise_gain })
     }
 
     /// Returns the bundles that hold the selected fibres.
@@ -134,6 +135,12 @@ impl<'a> Job<'a> {
     /// Bins that the banded solver adds beyond each end of the grid.
     pub(super) fn beyond_ends(&self) -> usize {
         self.padding
+    }
+
+    /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels; infinite where bins are too
+    /// narrow to be told apart in f64.
+    pub fn noise_gain(&self) -> f64 {
+        self.noise_gain
     }
 
     /// The grid with these bins, Angstrom.

@@ -28,7 +28,7 @@ pub(super) fn upload_normal(work: &Workspace, of: &[(&BandedNormal, Coupling)]) 
         }
         for i in 0..n {
             for j in i.saturating_sub(half)..(i + half + 1).min(n) {
-                pairs[fibre * pair + shape.pair_element(i, j)] = of[k].0.pairs[f - 1][i * width + j + half - i];
+                pairs[fibre * pair + shape.pair_element(i, j)] = of[k].0.pairs[0][f - 1][i * width + j + half - i];
             }
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn download_normal(work: &Workspace) -> Result<Vec<BandedNormal>, Gpu
             n,
             half,
             diagonal: fibres.clone().map(diagonal).collect(),
-            pairs: fibres.clone().skip(1).map(pair_of).collect(),
+            pairs: vec![fibres.clone().skip(1).map(pair_of).collect()],
             rhs: fibres.map(rhs).collect(),
         }
     };

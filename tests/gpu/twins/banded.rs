@@ -8,7 +8,7 @@ use spextral::gpu::banded::{
 use spextral::gpu::patch::Patches;
 use spextral::gpu::{Gpu, Precision, Reals, Recording};
 use spextral::stages::banded::{
-    BandedNormal, Bands, Coupling, SolverParameters, banded_complements, banded_flux, banded_normal_equations,
+    BandedNormal, Bands, Overlaps, SolverParameters, banded_complements, banded_flux, banded_normal_equations,
     banded_root, half_bandwidth,
 };
 use spextral::stages::goodness::goodness;
@@ -27,7 +27,7 @@ fn source(case: &Case) -> SpotSource<'_> {
 
 fn twin(case: &Case, prior: Prior) -> BandedNormal {
     let spots = source(case);
-    banded_normal_equations(&spots, &case.ccd(), half_bandwidth(&spots.positions()), prior)
+    banded_normal_equations(&spots, &case.ccd(), half_bandwidth(&spots.positions(), 1), 1, prior)
 }
 
 fn shape(case: &Case, normal: &BandedNormal, bands: Bands) -> Shape {
@@ -61,7 +61,7 @@ fn upload(gpu: &Gpu, shape: &Shape, normal: &BandedNormal) -> Normal {
             }
             for j in i.saturating_sub(normal.half)..(i + normal.half + 1).min(shape.nbin) {
                 if f > 0 {
-                    let value = normal.pairs[f - 1][i * width + j + normal.half - i];
+                    let value = normal.pairs[0][f - 1][i * width + j + normal.half - i];
                     pairs[f * pair + shape.pair_element(i, j)] = value;
                 }
             }
@@ -100,7 +100,7 @@ fn k_and_y_of_a_bundle_are_within_3e_6_of_the_twin() {
         ];
         note!("K_ff, K_fg, y: {errors:?}");
         assert!(errors.iter().all(|&e| e < 3e-6), "{errors:?}");
-        let measured = Coupling::measure(&source(&case), shape.reach);
+        let measured = Overlaps::measure(&source(&case), shape.reach).coupling();
         let coupling = found.coupling().unwrap()[0];
         // The twin looks at other places.
         assert!((0.8..1.25).contains(&(coupling.neighbours / measured.neighbours)), "{coupling:?} {measured:?}");
@@ -140,9 +140,9 @@ fn compare_spectra(gpu: &Gpu, bands: Bands) {
     let case = bundle();
     let expected = twin(&case, Prior::new(0.0));
     let shape = Shape { overlap, ..shape(&case, &expected, bands) };
-    let choice = SolverParameters::measure(&expected, 1e-7, 0.8, 60).unwrap();
+    let choice = SolverParameters::measure(&expected, 1e-7, 0.8, 60, 0.0).unwrap();
     let (x, _) = banded_flux(&expected, &choice).unwrap();
-    let s = banded_complements(&expected, bands, &choice).unwrap();
+    let s = banded_complements(&expected, bands.kept, &choice).unwrap();
     let roots: Vec<_> = s.iter().zip(&x).map(|(s, x)| banded_root(s, x, shape.half, &choice)).collect();
 
     let normal = upload(gpu, &shape, &expected);
