@@ -74,7 +74,7 @@ pub(super) fn roots(
     x: &[Vec<f64>],
     wanted: &[usize],
 ) -> Vec<BandedRoot> {
-    let half = group.group.psf.ndiag() / 2;
+    let half = group.group.half_diagonals;
     wanted.par_iter().map(|&f| banded_root(&s[f], &x[f], half, &of.parameters)).collect()
 }
 

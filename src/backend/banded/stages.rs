@@ -268,7 +268,7 @@ impl BandedStages<'_> {
                 let (x, roots, wanted) = (&host_of(&solution.0)[0], &host_of(&roots.0)[0], &group.wanted[0]);
                 let goodness = known.get_or_init(|| self.host_goodness(group, source, ccd.host(), x, wanted));
                 let coupling = host_of(&normals.0)[0].coupling;
-                let half = group.group.psf.ndiag() / 2;
+                let half = group.group.half_diagonals;
                 Ok(BandedInFlight::done(wanted, x, roots, half, goodness, coupling))
             }
             BandedSpots::Device { traces, windows, .. } => {
