@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let grid = WaveGrid::new(min, max, step)?;
     // All fibres are neighbours: one bundle of ten, in patches of two where the banded solver does not serve.
-    let patches = PatchOptions { bundlesize: NFIBRE, nsubbundles: 5, ..PatchOptions::default() };
+    let patches = PatchOptions { bundlesize: Some(NFIBRE), ..PatchOptions::default() };
     let options = Options { patches, ..Options::default() };
     let job = Job::new(&psf, &simulated.preproc.ccd, &grid, &options)?;
     let extraction = extract(&job, &Engine::cpu(), &|_, _| ())?;

@@ -24,12 +24,12 @@ Wavelength = Union[str, Tuple[float, float, float], None]
 def extract_frame(
     image: Union[Preproc, Mapping[str, Any], None],
     psf: Union[Psf, str, "os.PathLike[str]", None],
-    bundlesize: int = 25,
+    bundlesize: Optional[int] = None,
     specmin: int = 0,
     nspec: Optional[int] = None,
     wavelength: Wavelength = None,
     nwavestep: int = 50,
-    nsubbundles: int = 5,
+    nsubbundles: Optional[int] = None,
     model: Any = None,
     regularize: float = 0.0,
     psferr: Optional[float] = None,
@@ -64,11 +64,12 @@ def extract_frame(
     psf : Psf or path
         Its PSF.
     bundlesize : int
-        Fibres of a bundle.
+        Fibres solved together; by default groups that no light crosses.
     specmin, nspec : int
         Fibres, rows of the PSF; by default all from ``specmin`` on. Any values.
     wavelength : (float, float, float) or str
-        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``; by default the PSF's range by 0.8.
+        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``; by default where
+        the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about 1.35 sigma of the PSF along the dispersion.
     nwavestep, nsubbundles, wavepad, wavepad_frac, pixpad_frac
         How patches are cut, see ``spextral extract --help``.
     model
@@ -140,8 +141,8 @@ def extract_frame(
         tolerance=tolerance,
         precision=precision,
         max_device_memory=None if max_device_memory is None else _count("max_device_memory", max_device_memory),
-        bundlesize=_count("bundlesize", bundlesize),
-        nsubbundles=_count("nsubbundles", nsubbundles),
+        bundlesize=None if bundlesize is None else _count("bundlesize", bundlesize),
+        nsubbundles=None if nsubbundles is None else _count("nsubbundles", nsubbundles),
         nwavestep=_count("nwavestep", nwavestep),
         wavepad=_count("wavepad", wavepad),
         wavepad_frac=wavepad_frac,
@@ -152,6 +153,7 @@ def extract_frame(
     device = _device(device, gpu)
     if comm is None:
         plan = Plan(_psf(psf), _preproc(image), **options)
+        _advise(plan)
         share = plan.run(0, 1, device=device, threads=threads, progress=progress)
         frame = plan.assemble([share])
     else:
@@ -199,6 +201,8 @@ def _over_ranks(
         comm.Bcast(array, root=0)
     plan = together(lambda: Plan(psf, preproc if root else Preproc(*pixels), **options))
 
+    if root:
+        _advise(plan, deeper=1)
     process, own = _seat(comm)
     parts = min(comm.size, plan.nbundle)
     at_work = comm.rank < parts
@@ -294,8 +298,17 @@ def _device(device: Optional[str], gpu: Optional[bool]) -> str:
     return "cpu" if gpu is False else "auto"
 
 
+def _advise(plan: Plan, deeper: int = 0) -> None:
+    for sentence in plan.warnings:
+        _say(sentence, deeper)
+
+
 def _warn(frame: Frame) -> None:
     done = frame["summary"]
+    cut = done["resolution_cut_rows"]
+    if cut:
+        least = min(sum_ for _, _, sum_ in cut)
+        _say(f"R is wider than its diagonals in {len(cut)} fibres: rows sum to less than 0.99, at least to {least:.3f}")
     if done["retried"]:
         _say(f"extracted again, in smaller parts or on the CPU: {done['retried']}")
     if done["redone"]:
@@ -311,6 +324,6 @@ def _warn(frame: Frame) -> None:
         )
 
 
-def _say(sentence: str) -> None:
+def _say(sentence: str, deeper: int = 0) -> None:
     # At the caller of extract_frame.
-    warnings.warn(sentence, ExtractionWarning, stacklevel=4)
+    warnings.warn(sentence, ExtractionWarning, stacklevel=4 + deeper)

@@ -143,8 +143,8 @@ class Plan:
         tolerance: Optional[float],
         precision: str,
         max_device_memory: Optional[int],
-        bundlesize: int,
-        nsubbundles: int,
+        bundlesize: Optional[int],
+        nsubbundles: Optional[int],
         nwavestep: int,
         wavepad: int,
         wavepad_frac: float,
@@ -152,6 +152,8 @@ class Plan:
     ) -> Plan: ...
     @property
     def nbundle(self) -> int: ...
+    @property
+    def warnings(self) -> List[str]: ...
     def run(
         self,
         k: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, TypedDict
+from typing import Dict, List, Optional, Tuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,10 @@ class Summary(TypedDict):
     """Which solver served."""
     banded: int
     """Bundles solved in bands."""
+    bundles: List[int]
+    """Fibres of the groups that are solved together, over the whole PSF."""
+    resolution_cut_rows: List[Tuple[int, int, float]]
+    """Fibres with rows of R wider than its diagonals, the number of these rows and their smallest sum."""
     patches: int
     """Patches solved."""
     in_patches: List[int]

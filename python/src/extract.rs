@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict};
 use spextral::backend::EngineError;
 use spextral::base::cancel::CancelToken;
 use spextral::base::word_enum::UnknownWord;
-use spextral::extract::{self, ExtractError, Extraction, Job, LastRung, Options, Summary};
+use spextral::extract::{self, ExtractError, Extraction, Job, JobError, LastRung, Options, Summary};
 use spextral::fits;
 use spextral::geometry::WaveGrid;
 use spextral::plan::{Bundle, PatchOptions};
@@ -27,6 +27,7 @@ pub struct Plan {
     grid: WaveGrid,
     options: Options,
     bundles: Vec<Bundle>,
+    warnings: Vec<String>,
 }
 
 /// Bundles extracted.
@@ -74,8 +75,8 @@ impl Plan {
         tolerance: Option<f64>,
         precision: &str,
         max_device_memory: Option<u64>,
-        bundlesize: usize,
-        nsubbundles: usize,
+        bundlesize: Option<usize>,
+        nsubbundles: Option<usize>,
         nwavestep: usize,
         wavepad: usize,
         wavepad_frac: f64,
@@ -100,11 +101,21 @@ impl Plan {
             model: model.map(str::parse).transpose().map_err(unknown("model_flux"))?,
             barycentric,
         };
-        let (wmin, wmax, dw) = wavelength.unwrap_or((psf.wave_min, psf.wave_max, extract::DEFAULT_STEP));
+        let default = || extract::default_wavelength(&psf, specmin, nspec);
+        let (wmin, wmax, dw) = wavelength.unwrap_or_else(default);
         let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;
-        let plan = || Job::new(&psf, &preproc.ccd, &grid, &options)?.bundles();
-        let bundles = released(py, None, plan)?.map_err(|error| ExtractError::from(error).raise())?;
-        Ok(Self { psf, preproc, grid, options, bundles })
+        let plan = || {
+            let job = Job::new(&psf, &preproc.ccd, &grid, &options)?;
+            Ok::<_, JobError>((job.bundles()?, extract::warnings(&job)))
+        };
+        let (bundles, warnings) = released(py, None, plan)?.map_err(|error| ExtractError::from(error).raise())?;
+        Ok(Self { psf, preproc, grid, options, bundles, warnings })
+    }
+
+    /// What a user should know before the work, a sentence each.
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
     }
 
     /// Bundles of the frame.
@@ -200,6 +211,9 @@ impl Plan {
         dict.set_item("retried", &summary.retried)?;
         dict.set_item("solver", summary.solver())?;
         dict.set_item("banded", summary.banded)?;
+        dict.set_item("bundles", summary.groups.ranges().map(|fibres| fibres.len()).collect::<Vec<_>>())?;
+        let cut = summary.cut_rows.iter().map(|cut| (cut.fibre, cut.rows, cut.least));
+        dict.set_item("resolution_cut_rows", cut.collect::<Vec<_>>())?;
         dict.set_item("patches", summary.patches)?;
         dict.set_item("in_patches", &summary.in_patches)?;
         dict.set_item("redone", summary.redone)?;

@@ -7,9 +7,10 @@ use crate::psf::Psf;
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use spextral::extract::{Summary, note_run};
+use spextral::extract::{CutRows, Summary, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Frame, Scores, Spectra, SpectraParts, Table};
+use spextral::plan::Groups;
 use spextral::solver::Record;
 use std::path::PathBuf;
 
@@ -126,6 +127,10 @@ struct Run {
     summary: Summary,
 }
 
+fn cut_rows((fibre, rows, least): (usize, usize, f64)) -> CutRows {
+    CutRows { fibre, rows, least }
+}
+
 impl Run {
     fn of(frame: &Bound<PyDict>) -> PyResult<Self> {
         let missing = || input("the frame has no summary: give what extract_frame returned");
@@ -145,6 +150,8 @@ impl Run {
                     in_patches: item("in_patches")?.extract()?,
                     ..Record::default()
                 },
+                groups: Groups::of_sizes(&item("bundles")?.extract::<Vec<usize>>()?),
+                cut_rows: item("resolution_cut_rows")?.extract::<Vec<_>>()?.into_iter().map(cut_rows).collect(),
                 ..Summary::default()
             },
         })

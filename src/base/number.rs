@@ -6,9 +6,14 @@ pub(crate) fn short(value: f64) -> String {
     if plain { value.to_string() } else { format!("{value:e}") }
 }
 
+/// Formats a measured number with three digits that count.
+pub(crate) fn rounded(value: f64) -> String {
+    format!("{value:.2e}").parse().map_or_else(|_| value.to_string(), short)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::{rounded, short};
 
     #[test]
     fn every_number_is_short_and_reads_back_as_itself() {
@@ -16,6 +21,10 @@ mod tests {
             let text = short(value);
             assert!(text.len() <= 24 && text.parse() == Ok(value), "{text}");
         }
+        assert_eq!(
+            [rounded(0.123456), rounded(41.239), rounded(1.0), rounded(f64::INFINITY)],
+            ["0.123", "41.2", "1", "inf"]
+        );
         assert_eq!([short(0.8), short(1000.0), short(f64::NAN)], ["0.8", "1000", "NaN"]);
     }
 }

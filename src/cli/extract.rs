@@ -140,6 +140,7 @@ fn report(request: &Request, done: &Done) {
     for (stage, time) in &summary.stage_time {
         tracing::debug!("{:>8.3} s in {}", time.as_secs_f64(), stage.name());
     }
+    tracing::info!("{}", summary.decisions(done.grid));
     if let Some(memory) = summary.device_memory {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         tracing::info!("device memory: {:.1} MiB at most, {:.1} planned for", mib(memory.peak), mib(memory.planned));
@@ -154,6 +155,13 @@ fn report(request: &Request, done: &Done) {
     if summary.failed > 0 {
         let (failed, patches) = (summary.failed, summary.patches);
         tracing::warn!("{failed} of {patches} patches have no solution; their bins have ivar 0 and mask bit BAD2DFIT");
+    }
+    if let Some(least) = summary.cut_rows.iter().map(|cut| cut.least).reduce(f64::min) {
+        let (fibres, first) = (summary.cut_rows.len(), summary.cut_rows[0].fibre);
+        tracing::warn!(
+            "R is wider than its diagonals in {fibres} fibres, the first is {first}: rows sum to less than 0.99, at least to \
+             {least:.3}; the report of --json names them"
+        );
     }
     tracing::info!(
         "{} spectra of {} bins ({} bins without information) written to {}: read {:.1} s, extracted {:.1} s, wrote {:.1} s",

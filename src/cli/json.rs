@@ -77,6 +77,11 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "fallbacks": summary.fallbacks,
         "precision": summary.precision(),
         "solver": summary.solver(),
+        "bundles": {
+            "sizes": summary.groups.to_string(), "cuts": summary.groups.cuts(),
+            "auto": request.options.patches.bundlesize.is_none(), "overlap_across_cuts": summary.overlap,
+        },
+        "resolution_cut_rows": summary.cut_rows,
         "nspec": done.nspec, "nwave": done.nwave,
         "wave_min": wave_min, "wave_max": wave_max, "wave_step": wave_step,
         "barycentric_factor": done.barycentric,

@@ -37,7 +37,8 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Wavelength,
                 Some('w'),
                 "WMIN,WMAX,DW",
-                "The grid [Angstrom]; by default the PSF's WAVEMIN to WAVEMAX by 0.8",
+                "The grid [Angstrom]; by default where the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about \
+                 1.35 sigma of the PSF along the dispersion",
             ),
             (OptionName::Specmin, Some('s'), "SPECMIN", "First spectrum, counted on the PSF"),
             (OptionName::Nspec, Some('n'), "NSPEC", "Number of spectra; by default all from SPECMIN on"),
@@ -98,8 +99,18 @@ const FLAGS: [(&str, &[Flag]); 5] = [
     (
         PATCHES,
         &[
-            (OptionName::Bundlesize, None, "N", "Fibres of a bundle"),
-            (OptionName::Nsubbundles, None, "N", "Sub-bundles of a bundle; must divide BUNDLESIZE"),
+            (
+                OptionName::Bundlesize,
+                None,
+                "N",
+                "Fibres solved together: a number, or groups that no light crosses (auto)",
+            ),
+            (
+                OptionName::Nsubbundles,
+                None,
+                "N",
+                "Sub-bundles of a bundle; auto makes sub-bundles of about five fibres",
+            ),
             (OptionName::Nwavestep, None, "N", "Wavelength bins of a patch"),
             (OptionName::Wavepad, None, "N", "Bins of padding at each end of a patch"),
             (OptionName::WavepadFrac, None, "F", "Further padding, as a fraction of WAVEPAD"),

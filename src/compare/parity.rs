@@ -92,16 +92,12 @@ pub struct Parity {
 /// Compares two sets of spectra over their common fibres and wavelengths.
 ///
 /// # Errors
-/// [`CompareError::NoFibres`] or [`CompareError::NoWaves`] if they have none in common, [`CompareError::Diagonals`] if
-/// their resolutions have different diagonals.
+/// [`CompareError::NoFibres`] or [`CompareError::NoWaves`] if they have none in common.
 pub fn compare(a: &Side, b: &Side) -> Result<Parity, CompareError> {
     let fibres = common_fibres(a, b)?;
     let waves = common_waves(a, b)?;
     let with_resolution = a.resolution.is_some() && b.resolution.is_some();
     let names = [a.name.clone(), b.name.clone()];
-    if with_resolution && a.ndiag != b.ndiag {
-        return Err(CompareError::Diagonals { names, ndiag: [a.ndiag, b.ndiag] });
-    }
     let resolution = with_resolution.then(Spread::default);
     let empty = Differences { flux: Spread::default(), sigma: Spread::default(), resolution };
     let mut parity = Parity {
@@ -175,10 +171,14 @@ impl Parity {
     }
 }
 
-/// Returns the largest difference of a bin's diagonals; NaN if one is not finite.
+/// Returns the largest difference of a bin's diagonals, where missing ones are 0; NaN if one is not finite.
 fn largest_step(a: &Side, ra: &[f64], (fa, ja): (usize, usize), b: &Side, rb: &[f64], (fb, jb): (usize, usize)) -> f64 {
-    let of = |side: &Side, r: &[f64], f: usize, j: usize, k: usize| r[(f * side.ndiag + k) * side.wave.len() + j];
-    (0..a.ndiag).fold(0.0, |largest: f64, k| {
+    let most = a.ndiag.max(b.ndiag);
+    let of = |side: &Side, r: &[f64], f: usize, j: usize, k: usize| {
+        let diagonal = (k + side.ndiag / 2).checked_sub(most / 2).filter(|d| *d < side.ndiag);
+        diagonal.map_or(0.0, |d| r[(f * side.ndiag + d) * side.wave.len() + j])
+    };
+    (0..most).fold(0.0, |largest: f64, k| {
         let step = (of(a, ra, fa, ja, k) - of(b, rb, fb, jb, k)).abs();
         if step.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(step) }
     })

@@ -46,15 +46,6 @@ pub enum CompareError {
         /// Their grids.
         grids: [String; 2],
     },
-    /// The resolutions have different diagonals.
-    #[error("the resolution has {} diagonals in {}, {} in {}: they were extracted with different PSFs",
-        ndiag[0], names[0], ndiag[1], names[1])]
-    Diagonals {
-        /// Names of the sides.
-        names: [String; 2],
-        /// Their numbers of diagonals.
-        ndiag: [usize; 2],
-    },
 }
 
 /// One side of a comparison.

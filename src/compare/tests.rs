@@ -155,14 +155,23 @@ fn sides_with_nothing_in_common_are_refused_with_what_they_have() {
     let mut b = a.clone();
     b.wave.iter_mut().for_each(|w| *w += 0.4);
     assert!(refused(&a, &b).contains("the grid of left.fits is 6000"));
-    let mut b = a.clone();
-    b.spectra
-        .update(|s| {
-            s.ndiag = 1;
-            s.resolution.truncate(40);
-        })
-        .unwrap();
-    assert!(refused(&a, &b).contains("5 diagonals in left.fits, 1 in right.fits"));
+}
+
+#[test]
+fn diagonals_that_one_side_lacks_count_as_0() {
+    let wide = frame(2, 20);
+    let narrow = |value: f64| {
+        let mut narrow = wide.clone();
+        let change = |s: &mut SpectraParts| (s.ndiag, s.resolution) = (1, vec![value; 40]);
+        narrow.spectra.update(change).unwrap();
+        narrow
+    };
+    let worst = |a: &Frame, b: &Frame| parity(a, b).all.resolution.unwrap().worst;
+    assert_eq!([worst(&wide, &narrow(1.0)), worst(&narrow(1.0), &wide)], [0.0, 0.0]);
+    assert_eq!(worst(&wide, &narrow(0.75)), 0.25);
+    let mut tailed = wide.clone();
+    tailed.spectra.update(|s| s.resolution[3] = 0.5).unwrap();
+    assert_eq!(worst(&tailed, &narrow(1.0)), 0.5);
 }
 
 /// A truth that rises along the grid, and the frame of it: smeared by an asymmetric R, with unit noise.

@@ -1,6 +1,7 @@
 //! Assembly: bundles' spectra in electron per bin into those of a frame, with units, masks and the rule for bins without
 //! information.
 
+use super::extraction::CutRows;
 use crate::base::median::median;
 use crate::frame::{Spectra, SpectraParts, specmask};
 use crate::geometry::WaveGrid;
@@ -16,6 +17,12 @@ const MIN_FIBRES: usize = 5;
 /// A bin's fit is bad if chi2pix is this many times the medians of its fibre and of its wavelength.
 const BAD_FIT: f64 = 5.0;
 
+/// A row of R with a smaller sum is cut off by the stored diagonals.
+const LEAST_SUM: f64 = 0.99;
+
+/// Rows of bins with a larger pixmask_fraction do not count: beside dead pixels R is as wide as the gap.
+const MASKED: f64 = 0.5;
+
 /// Spectra of a frame, and how many of their bins are empty.
 pub(super) struct Assembled {
     pub spectra: Spectra,
@@ -23,10 +30,12 @@ pub(super) struct Assembled {
     pub no_information: usize,
     /// Those among them with good pixels.
     pub no_result: usize,
+    /// Fibres with rows of R that are cut off.
+    pub cut_rows: Vec<CutRows>,
 }
 
-/// Sets masks and units: electron/Angstrom on the bins of `grid`.
-pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid) -> Assembled {
+/// Sets masks and units: electron/Angstrom on the bins of `grid`. The first spectrum is that of fibre `specmin`.
+pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid, specmin: usize) -> Assembled {
     let [nspec, nwave, ndiag] = raw.shape();
     let bins = nspec * nwave;
     let none: Vec<bool> = (0..bins).map(|at| raw.without_information(at)).collect();
@@ -42,6 +51,8 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid) -> Assembled {
         .for_each(|&at| chi2pix[at] = 0.0);
     let mut resolution = raw.resolution.clone();
     (0..bins).filter(|&at| none[at]).for_each(|at| clear_row(&mut resolution, [nwave, ndiag], at));
+    let counts = |at: usize| !none[at] && raw.pixmask_fraction[at] < MASKED;
+    let cut_rows = cut_rows(&resolution, [nspec, nwave, ndiag], specmin, counts);
     let parts = SpectraParts {
         nspec,
         nwave,
@@ -60,7 +71,7 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid) -> Assembled {
              what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
         );
     }
-    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result }
+    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows }
 }
 
 fn mask_of(raw: &BundleSpectra, at: usize, bad_fit: bool) -> u32 {
@@ -82,6 +93,26 @@ fn clear_row(resolution: &mut [f64], [nwave, ndiag]: [usize; 2], at: usize) {
             resolution[(spec * ndiag + d) * nwave + column] = 0.0;
         }
     }
+}
+
+/// Returns the fibres with rows of R that sum to less than [`LEAST_SUM`]. Rows that reach over the ends of the grid do not
+/// count, nor those of bins that `counts` leaves out.
+fn cut_rows(
+    resolution: &[f64],
+    [nspec, nwave, ndiag]: [usize; 3],
+    specmin: usize,
+    counts: impl Fn(usize) -> bool + Sync,
+) -> Vec<CutRows> {
+    let half = ndiag / 2;
+    let of_fibre = |spec: usize| {
+        let sum =
+            |row: usize| -> f64 { (0..ndiag).map(|d| resolution[(spec * ndiag + d) * nwave + row + half - d]).sum() };
+        let rows = (half..nwave.saturating_sub(half)).filter(|row| counts(spec * nwave + row));
+        let low: Vec<f64> = rows.map(sum).filter(|sum| *sum < LEAST_SUM).collect();
+        let least = low.iter().copied().reduce(f64::min)?;
+        Some(CutRows { fibre: specmin + spec, rows: low.len(), least })
+    };
+    (0..nspec).into_par_iter().filter_map(of_fibre).collect()
 }
 
 /// Returns bins whose chi2pix exceeds [`BAD_FIT`] times both medians: over fibres at that wavelength, and over wavelengths of

@@ -3,6 +3,7 @@
 use crate::backend::Stage;
 use crate::frame::Spectra;
 use crate::gpu::MemoryUse;
+use crate::plan::Groups;
 use crate::solver::Record;
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
@@ -28,12 +29,29 @@ pub struct Summary {
     pub device_memory: Option<MemoryUse>,
     /// Counts of bundles and patches, and the fallbacks.
     pub record: Record,
+    /// Groups of fibres that are solved together, of all fibres of the PSF.
+    pub groups: Groups,
+    /// Largest relative overlap of spots of different groups.
+    pub overlap: f64,
+    /// Fibres whose rows of R are cut off by the number of its diagonals.
+    pub cut_rows: Vec<CutRows>,
     /// Bins without information.
     pub no_information: usize,
     /// Those among them with good pixels: not solved, or with numbers beyond what a file holds or f64 resolves.
     pub no_result: usize,
     /// Time spent in each stage; on a GPU see [`crate::backend::Engine::with_exact_times`].
     pub stage_time: Vec<(Stage, Duration)>,
+}
+
+/// Rows of R of one fibre that sum to less than 0.99, as they are wider than the stored diagonals.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CutRows {
+    /// The fibre, a row of the PSF.
+    pub fibre: usize,
+    /// Such rows.
+    pub rows: usize,
+    /// The smallest sum of a row.
+    pub least: f64,
 }
 
 impl Deref for Summary {

@@ -1,5 +1,7 @@
 //! From files to files: a preproc frame and a PSF in, a frame and perhaps a model image out.
 
+use super::decisions::warnings;
+use super::default_grid::default_wavelength;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
@@ -10,9 +12,6 @@ use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::Psf;
 use std::time::{Duration, Instant};
-
-/// Step of the default grid, Angstrom.
-pub const DEFAULT_STEP: f64 = 0.8;
 
 /// The result of a request.
 #[derive(Clone, Debug)]
@@ -102,6 +101,7 @@ impl Inputs {
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
         let options = self.options(request);
         let job = self.job(&options).map_err(|source| self.failed(request, source))?;
+        warnings(&job).iter().for_each(|warning| tracing::warn!("{warning}"));
         extract(&job, engine, progress).map_err(|source| self.failed(request, source))
     }
 
@@ -206,7 +206,8 @@ fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Re
 }
 
 fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {
-    let (wmin, wmax, dw) = request.wavelength.unwrap_or((psf.wave_min, psf.wave_max, DEFAULT_STEP));
+    let default = || default_wavelength(psf, request.options.specmin, request.options.nspec);
+    let (wmin, wmax, dw) = request.wavelength.unwrap_or_else(default);
     Ok(WaveGrid::new(wmin, wmax, dw)?)
 }
 

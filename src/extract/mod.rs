@@ -1,6 +1,8 @@
 //! One frame: files to files, options recorded, bundles through the solvers, assembly into spectra.
 
 mod assemble;
+mod decisions;
+mod default_grid;
 mod digests;
 mod error;
 mod extraction;
@@ -14,10 +16,12 @@ mod share;
 
 pub use crate::solver::ladder::Progress;
 pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, precision_of};
+pub use decisions::warnings;
+pub use default_grid::{default_step, default_wavelength};
 pub use digests::Digests;
 pub use error::ExtractError;
-pub use extraction::{Extraction, Summary};
-pub use file::{DEFAULT_STEP, Done, Inputs, Product, extract_file, note_run};
+pub use extraction::{CutRows, Extraction, Summary};
+pub use file::{Done, Inputs, Product, extract_file, note_run};
 pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};
 pub use option_values::{MaskBits, WaveRange};

@@ -13,6 +13,9 @@ use std::str::FromStr;
 /// In place of a value that is not set.
 const DEFAULT: &str = "default";
 
+/// The text of a number that follows from the PSF.
+const AUTO: &str = "auto";
+
 /// How a front end asks for an option.
 #[derive(Clone, Copy, Debug)]
 pub enum OptionKind {
@@ -67,6 +70,18 @@ macro_rules! optional {
     };
 }
 
+/// A row of a number that follows from the PSF where it is not given.
+macro_rules! or_auto {
+    ($name:ident, $($field:ident).+) => {
+        Row {
+            name: OptionName::$name,
+            kind: OptionKind::Value,
+            get: |request| Some(request.$($field).+.map_or_else(|| AUTO.into(), |value| value.to_string())),
+            set: |request, text| whole_or_auto(text).map(|value| request.$($field).+ = value),
+        }
+    };
+}
+
 /// The table, in the order of the card SPXOPT. Names of files are not in it: they have cards of their own.
 static TABLE: [Row; 22] = [
     Row {
@@ -112,8 +127,8 @@ static TABLE: [Row; 22] = [
     field!(Regularize, OptionKind::Value, number, options.regularize),
     optional!(Psferr, number, options.psferr),
     field!(PsfTails, OptionKind::Switch, switch, options.psf_tails),
-    field!(Bundlesize, OptionKind::Value, whole, options.patches.bundlesize),
-    field!(Nsubbundles, OptionKind::Value, whole, options.patches.nsubbundles),
+    or_auto!(Bundlesize, options.patches.bundlesize),
+    or_auto!(Nsubbundles, options.patches.nsubbundles),
     field!(Nwavestep, OptionKind::Value, whole, options.patches.nwavestep),
     field!(Wavepad, OptionKind::Value, whole, options.patches.wavepad),
     field!(WavepadFrac, OptionKind::Value, number, options.patches.wavepad_frac),
@@ -199,6 +214,13 @@ fn whole(text: &str) -> Result<usize, String> {
     text.parse().map_err(|_| format!("`{text}` is no whole number of at least 0"))
 }
 
+fn whole_or_auto(text: &str) -> Result<Option<usize>, String> {
+    if text == AUTO {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| format!("`{text}` is neither a whole number of at least 1 nor {AUTO}"))
+}
+
 fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
 }
@@ -265,12 +287,24 @@ mod tests {
     }
 
     #[test]
-    fn the_card_of_the_defaults_is_the_one_that_earlier_versions_wrote() {
+    fn the_card_of_the_defaults_names_every_option() {
         let card = "wavelength=default specmin=0 nspec=default mask-bits=0x2ff barycentric-correction=false \
                     no-scores=false model-flux=default solver=auto tolerance=default precision=default \
-                    decorrelate=signal regularize=0 psferr=default psf-tails=false bundlesize=25 nsubbundles=5 \
+                    decorrelate=signal regularize=0 psferr=default psf-tails=false bundlesize=auto nsubbundles=auto \
                     nwavestep=50 wavepad=10 wavepad-frac=0.2 pixpad-frac=0.8 stage-on-cpu=default";
         assert_eq!(Request::new("a", "b", "c").option_record(), card);
+    }
+
+    #[test]
+    fn the_card_of_a_frame_with_bundles_of_a_size_reads_back() {
+        let mut request = request();
+        for (name, text) in read_card("bundlesize=25 nsubbundles=5 wavelength=default") {
+            request.set_option(name.parse().unwrap(), &text).unwrap();
+        }
+        let patches = request.options.patches;
+        assert_eq!((patches.bundlesize, patches.nsubbundles), (Some(25), Some(5)));
+        request.set_option(OptionName::Bundlesize, "auto").unwrap();
+        assert_eq!(request.options.patches.bundlesize, None);
     }
 
     #[test]
@@ -278,6 +312,7 @@ mod tests {
         for (name, text, reason) in [
             (OptionName::Nspec, "many", "nspec: `many` is no whole number of at least 0"),
             (OptionName::Psferr, "", "psferr: `` is no number"),
+            (OptionName::Bundlesize, "all", "bundlesize: `all` is neither a whole number of at least 1 nor auto"),
             (OptionName::PsfTails, "yes", "psf-tails: `yes` is neither true nor false"),
             (OptionName::Solver, "magic", "solver: there is no solver `magic`: give auto, patches or banded"),
             (OptionName::Precision, "f16", "precision: there is no precision `f16`: give auto, f32 or f64"),

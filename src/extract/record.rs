@@ -34,6 +34,8 @@ pub enum RecordError {
 /// | SPXDEV | device, interface, driver and its version; of a CPU its instructions |
 /// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
+/// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
+/// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
@@ -124,12 +126,16 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
 pub(super) fn note_run(header: &mut Header, summary: &Summary) {
     let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
     let mixed = summary.banded > 0 && !in_patches.is_empty();
+    let least = summary.cut_rows.iter().map(|cut| cut.least).reduce(f64::min);
+    let cut = least.map(|least| format!("{least:.3} in {} fibres", summary.cut_rows.len()));
     let cards = [
         ("SPXVER", Some(VERSION.into()), "Version of spextral"),
         ("SPXGIT", Some(COMMIT.into()), "Its git commit"),
         ("SPXDEV", Some(summary.device.clone()), "Device that extracted"),
         ("SPXPREC", Some(summary.precision().into()), "Precision of the extraction"),
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
+        ("SPXBUND", Some(summary.groups.to_string()), "Fibres of bundles"),
+        ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);

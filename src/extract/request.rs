@@ -20,7 +20,7 @@ pub struct Request {
     pub fibermap: Option<PathBuf>,
     /// The model image to write, and what it shows.
     pub model: Option<(PathBuf, ModelFlux)>,
-    /// (WMIN, WMAX, DW) in Angstrom; None for the PSF's range by 0.8.
+    /// (WMIN, WMAX, DW) in Angstrom; None for [`super::default_wavelength`].
     pub wavelength: Option<(f64, f64, f64)>,
     /// Pixels with any of these bits in MASK get ivar = 0.
     pub mask_bits: u32,

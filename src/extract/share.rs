@@ -27,9 +27,24 @@ pub struct ShareHead {
     stripes: Vec<(usize, usize)>,
 }
 
-/// Returns the bundles of share `k` of `n`: as many as of any other, or one more.
+/// Returns the bundles of share `k` of `n`: consecutive ones with about as many fibres as any other share. No share is empty
+/// unless there are fewer bundles than shares; then it is one of the first.
 pub fn part(bundles: &[Bundle], k: usize, n: usize) -> &[Bundle] {
-    &bundles[k * bundles.len() / n..(k + 1) * bundles.len() / n]
+    if bundles.len() < n {
+        return &bundles[k * bundles.len() / n..(k + 1) * bundles.len() / n];
+    }
+    let total: usize = bundles.iter().map(|bundle| bundle.selected.len()).sum();
+    let start = |k: usize| {
+        let mut fibres = 0;
+        // A bundle belongs to the share that its middle falls into.
+        let before = bundles.iter().take_while(|bundle| {
+            let middle = 2 * fibres + bundle.selected.len();
+            fibres += bundle.selected.len();
+            middle * n < 2 * k * total
+        });
+        before.count().clamp(k, bundles.len() - (n - k))
+    };
+    &bundles[start(k)..start(k + 1)]
 }
 
 /// Extracts the selected fibres of a job, on the CPU if the device fails and smaller parts do not help.
@@ -81,12 +96,15 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
             }
         }
     }
-    let assembled = assemble::assemble(&all.spectra, &job.grid);
+    let assembled = assemble::assemble(&all.spectra, &job.grid, job.options.specmin);
     let model = job.options.model.map(|_| Stripe::sum(&all.spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
     let summary = Summary {
         device: all.device,
         device_memory: all.device_memory,
         record: all.record,
+        groups: job.grouping().groups.clone(),
+        overlap: job.grouping().overlap,
+        cut_rows: assembled.cut_rows,
         no_information: assembled.no_information,
         no_result: assembled.no_result,
         stage_time: all.stage_time,
@@ -130,5 +148,37 @@ impl Share {
         let spectra = BundleSpectra::from_numbers(head.bundles, shape, &head.stripes, numbers)?;
         let ShareHead { record, device, device_memory, stage_time, .. } = head;
         Some(Self(Solved { spectra, record, device, device_memory, stage_time }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Groups, bundles};
+
+    #[test]
+    fn shares_cover_all_bundles_in_order_with_about_as_many_fibres_each() {
+        let sizes = [vec![25; 20], vec![1, 1, 1, 40, 2], vec![48], vec![3; 7], vec![40, 1, 1, 1]];
+        for (sizes, n) in sizes.iter().flat_map(|sizes| (1..=sizes.len()).map(move |n| (sizes, n))) {
+            let starts: Vec<usize> = sizes.iter().scan(0, |sum, n| Some(std::mem::replace(sum, *sum + n))).collect();
+            let nfibre = sizes.iter().sum();
+            let all = bundles(&Groups::new(nfibre, |fibre| starts.contains(&fibre)), 0, nfibre).unwrap();
+            let parts: Vec<&[Bundle]> = (0..n).map(|k| part(&all, k, n)).collect();
+            assert_eq!(parts.concat(), all, "{sizes:?} in {n}");
+            assert!(parts.iter().all(|part| !part.is_empty()), "{sizes:?} in {n}");
+            let fibres = parts.iter().map(|part| part.iter().map(|b| b.fibres.len()).sum::<usize>());
+            let largest = sizes.iter().max().unwrap();
+            assert!(fibres.max().unwrap() <= nfibre / n + largest, "{sizes:?} in {n}");
+        }
+    }
+
+    #[test]
+    fn equal_bundles_are_shared_as_evenly_as_can_be() {
+        let all = bundles(&Groups::of_size(500, 25), 0, 500).unwrap();
+        for n in 1..=24 {
+            let counts: Vec<usize> = (0..n).map(|k| part(&all, k, n).len()).collect();
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+            assert!(counts[n - 1] > 0);
+        }
     }
 }

@@ -1,7 +1,9 @@
-//! The plan of an extraction: bundles of fibres, patches of bundles, batches of patches.
+//! The plan of an extraction: groups of fibres, patches of groups, batches of patches.
 
 mod batches;
+mod groups;
 mod patches;
 
 pub use batches::{Batch, batches};
-pub use patches::{Bundle, PatchOptions, PlanError, bundles, half_bandwidth, patches};
+pub use groups::{Bundle, Groups, bundles};
+pub use patches::{PatchOptions, PlanError, half_bandwidth, patches};

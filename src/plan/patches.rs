@@ -1,5 +1,6 @@
 //! Bundles of fibres cut into patches: which unknowns are solved together, from which pixels.
 
+use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Patch, Positions};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,16 +10,6 @@ use std::ops::Range;
 #[derive(Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// Sub-bundles are equal parts of a bundle.
-    #[error(
-        "{nsubbundles} sub-bundles do not divide bundles of {bundlesize} fibres: give a divisor of the bundle size"
-    )]
-    SubBundles {
-        /// Fibres per bundle.
-        bundlesize: usize,
-        /// Sub-bundles a bundle.
-        nsubbundles: usize,
-    },
     /// A count that must be at least 1.
     #[error("{what} is 0: give at least 1")]
     Zero {
@@ -34,7 +25,10 @@ pub enum PlanError {
         value: usize,
     },
     /// Patches that would take years.
-    #[error("patches of {fibres} fibres by {bins} bins, padding included, have {} unknowns: give smaller patches (at most {MAX_UNKNOWNS})", fibres * bins)]
+    #[error(
+        "patches of {fibres} fibres by {bins} bins, padding included, have {} unknowns, more than {MAX_UNKNOWNS}: {}",
+        fibres * bins, Remedy::any_of(SMALLER)
+    )]
     TooManyUnknowns {
         /// Fibres per patch with padding.
         fibres: usize,
@@ -77,13 +71,18 @@ const MAX_COUNT: usize = 10_000;
 /// Most unknowns of a patch: the time of one grows with the cube of its bins.
 const MAX_UNKNOWNS: usize = 20_000;
 
-/// How bundles are cut into patches; the defaults are the survey's.
+const SMALLER: &[Remedy] = &[Remedy::Raise(OptionName::Nsubbundles), Remedy::Lower(OptionName::Nwavestep)];
+
+/// Fibres that a patch extracts by default, about.
+const FIBRES_OF_A_PATCH: usize = 5;
+
+/// How fibres are grouped and groups cut into patches; the defaults are the survey's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PatchOptions {
-    /// Fibres per bundle. A gap separates bundles; their spots do not overlap.
-    pub bundlesize: usize,
-    /// Sub-bundles a bundle: a patch extracts `bundlesize / nsubbundles` fibres.
-    pub nsubbundles: usize,
+    /// Fibres per bundle; None cuts where no spots overlap across the cut.
+    pub bundlesize: Option<usize>,
+    /// Sub-bundles per bundle, see [`PatchOptions::patch_fibres`]; None for sub-bundles of about five fibres.
+    pub nsubbundles: Option<usize>,
     /// Wavelength bins a patch extracts.
     pub nwavestep: usize,
     /// Bins of padding at each end of a patch.
@@ -96,7 +95,7 @@ pub struct PatchOptions {
 
 impl Default for PatchOptions {
     fn default() -> Self {
-        Self { bundlesize: 25, nsubbundles: 5, nwavestep: 50, wavepad: 10, wavepad_frac: 0.2, pixpad_frac: 0.8 }
+        Self { bundlesize: None, nsubbundles: None, nwavestep: 50, wavepad: 10, wavepad_frac: 0.2, pixpad_frac: 0.8 }
     }
 }
 
@@ -104,10 +103,11 @@ impl PatchOptions {
     /// Checks that the options describe a division.
     ///
     /// # Errors
-    /// Counts of 0, sub-bundles that do not divide a bundle, fractions out of range.
+    /// [`PlanError`] of counts of 0, counts and fractions out of range, and patches that are too long.
     pub fn check(&self) -> Result<(), PlanError> {
-        let counts =
-            [("bundlesize", self.bundlesize), ("nsubbundles", self.nsubbundles), ("nwavestep", self.nwavestep)];
+        let given = [("bundlesize", self.bundlesize), ("nsubbundles", self.nsubbundles)];
+        let given = given.into_iter().filter_map(|(what, n)| Some((what, n?)));
+        let counts: Vec<(&'static str, usize)> = given.chain([("nwavestep", self.nwavestep)]).collect();
         if let Some((what, _)) = counts.iter().find(|(_, n)| *n == 0) {
             return Err(PlanError::Zero { what });
         }
@@ -116,19 +116,31 @@ impl PatchOptions {
                 return Err(PlanError::TooLarge { what, value });
             }
         }
-        if !self.bundlesize.is_multiple_of(self.nsubbundles) {
-            return Err(PlanError::SubBundles { bundlesize: self.bundlesize, nsubbundles: self.nsubbundles });
-        }
         for (what, value, most) in [("wavepad-frac", self.wavepad_frac, 10.0), ("pixpad-frac", self.pixpad_frac, 1.0)] {
             if !(0.0..=most).contains(&value) {
                 return Err(PlanError::Fraction { what, value, most });
             }
         }
-        let (fibres, bins) = (self.bundlesize / self.nsubbundles + 2, self.patch_bins());
-        if fibres * bins > MAX_UNKNOWNS {
-            return Err(PlanError::TooManyUnknowns { fibres, bins });
+        self.check_patches(1)
+    }
+
+    /// Checks that the patches of a group of `nfibre` fibres can be solved.
+    ///
+    /// # Errors
+    /// [`PlanError::TooManyUnknowns`].
+    pub fn check_patches(&self, nfibre: usize) -> Result<(), PlanError> {
+        // A patch has a fibre of padding to each side.
+        let (fibres, bins) = ((self.patch_fibres(nfibre) + 2).min(nfibre.max(1)), self.patch_bins());
+        if fibres * bins > MAX_UNKNOWNS { Err(PlanError::TooManyUnknowns { fibres, bins }) } else { Ok(()) }
+    }
+
+    /// Returns how many fibres a patch of a group of `nfibre` extracts; the last patch takes what is left. The groups of a
+    /// given size have the patches of a whole one.
+    pub fn patch_fibres(&self, nfibre: usize) -> usize {
+        match (self.nsubbundles, self.bundlesize) {
+            (Some(parts), size) => size.unwrap_or(nfibre).div_ceil(parts).min(nfibre),
+            (None, _) => nfibre.div_ceil(((nfibre + FIBRES_OF_A_PATCH / 2) / FIBRES_OF_A_PATCH).max(1)),
         }
-        Ok(())
     }
 
     /// Bins of padding at each end of a patch, the fraction included.
@@ -140,42 +152,6 @@ impl PatchOptions {
     pub fn patch_bins(&self) -> usize {
         self.nwavestep + 2 * self.padding()
     }
-}
-
-/// A bundle of which at least one fibre is selected. Bundles are absolute: they start at multiples
-/// of the bundle size, whatever is selected of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Bundle {
-    /// All fibres of the bundle, rows of the PSF; the last bundle may be short.
-    pub fibres: Range<usize>,
-    /// The selected ones among them, rows of the PSF.
-    pub selected: Range<usize>,
-}
-
-impl std::fmt::Display for Bundle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "fibres {} to {}", self.selected.start, self.selected.end - 1)
-    }
-}
-
-/// The bundles that hold fibres `specmin..specmin + nspec` of a PSF of `nfibre` fibres.
-///
-/// # Errors
-/// A selection that is empty or reaches beyond the PSF.
-pub fn bundles(nfibre: usize, specmin: usize, nspec: usize, bundlesize: usize) -> Result<Vec<Bundle>, PlanError> {
-    if specmin >= nfibre {
-        return Err(PlanError::Specmin { specmin, nfibre });
-    }
-    if nspec == 0 {
-        return Err(PlanError::Zero { what: "nspec" });
-    }
-    let end = specmin.checked_add(nspec).filter(|&e| e <= nfibre).ok_or(PlanError::Nspec { specmin, nspec, nfibre })?;
-    let bundle = |b: usize| {
-        let fibres = b * bundlesize..((b + 1) * bundlesize).min(nfibre);
-        let selected = specmin.max(fibres.start)..end.min(fibres.end);
-        Bundle { fibres, selected }
-    };
-    Ok((specmin / bundlesize..=(end - 1) / bundlesize).map(bundle).collect())
 }
 
 /// The patches of one bundle that extract any of `wanted` (fibres counted from the bundle's first).
@@ -190,7 +166,7 @@ pub fn patches(
     ccd: (usize, usize),
 ) -> Vec<Patch> {
     let (pad, nfibre) = (options.padding(), spots.nfibre);
-    let step = options.bundlesize / options.nsubbundles;
+    let step = options.patch_fibres(nfibre);
     let mut out = Vec::new();
     for first in (0..nfibre).step_by(step) {
         let core = first..(first + step).min(nfibre);
@@ -279,28 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn bundles_are_absolute_and_the_last_may_be_short() {
-        let found = bundles(60, 20, 35, 25).unwrap();
-        let expected = [(0..25, 20..25), (25..50, 25..50), (50..60, 50..55)];
-        assert_eq!(found, expected.map(|(fibres, selected)| Bundle { fibres, selected }));
-    }
-
-    #[test]
-    fn a_selection_beyond_the_psf_is_refused() {
-        assert_eq!(bundles(25, 25, 1, 25), Err(PlanError::Specmin { specmin: 25, nfibre: 25 }));
-        assert_eq!(bundles(25, 20, 6, 25), Err(PlanError::Nspec { specmin: 20, nspec: 6, nfibre: 25 }));
-        assert_eq!(bundles(25, 1, usize::MAX, 25), Err(PlanError::Nspec { specmin: 1, nspec: usize::MAX, nfibre: 25 }));
-        assert_eq!(bundles(25, 0, 0, 25), Err(PlanError::Zero { what: "nspec" }));
-    }
-
-    #[test]
     fn every_wanted_bin_is_in_exactly_one_core() {
-        for (nfibre, nsubbundles, nwavestep, nwave) in
-            [(25, 5, 50, 130), (23, 5, 50, 50), (4, 1, 7, 20), (25, 25, 64, 1)]
-        {
-            let bundlesize = if nfibre == 4 { 4 } else { 25 };
-            let options = PatchOptions { bundlesize, nsubbundles, nwavestep, ..PatchOptions::default() };
+        for (nfibre, nsubbundles, nwavestep, nwave) in [
+            (25, 5, 50, 130),
+            (23, 5, 50, 50),
+            (4, 1, 7, 20),
+            (25, 25, 64, 1),
+            (1, 5, 50, 60),
+            (7, 4, 50, 60),
+            (3, 9, 50, 60),
+        ] {
+            let options = PatchOptions { nsubbundles: Some(nsubbundles), nwavestep, ..PatchOptions::default() };
             options.check().unwrap();
+            options.check_patches(nfibre).unwrap();
             let mut seen = vec![0; nfibre * nwave];
             for patch in plan(&options, nfibre, 0..nfibre, nwave, 100) {
                 assert!(patch.fibres.end <= nfibre && patch.core.end <= patch.nspec());
@@ -348,13 +315,29 @@ mod tests {
     fn options_that_describe_no_division_are_refused() {
         let zero = PatchOptions { nwavestep: 0, ..PatchOptions::default() };
         assert_eq!(zero.check(), Err(PlanError::Zero { what: "nwavestep" }));
-        let uneven = PatchOptions { nsubbundles: 4, ..PatchOptions::default() };
-        assert_eq!(uneven.check(), Err(PlanError::SubBundles { bundlesize: 25, nsubbundles: 4 }));
         let long = PatchOptions { nwavestep: usize::MAX, ..PatchOptions::default() };
         assert_eq!(long.check(), Err(PlanError::TooLarge { what: "nwavestep", value: usize::MAX }));
-        let heavy = PatchOptions { nwavestep: 9000, ..PatchOptions::default() };
-        assert_eq!(heavy.check(), Err(PlanError::TooManyUnknowns { fibres: 7, bins: 9024 }));
+        let heavy = PatchOptions { nsubbundles: Some(1), ..PatchOptions::default() };
+        heavy.check().unwrap();
+        assert_eq!(heavy.check_patches(600), Err(PlanError::TooManyUnknowns { fibres: 600, bins: 74 }));
+        PatchOptions::default().check_patches(600).unwrap();
         let fraction = PatchOptions { pixpad_frac: f64::NAN, ..PatchOptions::default() };
         assert!(matches!(fraction.check(), Err(PlanError::Fraction { what: "pixpad-frac", .. })));
+    }
+
+    #[test]
+    fn patches_of_a_group_have_about_five_fibres_or_those_of_the_given_division() {
+        let fibres = |bundlesize, nsubbundles, group: usize| {
+            PatchOptions { bundlesize, nsubbundles, ..PatchOptions::default() }.patch_fibres(group)
+        };
+        for (group, expected) in [(1, 1), (2, 2), (7, 7), (8, 4), (10, 5), (20, 5), (25, 5), (36, 6), (48, 5), (600, 5)]
+        {
+            assert_eq!(fibres(None, None, group), expected, "{group}");
+        }
+        assert_eq!(
+            [fibres(Some(25), Some(5), 25), fibres(Some(25), Some(5), 10), fibres(Some(25), Some(1), 10)],
+            [5, 5, 10]
+        );
+        assert_eq!([fibres(Some(25), Some(4), 25), fibres(None, Some(5), 48), fibres(Some(4), Some(5), 4)], [7, 10, 1]);
     }
 }

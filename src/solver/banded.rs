@@ -130,7 +130,7 @@ impl<'j> Banded<'j> {
         let positions = source.positions();
         let nearest = half_bandwidth(&positions, 1);
         SolverParameters::check_width(nearest, job.grid.step())?;
-        let half = job.psf.ndiag() / 2;
+        let half = job.half_diagonals();
         if on_gpu && half > WIDEST {
             return Err(Unserved::Limit(format!("R has {half} diagonals to each side, the device goes to {WIDEST}")));
         }
@@ -239,6 +239,7 @@ impl<'j> Banded<'j> {
                 fibres: tasks[0].fibres.start..tasks[tasks.len() - 1].fibres.end,
                 wave: self.wave,
                 with_tails: job.options.psf_tails,
+                half_diagonals: job.half_diagonals(),
                 reach: tasks.iter().map(|task| task.reach).max().unwrap_or(0),
                 bands: tasks[0].bands[0],
                 long_refinement: tasks[0].long_refinement,

@@ -1,11 +1,13 @@
 //! The job: PSF, CCD, grid and options of an extraction, checked once.
 
+use super::grouping::{Grouping, grouping};
 use super::padding::beyond_ends;
+use super::sampling::half_diagonals;
 use super::{Options, Solver};
 use crate::backend::Decorrelate;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
-use crate::plan::{Bundle, PlanError, bundles};
+use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
 use crate::psf::Psf;
 use crate::stages::traces::{legendre, unit};
 use std::ops::Range;
@@ -91,8 +93,10 @@ pub struct Job<'a> {
     pub grid: WaveGrid,
     /// The options.
     pub options: &'a Options,
+    grouping: Grouping,
     padding: usize,
     noise_gain: f64,
+    half_diagonals: usize,
 }
 
 impl<'a> Job<'a> {
@@ -103,8 +107,16 @@ impl<'a> Job<'a> {
     pub fn new(psf: &'a Psf, ccd: &'a Ccd<'a>, grid: &WaveGrid, options: &'a Options) -> Result<Self, JobError> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
+        let half_diagonals = half_diagonals(psf, &grid);
         let (padding, noise_gain) = beyond_ends(psf, &grid, options);
-        Ok(Self { psf, ccd, grid, options, padding, noise_gain })
+        let padding = padding.max(half_diagonals);
+        let grouping = grouping(psf, options);
+        let job = Self { psf, ccd, grid, options, grouping, padding, noise_gain, half_diagonals };
+        if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
+            let patches = job.patches();
+            job.grouping.groups.ranges().try_for_each(|fibres| patches.check_patches(fibres.len()))?;
+        }
+        Ok(job)
     }
 
     /// Returns the bundles that hold the selected fibres.
@@ -112,14 +124,32 @@ impl<'a> Job<'a> {
     /// # Errors
     /// [`JobError::Plan`] if the selection is empty or reaches beyond the PSF.
     pub fn bundles(&self) -> Result<Vec<Bundle>, JobError> {
-        let Options { specmin, nspec, patches, .. } = self.options;
+        let Options { specmin, nspec, .. } = self.options;
         let nspec = nspec.unwrap_or(self.psf.nfibre.saturating_sub(*specmin));
-        Ok(bundles(self.psf.nfibre, *specmin, nspec, patches.bundlesize)?)
+        Ok(bundles(&self.grouping.groups, *specmin, nspec)?)
+    }
+
+    /// The groups of all fibres, selected or not.
+    pub fn grouping(&self) -> &Grouping {
+        &self.grouping
+    }
+
+    /// How groups are cut into patches: as the options say, with padding as wide as R where its diagonals outnumber a spot's
+    /// rows. Less padding would cut off rows of R, and bins of neighbouring patches.
+    pub fn patches(&self) -> PatchOptions {
+        let given = self.options.patches;
+        let wide = self.half_diagonals > self.psf.half_y && self.half_diagonals > given.padding();
+        if wide { PatchOptions { wavepad: self.half_diagonals, wavepad_frac: 0.0, ..given } } else { given }
+    }
+
+    /// Diagonals of R to each side of its main one.
+    pub fn half_diagonals(&self) -> usize {
+        self.half_diagonals
     }
 
     /// Returns the CCD columns that the light of fibres can reach at the bins of the grid and those beyond its ends.
     pub fn columns(&self, fibres: Range<usize>) -> Range<usize> {
-        let (psf, patches) = (self.psf, &self.options.patches);
+        let (psf, patches) = (self.psf, self.patches());
         let pad = patches.padding();
         let wave = self.grid.padded(self.padding.max(pad), self.padding.max(pad + patches.nwavestep));
         let series = &psf.trace_x;

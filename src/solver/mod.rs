@@ -5,6 +5,7 @@
 
 mod banded;
 mod bundle_spectra;
+mod grouping;
 mod job;
 pub mod ladder;
 mod options;
@@ -12,13 +13,16 @@ mod padding;
 mod patches;
 mod precision;
 mod projection;
+mod sampling;
 mod stripe;
 mod unserved;
 
 pub use bundle_spectra::BundleSpectra;
+pub use grouping::{ForcedCut, Grouping};
 pub use job::{Job, JobError};
 pub use ladder::{Attempt, Fallback, LADDER, LastRung, Level, Method, Record, Step};
 pub use options::{ModelFlux, Options, Solver, precision_of};
 pub(crate) use options::{PRECISIONS, precision_word};
+pub use sampling::Sampling;
 pub use stripe::Stripe;
 pub use unserved::{Reason, Unserved};

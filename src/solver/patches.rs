@@ -38,18 +38,19 @@ pub(super) fn solve(
     bundle: &Bundle,
     only: Option<&[Patch]>,
 ) -> Result<Solved, Unserved> {
-    let options = job.options;
-    let pad = options.patches.padding();
-    let padded = job.grid.padded(pad, pad + options.patches.nwavestep);
+    let (options, how) = (job.options, job.patches());
+    how.check_patches(bundle.fibres.len()).map_err(|error| Unserved::Limit(error.to_string()))?;
+    let pad = how.padding();
+    let padded = job.grid.padded(pad, pad + how.nwavestep);
     let trace_bytes = engine.trace_bytes(job.psf, bundle.fibres.clone(), &padded, options.psf_tails);
     let traces = &engine.traces(job.psf, bundle.fibres.clone(), &padded, options.psf_tails)?;
     let positions = traces.positions()?;
     let first = bundle.fibres.start;
     let wanted = bundle.selected.start - first..bundle.selected.end - first;
-    let plan = || patches(&options.patches, &positions, &wanted, job.grid.nwave(), (job.ccd.ny(), job.ccd.nx()));
+    let plan = || patches(&how, &positions, &wanted, job.grid.nwave(), (job.ccd.ny(), job.ccd.nx()));
     let all = only.map_or_else(plan, <[Patch]>::to_vec);
-    let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patches.patch_bins());
-    let half = job.psf.ndiag() / 2;
+    let bandwidth = |nspec| half_bandwidth(&positions, nspec, how.patch_bins());
+    let half = job.half_diagonals();
     let cut = || {
         let most = engine.most_spot_bins(traces);
         let window = |patches: Vec<Patch>| {
@@ -59,7 +60,7 @@ pub(super) fn solve(
             (start..end, batches(patches, bandwidth, most))
         };
         let windows: Vec<(Range<usize>, Vec<Batch>)> =
-            windows(all.clone(), options.patches.nwavestep, most).into_iter().map(window).collect();
+            windows(all.clone(), how.nwavestep, most).into_iter().map(window).collect();
         let parts: Vec<(usize, &[Batch])> = windows.iter().map(|(bins, b)| (bins.len(), b.as_slice())).collect();
         (engine.patch_bytes(ccd, traces, trace_bytes, &parts, (options.decorrelate, half)), windows)
     };
@@ -108,7 +109,7 @@ impl Window<'_> {
             }
         };
         let (modes, converged) = engine.jacobi(batch, &matrices, n)?;
-        let decorrelated = engine.decorrelate(batch, how, &modes, &x, job.psf.ndiag() / 2)?;
+        let decorrelated = engine.decorrelate(batch, how, &modes, &x, job.half_diagonals())?;
         let model = engine.model(batch, traces, spots, &x)?;
         let goodness = engine.goodness(batch, ccd, traces, spots, &model, job.psferr())?;
         let each = solved.wait()?.into_iter().zip(factored.wait()?).zip(converged.wait()?);

@@ -9,6 +9,7 @@ pub mod jacobi;
 mod legendre;
 pub mod model;
 pub mod normal_equations;
+pub mod overlap;
 pub mod patch;
 pub mod schur;
 mod series;

@@ -20,8 +20,8 @@ impl Case<'_> {
     fn check(&self, what: &str, start: f64, step: f64, nwave: usize) -> bool {
         let grid = WaveGrid::new(start, start + step * (nwave - 1) as f64, step).unwrap();
         let run = |mut options: Options| {
-            (options.patches.bundlesize, options.nspec) = (8, Some(8));
-            options.patches.nsubbundles = 1;
+            (options.patches.bundlesize, options.nspec) = (Some(8), Some(8));
+            options.patches.nsubbundles = Some(1);
             extract(self.psf, self.ccd, &grid, &options, &cpu())
         };
         let ours = run(Small::banded());

@@ -11,7 +11,7 @@ use testkit::{Small, cpu, in_pool};
 /// One patch per bundle, with all pixels and `beyond` bins beyond each end.
 pub fn dense(nwave: usize, beyond: usize) -> Options {
     let mut options = Small::options();
-    options.patches.nsubbundles = 1;
+    options.patches.nsubbundles = Some(1);
     options.patches.nwavestep = nwave;
     options.patches.wavepad = beyond;
     options.patches.wavepad_frac = 0.0;

@@ -33,7 +33,7 @@ fn a_fibre_is_bitwise_the_same_whatever_selected_it() {
     let small = Small::new(2);
     let mut options = Small::options();
     for nsubbundles in [1, 5] {
-        options.patches.nsubbundles = nsubbundles;
+        options.patches.nsubbundles = Some(nsubbundles);
         let all = small.extract(&options, &cpu()).spectra;
         for (specmin, nspec) in [(0, 1), (3, 4), (7, 1), (5, 3)] {
             let some = small.extract(&Options { specmin, nspec: Some(nspec), ..options.clone() }, &cpu()).spectra;
@@ -175,8 +175,8 @@ fn any_division_into_patches_extracts_every_bin() {
         [(8, 2, 30, 12), (4, 4, 101, 10), (8, 1, 120, 0), (3, 1, 17, 2), (1, 1, 50, 10)]
     {
         let mut options = Small::options();
-        options.patches.bundlesize = bundlesize;
-        options.patches.nsubbundles = nsubbundles;
+        options.patches.bundlesize = Some(bundlesize);
+        options.patches.nsubbundles = Some(nsubbundles);
         options.patches.nwavestep = nwavestep;
         options.patches.wavepad = wavepad;
         let s = small.extract(&options, &cpu()).spectra;

@@ -76,7 +76,7 @@ impl Scene {
     /// Whole bundles as one patch each, all pixels, with 64 Angstrom beyond both ends: dense elimination.
     fn solve_exactly(&mut self) {
         let mut options = Options { solver: Solver::Patches, ..self.options.clone() };
-        options.patches.nsubbundles = 1;
+        options.patches.nsubbundles = Some(1);
         options.patches.nwavestep = self.grid.nwave();
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
         options.patches.wavepad_frac = 0.0;
@@ -93,8 +93,8 @@ impl Scene {
         let reach = middle.min(50);
         let grid = WaveGrid::new(wave[middle - reach], wave[middle + reach], 0.8).expect("a grid");
         let mut options = Options::default();
-        options.patches.bundlesize = 5;
-        options.patches.nsubbundles = 5;
+        options.patches.bundlesize = Some(5);
+        options.patches.nsubbundles = Some(5);
         let truth = Some(sim.truth);
         Self { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth, long: false }
     }
@@ -177,8 +177,8 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
     };
     scene.grid = WaveGrid::new(start, start + 80.0, 0.8).expect("a grid");
     scene.options = Options { nspec: Some(8), ..Options::default() };
-    scene.options.patches.bundlesize = 8;
-    scene.options.patches.nsubbundles = 2;
+    scene.options.patches.bundlesize = Some(8);
+    scene.options.patches.nsubbundles = Some(2);
     (scene.truth, scene.long) = (None, true);
     scene.solve_exactly();
     Some(scene)

@@ -11,7 +11,7 @@ use testkit::worlds::{Sky, Traces, World};
 fn four(traces: Traces) -> Sky {
     let psf = Synthetic { nfibre: 4, bundlesize: 4, npix_y: Some(220), ..Synthetic::default() };
     let mut world = World { psf, traces, ..World::plain(3, 220, 40) };
-    world.options.patches.bundlesize = 4;
+    world.options.patches.bundlesize = Some(4);
     world.make()
 }
 

@@ -3,7 +3,7 @@
 use spextral::extract::{Extraction, Options, Solver};
 use spextral::frame::{Spectra, specmask};
 use spextral::geometry::{Ccd, Patch, Positions, SpotShape};
-use spextral::plan::{bundles, patches};
+use spextral::plan::{Groups, bundles, patches};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use testkit::worlds::{Sky, World};
 fn three_bundles(seed: u64) -> Sky {
     let psf = Synthetic { nfibre: 9, bundlesize: 3, npix_y: Some(260), ..Synthetic::default() };
     let mut world = World { psf, ..World::plain(seed, 260, 100) };
-    (world.options.patches.bundlesize, world.options.patches.nsubbundles) = (3, 3);
+    (world.options.patches.bundlesize, world.options.patches.nsubbundles) = (Some(3), Some(3));
     (world.options.patches.nwavestep, world.options.patches.wavepad) = (20, 8);
     world.make()
 }
@@ -107,7 +107,8 @@ fn all_patches(sky: &Sky) -> (Vec<(usize, Patch)>, usize) {
         let all = patches(options, &positions, &wanted, sky.grid.nwave(), (sky.psf.npix_y, sky.psf.npix_x));
         all.into_iter().map(move |patch| (bundle.fibres.start, patch)).collect::<Vec<_>>()
     };
-    let all = bundles(sky.psf.nfibre, 0, sky.psf.nfibre, options.bundlesize).unwrap();
+    let groups = Groups::of_size(sky.psf.nfibre, options.bundlesize.unwrap());
+    let all = bundles(&groups, 0, sky.psf.nfibre).unwrap();
     (all.into_iter().flat_map(of_bundle).collect(), pad)
 }
 

@@ -36,7 +36,7 @@ fn residuals(seed: u64, light: Light, defects: &[Defect], solver: Solver) -> Vec
     // Enough diagonals for whole rows of R: at S/N 1000 those of 11 rows of a spot are 0.1 sigma short.
     let psf = Synthetic { nfibre: 25, bundlesize: 25, npix_y: Some(560), half_y: 9, ..Synthetic::default() };
     let mut world = World { psf, light, defects: defects.to_vec(), ..World::plain(seed, 560, 200) };
-    (world.options.patches.bundlesize, world.options.patches.nsubbundles) = (25, 5);
+    (world.options.patches.bundlesize, world.options.patches.nsubbundles) = (Some(25), Some(5));
     let sky = world.make();
     let s = sky.try_extract(&Options { solver, ..sky.options.clone() }, &cpu()).unwrap();
     assert_eq!(s.summary.banded, usize::from(solver == Solver::Banded));

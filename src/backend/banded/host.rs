@@ -70,7 +70,7 @@ pub(super) fn spectra(
         let core = bin.checked_sub(of.core_bins.start);
         core.and_then(|core| judged(fibre).get(core)).is_some_and(|g| g.pixmask_fraction < 0.5)
     };
-    let half = of.psf.ndiag() / 2;
+    let half = of.half_diagonals;
     let fibres = &group.wanted[0];
     let wanted = Wanted { core: window.core.clone(), fibres, half, counts: &counts };
     let stage = |part: Part| match part {
@@ -150,6 +150,6 @@ pub(super) fn roots(
     x: &[Vec<f64>],
     wanted: &[usize],
 ) -> Vec<BandedRoot> {
-    let half = group.group.psf.ndiag() / 2;
+    let half = group.group.half_diagonals;
     wanted.par_iter().map(|&f| banded_root(&s[f], &x[f], half, &of.parameters)).collect()
 }

@@ -9,6 +9,7 @@ use crate::exposure::in_flight::InFlight;
 use crate::exposure::run_log::Phase;
 use crate::extract::{
     ExtractError, Extraction, Inputs, Job, LastRung, Options, Request, Share, ShareHead, extract_share, join, part,
+    warnings,
 };
 use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::Bundle;
@@ -76,6 +77,9 @@ impl<'a> FrameGroup<'a> {
         let failed = |source| ExtractorError::from(inputs.failed(request, source));
         let options = inputs.options(request);
         let job = inputs.job(&options).map_err(failed)?;
+        if !on_cpu {
+            warnings(&job).iter().for_each(|warning| tracing::warn!("{warning}"));
+        }
         let bundles = job.bundles().map_err(|error| failed(error.into()))?;
         let ranks = self.members.len() + 1;
         let busy = |k: &usize| !part(&bundles, *k, ranks).is_empty();

@@ -20,6 +20,8 @@ pub struct Group<'a> {
     pub wave: &'a [f64],
     /// Whether spots have tails.
     pub with_tails: bool,
+    /// Diagonals of R to each side of its main one.
+    pub half_diagonals: usize,
     /// Half bandwidth of K, bins, at most that kept of S_f.
     pub reach: usize,
     /// Half bandwidths of S_f and of the inverses that lead to it.
@@ -61,7 +63,7 @@ impl Group<'_> {
             reach: self.reach,
             bands: self.bands,
             overlap,
-            half: self.psf.ndiag() / 2,
+            half: self.half_diagonals,
         }
     }
 

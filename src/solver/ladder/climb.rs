@@ -383,7 +383,7 @@ impl<'a> Climb<'a> {
     }
 
     pub(super) fn empty(&self, k: usize) -> BundleSpectra {
-        BundleSpectra::new(&self.bundles[k], self.job.grid.nwave(), self.job.psf.ndiag())
+        BundleSpectra::new(&self.bundles[k], self.job.grid.nwave(), 2 * self.job.half_diagonals() + 1)
     }
 
     pub(super) fn report_progress(&self) {

@@ -53,7 +53,7 @@ impl Climb<'_> {
 
     /// Takes the patches of a bundle; those without solution move down.
     fn take_patches(&mut self, engines: &Engines, k: usize, mut solved: patches::Solved) -> Result<(), Unserved> {
-        let (bundle, padding) = (&self.bundles[k], self.job.options.patches.padding());
+        let (bundle, padding) = (&self.bundles[k], self.job.patches().padding());
         let in_f32 = engines.at(self.at().level).precision() == Precision::F32;
         let mut spectra = self.done.remove(&k).unwrap_or_else(|| self.empty(k));
         if self.record.in_patches.last() != Some(&bundle.fibres.start) && self.pending[&k].patches.is_none() {
@@ -99,7 +99,7 @@ impl Climb<'_> {
         self.record.failed += 1;
         let [first, last] = core_fibres(bundle, patch);
         let grid = self.job.grid.wave();
-        let padding = self.job.options.patches.padding();
+        let padding = self.job.patches().padding();
         let wave = |bin: usize| grid[patch.bin0 + bin - padding];
         let (low, high) = (wave(patch.core_bins.start), wave(patch.core_bins.end - 1));
         tracing::warn!("fibres {first} to {last}, {low:.1} to {high:.1} Angstrom: {failure}; these bins get ivar 0");

@@ -92,7 +92,7 @@ fn spectra_have_the_same_bits_for_any_memory_batch_dispatch_and_selection() {
     let psf = Synthetic { nfibre: 16, bundlesize: 2, npix_y: Some(300), ..Synthetic::default() };
     let small = Small::on(psf.build().unwrap(), 26);
     let mut options = Small::banded();
-    (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
+    (options.patches.bundlesize, options.patches.nsubbundles) = (Some(2), Some(1));
     // Eight bundles, which go over in twos.
     let all = small.extract(&options, &on(&default));
     assert_eq!((all.summary.banded, all.summary.redone), (8, 0));

@@ -20,7 +20,7 @@ pub fn tiny() -> Small {
 
 pub fn options(solver: Solver) -> Options {
     let mut options = Options { solver, model: Some(ModelFlux::Deconvolved), ..Small::options() };
-    (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
+    (options.patches.bundlesize, options.patches.nsubbundles) = (Some(2), Some(1));
     (options.patches.nwavestep, options.patches.wavepad) = (12, 2);
     options
 }

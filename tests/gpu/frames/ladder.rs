@@ -7,7 +7,7 @@ use spextral::extract::{Job, Solver, extract_share};
 use spextral::fits::{read_headers, write_preproc, write_psf};
 use spextral::gpu::OpenOptions;
 use spextral::gpu::fault_injection::Faults;
-use spextral::plan::bundles;
+use spextral::plan::{Groups, bundles};
 use spextral::solver::{LADDER, LastRung, Level, Reason, Step};
 use std::process::Command;
 use testkit::{binary, device_name, gpu, on, open};
@@ -125,7 +125,7 @@ fn a_caller_that_decides_itself_gets_the_failure_of_the_device_for_every_solver(
             let options = options(solver);
             let ccd = small.ccd();
             let job = Job::new(&small.psf, &ccd, &small.grid, &options).unwrap();
-            let bundles = bundles(2, 0, 2, 2).unwrap();
+            let bundles = bundles(&Groups::of_size(2, 2), 0, 2).unwrap();
             faults.leave_unserved(&format!("{reason:?}"));
             let failed = extract_share(&job, &bundles, &on(&gpu), LastRung::Caller, &|_, _| {});
             assert!(failed.unwrap_err().device_failure().is_some(), "{reason:?}, {solver:?}");

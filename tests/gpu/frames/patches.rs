@@ -113,7 +113,7 @@ fn what_is_beyond_the_devices_limits_the_cpu_does() {
     let middle = 0.5 * (psf.wave_min + psf.wave_max);
     let grid = WaveGrid::new(middle, middle + 7.2, 0.8).unwrap();
     let mut options = Options::default();
-    (options.patches.bundlesize, options.patches.nsubbundles) = (2, 1);
+    (options.patches.bundlesize, options.patches.nsubbundles) = (Some(2), Some(1));
     (options.patches.nwavestep, options.patches.wavepad) = (10, 3);
     let image = vec![100.0; psf.npix_x * psf.npix_y];
     let ivar = vec![0.01; image.len()];

@@ -46,8 +46,8 @@ impl Small {
     /// Returns options that cut the frame into several patches.
     pub fn options() -> Options {
         let mut options = Options { solver: Solver::Patches, ..Options::default() };
-        options.patches.bundlesize = 5;
-        options.patches.nsubbundles = 5;
+        options.patches.bundlesize = Some(5);
+        options.patches.nsubbundles = Some(5);
         options.patches.nwavestep = 40;
         options
     }

@@ -2,9 +2,9 @@
 
 use crate::worlds::Sky;
 use spextral::backend::{Decorrelate, Engine, EngineError, NormalField};
-use spextral::extract::{Extraction, ModelFlux, Options};
+use spextral::extract::{Extraction, Job, ModelFlux, Options};
 use spextral::frame::specmask;
-use spextral::plan::{Batch, batches, bundles, half_bandwidth, patches};
+use spextral::plan::{Batch, batches, half_bandwidth, patches};
 use spextral::stages::normal_equations::Prior;
 
 /// Checks the properties of every extraction; the error is the first that does not hold.
@@ -68,10 +68,11 @@ pub fn check_row(sum: f64, ivar: f64, rounding: f64, what: impl FnOnce() -> Stri
 pub fn check_patches(sky: &Sky, engine: &Engine, rounding: f64) -> Result<usize, String> {
     let options = &sky.options.patches;
     let ccd = sky.ccd();
+    let job = Job::new(&sky.psf, &ccd, &sky.grid, &sky.options).map_err(|e| e.to_string())?;
     let ccd = engine.load(&ccd);
     let failed = |e: EngineError| e.to_string();
     let mut rows = 0;
-    for bundle in bundles(sky.psf.nfibre, 0, sky.psf.nfibre, options.bundlesize).map_err(|e| e.to_string())? {
+    for bundle in job.bundles().map_err(|e| e.to_string())? {
         let pad = options.padding();
         let wave = sky.grid.padded(pad, pad + options.nwavestep);
         let traces = engine.traces(&sky.psf, bundle.fibres.clone(), &wave, sky.options.psf_tails).map_err(failed)?;

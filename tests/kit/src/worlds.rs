@@ -155,7 +155,7 @@ fn options() -> impl Strategy<Value = Options> {
     let cut = (1usize..=4, 1usize..=3, 1usize..30, 0usize..12);
     (regularize, solver, decorrelate, any::<bool>(), cut).prop_map(|(regularize, solver, decorrelate, tails, cut)| {
         let mut options = Options { regularize, solver, decorrelate, psf_tails: tails, ..Options::default() };
-        (options.patches.bundlesize, options.patches.nsubbundles) = (cut.0 * cut.1, cut.1);
+        (options.patches.bundlesize, options.patches.nsubbundles) = (Some(cut.0 * cut.1), Some(cut.1));
         (options.patches.nwavestep, options.patches.wavepad) = (cut.2, cut.3);
         if decorrelate == Decorrelate::Noise && solver == Solver::Banded {
             options.solver = Solver::Auto;
@@ -231,7 +231,7 @@ impl World {
     pub fn plain(seed: u64, npix_y: usize, nwave: usize) -> Self {
         let psf = Synthetic { nfibre: 7, bundlesize: 7, npix_y: Some(npix_y), ..Synthetic::default() };
         let mut options = Options::default();
-        (options.patches.bundlesize, options.patches.nsubbundles, options.patches.nwavestep) = (7, 1, 40);
+        (options.patches.bundlesize, options.patches.nsubbundles, options.patches.nwavestep) = (Some(7), Some(1), 40);
         // Rows are 0.553 Angstrom; the grid is in their middle.
         let range = 0.553 * npix_y as f64;
         let grid = (0.5 - 0.4 * nwave as f64 / range, 0.8, nwave);

@@ -1,0 +1,53 @@
+//! What an extraction decides by itself, in words: groups, step, solver, and what to look at before the work.
+
+use super::Summary;
+use super::default_grid::default_step;
+use crate::base::number::{rounded, short};
+use crate::base::option_name::{OptionName, Remedy};
+use crate::solver::{Job, Sampling};
+
+/// A step outside these factors of the default one is worth a word.
+const FACTORS: [f64; 2] = [0.5, 2.0];
+
+/// Returns what a user should know of a job before the work, one sentence each: a cut through overlapping fibres, a step that
+/// does not suit the PSF.
+pub fn warnings(job: &Job) -> Vec<String> {
+    let forced = job.grouping().forced.as_ref().map(ToString::to_string);
+    forced.into_iter().chain(step_warning(job)).collect()
+}
+
+fn step_warning(job: &Job) -> Option<String> {
+    let sampling = Sampling::measure(job.psf)?;
+    let (step, default) = (job.grid.step(), default_step(job.psf));
+    let factor = step / default;
+    // A barycentric step is off by 1e-4.
+    if (FACTORS[0] * 0.999..=FACTORS[1] * 1.001).contains(&factor) {
+        return None;
+    }
+    let what = match factor < 1.0 {
+        true => "bins so narrow are hardly told apart: noise and time grow",
+        false => "bins so wide do not hold what the PSF resolves: spectra are biased",
+    };
+    Some(format!(
+        "a step of {} Angstrom is {} sigma of the PSF along the dispersion ({} Angstrom) and {} CCD rows; {what}; {} Angstrom \
+         suits this PSF: {}",
+        short(step),
+        rounded(step / sampling.sigma),
+        rounded(sampling.sigma),
+        rounded(step / sampling.row),
+        short(default),
+        Remedy::any_of(&[Remedy::Change(OptionName::Wavelength)])
+    ))
+}
+
+impl Summary {
+    /// Returns what the extraction decided in one line: groups of fibres, the grid (first and last wavelength and step, Angstrom),
+    /// solver and precision.
+    pub fn decisions(&self, [first, last, step]: [f64; 3]) -> String {
+        let bundles = format!("bundles of {} fibres", self.groups);
+        // Sums of steps end in digits that mean nothing.
+        let [first, last, step] = [first, last, step].map(|w| short((w * 1e6).round() / 1e6));
+        let grid = format!("{first} to {last} Angstrom by {step}");
+        format!("{bundles}; {grid}; solver {}, {}", self.solver(), self.precision())
+    }
+}
