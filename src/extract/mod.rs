@@ -4,6 +4,7 @@ mod assemble;
 mod digests;
 mod error;
 mod extraction;
+mod fibermap;
 mod file;
 mod file_error;
 mod option_record;
@@ -17,6 +18,7 @@ pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, pre
 pub use digests::Digests;
 pub use error::ExtractError;
 pub use extraction::{Extraction, Summary};
+pub use fibermap::{FibermapRows, fibermap_rows};
 pub use file::{DEFAULT_STEP, Done, Inputs, Product, extract_file, note_run};
 pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};

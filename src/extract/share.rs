@@ -81,7 +81,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
             }
         }
     }
-    let assembled = assemble::assemble(&all.spectra, &job.grid);
+    let assembled = assemble::assemble(&all.spectra, &job.grid, |spectrum| job.psf.doubts().has(job.options.specmin + spectrum));
     let model = job.options.model.map(|_| Stripe::sum(&all.spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
     let summary = Summary {
         device: all.device,
