@@ -105,6 +105,12 @@ impl Preproc {
         self.0.ccd.rejected().total()
     }
 
+    /// What the file lacks or had to suppose, in sentences.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.0.notes.clone()
+    }
+
     /// Cards of IMAGE by keyword, the first of each; COMMENT and HISTORY as lists of lines.
     #[getter]
     fn header<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

@@ -94,6 +94,12 @@ impl Psf {
         self.0.camera.as_deref()
     }
 
+    /// Fibres (rows of the PSF) that are not usable, by what the file says: they have no result.
+    #[getter]
+    fn bad_fibres(&self) -> Vec<usize> {
+        self.0.doubts().fibres.iter().map(|bad| bad.fibre).collect()
+    }
+
     /// Whether the file has power-law tails.
     #[getter]
     fn has_tails(&self) -> bool {

@@ -86,6 +86,8 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "wave_min": wave_min, "wave_max": wave_max, "wave_step": wave_step,
         "barycentric_factor": done.barycentric,
         "bad_pixels": done.bad_pixels,
+        "bad_fibres": done.bad_fibres,
+        "notes": done.notes,
         "bins_without_information": summary.no_information,
         "bins_without_result": summary.no_result,
         "bundles_banded": summary.banded,

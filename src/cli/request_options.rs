@@ -49,6 +49,26 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "Pixels with any of these MASK bits are not used: bits and ranges (0-7,9), a hexadecimal number (0x2ff), or none",
             ),
             (
+                OptionName::ImageHdu,
+                None,
+                "HDU",
+                "HDU of the image, by EXTNAME or number; by default IMAGE, or a primary image without EXTNAME",
+            ),
+            (
+                OptionName::Readnoise,
+                None,
+                "E",
+                "Read noise [electron] of a frame without weights (IVAR, VAR, STDDEV, ERR): the variance of a pixel is its \
+                 square and the pixel's own electrons",
+            ),
+            (OptionName::Gain, None, "G", "Electrons per unit of an image that is not in electron"),
+            (
+                OptionName::IgnoreChecksum,
+                None,
+                "",
+                "Use FIBERMAP and READNOISE, which decide no number, also where their DATASUM is wrong",
+            ),
+            (
                 OptionName::BarycentricCorrection,
                 None,
                 "",

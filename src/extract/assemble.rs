@@ -34,18 +34,25 @@ pub(super) struct Assembled {
     pub cut_rows: Vec<CutRows>,
 }
 
-/// Sets masks and units: electron/Angstrom on the bins of `grid`. The first spectrum is that of fibre `specmin`.
-pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid, specmin: usize) -> Assembled {
+/// Sets masks and units: electron/Angstrom on the bins of `grid`. The first spectrum is that of fibre `specmin`. Fibres for which
+/// `is_bad`, by their number on the PSF, have no result.
+pub(super) fn assemble(
+    raw: &BundleSpectra,
+    grid: &WaveGrid,
+    specmin: usize,
+    is_bad: impl Fn(usize) -> bool,
+) -> Assembled {
     let [nspec, nwave, ndiag] = raw.shape();
     let bins = nspec * nwave;
-    let none: Vec<bool> = (0..bins).map(|at| raw.without_information(at)).collect();
+    let bad: Vec<bool> = (specmin..specmin + nspec).map(is_bad).collect();
+    let none: Vec<bool> = (0..bins).map(|at| raw.without_information(at) || bad[at / nwave]).collect();
     let no_result = (0..bins).filter(|&at| raw.is_covered(at) && raw.without_result(at)).count();
     let bad_fit = bad_fit(&raw.chi2pix, nwave, &none);
     let width = grid.widths();
     let unless_empty = |at: usize, value: f64| if none[at] { 0.0 } else { value };
     let mut chi2pix = raw.chi2pix.clone();
     (0..bins)
-        .filter(|&at| none[at] && !chi2pix[at].is_finite())
+        .filter(|&at| none[at] && (bad[at / nwave] || !chi2pix[at].is_finite()))
         .collect::<Vec<_>>()
         .iter()
         .for_each(|&at| chi2pix[at] = 0.0);
@@ -62,7 +69,7 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid, specmin: usize) -> 
         resolution,
         chi2pix,
         pixmask_fraction: raw.pixmask_fraction.clone(),
-        mask: (0..bins).map(|at| mask_of(raw, at, bad_fit[at])).collect(),
+        mask: (0..bins).map(|at| mask_of(raw, at, bad_fit[at] || bad[at / nwave])).collect(),
     };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     if no_result > 0 {

@@ -26,17 +26,13 @@ pub enum FileError {
         /// Why.
         source: BarycentricError,
     },
-    /// The fibermap does not cover the fibres.
-    #[error("{}: FIBERMAP has {rows} rows, fibres {first} to {last} are extracted: give the fibermap of this frame", path.display())]
+    /// The fibermap does not have the fibres.
+    #[error("{}: FIBERMAP {what}", path.display())]
     Fibermap {
         /// The file with the fibermap.
         path: PathBuf,
-        /// Its rows.
-        rows: usize,
-        /// First fibre extracted.
-        first: usize,
-        /// Last fibre extracted.
-        last: usize,
+        /// What it lacks, and the remedy.
+        what: String,
     },
     /// An input is not what it must be.
     #[error(

@@ -38,6 +38,7 @@ pub enum RecordError {
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
+/// | SPXNOT1, SPXNOT2, … | what the inputs say against themselves: HDUs that are missing, fibres without a usable PSF, … |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
 ///
 /// Cards hold printable ASCII: in names of files other bytes, `%` itself and a blank or `&` at the end stand as `%` and two
@@ -109,7 +110,8 @@ fn same_build(then: [&str; 2], now: [&str; 2]) -> Option<bool> {
 }
 
 /// Sets the cards of [`Record`] for inputs and options.
-pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
+pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, notes: &[String]) {
+    header.retain(|keyword| !keyword.starts_with("SPXNOT"));
     let cards = [
         ("IN_PSF", Some(card_of_path(&request.psf)), "Input spectral PSF"),
         ("IN_IMG", Some(card_of_path(&request.input)), "Input image"),
@@ -120,6 +122,9 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
         ("SPXOPT", Some(request.option_record()), "Options of the extraction"),
     ];
     set(header, cards);
+    for (k, note) in notes.iter().enumerate() {
+        header.set(&format!("SPXNOT{}", k + 1), note.as_str(), "");
+    }
 }
 
 /// Sets the cards of [`Record`] for the program and the outcome.

@@ -24,6 +24,14 @@ pub struct Request {
     pub wavelength: Option<(f64, f64, f64)>,
     /// Pixels with any of these bits in MASK get ivar = 0.
     pub mask_bits: u32,
+    /// HDU of the image, by EXTNAME or number; None for IMAGE, or a primary image without EXTNAME.
+    pub image_hdu: Option<String>,
+    /// Read noise, electron, of a frame without weights.
+    pub readnoise: Option<f64>,
+    /// Electrons of one unit of the image; None for an image in electron.
+    pub gain: Option<f64>,
+    /// Whether a wrong DATASUM is no error where the data decide no number.
+    pub ignore_checksum: bool,
     /// Whether the grid is barycentric.
     pub barycentric: bool,
     /// Whether the frame gets SCORES.
@@ -49,12 +57,28 @@ impl Request {
             model: None,
             wavelength: None,
             mask_bits: PreprocOptions::default().mask_bits,
+            image_hdu: None,
+            readnoise: None,
+            gain: None,
+            ignore_checksum: false,
             barycentric: false,
             scores: true,
             overwrite: false,
             on_cpu: Vec::new(),
             expected: None,
             options: Options::default(),
+        }
+    }
+
+    /// How the preproc frame is read.
+    pub fn preproc_options(&self) -> PreprocOptions {
+        PreprocOptions {
+            mask_bits: self.mask_bits,
+            fibermap: self.fibermap.clone(),
+            image_hdu: self.image_hdu.clone(),
+            readnoise: self.readnoise,
+            gain: self.gain,
+            ignore_checksum: self.ignore_checksum,
         }
     }
 

@@ -96,7 +96,8 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
             }
         }
     }
-    let assembled = assemble::assemble(&all.spectra, &job.grid, job.options.specmin);
+    let is_bad = |fibre: usize| job.psf.doubts().has(fibre);
+    let assembled = assemble::assemble(&all.spectra, &job.grid, job.options.specmin, is_bad);
     let model = job.options.model.map(|_| Stripe::sum(&all.spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
     let summary = Summary {
         device: all.device,

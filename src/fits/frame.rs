@@ -64,7 +64,7 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
     let mask = match file.find("MASK") {
         Some(hdu) => {
             file.need_shape(hdu, &[nspec, nwave], "as FLUX")?;
-            file.image_bits(hdu)?.into_iter().map(|bits| bits as u32).collect()
+            file.image_bits(hdu, &mut Vec::new())?.into_iter().map(|bits| bits as u32).collect()
         }
         None => vec![0; nspec * nwave],
     };
@@ -79,11 +79,11 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         pixmask_fraction: Vec::new(),
         mask,
     };
-    let table = |name: &str| file.find(name).map(|hdu| read_table(&file, hdu)).transpose();
+    let table = |name: &str| file.find(name).map(|hdu| read_table(&file, hdu, &mut Vec::new())).transpose();
     Ok(Frame {
         spectra: Spectra::new(parts).expect("the shapes have been checked, each with its HDU"),
         wave: file.image_f64(wave_hdu)?,
-        header: carried_cards(flux_hdu),
+        header: carried_cards(flux_hdu, &mut Vec::new()),
         fibermap: table("FIBERMAP")?,
         scores: table("SCORES")?.map(|table| Scores::from_table(&table)),
     })

@@ -109,6 +109,7 @@ impl<'a> Job<'a> {
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
         let half_diagonals = half_diagonals(psf, &grid);
         let (padding, noise_gain) = beyond_ends(psf, &grid, options);
+        // R's diagonals stay on the padded grid.
         let padding = padding.max(half_diagonals);
         let grouping = grouping(psf, options);
         let job = Self { psf, ccd, grid, options, grouping, padding, noise_gain, half_diagonals };

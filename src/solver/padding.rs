@@ -14,6 +14,5 @@ const FEWEST_BEYOND_ENDS: usize = 30;
 pub(super) fn beyond_ends(psf: &Psf, grid: &WaveGrid, options: &Options) -> (usize, f64) {
     let tolerance = options.tolerance.unwrap_or(TOLERANCE);
     let decay = PsfDecay::measure(psf, grid, options.psf_tails, tolerance);
-    // R's diagonals stay on the padded grid.
-    (decay.bins.max(FEWEST_BEYOND_ENDS).max(psf.ndiag() / 2), decay.noise_gain)
+    (decay.bins.max(FEWEST_BEYOND_ENDS), decay.noise_gain)
 }

@@ -15,5 +15,6 @@ pub mod schur;
 mod series;
 mod simd;
 mod skyline;
+pub mod soundness;
 pub mod spots;
 pub mod traces;
