@@ -96,7 +96,9 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[&args.psf], &outputs, args.overwrite)?;
     let psf = read_psf(&args.psf)?;
     let of_psf = |error: SimulateError| match error {
-        SimulateError::Fibres { .. } | SimulateError::Range { .. } => format!("{}: {error}", args.psf.display()),
+        SimulateError::Fibres { .. } | SimulateError::Range { .. } | SimulateError::NoTails => {
+            format!("{}: {error}", args.psf.display())
+        }
         other => other.to_string(),
     };
     let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;

@@ -31,6 +31,10 @@ impl Tails {
     }
 }
 
+/// How far wavelengths may reach beyond the PSF's range, as a fraction of its width. Further out the polynomials turn back,
+/// and traces return to the CCD where the fibre has no light.
+const MAX_EXTRAPOLATION: f64 = 0.05;
+
 /// A Gauss-Hermite PSF of all fibres of one camera (PSFTYPE GAUSS-HERMITE), checked by [`Psf::new`].
 ///
 /// Its parts are read through `Deref`; [`Psf::update`] changes them.
@@ -147,6 +151,12 @@ impl Psf {
         change(&mut parts);
         *self = Self::new(parts)?;
         Ok(())
+    }
+
+    /// Returns whether the series serve at a wavelength, Angstrom: within the range, or at most 5 % of its width outside.
+    pub fn reaches(&self, wave: f64) -> bool {
+        let beyond = MAX_EXTRAPOLATION * (self.wave_max - self.wave_min);
+        (self.wave_min - beyond..=self.wave_max + beyond).contains(&wave)
     }
 
     /// Number of stored diagonals of the resolution matrix, `2 HSIZEY + 1`.
