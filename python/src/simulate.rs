@@ -1,7 +1,7 @@
 //! Simulated frames.
 
 use crate::arrays::to_numpy;
-use crate::error::Raise;
+use crate::error::{Raise, input};
 use crate::preproc::Preproc;
 use crate::psf::Psf;
 use crate::work::released;
@@ -76,6 +76,7 @@ pub fn simulate<'py>(
     let Simulated { preproc, truth } = released(py, None, work)?.map_err(Raise::raise)?;
     // As where it is read from a file.
     let preproc = released(py, None, || preproc.masked_by(PreprocOptions::default().mask_bits))?;
+    let preproc = preproc.map_err(|error| input(error.to_string()))?;
     let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
     let dict = PyDict::new(py);
     dict.set_item("fibres", to_numpy(py, truth.fibres, &[nspec])?)?;

@@ -3,6 +3,7 @@
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
+use crate::base::error_chain::one_line;
 use crate::fits::{
     FitsError, PendingFile, Preproc, PreprocOptions, preproc_of, psf_of, with_digest, write_frame, write_model,
 };
@@ -147,6 +148,9 @@ impl Product {
             compute,
             write: Duration::ZERO,
         };
+        if let Some(sentence) = done.summary.dark.sentence(spectra.nspec) {
+            tracing::warn!("{} with {}: {sentence}", request.input.display(), request.psf.display());
+        }
         let header = header(request, &inputs, spectra.nspec, &done.summary);
         let Inputs { preproc, grid, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
@@ -172,6 +176,9 @@ impl Product {
 }
 
 fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> {
+    if let Some(second) = request.psf_or.as_ref().filter(|_| !request.psf.exists()) {
+        return Err(FileError::NoPsf { places: [request.psf.clone(), second.clone()] });
+    }
     let options = PreprocOptions { mask_bits: request.mask_bits, fibermap: request.fibermap.clone() };
     let (preproc, psf) = rayon::join(
         || with_digest(&request.input, |file| preproc_of(file, &options)),
@@ -269,7 +276,7 @@ pub fn note_run(
     }
     record::note_run(header, summary);
     match &summary.retried {
-        Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was done again, or by the CPU"),
+        Some(reason) => header.set("SPXRETRY", one_line(reason), "Why it was done again, or by the CPU"),
         None => header.remove("SPXRETRY"),
     }
 }

@@ -16,7 +16,7 @@ pub use crate::solver::ladder::Progress;
 pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, precision_of};
 pub use digests::Digests;
 pub use error::ExtractError;
-pub use extraction::{Extraction, Summary};
+pub use extraction::{Dark, Extraction, Summary};
 pub use file::{DEFAULT_STEP, Done, Inputs, Product, extract_file, note_run};
 pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};

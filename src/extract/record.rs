@@ -1,5 +1,6 @@
 //! The header record: how a frame was made, so that it can be repeated.
 
+use super::extraction::card_of;
 use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
@@ -34,6 +35,7 @@ pub enum RecordError {
 /// | SPXDEV | device, interface, driver and its version; of a CPU its instructions |
 /// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
+/// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
@@ -123,6 +125,7 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
 /// Sets the cards of [`Record`] for the program and the outcome.
 pub(super) fn note_run(header: &mut Header, summary: &Summary) {
     let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
+    let dark = summary.dark.fibres();
     let mixed = summary.banded > 0 && !in_patches.is_empty();
     let cards = [
         ("SPXVER", Some(VERSION.into()), "Version of spextral"),
@@ -130,6 +133,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXDEV", Some(summary.device.clone()), "Device that extracted"),
         ("SPXPREC", Some(summary.precision().into()), "Precision of the extraction"),
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
+        ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);

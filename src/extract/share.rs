@@ -88,6 +88,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
         device_memory: all.device_memory,
         record: all.record,
         no_information: assembled.no_information,
+        dark: assembled.dark,
         no_result: assembled.no_result,
         stage_time: all.stage_time,
     };

@@ -78,6 +78,10 @@ impl FitsFile {
     /// Opens a file and indexes its HDUs. The first bytes, not the name, reveal gzip.
     pub fn open(path: &Path) -> Result<Self, FitsError> {
         let read_error = |source| FitsError::Read { path: path.into(), source };
+        if path.as_os_str() == "-" && !path.exists() {
+            let what = "it stands for the standard input, which is not read".into();
+            return Err(FitsError::NotFits { path: path.into(), what });
+        }
         // Opening a pipe without a writer would block.
         let about = std::fs::metadata(path).map_err(read_error)?;
         if !about.is_file() {

@@ -59,7 +59,9 @@ impl Stripe {
         for light in lights.iter().filter(|light| !light.columns.is_empty()) {
             let first = light.columns.start - columns.start;
             let rows = pixels.chunks_exact_mut(columns.len()).zip(light.pixels.chunks_exact(light.columns.len()));
-            rows.for_each(|(to, from)| to[first..][..from.len()].iter_mut().zip(from).for_each(|(sum, new)| *sum += new));
+            rows.for_each(|(to, from)| {
+                to[first..][..from.len()].iter_mut().zip(from).for_each(|(sum, new)| *sum += new)
+            });
         }
         Self { x0: columns.start, nx: columns.len(), pixels }
     }
@@ -114,7 +116,8 @@ impl Light {
             for bin in bins {
                 let flux = x[core * patch.nbin + bin + pad - patch.bin0];
                 let covered = spectra.is_covered(first + bin);
-                let wanted = |y: i64, x: usize| (start..end).contains(&(sign * y)) && (covered || is_good(job.ccd, y, x));
+                let wanted =
+                    |y: i64, x: usize| (start..end).contains(&(sign * y)) && (covered || is_good(job.ccd, y, x));
                 if is_number(flux) {
                     light.add(&stamps, padding + bin - around.start, flux, wanted);
                 }

@@ -266,8 +266,11 @@ impl<'a> Climb<'a> {
                 match next {
                     Next::Again(again) => task = *again,
                     next => {
-                        let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                        (self.progress)(done.min(self.bundles.len()), self.bundles.len());
+                        // A bundle that moves on is not done.
+                        if let Next::Served(..) = next {
+                            let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                            (self.progress)(done.min(self.bundles.len()), self.bundles.len());
+                        }
                         return Ok((next, fallbacks));
                     }
                 }
