@@ -25,7 +25,9 @@ Examples:
   spextral extract -i preproc.fits -p psf.fits -o part.fits -s 25 -n 50 -m model.fits --device cpu
   spextral extract --like frame.fits -o again.fits
 
-Outputs are written whole or not at all; a name that ends in .gz makes a gzipped file.";
+Outputs are written whole or not at all; a name that ends in .fits.gz makes a gzipped file.
+
+Exit codes: 0 done, 1 failed, or `--solver banded` did not serve all bundles (the frame is written), 2 wrong command line.";
 
 /// Arguments of `spextral extract`.
 #[derive(Debug, Args)]

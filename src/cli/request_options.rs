@@ -39,7 +39,12 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "WMIN,WMAX,DW",
                 "The grid [Angstrom]; by default the PSF's WAVEMIN to WAVEMAX by 0.8",
             ),
-            (OptionName::Specmin, Some('s'), "SPECMIN", "First spectrum, counted on the PSF"),
+            (
+                OptionName::Specmin,
+                Some('s'),
+                "SPECMIN",
+                "First spectrum, counted on the PSF; a selection has the numbers of the whole frame, but for BAD2DFIT in MASK",
+            ),
             (OptionName::Nspec, Some('n'), "NSPEC", "Number of spectra; by default all from SPECMIN on"),
             (
                 OptionName::MaskBits,
@@ -90,9 +95,9 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Psferr,
                 None,
                 "F",
-                "Fractional error of the PSF, for chi2pix; by default the PSF's PSFERR, or 0.01",
+                "Fractional error of the PSF, for chi2pix; 0 for the noise alone; by default the PSF's PSFERR, or 0.01",
             ),
-            (OptionName::PsfTails, None, "", "Add the PSF's power-law tails"),
+            (OptionName::PsfTails, None, "", "Add the PSF's power-law tails, which it must have"),
         ],
     ),
     (

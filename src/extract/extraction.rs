@@ -123,3 +123,19 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_solver_that_was_requested_and_did_not_serve_is_told_with_its_bundles() {
+        let record = Record { banded: 2, in_patches: vec![0, 25, 75], ..Record::default() };
+        let summary = Summary { record, ..Summary::default() };
+        assert_eq!((summary.is_by(Solver::Auto), summary.is_by(Solver::Patches)), (None, None));
+        let clause = summary.is_by(Solver::Banded).unwrap();
+        assert!(clause.contains("3 of 5 bundles were extracted in patches") && clause.contains("0,25,75"), "{clause}");
+        let banded = Summary { record: Record { banded: 2, ..Record::default() }, ..Summary::default() };
+        assert_eq!(banded.is_by(Solver::Banded), None);
+    }
+}
