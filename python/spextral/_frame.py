@@ -163,6 +163,8 @@ def extract_frame(
             # Typed for all who have no communicator.
             return None  # type: ignore[return-value]
         frame = gathered
+    if gpu and frame["summary"]["device"].startswith("CPU") and device == "auto":
+        _say("gpu is true, but there is no GPU: the CPU extracted", stacklevel=3)
     _warn(frame, solver)
     if timing is not None:
         timing["extract"] = time.perf_counter() - start
@@ -325,6 +327,6 @@ def _warn(frame: Frame, solver: str) -> None:
         )
 
 
-def _say(sentence: str) -> None:
+def _say(sentence: str, stacklevel: int = 4) -> None:
     # At the caller of extract_frame.
-    warnings.warn(sentence, ExtractionWarning, stacklevel=4)
+    warnings.warn(sentence, ExtractionWarning, stacklevel=stacklevel)

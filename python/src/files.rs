@@ -7,7 +7,7 @@ use crate::psf::Psf;
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use spextral::extract::{Summary, note_run};
+use spextral::extract::{Dark, Summary, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Frame, Scores, Spectra, SpectraParts, Table};
 use spextral::solver::Record;
@@ -139,6 +139,7 @@ impl Run {
             barycentric: item("barycentric")?.extract()?,
             summary: Summary {
                 device: item("device")?.extract()?,
+                dark: Dark { masked: item("dark_fibres")?.extract()?, ..Dark::default() },
                 record: Record {
                     retried: item("retried")?.extract()?,
                     banded: item("banded")?.extract()?,

@@ -50,7 +50,7 @@ impl PeerFlags {
     pub fn check(&self) {
         if self.mpi {
             let sentence = "--mpi: `spextral extract` is one process; `spextral exposure` extracts frames over MPI, as in \
-                            `mpirun -n 8 spextral exposure --manifest frames.csv` (built with --features mpi)\n";
+                            `mpirun -n 8 spextral exposure --manifest frames.csv` (built with --features mpi)";
             clap::Command::new("spextral extract").error(ErrorKind::ArgumentConflict, sentence).exit();
         }
         if self.use_specter {

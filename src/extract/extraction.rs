@@ -2,6 +2,7 @@
 
 use crate::backend::Stage;
 use crate::base::number::runs;
+use crate::base::option_name::{OptionName, Remedy};
 use crate::frame::Spectra;
 use crate::gpu::MemoryUse;
 use crate::solver::{Record, Solver};
@@ -99,8 +100,9 @@ impl Summary {
         other.then(|| {
             let (fibres, of) = (card_of(&self.in_patches), self.banded + self.in_patches.len());
             let n = self.in_patches.len();
+            let asked = Remedy::Set(OptionName::Solver, "banded");
             format!(
-                "{n} of {of} bundles were extracted in patches, not by the solver requested (first fibres {fibres})"
+                "{asked} did not serve {n} of {of} bundles (first fibres {fibres}), which were extracted in patches"
             )
         })
     }
@@ -134,7 +136,7 @@ mod tests {
         let summary = Summary { record, ..Summary::default() };
         assert_eq!((summary.is_by(Solver::Auto), summary.is_by(Solver::Patches)), (None, None));
         let clause = summary.is_by(Solver::Banded).unwrap();
-        assert!(clause.contains("3 of 5 bundles were extracted in patches") && clause.contains("0,25,75"), "{clause}");
+        assert!(clause.contains("solver banded did not serve 3 of 5 bundles (first fibres 0,25,75)"), "{clause}");
         let banded = Summary { record: Record { banded: 2, ..Record::default() }, ..Summary::default() };
         assert_eq!(banded.is_by(Solver::Banded), None);
     }

@@ -131,7 +131,8 @@ impl Light {
     fn add_uncovered(&mut self, job: &Job, spots: &SpotSource, spectra: &BundleSpectra) {
         let (bundle, nwave, padding) = (spectra.bundle(), job.grid.nwave(), job.beyond_ends());
         let mut stamps = AlignedSpots::default();
-        for at in (0..spectra.x.len()).filter(|&at| !spectra.is_covered(at) && !spectra.without_result(at)) {
+        let has_some = |&at: &usize| !spectra.is_covered(at) && spectra.pixmask_fraction[at] < 1.0;
+        for at in (0..spectra.x.len()).filter(has_some).filter(|&at| !spectra.without_result(at)) {
             let (fibre, bin) = (bundle.selected.start - bundle.fibres.start + at / nwave, padding + at % nwave);
             let first = bin / 8 * 8;
             spots.evaluate(fibre, first..bin + 1, &mut stamps);
