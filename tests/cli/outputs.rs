@@ -193,7 +193,7 @@ fn folders_are_never_written_over() {
 #[test]
 fn inputs_are_never_written_over_by_any_name_of_theirs() {
     for of in WRITERS.iter().filter(|of| of.name != MAKE_PSF) {
-        let Writer { name: writer, input, write } = *of;
+        let Writer { name: writer, input, write, .. } = *of;
         let folder = Folder::new();
         // Makes the inputs that are not there yet.
         assert_eq!(write(&folder, &of.named("first"), &[]).code, Some(0), "{writer}");
