@@ -7,7 +7,7 @@ use crate::psf::Psf;
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use spextral::extract::{CutRows, Summary, fibermap_rows, note_run};
+use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Frame, Scores, Spectra, SpectraParts};
 use spextral::plan::Groups;
@@ -134,16 +134,17 @@ pub fn write_frame(
 
 fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     let item = |name: &str| frame.get_item(name)?.ok_or_else(|| input(format!("the frame has no {name}")));
-    let (flux, [nspec, nwave]) = numbers("specflux", &item("specflux")?)?.need_axes("specflux", "[nspec, nwave]")?;
+    let (flux, [nspec, nwave]) =
+        numbers("specflux", &item("specflux")?, "electron / Angstrom")?.need_axes("specflux", "[nspec, nwave]")?;
     let (bins, why) = ([nspec, nwave], "as specflux");
     let (resolution, [_, ndiag, _]) =
-        numbers("Rdiags", &item("Rdiags")?)?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
+        numbers("Rdiags", &item("Rdiags")?, "")?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
     if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
         return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
     }
-    let wave = numbers("wave", &item("wave")?)?.need_shape("wave", &[nwave], "one per bin of specflux")?;
-    let ivar = numbers("specivar", &item("specivar")?)?.need_shape("specivar", &bins, why)?;
-    let chi2pix = numbers("chi2pix", &item("chi2pix")?)?.need_shape("chi2pix", &bins, why)?;
+    let wave = numbers("wave", &item("wave")?, "Angstrom")?.need_shape("wave", &[nwave], "one per bin of specflux")?;
+    let ivar = numbers("specivar", &item("specivar")?, "Angstrom2 / electron2")?.need_shape("specivar", &bins, why)?;
+    let chi2pix = numbers("chi2pix", &item("chi2pix")?, "")?.need_shape("chi2pix", &bins, why)?;
     let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
     let parts =
         SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask };
@@ -175,6 +176,7 @@ impl Run {
             barycentric: item("barycentric")?.extract()?,
             summary: Summary {
                 device: item("device")?.extract()?,
+                dark: Dark { masked: item("dark_fibres")?.extract()?, ..Dark::default() },
                 record: Record {
                     retried: item("retried")?.extract()?,
                     banded: item("banded")?.extract()?,

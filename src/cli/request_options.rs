@@ -40,7 +40,12 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "The grid [Angstrom]; by default where the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about \
                  1.35 sigma of the PSF along the dispersion",
             ),
-            (OptionName::Specmin, Some('s'), "SPECMIN", "First spectrum, counted on the PSF"),
+            (
+                OptionName::Specmin,
+                Some('s'),
+                "SPECMIN",
+                "First spectrum, counted on the PSF; a selection has the numbers of the whole frame, but for BAD2DFIT in MASK",
+            ),
             (OptionName::Nspec, Some('n'), "NSPEC", "Number of spectra; by default all from SPECMIN on"),
             (
                 OptionName::MaskBits,
@@ -111,9 +116,9 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Psferr,
                 None,
                 "F",
-                "Fractional error of the PSF, for chi2pix; by default the PSF's PSFERR, or 0.01",
+                "Fractional error of the PSF, for chi2pix; 0 for the noise alone; by default the PSF's PSFERR, or 0.01",
             ),
-            (OptionName::PsfTails, None, "", "Add the PSF's power-law tails"),
+            (OptionName::PsfTails, None, "", "Add the PSF's power-law tails, which it must have"),
         ],
     ),
     (

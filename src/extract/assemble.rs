@@ -1,7 +1,7 @@
 //! Assembly: bundles' spectra in electron per bin into those of a frame, with units, masks and the rule for bins without
 //! information.
 
-use super::extraction::CutRows;
+use super::{CutRows, Dark};
 use crate::base::median::median;
 use crate::frame::{Spectra, SpectraParts, specmask};
 use crate::geometry::WaveGrid;
@@ -32,6 +32,8 @@ pub(super) struct Assembled {
     pub no_result: usize,
     /// Fibres with rows of R that are cut off.
     pub cut_rows: Vec<CutRows>,
+    /// Fibres without any good pixel.
+    pub dark: Dark,
 }
 
 /// Sets masks and units: electron/Angstrom on the bins of `grid`. The first spectrum is that of fibre `specmin`. Fibres for which
@@ -78,7 +80,19 @@ pub(super) fn assemble(
              what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
         );
     }
-    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows }
+    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows, dark: dark(raw) }
+}
+
+/// Returns the fibres without any good pixel.
+fn dark(raw: &BundleSpectra) -> Dark {
+    let [nspec, nwave, _] = raw.shape();
+    let first = raw.bundles().first().map_or(0, |bundle| bundle.selected.start);
+    let mut dark = Dark::default();
+    for spec in (0..nspec).filter(|spec| !(spec * nwave..(spec + 1) * nwave).any(|at| raw.is_covered(at))) {
+        let is_off = (spec * nwave..(spec + 1) * nwave).all(|at| raw.off_ccd[at] > 1.0 - ROUNDING);
+        if is_off { &mut dark.off_ccd } else { &mut dark.masked }.push(first + spec);
+    }
+    dark
 }
 
 fn mask_of(raw: &BundleSpectra, at: usize, bad_fit: bool) -> u32 {

@@ -150,7 +150,10 @@ mod tests {
     #[test]
     fn a_table_of_other_fibres_or_of_none_is_refused_with_what_it_lacks() {
         let none = |fibres: &[i64], camera| targets(fibres, 0, 0..2, camera).unwrap_err();
-        assert!(none(&[1000, 1001], Some("r0")).starts_with("has no row of fibres 0, 1; it has 2 rows of fibres 1000 to 1001"));
+        assert!(
+            none(&[1000, 1001], Some("r0"))
+                .starts_with("has no row of fibres 0, 1; it has 2 rows of fibres 1000 to 1001")
+        );
         assert!(none(&[0, 2, 3], None).starts_with("has no row of fibre 1;"));
         assert!(none(&[500, 501], Some("b2")).starts_with("has no row of fibres 1000, 1001;"));
         let other = Table::new(2).with_column("PARAM", "", &ColumnData::I64(vec![0, 1]));

@@ -6,9 +6,8 @@ use super::fibermap::fibermap_rows;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
-use crate::fits::{
-    FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model,
-};
+use crate::base::error_chain::one_line;
+use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::Psf;
@@ -159,6 +158,9 @@ impl Product {
             compute,
             write: Duration::ZERO,
         };
+        if let Some(sentence) = done.summary.dark.sentence(spectra.nspec) {
+            tracing::warn!("{} with {}: {sentence}", request.input.display(), request.psf.display());
+        }
         let ccd_header = header(request, &inputs, spectra.nspec, &done.summary);
         let mut header = ccd_header.clone();
         header.remove_image_axes();
@@ -186,6 +188,9 @@ impl Product {
 }
 
 fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> {
+    if let Some(second) = request.psf_or.as_ref().filter(|_| !request.psf.exists()) {
+        return Err(FileError::NoPsf { places: [request.psf.clone(), second.clone()] });
+    }
     let (options, ignore) = (request.preproc_options(), request.ignore_checksum);
     let (preproc, psf) = rayon::join(
         || with_digest(&request.input, ignore, |file| preproc_of(file, &options)),
@@ -255,7 +260,8 @@ fn doubts(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     let cameras = [preproc.header.get_str("CAMERA"), psf.camera.clone()].map(|camera| camera.map(bare));
     if let [Some(of_image), Some(of_psf)] = &cameras {
         if of_image != of_psf && !of_image.is_empty() {
-            notes.push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
+            notes
+                .push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
         }
     }
     let n = preproc.ccd.rejected().total();
@@ -304,7 +310,7 @@ pub fn note_run(
     }
     record::note_run(header, summary);
     match &summary.retried {
-        Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was done again, or by the CPU"),
+        Some(reason) => header.set("SPXRETRY", one_line(reason), "Why it was done again, or by the CPU"),
         None => header.remove("SPXRETRY"),
     }
 }

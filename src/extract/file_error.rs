@@ -15,6 +15,16 @@ pub enum FileError {
     /// A file cannot be read or written.
     #[error(transparent)]
     Fits(#[from] FitsError),
+    /// The PSF is in neither of two places.
+    #[error(
+        "no PSF: there is neither {} nor {}, nor either with .gz or .fz; make it, or name frames and PSFs in a manifest",
+        places[0].display(),
+        places[1].display()
+    )]
+    NoPsf {
+        /// The places.
+        places: [PathBuf; 2],
+    },
     /// The grid cannot be.
     #[error(transparent)]
     Grid(#[from] GridError),

@@ -252,7 +252,9 @@ fn positive(text: &str) -> Result<f64, String> {
 /// Cards and manifests of options hold no blanks.
 fn hdu_name(text: &str) -> Result<String, String> {
     let sound = !text.is_empty() && !text.contains(char::is_whitespace);
-    sound.then(|| text.into()).ok_or_else(|| format!("`{text}` has a blank: give the number of the HDU, counted from 0"))
+    sound
+        .then(|| text.into())
+        .ok_or_else(|| format!("`{text}` has a blank: give the number of the HDU, counted from 0"))
 }
 
 fn switch(text: &str) -> Result<bool, String> {

@@ -1,5 +1,6 @@
 //! The header record: how a frame was made, so that it can be repeated.
 
+use super::extraction::card_of;
 use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
@@ -36,6 +37,7 @@ pub enum RecordError {
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
+/// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXNOT1, SPXNOT2, … | what the inputs say against themselves: HDUs that are missing, fibres without a usable PSF, … |
@@ -130,6 +132,7 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, no
 /// Sets the cards of [`Record`] for the program and the outcome.
 pub(super) fn note_run(header: &mut Header, summary: &Summary) {
     let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
+    let dark = summary.dark.fibres();
     let mixed = summary.banded > 0 && !in_patches.is_empty();
     let least = summary.cut_rows.iter().map(|cut| cut.least).reduce(f64::min);
     let cut = least.map(|least| format!("{least:.3} in {} fibres", summary.cut_rows.len()));
@@ -141,6 +144,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
         ("SPXBUND", Some(summary.groups.to_string()), "Fibres of bundles"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
+        ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);

@@ -2,7 +2,7 @@
 
 use super::{Digests, ModelFlux, Options};
 use crate::backend::Stage;
-use crate::base::output_path::check_outputs;
+use crate::base::output_path::{Format, check_outputs};
 use crate::fits::{FitsError, PreprocOptions};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub struct Request {
     pub input: PathBuf,
     /// The PSF.
     pub psf: PathBuf,
+    /// The second place where the PSF was looked for; it is named where the PSF is in neither.
+    pub psf_or: Option<PathBuf>,
     /// The frame to write.
     pub output: PathBuf,
     /// A file with the fibermap, in place of the frame's own.
@@ -52,6 +54,7 @@ impl Request {
         Self {
             input: input.into(),
             psf: psf.into(),
+            psf_or: None,
             output: output.into(),
             fibermap: None,
             model: None,
@@ -94,7 +97,8 @@ impl Request {
 
     /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.
     pub(super) fn check(&self) -> Result<(), FitsError> {
-        let (inputs, outputs): (Vec<&Path>, Vec<&Path>) = (self.inputs().collect(), self.outputs().collect());
+        let inputs: Vec<&Path> = self.inputs().collect();
+        let outputs: Vec<(&Path, Format)> = self.outputs().map(|path| (path, Format::Fits)).collect();
         Ok(check_outputs(&inputs, &outputs, self.overwrite)?)
     }
 }

@@ -107,6 +107,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
         overlap: job.grouping().overlap,
         cut_rows: assembled.cut_rows,
         no_information: assembled.no_information,
+        dark: assembled.dark,
         no_result: assembled.no_result,
         stage_time: all.stage_time,
     };

@@ -13,10 +13,8 @@ use std::path::Path;
 /// left out if the frame has none.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If `frame.wave` does not have one wavelength per bin.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or `frame.wave` does not have one
+/// wavelength per bin.
 pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<PendingFile, FitsError> {
     let s = &frame.spectra;
     let spectra = vec![s.nspec, s.nwave];
@@ -92,10 +90,8 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
 /// Writes a model image, MODEL f4 `[ny, nx]` in electron, with the cards of `header`.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If `model` does not have `nx * ny` pixels.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or `model` does not have `nx * ny`
+/// pixels.
 pub fn write_model(
     path: impl AsRef<Path>,
     model: &[f32],

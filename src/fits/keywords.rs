@@ -6,8 +6,9 @@ use crate::frame::{Column, Header, unsound_attributes};
 /// Returns whether a keyword describes the layout of its HDU. The writer makes these cards itself.
 pub(crate) fn is_structural(keyword: &str) -> bool {
     const EXACT: [&str; 23] = [
-        "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "NEXTEND", "EXTVER", "EXTLEVEL", "INHERIT", "PCOUNT", "GCOUNT", "GROUPS", "TFIELDS", "THEAP", "EXTNAME",
-        "CHECKSUM", "DATASUM", "BSCALE", "BZERO", "BLANK", "BLOCKED", "END", "CONTINUE",
+        "SIMPLE", "XTENSION", "BITPIX", "NAXIS", "EXTEND", "NEXTEND", "EXTVER", "EXTLEVEL", "INHERIT", "PCOUNT",
+        "GCOUNT", "GROUPS", "TFIELDS", "THEAP", "EXTNAME", "CHECKSUM", "DATASUM", "BSCALE", "BZERO", "BLANK",
+        "BLOCKED", "END", "CONTINUE",
     ];
     EXACT.contains(&keyword) || is_numbered(keyword, &["NAXIS"])
 }
@@ -15,8 +16,9 @@ pub(crate) fn is_structural(keyword: &str) -> bool {
 /// Returns whether a keyword makes readers take an HDU for a tile-compressed one.
 fn is_of_tiles(keyword: &str) -> bool {
     const EXACT: [&str; 21] = [
-        "ZIMAGE", "ZTABLE", "ZCMPTYPE", "ZBITPIX", "ZNAXIS", "ZMASKCMP", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZBLOCKED", "ZPCOUNT",
-        "ZGCOUNT", "ZHECKSUM", "ZDATASUM", "ZQUANTIZ", "ZDITHER0", "ZSCALE", "ZZERO", "ZBLANK", "ZTHEAP", "ZTILELEN",
+        "ZIMAGE", "ZTABLE", "ZCMPTYPE", "ZBITPIX", "ZNAXIS", "ZMASKCMP", "ZSIMPLE", "ZTENSION", "ZEXTEND", "ZBLOCKED",
+        "ZPCOUNT", "ZGCOUNT", "ZHECKSUM", "ZDATASUM", "ZQUANTIZ", "ZDITHER0", "ZSCALE", "ZZERO", "ZBLANK", "ZTHEAP",
+        "ZTILELEN",
     ];
     EXACT.contains(&keyword) || is_numbered(keyword, &["ZNAXIS", "ZTILE", "ZNAME", "ZVAL"])
 }

@@ -48,10 +48,19 @@ impl Preproc {
     }
 
     /// Returns the frame with ivar 0 also where its mask has any of `mask_bits`.
-    pub fn masked_by(self, mask_bits: u32) -> Self {
+    ///
+    /// # Errors
+    /// [`CcdError`] if the mask does not have the pixels of the CCD.
+    pub fn masked_by(self, mask_bits: u32) -> Result<Self, CcdError> {
         let (shape, [image, ivar]) = ([self.ccd.ny(), self.ccd.nx()], self.ccd.into_planes());
-        let masked = Self::new(shape, image, ivar, self.mask, mask_bits).expect("the planes had this shape");
-        Self { readnoise: self.readnoise, header: self.header, fibermap: self.fibermap, notes: self.notes, ..masked }
+        let masked = Self::new(shape, image, ivar, self.mask, mask_bits)?;
+        Ok(Self {
+            readnoise: self.readnoise,
+            header: self.header,
+            fibermap: self.fibermap,
+            notes: self.notes,
+            ..masked
+        })
     }
 }
 
@@ -75,14 +84,7 @@ pub struct PreprocOptions {
 impl Default for PreprocOptions {
     /// The bits of DESI's production: all of `ccdmask` except BADREADNOISE (8).
     fn default() -> Self {
-        Self {
-            mask_bits: 0x2ff,
-            fibermap: None,
-            image_hdu: None,
-            readnoise: None,
-            gain: None,
-            ignore_checksum: false,
-        }
+        Self { mask_bits: 0x2ff, fibermap: None, image_hdu: None, readnoise: None, gain: None, ignore_checksum: false }
     }
 }
 
@@ -137,11 +139,17 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
 /// Writes a preproc file: IMAGE and IVAR, and those of MASK, READNOISE, FIBERMAP that the frame has.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If MASK or READNOISE differs from the CCD in the number of pixels.
+/// [`FitsError::Invalid`] if MASK or READNOISE differs from the CCD in the number of pixels; [`FitsError::Write`] if the file
+/// exists and may not be replaced, or cannot be written.
 pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<PendingFile, FitsError> {
+    let (ny, nx) = (frame.ccd.ny(), frame.ccd.nx());
+    let planes = [("MASK", frame.mask.as_ref().map(Vec::len)), ("READNOISE", frame.readnoise.as_ref().map(Vec::len))];
+    for (name, found) in planes {
+        if let Some(found) = found.filter(|&found| found != ny * nx) {
+            let what = format!("it has {found} pixels, IMAGE has {ny} x {nx}: give a plane of the same shape");
+            return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: name.into(), what });
+        }
+    }
     let none = Header::new();
     let image = |name, unit, pixels| Image { name, unit, shape: vec![frame.ccd.ny(), frame.ccd.nx()], pixels };
     write_file(path.as_ref(), overwrite, |out| {

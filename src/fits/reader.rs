@@ -89,6 +89,10 @@ impl FitsFile {
     /// Opens a file and indexes its HDUs. The first bytes, not the name, reveal gzip.
     pub fn open(path: &Path) -> Result<Self, FitsError> {
         let read_error = |source| FitsError::Read { path: path.into(), source };
+        if path.as_os_str() == "-" && !path.exists() {
+            let what = "it stands for the standard input, which is not read".into();
+            return Err(FitsError::NotFits { path: path.into(), what });
+        }
         // Opening a pipe without a writer would block.
         let about = std::fs::metadata(path).map_err(read_error)?;
         if !about.is_file() {
@@ -100,7 +104,8 @@ impl FitsFile {
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(read_error)?;
         file.rewind().map_err(read_error)?;
         let len = file.metadata().map_err(read_error)?.len();
-        let mut this = Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), hdus: Vec::new(), ignore_checksum: false };
+        let mut this =
+            Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), hdus: Vec::new(), ignore_checksum: false };
         if gzip::is_gzip(&magic) {
             this.unpack(file, len.saturating_mul(MOST_UNPACKED_PER_BYTE).max(MOST_UNPACKED))?;
         } else {
@@ -228,7 +233,9 @@ impl FitsFile {
         let ignorable = WITHOUT_NUMBERS.iter().any(|name| hdu.name().eq_ignore_ascii_case(name));
         if ignorable && self.ignore_checksum {
             let path = path.display();
-            tracing::warn!("{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; they are used as asked");
+            tracing::warn!(
+                "{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; they are used as asked"
+            );
             return Ok(());
         }
         // Several releases of astropy wrote a wrong DATASUM for compressed images (its issues 12138, 14753).

@@ -86,7 +86,8 @@ impl Quantisation {
         let steps = match columns.iter().find(|column| column.name == "ZSCALE" && column.width == 8) {
             Some(column) => {
                 let data = file.data(hdu)?;
-                let step = |row: &[u8]| row[column.offset..].first_chunk().map_or(0.0, |bytes| f64::from_be_bytes(*bytes));
+                let step =
+                    |row: &[u8]| row[column.offset..].first_chunk().map_or(0.0, |bytes| f64::from_be_bytes(*bytes));
                 data[..rows * row_bytes].chunks_exact(row_bytes).map(step).collect()
             }
             None => match of_all {

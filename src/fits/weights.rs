@@ -184,7 +184,9 @@ mod tests {
         for unit in ["electron", "Electrons", "e-", "E-", "e", "electron/pixel", "e- / pix", "electron pixel**-1"] {
             assert!(is_electron(unit), "{unit}");
         }
-        for unit in ["ADU", "DN", "count", "electron/s", "e-/s", "photon", "electron/Angstrom", "10 electron", "1/electron"] {
+        for unit in
+            ["ADU", "DN", "count", "electron/s", "e-/s", "photon", "electron/Angstrom", "10 electron", "1/electron"]
+        {
             assert!(!is_electron(unit), "{unit}");
         }
     }

@@ -36,6 +36,10 @@ impl Tails {
     }
 }
 
+/// How far wavelengths may reach beyond the PSF's range, as a fraction of its width. Further out the polynomials turn back,
+/// and traces return to the CCD where the fibre has no light.
+const MAX_EXTRAPOLATION: f64 = 0.05;
+
 /// A Gauss-Hermite PSF of all fibres of one camera (PSFTYPE GAUSS-HERMITE), checked by [`Psf::new`].
 ///
 /// Its parts are read through `Deref`; [`Psf::update`] changes them.
@@ -113,9 +117,8 @@ impl PsfParts {
 
     /// Lists all series by their FITS names, and whether each is one of the trace.
     pub(crate) fn named_series_mut(&mut self) -> Vec<(String, bool, &mut LegendreSeries)> {
-        let names: Vec<String> = (0..=self.gh_degree_x)
-            .flat_map(|i| (0..=self.gh_degree_y).map(move |j| format!("GH-{i}-{j}")))
-            .collect();
+        let names: Vec<String> =
+            (0..=self.gh_degree_x).flat_map(|i| (0..=self.gh_degree_y).map(move |j| format!("GH-{i}-{j}"))).collect();
         let tails = Tails::NAMES.map(String::from);
         let shapes = ["GHSIGX", "GHSIGY"].map(String::from).into_iter().chain(names).chain(tails);
         let PsfParts { trace_x, trace_y, sigma_x, sigma_y, gh, tails, .. } = self;
@@ -200,6 +203,12 @@ impl Psf {
         change(&mut parts);
         self.parts = Self::new(parts)?.parts;
         Ok(())
+    }
+
+    /// Returns whether the series serve at a wavelength, Angstrom: within the range, or at most 5 % of its width outside.
+    pub fn reaches(&self, wave: f64) -> bool {
+        let beyond = MAX_EXTRAPOLATION * (self.wave_max - self.wave_min);
+        (self.wave_min - beyond..=self.wave_max + beyond).contains(&wave)
     }
 
     /// Number of stored diagonals of the resolution matrix, `2 HSIZEY + 1`.

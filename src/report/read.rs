@@ -61,7 +61,8 @@ fn read_ccd(
 ) -> Result<(CcdResidual, Option<String>), ReportError> {
     // No mask bits, so that masked pixels keep their errors: the report shows their residuals, too.
     let extraction = request_of(&frame.header);
-    let preproc = read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..extraction.preproc_options() })?;
+    let preproc =
+        read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..extraction.preproc_options() })?;
     need_same_cards(&OF_IMAGE, (path, &frame.header), image, |keyword| preproc.header.get(keyword))?;
     let headers = read_headers(model)?;
     need_same_cards(&OF_MODEL, (path, &frame.header), model, |keyword| headers.iter().find_map(|h| h.get(keyword)))?;

@@ -8,13 +8,9 @@ use crate::backend::Decorrelate;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
-use crate::psf::Psf;
+use crate::psf::{Psf, Tails};
 use crate::stages::traces::{legendre, unit};
 use std::ops::Range;
-
-/// How far a grid may reach beyond the PSF's range, as a fraction of its width. Further out the polynomials turn back, and
-/// traces return to the CCD where the fibre has no light.
-const MAX_EXTRAPOLATION: f64 = 0.05;
 
 /// Columns beside those of the traces: a device may round a position to the next pixel.
 const MARGIN: i64 = 2;
@@ -31,6 +27,13 @@ pub enum JobError {
     /// The banded solver decorrelates one fibre at a time.
     #[error("the banded solver decorrelates one fibre at a time: {}", Remedy::any_of(NOISE))]
     Noise,
+    /// The PSF lacks the tails requested.
+    #[error(
+        "the PSF has no power-law tails (rows {}): leave out {}, or give a PSF with them",
+        Tails::NAMES.join(", "),
+        OptionName::PsfTails
+    )]
+    NoTails,
     /// A tolerance that f64 cannot keep, or none.
     #[error("tolerance is {0:e} sigma: give a number from 1e-8 to 0.01")]
     Tolerance(f64),
@@ -191,9 +194,11 @@ fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(),
         return Err(JobError::CcdSize { nx: ccd.nx(), ny: ccd.ny(), psf_nx: psf.npix_x, psf_ny: psf.npix_y });
     }
     let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
-    let beyond = MAX_EXTRAPOLATION * (psf.wave_max - psf.wave_min);
-    if wmin < psf.wave_min - beyond || wmax > psf.wave_max + beyond {
+    if !(psf.reaches(wmin) && psf.reaches(wmax)) {
         return Err(JobError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
+    }
+    if options.psf_tails && psf.tails.is_none() {
+        return Err(JobError::NoTails);
     }
     if options.solver == Solver::Banded && options.decorrelate == Decorrelate::Noise {
         return Err(JobError::Noise);

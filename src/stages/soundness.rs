@@ -85,7 +85,8 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
     let on_ccd = |wave: &&f64| (-0.5 - half_y..psf.npix_y as f64 - 0.5 + half_y).contains(&at(&psf.trace_y, **wave));
     let mut found = Found { cut: 0.0, gh00: [f64::MAX, f64::MIN] };
     for &wave in waves.iter().filter(on_ccd) {
-        let shapes = [("GHSIGX", &psf.sigma_x, MIN_SIGMA), ("GHSIGY", &psf.sigma_y, MIN_SIGMA), ("GH-0-0", &psf.gh[0], 0.0)];
+        let shapes =
+            [("GHSIGX", &psf.sigma_x, MIN_SIGMA), ("GHSIGY", &psf.sigma_y, MIN_SIGMA), ("GH-0-0", &psf.gh[0], 0.0)];
         for (name, series, least) in shapes {
             let value = at(series, wave);
             if value.is_nan() || value <= least {
@@ -151,7 +152,12 @@ mod tests {
             trace_y: series(&|_| [50.0, 48.0]),
             sigma_x: series(&|_| [1.0, 0.1]),
             sigma_y: series(&|_| [1.1, 0.1]),
-            gh: vec![series(&|_| [1.0, 0.0]), series(&|_| [0.01, 0.0]), series(&|_| [0.01, 0.0]), series(&|_| [0.0, 0.0])],
+            gh: vec![
+                series(&|_| [1.0, 0.0]),
+                series(&|_| [0.01, 0.0]),
+                series(&|_| [0.01, 0.0]),
+                series(&|_| [0.0, 0.0]),
+            ],
             gh_degree_x: 1,
             gh_degree_y: 1,
             tails: None,
@@ -236,7 +242,10 @@ mod tests {
         let wide = judged(psf(|p| p.half_y = 2), Doubts::default()).unwrap();
         let told = &wide.doubts().notes;
         // Of a Gaussian of sigma 1.2 pixels 3.72 % lie beyond 2.5 pixels, next to nothing beyond 5.5.
-        assert!(told.len() == 1 && told[0].contains("stamps of 11 x 5 pixels") && told[0].contains("3.7 %"), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].contains("stamps of 11 x 5 pixels") && told[0].contains("3.7 %"),
+            "{told:?}"
+        );
     }
 
     #[test]

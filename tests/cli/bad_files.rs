@@ -101,7 +101,11 @@ fn a_fibermap_without_the_fibres_is_said_with_its_rows() {
     let mut preproc = Folder::simulated().preproc.clone();
     preproc.fibermap = preproc.fibermap.map(|table| table.slice_rows(0..1));
     write_preproc(folder.path("short.fits"), &preproc, false).unwrap().persist().unwrap();
-    fails(&folder, &["-i", "short.fits"], &["short.fits", "FIBERMAP has no row of fibre 1", "it has 1 rows", "give the FIBERMAP of this frame"]);
+    fails(
+        &folder,
+        &["-i", "short.fits"],
+        &["short.fits", "FIBERMAP has no row of fibre 1", "it has 1 rows", "give the FIBERMAP of this frame"],
+    );
 }
 
 #[test]

@@ -24,7 +24,11 @@ fn a_fibre_without_a_psf_costs_no_other_fibre() {
     });
     let run = folder.extract(&["-n", "5", "-p", "bad.fits", "-o", "bad-frame.fits", "--json"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stderr.contains("bad.fits: 1 of its fibres") && run.stderr.contains("fibre 2: XTRACE"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("bad.fits: 1 of its fibres") && run.stderr.contains("fibre 2: XTRACE"),
+        "{}",
+        run.stderr
+    );
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(json["bad_fibres"], serde_json::json!([2]));
     assert!(json["notes"][0].as_str().unwrap().contains("fibre 2"));

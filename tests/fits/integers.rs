@@ -75,9 +75,8 @@ fn a_mask_is_the_same_for_every_bitpix_zero_and_scale() {
 #[test]
 fn a_compressed_mask_is_the_same_for_every_bitpix_and_zero() {
     let bits = [0i128, 2, 4, 64, 100, 126];
-    let card = |key: &str, value: f64| {
-        fitsio_pure::header::Card::new(key, fitsio_pure::value::Value::Float(value)).unwrap()
-    };
+    let card =
+        |key: &str, value: f64| fitsio_pure::header::Card::new(key, fitsio_pure::value::Value::Float(value)).unwrap();
     let gzip = TileCompression::gzip();
     for (bitpix, zero) in [(8, 0i128), (8, -128), (16, 1 << 15), (32, 1 << 31)] {
         let shift = |v: &i128| v - zero;
@@ -115,7 +114,11 @@ fn blank_pixels_of_a_mask_are_masked_and_bits_beyond_31_are_told_of() {
     let (_dir, path) = file(&[planes(), mask]);
     let frame = read_preproc(&path, &PreprocOptions::default()).unwrap();
     assert_eq!(frame.mask.unwrap()[..3], [0, -1, 0]);
-    assert!(frame.notes.iter().any(|note| note.contains("MASK") && note.contains("bits above bit 31")), "{:?}", frame.notes);
+    assert!(
+        frame.notes.iter().any(|note| note.contains("MASK") && note.contains("bits above bit 31")),
+        "{:?}",
+        frame.notes
+    );
 }
 
 #[test]

@@ -1,9 +1,7 @@
 //! Frames of other programs: weights under other names or none, units, HDUs that are missing, cut or lossy.
 
 use fitsio_pure::compress::{Dither, Quantize, TileCompression};
-use spextral::fits::{
-    FitsError, Image, Pixels, Preproc, PreprocOptions, read_preproc, write_images, write_preproc,
-};
+use spextral::fits::{FitsError, Image, Pixels, Preproc, PreprocOptions, read_preproc, write_images, write_preproc};
 use spextral::frame::Header;
 use std::path::PathBuf;
 use testkit::files::{empty_primary, folder, preproc, tiled};
@@ -161,14 +159,17 @@ fn weights_that_were_rounded_to_integers_lose_no_masked_pixel() {
     let dithered = TileCompression::rice().quantize(Quantize::new().step(0.004).dither(Dither::Subtractive));
     let dir = folder();
     let path = dir.path().join("a.fits.fz");
-    let bytes = [empty_primary(), tiled("IMAGE", [ny, nx], &image, &lossless), tiled("IVAR", [ny, nx], &ivar, &dithered)];
+    let bytes =
+        [empty_primary(), tiled("IMAGE", [ny, nx], &image, &lossless), tiled("IVAR", [ny, nx], &ivar, &dithered)];
     std::fs::write(&path, bytes.concat()).unwrap();
     let frame = read(&path, PreprocOptions::default()).unwrap();
     let zeros = |pixels: &[f32]| pixels.iter().map(|v| *v == 0.0).collect::<Vec<bool>>();
     assert!(zeros(frame.ccd.ivar()) == zeros(&ivar), "masked pixels stay masked, and no others");
-    let told = |frame: &Preproc| frame.notes.iter().any(|n| n.contains("rounded to integers") && n.contains("fpack -qz"));
+    let told =
+        |frame: &Preproc| frame.notes.iter().any(|n| n.contains("rounded to integers") && n.contains("fpack -qz"));
     assert!(told(&frame), "{:?}", frame.notes);
-    let bytes = [empty_primary(), tiled("IMAGE", [ny, nx], &image, &dithered), tiled("IVAR", [ny, nx], &ivar, &lossless)];
+    let bytes =
+        [empty_primary(), tiled("IMAGE", [ny, nx], &image, &dithered), tiled("IVAR", [ny, nx], &ivar, &lossless)];
     std::fs::write(&path, bytes.concat()).unwrap();
     assert!(!told(&read(&path, PreprocOptions::default()).unwrap()), "of the image alone noise is lost");
 }
@@ -209,7 +210,9 @@ fn cards_that_are_not_standard_are_mended_with_a_word() {
     let sound = std::fs::read(&path).unwrap();
     let end = sound.chunks(80).position(|card| card.starts_with(b"END ")).unwrap() * 80;
     let mut cards = sound[..end].to_vec();
-    for card in ["DUSTA   =                  NAN / as IDL writes it", "naxis1  =                   77", "EXTVER  = 'one'"] {
+    for card in
+        ["DUSTA   =                  NAN / as IDL writes it", "naxis1  =                   77", "EXTVER  = 'one'"]
+    {
         cards.extend(format!("{card:<80}").into_bytes());
     }
     let data = sound.len().min((end + 80).next_multiple_of(2880));

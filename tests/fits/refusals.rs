@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use spextral::fits::{
-    FitsError, PreprocOptions, read_fibermap, read_frame, read_image_f64, read_preproc, read_psf, write_frame,
+    FitsError, Preproc, PreprocOptions, read_fibermap, read_frame, read_image_f64, read_preproc, read_psf, write_frame,
     write_preproc, write_psf,
 };
+
+use spextral::frame::Frame;
 
 use crate::written_files::write_every_kind;
 use testkit::files::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
@@ -215,6 +217,24 @@ fn hdus_and_shapes_that_do_not_fit_are_named() {
     let error = preproc_error(&swapped);
     assert!(error.contains("IVAR") && error.contains("[6, 5]") && error.contains("[5, 6]"), "{error}");
     assert!(matches!(read_frame(&path), Err(FitsError::MissingHdu { .. })));
+}
+
+#[test]
+fn planes_of_another_size_than_the_image_are_not_written() {
+    let dir = folder();
+    let refused = |preproc| write_preproc(dir.path().join("a.fits"), &preproc, false).unwrap_err().to_string();
+    let masked = Preproc { mask: Some(vec![0; 3]), ..preproc() };
+    let error = refused(masked.clone());
+    assert!(error.contains("MASK") && error.contains("3 pixels, IMAGE has 5 x 6"), "{error}");
+    assert!(masked.masked_by(1).is_err());
+    let error = refused(Preproc { readnoise: Some(vec![]), ..preproc() });
+    assert!(error.contains("READNOISE") && error.contains("0 pixels"), "{error}");
+    let short = Frame { wave: vec![6000.0], ..frame() };
+    let error = write_frame(dir.path().join("b.fits"), &short, false).unwrap_err().to_string();
+    assert!(error.contains("WAVELENGTH has 1 pixels"), "{error}");
+    let error = write_frame(dir.path().join("b.fits.fz"), &frame(), false).unwrap_err().to_string();
+    assert!(error.contains("b.fits.fz promises another format"), "{error}");
+    assert!(files_in(&dir).is_empty());
 }
 
 #[test]

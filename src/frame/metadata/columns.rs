@@ -94,7 +94,9 @@ pub(crate) fn unsound_attributes(header: &Header, columns: &[Column]) -> Vec<Str
     for (n, column) in columns.iter().enumerate() {
         let integers = matches!(column.code, b'B' | b'I' | b'J' | b'K');
         let number = |keyword: &str| header.get_f64(keyword).is_some_and(f64::is_finite);
-        let text = |keyword: &str, sound: &dyn Fn(&str) -> bool| header.get_str(keyword).is_some_and(|text| sound(text.trim()));
+        let text = |keyword: &str, sound: &dyn Fn(&str) -> bool| {
+            header.get_str(keyword).is_some_and(|text| sound(text.trim()))
+        };
         let dims = |dims: &str| {
             let inner = dims.strip_prefix('(').and_then(|dims| dims.strip_suffix(')'));
             let product = inner.and_then(|inner| {

@@ -88,6 +88,20 @@ impl Header {
         }
     }
 
+    /// Returns the value of the first card of this keyword as it stands there, of a string its text, also if it is malformed;
+    /// None if the card is absent, commentary or empty.
+    pub fn value_text(&self, keyword: &str) -> Option<String> {
+        let text = match self.get(keyword) {
+            Some(Value::Str(text)) => text,
+            _ => {
+                let field = value_field(&self.cards[self.find(keyword)?].records[..CARD])?;
+                let field = field.split(|&byte| byte == b'/').next()?;
+                String::from_utf8_lossy(field).into_owned()
+            }
+        };
+        Some(text.trim().to_string()).filter(|text| !text.is_empty())
+    }
+
     /// Returns a string without its trailing blanks; None if the value is of another type.
     pub fn get_str(&self, keyword: &str) -> Option<String> {
         match self.get(keyword)? {

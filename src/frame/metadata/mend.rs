@@ -13,7 +13,8 @@ impl Header {
         let mut cards = std::mem::take(&mut self.cards).into_iter().peekable();
         while let Some(card) = cards.next() {
             let mut card = Card { records: printable_records(&card.records), ..card };
-            if card.records.chunks_exact(CARD).enumerate().all(|(i, raw)| is_standard(raw, i > 0)) && !is_orphan(&card) {
+            if card.records.chunks_exact(CARD).enumerate().all(|(i, raw)| is_standard(raw, i > 0)) && !is_orphan(&card)
+            {
                 self.cards.push(card);
                 continue;
             }
@@ -69,7 +70,8 @@ fn is_hierarch(rest: &[u8]) -> bool {
     let Some(equals) = rest.windows(3).position(|w| w == b" = ") else { return false };
     let Some(words) = rest[..equals].strip_prefix(b" ") else { return false };
     let legal = |b: &u8| !b.is_ascii_lowercase() && *b != b'=';
-    words.split(|&b| b == b' ').all(|word| !word.is_empty() && word.iter().all(legal)) && is_value(&rest[equals + 3..], false)
+    words.split(|&b| b == b' ').all(|word| !word.is_empty() && word.iter().all(legal))
+        && is_value(&rest[equals + 3..], false)
 }
 
 /// Whether this is a value of the standard, or none, with or without a comment behind a slash.
@@ -122,7 +124,8 @@ fn is_number(word: &[u8]) -> bool {
 /// Returns the text of a card's last record, whose string has no closing quote.
 fn open_string(records: &[u8]) -> Option<String> {
     let raw = &records[records.len() - CARD..];
-    let field = if raw.starts_with(b"CONTINUE") { &raw[KEYWORD..] } else { &raw[raw.iter().position(|&b| b == b'=')? + 1..] };
+    let field =
+        if raw.starts_with(b"CONTINUE") { &raw[KEYWORD..] } else { &raw[raw.iter().position(|&b| b == b'=')? + 1..] };
     let string = field.trim_ascii().strip_prefix(b"'")?;
     closing_quote(string).is_none().then(|| String::from_utf8_lossy(string).into_owned())
 }

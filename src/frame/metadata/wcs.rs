@@ -4,13 +4,13 @@ use super::header::Header;
 
 /// Keywords without an index.
 const EXACT: [&str; 16] = [
-    "WCSAXES", "WCSNAME", "WCSDIM", "LONPOLE", "LATPOLE", "A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER", "A_DMAX", "B_DMAX",
-    "AP_DMAX", "BP_DMAX", "CD001001", "DATAMIN", "DATAMAX",
+    "WCSAXES", "WCSNAME", "WCSDIM", "LONPOLE", "LATPOLE", "A_ORDER", "B_ORDER", "AP_ORDER", "BP_ORDER", "A_DMAX",
+    "B_DMAX", "AP_DMAX", "BP_DMAX", "CD001001", "DATAMIN", "DATAMAX",
 ];
 /// Keywords before an index of an axis, or two: the standard's, then IRAF's and NOAO's.
 const STEMS: [&str; 24] = [
-    "CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT", "CNAME", "CRDER", "CSYER", "CROTA", "CD", "PC", "PV", "PS", "CPDIS", "CQDIS",
-    "PROJP", "LTV", "LTM", "ATV", "ATM", "DTV", "DTM", "WAT", "WSV",
+    "CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT", "CNAME", "CRDER", "CSYER", "CROTA", "CD", "PC", "PV", "PS", "CPDIS",
+    "CQDIS", "PROJP", "LTV", "LTM", "ATV", "ATM", "DTV", "DTM", "WAT", "WSV",
 ];
 /// Keywords before `_i_j` of a SIP polynomial.
 const SIP: [&str; 4] = ["A", "B", "AP", "BP"];
@@ -42,12 +42,14 @@ mod tests {
     #[test]
     fn cards_of_axes_go_and_those_of_the_exposure_stay() {
         for keyword in [
-            "CTYPE1", "CRVAL2", "CDELT1A", "CD1_2", "PC2_1B", "PV2_10", "LTV1", "LTM1_1", "WAT0_001", "A_2_0", "A_ORDER",
-            "WCSAXES", "WCSNAMEA", "CROTA2", "DATAMAX",
+            "CTYPE1", "CRVAL2", "CDELT1A", "CD1_2", "PC2_1B", "PV2_10", "LTV1", "LTM1_1", "WAT0_001", "A_2_0",
+            "A_ORDER", "WCSAXES", "WCSNAMEA", "CROTA2", "DATAMAX",
         ] {
             assert!(is_of_axes(keyword), "{keyword}");
         }
-        for keyword in ["CAMERA", "EXPID", "RADESYS", "EQUINOX", "PS", "CD", "A1", "DATASEC1", "GAINA", "TARGTRA", "PCOUNT"] {
+        for keyword in
+            ["CAMERA", "EXPID", "RADESYS", "EQUINOX", "PS", "CD", "A1", "DATASEC1", "GAINA", "TARGTRA", "PCOUNT"]
+        {
             assert!(!is_of_axes(keyword), "{keyword}");
         }
     }

@@ -7,6 +7,7 @@ use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
 use crate::solver::banded::{Banded, Judged, Task};
+use crate::solver::projection::PatchFlux;
 use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, precision};
 use crate::stages::banded::CouplingError;
 use rayon::prelude::*;
@@ -39,6 +40,8 @@ pub(super) struct Climb<'a> {
     wave: Vec<f64>,
     pub(super) pending: BTreeMap<usize, Pending>,
     pub(super) done: BTreeMap<usize, BundleSpectra>,
+    /// Flux of the patches of bundles, for their model image.
+    pub(super) patch_flux: BTreeMap<usize, Vec<PatchFlux>>,
     pub(super) record: Record,
     progress: Progress<'a>,
     /// The rung of the last pass.
@@ -122,6 +125,7 @@ impl<'a> Climb<'a> {
             wave: job.padded(),
             pending: (0..bundles.len()).map(|k| (k, start.clone())).collect(),
             done: BTreeMap::new(),
+            patch_flux: BTreeMap::new(),
             record: Record::default(),
             progress,
             at,
@@ -166,8 +170,12 @@ impl<'a> Climb<'a> {
             }
         }
         if let Some(which) = self.job.options.model {
-            for spectra in self.done.values_mut().filter(|spectra| spectra.stripes.is_empty()) {
-                let stripe = engines.first.timed(Stage::Model, || Stripe::project(self.job, spectra, which));
+            for (k, spectra) in self.done.iter_mut().filter(|(_, spectra)| spectra.stripes.is_empty()) {
+                let project = || match self.patch_flux.remove(k) {
+                    Some(patches) => Stripe::project_patches(self.job, spectra, &patches),
+                    None => Stripe::project(self.job, spectra, which),
+                };
+                let stripe = engines.first.timed(Stage::Model, project);
                 spectra.stripes.push(stripe);
             }
         }
@@ -282,7 +290,8 @@ impl<'a> Climb<'a> {
         let whole: Vec<bool> = tasks.iter().map(|task| parts(task.index) == 1).collect();
         let run = |task: &Task<'j>| {
             let done = self.until_it_leaves(engines, banded, task.clone())?;
-            if parts(task.index) == 1 {
+            // A bundle that moves on is not done.
+            if parts(task.index) == 1 && matches!(done.0, Next::Served(..)) {
                 let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
                 (self.progress)(done.min(self.bundles.len()), self.bundles.len());
             }

@@ -127,7 +127,10 @@ impl Choice<'_> {
             self.roots(&mut done, |_| true, |found, fibre| *found = Some(self.try_one(&s[self.at(fibre)], fibre)));
         }
         let near = |found: &Option<Decorrelated>| found.as_ref().is_some_and(|found| self.is_near(found));
-        if bands.len() > 1 && done.iter().any(near) && let Ok(next) = self.complements(bands[1]) {
+        if bands.len() > 1
+            && done.iter().any(near)
+            && let Ok(next) = self.complements(bands[1])
+        {
             let take = |found: &mut _, fibre| keep_better(found, self.try_one(&next[self.at(fibre)], fibre));
             self.roots(&mut done, near, take);
         }

@@ -80,7 +80,8 @@ pub fn banded_complements(
     kept: usize,
     choice: &SolverParameters,
 ) -> Result<Vec<Complement>, BandFailure> {
-    let recursion = Recursion { kept, frontier: frontier::candidates(normal.pairs.len()).end - 1, overlap: choice.overlap };
+    let recursion =
+        Recursion { kept, frontier: frontier::candidates(normal.pairs.len()).end - 1, overlap: choice.overlap };
     complements(normal, &normal.rhs, recursion, 0..normal.diagonal.len())
 }
 
