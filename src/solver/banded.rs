@@ -241,6 +241,7 @@ impl<'j> Banded<'j> {
                 with_tails: job.options.psf_tails,
                 reach: tasks.iter().map(|task| task.reach).max().unwrap_or(0),
                 bands: tasks[0].bands[0],
+                distances: 1,
                 long_refinement: tasks[0].long_refinement,
                 core_bins,
                 pixels: tasks.iter().map(|task| task.pixels.clone()).collect(),

@@ -125,7 +125,7 @@ pub(super) fn upload_complements(work: &Workspace, of: &[Vec<Complement>]) -> Re
 pub(super) fn download_complements(work: &Workspace) -> Result<Vec<Vec<Complement>>, GpuError> {
     let (shape, s) = (&work.shape, &work.complements);
     let (matrices, z) = (s.matrices.download()?, s.reduced.download()?);
-    let (matrix, padded, band) = (shape.matrix_len(), BLOCK * shape.nblock(), shape.bands.kept);
+    let (matrix, padded, band) = (shape.matrix_len(), BLOCK * shape.nblock(), shape.kept);
     let of_fibre = |fibre: usize| Complement {
         band,
         matrix: band_of(shape, &matrices[fibre * matrix..(fibre + 1) * matrix], band),

@@ -22,8 +22,10 @@ pub struct Group<'a> {
     pub with_tails: bool,
     /// Half bandwidth of K, bins, at most that kept of S_f.
     pub reach: usize,
-    /// Half bandwidths of S_f and of the inverses that lead to it.
+    /// Half bandwidths of S_f and of the inverses that lead to it on the CPU.
     pub bands: Bands,
+    /// Fibres over which spots overlap.
+    pub distances: usize,
     /// Whether x takes the longer refinement.
     pub long_refinement: bool,
     /// Bins that goodness is computed for.
@@ -59,7 +61,9 @@ impl Group<'_> {
             bundle: self.bundle(),
             nbin: self.wave.len(),
             reach: self.reach,
-            bands: self.bands,
+            kept: self.bands.kept,
+            distances: self.distances,
+            frontier: self.distances,
             overlap,
             half: self.psf.ndiag() / 2,
         }

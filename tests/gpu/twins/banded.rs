@@ -32,7 +32,8 @@ fn twin(case: &Case, prior: Prior) -> BandedNormal {
 
 fn shape(case: &Case, normal: &BandedNormal, bands: Bands) -> Shape {
     let (nfibre, nbin) = (case.traces.nfibre, case.wave.len());
-    Shape { nfibre, bundle: nfibre, nbin, reach: normal.half, bands, overlap: 36, half: case.shape.half_y }
+    let (reach, kept, half) = (normal.half, bands.kept, case.shape.half_y);
+    Shape { nfibre, bundle: nfibre, nbin, reach, kept, distances: 1, frontier: 1, overlap: 36, half }
 }
 
 /// The twin's normal equations on a device.
