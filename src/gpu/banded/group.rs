@@ -5,7 +5,6 @@ use crate::geometry::{Patch, SpotShape};
 use crate::gpu::Gpu;
 use crate::plan::Batch;
 use crate::psf::Psf;
-use crate::stages::banded::Bands;
 use crate::stages::normal_equations::Prior;
 use std::ops::Range;
 
@@ -22,8 +21,8 @@ pub struct Group<'a> {
     pub with_tails: bool,
     /// Half bandwidth of K, bins, at most that kept of S_f.
     pub reach: usize,
-    /// Half bandwidths of S_f and of the inverses that lead to it on the CPU.
-    pub bands: Bands,
+    /// Half bandwidth of S_f, one of [`super::kept`].
+    pub kept: usize,
     /// Fibres over which spots overlap.
     pub distances: usize,
     /// Whether x takes the longer refinement.
@@ -61,9 +60,9 @@ impl Group<'_> {
             bundle: self.bundle(),
             nbin: self.wave.len(),
             reach: self.reach,
-            kept: self.bands.kept,
+            kept: self.kept,
             distances: self.distances,
-            frontier: self.distances,
+            frontier: self.distances.max(1),
             overlap,
             half: self.psf.ndiag() / 2,
         }

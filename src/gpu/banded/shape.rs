@@ -1,7 +1,7 @@
 //! Sizes that the banded kernels share, and the layout of their matrices.
 
 use crate::gpu::args::kernel_args;
-use crate::gpu::{Gpu, GpuError, Kernel, Named, Recording, Variant};
+use crate::gpu::{Gpu, GpuError, Kernel, Named, Precision, Recording, Variant};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +14,30 @@ pub(super) const REACHES: [usize; 5] = [3, 4, 6, 8, 16];
 
 /// The widest half bandwidth, bins.
 pub const WIDEST: usize = BLOCK * REACHES[REACHES.len() - 1];
+
+/// Half bandwidths of S_f, bins.
+const KEPT: [usize; REACHES.len()] = {
+    let mut kept = REACHES;
+    let mut k = 0;
+    while k < kept.len() {
+        kept[k] *= BLOCK;
+        k += 1;
+    }
+    kept
+};
+
+/// Least half bandwidth of S_f where spots of second neighbours overlap. It is longer there.
+const KEPT_OF_FAR: [usize; 2] = [24, 32];
+
+/// Most fibres to each side that a fibre may share light with.
+pub const MOST_DISTANCES: usize = 3;
+
+/// Returns the half bandwidths of S_f to be tried for a K of half bandwidth `half`, from the narrowest; none where there is no code.
+pub fn kept(half: usize, distances: usize, precision: Precision) -> &'static [usize] {
+    let far = KEPT_OF_FAR[usize::from(precision == Precision::F64)];
+    let least = if distances > 1 { half.max(far) } else { half };
+    &KEPT[KEPT.iter().position(|&kept| kept >= least).unwrap_or(KEPT.len())..]
+}
 
 pub(super) use crate::gpu::shaders::SIDES;
 
