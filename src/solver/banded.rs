@@ -9,10 +9,10 @@ use crate::backend::{
 };
 use crate::geometry::SpotShape;
 use crate::gpu::Precision;
-use crate::gpu::banded::{Accuracy, Group, WIDEST};
+use crate::gpu::banded::{Accuracy, Group, MOST_DISTANCES, WIDEST, kept};
 use crate::plan::Bundle;
 use crate::stages::banded::{
-    BandFailure, BandedNormal, Bands, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth,
+    BandFailure, BandedNormal, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth,
     psf_fibre_correlation,
 };
 use crate::stages::goodness::Goodness;
@@ -76,7 +76,7 @@ pub(super) struct Task<'j> {
     /// What the CPU knows of it.
     window: HostWindow,
     /// A GPU's bands to be tried, from the narrowest; never empty. The CPU chooses bands of its own for each fibre.
-    pub bands: &'static [Bands],
+    pub bands: &'static [usize],
     /// Whether x takes the longer refinement.
     pub long_refinement: bool,
     /// Whether wider bands may mend its last failure.
@@ -143,20 +143,26 @@ impl<'j> Banded<'j> {
             pixels,
             fibres: bundle.fibres.clone(),
             window: HostWindow { core: all, neighbours: 1, coupling: Coupling::default() },
-            bands: Bands::candidates(nearest),
+            bands: &[],
             long_refinement: false,
             wider_helps: on_gpu,
             held: None,
         };
-        if on_gpu {
-            return Ok(vec![task]);
-        }
         let overlaps = Overlaps::measure(&source, nearest);
-        task.window.coupling = overlaps.coupling();
-        task.window.neighbours = overlaps.reach(self.tolerance)?.max(1);
-        task.reach = half_bandwidth(&positions, task.window.neighbours);
+        let neighbours = overlaps.reach(self.tolerance)?.max(1);
+        task.window.coupling = overlaps.coupling(1);
+        task.window.neighbours = neighbours;
+        task.reach = half_bandwidth(&positions, neighbours);
         SolverParameters::check_width(task.reach, job.grid.step())?;
-        Ok(self.windows(task))
+        if !on_gpu {
+            return Ok(self.windows(task));
+        }
+        if neighbours > MOST_DISTANCES {
+            let what = format!("spots of fibres {neighbours} apart overlap, the device goes to {MOST_DISTANCES}");
+            return Err(Unserved::Limit(what));
+        }
+        task.bands = kept(task.reach, neighbours, self.precision);
+        Ok(vec![task])
     }
 
     /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
@@ -223,6 +229,7 @@ impl<'j> Banded<'j> {
         last.bundle.fibres.end == next.bundle.fibres.start
             && first.bundle.fibres.len() == next.bundle.fibres.len()
             && first.bands == next.bands
+            && first.window.neighbours == next.window.neighbours
             && first.long_refinement == next.long_refinement
     }
 
@@ -241,7 +248,8 @@ impl<'j> Banded<'j> {
                 with_tails: job.options.psf_tails,
                 half_diagonals: job.half_diagonals(),
                 reach: tasks.iter().map(|task| task.reach).max().unwrap_or(0),
-                bands: tasks[0].bands[0],
+                kept: tasks[0].bands.first().copied().unwrap_or(0),
+                distances: tasks[0].window.neighbours,
                 long_refinement: tasks[0].long_refinement,
                 core_bins,
                 pixels: tasks.iter().map(|task| task.pixels.clone()).collect(),
@@ -398,7 +406,7 @@ impl<'j> Banded<'j> {
 impl<'j> Task<'j> {
     /// Returns the task in the next wider bands, if there are any and they may help.
     pub fn wider(&self) -> Option<Self> {
-        let bands = &self.bands[1..];
+        let bands = self.bands.get(1..).unwrap_or_default();
         (self.wider_helps && !bands.is_empty()).then(|| Self { bands, ..self.clone() })
     }
 

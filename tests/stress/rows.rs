@@ -33,7 +33,7 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
         return Ok(0);
     }
     let normal = banded_normal_equations(&spots, &sky.ccd(), half, reach, Prior::new(sky.options.regularize));
-    let neighbours = overlaps.coupling().neighbours;
+    let neighbours = overlaps.coupling(1).neighbours;
     let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20, neighbours);
     let choice = choice.map_err(|e| e.to_string())?;
     let Ok((x, _)) = banded_flux(&normal, &choice) else { return Ok(0) };

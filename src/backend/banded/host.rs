@@ -109,14 +109,14 @@ fn bands_of(found: &[Decorrelated]) -> Vec<usize> {
     bands
 }
 
-/// Forms K and y of a bundle for a GPU, if its fibres are coupled to their neighbours only.
+/// Forms K and y of a bundle for a GPU, if its fibres are coupled no farther than K has blocks for.
 pub(super) fn normal(group: &BandedGroup, spots: &SpotSource, ccd: &Ccd) -> Result<HostNormal, BandedFailure> {
-    let half = group.group.reach;
+    let (half, distances) = (group.group.reach, group.group.distances);
     // Before anything is as wide as that.
     SolverParameters::check_width(half, group.step)?;
-    let coupling = Overlaps::measure(spots, half).coupling();
+    let coupling = Overlaps::measure(spots, half).coupling(distances);
     coupling.check(group.tolerance)?;
-    measured(group, banded_normal_equations(spots, ccd, half, 1, group.group.prior), coupling)
+    measured(group, banded_normal_equations(spots, ccd, half, distances, group.group.prior), coupling)
 }
 
 /// Measures the parameters that follow from K.
@@ -132,7 +132,7 @@ pub(super) fn measured(
 
 /// Computes S_f and z_f of a bundle's fibres in a GPU's bands.
 pub(super) fn complements(group: &BandedGroup, of: &HostNormal) -> Result<Vec<Complement>, BandedFailure> {
-    Ok(banded_complements(&of.normal, group.group.bands.kept, &of.parameters)?)
+    Ok(banded_complements(&of.normal, group.group.kept, &of.parameters)?)
 }
 
 /// Solves for x of a bundle's fibres by conjugate gradients.

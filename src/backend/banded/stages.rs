@@ -153,7 +153,8 @@ impl BandedStages<'_> {
     pub fn complements(&self, group: &BandedGroup, normals: &BandedNormals) -> Result<BandedComplements> {
         let engine = self.engine;
         if let Some(device) = self.device_of(Stage::BandedComplement) {
-            let (work, depth) = (normals.0.work(), lock(device).accuracy().depth);
+            let work = normals.0.work();
+            let depth = lock(device).accuracy().depth_of(work.shape.frontier);
             let record = |gpu: &Gpu| {
                 let mut recording = Recording::new();
                 let s = &work.complements;
@@ -185,7 +186,8 @@ impl BandedStages<'_> {
     ) -> Result<BandedSolution> {
         if let Some(device) = self.device_of(Stage::BandedSolve) {
             let work = complements.expect("a GPU refines x from S_f").0.work();
-            let refinement = lock(device).accuracy().refinement[usize::from(group.group.long_refinement)];
+            let (frontier, long) = (work.shape.frontier, group.group.long_refinement);
+            let refinement = lock(device).accuracy().refinement_of(frontier, long);
             let record = |gpu: &Gpu| {
                 let (shape, normal, s) = (&work.shape, &work.normal, &work.complements);
                 let mut recording = Recording::new();

@@ -11,27 +11,3 @@ pub(super) const WIDEST: usize = KEPT[KEPT.len() - 1];
 pub(super) fn kept(half: usize) -> &'static [usize] {
     &KEPT[KEPT.iter().position(|&kept| kept >= half).unwrap_or(KEPT.len())..]
 }
-
-/// Pairs of half bandwidths on a GPU, whose recursion takes a band of an inverse.
-const BANDS: [Bands; 4] = [
-    Bands { inverse: 16, kept: 12 },
-    Bands { inverse: 24, kept: 16 },
-    Bands { inverse: 48, kept: 32 },
-    Bands { inverse: 96, kept: 64 },
-];
-
-/// Half bandwidths of a GPU's recursion over fibres.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bands {
-    /// Of the inverses.
-    pub inverse: usize,
-    /// Of S_f and its terms, at most that of the inverses and at least that of K.
-    pub kept: usize,
-}
-
-impl Bands {
-    /// Those that hold a matrix of so wide a half band, from the narrowest; none where there is no code for it.
-    pub fn candidates(half: usize) -> &'static [Self] {
-        &BANDS[BANDS.iter().position(|bands| bands.kept >= half).unwrap_or(BANDS.len())..]
-    }
-}

@@ -21,7 +21,7 @@ pub const MOST_NEIGHBOURS: usize = 8;
 pub struct Coupling {
     /// Of neighbouring fibres at most.
     pub neighbours: f64,
-    /// Of fibres two or more apart at most.
+    /// Of fibres farther apart than K has blocks for at most.
     pub beyond: f64,
 }
 
@@ -127,10 +127,10 @@ impl Overlaps {
         Self { of_distance }
     }
 
-    /// Returns the overlap of neighbours, and the largest of fibres farther apart.
-    pub fn coupling(&self) -> Coupling {
+    /// Returns the overlap of neighbours, and the largest of fibres more than `distances` apart.
+    pub fn coupling(&self, distances: usize) -> Coupling {
         let neighbours = self.of_distance.first().copied().unwrap_or(0.0);
-        Coupling { neighbours, beyond: self.of_distance.iter().skip(1).copied().fold(0.0, f64::max) }
+        Coupling { neighbours, beyond: self.of_distance.iter().skip(distances).copied().fold(0.0, f64::max) }
     }
 
     /// Returns the largest distance at which fibres share light: what is neglected beyond it stays below `tolerance` sigma even

@@ -62,7 +62,6 @@ pub(crate) mod scalar;
 mod solve;
 mod window;
 
-pub use bands::Bands;
 pub use complement::{Complement, Recursion};
 pub use coupling::{Coupling, CouplingError, MOST_NEIGHBOURS, Overlaps};
 pub use decay::{PsfDecay, psf_fibre_correlation};
