@@ -111,7 +111,12 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
         file.need_shape(hdu, &[ny, nx], "as IMAGE")?;
         Ok(Some(hdu))
     };
-    let (mask_hdu, readnoise_hdu) = (same("MASK")?, same("READNOISE")?);
+    let mask_hdu = same("MASK")?;
+    // It decides no number.
+    let readnoise_hdu = same("READNOISE").unwrap_or_else(|_| {
+        notes.push("its READNOISE has not the shape of the image and is left out".into());
+        None
+    });
     let image = weights::image(file, image_hdu, options.gain)?;
     let ivar = weights::ivar(file, image_hdu, &image, options, &mut notes)?;
     let mask = mask_hdu.map(|hdu| file.image_bits(hdu, &mut notes)).transpose()?;

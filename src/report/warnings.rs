@@ -139,7 +139,8 @@ fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]
 
 fn of_run(material: &Material) -> Vec<Warning> {
     let card = |keyword: &str| material.frame.header.get_str(keyword);
-    let mut list = Vec::new();
+    let of_inputs = |k: usize| material.frame.header.get_str(&format!("SPXNOT{k}"));
+    let mut list: Vec<Warning> = (1..).map_while(of_inputs).map(|text| bad(format!("Inputs: {text}."))).collect();
     if let Some(reason) = card("SPXRETRY") {
         let device = card("SPXDEV").unwrap_or_default();
         let attempt = match (device.starts_with("CPU"), device.contains("; ")) {

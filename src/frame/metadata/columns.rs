@@ -1,6 +1,7 @@
 //! Columns of binary tables, by TTYPEn and TFORMn.
 
 use super::header::Header;
+use super::value::Value;
 
 /// Limit of TFIELDS in the standard.
 const MOST_FIELDS: i64 = 999;
@@ -105,7 +106,7 @@ pub(crate) fn unsound_attributes(header: &Header, columns: &[Column]) -> Vec<Str
             product.is_some_and(|product| column.element.is_some() || product <= column.repeat)
         };
         for (stem, sound) in [
-            ("TNULL", &(|key: &str| integers && header.get_i64(key).is_some()) as &dyn Fn(&str) -> bool),
+            ("TNULL", &(|key: &str| integers && matches!(header.get(key), Some(Value::Int(_)))) as &dyn Fn(&str) -> bool),
             ("TSCAL", &number),
             ("TZERO", &number),
             ("TDIM", &|key| text(key, &dims)),

@@ -109,7 +109,7 @@ fn closing_quote(string: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether this is an integer or a real number as the standard writes them.
+/// Whether this is an integer or a real number as the standard writes them, within what an f64 holds: others cannot be read.
 fn is_number(word: &[u8]) -> bool {
     let unsigned = |word: &[u8]| word.strip_prefix(b"+").or(word.strip_prefix(b"-")).unwrap_or(word).to_vec();
     let digits = |word: &[u8]| word.iter().all(u8::is_ascii_digit);
@@ -118,7 +118,8 @@ fn is_number(word: &[u8]) -> bool {
     let exponent = parts.next().map(unsigned);
     let halves: Vec<&[u8]> = mantissa.splitn(2, |&b| b == b'.').collect();
     let sound = halves.iter().all(|half| digits(half)) && halves.iter().any(|half| !half.is_empty());
-    sound && exponent.is_none_or(|digits_of| !digits_of.is_empty() && digits(&digits_of))
+    let held = || String::from_utf8_lossy(word).replace('D', "E").parse().is_ok_and(f64::is_finite);
+    sound && exponent.is_none_or(|digits_of| !digits_of.is_empty() && digits(&digits_of)) && held()
 }
 
 /// Returns the text of a card's last record, whose string has no closing quote.
