@@ -258,11 +258,11 @@ fn doubts(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     let mut notes: Vec<String> = preproc.notes.iter().map(|note| format!("{input}: {note}")).chain(of_psf).collect();
     let bare = |camera: String| camera.trim_matches([' ', '\'', '"']).to_ascii_lowercase();
     let cameras = [preproc.header.get_str("CAMERA"), psf.camera.clone()].map(|camera| camera.map(bare));
-    if let [Some(of_image), Some(of_psf)] = &cameras {
-        if of_image != of_psf && !of_image.is_empty() {
-            notes
-                .push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
-        }
+    if let [Some(of_image), Some(of_psf)] = &cameras
+        && of_image != of_psf
+        && !of_image.is_empty()
+    {
+        notes.push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
     }
     let n = preproc.ccd.rejected().total();
     if n > 0 {

@@ -2,7 +2,8 @@
 
 use super::blocks::PIECE;
 use super::error::FitsError;
-use super::reader::{FitsFile, Hdu, Kind};
+use super::hdu::{Hdu, Kind};
+use super::reader::FitsFile;
 use super::tiles;
 use crate::frame::Header;
 use fitsio_pure::image::ImageData;

@@ -1,6 +1,6 @@
 //! Keywords that belong to one file and are never carried to another.
 
-use super::reader::Hdu;
+use super::hdu::Hdu;
 use crate::frame::{Column, Header, unsound_attributes};
 
 /// Returns whether a keyword describes the layout of its HDU. The writer makes these cards itself.

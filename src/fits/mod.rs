@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
-//! | `reader`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
+//! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `weights` | the image of a preproc frame and what stands for IVAR in it |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
@@ -19,6 +19,7 @@ mod checksum;
 mod error;
 mod frame;
 mod gzip;
+mod hdu;
 mod image;
 mod keywords;
 mod positioned_io;

@@ -1,8 +1,9 @@
 //! Preprocessed CCD frames: IMAGE and IVAR, optionally MASK, READNOISE and FIBERMAP.
 
 use super::error::FitsError;
+use super::hdu::Hdu;
 use super::keywords::carried_cards;
-use super::reader::{FitsFile, Hdu};
+use super::reader::FitsFile;
 use super::table::{fibermap_of, read_table};
 use super::weights;
 use super::writer::{Image, Pixels, write_file};

@@ -1,7 +1,8 @@
 //! PSF files read: Gauss-Hermite models of PSFVER 3 (traces as images) and PSFVER 2 (traces as rows of the table).
 
 use super::error::FitsError;
-use super::reader::{FitsFile, Hdu, Kind};
+use super::hdu::{Hdu, Kind};
+use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::Header;
 use crate::psf::{BadFibre, Doubts, LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
@@ -124,7 +125,7 @@ fn notes_of(file: &FitsFile, hdu: &Hdu, rows: &ParamTable) -> Vec<String> {
     let poor = |keyword: &str| {
         let bundle = keyword.strip_prefix('B')?.strip_suffix("RCHI2")?;
         let chi2 = hdu.header.get_f64(keyword).filter(|_| bundle.parse::<usize>().is_ok())?;
-        (!(chi2 < POOR_CHI2)).then(|| format!("{keyword} = {chi2}"))
+        (chi2.is_nan() || chi2 >= POOR_CHI2).then(|| format!("{keyword} = {chi2}"))
     };
     let poor: Vec<String> = hdu.header.keywords().filter_map(poor).collect();
     if !poor.is_empty() {

@@ -3,6 +3,7 @@
 use super::blocks::{BLOCK, PIECE};
 use super::bytes::Bytes;
 use super::error::FitsError;
+use super::hdu::{Hdu, Kind, kind_of};
 use super::{checksum, gzip};
 use crate::base::option_name::OptionName::IgnoreChecksum;
 use crate::frame::{CARD, Header};
@@ -24,54 +25,6 @@ const MOST_UNPACKED: u64 = 1 << 30;
 const MOST_UNPACKED_PER_BYTE: u64 = 64;
 /// Most values per HDU: an i64 still counts their bytes.
 const MOST_VALUES: u128 = 1 << 60;
-
-/// Kind of an HDU.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    /// A plain image, possibly without pixels.
-    Image,
-    /// A tile-compressed image in a binary table.
-    TiledImage,
-    /// A binary table.
-    Table,
-    /// An ASCII table, random groups, or a foreign extension.
-    Other,
-}
-
-/// One HDU: its cards and the position of its data.
-#[derive(Debug)]
-pub(crate) struct Hdu {
-    pub index: usize,
-    pub kind: Kind,
-    /// All cards, structural ones included.
-    pub header: Header,
-    pub bitpix: i64,
-    /// NAXISn in FITS order, fastest first.
-    pub naxes: Vec<usize>,
-    start: u64,
-    len: u64,
-}
-
-impl Hdu {
-    /// Returns EXTNAME, empty if there is none.
-    pub fn name(&self) -> String {
-        self.header.get_str("EXTNAME").unwrap_or_default()
-    }
-
-    /// Whether it is an image, compressed or not.
-    pub fn is_image(&self) -> bool {
-        matches!(self.kind, Kind::Image | Kind::TiledImage)
-    }
-
-    /// Returns the name of this HDU in errors.
-    pub fn label(&self) -> String {
-        match (self.index, self.name().as_str()) {
-            (0, "") => "primary HDU".into(),
-            (i, "") => format!("HDU {i}"),
-            (i, name) => format!("HDU {i} ({name})"),
-        }
-    }
-}
 
 /// An open file and its HDUs.
 pub(crate) struct FitsFile {
@@ -427,16 +380,6 @@ impl FitsFile {
             return Err(self.invalid(hdu, format!("BITPIX is {}, tables have 8; fetch the file again", hdu.bitpix)));
         }
         Ok(values.saturating_add(pcount).saturating_mul(gcount))
-    }
-}
-
-fn kind_of(hdu: &Hdu) -> Kind {
-    match hdu.header.get_str("XTENSION").as_deref() {
-        None if hdu.header.get_bool("GROUPS") == Some(true) => Kind::Other,
-        None | Some("IMAGE") => Kind::Image,
-        Some("BINTABLE" | "A3DTABLE") if hdu.header.get_bool("ZIMAGE") == Some(true) => Kind::TiledImage,
-        Some("BINTABLE" | "A3DTABLE") => Kind::Table,
-        _ => Kind::Other,
     }
 }
 

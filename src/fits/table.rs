@@ -1,8 +1,9 @@
 //! Binary tables read.
 
 use super::error::FitsError;
+use super::hdu::{Hdu, Kind};
 use super::keywords::table_cards;
-use super::reader::{FitsFile, Hdu, Kind};
+use super::reader::FitsFile;
 use crate::frame::{Table, parse_columns};
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! Tile-compressed images: this file checks the layout, `fitsio-pure` unpacks the tiles.
 
 use super::error::FitsError;
-use super::reader::{FitsFile, Hdu, Kind};
+use super::hdu::{Hdu, Kind};
+use super::reader::FitsFile;
 use crate::frame::{Column, Header, parse_columns};
 use fitsio_pure::header::{Card, parse_card};
 use fitsio_pure::image::ImageData;

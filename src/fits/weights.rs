@@ -1,8 +1,9 @@
 //! The image of a frame and its weights: IVAR, or what other instruments have in its place.
 
 use super::error::FitsError;
+use super::hdu::{Hdu, Kind};
 use super::preproc::PreprocOptions;
-use super::reader::{FitsFile, Hdu, Kind};
+use super::reader::FitsFile;
 use super::tiles::Quantisation;
 use crate::base::option_name::OptionName::{Gain, Readnoise};
 

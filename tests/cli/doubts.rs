@@ -77,13 +77,21 @@ fn rows_of_the_fibermap_are_those_of_the_fibres_in_any_order() {
     let [first, second] = ["frame.fits", "again.fits"].map(|name| read_frame(folder.path(name)).unwrap());
     assert_eq!(first.fibermap, second.fibermap);
     assert_eq!(first.scores, second.scores);
-    fails(&folder, &["-o", "x.fits", "-f", "psf.fits"], &["psf.fits", "no column FIBER", "give the FIBERMAP of this frame"]);
+    fails(
+        &folder,
+        &["-o", "x.fits", "-f", "psf.fits"],
+        &["psf.fits", "no column FIBER", "give the FIBERMAP of this frame"],
+    );
     preproc.fibermap = preproc.fibermap.map(|table| {
         let fibres = ColumnData::I32((1000..1000 + table.nrows() as i32).collect());
         spextral::frame::Table::new(table.nrows()).with_column("FIBER", "", &fibres)
     });
     write_preproc(folder.path("other.fits"), &preproc, false).unwrap().persist().unwrap();
-    fails(&folder, &["-o", "x.fits", "-i", "other.fits"], &["other.fits", "no row of fibres 0, 1", "of fibres 1000 to 1007"]);
+    fails(
+        &folder,
+        &["-o", "x.fits", "-i", "other.fits"],
+        &["other.fits", "no row of fibres 0, 1", "of fibres 1000 to 1007"],
+    );
 }
 
 #[test]

@@ -106,7 +106,10 @@ pub(crate) fn unsound_attributes(header: &Header, columns: &[Column]) -> Vec<Str
             product.is_some_and(|product| column.element.is_some() || product <= column.repeat)
         };
         for (stem, sound) in [
-            ("TNULL", &(|key: &str| integers && matches!(header.get(key), Some(Value::Int(_)))) as &dyn Fn(&str) -> bool),
+            (
+                "TNULL",
+                &(|key: &str| integers && matches!(header.get(key), Some(Value::Int(_)))) as &dyn Fn(&str) -> bool,
+            ),
             ("TSCAL", &number),
             ("TZERO", &number),
             ("TDIM", &|key| text(key, &dims)),

@@ -164,11 +164,8 @@ fn anew(card: &Card) -> Card {
         }
     }
     // The ampersand of a string that nothing continues says so by mistake.
-    if let Value::Str(text) = &mut value {
-        if open_string(&card.records).is_some() {
-            let kept = text.trim_end().strip_suffix('&').unwrap_or(text).trim_end().to_string();
-            *text = kept;
-        }
+    if let (Value::Str(text), Some(_)) = (&mut value, open_string(&card.records)) {
+        *text = text.trim_end().strip_suffix('&').unwrap_or(text).trim_end().to_string();
     }
     let mut header = Header::new();
     header.set(&name, value, &comment);
