@@ -266,9 +266,8 @@ def _planes(image: Any) -> Tuple[Any, Any]:
     try:
         return image["image"], image["ivar"]
     except (TypeError, KeyError, IndexError, ValueError) as error:
-        kind = type(image).__name__
-        has = isinstance(image, Mapping) and [name for name in ("image", "ivar") if name not in image]
-        what = f"has no {' and no '.join(has)}" if has else f"is of type {kind}"
+        missing = [name for name in ("image", "ivar") if name not in image] if isinstance(image, Mapping) else []
+        what = f"has no {' and no '.join(missing)}" if missing else f"is of type {type(image).__name__}"
         raise InputError(f"image {what}: give a Preproc, a CCDData, or a mapping with \"image\" and \"ivar\"") from error
 
 

@@ -75,6 +75,10 @@ pub fn run(arguments: Arguments) -> Outcome {
     let like = arguments.like.as_deref().map(Like::read).transpose()?;
     let request = arguments.request(like.as_ref())?;
     let trace = arguments.trace.as_ref().map(|path| (path, Arc::new(Trace::new())));
+    if let Some(like) = &like {
+        let trace = trace.iter().map(|(path, _)| path.as_path());
+        like.check_kept(&request.outputs().chain(trace).collect::<Vec<_>>())?;
+    }
     if let Some((path, _)) = &trace {
         let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
         check_outputs(&others, &[(path, Format::Json)], request.overwrite)?;
@@ -87,8 +91,6 @@ pub fn run(arguments: Arguments) -> Outcome {
     };
     arguments.peers.check_device(&engine)?;
     if let Some(like) = &like {
-        let trace = trace.iter().map(|(path, _)| path.as_path());
-        like.check_kept(&request.outputs().chain(trace).collect::<Vec<_>>())?;
         like.log_differences(&request, &engine.device());
     }
     tracing::info!("extracting {} on {}", request.input.display(), engine.device());

@@ -79,7 +79,7 @@ pub struct Progress {
     what: &'static str,
     bar: Option<indicatif::ProgressBar>,
     start: Instant,
-    /// What the last line counted.
+    /// Count of the last line.
     said: AtomicUsize,
 }
 

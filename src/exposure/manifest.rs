@@ -55,9 +55,8 @@ impl Manifest {
     /// Reads a manifest. Empty lines and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// [`ManifestError::Read`] if the file cannot be read, [`ManifestError::Empty`] if it has no row, [`ManifestError::Line`] if
-    /// a required column is missing, a column occurs twice, a quote is not closed, or a row has another number of cells than
-    /// the header.
+    /// [`ManifestError::Read`] if the file cannot be read, [`ManifestError::Empty`] if it has no row. [`ManifestError::Line`] for
+    /// a header row that lacks a required column or has one twice, for an open quote, and for a row of another length.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let standard_input = path.as_os_str() == "-" && !path.exists();
         let text = match standard_input {

@@ -145,7 +145,7 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
 /// Writes a preproc file: IMAGE and IVAR, and those of MASK, READNOISE, FIBERMAP that the frame has.
 ///
 /// # Errors
-/// [`FitsError::Invalid`] if MASK or READNOISE differs from the CCD in the number of pixels; [`FitsError::Write`] if the file
+/// [`FitsError::Invalid`] if MASK or READNOISE has another number of pixels than the CCD. [`FitsError::Write`] if the file
 /// exists and may not be replaced, or cannot be written.
 pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<PendingFile, FitsError> {
     let (ny, nx) = (frame.ccd.ny(), frame.ccd.nx());

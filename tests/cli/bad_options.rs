@@ -98,7 +98,7 @@ fn a_barycentric_grid_needs_the_exposure_time() {
     folder.extract(&[]).succeeds();
     preproc.header.set("EXPTIME", "nan", "");
     write_preproc(folder.path("preproc.fits"), &preproc, true).unwrap().persist().unwrap();
-    fails(&folder, &["--barycentric-correction"], &["EXPTIME = nan is not a number of seconds"]);
+    fails(&folder, &["--barycentric-correction", "--overwrite"], &["EXPTIME = nan is not a number of seconds"]);
 }
 
 #[test]

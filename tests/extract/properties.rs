@@ -84,7 +84,7 @@ fn without_an_error_of_the_psf_chi2pix_is_that_of_the_noise_and_shows_a_cosmic_r
 fn fibres_without_a_good_pixel_are_told_with_the_reason() {
     let mut small = Small::new(6);
     let (nx, x) = (small.psf.npix_x, small.psf.trace_x.of(3)[0] as usize);
-    small.ivar.iter_mut().enumerate().filter(|(k, _)| (x - 12..x + 13).contains(&(k % nx))).for_each(|(_, w)| *w = 0.0);
+    small.ivar.iter_mut().enumerate().filter(|(k, _)| (x - 9..x + 10).contains(&(k % nx))).for_each(|(_, w)| *w = 0.0);
     small.psf.update(|parts| parts.trace_y.coeff[6 * parts.trace_y.ncoeff] += 1e5).unwrap();
     for options in [Small::options(), Small::banded()] {
         let dark = small.extract(&options, &cpu()).summary.dark;

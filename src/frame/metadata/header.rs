@@ -88,8 +88,8 @@ impl Header {
         }
     }
 
-    /// Returns the value of the first card of this keyword as it stands there, of a string its text, also if it is malformed;
-    /// None if the card is absent, commentary or empty.
+    /// Returns the value of the first card of this keyword as it stands there, malformed or not; of a string its text. None if the
+    /// card is absent, commentary or empty.
     pub fn value_text(&self, keyword: &str) -> Option<String> {
         let text = match self.get(keyword) {
             Some(Value::Str(text)) => text,
