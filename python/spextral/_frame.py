@@ -308,7 +308,10 @@ def _warn(frame: Frame) -> None:
     cut = done["resolution_cut_rows"]
     if cut:
         least = min(sum_ for _, _, sum_ in cut)
-        _say(f"R is wider than its diagonals in {len(cut)} fibres: rows sum to less than 0.99, at least to {least:.3f}")
+        _say(
+            f"rows of R sum to less than 0.99 in {len(cut)} fibres, at least to {least:.3f}: they reach beyond its "
+            "diagonals or the ends of the grid"
+        )
     if done["retried"]:
         _say(f"extracted again, in smaller parts or on the CPU: {done['retried']}")
     if done["redone"]:

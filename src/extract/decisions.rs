@@ -1,10 +1,9 @@
 //! What an extraction decides by itself, in words: groups, step, solver, and what to look at before the work.
 
 use super::Summary;
-use super::default_grid::default_step;
 use crate::base::number::{rounded, short};
 use crate::base::option_name::{OptionName, Remedy};
-use crate::solver::{Job, Sampling};
+use crate::solver::{Job, Sampling, default_step};
 
 /// A step outside these factors of the default one is worth a word.
 const FACTORS: [f64; 2] = [0.5, 2.0];

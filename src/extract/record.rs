@@ -35,6 +35,7 @@ pub enum RecordError {
 /// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
+/// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
@@ -135,6 +136,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXPREC", Some(summary.precision().into()), "Precision of the extraction"),
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
         ("SPXBUND", Some(summary.groups.to_string()), "Fibres of bundles"),
+        ("SPXCUT", summary.forced_cut.clone(), "Overlapping fibres cut apart"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
