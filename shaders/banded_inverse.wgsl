@@ -55,7 +55,7 @@ fn factor(t: Task) {
         ws[0] = ws[1] + w * c1;
         ws[1] = ws[2] + w * c2;
         ws[2] = w * c3;
-        let at = (j - t.start) * args.column_rows * args.stride + t.column;
+        let at = (j - t.start) * COLUMN_ROWS * args.stride + t.column;
         store(at, c1);
         store(at + 4u * args.stride, c2);
         store(at + 8u * args.stride, c3);
@@ -81,7 +81,7 @@ fn invert(t: Task) {
     var vs = array<vec4<real>, REACH>();
     var ws = array<vec4<real>, REACH>();
     for (var j = t.end; j > t.start; j -= 1u) {
-        let at = (j - 1u - t.start) * args.column_rows * args.stride + t.column;
+        let at = (j - 1u - t.start) * COLUMN_ROWS * args.stride + t.column;
         let c1 = stored(at);
         let c2 = stored(at + 4u * args.stride);
         let c3 = stored(at + 8u * args.stride);
@@ -108,45 +108,12 @@ fn invert(t: Task) {
         ws[2] = ws[1];
         ws[1] = ws[0];
         ws[0] = w;
-        let to = at + args.inverse_row * args.stride;
-        store(to, z00);
-        store(to + 4u * args.stride, z10);
-        store(to + 8u * args.stride, z20);
-        store(to + 12u * args.stride, z30);
-        inverses[to + MATRIX_ROWS * args.stride] = u;
-        inverses[to + (MATRIX_ROWS + 1u) * args.stride] = v;
-        inverses[to + (MATRIX_ROWS + 2u) * args.stride] = w;
-    }
-}
-
-// One more block of every column of the inverses, (j + REACH + 1, j), which overwrites the first of the factor. One thread per
-// block of every chunk of every matrix, of one pole.
-@compute @workgroup_size(THREADS)
-fn extensions(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let i = workgroup_index(group, groups) * THREADS + thread;
-    if i >= args.count {
-        return;
-    }
-    let item = args.first + i;
-    let column = item % args.stride;
-    let chunk = column % args.nchunk;
-    let row = item / args.stride;
-    let last = chunk_end(chunk) - chunk_start(chunk);
-    var z = mat4x4<real>();
-    let at = row * args.column_rows * args.stride + column;
-    if row + REACH + 1u < last {
-        let inverse = at + args.inverse_row * args.stride;
-        let next = args.column_rows * args.stride;
-        z = stored(at) * stored(inverse + next + 12u * args.stride)
-            + stored(at + 4u * args.stride) * stored(inverse + 2u * next + 8u * args.stride)
-            + stored(at + 8u * args.stride) * stored(inverse + 3u * next + 4u * args.stride);
-        z = unscale(diagonal_factor(at), -1.0 * z);
-    }
-    if row < last {
-        store(at, z);
+        store(at, z00);
+        store(at + 4u * args.stride, z10);
+        store(at + 8u * args.stride, z20);
+        store(at + 12u * args.stride, z30);
+        inverses[at + MATRIX_ROWS * args.stride] = u;
+        inverses[at + (MATRIX_ROWS + 1u) * args.stride] = v;
+        inverses[at + (MATRIX_ROWS + 2u) * args.stride] = w;
     }
 }

@@ -1,5 +1,4 @@
-// banded_inverse for any number of blocks below the diagonal: the recursions read the columns before from memory. Columns of the
-// inverse have args.extension blocks more than those of the matrix.
+// banded_inverse for any number of blocks below the diagonal: the recursions read the columns before from memory.
 #import grid
 #import banded
 #import block8
@@ -13,7 +12,7 @@ const THREADS: u32 = 32;
 
 // Returns the index of column j of a chunk in `inverses`.
 fn place(t: Task, j: u32) -> u32 {
-    return (j - t.start) * args.column_rows * args.stride + t.column;
+    return (j - t.start) * COLUMN_ROWS * args.stride + t.column;
 }
 
 // Returns block (j + k, j) of the factor, k > 0.
@@ -23,7 +22,7 @@ fn factor_block(t: Task, j: u32, k: u32) -> mat4x4<real> {
 
 // Returns the index of block (j + k, j) of the inverse.
 fn inverse_place(t: Task, j: u32, k: u32) -> u32 {
-    return place(t, j) + select(4u * k, args.extension_row + 4u * (k - REACH - 1u), k > REACH) * args.stride;
+    return place(t, j) + 4u * k * args.stride;
 }
 
 // Returns block (i, j) of the inverse.
@@ -101,16 +100,14 @@ fn invert(t: Task) {
         inverses[at + (MATRIX_ROWS + 1u) * args.stride] = backward4(g, v);
         inverses[at + (MATRIX_ROWS + 2u) * args.stride] = backward4(g, w);
         var product = mat4x4<real>();
-        for (var d = 1u; d <= REACH + args.extension; d += 1u) {
+        for (var d = 1u; d <= REACH; d += 1u) {
             var z = mat4x4<real>();
             if j + d < t.end {
                 for (var k = 1u; k <= after; k += 1u) {
                     z -= c[k - 1u] * inverse_block(t, j + d, j + k);
                 }
                 z = unscale(g, z);
-                if d <= REACH {
-                    product += c[d - 1u] * transpose(z);
-                }
+                product += c[d - 1u] * transpose(z);
             }
             store(inverse_place(t, j, d), z);
         }

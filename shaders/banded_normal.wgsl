@@ -1,4 +1,4 @@
-// Banded normal equations of whole bundles: K_ff, K_{f,f-1}, y and the flux weight (BS10 eq. 4), the prior, and the coupling of
+// Banded normal equations of whole bundles: K_ff, K_{f,f-d}, y and the flux weight (BS10 eq. 4), the prior, and the coupling of
 // fibres. A bundle is a patch of all its fibres; blocks of K are laid out as in shared/k_blocks.wgsl.
 #import grid
 #import patch
@@ -10,7 +10,7 @@ alias Partial = vec4<real>;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
-// Blocks of four bins to each side in the band of K, its bins, blocks per column of K_ff and per row of K_{f,f-1}.
+// Blocks of four bins to each side in the band of K, its bins, blocks per column of K_ff and per row of K_{f,f-d}.
 const REACH: u32 = 3;
 const BAND: u32 = 4u * REACH;
 const COLUMN_BLOCKS: u32 = REACH + 1u;
@@ -29,11 +29,11 @@ const PRIOR_FLOOR = 1e-15;
 // K_ff, [fibre, nblock, COLUMN_BLOCKS, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
 // the diagonal blocks.
 @group(0) @binding(6) var<storage, read_write> k_own: array<real>;
-// K_{f,f-1}, [fibre f, nblock, ROW_BLOCKS, 4, 4]: blocks (i, i + k - REACH) of every row i of blocks, row by row.
+// K_{f,f-d}, [distance d - 1, fibre f, nblock, ROW_BLOCKS, 4, 4]: blocks (i, i + k - REACH) of every row i of blocks, row by row.
 @group(0) @binding(7) var<storage, read_write> k_pair: array<real>;
 // y, flux weight, norm and part on good pixels of every spot, [4, fibre, 4 nblock].
 @group(0) @binding(8) var<storage, read_write> spot_sums: array<real>;
-// Bits of the largest flux weight, of the largest coupling of neighbours, and of fibres farther apart, [patch, 3].
+// Bits of the largest flux weight, of the largest coupling of neighbours, and of fibres without blocks in K, [patch, 3].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
 
 // Returns the blocks per fibre.
@@ -46,7 +46,7 @@ fn fibres() -> u32 {
     return args.pixel_stride / args.pixel_bins;
 }
 
-// Column i of K_ff without the prior, row i of K_{f,f-1}, y and the flux weight: one workgroup per spot of the core.
+// Column i of K_ff without the prior, row i of every K_{f,f-d}, y and the flux weight: one workgroup per spot of the core.
 @compute @workgroup_size(THREADS)
 fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -88,15 +88,17 @@ fn rows(
         spot_sums[2u * stride + at] = sqrt(total.z);
         spot_sums[3u * stride + at] = total.w;
     }
-    for (var k = thread; k < 3u * BAND + 2u; k += THREADS) {
-        let same = k <= BAND;
-        let distance = select(i32(k) - i32(2u * BAND + 1u), -i32(k), same);
+    let width = 2u * BAND + 1u;
+    for (var k = thread; k < BAND + 1u + args.distances * width; k += THREADS) {
+        // Fibres apart: 0 first, then 1 and more with bins on either side.
+        let apart = select(1u + (max(k, BAND + 1u) - BAND - 1u) / width, 0u, k <= BAND);
+        let same = apart == 0u;
+        let distance = select(i32((max(k, BAND + 1u) - BAND - 1u) % width) - i32(BAND), -i32(k), same);
         let j = i32(i) + distance;
-        if j < 0 || j >= i32(args.pixel_bins) || (!same && fibre == 0u) {
+        if j < 0 || j >= i32(args.pixel_bins) || apart > fibre {
             continue;
         }
-        let other = fibre - select(1u, 0u, same);
-        let value = overlap(a, stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + other));
+        let value = overlap(a, stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + fibre - apart));
         let row = i % 4u;
         let column = u32(j) % 4u;
         let down = i / 4u - u32(j) / 4u;
@@ -108,7 +110,8 @@ fn rows(
             }
         } else {
             let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + i32(REACH));
-            k_pair[((f * blocks() + i / 4u) * ROW_BLOCKS + to) * 16u + 4u * row + column] = value;
+            let place = ((apart - 1u) * fibres() + f) * blocks() + i / 4u;
+            k_pair[(place * ROW_BLOCKS + to) * 16u + 4u * row + column] = value;
         }
     }
 }
@@ -213,7 +216,8 @@ fn couplings(
         }
         let norms_product = norm * spot_sums[norms + (patch_.fibre + other) * 4u * blocks() + u32(j)];
         let relative = select(0.0, sum / norms_product, norms_product > 0.0);
-        found = max(found, select(vec2(0.0, relative), vec2(relative, 0.0), other == fibre + 1u));
+        let next = select(0.0, relative, other == fibre + 1u);
+        found = max(found, vec2(next, select(0.0, relative, other > fibre + args.distances)));
     }
     atomicMax(&largest[3u * p + 1u], bitcast<u32>(f32(found.x)));
     atomicMax(&largest[3u * p + 2u], bitcast<u32>(f32(found.y)));

@@ -48,7 +48,7 @@ fn pole_sums(
     let start = chunk_start(chunk);
     let largest = largest_bound(f, i);
     let scale = sqrt(largest);
-    let first = (i - start) * args.column_rows * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
+    let first = (i - start) * COLUMN_ROWS * args.stride + ((f - args.first_matrix) * args.nchunk + chunk) * args.npole;
     var sum = array<vec4<real>, SIDES + 1u>();
     var all: real = 0.0;
     for (var p = 0u; p < args.npole; p += 1u) {
@@ -126,14 +126,15 @@ fn spectra_of_fibres(
     let blocks = args.nfibre * args.nblock;
     let bins = args.nfibre * args.nbin;
     let s = row_sums(f, block);
-    // Q x = S^1/2 S^-1 z.
-    let flux = vectors[blocks + at] / s;
     // To first order, where the true S differs from the band by E and the lost part is E x.
-    let truncation_error = 0.5 * abs(vectors[2u * blocks + at]);
+    let truncation = 0.5 * vectors[2u * blocks + at];
+    let truncation_error = abs(truncation);
+    // Q x = S^1/2 S^-1 z.
+    let flux = (vectors[blocks + at] + select(vec4<real>(), truncation, args.is_f64 == 1u)) / s;
     let x = vectors[3u * blocks + at];
     let width = 2u * args.r_half + 1u;
     var least: real = 0.0;
-    if args.marks_unresolved == 1u {
+    if args.is_f64 == 1u {
         for (var p = 0u; p < args.npole; p += 1u) {
             least += poles[p].y;
         }

@@ -38,7 +38,7 @@ fn solutions(
     let block = at % args.nblock;
     let f = at / args.nblock;
     let chunk = block / args.core;
-    let row = (block - chunk_start(chunk)) * args.column_rows + args.inverse_row + MATRIX_ROWS + 1u;
+    let row = (block - chunk_start(chunk)) * COLUMN_ROWS + MATRIX_ROWS + 1u;
     let before = select(vec4<real>(), x[at], args.round > 1u);
     x[at] = before + inverses[row * args.stride + f * args.nchunk + chunk];
 }
@@ -56,8 +56,8 @@ fn residuals(
     let at = args.first + item;
     let i = at % args.nblock;
     let f = at / args.nblock;
-    let first = f % args.bundle == 0u;
-    let last = f + 1u == args.nfibre || (f + 1u) % args.bundle == 0u;
+    let before = f % args.bundle;
+    let after = min(args.bundle - before, args.nfibre - f) - 1u;
     // The residual is y - K_fg x_g - (K_ff - S_f) x_f, the exact z, less S_f x_f.
     var exact = y[at];
     var sx = vec4<real>();
@@ -72,11 +72,13 @@ fn residuals(
             exact -= (own_block(at, j - i) - s) * here;
             sx += s * here;
         }
-        if !first {
-            exact -= x[at + j - i - args.nblock] * pair_block(f, i, j);
-        }
-        if !last {
-            exact -= pair_block(f + 1u, j, i) * x[at + j - i + args.nblock];
+        for (var d = 1u; d <= args.distances; d += 1u) {
+            if d <= before {
+                exact -= x[at + j - i - d * args.nblock] * pair_block(d, f, i, j);
+            }
+            if d <= after {
+                exact -= pair_block(d, f + d, j, i) * x[at + j - i + d * args.nblock];
+            }
         }
     }
     z_exact[at] = select(exact - sx, exact, args.round == args.rounds);

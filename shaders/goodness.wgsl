@@ -46,7 +46,7 @@ fn goodness_of_bins(
             let sigma = psferr() * fitted;
             let weight = real(ivar[p]);
             var chi2 = vec2<real>();
-            if weight > 0.0 && sigma > 0.0 {
+            if weight > 0.0 && fitted > 0.0 {
                 let residual = real(image[p]) - fitted;
                 chi2 = vec2<real>(residual * residual / (1.0 / weight + sigma * sigma), 1.0);
             }

@@ -1,7 +1,7 @@
 //! The barycentric correction: the factor from observed wavelengths to the rest frame of the solar system.
 
 use crate::base::number::short;
-use crate::frame::{Header, Value};
+use crate::frame::Header;
 use sofars::{astro::pvtob, eph::epv00, erst::era00, pnp::c2i06a, ts};
 
 const SPEED_OF_LIGHT: f64 = 299_792_458.0; // m/s
@@ -12,6 +12,7 @@ const GM_SUN: f64 = 1.327_124_4e20; // m³/s², IAU 2015 nominal
 const GM_EARTH: f64 = 3.986_004e14; // m³/s², IAU 2015 nominal
 
 const LONGEST_EXPOSURE: f64 = 1e6; // s
+const EXPTIME: &str = "EXPTIME (in seconds; 0 if MJD-OBS is the middle of the exposure)";
 const DATE: &str = "a Modified Julian Date of the years 1960 to 2100";
 
 /// Keywords of right ascension and declination, the best first, in desispec's order.
@@ -110,7 +111,7 @@ pub fn factor(ra: f64, dec: f64, mjd: f64, site: &Site) -> Result<f64, Barycentr
 pub fn factor_of_exposure(image: &Header, fibermap: Option<&Header>) -> Result<f64, BarycentricError> {
     let mut headers = [Some((image, "IMAGE")), fibermap.map(|header| (header, "FIBERMAP"))];
     let first_with = |keys: &[&str]| {
-        let has = |header: &Header| keys.iter().any(|key| header.get(key).is_some_and(|v| v != Value::Undefined));
+        let has = |header: &Header| keys.iter().any(|key| header.value_text(key).is_some());
         headers.iter().position(|header| header.is_some_and(|(header, _)| has(header)))
     };
     let missing = |wanted, place| BarycentricError::Missing { wanted, place };
@@ -130,6 +131,7 @@ pub fn factor_of_exposure(image: &Header, fibermap: Option<&Header>) -> Result<f
     let start = find(&["MJD-OBS", "MJD"], [f64::MIN, f64::MAX], DATE)?;
     let start = start.ok_or_else(|| missing("MJD-OBS", "IMAGE or FIBERMAP"))?;
     let seconds = find(&["EXPTIME"], [0.0, LONGEST_EXPOSURE], "a number of seconds, 0 to 1000000")?;
+    let seconds = seconds.ok_or_else(|| missing(EXPTIME, "IMAGE or FIBERMAP"))?;
     let longitude = find(&["OBS-LONG"], [-360.0, 360.0], "an angle in degrees")?;
     let latitude = find(&["OBS-LAT"], [-90.0, 90.0], "an angle in degrees within 90")?;
     let height = find(&["OBS-ELEV"], [-1e5, 1e5], "a height in metre")?.map_or(0.0, |card| card.number);
@@ -139,7 +141,7 @@ pub fn factor_of_exposure(image: &Header, fibermap: Option<&Header>) -> Result<f
         (Some(card), None) => return Err(card.alone("OBS-LAT")),
         (None, Some(card)) => return Err(card.alone("OBS-LONG")),
     };
-    let middle = start.number + 0.5 * seconds.map_or(0.0, |card| card.number) / SECONDS_PER_DAY;
+    let middle = start.number + 0.5 * seconds.number / SECONDS_PER_DAY;
     // Only the date can fail; the error quotes its card.
     factor(ra.number, dec.number, middle, &site).map_err(|_| start.refused(DATE))
 }
@@ -159,10 +161,7 @@ impl Card {
         allowed: [f64; 2],
         wanted: &'static str,
     ) -> Option<Result<Self, BarycentricError>> {
-        let (keyword, value) = keys
-            .iter()
-            .find_map(|&key| header.get(key).filter(|value| *value != Value::Undefined).map(|value| (key, value)))?;
-        let text = value.to_string();
+        let (keyword, text) = keys.iter().find_map(|&key| Some((key, header.value_text(key)?)))?;
         let number = header.get_f64(keyword).or_else(|| header.get_str(keyword)?.trim().parse().ok());
         let within = number.filter(|n: &f64| (allowed[0]..=allowed[1]).contains(n));
         let card = Self { keyword, text, number: within.unwrap_or_default() };
@@ -250,8 +249,38 @@ mod tests {
 
     fn header(cards: &[(&str, f64)]) -> Header {
         let mut header = Header::new();
+        header.set("EXPTIME", 0.0, "");
         cards.iter().for_each(|(key, value)| header.set(key, *value, ""));
         header
+    }
+
+    /// A header of these cards, as they stand in a file.
+    fn raw(cards: &[&str]) -> Header {
+        Header::from_records(cards.iter().map(|card| format!("{card:<80}")).collect::<String>().as_bytes())
+    }
+
+    #[test]
+    fn an_exposure_time_that_is_absent_empty_or_no_number_is_an_error_with_its_value() {
+        let cards = ["RA      = 1.0", "DEC     = 2.0", "MJD-OBS = 59000.0"];
+        for (card, part) in [
+            ("", "no EXPTIME (in seconds; 0 if MJD-OBS is the middle"),
+            ("EXPTIME =                      / unknown", "no EXPTIME"),
+            ("EXPTIME = '        '", "no EXPTIME"),
+            ("EXPTIME = nan", "EXPTIME = nan is not a number of seconds"),
+            ("EXPTIME = NAN / unknown", "EXPTIME = NAN is not a number of seconds"),
+            ("EXPTIME = 'nan     '", "EXPTIME = nan is not a number of seconds"),
+            ("EXPTIME = inf", "EXPTIME = inf is not"),
+            ("EXPTIME = 15 min", "EXPTIME = 15 min is not"),
+            ("EXPTIME = '15 min  '", "EXPTIME = 15 min is not"),
+            ("EXPTIME = -3.0", "EXPTIME = -3.0 is not"),
+            ("EXPTIME = T", "EXPTIME = T is not"),
+        ] {
+            let message = factor_of_exposure(&raw(&[&cards[..], &[card]].concat()), None).unwrap_err().to_string();
+            assert!(message.contains(part), "`{card}`: {message}");
+        }
+        // The header of the fibermap serves, as for all keywords.
+        let image = raw(&cards);
+        assert!(factor_of_exposure(&image, Some(&raw(&["EXPTIME = 900.0"]))).is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     Spelling::Flag.use_in_messages();
     let CommandLine { loglevel, command } = CommandLine::parse();
-    cli::logging::start(loglevel);
+    cli::logging::start(if command.is_verbose() { cli::logging::LogLevel::Debug } else { loglevel });
     cli::output::report_full_disks_as_errors();
     let json = command.wants_json();
     match command.run() {

@@ -29,8 +29,8 @@ pub struct Case {
     pub batch: Option<usize>,
     pub tolerance: Option<f64>,
     pub nwavestep: usize,
-    pub nsubbundles: usize,
-    pub bundlesize: usize,
+    pub nsubbundles: Option<usize>,
+    pub bundlesize: Option<usize>,
     /// Options that differ from the defaults; empty in a row of the sizes.
     pub setting: String,
 }

@@ -121,12 +121,12 @@ fn settings(base: &Case) -> Vec<Case> {
     if base.solver == "banded" {
         let tolerances = [1e-3, 1e-4, 1e-5, 1e-6, 1e-7];
         // Nothing couples two bundles: taken as one they give the same numbers in larger pieces.
-        cases.extend([25, 50, 100].map(|n| with(format!("bundles of {n}"), &|c| c.bundlesize = n)));
+        cases.extend([25, 50, 100].map(|n| with(format!("bundles of {n}"), &|c| c.bundlesize = Some(n))));
         cases.extend(tolerances.map(|t| with(format!("tolerance {t:e}"), &|c| c.tolerance = Some(t))));
     } else {
         cases.extend([1, 4, 16, 64].map(|n| with(format!("batch of {n}"), &|c| c.batch = Some(n))));
         cases.extend([25, 50, 100].map(|n| with(format!("patch of {n} bins"), &|c| c.nwavestep = n)));
-        cases.extend([25, 5, 1].map(|n| with(format!("patch of {} fibres", 25 / n), &|c| c.nsubbundles = n)));
+        cases.extend([25, 5, 1].map(|n| with(format!("patch of {} fibres", 25 / n), &|c| c.nsubbundles = Some(n))));
     }
     cases
 }

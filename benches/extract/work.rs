@@ -116,7 +116,7 @@ fn banded(spot: &Spot, stage: &str) -> Option<(f64, f64)> {
 
 /// Counts multiply-adds and bytes per bin, of patches with one fibre and 12 bins around.
 fn patches(spot: &Spot, case: &Case, stage: &str) -> Option<(f64, f64)> {
-    let (core, bins) = ((25 / case.nsubbundles) as f64, case.nwavestep as f64);
+    let (core, bins) = ((25 / case.nsubbundles.unwrap_or(5)) as f64, case.nwavestep as f64);
     let (fibres, nbin) = (core + 2.0, bins + 24.0);
     let n = fibres * nbin;
     let band = fibres * spot.half() + 1.0;

@@ -163,7 +163,7 @@ fn headers(bytes: &[u8]) {
 /// Writes a frame that could be read, and reads it once more: both are equal.
 fn preproc(bytes: &[u8]) {
     let path = at_rest(bytes);
-    let options = PreprocOptions { mask_bits: 0x2ff, fibermap: None };
+    let options = PreprocOptions { mask_bits: 0x2ff, fibermap: None, ..PreprocOptions::default() };
     let Ok(first) = read_preproc(&path, &options) else { return };
     if let Some(table) = &first.fibermap {
         ask_table(table);

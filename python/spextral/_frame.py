@@ -6,23 +6,25 @@ import os
 import socket
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from ._errors import ExtractionWarning, InputError
 from ._spextral import Plan, Preproc, Psf, Share, read_psf
+from ._units import is_nddata, number, planes_of_nddata, wavelengths
 
 if TYPE_CHECKING:
     from ._types import Frame
 
 Progress = Callable[[int, int], Any]
-Wavelength = Union[str, Tuple[float, float, float], None]
+Wavelength = Union[str, Tuple[Any, Any, Any], npt.NDArray[np.float64], None]
 
 
 def extract_frame(
-    image: Union[Preproc, Mapping[str, Any], None],
+    image: Any,
     psf: Union[Psf, str, "os.PathLike[str]", None],
     bundlesize: Optional[int] = None,
     specmin: int = 0,
@@ -59,8 +61,9 @@ def extract_frame(
 
     Parameters
     ----------
-    image : Preproc or mapping
-        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8.
+    image : Preproc, mapping or CCDData
+        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8. Of a CCDData or
+        NDData: its data, its uncertainty, and as ivar = 0 its mask. Here and below, quantities are converted or refused.
     psf : Psf or path
         Its PSF.
     bundlesize : int
@@ -131,22 +134,22 @@ def extract_frame(
         specmin=_count("specmin", specmin),
         nspec=None if nspec is None else _count("nspec", nspec),
         wavelength=_range(wavelength),
-        barycentric=barycentric,
+        barycentric=_maybe("barycentric", barycentric),
         model=model_flux if _is_wanted(model) else None,
-        regularize=regularize,
-        psferr=psferr,
+        regularize=number("regularize", regularize, "1 / electron"),
+        psferr=_maybe("psferr", psferr),
         psf_tails=psf_tails,
         decorrelate=decorrelate,
         solver=solver,
-        tolerance=tolerance,
+        tolerance=_maybe("tolerance", tolerance),
         precision=precision,
         max_device_memory=None if max_device_memory is None else _count("max_device_memory", max_device_memory),
         bundlesize=None if bundlesize is None else _count("bundlesize", bundlesize),
         nsubbundles=None if nsubbundles is None else _count("nsubbundles", nsubbundles),
         nwavestep=_count("nwavestep", nwavestep),
         wavepad=_count("wavepad", wavepad),
-        wavepad_frac=wavepad_frac,
-        pixpad_frac=pixpad_frac,
+        wavepad_frac=number("wavepad_frac", wavepad_frac, ""),
+        pixpad_frac=number("pixpad_frac", pixpad_frac, ""),
     )
     if threads is not None and _count("threads", threads) == 0:
         raise InputError("threads is 0: give at least 1, or None for all cores")
@@ -162,7 +165,9 @@ def extract_frame(
             # Typed for all who have no communicator.
             return None  # type: ignore[return-value]
         frame = gathered
-    _warn(frame)
+    if gpu and frame["summary"]["device"].startswith("CPU") and device == "auto":
+        _say("gpu is true, but there is no GPU: the CPU extracted", stacklevel=3)
+    _warn(frame, solver)
     if timing is not None:
         timing["extract"] = time.perf_counter() - start
         timing.update({f"extract-{stage}": s for stage, s in frame["summary"]["stage_seconds"].items()})
@@ -248,19 +253,23 @@ def _seat(comm: Any) -> Tuple[int, Optional[int]]:
 def _preproc(image: Any) -> Preproc:
     if isinstance(image, Preproc):
         return image
-    try:
-        arrays = image["image"], image["ivar"]
-    except (TypeError, KeyError, IndexError) as error:
-        kind = type(image).__name__
-        sentence = f"image is of type {kind}: give a Preproc, or a mapping with \"image\" and \"ivar\""
-        raise InputError(sentence) from error
-    preproc = Preproc(*arrays)
+    preproc = Preproc(*(planes_of_nddata(image) if is_nddata(image) else _planes(image)))
     if preproc.bad_pixels:
         _say(
             f"{preproc.bad_pixels} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count "
             "as masked"
         )
     return preproc
+
+
+def _planes(image: Any) -> Tuple[Any, Any]:
+    try:
+        return image["image"], image["ivar"]
+    except (TypeError, KeyError, IndexError, ValueError) as error:
+        kind = type(image).__name__
+        has = isinstance(image, Mapping) and [name for name in ("image", "ivar") if name not in image]
+        what = f"has no {' and no '.join(has)}" if has else f"is of type {kind}"
+        raise InputError(f"image {what}: give a Preproc, a CCDData, or a mapping with \"image\" and \"ivar\"") from error
 
 
 def _psf(psf: Any) -> Psf:
@@ -271,21 +280,23 @@ def _psf(psf: Any) -> Psf:
     raise InputError(f"psf is of type {type(psf).__name__}: give a Psf, or the path of a PSF file")
 
 
-def _count(name: str, value: int) -> int:
-    if value != int(value) or value < 0:
-        raise InputError(f"{name} is {value}: give a whole number of at least 0")
-    return int(value)
+def _count(name: str, given: Any) -> int:
+    value = number(name, given, "")
+    if value != value or abs(value) == float("inf") or value != int(value) or value < 0:
+        raise InputError(f"{name} is {given}: give a whole number of at least 0")
+    # A number above 2^53 stays as it is.
+    return given if isinstance(given, int) else int(value)
 
 
-def _range(wavelength: Wavelength) -> Optional[Tuple[float, float, float]]:
+def _range(wavelength: Any) -> Optional[Tuple[float, float, float]]:
     if wavelength is None:
         return None
-    words = wavelength.split(",") if isinstance(wavelength, str) else wavelength
-    try:
-        wmin, wmax, dw = map(float, words)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"wavelength is {wavelength!r}: give (wmin, wmax, dw) in Angstrom") from error
+    wmin, wmax, dw = wavelengths("wavelength", wavelength, "wmin, wmax, dw")
     return wmin, wmax, dw
+
+
+def _maybe(name: str, value: Any) -> Optional[float]:
+    return None if value is None else number(name, value, "")
 
 
 def _is_wanted(model: Any) -> bool:
@@ -300,11 +311,13 @@ def _device(device: Optional[str], gpu: Optional[bool]) -> str:
 
 def _advise(plan: Plan, deeper: int = 0) -> None:
     for sentence in plan.warnings:
-        _say(sentence, deeper)
+        _say(sentence, 4 + deeper)
 
 
-def _warn(frame: Frame) -> None:
+def _warn(frame: Frame, solver: str) -> None:
     done = frame["summary"]
+    if done["dark"]:
+        _say(done["dark"])
     cut = done["resolution_cut_rows"]
     if cut:
         least = min(sum_ for _, _, sum_ in cut)
@@ -312,6 +325,9 @@ def _warn(frame: Frame) -> None:
             f"rows of R sum to less than 0.99 in {len(cut)} fibres, at least to {least:.3f}: they reach beyond its "
             "diagonals or the ends of the grid"
         )
+    if solver == "banded" and done["in_patches"]:
+        fibres = ", ".join(map(str, done["in_patches"]))
+        _say(f"solver=\"banded\" did not serve all bundles; those of first fibres {fibres} were extracted in patches")
     if done["retried"]:
         _say(f"extracted again, in smaller parts or on the CPU: {done['retried']}")
     if done["redone"]:
@@ -327,6 +343,6 @@ def _warn(frame: Frame) -> None:
         )
 
 
-def _say(sentence: str, deeper: int = 0) -> None:
+def _say(sentence: str, stacklevel: int = 4) -> None:
     # At the caller of extract_frame.
-    warnings.warn(sentence, ExtractionWarning, stacklevel=4 + deeper)
+    warnings.warn(sentence, ExtractionWarning, stacklevel=stacklevel)

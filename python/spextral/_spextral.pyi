@@ -30,7 +30,16 @@ __version__: str
 
 def devices() -> List[Device]: ...
 def read_psf(path: _Path) -> Psf: ...
-def read_preproc(path: _Path, *, mask_bits: int = ..., fibermap: Optional[_Path] = None) -> Preproc: ...
+def read_preproc(
+    path: _Path,
+    *,
+    mask_bits: int = ...,
+    fibermap: Optional[_Path] = None,
+    image_hdu: Union[str, int, None] = None,
+    readnoise: Optional[float] = None,
+    gain: Optional[float] = None,
+    ignore_checksum: bool = False,
+) -> Preproc: ...
 def write_frame(
     path: _Path, frame: Frame, preproc: Optional[Preproc] = None, *, scores: bool = True, overwrite: bool = False
 ) -> None: ...
@@ -39,7 +48,7 @@ def make_psf(
     *,
     camera: str = "r",
     bundlesize: int = 25,
-    wave: Optional[Tuple[float, float]] = None,
+    wave: Union[Tuple[Any, Any], npt.NDArray[np.float64], None] = None,
     npix_y: Optional[int] = None,
     npix_x: Optional[int] = None,
     seed: int = 0,
@@ -50,11 +59,11 @@ def simulate(
     seed: int = 0,
     specmin: int = 0,
     nspec: Optional[int] = None,
-    wavelength: Optional[Tuple[float, float, float]] = None,
-    readnoise: float = ...,
-    exptime: float = ...,
-    mjd: float = ...,
-    cosmics: float = ...,
+    wavelength: Union[str, Tuple[Any, Any, Any], npt.NDArray[np.float64], None] = None,
+    readnoise: Any = None,
+    exptime: Any = None,
+    mjd: Any = None,
+    cosmics: Any = None,
     bad_columns: Optional[int] = None,
     dead_patches: Optional[int] = None,
 ) -> Tuple[Preproc, Truth]: ...
@@ -79,6 +88,8 @@ class Psf:
     def psferr(self) -> float: ...
     @property
     def camera(self) -> Optional[str]: ...
+    @property
+    def bad_fibres(self) -> List[int]: ...
     @property
     def has_tails(self) -> bool: ...
     def traces(
@@ -115,6 +126,8 @@ class Preproc:
     def readnoise(self) -> Optional[npt.NDArray[np.float32]]: ...
     @property
     def bad_pixels(self) -> int: ...
+    @property
+    def notes(self) -> List[str]: ...
     @property
     def header(self) -> Dict[str, Any]: ...
     @property

@@ -45,6 +45,10 @@ class Summary(TypedDict):
     """Bins without information."""
     no_result: int
     """Those among them with good pixels: not solved, or with numbers beyond what a file holds."""
+    dark_fibres: List[int]
+    """Fibres without any good pixel, rows of the PSF."""
+    dark: Optional[str]
+    """A sentence about them; None where there is none."""
     stage_seconds: Dict[str, float]
     """Time spent in each stage."""
 

@@ -12,9 +12,26 @@ pub struct Numbers<T> {
     pub shape: Vec<usize>,
 }
 
-/// An argument as a numpy array; a masked array is refused, since its mask would be lost.
-pub fn array<'py>(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// The package's module of units.
+fn units(py: Python) -> PyResult<Bound<PyModule>> {
+    py.import(intern!(py, "spextral._units"))
+}
+
+/// A number in `unit`, from which its own unit is converted.
+pub fn number(name: &str, argument: &Bound<PyAny>, unit: &str) -> PyResult<f64> {
+    units(argument.py())?.call_method1("number", (name, argument, unit))?.extract()
+}
+
+/// A range of wavelengths in Angstrom, of as many numbers as there are `names`.
+pub fn wavelength_range(name: &str, argument: &Bound<PyAny>, names: &str) -> PyResult<Vec<f64>> {
+    units(argument.py())?.call_method1("wavelengths", (name, argument, names))?.extract()
+}
+
+/// An argument as a numpy array in `unit`, empty for none: quantities are converted, or refused. A masked array is refused,
+/// since its mask would be lost.
+pub fn array<'py>(name: &str, argument: &Bound<'py, PyAny>, unit: &str) -> PyResult<Bound<'py, PyAny>> {
     let py = argument.py();
+    let argument = &units(py)?.call_method1("plain", (name, argument, unit))?;
     let numpy = py.import(intern!(py, "numpy"))?;
     if argument.is_instance(&numpy.getattr("ma")?.getattr("MaskedArray")?)? {
         return Err(input(format!("{name} is a masked array: fill it, and give masked pixels ivar = 0")));
@@ -32,19 +49,25 @@ pub fn is_f4(array: &Bound<PyAny>) -> PyResult<bool> {
     Ok(kind(array)? == 'f' && array.getattr("dtype")?.getattr("itemsize")?.extract::<usize>()? == 4)
 }
 
-/// Real numbers as `T`.
-pub fn numbers<T: Element + Copy>(name: &str, argument: &Bound<PyAny>) -> PyResult<Numbers<T>> {
-    of_kinds(name, argument, "fiu", "real numbers (f4 or f8)")
+/// Real numbers in `unit` as `T`.
+pub fn numbers<T: Element + Copy>(name: &str, argument: &Bound<PyAny>, unit: &str) -> PyResult<Numbers<T>> {
+    of_kinds(name, argument, unit, "fiu", "real numbers (f4 or f8)")
 }
 
 /// Whole numbers as `T`.
 pub fn integers<T: Element + Copy>(name: &str, argument: &Bound<PyAny>) -> PyResult<Numbers<T>> {
-    of_kinds(name, argument, "iu", "whole numbers")
+    of_kinds(name, argument, "", "iu", "whole numbers")
 }
 
-fn of_kinds<T: Element + Copy>(name: &str, argument: &Bound<PyAny>, kinds: &str, wanted: &str) -> PyResult<Numbers<T>> {
+fn of_kinds<T: Element + Copy>(
+    name: &str,
+    argument: &Bound<PyAny>,
+    unit: &str,
+    kinds: &str,
+    wanted: &str,
+) -> PyResult<Numbers<T>> {
     let py = argument.py();
-    let array = array(name, argument)?;
+    let array = array(name, argument, unit)?;
     if !kinds.contains(kind(&array)?) {
         return Err(input(format!("{name} is an array of {}: give {wanted}", array.getattr("dtype")?)));
     }

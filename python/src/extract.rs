@@ -175,7 +175,7 @@ impl Plan {
     fn unpack(&self, head: &Bound<PyBytes>, packed: &Bound<PyAny>) -> PyResult<Share> {
         let damaged = || exception(Kind::Input, "a share of the frame came damaged from another rank");
         let head = ciborium::from_reader(head.as_bytes()).map_err(|_| damaged())?;
-        let packed = numbers::<f64>("numbers", packed)?;
+        let packed = numbers::<f64>("numbers", packed, "")?;
         let share = extract::Share::unpack(head, &packed.values, self.preproc.ccd.ny());
         Ok(Share::new(share.ok_or_else(damaged)?))
     }
@@ -221,6 +221,8 @@ impl Plan {
         dict.set_item("failed", summary.failed)?;
         dict.set_item("no_information", summary.no_information)?;
         dict.set_item("no_result", summary.no_result)?;
+        dict.set_item("dark_fibres", summary.dark.fibres())?;
+        dict.set_item("dark", summary.dark.sentence(self.bundles.iter().map(|bundle| bundle.selected.len()).sum()))?;
         let times = PyDict::new(py);
         for (stage, time) in &summary.stage_time {
             times.set_item(stage.name(), time.as_secs_f64())?;

@@ -7,12 +7,12 @@ use crate::psf::Psf;
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use spextral::extract::{CutRows, Summary, note_run};
+use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
-use spextral::frame::{Frame, Scores, Spectra, SpectraParts, Table};
+use spextral::frame::{Frame, Scores, Spectra, SpectraParts};
 use spextral::plan::Groups;
 use spextral::solver::Record;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).
 ///
@@ -26,10 +26,21 @@ use std::path::PathBuf;
 /// Psf
 #[pyfunction]
 pub fn read_psf(py: Python, path: PathBuf) -> PyResult<Psf> {
-    released(py, None, || fits::read_psf(&path))?.map(Psf::from).map_err(Raise::raise)
+    let psf = released(py, None, || fits::read_psf(&path))?.map_err(Raise::raise)?;
+    warn(py, &path, &psf.doubts().sentences())?;
+    Ok(psf.into())
+}
+
+/// Warns of what a file says against itself.
+fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
+    let kind = py.import("spextral")?.getattr("ExtractionWarning")?;
+    let warn = py.import("warnings")?.getattr("warn")?;
+    notes.iter().try_for_each(|note| warn.call1((format!("{}: {note}", path.display()), &kind)).map(|_| ()))
 }
 
 /// Reads a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
+///
+/// What it lacks or had to suppose is a warning, and in ``Preproc.notes``.
 ///
 /// Parameters
 /// ----------
@@ -39,15 +50,42 @@ pub fn read_psf(py: Python, path: PathBuf) -> PyResult<Psf> {
 ///     Pixels with any of these bits in MASK get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE.
 /// fibermap : str or path
 ///     A file with the fibermap, in place of the frame's own.
+/// image_hdu : str or int
+///     HDU of the image, by EXTNAME or number; by default IMAGE, or a primary image without EXTNAME.
+/// readnoise : float
+///     Read noise in electron, for a file without weights (IVAR, VAR, STDDEV, ERR): the variance of a pixel is its square
+///     and the pixel's own electrons.
+/// gain : float
+///     Electrons per unit of an image that is not in electron.
+/// ignore_checksum : bool
+///     Whether FIBERMAP and READNOISE, which decide no number, are used also where their DATASUM is wrong.
 ///
 /// Returns
 /// -------
 /// Preproc
 #[pyfunction]
-#[pyo3(signature = (path, *, mask_bits = PreprocOptions::default().mask_bits, fibermap = None))]
-pub fn read_preproc(py: Python, path: PathBuf, mask_bits: u32, fibermap: Option<PathBuf>) -> PyResult<Preproc> {
-    let options = PreprocOptions { mask_bits, fibermap };
-    released(py, None, || fits::read_preproc(&path, &options))?.map(Preproc::from).map_err(Raise::raise)
+#[pyo3(signature = (path, *, mask_bits = PreprocOptions::default().mask_bits, fibermap = None, image_hdu = None,
+    readnoise = None, gain = None, ignore_checksum = false))]
+pub fn read_preproc(
+    py: Python,
+    path: PathBuf,
+    mask_bits: u32,
+    fibermap: Option<PathBuf>,
+    image_hdu: Option<Bound<PyAny>>,
+    readnoise: Option<f64>,
+    gain: Option<f64>,
+    ignore_checksum: bool,
+) -> PyResult<Preproc> {
+    for (name, value) in [("readnoise", readnoise), ("gain", gain)] {
+        if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
+            return Err(input(format!("{name} is {value}: give a number above 0")));
+        }
+    }
+    let image_hdu = image_hdu.map(|hdu| hdu.str().map(|text| text.to_string())).transpose()?;
+    let options = PreprocOptions { mask_bits, fibermap, image_hdu, readnoise, gain, ignore_checksum };
+    let preproc = released(py, None, || fits::read_preproc(&path, &options))?.map_err(Raise::raise)?;
+    warn(py, &path, &preproc.notes)?;
+    Ok(preproc.into())
 }
 
 /// Writes a frame file as ``spextral extract`` does: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, CHI2PIX, and of ``preproc``
@@ -79,8 +117,12 @@ pub fn write_frame(
     let run = Run::of(frame)?;
     let preproc = preproc.map(|preproc| &*preproc.get().0);
     let fibermap = preproc.and_then(|preproc| preproc.fibermap.as_ref());
-    let fibermap = fibermap.map(|table| rows(table, run.specmin, spectra.nspec)).transpose()?;
     let mut header = preproc.map(|preproc| preproc.header.clone()).unwrap_or_default();
+    let (camera, spectra_rows) = (header.get_str("CAMERA"), run.specmin..run.specmin + spectra.nspec);
+    let rows = |table| fibermap_rows(table, run.fibermin - run.specmin as i64, spectra_rows, camera.as_deref());
+    let rows = fibermap.map(rows).transpose().map_err(|what| input(format!("the fibermap of preproc {what}")))?;
+    let fibermap = rows.map(|rows| rows.table);
+    header.remove_image_axes();
     let smallest = fibermap.as_ref().and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min());
     let fibermin = smallest.unwrap_or(run.fibermin);
     note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
@@ -90,28 +132,19 @@ pub fn write_frame(
     released(py, None, || Ok(fits::write_frame(&path, &frame, overwrite)?.persist()?))?.map_err(FitsError::raise)
 }
 
-fn rows(table: &Table, specmin: usize, nspec: usize) -> PyResult<Table> {
-    if table.nrows() < specmin + nspec {
-        let (rows, last) = (table.nrows(), (specmin + nspec).saturating_sub(1));
-        return Err(input(format!(
-            "the fibermap of preproc has {rows} rows, the frame has fibres {specmin} to {last}"
-        )));
-    }
-    Ok(table.slice_rows(specmin..specmin + nspec))
-}
-
 fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     let item = |name: &str| frame.get_item(name)?.ok_or_else(|| input(format!("the frame has no {name}")));
-    let (flux, [nspec, nwave]) = numbers("specflux", &item("specflux")?)?.need_axes("specflux", "[nspec, nwave]")?;
+    let (flux, [nspec, nwave]) =
+        numbers("specflux", &item("specflux")?, "electron / Angstrom")?.need_axes("specflux", "[nspec, nwave]")?;
     let (bins, why) = ([nspec, nwave], "as specflux");
     let (resolution, [_, ndiag, _]) =
-        numbers("Rdiags", &item("Rdiags")?)?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
+        numbers("Rdiags", &item("Rdiags")?, "")?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
     if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
         return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
     }
-    let wave = numbers("wave", &item("wave")?)?.need_shape("wave", &[nwave], "one per bin of specflux")?;
-    let ivar = numbers("specivar", &item("specivar")?)?.need_shape("specivar", &bins, why)?;
-    let chi2pix = numbers("chi2pix", &item("chi2pix")?)?.need_shape("chi2pix", &bins, why)?;
+    let wave = numbers("wave", &item("wave")?, "Angstrom")?.need_shape("wave", &[nwave], "one per bin of specflux")?;
+    let ivar = numbers("specivar", &item("specivar")?, "Angstrom2 / electron2")?.need_shape("specivar", &bins, why)?;
+    let chi2pix = numbers("chi2pix", &item("chi2pix")?, "")?.need_shape("chi2pix", &bins, why)?;
     let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
     let parts =
         SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask };
@@ -143,6 +176,7 @@ impl Run {
             barycentric: item("barycentric")?.extract()?,
             summary: Summary {
                 device: item("device")?.extract()?,
+                dark: Dark { masked: item("dark_fibres")?.extract()?, ..Dark::default() },
                 record: Record {
                     retried: item("retried")?.extract()?,
                     banded: item("banded")?.extract()?,

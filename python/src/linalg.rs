@@ -23,9 +23,9 @@ struct Batch {
 
 impl Batch {
     fn of(matrices: &Any) -> PyResult<Self> {
-        let matrices = array("matrices", matrices)?;
+        let matrices = array("matrices", matrices, "")?;
         let f4 = is_f4(&matrices)?;
-        let Numbers { values, shape } = numbers("matrices", &matrices)?;
+        let Numbers { values, shape } = numbers("matrices", &matrices, "")?;
         match shape[..] {
             [.., rows, n] if rows == n && n > 0 => Ok(Self { values, shape, n, f4 }),
             _ => Err(input(format!("matrices has shape {shape:?}, [..., n, n] with n > 0 is needed"))),
@@ -98,7 +98,7 @@ pub fn cholesky<'py>(matrices: &Any<'py>, device: &str) -> PyResult<Any<'py>> {
 /// matrices : array of f4 or f8, [..., n, n]
 ///     K; lower triangles are read.
 /// rhs : array of f4 or f8, [..., n] or [..., nrhs, n]
-///     b, one or several a matrix.
+///     b, one or several per matrix.
 /// device : str
 ///     Where: ``"cpu"`` computes in f64, a GPU in f32.
 ///
@@ -116,7 +116,7 @@ pub fn cholesky<'py>(matrices: &Any<'py>, device: &str) -> PyResult<Any<'py>> {
 pub fn cholesky_solve<'py>(matrices: &Any<'py>, rhs: &Any<'py>, device: &str) -> PyResult<Any<'py>> {
     let py = matrices.py();
     let mut batch = Batch::of(matrices)?;
-    let Numbers { values: mut sides, shape } = numbers::<f64>("rhs", rhs)?;
+    let Numbers { values: mut sides, shape } = numbers::<f64>("rhs", rhs, "")?;
     let leading = &batch.shape[..batch.shape.len() - 2];
     let fits = |extra: usize| {
         shape.len() == leading.len() + extra && shape.starts_with(leading) && shape.last() == Some(&batch.n)

@@ -32,6 +32,8 @@ type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 ///
 /// Notes
 /// -----
+/// Quantities, of astropy and alike, are converted to these units; other units are refused.
+///
 /// Pixels that are not finite, or whose ivar is negative, not finite, or absurdly large, get ivar = 0.
 /// ``bad_pixels`` counts them.
 #[pyclass(frozen, module = "spextral")]
@@ -54,11 +56,11 @@ impl Preproc {
         mask: Option<&Bound<PyAny>>,
         mask_bits: u32,
     ) -> PyResult<Self> {
-        let (image, [ny, nx]) = numbers::<f32>("image", image)?.need_axes("image", "[ny, nx]")?;
+        let (image, [ny, nx]) = numbers::<f32>("image", image, "electron")?.need_axes("image", "[ny, nx]")?;
         if image.is_empty() {
             return Err(input(format!("image has shape [{ny}, {nx}]: give the pixels of a CCD")));
         }
-        let ivar = numbers::<f32>("ivar", ivar)?.need_shape("ivar", &[ny, nx], "as image")?;
+        let ivar = numbers::<f32>("ivar", ivar, "1 / electron2")?.need_shape("ivar", &[ny, nx], "as image")?;
         let mask = match mask {
             // Bits above those of 32 say nothing of DESI's.
             Some(mask) => Some(integers::<i64>("mask", mask)?.need_shape("mask", &[ny, nx], "as image")?),
@@ -103,6 +105,12 @@ impl Preproc {
     #[getter]
     fn bad_pixels(&self) -> usize {
         self.0.ccd.rejected().total()
+    }
+
+    /// What the file lacks or had to suppose, in sentences.
+    #[getter]
+    fn notes(&self) -> Vec<String> {
+        self.0.notes.clone()
     }
 
     /// Cards of IMAGE by keyword, the first of each; COMMENT and HISTORY as lists of lines.

@@ -1,6 +1,6 @@
 //! The Gauss-Hermite PSF as a Python object.
 
-use crate::arrays::{numbers, to_numpy};
+use crate::arrays::{numbers, to_numpy, wavelength_range};
 use crate::error::{Raise, input};
 use crate::work::released;
 use numpy::PyArrayDyn;
@@ -29,6 +29,19 @@ impl From<spextral::psf::Psf> for Psf {
 }
 
 impl Psf {
+    /// Wavelengths in Angstrom, `[nwave]`, where the series serve.
+    fn wavelengths(&self, argument: &Bound<PyAny>) -> PyResult<(Vec<f64>, usize)> {
+        let (wave, [nwave]) = numbers::<f64>("wave", argument, "Angstrom")?.need_axes("wave", "[nwave]")?;
+        match wave.iter().position(|&w| !self.0.reaches(w)) {
+            Some(at) => Err(input(format!(
+                "wave[{at}] is {} Angstrom, the PSF's range is {} to {}: give wavelengths in Angstrom, at most 5 % of that \
+                 range outside",
+                wave[at], self.0.wave_min, self.0.wave_max
+            ))),
+            None => Ok((wave, nwave)),
+        }
+    }
+
     /// The rows of the PSF that a call asks for.
     fn fibres(&self, specmin: usize, nspec: Option<usize>) -> PyResult<Range<usize>> {
         let nfibre = self.0.nfibre;
@@ -94,6 +107,12 @@ impl Psf {
         self.0.camera.as_deref()
     }
 
+    /// Fibres (rows of the PSF) that are not usable, by what the file says: they have no result.
+    #[getter]
+    fn bad_fibres(&self) -> Vec<usize> {
+        self.0.doubts().fibres.iter().map(|bad| bad.fibre).collect()
+    }
+
     /// Whether the file has power-law tails.
     #[getter]
     fn has_tails(&self) -> bool {
@@ -105,7 +124,7 @@ impl Psf {
     /// Parameters
     /// ----------
     /// wave : array, [nwave]
-    ///     Wavelengths in Angstrom.
+    ///     Wavelengths in Angstrom, or a quantity; at most 5 % of the PSF's range outside of it.
     /// specmin, nspec : int
     ///     Fibres, rows of the PSF; by default all from ``specmin`` on.
     ///
@@ -121,7 +140,7 @@ impl Psf {
         nspec: Option<usize>,
     ) -> PyResult<(Array<'py, f64>, Array<'py, f64>)> {
         let py = wave.py();
-        let (wave, nwave) = wavelengths(wave)?;
+        let (wave, nwave) = self.wavelengths(wave)?;
         let fibres = self.fibres(specmin, nspec)?;
         let shape = [fibres.len(), nwave];
         let [x, y] = released(py, None, || {
@@ -138,11 +157,11 @@ impl Psf {
     /// Parameters
     /// ----------
     /// wave : array, [nwave]
-    ///     Wavelengths in Angstrom.
+    ///     Wavelengths in Angstrom, or a quantity; at most 5 % of the PSF's range outside of it.
     /// specmin, nspec : int
     ///     Fibres, rows of the PSF; by default all from ``specmin`` on.
     /// tails : bool
-    ///     Add the power-law tails, where the PSF has them.
+    ///     Add the PSF's power-law tails.
     ///
     /// Returns
     /// -------
@@ -159,8 +178,11 @@ impl Psf {
         tails: bool,
     ) -> PyResult<(Array<'py, f64>, Array<'py, i32>, Array<'py, i32>)> {
         let py = wave.py();
-        let (wave, nwave) = wavelengths(wave)?;
+        let (wave, nwave) = self.wavelengths(wave)?;
         let fibres = self.fibres(specmin, nspec)?;
+        if tails && self.0.tails.is_none() {
+            return Err(input("the PSF has no power-law tails: leave out tails=True, or give a PSF with them"));
+        }
         let spot = SpotShape::new(&self.0, tails);
         let (shape, bins) = ([fibres.len(), nwave, spot.ny(), spot.nx()], [fibres.len(), nwave]);
         let (pixels, x0, y0) = released(py, None, || {
@@ -203,15 +225,6 @@ impl Psf {
     }
 }
 
-/// Wavelengths in Angstrom, `[nwave]`.
-fn wavelengths(argument: &Bound<PyAny>) -> PyResult<(Vec<f64>, usize)> {
-    let (wave, [nwave]) = numbers::<f64>("wave", argument)?.need_axes("wave", "[nwave]")?;
-    match wave.iter().position(|w| !w.is_finite()) {
-        Some(at) => Err(input(format!("wave[{at}] is {}: give finite wavelengths in Angstrom", wave[at]))),
-        None => Ok((wave, nwave)),
-    }
-}
-
 /// A PSF as DESI's, of any number of fibres: for tests and examples.
 ///
 /// Parameters
@@ -239,7 +252,7 @@ pub fn make_psf(
     nfibre: usize,
     camera: &str,
     bundlesize: usize,
-    wave: Option<(f64, f64)>,
+    wave: Option<&Bound<PyAny>>,
     npix_y: Option<usize>,
     npix_x: Option<usize>,
     seed: u64,
@@ -250,12 +263,13 @@ pub fn make_psf(
         "z" => Camera::Z,
         other => return Err(input(format!("camera is {other:?}: give \"b\", \"r\" or \"z\""))),
     };
+    let wave = wave.map(|wave| wavelength_range("wave", wave, "wmin, wmax")).transpose()?;
     let figures = Synthetic {
         nfibre,
         camera,
         bundlesize,
-        wave_min: wave.map(|(min, _)| min),
-        wave_max: wave.map(|(_, max)| max),
+        wave_min: wave.as_ref().map(|wave| wave[0]),
+        wave_max: wave.as_ref().map(|wave| wave[1]),
         npix_y,
         npix_x,
         seed,

@@ -1,7 +1,7 @@
 //! Simulated frames.
 
-use crate::arrays::to_numpy;
-use crate::error::Raise;
+use crate::arrays::{number, to_numpy, wavelength_range};
+use crate::error::{Raise, input};
 use crate::preproc::Preproc;
 use crate::psf::Psf;
 use crate::work::released;
@@ -23,13 +23,13 @@ use spextral::simulate::{Simulated, Simulation};
 ///     First and last wavelength and step of the light in Angstrom, those of the extraction to come; by default the PSF's
 ///     range by 0.8.
 /// readnoise : float
-///     In electron.
+///     In electron; by default 3.
 /// exptime : float
-///     In seconds.
+///     In seconds; by default 1000.
 /// mjd : float
-///     Start of the exposure: modified Julian date (UTC).
+///     Start of the exposure: modified Julian date (UTC), in days.
 /// cosmics : float
-///     Cosmic rays relative to the usual number, 0 for none.
+///     Cosmic rays relative to the usual number, 0 for none; by default 1.
 /// bad_columns, dead_patches : int
 ///     Defects; by default one in 4 million pixels, at least one.
 ///
@@ -41,41 +41,43 @@ use spextral::simulate::{Simulated, Simulation};
 ///     [nspec, nwave] (electron per bin).
 #[pyfunction]
 #[pyo3(signature = (psf, *, seed = 0, specmin = 0, nspec = None, wavelength = None,
-    readnoise = Simulation::default().readnoise, exptime = Simulation::default().exptime,
-    mjd = Simulation::default().mjd, cosmics = Simulation::default().cosmics, bad_columns = None, dead_patches = None))]
+    readnoise = None, exptime = None, mjd = None, cosmics = None, bad_columns = None, dead_patches = None))]
 pub fn simulate<'py>(
     py: Python<'py>,
     psf: &Bound<'py, Psf>,
     seed: u64,
     specmin: usize,
     nspec: Option<usize>,
-    wavelength: Option<(f64, f64, f64)>,
-    readnoise: f64,
-    exptime: f64,
-    mjd: f64,
-    cosmics: f64,
+    wavelength: Option<&Bound<'py, PyAny>>,
+    readnoise: Option<&Bound<'py, PyAny>>,
+    exptime: Option<&Bound<'py, PyAny>>,
+    mjd: Option<&Bound<'py, PyAny>>,
+    cosmics: Option<&Bound<'py, PyAny>>,
     bad_columns: Option<usize>,
     dead_patches: Option<usize>,
 ) -> PyResult<(Preproc, Bound<'py, PyDict>)> {
-    let wave = wavelength.map(|(min, max, step)| [min, max, step]);
+    let wave = wavelength.map(|wave| wavelength_range("wavelength", wave, "wmin, wmax, dw")).transpose()?;
+    let defaults = Simulation::default();
+    let or = |name, given: Option<&Bound<PyAny>>, unit, default| given.map_or(Ok(default), |v| number(name, v, unit));
     let request = Simulation {
         seed,
         specmin,
         nspec,
-        wave,
-        readnoise,
-        exptime,
-        mjd,
-        cosmics,
+        wave: wave.map(|wave| [wave[0], wave[1], wave[2]]),
+        readnoise: or("readnoise", readnoise, "electron", defaults.readnoise)?,
+        exptime: or("exptime", exptime, "s", defaults.exptime)?,
+        mjd: or("mjd", mjd, "d", defaults.mjd)?,
+        cosmics: or("cosmics", cosmics, "", defaults.cosmics)?,
         bad_columns,
         dead_patches,
-        ..Simulation::default()
+        ..defaults
     };
     let psf = &psf.get().0;
     let work = || spextral::simulate::simulate(psf, &request);
     let Simulated { preproc, truth } = released(py, None, work)?.map_err(Raise::raise)?;
     // As where it is read from a file.
     let preproc = released(py, None, || preproc.masked_by(PreprocOptions::default().mask_bits))?;
+    let preproc = preproc.map_err(|error| input(error.to_string()))?;
     let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
     let dict = PyDict::new(py);
     dict.set_item("fibres", to_numpy(py, truth.fibres, &[nspec])?)?;

@@ -9,6 +9,8 @@ const REACH: u32 = 3;
 const MATRIX_ROWS: u32 = 4u * (REACH + 1u);
 // Right-hand sides of a factor: 1, z, and the part of z lost to the bands.
 const SIDES: u32 = 3u;
+// Rows of a column of `inverses`: blocks and right-hand sides.
+const COLUMN_ROWS: u32 = MATRIX_ROWS + SIDES;
 
 struct Args {
     // Threads, and the item of the first.
@@ -27,29 +29,32 @@ struct Args {
     stride: u32,
     first_matrix: u32,
     npole: u32,
-    // Rows per column of blocks in `inverses`, and the first row of the inverse: the factor's, which it overwrites, or the one
-    // behind the factor.
-    column_rows: u32,
-    inverse_row: u32,
     // Blocks to each side of the diagonal of K.
     k_reach: u32,
     // Complement: distance of the matrices from above, nfibre; 0 if both directions start from the same matrices.
     above_offset: u32,
     // Root: diagonals of R to each side.
     r_half: u32,
-    // Complement: bins to each side kept of S_f. Blocks to each side of inverses without a pole.
+    // Complement: bins to each side kept of S_f and its terms.
     s_half: u32,
-    inverse_reach: u32,
-    // Blocks of these beyond REACH, and the first of their rows in `inverses`.
-    extension: u32,
-    extension_row: u32,
+    // Complement: fibres of a frontier; blocks to each side of what leads from an eliminated fibre to them; blocks that
+    // substitution goes on for beyond; 1 if fibres of a separator are eliminated.
+    frontier: u32,
+    fill_reach: u32,
+    tail: u32,
+    merging: u32,
+    // Complement: 1 if right-hand sides are those of fibres whose farther neighbours are known.
+    knows_x: u32,
+    // Distance in fibres over which K has blocks.
+    distances: u32,
     // Inverse: first row of the third right-hand side in `rhs`.
     lost_rhs: u32,
     // Solve: round of x, from 1, and number of rounds.
     round: u32,
     rounds: u32,
-    // Root: 1 if rows of R that f64 does not resolve are marked.
-    marks_unresolved: u32,
+    // Root: 1 in f64: rows of R that it does not resolve are marked, and flux has its estimated truncation error taken out, which
+    // in f32 is rounding.
+    is_f64: u32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;

@@ -1,5 +1,5 @@
-// Inverses of chunks of M + shift: bindings, steps of the recursion on 4 x 4 blocks, and the entry point. The importing file
-// imports `inverse_blocks` and defines `factor` and `invert`.
+// Factors and inverses of chunks of M + shift: bindings, steps of the recursion on 4 x 4 blocks, and the entry points. The
+// importing file imports `inverse_blocks` and defines `factor` and `invert`.
 
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
 @group(0) @binding(1) var<storage, read> matrices: array<vec4<real>>;
@@ -9,9 +9,9 @@
 @group(0) @binding(3) var<storage, read> bounds: array<real>;
 // Shift relative to the chunk's largest bound, and weight, of every pole, [npole].
 @group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
-// Columns of factors, then of inverses, [block of the chunk, args.column_rows, stride]. A factor's column has the blocks of L
-// below the diagonal, the one on it, and L^-1 of the right-hand sides, 1 first. An inverse's column begins at
-// args.inverse_row and has the blocks (j + k, j), k = 0.., and the solutions.
+// Columns of factors, then of inverses, [block of the chunk, COLUMN_ROWS, stride]. A factor's column has the blocks of L below
+// the diagonal, the one on it, and L^-1 of the right-hand sides, 1 first. An inverse's column has the blocks (j + k, j),
+// k = 0.., and the solutions.
 @group(0) @binding(5) var<storage, read_write> inverses: array<vec4<real>>;
 // First block with a bad pivot, and bits of the smallest pivot over its diagonal element, [matrix, 2].
 @group(0) @binding(6) var<storage, read_write> health: array<atomic<u32>>;
@@ -28,18 +28,6 @@ fn store(at: u32, m: mat4x4<real>) {
     inverses[at + args.stride] = m[1];
     inverses[at + 2u * args.stride] = m[2];
     inverses[at + 3u * args.stride] = m[3];
-}
-
-// Returns the diagonal block of a factor.
-fn diagonal_factor(at: u32) -> Lower4 {
-    let lower = inverses[at + (MATRIX_ROWS - 3u) * args.stride];
-    let last = inverses[at + (MATRIX_ROWS - 2u) * args.stride];
-    return Lower4(lower.x, lower.y, lower.z, lower.w, last.x, last.y, inverses[at + (MATRIX_ROWS - 4u) * args.stride], 4u);
-}
-
-// Returns a G^-T, rows as in factor4.
-fn right_solve(g: Lower4, a: mat4x4<real>) -> mat4x4<real> {
-    return mat4x4(forward4(g, a[0]), forward4(g, a[1]), forward4(g, a[2]), forward4(g, a[3]));
 }
 
 // Returns c G^-1.
@@ -127,4 +115,37 @@ fn invert_chunks(
     let t = task(args.first + i);
     factor(t);
     invert(t);
+}
+
+// Replaces L^-1 times a right-hand side by the solution in a chunk's factor.
+fn substitute_back(t: Task, rhs_index: u32) {
+    let column = COLUMN_ROWS * args.stride;
+    let side = (MATRIX_ROWS + rhs_index) * args.stride;
+    for (var next = t.end; next > t.start; next -= 1u) {
+        let at = (next - 1u - t.start) * column + t.column;
+        var v = inverses[at + side];
+        for (var k = 1u; k <= min(REACH, t.end - next); k += 1u) {
+            v -= stored(at + 4u * (k - 1u) * args.stride) * inverses[at + k * column + side];
+        }
+        inverses[at + side] = backward4(diagonal_factor(at), v);
+    }
+}
+
+// Factors alone, and the solutions for z and, if it has its own rows, the third right-hand side.
+@compute @workgroup_size(THREADS)
+fn factor_chunks(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = workgroup_index(group, groups) * THREADS + thread;
+    if i >= args.count {
+        return;
+    }
+    let t = task(args.first + i);
+    factor(t);
+    substitute_back(t, 1u);
+    if args.lost_rhs > 0u {
+        substitute_back(t, 2u);
+    }
 }

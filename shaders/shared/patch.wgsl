@@ -19,8 +19,9 @@ struct Args {
     half_y: u32,
     // Columns of the CCD.
     ccd_nx: u32,
-    // normal_equations: half bandwidth of K.
+    // normal_equations: half bandwidth of K; banded_normal: distance in fibres over which it has blocks.
     half_bandwidth: u32,
+    distances: u32,
     // model: rows of the highest patch.
     rows: u32,
     // model: distances of patches and of bins in `flux`.

@@ -56,6 +56,19 @@ pub enum WriteError {
         /// The input it is.
         input: PathBuf,
     },
+    /// The name of an output promises another format.
+    #[error("{path} promises another format than {format}, which is written: give a name that ends in {advised}")]
+    Format {
+        /// The output.
+        path: PathBuf,
+        /// The format that is written.
+        format: &'static str,
+        /// Ends of names to give.
+        advised: &'static str,
+    },
+    /// Outputs are files.
+    #[error("- is the standard output, and outputs are files: name a file, or ./- for one of this name")]
+    StandardOutput,
     /// Two outputs are one file.
     #[error("outputs {} and {} are one file; give another name for one", outputs[0].display(), outputs[1].display())]
     SameOutputs {

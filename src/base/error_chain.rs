@@ -16,6 +16,11 @@ pub fn error_chain(error: &dyn Error) -> String {
     text
 }
 
+/// Joins the lines of a text, as drivers give errors, to one line.
+pub fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -23,6 +28,15 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
     struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn the_lines_of_a_text_become_one() {
+        assert_eq!(
+            one_line("Validation Error\n\nCaused by:\r\n  In a pass\n"),
+            "Validation Error; Caused by:; In a pass"
+        );
+        assert_eq!(one_line("one  line"), "one  line");
+    }
 
     #[test]
     fn causes_are_joined_and_none_is_repeated() {

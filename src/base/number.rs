@@ -11,9 +11,23 @@ pub(crate) fn rounded(value: f64) -> String {
     format!("{value:.2e}").parse().map_or_else(|_| value.to_string(), short)
 }
 
+/// Lists ascending numbers, runs of them as ranges: `2`, `7-8`.
+pub(crate) fn runs(numbers: &[i64]) -> Vec<String> {
+    numbers
+        .chunk_by(|a, b| *b == a + 1)
+        .map(|run| if run.len() == 1 { run[0].to_string() } else { format!("{}-{}", run[0], run[run.len() - 1]) })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{rounded, short};
+    use super::{rounded, runs, short};
+
+    #[test]
+    fn neighbouring_numbers_are_listed_as_a_range() {
+        assert_eq!(runs(&[2, 7, 8, 9, 11]), ["2", "7-9", "11"]);
+        assert!(runs(&[]).is_empty());
+    }
 
     #[test]
     fn every_number_is_short_and_reads_back_as_itself() {

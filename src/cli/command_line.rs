@@ -71,6 +71,11 @@ impl Command {
         }
     }
 
+    /// Whether details are logged whatever the log level.
+    pub fn is_verbose(&self) -> bool {
+        matches!(self, Self::Extract(arguments) if arguments.peers.is_verbose())
+    }
+
     /// Carries out the subcommand.
     ///
     /// # Errors

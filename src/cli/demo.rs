@@ -2,6 +2,7 @@
 
 use super::device_arguments::open;
 use super::output::{Outcome, print};
+use spextral::WriteError;
 use spextral::compare::against_truth;
 use spextral::fits::{PreprocOptions, read_frame, read_image_f64, read_preproc, read_psf, read_truth};
 use spextral::gpu::DeviceChoice;
@@ -68,6 +69,9 @@ pub type RunCommand = dyn Fn(Vec<String>) -> Outcome;
 /// # Errors
 /// The error of the command that failed.
 pub fn run(args: &Arguments, run_command: &RunCommand) -> Outcome {
+    if args.output.as_os_str() == "-" {
+        return Err(WriteError::StandardOutput.into());
+    }
     // A missing device is reported before any work.
     open(&args.device, &[], false)?;
     std::fs::create_dir_all(&args.output)

@@ -10,7 +10,7 @@ use clap::Args;
 use spextral::PendingFile;
 use spextral::base::cancel::CancelToken;
 use spextral::base::option_name::OptionName;
-use spextral::base::output_path::check_outputs;
+use spextral::base::output_path::{Format, check_name, check_outputs};
 use spextral::exposure::{self, Manifest, Row, RunLog, Settings, Tree};
 use spextral::extract::{ModelFlux, Request};
 #[cfg(feature = "plot")]
@@ -150,8 +150,11 @@ impl Arguments {
         let accounts = self.accounts();
         exposure::check(&requests, &accounts, self.which.manifest.as_deref())?;
         // Whether a frame can be written concerns that frame alone.
-        let accounts: Vec<&Path> = accounts.iter().map(PathBuf::as_path).collect();
-        check_outputs(&[], &accounts, self.replaces())?;
+        self.timeline.iter().try_for_each(|path| check_name(path, Format::Timeline))?;
+        let (report, timeline) = accounts.split_at(self.report.iter().len());
+        let report = report.iter().map(|path| (path.as_path(), Format::Json));
+        let timeline = timeline.iter().map(|path| (path.as_path(), Format::Timeline));
+        check_outputs(&[], &report.chain(timeline).collect::<Vec<_>>(), self.replaces())?;
         if self.resume {
             for path in exposure::sweep(&requests) {
                 tracing::info!("removed {}, left over by a dead run", path.display());

@@ -5,10 +5,11 @@ use super::json::{Json, extraction_fields, object, print_object};
 use super::like::Like;
 use super::logging::Progress;
 use super::output::Outcome;
+use super::peer_flags::PeerFlags;
 use super::request_options::RequestOptions;
 use clap::Args;
 use spextral::base::option_name::OptionName;
-use spextral::base::output_path::check_outputs;
+use spextral::base::output_path::{Format, check_outputs};
 use spextral::base::trace::Trace;
 use spextral::extract::{Done, ModelFlux, Request, extract_file};
 use spextral::gpu::{DeviceChoice, Precision};
@@ -24,7 +25,9 @@ Examples:
   spextral extract -i preproc.fits -p psf.fits -o part.fits -s 25 -n 50 -m model.fits --device cpu
   spextral extract --like frame.fits -o again.fits
 
-Outputs are written whole or not at all; a name that ends in .gz makes a gzipped file.";
+Outputs are written whole or not at all; a name that ends in .fits.gz makes a gzipped file.
+
+Exit codes: 0 done, 1 failed, or `--solver banded` did not serve all bundles (the frame is written), 2 wrong command line.";
 
 /// Arguments of `spextral extract`.
 #[derive(Debug, Args)]
@@ -58,6 +61,8 @@ pub struct Arguments {
     #[command(flatten)]
     device: DeviceArguments,
     #[command(flatten)]
+    pub peers: PeerFlags,
+    #[command(flatten)]
     pub json: Json,
 }
 
@@ -66,12 +71,13 @@ pub struct Arguments {
 /// # Errors
 /// A file that cannot be read or written, options that do not fit each other or the PSF, no such device.
 pub fn run(arguments: Arguments) -> Outcome {
+    arguments.peers.check();
     let like = arguments.like.as_deref().map(Like::read).transpose()?;
     let request = arguments.request(like.as_ref())?;
     let trace = arguments.trace.as_ref().map(|path| (path, Arc::new(Trace::new())));
     if let Some((path, _)) = &trace {
         let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
-        check_outputs(&others, &[path], request.overwrite)?;
+        check_outputs(&others, &[(path, Format::Json)], request.overwrite)?;
     }
     let (device, needs_f64) = (arguments.device(like.as_ref()), request.options.precision == Some(Precision::F64));
     let engine = || open(&device, &request.on_cpu, needs_f64);
@@ -79,6 +85,7 @@ pub fn run(arguments: Arguments) -> Outcome {
         Some((_, trace)) => trace.region("open the device", engine)?.with_trace(trace.clone()),
         None => engine()?,
     };
+    arguments.peers.check_device(&engine)?;
     if let Some(like) = &like {
         let trace = trace.iter().map(|(path, _)| path.as_path());
         like.check_kept(&request.outputs().chain(trace).collect::<Vec<_>>())?;
@@ -98,8 +105,13 @@ pub fn run(arguments: Arguments) -> Outcome {
         print_object("extract", object(extraction_fields(&request, &done, verdict.map(|verdict| verdict.json))))?;
     }
     // A frame without any result is written, as its masks tell why, but it is no success; nor is one that repeats another
-    // and differs from it.
-    Ok(if done.summary.has_results() && as_asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    // and differs from it, or one by another solver than the one requested.
+    let by_another = done.summary.is_by(request.options.solver);
+    if let Some(clause) = &by_another {
+        tracing::error!("{clause}; {} is kept", request.output.display());
+    }
+    let done_as_asked = done.summary.has_results() && as_asked && by_another.is_none();
+    Ok(if done_as_asked { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Arguments {
@@ -126,12 +138,14 @@ impl Arguments {
             like.set(&mut request, given, self.options.fibermap.is_some())?;
         }
         self.options.apply(&mut request)?;
+        self.peers.apply(&mut request);
         Ok(request)
     }
 
     /// Returns the device: the one given, the recorded one where it is there, or the best.
     fn device(&self, like: Option<&Like>) -> DeviceChoice {
-        self.device.device.clone().or_else(|| like?.device()).unwrap_or_default()
+        let given = self.device.device.clone().or_else(|| self.peers.device());
+        given.or_else(|| like?.device()).unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@ use indicatif::{MultiProgress, ProgressState};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tracing::{Event, Level, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format::Writer};
@@ -16,6 +17,7 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
     /// Only the reason of a failure.
+    #[value(alias = "critical")]
     Error,
     /// Also odd input.
     #[value(alias = "warning")]
@@ -77,6 +79,8 @@ pub struct Progress {
     what: &'static str,
     bar: Option<indicatif::ProgressBar>,
     start: Instant,
+    /// What the last line counted.
+    said: AtomicUsize,
 }
 
 impl Progress {
@@ -93,7 +97,7 @@ impl Progress {
             let style = style.with_key("rate", rate);
             BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
         });
-        Self { what, bar, start: Instant::now() }
+        Self { what, bar, start: Instant::now(), said: AtomicUsize::new(0) }
     }
 
     /// Reports that `done` of `total` are done.
@@ -103,7 +107,11 @@ impl Progress {
                 bar.set_length(total as u64);
                 bar.set_position(done as u64);
             }
-            None if done > 0 && done * 10 / total != (done - 1) * 10 / total => {
+            // A count may be reported twice, and falls when another device begins anew.
+            None if done > 0
+                && done * 10 / total != (done - 1) * 10 / total
+                && self.said.swap(done, Ordering::Relaxed) != done =>
+            {
                 let seconds = self.start.elapsed().as_secs_f64();
                 let (rate, left) = (done as f64 / seconds, seconds * (total - done) as f64 / done as f64);
                 let far = if done < total { format!(", {} to go", time(left)) } else { String::new() };

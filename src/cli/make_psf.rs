@@ -4,7 +4,7 @@ use super::json::{Json, object, print_object, text};
 use super::output::{Outcome, print};
 use clap::ValueEnum;
 use serde_json::json;
-use spextral::base::output_path::check_outputs;
+use spextral::base::output_path::{Format, check_outputs};
 use spextral::fits::write_psf;
 use spextral::simulate::synthetic::{Camera, Synthetic};
 use std::path::PathBuf;
@@ -124,7 +124,7 @@ impl Arguments {
 /// # Errors
 /// Parameters that make no PSF, or an output that cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
-    check_outputs(&[], &[&args.output], args.overwrite)?;
+    check_outputs(&[], &[(&args.output, Format::Fits)], args.overwrite)?;
     let psf = args.request().build()?;
     write_psf(&args.output, &psf, args.overwrite)?.persist()?;
     if args.json.is_wanted() {

@@ -15,6 +15,7 @@ pub mod logging;
 mod make_psf;
 mod manual;
 pub mod output;
+mod peer_flags;
 #[cfg(feature = "plot")]
 mod plot_psf;
 #[cfg(feature = "plot")]

@@ -2,7 +2,7 @@
 
 use super::output::{Outcome, print};
 use spextral::PendingFile;
-use spextral::base::output_path::check_outputs;
+use spextral::base::output_path::{Format, check_outputs};
 use spextral::fits::read_psf;
 use spextral::plot::psf_png;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct Arguments {
     /// PSF file
     #[arg(value_name = "PSF")]
     psf: PathBuf,
-    /// Picture to write
+    /// Picture to write (.png)
     #[arg(short = 'o', long, value_name = "FILE", default_value = "psf.png")]
     output: PathBuf,
     /// Replace the output where it exists
@@ -27,7 +27,7 @@ pub struct Arguments {
 /// # Errors
 /// A PSF that cannot be read, or an output that cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
-    check_outputs(&[&args.psf], &[&args.output], args.overwrite)?;
+    check_outputs(&[&args.psf], &[(&args.output, Format::Png)], args.overwrite)?;
     let name = args.psf.file_name().unwrap_or(args.psf.as_os_str()).to_string_lossy();
     let picture = psf_png(&read_psf(&args.psf)?, &name)?;
     PendingFile::write(&args.output, args.overwrite, |out| out.write_all(&picture))?.persist()?;

@@ -2,7 +2,7 @@
 
 use super::output::{Outcome, print};
 use spextral::PendingFile;
-use spextral::base::output_path::check_outputs;
+use spextral::base::output_path::{Format, check_outputs};
 use spextral::report::{Material, Report, ReportError, Severity, Sources};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// The truth of `spextral simulate --truth`, for chi
     #[arg(long, value_name = "TRUTH")]
     truth: Option<PathBuf>,
-    /// Also write one picture for a quick look here
+    /// Also write one picture for a quick look here (.png)
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
     /// Replace outputs that exist
@@ -42,7 +42,9 @@ pub struct Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     let inputs = [Some(&args.frame), args.image.as_ref(), args.model.as_ref(), args.truth.as_ref()];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
-    let outputs: Vec<&Path> = [&args.output, &args.png].into_iter().flatten().map(PathBuf::as_path).collect();
+    let outputs = [(&args.output, Format::Html), (&args.png, Format::Png)].into_iter();
+    let outputs: Vec<(&Path, Format)> =
+        outputs.filter_map(|(path, format)| path.as_deref().map(|path| (path, format))).collect();
     check_outputs(&inputs, &outputs, args.overwrite)?;
     let ccd = args.image.clone().zip(args.model.clone()).map(|(image, model)| [image, model]);
     let report = Report::new(Material::read(&Sources { frame: args.frame.clone(), ccd, truth: args.truth.clone() })?);

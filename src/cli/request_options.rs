@@ -40,13 +40,38 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "The grid [Angstrom]; by default where the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about \
                  1.35 sigma of the PSF along the dispersion",
             ),
-            (OptionName::Specmin, Some('s'), "SPECMIN", "First spectrum, counted on the PSF"),
+            (
+                OptionName::Specmin,
+                Some('s'),
+                "SPECMIN",
+                "First spectrum, counted on the PSF; a selection has the numbers of the whole frame, but for BAD2DFIT in MASK",
+            ),
             (OptionName::Nspec, Some('n'), "NSPEC", "Number of spectra; by default all from SPECMIN on"),
             (
                 OptionName::MaskBits,
                 None,
                 "BITS",
                 "Pixels with any of these MASK bits are not used: bits and ranges (0-7,9), a hexadecimal number (0x2ff), or none",
+            ),
+            (
+                OptionName::ImageHdu,
+                None,
+                "HDU",
+                "HDU of the image, by EXTNAME or number; by default IMAGE, or a primary image without EXTNAME",
+            ),
+            (
+                OptionName::Readnoise,
+                None,
+                "E",
+                "Read noise [electron] of a frame without weights (IVAR, VAR, STDDEV, ERR): the variance of a pixel is its \
+                 square and the pixel's own electrons",
+            ),
+            (OptionName::Gain, None, "G", "Electrons per unit of an image that is not in electron"),
+            (
+                OptionName::IgnoreChecksum,
+                None,
+                "",
+                "Use FIBERMAP and READNOISE, which decide no number, also where their DATASUM is wrong",
             ),
             (
                 OptionName::BarycentricCorrection,
@@ -91,9 +116,9 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Psferr,
                 None,
                 "F",
-                "Fractional error of the PSF, for chi2pix; by default the PSF's PSFERR, or 0.01",
+                "Fractional error of the PSF, for chi2pix; 0 for the noise alone; by default the PSF's PSFERR, or 0.01",
             ),
-            (OptionName::PsfTails, None, "", "Add the PSF's power-law tails"),
+            (OptionName::PsfTails, None, "", "Add the PSF's power-law tails, which it must have"),
         ],
     ),
     (

@@ -4,7 +4,7 @@ use super::json::{Json, object, print_object, text};
 use super::output::{Outcome, print};
 use serde_json::json;
 use spextral::PendingFile;
-use spextral::base::output_path::check_outputs;
+use spextral::base::output_path::{Format, check_outputs};
 use spextral::extract::WaveRange;
 use spextral::fits::{read_psf, write_preproc, write_truth};
 use spextral::simulate::{SimulateError, Simulation, simulate};
@@ -92,11 +92,14 @@ impl Arguments {
 /// # Errors
 /// A PSF that cannot be read, a request that does not fit it, or an output that cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
-    let outputs: Vec<&Path> = [&args.output].into_iter().chain(&args.truth).map(PathBuf::as_path).collect();
+    let outputs = [&args.output].into_iter().chain(&args.truth).map(|path| (path.as_path(), Format::Fits));
+    let outputs: Vec<(&Path, Format)> = outputs.collect();
     check_outputs(&[&args.psf], &outputs, args.overwrite)?;
     let psf = read_psf(&args.psf)?;
     let of_psf = |error: SimulateError| match error {
-        SimulateError::Fibres { .. } | SimulateError::Range { .. } => format!("{}: {error}", args.psf.display()),
+        SimulateError::Fibres { .. } | SimulateError::Range { .. } | SimulateError::NoTails => {
+            format!("{}: {error}", args.psf.display())
+        }
         other => other.to_string(),
     };
     let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;

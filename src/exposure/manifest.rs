@@ -1,6 +1,7 @@
 //! The manifest: a CSV table with a header row, one frame per row.
 
 use csv::{ReaderBuilder, StringRecord};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A manifest that cannot be read.
@@ -13,7 +14,13 @@ pub enum ManifestError {
         /// File.
         path: PathBuf,
         /// Cause.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The table has a header row only.
+    #[error("{} names no frame: give one row per frame below the header row", path.display())]
+    Empty {
+        /// File.
+        path: PathBuf,
     },
     /// A line is invalid.
     #[error("{}, line {line}: {problem}", path.display())]
@@ -48,10 +55,16 @@ impl Manifest {
     /// Reads a manifest. Empty lines and lines that begin with `#` are ignored.
     ///
     /// # Errors
-    /// [`ManifestError::Read`] if the file cannot be read, [`ManifestError::Line`] if a required column is missing, a
-    /// column occurs twice, a quote is not closed, or a row has another number of cells than the header.
+    /// [`ManifestError::Read`] if the file cannot be read, [`ManifestError::Empty`] if it has no row, [`ManifestError::Line`] if
+    /// a required column is missing, a column occurs twice, a quote is not closed, or a row has another number of cells than
+    /// the header.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read { path: path.into(), source })?;
+        let standard_input = path.as_os_str() == "-" && !path.exists();
+        let text = match standard_input {
+            true => Err(io::Error::other("it stands for the standard input, which is not read")),
+            false => std::fs::read_to_string(path),
+        };
+        let text = text.map_err(|source| ManifestError::Read { path: path.into(), source })?;
         let mut manifest = Self { path: path.into(), rows: Vec::new() };
         let lines = text.trim_start_matches('\u{feff}').lines().enumerate().map(|(i, text)| (i + 1, text.trim()));
         let mut lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
@@ -62,7 +75,10 @@ impl Manifest {
             manifest.cells(first, header)?.iter().map(|name| name.to_lowercase().replace('_', "-")).collect();
         for required in ["input", "psf", "output"] {
             if !columns.iter().any(|name| name == required) {
-                let problem = format!("no column is called {required}: give input, psf and output");
+                let problem = match separator(header) {
+                    Some(other) => format!("columns are separated by commas, not by {other}: give input,psf,output"),
+                    None => format!("no column is called {required}: give input, psf and output"),
+                };
                 return Err(manifest.invalid(first, problem));
             }
         }
@@ -72,11 +88,19 @@ impl Manifest {
         for (line, text) in lines {
             let cells = manifest.cells(line, text)?;
             if cells.len() != columns.len() {
-                let problem = format!("it has {} cells, the header row has {}", cells.len(), columns.len());
+                let mut problem = format!("it has {} cells, the header row has {}", cells.len(), columns.len());
+                if let Some(other) = separator(text) {
+                    problem = format!("{problem}: columns are separated by commas, not by {other}");
+                } else if cells.len() > columns.len() {
+                    problem = format!("{problem}: a cell that has commas needs quotes");
+                }
                 return Err(manifest.invalid(line, problem));
             }
             let cells = columns.iter().cloned().zip(cells.iter().map(String::from));
             manifest.rows.push(Row { line, cells: cells.filter(|(_, cell)| !cell.is_empty()).collect() });
+        }
+        if manifest.rows.is_empty() {
+            return Err(ManifestError::Empty { path: path.into() });
         }
         Ok(manifest)
     }
@@ -99,6 +123,16 @@ impl Manifest {
         cells.trim();
         Ok(cells)
     }
+}
+
+/// Returns what separates the cells of a line in place of commas.
+fn separator(line: &str) -> Option<&'static str> {
+    let blanks = (' ', "blanks");
+    let others = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter();
+    others
+        .chain(Some(blanks).filter(|_| !line.contains(',')))
+        .find(|(separator, _)| line.split(*separator).filter(|word| !word.trim().is_empty()).count() > 2)
+        .map(|(_, name)| name)
 }
 
 impl Row {
@@ -137,10 +171,17 @@ mod tests {
             ("input,psf,output,psf\n", ["line 1", "two columns are called psf"]),
             ("input,psf,output\na,b\n", ["line 2", "2 cells"]),
             ("input,psf,output\na,b,\"c\n", ["line 2", "not closed"]),
+            ("input;psf;output\na;b;c\n", ["line 1", "columns are separated by commas, not by semicolons"]),
+            ("input\tpsf\toutput\na\tb\tc\n", ["line 1", "separated by commas, not by tabs"]),
+            ("input psf output\na b c\n", ["line 1", "separated by commas, not by blanks"]),
+            ("input|psf|output\na|b|c\n", ["line 1", "separated by commas, not by bars"]),
+            ("input,psf,output\na;b;c\n", ["line 2", "separated by commas, not by semicolons"]),
+            ("input, psf, exit\na, b, c\n", ["line 1", "no column is called output"]),
+            ("input,psf,output\n", ["names no frame", "one row per frame"]),
+            ("input,psf,output\n# a,b,c\n\n", ["names no frame", "one row per frame"]),
         ] {
             let message = read(text).unwrap_err();
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         }
-        assert_eq!(read("input,psf,output\n").unwrap().rows, []);
     }
 }

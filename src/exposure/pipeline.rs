@@ -193,9 +193,10 @@ impl<'a> Pipeline<'a> {
         let status = match result {
             Ok(done) => {
                 outcome.bins = done.nspec * done.nwave;
-                match done.summary.has_results() {
-                    true => Status::Done,
-                    false => {
+                match (done.summary.has_results(), done.summary.is_by(request.options.solver)) {
+                    (true, None) => Status::Done,
+                    (true, Some(other)) => Status::Failed(format!("{other}; the frame is written")),
+                    (false, _) => {
                         Status::Failed("no bin has a solution; the frame is written because its masks show why".into())
                     }
                 }

@@ -88,6 +88,8 @@ impl WorkQueue for LocalQueue<'_> {
         let mut state = self.state();
         let output = self.requests[outcome.frame].output.display();
         match &outcome.status {
+            // A frame with bins was written, and is no success.
+            Status::Failed(reason) if outcome.bins > 0 => tracing::error!("{output}: {reason}"),
             Status::Failed(reason) => tracing::error!("{output} is not made: {reason}"),
             Status::Skipped => tracing::info!("{output} is complete and left unchanged"),
             Status::Done | Status::Dropped => {}

@@ -1,6 +1,7 @@
 //! A run log as a table, JSON, CSV and a trace.
 
 use super::run_log::{Event, Outcome, Phase, RunLog, Status};
+use crate::base::error_chain::one_line;
 use crate::base::trace::Trace;
 use crate::base::version::{COMMIT, VERSION};
 use serde_json::{Value, json};
@@ -29,6 +30,7 @@ impl RunLog {
                 (_, Some(reason)) => format!("{}, because {reason}", o.device),
                 _ => o.device.clone(),
             };
+            let why = one_line(&why);
             let _ = writeln!(
                 text,
                 "{:width$}  {:7} {:>5} {read:>7.2} {compute:>10.2} {write:>8.2}  {why}",
@@ -91,7 +93,7 @@ impl RunLog {
                 "input": input.to_string_lossy(), "output": output.to_string_lossy(),
                 "status": o.status.name(), "reason": reason, "retried": o.retried,
                 "group": o.group, "rank": o.rank, "host": o.host, "device": o.device, "bins": o.bins,
-                "patches_redone": o.redone, "patches_unsolved": o.unsolved,
+                "fibres_without_information": o.dark, "patches_redone": o.redone, "patches_unsolved": o.unsolved,
                 "read_seconds": read, "compute_seconds": compute, "write_seconds": write, "memory_bytes": o.memory,
             })
         };

@@ -98,6 +98,8 @@ pub struct Outcome {
     pub retried: Option<String>,
     /// Bins extracted.
     pub bins: usize,
+    /// Fibres without any good pixel, rows of the PSF.
+    pub dark: Vec<usize>,
     /// Patches that the CPU solved because the device's precision did not suffice.
     pub redone: usize,
     /// Patches without a solution: their bins have ivar 0.
@@ -120,6 +122,7 @@ impl Outcome {
             device: String::new(),
             retried: None,
             bins: 0,
+            dark: Vec::new(),
             redone: 0,
             unsolved: 0,
             memory: 0,
@@ -130,6 +133,7 @@ impl Outcome {
     /// Records an extraction. This is the only place that reads retries and fallbacks from a summary.
     pub fn record(&mut self, summary: &Summary) {
         self.device.clone_from(&summary.device);
+        self.dark = summary.dark.fibres();
         (self.redone, self.unsolved) = (summary.redone, summary.failed);
         self.retried = summary.retried.clone().or(self.retried.take());
     }

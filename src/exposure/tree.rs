@@ -52,6 +52,8 @@ pub struct CameraFrame {
     pub input: PathBuf,
     /// PSF.
     pub psf: PathBuf,
+    /// The second place where it was looked for, where it is in neither.
+    pub psf_or: Option<PathBuf>,
     /// Spectra: `frame-CAMERA-EXPID.fits`.
     pub output: PathBuf,
 }
@@ -65,6 +67,7 @@ impl CameraFrame {
             b'r' => (5760.0, 7620.0, 0.8),
             _ => (7520.0, 9824.0, 0.8),
         });
+        request.psf_or.clone_from(&self.psf_or);
         request.options.psferr = self.camera.starts_with('b').then_some(0.04);
         request
     }
@@ -87,16 +90,15 @@ impl Tree {
         }
         let exposure = self.folder("exposures");
         let name = |kind: &str| format!("{kind}-{camera}-{:08}.fits", self.expid);
-        let own = first_of(&exposure, &name("psf"));
-        let nightly = || {
-            let folder = self.redux.join("calibnight").join(format!("{:08}", self.night));
-            first_of(&folder, &format!("psfnight-{camera}-{:08}.fits", self.night))
-        };
-        let psf = own.or_else(nightly).unwrap_or_else(|| exposure.join(name("psf")));
+        let nights = self.redux.join("calibnight").join(format!("{:08}", self.night));
+        let of_night = format!("psfnight-{camera}-{:08}.fits", self.night);
+        let found = first_of(&exposure, &name("psf")).or_else(|| first_of(&nights, &of_night));
+        let psf_or = found.is_none().then(|| nights.join(of_night));
+        let psf = found.unwrap_or_else(|| exposure.join(name("psf")));
         let preproc = self.folder("preproc");
         let input = first_of(&preproc, &name("preproc")).unwrap_or_else(|| preproc.join(name("preproc")));
         let output = outdir.unwrap_or(&exposure).join(name("frame"));
-        Ok(CameraFrame { input, psf, output, camera })
+        Ok(CameraFrame { input, psf, psf_or, output, camera })
     }
 
     fn folder(&self, kind: &str) -> PathBuf {
@@ -165,13 +167,25 @@ mod tests {
         assert_eq!(frames[1].output, at("exposures/20200314/00051060/frame-r0-00051060.fits"));
         let elsewhere = tree.frames(&["z9".into()], Some(Path::new("out"))).unwrap();
         assert_eq!(elsewhere[0].output, Path::new("out/frame-z9-00051060.fits"));
+        let places = [&elsewhere[0].psf, elsewhere[0].psf_or.as_ref().unwrap()];
+        let expected =
+            ["exposures/20200314/00051060/psf-z9-00051060.fits", "calibnight/20200314/psfnight-z9-20200314.fits"]
+                .map(at);
+        assert_eq!(places, expected.each_ref(), "both places, for the error message");
+        assert!(frames.iter().all(|frame| frame.psf_or.is_none()));
         assert!(elsewhere[0].input.ends_with("preproc-z9-00051060.fits"), "the expected name, for the error message");
     }
 
     #[test]
     fn wavelengths_and_psf_error_depend_on_the_camera() {
         let of = |camera: &str| {
-            let frame = CameraFrame { camera: camera.into(), input: "".into(), psf: "".into(), output: "".into() };
+            let frame = CameraFrame {
+                camera: camera.into(),
+                input: "".into(),
+                psf: "".into(),
+                psf_or: None,
+                output: "".into(),
+            };
             (frame.request().wavelength.unwrap(), frame.request().options.psferr)
         };
         assert_eq!(of("b3"), ((3600.0, 5800.0, 0.8), Some(0.04)));

@@ -1,11 +1,10 @@
 //! Assembly: bundles' spectra in electron per bin into those of a frame, with units, masks and the rule for bins without
 //! information.
 
-use super::extraction::CutRows;
+use super::{CutRows, Dark};
 use crate::base::median::median;
 use crate::frame::{Spectra, SpectraParts, specmask};
-use crate::geometry::WaveGrid;
-use crate::solver::BundleSpectra;
+use crate::solver::{BundleSpectra, Job};
 use rayon::prelude::*;
 
 /// pixmask_fraction reaches 1 only to rounding.
@@ -32,21 +31,25 @@ pub(super) struct Assembled {
     pub no_result: usize,
     /// Fibres with rows of R that are cut off.
     pub cut_rows: Vec<CutRows>,
+    /// Fibres without any good pixel.
+    pub dark: Dark,
 }
 
-/// Sets masks and units: electron/Angstrom on the bins of `grid`. The first spectrum is that of fibre `specmin`.
-/// Rows of R closer than `edge` bins to an end of the grid are not looked at.
-pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid, specmin: usize, edge: usize) -> Assembled {
+/// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres that the PSF doubts have no result.
+pub(super) fn assemble(raw: &BundleSpectra, job: &Job) -> Assembled {
+    let (grid, specmin, edge) = (&job.grid, job.options.specmin, job.psf.half_y);
+    let is_bad = |fibre: usize| job.psf.doubts().has(fibre);
     let [nspec, nwave, ndiag] = raw.shape();
     let bins = nspec * nwave;
-    let none: Vec<bool> = (0..bins).map(|at| raw.without_information(at)).collect();
+    let bad: Vec<bool> = (specmin..specmin + nspec).map(is_bad).collect();
+    let none: Vec<bool> = (0..bins).map(|at| raw.without_information(at) || bad[at / nwave]).collect();
     let no_result = (0..bins).filter(|&at| raw.is_covered(at) && raw.without_result(at)).count();
     let bad_fit = bad_fit(&raw.chi2pix, nwave, &none);
     let width = grid.widths();
     let unless_empty = |at: usize, value: f64| if none[at] { 0.0 } else { value };
     let mut chi2pix = raw.chi2pix.clone();
     (0..bins)
-        .filter(|&at| none[at] && !chi2pix[at].is_finite())
+        .filter(|&at| none[at] && (bad[at / nwave] || !chi2pix[at].is_finite()))
         .collect::<Vec<_>>()
         .iter()
         .for_each(|&at| chi2pix[at] = 0.0);
@@ -64,7 +67,7 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid, specmin: usize, edg
         resolution,
         chi2pix,
         pixmask_fraction: raw.pixmask_fraction.clone(),
-        mask: (0..bins).map(|at| mask_of(raw, at, bad_fit[at])).collect(),
+        mask: (0..bins).map(|at| mask_of(raw, at, bad_fit[at] || bad[at / nwave])).collect(),
     };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     if no_result > 0 {
@@ -73,7 +76,19 @@ pub(super) fn assemble(raw: &BundleSpectra, grid: &WaveGrid, specmin: usize, edg
              what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
         );
     }
-    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows }
+    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows, dark: dark(raw) }
+}
+
+/// Returns the fibres without any good pixel.
+fn dark(raw: &BundleSpectra) -> Dark {
+    let [nspec, nwave, _] = raw.shape();
+    let first = raw.bundles().first().map_or(0, |bundle| bundle.selected.start);
+    let mut dark = Dark::default();
+    for spec in (0..nspec).filter(|spec| !(spec * nwave..(spec + 1) * nwave).any(|at| raw.is_covered(at))) {
+        let is_off = (spec * nwave..(spec + 1) * nwave).all(|at| raw.off_ccd[at] > 1.0 - ROUNDING);
+        if is_off { &mut dark.off_ccd } else { &mut dark.masked }.push(first + spec);
+    }
+    dark
 }
 
 fn mask_of(raw: &BundleSpectra, at: usize, bad_fit: bool) -> u32 {

@@ -1,10 +1,12 @@
 //! The result of an extraction: spectra, model image and summary.
 
 use crate::backend::Stage;
+use crate::base::number::runs;
+use crate::base::option_name::{OptionName, Remedy};
 use crate::frame::Spectra;
 use crate::gpu::MemoryUse;
 use crate::plan::Groups;
-use crate::solver::Record;
+use crate::solver::{Record, Solver};
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
 use std::time::Duration;
@@ -39,7 +41,9 @@ pub struct Summary {
     pub cut_rows: Vec<CutRows>,
     /// Bins without information.
     pub no_information: usize,
-    /// Those among them with good pixels: not solved, or with numbers beyond what a file holds or f64 resolves.
+    /// Fibres without any good pixel.
+    pub dark: Dark,
+    /// Bins without information that have good pixels: not solved, or with numbers beyond what a file holds or f64 resolves.
     pub no_result: usize,
     /// Time spent in each stage; on a GPU see [`crate::backend::Engine::with_exact_times`].
     pub stage_time: Vec<(Stage, Duration)>,
@@ -57,6 +61,46 @@ pub struct CutRows {
     pub least: f64,
 }
 
+/// Fibres of which no good pixel is left, rows of the PSF, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dark {
+    /// Those with all of their pixels masked or of ivar 0.
+    pub masked: Vec<usize>,
+    /// Those beside the CCD throughout.
+    pub off_ccd: Vec<usize>,
+}
+
+impl Dark {
+    /// Returns all of them, ascending.
+    pub fn fibres(&self) -> Vec<usize> {
+        let mut all = [&self.masked[..], &self.off_ccd].concat();
+        all.sort_unstable();
+        all
+    }
+
+    /// Returns a warning, None if there is no such fibre; `nspec` fibres are extracted.
+    pub fn sentence(&self, nspec: usize) -> Option<String> {
+        let all = self.masked.len() + self.off_ccd.len() == nspec;
+        let kinds = [
+            (&self.masked, "no good pixel: all are masked, or have ivar 0"),
+            (&self.off_ccd, "no pixel: the PSF has the traces beside the CCD on this grid"),
+        ];
+        let part = |(fibres, what): (&Vec<usize>, &str)| match &fibres[..] {
+            [] => None,
+            [one] => Some(format!("fibre {one} has {what}")),
+            many => Some(format!("fibres {} have {what}", card_of(many))),
+        };
+        let parts: Vec<String> = kinds.into_iter().filter_map(part).collect();
+        let start = if all { "nothing is left to extract, the frame is empty: " } else { "" };
+        (!parts.is_empty()).then(|| format!("{start}{}; their bins have ivar 0", parts.join("; ")))
+    }
+}
+
+/// Lists fibres, runs of them as ranges: `0-4,7`.
+pub(super) fn card_of(fibres: &[usize]) -> String {
+    runs(&fibres.iter().map(|&fibre| fibre as i64).collect::<Vec<_>>()).join(",")
+}
+
 impl Deref for Summary {
     type Target = Record;
 
@@ -69,6 +113,19 @@ impl Summary {
     /// Whether any bundle or patch has a solution.
     pub fn has_results(&self) -> bool {
         self.banded > 0 || self.failed < self.patches
+    }
+
+    /// Returns None if the solver requested served all bundles, else a clause that names the others.
+    pub fn is_by(&self, requested: Solver) -> Option<String> {
+        let other = requested == Solver::Banded && !self.in_patches.is_empty();
+        other.then(|| {
+            let (fibres, of) = (card_of(&self.in_patches), self.banded + self.in_patches.len());
+            let n = self.in_patches.len();
+            let asked = Remedy::Set(OptionName::Solver, "banded");
+            format!(
+                "{asked} did not serve {n} of {of} bundles (first fibres {fibres}), which were extracted in patches"
+            )
+        })
     }
 
     /// The precision of the results: the value of the card SPXPREC.
@@ -87,5 +144,21 @@ impl Summary {
             (0, _) => "patches",
             _ => "banded, some bundles in patches",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_solver_that_was_requested_and_did_not_serve_is_told_with_its_bundles() {
+        let record = Record { banded: 2, in_patches: vec![0, 25, 75], ..Record::default() };
+        let summary = Summary { record, ..Summary::default() };
+        assert_eq!((summary.is_by(Solver::Auto), summary.is_by(Solver::Patches)), (None, None));
+        let clause = summary.is_by(Solver::Banded).unwrap();
+        assert!(clause.contains("solver banded did not serve 3 of 5 bundles (first fibres 0,25,75)"), "{clause}");
+        let banded = Summary { record: Record { banded: 2, ..Record::default() }, ..Summary::default() };
+        assert_eq!(banded.is_by(Solver::Banded), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::decisions::warnings;
 use super::default_grid::default_wavelength;
+use super::fibermap::fibermap_rows;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
-use crate::fits::{
-    FitsError, PendingFile, Preproc, PreprocOptions, preproc_of, psf_of, with_digest, write_frame, write_model,
-};
+use crate::base::error_chain::one_line;
+use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::Psf;
@@ -30,6 +30,10 @@ pub struct Done {
     pub grid: [f64; 3],
     /// BLAKE3 of the inputs.
     pub digests: Digests,
+    /// What the inputs say against themselves and each other, in sentences.
+    pub notes: Vec<String>,
+    /// Fibres of the PSF, by their rows, that are not usable: they have no result.
+    pub bad_fibres: Vec<usize>,
     /// Summary of the extraction.
     pub summary: Summary,
     /// Time to read, compute and write.
@@ -49,6 +53,7 @@ pub struct Inputs {
     barycentric: Option<f64>,
     fibermap: Option<Table>,
     digests: Digests,
+    notes: Vec<String>,
     read: Duration,
 }
 
@@ -57,6 +62,8 @@ pub struct Inputs {
 pub struct Product {
     frame: Frame,
     model: Option<Vec<f32>>,
+    /// Cards of the model: those of the frame, and of the axes of the CCD.
+    ccd_header: Header,
     /// Columns and rows of the model.
     ccd: [usize; 2],
     done: Done,
@@ -90,8 +97,10 @@ impl Inputs {
         (preproc.mask, preproc.readnoise) = (None, None);
         let grid = grid_of(request, &psf)?;
         let barycentric = barycentric_factor(request, &preproc)?;
-        let fibermap = select_fibermap(request, &preproc, &psf)?;
-        Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, read: start.elapsed() })
+        let mut notes = doubts(request, &preproc, &psf);
+        let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
+        notes.iter().for_each(|note| tracing::warn!("{note}"));
+        Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, notes, read: start.elapsed() })
     }
 
     /// Extracts the frame.
@@ -142,16 +151,23 @@ impl Product {
             device: extraction.summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
             digests: inputs.digests.clone(),
+            notes: inputs.notes.clone(),
+            bad_fibres: inputs.psf.doubts().fibres.iter().map(|bad| bad.fibre).collect(),
             summary: extraction.summary,
             read: inputs.read,
             compute,
             write: Duration::ZERO,
         };
-        let header = header(request, &inputs, spectra.nspec, &done.summary);
+        if let Some(sentence) = done.summary.dark.sentence(spectra.nspec) {
+            tracing::warn!("{} with {}: {sentence}", request.input.display(), request.psf.display());
+        }
+        let ccd_header = header(request, &inputs, spectra.nspec, &done.summary);
+        let mut header = ccd_header.clone();
+        header.remove_image_axes();
         let Inputs { preproc, grid, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
-        Self { frame, model: extraction.model, ccd: [preproc.ccd.nx(), preproc.ccd.ny()], done }
+        Self { frame, model: extraction.model, ccd_header, ccd: [preproc.ccd.nx(), preproc.ccd.ny()], done }
     }
 
     /// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
@@ -162,7 +178,7 @@ impl Product {
         let start = Instant::now();
         let ([nx, ny], overwrite) = (self.ccd, request.overwrite);
         let model = match (&request.model, &self.model) {
-            (Some((path, _)), Some(model)) => Some(write_model(path, model, nx, ny, &self.frame.header, overwrite)?),
+            (Some((path, _)), Some(model)) => Some(write_model(path, model, nx, ny, &self.ccd_header, overwrite)?),
             _ => None,
         };
         let frame = write_frame(&request.output, &self.frame, overwrite)?;
@@ -172,23 +188,19 @@ impl Product {
 }
 
 fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> {
-    let options = PreprocOptions { mask_bits: request.mask_bits, fibermap: request.fibermap.clone() };
+    if let Some(second) = request.psf_or.as_ref().filter(|_| !request.psf.exists()) {
+        return Err(FileError::NoPsf { places: [request.psf.clone(), second.clone()] });
+    }
+    let (options, ignore) = (request.preproc_options(), request.ignore_checksum);
     let (preproc, psf) = rayon::join(
-        || with_digest(&request.input, |file| preproc_of(file, &options)),
-        || with_digest(&request.psf, psf_of),
+        || with_digest(&request.input, ignore, |file| preproc_of(file, &options)),
+        || with_digest(&request.psf, ignore, psf_of),
     );
     let ((preproc, input), (psf, psf_digest)) = (preproc?, psf?);
-    let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, |_| Ok(()))).transpose()?;
+    let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, ignore, |_| Ok(()))).transpose()?;
     let digests = Digests { input, psf: psf_digest, fibermap: fibermap.map(|(_, digest)| digest) };
     if let Some(expected) = &request.expected {
         check_unchanged(expected, &digests, request)?;
-    }
-    let n = preproc.ccd.rejected().total();
-    if n > 0 {
-        let path = request.input.display();
-        tracing::warn!(
-            "{path}: {n} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count as masked"
-        );
     }
     Ok((preproc, psf, digests))
 }
@@ -218,7 +230,12 @@ fn barycentric_factor(request: &Request, preproc: &Preproc) -> Result<Option<f64
 }
 
 /// The rows of the fibermap that are extracted; looked at before the work, which may take minutes.
-fn select_fibermap(request: &Request, preproc: &Preproc, psf: &Psf) -> Result<Option<Table>, FileError> {
+fn select_fibermap(
+    request: &Request,
+    preproc: &Preproc,
+    psf: &Psf,
+    notes: &mut Vec<String>,
+) -> Result<Option<Table>, FileError> {
     let first = request.options.specmin;
     let nspec = request.options.nspec.unwrap_or(psf.nfibre.saturating_sub(first));
     // Fibres that the PSF does not have are the extraction's to refuse.
@@ -226,11 +243,34 @@ fn select_fibermap(request: &Request, preproc: &Preproc, psf: &Psf) -> Result<Op
     let Some(table) = preproc.fibermap.as_ref().filter(|_| exist) else {
         return Ok(None);
     };
-    if table.nrows() < first + nspec {
-        let path = request.fibermap.as_ref().unwrap_or(&request.input).clone();
-        return Err(FileError::Fibermap { path, rows: table.nrows(), first, last: first + nspec - 1 });
+    let path = request.fibermap.as_ref().unwrap_or(&request.input);
+    let camera = preproc.header.get_str("CAMERA").or_else(|| psf.camera.clone());
+    let rows = fibermap_rows(table, psf.fibermin, first..first + nspec, camera.as_deref());
+    let rows = rows.map_err(|what| FileError::Fibermap { path: path.clone(), what })?;
+    notes.extend(rows.notes.iter().map(|note| format!("{}: {note}", path.display())));
+    Ok(Some(rows.table))
+}
+
+/// Returns what the inputs say against themselves and each other, each with its file.
+fn doubts(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
+    let (input, psf_path) = (request.input.display(), request.psf.display());
+    let of_psf = psf.doubts().sentences().into_iter().map(|note| format!("{psf_path}: {note}"));
+    let mut notes: Vec<String> = preproc.notes.iter().map(|note| format!("{input}: {note}")).chain(of_psf).collect();
+    let bare = |camera: String| camera.trim_matches([' ', '\'', '"']).to_ascii_lowercase();
+    let cameras = [preproc.header.get_str("CAMERA"), psf.camera.clone()].map(|camera| camera.map(bare));
+    if let [Some(of_image), Some(of_psf)] = &cameras {
+        if of_image != of_psf && !of_image.is_empty() {
+            notes
+                .push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
+        }
     }
-    Ok(Some(table.slice_rows(first..first + nspec)))
+    let n = preproc.ccd.rejected().total();
+    if n > 0 {
+        notes.push(format!(
+            "{input}: {n} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count as masked"
+        ));
+    }
+    notes
 }
 
 fn scores(spectra: &crate::frame::Spectra, grid: &WaveGrid, fibermap: Option<&Table>) -> Option<Scores> {
@@ -245,7 +285,7 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
     note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
-    record::note(&mut header, request, &inputs.digests);
+    record::note(&mut header, request, &inputs.digests, &inputs.notes);
     header
 }
 
@@ -270,7 +310,7 @@ pub fn note_run(
     }
     record::note_run(header, summary);
     match &summary.retried {
-        Some(reason) => header.set("SPXRETRY", reason.as_str(), "Why it was done again, or by the CPU"),
+        Some(reason) => header.set("SPXRETRY", one_line(reason), "Why it was done again, or by the CPU"),
         None => header.remove("SPXRETRY"),
     }
 }

@@ -15,6 +15,16 @@ pub enum FileError {
     /// A file cannot be read or written.
     #[error(transparent)]
     Fits(#[from] FitsError),
+    /// The PSF is in neither of two places.
+    #[error(
+        "no PSF: there is neither {} nor {}, nor either with .gz or .fz; make it, or name frames and PSFs in a manifest",
+        places[0].display(),
+        places[1].display()
+    )]
+    NoPsf {
+        /// The places.
+        places: [PathBuf; 2],
+    },
     /// The grid cannot be.
     #[error(transparent)]
     Grid(#[from] GridError),
@@ -26,17 +36,13 @@ pub enum FileError {
         /// Why.
         source: BarycentricError,
     },
-    /// The fibermap does not cover the fibres.
-    #[error("{}: FIBERMAP has {rows} rows, fibres {first} to {last} are extracted: give the fibermap of this frame", path.display())]
+    /// The fibermap does not have the fibres.
+    #[error("{}: FIBERMAP {what}", path.display())]
     Fibermap {
         /// The file with the fibermap.
         path: PathBuf,
-        /// Its rows.
-        rows: usize,
-        /// First fibre extracted.
-        first: usize,
-        /// Last fibre extracted.
-        last: usize,
+        /// What it lacks, and the remedy.
+        what: String,
     },
     /// An input is not what it must be.
     #[error(

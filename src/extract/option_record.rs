@@ -83,7 +83,7 @@ macro_rules! or_auto {
 }
 
 /// The table, in the order of the card SPXOPT. Names of files are not in it: they have cards of their own.
-static TABLE: [Row; 22] = [
+static TABLE: [Row; 26] = [
     Row {
         name: OptionName::Wavelength,
         kind: OptionKind::Value,
@@ -98,6 +98,15 @@ static TABLE: [Row; 22] = [
         get: |request| Some(MaskBits(request.mask_bits).to_string()),
         set: |request, text| parse(text).map(|MaskBits(bits)| request.mask_bits = bits),
     },
+    Row {
+        name: OptionName::ImageHdu,
+        kind: OptionKind::Value,
+        get: |request| request.image_hdu.clone(),
+        set: |request, text| hdu_name(text).map(|name| request.image_hdu = Some(name)),
+    },
+    optional!(Readnoise, positive, readnoise),
+    optional!(Gain, positive, gain),
+    field!(IgnoreChecksum, OptionKind::Switch, switch, ignore_checksum),
     field!(BarycentricCorrection, OptionKind::Switch, switch, barycentric),
     Row {
         name: OptionName::NoScores,
@@ -170,6 +179,15 @@ impl Request {
         self.recorded_options().map(text).collect::<Vec<_>>().join(" ")
     }
 
+    /// Sets the options of a card SPXOPT that this version has and takes.
+    pub fn set_recorded(&mut self, card: &str) {
+        for (name, value) in read_card(card) {
+            if let Ok(name) = name.parse() {
+                let _ = self.set_option(name, &value);
+            }
+        }
+    }
+
     /// Returns the value of an option as text; None where it is not set, or is no option of a request.
     pub fn option(&self, name: OptionName) -> Option<String> {
         find(name).and_then(|row| (row.get)(self))
@@ -225,6 +243,20 @@ fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("`{text}` is no number"))
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    let positive = number(text)?;
+    let refuse = || format!("`{text}` is no number above 0");
+    (positive > 0.0 && positive.is_finite()).then_some(positive).ok_or_else(refuse)
+}
+
+/// Cards and manifests of options hold no blanks.
+fn hdu_name(text: &str) -> Result<String, String> {
+    let sound = !text.is_empty() && !text.contains(char::is_whitespace);
+    sound
+        .then(|| text.into())
+        .ok_or_else(|| format!("`{text}` has a blank: give the number of the HDU, counted from 0"))
+}
+
 fn switch(text: &str) -> Result<bool, String> {
     text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
 }
@@ -237,11 +269,15 @@ fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
 mod tests {
     use super::*;
 
-    const TEXTS: [(&str, &str); 22] = [
+    const TEXTS: [(&str, &str); 26] = [
         ("wavelength", "5760,7620,0.8"),
         ("specmin", "3"),
         ("nspec", "4"),
         ("mask-bits", "0x3"),
+        ("image-hdu", "SCI"),
+        ("readnoise", "3.5"),
+        ("gain", "1.2"),
+        ("ignore-checksum", "true"),
         ("barycentric-correction", "true"),
         ("no-scores", "true"),
         ("model-flux", "decorrelated"),
@@ -276,7 +312,7 @@ mod tests {
             assert_eq!(set.option(name).as_deref(), Some(text));
         }
         assert_eq!(option_names().map(OptionName::word).collect::<Vec<_>>(), TEXTS.map(|(name, _)| name));
-        let recorded: Vec<String> = TEXTS[..21].iter().map(|(name, text)| format!("{name}={text}")).collect();
+        let recorded: Vec<String> = TEXTS[..25].iter().map(|(name, text)| format!("{name}={text}")).collect();
         assert_eq!(set.option_record(), recorded.join(" "));
         let mut again = request();
         for (name, text) in read_card(&set.option_record()) {
@@ -288,7 +324,8 @@ mod tests {
 
     #[test]
     fn the_card_of_the_defaults_names_every_option() {
-        let card = "wavelength=default specmin=0 nspec=default mask-bits=0x2ff barycentric-correction=false \
+        let card = "wavelength=default specmin=0 nspec=default mask-bits=0x2ff image-hdu=default \
+                     readnoise=default gain=default ignore-checksum=false barycentric-correction=false \
                     no-scores=false model-flux=default solver=auto tolerance=default precision=default \
                     decorrelate=signal regularize=0 psferr=default psf-tails=false bundlesize=auto nsubbundles=auto \
                     nwavestep=50 wavepad=10 wavepad-frac=0.2 pixpad-frac=0.8 stage-on-cpu=default";
@@ -311,6 +348,9 @@ mod tests {
     fn a_text_that_an_option_does_not_take_is_refused_with_its_name() {
         for (name, text, reason) in [
             (OptionName::Nspec, "many", "nspec: `many` is no whole number of at least 0"),
+            (OptionName::Readnoise, "0", "readnoise: `0` is no number above 0"),
+            (OptionName::Gain, "nan", "gain: `nan` is no number above 0"),
+            (OptionName::ImageHdu, "a b", "image-hdu: `a b` has a blank: give the number of the HDU, counted from 0"),
             (OptionName::Psferr, "", "psferr: `` is no number"),
             (OptionName::Bundlesize, "all", "bundlesize: `all` is neither a whole number of at least 1 nor auto"),
             (OptionName::PsfTails, "yes", "psf-tails: `yes` is neither true nor false"),

@@ -1,5 +1,6 @@
 //! The header record: how a frame was made, so that it can be repeated.
 
+use super::extraction::card_of;
 use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
@@ -37,8 +38,10 @@ pub enum RecordError {
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
 /// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
+/// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
+/// | SPXNOT1, SPXNOT2, … | what the inputs say against themselves: HDUs that are missing, fibres without a usable PSF, … |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
 ///
 /// Cards hold printable ASCII: in names of files other bytes, `%` itself and a blank or `&` at the end stand as `%` and two
@@ -110,7 +113,8 @@ fn same_build(then: [&str; 2], now: [&str; 2]) -> Option<bool> {
 }
 
 /// Sets the cards of [`Record`] for inputs and options.
-pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
+pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, notes: &[String]) {
+    header.retain(|keyword| !keyword.starts_with("SPXNOT"));
     let cards = [
         ("IN_PSF", Some(card_of_path(&request.psf)), "Input spectral PSF"),
         ("IN_IMG", Some(card_of_path(&request.input)), "Input image"),
@@ -121,11 +125,15 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests) {
         ("SPXOPT", Some(request.option_record()), "Options of the extraction"),
     ];
     set(header, cards);
+    for (k, note) in notes.iter().enumerate() {
+        header.set(&format!("SPXNOT{}", k + 1), note.as_str(), "");
+    }
 }
 
 /// Sets the cards of [`Record`] for the program and the outcome.
 pub(super) fn note_run(header: &mut Header, summary: &Summary) {
     let in_patches: Vec<String> = summary.in_patches.iter().map(usize::to_string).collect();
+    let dark = summary.dark.fibres();
     let mixed = summary.banded > 0 && !in_patches.is_empty();
     let least = summary.cut_rows.iter().map(|cut| cut.least).reduce(f64::min);
     let cut = least.map(|least| format!("{least:.3} in {} fibres", summary.cut_rows.len()));
@@ -138,6 +146,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXBUND", Some(summary.groups.to_string()), "Fibres of bundles"),
         ("SPXCUT", summary.forced_cut.clone(), "Overlapping fibres cut apart"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
+        ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);

@@ -2,7 +2,7 @@
 
 use super::{Digests, ModelFlux, Options};
 use crate::backend::Stage;
-use crate::base::output_path::check_outputs;
+use crate::base::output_path::{Format, check_outputs};
 use crate::fits::{FitsError, PreprocOptions};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub struct Request {
     pub input: PathBuf,
     /// The PSF.
     pub psf: PathBuf,
+    /// The second place where the PSF was looked for; it is named where the PSF is in neither.
+    pub psf_or: Option<PathBuf>,
     /// The frame to write.
     pub output: PathBuf,
     /// A file with the fibermap, in place of the frame's own.
@@ -24,6 +26,14 @@ pub struct Request {
     pub wavelength: Option<(f64, f64, f64)>,
     /// Pixels with any of these bits in MASK get ivar = 0.
     pub mask_bits: u32,
+    /// HDU of the image, by EXTNAME or number; None for IMAGE, or a primary image without EXTNAME.
+    pub image_hdu: Option<String>,
+    /// Read noise, electron, of a frame without weights.
+    pub readnoise: Option<f64>,
+    /// Electrons of one unit of the image; None for an image in electron.
+    pub gain: Option<f64>,
+    /// Whether a wrong DATASUM is no error where the data decide no number.
+    pub ignore_checksum: bool,
     /// Whether the grid is barycentric.
     pub barycentric: bool,
     /// Whether the frame gets SCORES.
@@ -44,17 +54,34 @@ impl Request {
         Self {
             input: input.into(),
             psf: psf.into(),
+            psf_or: None,
             output: output.into(),
             fibermap: None,
             model: None,
             wavelength: None,
             mask_bits: PreprocOptions::default().mask_bits,
+            image_hdu: None,
+            readnoise: None,
+            gain: None,
+            ignore_checksum: false,
             barycentric: false,
             scores: true,
             overwrite: false,
             on_cpu: Vec::new(),
             expected: None,
             options: Options::default(),
+        }
+    }
+
+    /// How the preproc frame is read.
+    pub fn preproc_options(&self) -> PreprocOptions {
+        PreprocOptions {
+            mask_bits: self.mask_bits,
+            fibermap: self.fibermap.clone(),
+            image_hdu: self.image_hdu.clone(),
+            readnoise: self.readnoise,
+            gain: self.gain,
+            ignore_checksum: self.ignore_checksum,
         }
     }
 
@@ -70,7 +97,8 @@ impl Request {
 
     /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.
     pub(super) fn check(&self) -> Result<(), FitsError> {
-        let (inputs, outputs): (Vec<&Path>, Vec<&Path>) = (self.inputs().collect(), self.outputs().collect());
+        let inputs: Vec<&Path> = self.inputs().collect();
+        let outputs: Vec<(&Path, Format)> = self.outputs().map(|path| (path, Format::Fits)).collect();
         Ok(check_outputs(&inputs, &outputs, self.overwrite)?)
     }
 }

@@ -96,7 +96,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
             }
         }
     }
-    let assembled = assemble::assemble(&all.spectra, &job.grid, job.options.specmin, job.psf.half_y);
+    let assembled = assemble::assemble(&all.spectra, job);
     let model = job.options.model.map(|_| Stripe::sum(&all.spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
     let summary = Summary {
         device: all.device,
@@ -107,6 +107,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
         forced_cut: job.grouping().forced.as_ref().map(ForcedCut::fact),
         cut_rows: assembled.cut_rows,
         no_information: assembled.no_information,
+        dark: assembled.dark,
         no_result: assembled.no_result,
         stage_time: all.stage_time,
     };

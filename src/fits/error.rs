@@ -1,6 +1,7 @@
 //! Errors of FITS files, each with the file, the HDU, the value at fault and the remedy.
 
 use crate::base::atomic_file::WriteError;
+use crate::base::option_name::OptionName::{Gain, ImageHdu, Readnoise};
 use crate::psf::PsfError;
 use std::io;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub enum FitsError {
         most: u64,
     },
     /// The data do not match DATASUM.
-    #[error("{path}, {hdu}: the data add up to {sum}, DATASUM is {datasum}: they are damaged; fetch the file again")]
+    #[error("{path}, {hdu}: the data add up to {sum}, DATASUM is {datasum}: they are damaged; {remedy}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -70,6 +71,8 @@ pub enum FitsError {
         sum: u32,
         /// DATASUM.
         datasum: String,
+        /// What to do.
+        remedy: String,
     },
     /// The file has no HDU of a name.
     #[error("{path} has no {name} HDU (it has {present}); is it the right kind of file?")]
@@ -79,6 +82,26 @@ pub enum FitsError {
         /// The name.
         name: String,
         /// The HDUs of the file.
+        present: String,
+    },
+    /// The file has no image.
+    #[error(
+        "{path} has no IMAGE HDU, nor an image without EXTNAME as its primary HDU (it has {present}); is it the right kind of file? Name its image by {ImageHdu}"
+    )]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// Its HDUs.
+        present: String,
+    },
+    /// The file has no weights.
+    #[error(
+        "{path} has no IVAR HDU, nor one of variances (VAR) or standard deviations (STDDEV, ERR), but {present}; give {Readnoise}, and {Gain} where the image is no electrons"
+    )]
+    NoWeights {
+        /// The file.
+        path: PathBuf,
+        /// Its HDUs.
         present: String,
     },
     /// A required keyword is missing.

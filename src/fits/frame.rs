@@ -13,10 +13,8 @@ use std::path::Path;
 /// left out if the frame has none.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If `frame.wave` does not have one wavelength per bin.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or `frame.wave` does not have one
+/// wavelength per bin.
 pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Result<PendingFile, FitsError> {
     let s = &frame.spectra;
     let spectra = vec![s.nspec, s.nwave];
@@ -64,7 +62,7 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
     let mask = match file.find("MASK") {
         Some(hdu) => {
             file.need_shape(hdu, &[nspec, nwave], "as FLUX")?;
-            file.image_bits(hdu)?.into_iter().map(|bits| bits as u32).collect()
+            file.image_bits(hdu, &mut Vec::new())?.into_iter().map(|bits| bits as u32).collect()
         }
         None => vec![0; nspec * nwave],
     };
@@ -79,11 +77,11 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         pixmask_fraction: Vec::new(),
         mask,
     };
-    let table = |name: &str| file.find(name).map(|hdu| read_table(&file, hdu)).transpose();
+    let table = |name: &str| file.find(name).map(|hdu| read_table(&file, hdu, &mut Vec::new())).transpose();
     Ok(Frame {
         spectra: Spectra::new(parts).expect("the shapes have been checked, each with its HDU"),
         wave: file.image_f64(wave_hdu)?,
-        header: carried_cards(flux_hdu),
+        header: carried_cards(flux_hdu, &mut Vec::new()),
         fibermap: table("FIBERMAP")?,
         scores: table("SCORES")?.map(|table| Scores::from_table(&table)),
     })
@@ -92,10 +90,8 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
 /// Writes a model image, MODEL f4 `[ny, nx]` in electron, with the cards of `header`.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If `model` does not have `nx * ny` pixels.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or `model` does not have `nx * ny`
+/// pixels.
 pub fn write_model(
     path: impl AsRef<Path>,
     model: &[f32],

@@ -4,9 +4,16 @@ use super::blocks::PIECE;
 use super::error::FitsError;
 use super::reader::{FitsFile, Hdu, Kind};
 use super::tiles;
+use crate::frame::Header;
 use fitsio_pure::image::ImageData;
 use rayon::prelude::*;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Integers up to this have an exact f64.
+const EXACT: u64 = 1 << 53;
+/// Zeros beyond this, above any integer, are of no file.
+const MOST_ZERO: f64 = 1e30;
 
 /// Conversion of stored numbers to physical ones.
 struct Scaling {
@@ -16,22 +23,68 @@ struct Scaling {
 }
 
 impl Scaling {
-    fn of(hdu: &Hdu) -> Self {
-        let number = |keyword, default| hdu.header.get_f64(keyword).unwrap_or(default);
+    fn of(file: &FitsFile, hdu: &Hdu) -> Result<Self, FitsError> {
+        let number = |keyword, default| match hdu.header.contains(keyword) {
+            true => file.need(hdu, keyword, Header::get_f64),
+            false => Ok(default),
+        };
         let blank = hdu.header.get_i64("BLANK").or_else(|| hdu.header.get_i64("ZBLANK"));
-        Self { scale: number("BSCALE", 1.0), zero: number("BZERO", 0.0), blank }
+        Ok(Self { scale: number("BSCALE", 1.0)?, zero: number("BZERO", 0.0)?, blank })
     }
 
     fn is_identity(&self) -> bool {
         self.scale == 1.0 && self.zero == 0.0
     }
 
+    /// Returns the exact value of an integer; None where scale or zero have a fraction.
+    fn whole(&self, v: i64) -> Option<i128> {
+        let exact = self.scale == 1.0 && self.zero.fract() == 0.0 && self.zero.abs() < MOST_ZERO;
+        exact.then(|| i128::from(v) + self.zero as i128)
+    }
+
     fn of_int(&self, v: i64) -> f64 {
-        if Some(v) == self.blank { f64::NAN } else { self.of_float(v as f64) }
+        if Some(v) == self.blank {
+            return f64::NAN;
+        }
+        // Unsigned integers of 64 bits are stored 2^63 lower: the last digits of small ones would be lost.
+        match self.whole(v) {
+            Some(whole) if v.unsigned_abs() > EXACT => whole as f64,
+            _ => self.of_float(v as f64),
+        }
     }
 
     fn of_float(&self, v: f64) -> f64 {
         v * self.scale + self.zero
+    }
+}
+
+/// What an image of bits holds that 32 bits do not.
+#[derive(Default)]
+struct Oddities {
+    /// A value with a fraction, or none at all.
+    fraction: AtomicBool,
+    /// A bit above bit 31.
+    beyond: AtomicBool,
+}
+
+impl Oddities {
+    /// Returns the lowest 32 bits of a value; a blank pixel has all of them.
+    fn bits(&self, value: Option<i128>) -> i32 {
+        let value = value.unwrap_or(-1);
+        if value > i128::from(u32::MAX) || value < i128::from(i32::MIN) {
+            self.beyond.store(true, Relaxed);
+        }
+        value as i32
+    }
+
+    fn bits_of_float(&self, value: f64) -> i32 {
+        if value.is_nan() {
+            return self.bits(None);
+        }
+        if value.fract() != 0.0 || value.abs() > MOST_ZERO {
+            self.fraction.store(true, Relaxed);
+        }
+        self.bits(Some(value as i128))
     }
 }
 
@@ -80,14 +133,14 @@ impl FitsFile {
 
     /// Reads an image as f64; blank pixels are NaN.
     pub fn image_f64(&self, hdu: &Hdu) -> Result<Vec<f64>, FitsError> {
-        let by = Scaling::of(hdu);
+        let by = Scaling::of(self, hdu)?;
         let unchanged = take_if!(F64, by.is_identity());
         self.pixels(hdu, |v| by.of_int(v), |v| by.of_float(v), unchanged)
     }
 
     /// Reads an image as f32; blank pixels are NaN.
     pub fn image_f32(&self, hdu: &Hdu) -> Result<Vec<f32>, FitsError> {
-        let by = Scaling::of(hdu);
+        let by = Scaling::of(self, hdu)?;
         if hdu.kind == Kind::Image && hdu.bitpix == -32 && by.is_identity() {
             self.need_pixels(hdu)?;
             return self.converted(hdu, f32::from_be_bytes);
@@ -96,17 +149,28 @@ impl FitsFile {
         self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32, unchanged)
     }
 
-    /// Reads an image of bits, unsigned ones (BZERO = 2^31) bit by bit.
-    pub fn image_bits(&self, hdu: &Hdu) -> Result<Vec<i32>, FitsError> {
-        let by = Scaling::of(hdu);
-        if by.scale != 1.0 || by.zero.fract() != 0.0 || hdu.bitpix == -32 || hdu.bitpix == -64 {
-            return Err(
-                self.invalid(hdu, "holds real numbers where bits (integers) are needed; write it as an integer image")
-            );
+    /// Reads an image of bits: integers of any size with any zero, or reals without a fraction. Blank pixels have all bits.
+    /// `notes` tells of bits above bit 31, which are dropped.
+    pub fn image_bits(&self, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Vec<i32>, FitsError> {
+        let by = Scaling::of(self, hdu)?;
+        let odd = Oddities::default();
+        let int = |v: i64| match by.whole(v) {
+            _ if Some(v) == by.blank => odd.bits(None),
+            Some(whole) => odd.bits(Some(whole)),
+            None => odd.bits_of_float(by.of_int(v)),
+        };
+        let unchanged = take_if!(I32, by.is_identity() && by.blank.is_none());
+        let bits = self.pixels(hdu, int, |v| odd.bits_of_float(by.of_float(v)), unchanged)?;
+        if odd.fraction.into_inner() {
+            return Err(self.invalid(
+                hdu,
+                "holds real numbers with a fraction where bits (integers) are needed; write it as an integer image",
+            ));
         }
-        let zero = by.zero as i64;
-        let unchanged = take_if!(I32, zero == 0);
-        self.pixels(hdu, |v| v.wrapping_add(zero) as i32, |v| v as i64 as i32, unchanged)
+        if odd.beyond.into_inner() {
+            notes.push(format!("{}: its bits above bit 31 are not looked at", hdu.label()));
+        }
+        Ok(bits)
     }
 
     /// Checks that an image has pixels.

@@ -5,6 +5,7 @@
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
 //! | `reader`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
+//! | `weights` | the image of a preproc frame and what stands for IVAR in it |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
 //! | `keywords` | cards that belong to one file |
 //! | `verify` | the check of a whole file by its checksums |
@@ -29,6 +30,7 @@ mod table;
 mod tiles;
 mod truth;
 mod verify;
+mod weights;
 mod writer;
 
 pub use crate::base::atomic_file::PendingFile;

@@ -3,7 +3,8 @@
 use super::error::FitsError;
 use super::keywords::carried_cards;
 use super::reader::{FitsFile, Hdu};
-use super::table::{read_fibermap, read_table};
+use super::table::{fibermap_of, read_table};
+use super::weights;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{Header, Table};
@@ -23,6 +24,8 @@ pub struct Preproc {
     pub header: Header,
     /// Fibermap with its own cards.
     pub fibermap: Option<Table>,
+    /// What the reader had to suppose, to mend or to miss, in sentences; empty for a whole file.
+    pub notes: Vec<String>,
 }
 
 impl Preproc {
@@ -41,14 +44,23 @@ impl Preproc {
             Some(mask) => Ccd::with_mask(ny, nx, image, ivar, (mask, mask_bits))?,
             None => Ccd::new(ny, nx, image, ivar)?,
         };
-        Ok(Self { ccd, mask, readnoise: None, header: Header::new(), fibermap: None })
+        Ok(Self { ccd, mask, readnoise: None, header: Header::new(), fibermap: None, notes: Vec::new() })
     }
 
     /// Returns the frame with ivar 0 also where its mask has any of `mask_bits`.
-    pub fn masked_by(self, mask_bits: u32) -> Self {
+    ///
+    /// # Errors
+    /// [`CcdError`] if the mask does not have the pixels of the CCD.
+    pub fn masked_by(self, mask_bits: u32) -> Result<Self, CcdError> {
         let (shape, [image, ivar]) = ([self.ccd.ny(), self.ccd.nx()], self.ccd.into_planes());
-        let masked = Self::new(shape, image, ivar, self.mask, mask_bits).expect("the planes had this shape");
-        Self { readnoise: self.readnoise, header: self.header, fibermap: self.fibermap, ..masked }
+        let masked = Self::new(shape, image, ivar, self.mask, mask_bits)?;
+        Ok(Self {
+            readnoise: self.readnoise,
+            header: self.header,
+            fibermap: self.fibermap,
+            notes: self.notes,
+            ..masked
+        })
     }
 }
 
@@ -59,26 +71,38 @@ pub struct PreprocOptions {
     pub mask_bits: u32,
     /// File with the fibermap that replaces the frame's own.
     pub fibermap: Option<PathBuf>,
+    /// HDU of the image, by EXTNAME or number; None for IMAGE, or a primary image without EXTNAME.
+    pub image_hdu: Option<String>,
+    /// Read noise in electron, for a file without weights: they follow from it and the pixels.
+    pub readnoise: Option<f64>,
+    /// Electrons of one unit of the image; None for an image in electron.
+    pub gain: Option<f64>,
+    /// Whether a wrong DATASUM is no error where the data decide no number (FIBERMAP, READNOISE).
+    pub ignore_checksum: bool,
 }
 
 impl Default for PreprocOptions {
     /// The bits of DESI's production: all of `ccdmask` except BADREADNOISE (8).
     fn default() -> Self {
-        Self { mask_bits: 0x2ff, fibermap: None }
+        Self { mask_bits: 0x2ff, fibermap: None, image_hdu: None, readnoise: None, gain: None, ignore_checksum: false }
     }
 }
 
 /// Reads a preproc file (`.fits`, `.fits.gz`, `.fits.fz`; any image tile-compressed or not).
 ///
+/// Weights are those of IVAR, of an HDU of variances or standard deviations, or of `options.readnoise`. What the reader had
+/// to suppose or to miss is in [`Preproc::notes`].
+///
 /// # Errors
-/// [`FitsError`] if the file cannot be read, lacks IMAGE or IVAR, or its images differ in shape.
+/// [`FitsError`] if the file cannot be read, lacks image or weights, or its images differ in shape.
 pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<Preproc, FitsError> {
-    preproc_of(&FitsFile::open(path.as_ref())?, options)
+    preproc_of(&FitsFile::open(path.as_ref())?.ignoring_checksums(options.ignore_checksum), options)
 }
 
 /// Reads the preproc frame of an open file.
 pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Preproc, FitsError> {
-    let image_hdu = file.hdu("IMAGE")?;
+    let mut notes = file.end_notes();
+    let image_hdu = weights::image_hdu(file, options, &mut notes)?;
     let [ny, nx] = file.image_shape_2d(image_hdu)?;
     let same = |name: &str| -> Result<Option<&Hdu>, FitsError> {
         let Some(hdu) = file.find(name) else {
@@ -87,31 +111,45 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
         file.need_shape(hdu, &[ny, nx], "as IMAGE")?;
         Ok(Some(hdu))
     };
-    file.hdu("IVAR")?;
-    let (ivar_hdu, mask_hdu, readnoise_hdu) = (same("IVAR")?, same("MASK")?, same("READNOISE")?);
-    let ivar = ivar_hdu.map_or(Ok(Vec::new()), |hdu| file.image_f32(hdu))?;
-    let image = file.image_f32(image_hdu)?;
-    let mask = mask_hdu.map(|hdu| file.image_bits(hdu)).transpose()?;
+    let (mask_hdu, readnoise_hdu) = (same("MASK")?, same("READNOISE")?);
+    let image = weights::image(file, image_hdu, options.gain)?;
+    let ivar = weights::ivar(file, image_hdu, &image, options, &mut notes)?;
+    let mask = mask_hdu.map(|hdu| file.image_bits(hdu, &mut notes)).transpose()?;
+    if mask.is_none() {
+        notes.push(format!("it has no MASK HDU ({}); no pixel is masked by bits", file.present()));
+    }
     let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
     let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
-        (Some(path), _) => Some(read_fibermap(path)?),
-        (None, Some(hdu)) => Some(read_table(file, hdu)?),
-        (None, None) => None,
+        (Some(path), _) => {
+            let other = FitsFile::open(path)?.ignoring_checksums(options.ignore_checksum);
+            Some(fibermap_of(&other, &mut notes)?)
+        }
+        (None, Some(hdu)) => Some(read_table(file, hdu, &mut notes)?),
+        (None, None) => {
+            notes.push(format!("it has no FIBERMAP HDU ({}); fibres are numbered by the PSF", file.present()));
+            None
+        }
     };
-    let header = carried_cards(image_hdu);
+    let header = carried_cards(image_hdu, &mut notes);
     let planes =
         Preproc::new([ny, nx], image, ivar, mask, options.mask_bits).expect("all images have the shape of IMAGE");
-    Ok(Preproc { readnoise, header, fibermap, ..planes })
+    Ok(Preproc { readnoise, header, fibermap, notes, ..planes })
 }
 
 /// Writes a preproc file: IMAGE and IVAR, and those of MASK, READNOISE, FIBERMAP that the frame has.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If MASK or READNOISE differs from the CCD in the number of pixels.
+/// [`FitsError::Invalid`] if MASK or READNOISE differs from the CCD in the number of pixels; [`FitsError::Write`] if the file
+/// exists and may not be replaced, or cannot be written.
 pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -> Result<PendingFile, FitsError> {
+    let (ny, nx) = (frame.ccd.ny(), frame.ccd.nx());
+    let planes = [("MASK", frame.mask.as_ref().map(Vec::len)), ("READNOISE", frame.readnoise.as_ref().map(Vec::len))];
+    for (name, found) in planes {
+        if let Some(found) = found.filter(|&found| found != ny * nx) {
+            let what = format!("it has {found} pixels, IMAGE has {ny} x {nx}: give a plane of the same shape");
+            return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: name.into(), what });
+        }
+    }
     let none = Header::new();
     let image = |name, unit, pixels| Image { name, unit, shape: vec![frame.ccd.ny(), frame.ccd.nx()], pixels };
     write_file(path.as_ref(), overwrite, |out| {

@@ -4,22 +4,30 @@ use super::error::FitsError;
 use super::reader::{FitsFile, Hdu, Kind};
 use super::table::read_table;
 use crate::frame::Header;
-use crate::psf::{LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
+use crate::psf::{BadFibre, Doubts, LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
+use crate::stages::soundness::judged;
 use std::collections::HashMap;
 use std::path::Path;
 
 /// PSFERR of a file that has none, as specter assumes.
 const DEFAULT_PSFERR: f64 = 0.01;
+/// Reduced chi2 of a bundle's fit, from which on it is called poor; those of good fits are 1 to 2.
+const POOR_CHI2: f64 = 10.0;
 /// Most rows of the table: every order up to the largest, traces, widths, tails, and additions of other programs.
 const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 
 /// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2.
 ///
+/// What the file says against itself is in [`Psf::doubts`] and the log: fibres whose fit failed or whose spots cannot be, and remarks.
+///
 /// # Errors
 /// [`FitsError::UnsupportedPsf`] if it is of another PSFTYPE, [`FitsError::Psf`] if [`Psf::new`] refuses it; other
 /// [`FitsError`] if it cannot be read or lacks a part.
 pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
-    psf_of(&FitsFile::open(path.as_ref())?)
+    let path = path.as_ref();
+    let psf = psf_of(&FitsFile::open(path)?)?;
+    psf.doubts().sentences().iter().for_each(|doubt| tracing::warn!("{}: {doubt}", path.display()));
+    Ok(psf)
 }
 
 /// Reads the PSF of an open file.
@@ -43,7 +51,7 @@ pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
         }
     }
     let [wave_min, wave_max] = rows.table_domain()?;
-    let parts = PsfParts {
+    let mut parts = PsfParts {
         nfibre: rows.nfibre,
         fibermin: integer("FIBERMIN")? as i64,
         trace_x: trace(file, &rows, "XTRACE", "X")?,
@@ -66,10 +74,63 @@ pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
         },
         camera: camera(&hdu.header),
     };
-    Psf::new(parts).map_err(|source| {
+    let mut doubts = Doubts { fibres: failed_fibres(&mut parts, &rows), notes: notes_of(file, hdu, &rows) };
+    doubts.fibres.dedup_by_key(|bad| bad.fibre);
+    Psf::new(parts).and_then(|psf| judged(psf, doubts)).map_err(|source| {
         let traces = ["XTRACE", "YTRACE"].into_iter().find(|name| *name == source.parameter());
         refuse(traces.and_then(|name| file.find(name)).unwrap_or(hdu), source)
     })
+}
+
+/// Returns the fibres whose fit failed, by STATUS, and those with a coefficient that is no number, which becomes 0.
+fn failed_fibres(parts: &mut PsfParts, rows: &ParamTable) -> Vec<BadFibre> {
+    let mut failed = Vec::new();
+    if let Ok(status) = rows.series("STATUS") {
+        let values = (0..parts.nfibre).map(|fibre| (fibre, status.of(fibre)[0]));
+        failed.extend(values.filter(|(_, value)| *value != 0.0).map(|(fibre, value)| {
+            let trace = [&parts.trace_x, &parts.trace_y].iter().any(|s| s.of(fibre).iter().all(|c| *c == -1.0));
+            BadFibre { fibre, reason: format!("STATUS is {value}: its fit failed"), trace }
+        }));
+    }
+    let nfibre = parts.nfibre;
+    for (name, trace, series) in parts.named_series_mut() {
+        // A series of the wrong length is refused as such.
+        let fibres = if series.coeff.len() == nfibre * series.ncoeff { nfibre } else { 0 };
+        for fibre in 0..fibres {
+            let coeff = series.of(fibre).to_vec();
+            if let Some(term) = coeff.iter().position(|c| !c.is_finite()) {
+                let reason = format!("{name} has coefficient {} at term {term}", coeff[term]);
+                failed.push(BadFibre { fibre, reason, trace });
+                let finite: Vec<f64> = coeff.iter().map(|&c| if c.is_finite() { c } else { 0.0 }).collect();
+                series.set(fibre, &finite);
+            }
+        }
+    }
+    // Of the reasons of one fibre the first stands; one that takes the trace away goes before.
+    failed.sort_by_key(|bad| (bad.fibre, !bad.trace));
+    failed
+}
+
+/// Returns remarks on a PSF file: an unknown version, rows that occur twice, bundles with a poor fit.
+fn notes_of(file: &FitsFile, hdu: &Hdu, rows: &ParamTable) -> Vec<String> {
+    let mut notes = file.end_notes();
+    let version = file.hdus.iter().find_map(|hdu| hdu.header.get_f64("PSFVER"));
+    if let Some(version) = version.filter(|v| !(1.0..4.0).contains(v)) {
+        notes.push(format!("its PSFVER is {version}, which this program does not know; it is read as version 3"));
+    }
+    if !rows.twice.is_empty() {
+        notes.push(format!("{} twice among its PARAM, of which the last counts", rows.twice.join(", ")));
+    }
+    let poor = |keyword: &str| {
+        let bundle = keyword.strip_prefix('B')?.strip_suffix("RCHI2")?;
+        let chi2 = hdu.header.get_f64(keyword).filter(|_| bundle.parse::<usize>().is_ok())?;
+        (!(chi2 < POOR_CHI2)).then(|| format!("{keyword} = {chi2}"))
+    };
+    let poor: Vec<String> = hdu.header.keywords().filter_map(poor).collect();
+    if !poor.is_empty() {
+        notes.push(format!("the fit of some bundles is poor by its reduced chi2: {}", poor.join(", ")));
+    }
+    notes
 }
 
 /// Finds the HDU of the parameters: PSF, or in PSFVER 2, which has no EXTNAME, the first table with a PARAM column.
@@ -113,6 +174,8 @@ struct ParamTable<'a> {
     ncoeff: usize,
     /// Row of each PARAM.
     row: HashMap<String, usize>,
+    /// PARAMs of more than one row.
+    twice: Vec<String>,
     /// COEFF, `[row, nfibre, ncoeff]`.
     coeff: Vec<f64>,
     /// WAVEMIN, WAVEMAX of each row.
@@ -121,7 +184,7 @@ struct ParamTable<'a> {
 
 impl<'a> ParamTable<'a> {
     fn read(file: &'a FitsFile, hdu: &'a Hdu) -> Result<Self, FitsError> {
-        let table = read_table(file, hdu)?;
+        let table = read_table(file, hdu, &mut Vec::new())?;
         let no_column =
             |name: &str| file.invalid(hdu, format!("has no column {name} of the right type; is it a PSF file?"));
         if table.nrows() > MOST_PARAMS {
@@ -159,8 +222,13 @@ impl<'a> ParamTable<'a> {
                 vec![domain; params.len()]
             }
         };
-        let row = params.into_iter().enumerate().map(|(i, name)| (name.trim().to_string(), i)).collect();
-        Ok(Self { file, hdu, nfibre, ncoeff, row, coeff, domains })
+        let (mut row, mut twice) = (HashMap::new(), Vec::new());
+        for (i, name) in params.into_iter().enumerate() {
+            if row.insert(name.trim().to_string(), i).is_some() {
+                twice.push(name.trim().to_string());
+            }
+        }
+        Ok(Self { file, hdu, nfibre, ncoeff, row, twice, coeff, domains })
     }
 
     fn missing(&self, param: &str) -> FitsError {

@@ -56,8 +56,15 @@ fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
             coeff.resize(from + ncoeff, 0.0);
         }
     }
-    let names = rows.iter().map(|(name, _)| name.clone()).collect();
-    let mut table = Table::new(rows.len()).with_column("PARAM", "", &ColumnData::Str(names)).with_column(
+    let mut names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
+    // Stand-ins must not pass for fits.
+    if !psf.doubts().fibres.is_empty() {
+        names.push("STATUS".into());
+        let status = |fibre| [f64::from(u8::from(psf.doubts().has(fibre)))].into_iter().chain(std::iter::repeat(0.0));
+        coeff.extend((0..psf.nfibre).flat_map(|fibre| status(fibre).take(ncoeff)));
+    }
+    let nrows = names.len();
+    let mut table = Table::new(nrows).with_column("PARAM", "", &ColumnData::Str(names)).with_column(
         "COEFF",
         "",
         &ColumnData::F64(coeff),
@@ -70,7 +77,7 @@ fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
     header.set("NPIX_Y", psf.npix_y, "rows of the CCD");
     header.set("HSIZEX", psf.half_x, "spots are 2 HSIZEX + 1 columns wide");
     header.set("HSIZEY", psf.half_y, "spots are 2 HSIZEY + 1 rows high");
-    header.set("NPARAMS", rows.len(), "rows of this table");
+    header.set("NPARAMS", nrows, "rows of this table");
     header.set("LEGDEG", ncoeff - 1, "degree of the Legendre series");
     header.set("GHDEGX", psf.gh_degree_x, "Gauss-Hermite degree along columns");
     header.set("GHDEGY", psf.gh_degree_y, "Gauss-Hermite degree along rows");

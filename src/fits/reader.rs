@@ -4,6 +4,7 @@ use super::blocks::{BLOCK, PIECE};
 use super::bytes::Bytes;
 use super::error::FitsError;
 use super::{checksum, gzip};
+use crate::base::option_name::OptionName::IgnoreChecksum;
 use crate::frame::{CARD, Header};
 use rayon::prelude::*;
 use std::fs::File;
@@ -57,6 +58,11 @@ impl Hdu {
         self.header.get_str("EXTNAME").unwrap_or_default()
     }
 
+    /// Whether it is an image, compressed or not.
+    pub fn is_image(&self) -> bool {
+        matches!(self.kind, Kind::Image | Kind::TiledImage)
+    }
+
     /// Returns the name of this HDU in errors.
     pub fn label(&self) -> String {
         match (self.index, self.name().as_str()) {
@@ -72,12 +78,21 @@ pub(crate) struct FitsFile {
     pub path: PathBuf,
     bytes: Bytes,
     pub hdus: Vec<Hdu>,
+    /// Whether a wrong DATASUM is no error where the data decide no number.
+    ignore_checksum: bool,
 }
+
+/// HDUs that decide no number of an extraction.
+const WITHOUT_NUMBERS: [&str; 2] = ["FIBERMAP", "READNOISE"];
 
 impl FitsFile {
     /// Opens a file and indexes its HDUs. The first bytes, not the name, reveal gzip.
     pub fn open(path: &Path) -> Result<Self, FitsError> {
         let read_error = |source| FitsError::Read { path: path.into(), source };
+        if path.as_os_str() == "-" && !path.exists() {
+            let what = "it stands for the standard input, which is not read".into();
+            return Err(FitsError::NotFits { path: path.into(), what });
+        }
         // Opening a pipe without a writer would block.
         let about = std::fs::metadata(path).map_err(read_error)?;
         if !about.is_file() {
@@ -89,7 +104,8 @@ impl FitsFile {
         Read::by_ref(&mut file).take(2).read_to_end(&mut magic).map_err(read_error)?;
         file.rewind().map_err(read_error)?;
         let len = file.metadata().map_err(read_error)?.len();
-        let mut this = Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), hdus: Vec::new() };
+        let mut this =
+            Self { path: path.into(), bytes: Bytes::Unpacked(Vec::new()), hdus: Vec::new(), ignore_checksum: false };
         if gzip::is_gzip(&magic) {
             this.unpack(file, len.saturating_mul(MOST_UNPACKED_PER_BYTE).max(MOST_UNPACKED))?;
         } else {
@@ -97,6 +113,24 @@ impl FitsFile {
         }
         this.index()?;
         Ok(this)
+    }
+
+    /// Returns the file with or without the check of DATASUM where the data decide no number.
+    pub fn ignoring_checksums(self, ignore_checksum: bool) -> Self {
+        Self { ignore_checksum, ..self }
+    }
+
+    /// Returns what the file's end says against it: a last block that is not filled, HDUs that NEXTEND promises.
+    pub fn end_notes(&self) -> Vec<String> {
+        let (mut notes, present) = (Vec::new(), self.hdus.len().saturating_sub(1));
+        if self.indexed() > self.bytes.len() {
+            notes.push("its last block is not filled; its data are complete".into());
+        }
+        let promised = self.hdus.first().and_then(|hdu| hdu.header.get_i64("NEXTEND"));
+        if let Some(promised) = promised.filter(|&n| n > present as i64) {
+            notes.push(format!("NEXTEND promises {promised} extensions, it has {present}; is it cut short?"));
+        }
+        notes
     }
 
     /// Unpacks a gzip file up to the end of its last HDU, by its headers. A header that claims too much is refused at once.
@@ -152,10 +186,16 @@ impl FitsFile {
 
     /// Returns the first HDU of this EXTNAME, or an error that lists the HDUs present.
     pub fn hdu(&self, name: &str) -> Result<&Hdu, FitsError> {
-        self.find(name).ok_or_else(|| {
-            let present: Vec<String> = self.hdus.iter().map(Hdu::label).collect();
-            FitsError::MissingHdu { path: self.path.clone(), name: name.into(), present: present.join(", ") }
+        self.find(name).ok_or_else(|| FitsError::MissingHdu {
+            path: self.path.clone(),
+            name: name.into(),
+            present: self.present(),
         })
+    }
+
+    /// Lists the HDUs for a message.
+    pub fn present(&self) -> String {
+        self.hdus.iter().map(Hdu::label).collect::<Vec<_>>().join(", ")
     }
 
     /// Reads the data of an HDU, without the padding of its last block.
@@ -190,6 +230,14 @@ impl FitsFile {
             return Ok(());
         }
         let (path, hdu_label, datasum) = (self.path.clone(), hdu.label(), text.trim().to_string());
+        let ignorable = WITHOUT_NUMBERS.iter().any(|name| hdu.name().eq_ignore_ascii_case(name));
+        if ignorable && self.ignore_checksum {
+            let path = path.display();
+            tracing::warn!(
+                "{path}, {hdu_label}: DATASUM is {datasum}, the data add up to {sum}; they are used as asked"
+            );
+            return Ok(());
+        }
         // Several releases of astropy wrote a wrong DATASUM for compressed images (its issues 12138, 14753).
         if hdu.kind == Kind::TiledImage {
             let path = path.display();
@@ -198,7 +246,12 @@ impl FitsFile {
             );
             return Ok(());
         }
-        Err(FitsError::Damaged { path, hdu: hdu_label, sum, datasum })
+        let remedy = match ignorable {
+            true => format!("fetch the file again, or use them by {IgnoreChecksum}, as they decide no number"),
+            false => "fetch the file again, or, if another program changed them on purpose, let it write the sums anew"
+                .into(),
+        };
+        Err(FitsError::Damaged { path, hdu: hdu_label, sum, datasum, remedy })
     }
 
     /// Builds the error for an invalid value of this file.
@@ -248,7 +301,11 @@ impl FitsFile {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
+    /// Fills `out` with the bytes from `start` on, zeros where the fill of the last block is missing.
     fn read_at(&self, start: u64, out: &mut [u8]) -> Result<(), FitsError> {
+        let present = self.bytes.len().saturating_sub(start).min(out.len() as u64) as usize;
+        let (out, fill) = out.split_at_mut(present);
+        fill.fill(0);
         self.bytes.read_at(start, out).map_err(|source| FitsError::Read { path: self.path.clone(), source })
     }
 
@@ -332,9 +389,8 @@ impl FitsFile {
         hdu.kind = kind_of(&hdu);
         let values = self.values_of(&hdu)?;
         let bytes = values.saturating_mul(u128::from(hdu.bitpix.unsigned_abs() / 8));
-        // The padding counts: a cut within it also removes the HDUs behind, and optional ones would not be missed.
-        let needed =
-            bytes.saturating_add(u128::from(start)).checked_next_multiple_of(BLOCK as u128).unwrap_or(u128::MAX);
+        // The fill of the last block may be missing: it holds no data.
+        let needed = bytes.saturating_add(u128::from(start));
         if needed > u128::from(self.bytes.len()) {
             return Err(self.truncated(hdu.label(), needed));
         }
@@ -395,9 +451,10 @@ pub fn read_headers(path: impl AsRef<Path>) -> Result<Vec<Header>, FitsError> {
 /// Reads a file by `read` and takes its [`FitsFile::digest`] at the same time.
 pub(crate) fn with_digest<T: Send>(
     path: &Path,
+    ignore_checksum: bool,
     read: impl FnOnce(&FitsFile) -> Result<T, FitsError> + Send,
 ) -> Result<(T, String), FitsError> {
-    let file = FitsFile::open(path)?;
+    let file = FitsFile::open(path)?.ignoring_checksums(ignore_checksum);
     let (read, digest) = rayon::join(|| read(&file), || file.digest());
     Ok((read?, digest?))
 }

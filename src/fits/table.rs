@@ -1,13 +1,13 @@
 //! Binary tables read.
 
 use super::error::FitsError;
-use super::keywords::is_structural;
+use super::keywords::table_cards;
 use super::reader::{FitsFile, Hdu, Kind};
 use crate::frame::{Table, parse_columns};
 use std::path::Path;
 
-/// Reads the table of an HDU.
-pub(crate) fn read_table(file: &FitsFile, hdu: &Hdu) -> Result<Table, FitsError> {
+/// Reads the table of an HDU; `notes` tells of cards that had to be mended.
+pub(crate) fn read_table(file: &FitsFile, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Table, FitsError> {
     let refuse = |what: &str| Err(file.invalid(hdu, what));
     if hdu.kind != Kind::Table {
         return refuse("holds no binary table where one is needed; is it the right kind of file?");
@@ -27,8 +27,7 @@ pub(crate) fn read_table(file: &FitsFile, hdu: &Hdu) -> Result<Table, FitsError>
     let Some(heap_start) = heap_start.filter(|&at| at <= data.len() && at >= nrows * row_bytes) else {
         return refuse("THEAP points outside the table; fetch the file again");
     };
-    let mut header = hdu.header.clone();
-    header.retain(|keyword| !is_structural(keyword));
+    let header = table_cards(hdu, &columns, notes);
     Table::from_parts(header, columns, [row_bytes, nrows], heap_start, data)
         .map_err(|what| file.invalid(hdu, format!("{what}; fetch the file again")))
 }
@@ -38,11 +37,15 @@ pub(crate) fn read_table(file: &FitsFile, hdu: &Hdu) -> Result<Table, FitsError>
 /// # Errors
 /// [`FitsError`] if the file cannot be read or has no binary table.
 pub fn read_fibermap(path: impl AsRef<Path>) -> Result<Table, FitsError> {
-    let file = FitsFile::open(path.as_ref())?;
+    fibermap_of(&FitsFile::open(path.as_ref())?, &mut Vec::new())
+}
+
+/// Reads the FIBERMAP of an open file.
+pub(crate) fn fibermap_of(file: &FitsFile, notes: &mut Vec<String>) -> Result<Table, FitsError> {
     let first = || file.hdus.iter().find(|h| h.kind == Kind::Table);
     let hdu = match file.find("FIBERMAP").or_else(first) {
         Some(hdu) => hdu,
         None => file.hdu("FIBERMAP")?,
     };
-    read_table(&file, hdu)
+    read_table(file, hdu, notes)
 }

@@ -1,7 +1,7 @@
 //! Tile-compressed images: this file checks the layout, `fitsio-pure` unpacks the tiles.
 
 use super::error::FitsError;
-use super::reader::{FitsFile, Hdu};
+use super::reader::{FitsFile, Hdu, Kind};
 use crate::frame::{Column, Header, parse_columns};
 use fitsio_pure::header::{Card, parse_card};
 use fitsio_pure::image::ImageData;
@@ -54,6 +54,96 @@ pub(crate) fn unpack(file: &FitsFile, hdu: &Hdu) -> Result<ImageData, FitsError>
     fitsio_pure::tiled::read_tiled_image(&data, &shape).map_err(failed)
 }
 
+/// Half a step beside a weight, from which on the weight is called wrong.
+const COARSE: f64 = 0.1;
+
+/// Rounding of an image's floats to integers, tile by tile.
+pub(crate) struct Quantisation {
+    /// ZQUANTIZ.
+    method: String,
+    /// Columns of the image.
+    nx: usize,
+    /// Columns and rows of a tile.
+    tile: [usize; 2],
+    /// Step of each tile.
+    steps: Vec<f64>,
+}
+
+impl Quantisation {
+    /// Returns the quantisation of an image of two axes; None if its pixels are stored as they were.
+    pub fn of(file: &FitsFile, hdu: &Hdu) -> Result<Option<Self>, FitsError> {
+        if hdu.kind != Kind::TiledImage || hdu.header.get_i64("ZBITPIX").is_none_or(|bits| bits > 0) {
+            return Ok(None);
+        }
+        let method = hdu.header.get_str("ZQUANTIZ").unwrap_or_else(|| "NO_DITHER".into());
+        let axes = axes(file, hdu)?;
+        let (&[nx, ny], &[row_bytes, rows]) = (&axes[..], &hdu.naxes[..]) else { return Ok(None) };
+        if method == "NONE" {
+            return Ok(None);
+        }
+        let columns = parse_columns(&hdu.header, row_bytes).map_err(|what| file.invalid(hdu, what))?;
+        let of_all = hdu.header.get_f64("ZSCALE");
+        let steps = match columns.iter().find(|column| column.name == "ZSCALE" && column.width == 8) {
+            Some(column) => {
+                let data = file.data(hdu)?;
+                let step =
+                    |row: &[u8]| row[column.offset..].first_chunk().map_or(0.0, |bytes| f64::from_be_bytes(*bytes));
+                data[..rows * row_bytes].chunks_exact(row_bytes).map(step).collect()
+            }
+            None => match of_all {
+                Some(step) => vec![step; rows],
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Self { method, nx, tile: [tile_length(hdu, 0, nx), tile_length(hdu, 1, ny)], steps }))
+    }
+
+    /// Whether a pixel of 0 is 0 again.
+    fn keeps_zeros(&self) -> bool {
+        self.method == "SUBTRACTIVE_DITHER_2"
+    }
+
+    /// Sets weights within half a step of 0 to 0, as one of them may be what a 0 became. Returns a sentence on what the
+    /// rounding did to the weights, if anything.
+    pub fn mend_weights(&self, hdu: &Hdu, weights: &mut [f32]) -> Option<String> {
+        let ([tx, ty], mut zeros, mut coarse) = (self.tile, 0, 0);
+        for (y, row) in weights.chunks_exact_mut(self.nx).enumerate() {
+            for (x, weight) in row.iter_mut().enumerate() {
+                let step = self.steps.get(y / ty * self.nx.div_ceil(tx) + x / tx).map_or(0.0, |step| step.abs());
+                let value = f64::from(weight.abs());
+                // A little more, as the sum of steps is rounded to f32.
+                if !self.keeps_zeros() && value <= step * (0.5 + 1e-3) {
+                    *weight = 0.0;
+                    zeros += 1;
+                } else if value > 0.0 && 0.5 * step > COARSE * value {
+                    coarse += 1;
+                }
+            }
+        }
+        let (label, method) = (hdu.label(), &self.method);
+        let moved = match self.keeps_zeros() {
+            true if coarse == 0 => return None,
+            true => String::new(),
+            false => format!(" and zeros moved; {zeros} pixels within half a step of 0 count as masked"),
+        };
+        Some(format!(
+            "{label}: its weights were rounded to integers ({method}){moved}; {coarse} weights may be wrong by more than {} \
+             %, and flux by several sigma there; compress weights without loss (fpack -g -q 0), or at least by fpack -qz, \
+             which keeps zeros",
+            100.0 * COARSE
+        ))
+    }
+}
+
+/// Returns the length of a tile along an axis of `n` pixels; by the standard's default a tile is a row.
+fn tile_length(hdu: &Hdu, axis: usize, n: usize) -> usize {
+    match hdu.header.get_i64(&format!("ZTILE{}", axis + 1)) {
+        Some(length) if length > 0 => (length as usize).min(n),
+        _ if axis == 0 => n,
+        _ => 1,
+    }
+}
+
 /// Returns the cards that the decoder needs. It trusts them, so every size and the position of every tile are checked here.
 fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Result<Vec<Card>, FitsError> {
     let refuse = |what: String| Err(file.invalid(hdu, what));
@@ -78,12 +168,7 @@ fn checked_cards(file: &FitsFile, hdu: &Hdu, axes: &[usize], data: &[u8]) -> Res
             "claims {axes:?} pixels in {heap} compressed bytes, which cannot be; fetch the file again"
         ));
     }
-    let tile = |axis: usize| match hdu.header.get_i64(&format!("ZTILE{}", axis + 1)) {
-        Some(n) if n > 0 => (n as usize).min(axes[axis]),
-        // The standard's default: one tile per row.
-        _ if axis == 0 => axes[0],
-        _ => 1,
-    };
+    let tile = |axis: usize| tile_length(hdu, axis, axes[axis]);
     let tiles: usize = (0..axes.len()).map(|axis| axes[axis].div_ceil(tile(axis))).product();
     if tiles != rows {
         return refuse(format!("has {rows} tiles where its size needs {tiles}; fetch the file again"));

@@ -6,6 +6,7 @@ use super::gzip::{Member, Packed};
 use super::keywords::is_structural;
 use super::{checksum, positioned_io};
 use crate::base::atomic_file::PendingFile;
+use crate::base::output_path::{Format, check_name};
 use crate::frame::{Header, Table};
 use fitsio_pure::checksum::encode_checksum;
 use rayon::prelude::*;
@@ -85,6 +86,7 @@ pub(crate) fn write_file(
     overwrite: bool,
     content: impl FnOnce(&mut Writer) -> io::Result<()>,
 ) -> Result<PendingFile, FitsError> {
+    check_name(path, Format::Fits)?;
     let gzipped = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
     let write = |file: &File| {
         let mut writer = Writer::new(file, gzipped)?;
@@ -97,10 +99,8 @@ pub(crate) fn write_file(
 /// Writes images, the first as the primary HDU with the cards of `header`, the others as extensions.
 ///
 /// # Errors
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
-///
-/// # Panics
-/// If pixels and shape of an image disagree.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or pixels and shape of an image
+/// disagree.
 pub fn write_images(
     path: impl AsRef<Path>,
     header: &Header,
@@ -148,12 +148,14 @@ impl<'a> Writer<'a> {
 
     /// Writes an image HDU; the first one is the primary HDU.
     pub fn image(&mut self, image: &Image, cards: &Header) -> io::Result<()> {
-        assert_eq!(
-            image.pixels.len(),
-            image.shape.iter().product::<usize>(),
-            "pixels and shape of {} disagree",
-            image.name
-        );
+        let (found, needed) = (image.pixels.len(), image.shape.iter().product::<usize>());
+        if found != needed {
+            let name = image.name;
+            return Err(io::Error::other(format!(
+                "{name} has {found} pixels, its shape {:?} needs {needed}",
+                image.shape
+            )));
+        }
         let mut top = Header::new();
         match self.is_first {
             true => top.set("SIMPLE", true, "conforms to FITS standard"),
@@ -202,6 +204,8 @@ impl<'a> Writer<'a> {
     /// Writes header and data, padded to blocks, with the checksums of both (FITS standard 4.0, 4.4.2.7). Every thread
     /// makes, sums and writes or packs a piece of the data at a time. The header follows; its size is known before.
     fn hdu(&mut self, top: Header, mut cards: Header, len: usize, data: Bytes) -> io::Result<()> {
+        // Whatever the cards are, readers find the checksum right.
+        cards.mend();
         cards.retain(|keyword| !is_structural(keyword));
         self.is_first = false;
         let header = |data_sum: u32| sealed(&top, &cards, data_sum);

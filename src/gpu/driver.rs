@@ -9,6 +9,7 @@ use super::fault_injection::Faults;
 use super::limits::GpuLimits;
 use super::touch::{Fault, Touch};
 use crate::base::catch_panic::catch_panic;
+use crate::base::error_chain::one_line;
 
 /// How to open a device.
 #[derive(Clone, Debug, Default)]
@@ -69,8 +70,8 @@ impl Driver {
         if let Some(fault) = options.faults.touch(Touch::Open, &info.name) {
             return Err(refused(format!("it cannot be opened: {fault:?}, injected")));
         }
-        let handles =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| refused(error.to_string()))?;
+        let handles = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| refused(one_line(&error.to_string())))?;
         let failure = Arc::new(Mutex::new(None));
         capture_errors(&handles.0, &info.name, &failure);
         let kind = DeviceKind::of(&info);
@@ -216,7 +217,7 @@ impl Driver {
             Ok(Err(wgpu::PollError::Timeout)) => Err(self.declare_hung()),
             // The submission was refused. The reason is recorded already, or this is a consequence of a loss.
             Ok(Err(error)) => {
-                drop(self.report(error.to_string()));
+                drop(self.report(one_line(&error.to_string())));
                 self.check("submitting")
             }
             Err(panic) => Err(self.declare_lost(panic)),
@@ -250,13 +251,13 @@ fn capture_errors(device: &wgpu::Device, name: &str, failure: &Arc<Mutex<Option<
         let device = device_name.clone();
         let typed = match error {
             wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory { device, what: String::new() },
-            other => GpuError::Driver { device, message: other.to_string() },
+            other => GpuError::Driver { device, message: one_line(&other.to_string()) },
         };
         keep(&kept, typed);
     }));
     let (device_name, kept) = (name.to_string(), failure.clone());
     device.set_device_lost_callback(move |_, message| {
-        let reason = if message.is_empty() { "its driver was reset".to_string() } else { message };
+        let reason = if message.is_empty() { "its driver was reset".to_string() } else { one_line(&message) };
         keep(&kept, GpuError::Lost { device: device_name.clone(), reason });
     });
 }

@@ -71,6 +71,7 @@ kernel_args! {
         half_y: u32,
         ccd_nx: u32,
         half_bandwidth: u32,
+        distances: u32,
         rows: u32,
         pub flux_patch: u32,
         pub flux_bin: u32,
@@ -100,6 +101,11 @@ impl Args {
             ncore_fibre: batch.core.len() as u32,
             ..bytemuck::Zeroable::zeroed()
         }
+    }
+
+    pub(super) fn with_distances(mut self, distances: usize) -> Self {
+        self.distances = distances as u32;
+        self
     }
 
     pub(super) fn with_prior(mut self, prior: Prior) -> Self {

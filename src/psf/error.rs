@@ -60,6 +60,14 @@ pub enum PsfError {
         /// The coefficient.
         value: f64,
     },
+    /// No fibre has spots.
+    #[error("none of its fibres is usable (fibre {fibre}: {reason})")]
+    NoFibre {
+        /// A fibre, row of the PSF.
+        fibre: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The number of Gauss-Hermite terms does not follow from the degrees.
     #[error("GH has {found} terms, not those of GHDEGX {} by GHDEGY {}", degrees[0], degrees[1])]
     Terms {
@@ -77,6 +85,7 @@ impl PsfError {
             Self::OutOfRange { keyword, .. } => keyword,
             Self::Psferr(_) => "PSFERR",
             Self::Terms { .. } => "GH",
+            Self::NoFibre { .. } => "PSF",
             Self::Domain { parameter, .. } | Self::Length { parameter, .. } | Self::NotFinite { parameter, .. } => {
                 parameter
             }

@@ -1,5 +1,6 @@
 //! The PSF model and its check.
 
+use super::doubts::{Doubts, stand_in};
 use super::error::{PsfError, in_range};
 use super::series::{LegendreSeries, check_domain};
 use serde::{Deserialize, Serialize};
@@ -29,14 +30,34 @@ impl Tails {
     pub fn series(&self) -> [&LegendreSeries; 5] {
         [&self.amplitude, &self.core, &self.x_scale, &self.y_scale, &self.index]
     }
+
+    fn series_mut(&mut self) -> [&mut LegendreSeries; 5] {
+        [&mut self.amplitude, &mut self.core, &mut self.x_scale, &mut self.y_scale, &mut self.index]
+    }
 }
+
+/// How far wavelengths may reach beyond the PSF's range, as a fraction of its width. Further out the polynomials turn back,
+/// and traces return to the CCD where the fibre has no light.
+const MAX_EXTRAPOLATION: f64 = 0.05;
 
 /// A Gauss-Hermite PSF of all fibres of one camera (PSFTYPE GAUSS-HERMITE), checked by [`Psf::new`].
 ///
 /// Its parts are read through `Deref`; [`Psf::update`] changes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "PsfParts")]
-pub struct Psf(PsfParts);
+#[serde(try_from = "Wire", into = "Wire")]
+pub struct Psf {
+    parts: PsfParts,
+    doubts: Doubts,
+}
+
+/// A [`Psf`] on its way to another process.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    #[serde(flatten)]
+    parts: PsfParts,
+    #[serde(default)]
+    doubts: Doubts,
+}
 
 /// The parts of a [`Psf`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +115,25 @@ impl PsfParts {
         rows
     }
 
+    /// Lists all series by their FITS names, and whether each is one of the trace.
+    pub(crate) fn named_series_mut(&mut self) -> Vec<(String, bool, &mut LegendreSeries)> {
+        let names: Vec<String> =
+            (0..=self.gh_degree_x).flat_map(|i| (0..=self.gh_degree_y).map(move |j| format!("GH-{i}-{j}"))).collect();
+        let tails = Tails::NAMES.map(String::from);
+        let shapes = ["GHSIGX", "GHSIGY"].map(String::from).into_iter().chain(names).chain(tails);
+        let PsfParts { trace_x, trace_y, sigma_x, sigma_y, gh, tails, .. } = self;
+        let tails = tails.iter_mut().flat_map(Tails::series_mut);
+        let series = [sigma_x, sigma_y].into_iter().chain(gh).chain(tails);
+        let traces = [("XTRACE".to_string(), true, trace_x), ("YTRACE".to_string(), true, trace_y)];
+        traces.into_iter().chain(shapes.zip(series).map(|(name, series)| (name, false, series))).collect()
+    }
+
+    /// Lists the series of a spot's shape.
+    pub(super) fn shapes_mut(&mut self) -> Vec<&mut LegendreSeries> {
+        let tails = self.tails.iter_mut().flat_map(Tails::series_mut);
+        [&mut self.sigma_x, &mut self.sigma_y].into_iter().chain(&mut self.gh).chain(tails).collect()
+    }
+
     fn check(&self) -> Result<(), PsfError> {
         let counts = [
             ("NFIBRE", self.nfibre),
@@ -130,12 +170,28 @@ impl Psf {
     /// # Errors
     /// [`PsfError`] of the first part that fails.
     pub fn new(parts: PsfParts) -> Result<Self, PsfError> {
-        parts.check().map(|()| Self(parts))
+        parts.check().map(|()| Self { parts, doubts: Doubts::default() })
     }
 
     /// Returns the parts.
     pub fn into_parts(self) -> PsfParts {
-        self.0
+        self.parts
+    }
+
+    /// Returns what speaks against the PSF; nothing unless it was read from a file, or judged by
+    /// [`crate::stages::soundness`].
+    pub fn doubts(&self) -> &Doubts {
+        &self.doubts
+    }
+
+    /// Adds doubts; fibres that are not usable get stand-ins.
+    ///
+    /// # Errors
+    /// [`PsfError::NoFibre`] if no fibre is usable.
+    pub(crate) fn doubted(mut self, doubts: Doubts) -> Result<Self, PsfError> {
+        stand_in(&mut self.parts, &doubts.fibres)?;
+        self.doubts = doubts;
+        Ok(self)
     }
 
     /// Changes the parts and checks them again; the PSF stays as it was if they fail.
@@ -143,10 +199,16 @@ impl Psf {
     /// # Errors
     /// [`PsfError`] of the first part that fails.
     pub fn update(&mut self, change: impl FnOnce(&mut PsfParts)) -> Result<(), PsfError> {
-        let mut parts = self.0.clone();
+        let mut parts = self.parts.clone();
         change(&mut parts);
-        *self = Self::new(parts)?;
+        self.parts = Self::new(parts)?.parts;
         Ok(())
+    }
+
+    /// Returns whether the series serve at a wavelength, Angstrom: within the range, or at most 5 % of its width outside.
+    pub fn reaches(&self, wave: f64) -> bool {
+        let beyond = MAX_EXTRAPOLATION * (self.wave_max - self.wave_min);
+        (self.wave_min - beyond..=self.wave_max + beyond).contains(&wave)
     }
 
     /// Number of stored diagonals of the resolution matrix, `2 HSIZEY + 1`.
@@ -159,15 +221,21 @@ impl Deref for Psf {
     type Target = PsfParts;
 
     fn deref(&self) -> &PsfParts {
-        &self.0
+        &self.parts
     }
 }
 
-impl TryFrom<PsfParts> for Psf {
+impl TryFrom<Wire> for Psf {
     type Error = PsfError;
 
-    fn try_from(parts: PsfParts) -> Result<Self, PsfError> {
-        Self::new(parts)
+    fn try_from(Wire { parts, doubts }: Wire) -> Result<Self, PsfError> {
+        Self::new(parts).map(|psf| Self { doubts, ..psf })
+    }
+}
+
+impl From<Psf> for Wire {
+    fn from(Psf { parts, doubts }: Psf) -> Self {
+        Self { parts, doubts }
     }
 }
 

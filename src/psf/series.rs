@@ -21,6 +21,11 @@ impl LegendreSeries {
         &self.coeff[fibre * self.ncoeff..(fibre + 1) * self.ncoeff]
     }
 
+    /// Sets the coefficients of one fibre.
+    pub(crate) fn set(&mut self, fibre: usize, coeff: &[f64]) {
+        self.coeff[fibre * self.ncoeff..(fibre + 1) * self.ncoeff].copy_from_slice(coeff);
+    }
+
     /// Checks the domain, the number of coefficients and that they are finite.
     pub(super) fn check(&self, parameter: &str, nfibre: usize) -> Result<(), PsfError> {
         check_domain(parameter, self.domain)?;

@@ -3,6 +3,7 @@
 use super::error::ReportError;
 use super::residual::CcdResidual;
 use crate::compare::{TrueSpectra, file_name, resolve_truth};
+use crate::extract::Request;
 use crate::fits::{PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth};
 use crate::frame::{Frame, Header, Value, path_of_card};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,9 @@ fn read_ccd(
     [image, model]: &[PathBuf; 2],
 ) -> Result<(CcdResidual, Option<String>), ReportError> {
     // No mask bits, so that masked pixels keep their errors: the report shows their residuals, too.
-    let preproc = read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None })?;
+    let extraction = request_of(&frame.header);
+    let preproc =
+        read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..extraction.preproc_options() })?;
     need_same_cards(&OF_IMAGE, (path, &frame.header), image, |keyword| preproc.header.get(keyword))?;
     let headers = read_headers(model)?;
     need_same_cards(&OF_MODEL, (path, &frame.header), model, |keyword| headers.iter().find_map(|h| h.get(keyword)))?;
@@ -69,7 +72,7 @@ fn read_ccd(
     if shape.len() != 2 || found != expected {
         return Err(ReportError::Shape { model: model.clone(), found, image: image.clone(), expected });
     }
-    let bits = mask_bits(&frame.header);
+    let bits = extraction.mask_bits;
     let masked = match &preproc.mask {
         Some(mask) => mask.iter().map(|&m| m as u32 & bits != 0).collect(),
         None => vec![false; pixels.len()],
@@ -104,11 +107,11 @@ fn need_same_cards(
     Ok(())
 }
 
-/// Returns the CCD mask bits of the extraction from its recorded options; the default without a record.
-fn mask_bits(header: &Header) -> u32 {
-    let options = header.get_str("SPXOPT").unwrap_or_default();
-    let digits = options.split_whitespace().find_map(|option| option.strip_prefix("mask-bits=0x"));
-    digits.and_then(|d| u32::from_str_radix(d, 16).ok()).unwrap_or(PreprocOptions::default().mask_bits)
+/// Returns the request of the extraction by its recorded options: it decides how the image is read.
+fn request_of(header: &Header) -> Request {
+    let mut request = Request::new("", "", "");
+    request.set_recorded(&header.get_str("SPXOPT").unwrap_or_default());
+    request
 }
 
 fn read_true_spectra(frame_path: &Path, frame: &Frame, path: &Path) -> Result<TrueSpectra, ReportError> {
@@ -129,10 +132,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mask_bits_are_those_of_the_extraction() {
+    fn an_image_is_read_as_the_extraction_read_it() {
         let mut header = Header::new();
-        assert_eq!(mask_bits(&header), 0x2ff);
-        header.set("SPXOPT", "wavelength=psf mask-bits=0x3 nspec=all", "");
-        assert_eq!(mask_bits(&header), 3);
+        assert_eq!(request_of(&header), Request::new("", "", ""));
+        header.set("SPXOPT", "wavelength=psf mask-bits=0x3 gain=1.5 nspec=all", "");
+        assert_eq!((request_of(&header).mask_bits, request_of(&header).gain), (3, Some(1.5)));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::read::Material;
 use super::statistics::{Statistics, median};
+use crate::base::number::runs;
 use crate::frame::specmask::BAD2DFIT;
 
 /// Percentage of masked bins from which a fibre is listed.
@@ -171,10 +172,7 @@ fn list(numbers: &[i64]) -> String {
     if let [one] = numbers {
         return format!("Fibre {one}");
     }
-    let runs: Vec<String> = numbers
-        .chunk_by(|a, b| *b == a + 1)
-        .map(|run| if run.len() == 1 { run[0].to_string() } else { format!("{}-{}", run[0], run[run.len() - 1]) })
-        .collect();
+    let runs = runs(numbers);
     let more = if runs.len() > LISTED { ", ..." } else { "" };
     format!("{} fibres ({}{more})", numbers.len(), runs[..runs.len().min(LISTED)].join(", "))
 }

@@ -2,8 +2,8 @@
 
 use super::range::{OutOfRange, count, within};
 use crate::base::number::short;
-use crate::base::option_name::OptionName::{Nspec, Specmin};
-use crate::psf::Psf;
+use crate::base::option_name::OptionName::{Nspec, PsfTails, Specmin};
+use crate::psf::{Psf, Tails};
 use crate::solver::default_step;
 use std::ops::Range;
 use thiserror::Error;
@@ -58,6 +58,12 @@ pub enum SimulateError {
         /// Upper end of the PSF, Angstrom.
         high: f64,
     },
+    /// The PSF lacks the tails requested.
+    #[error(
+        "the PSF has no power-law tails (rows {}): leave out {PsfTails}, or give a PSF with them",
+        Tails::NAMES.join(", ")
+    )]
+    NoTails,
     /// A parameter outside its limits.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
@@ -141,7 +147,10 @@ impl Simulation {
     }
 
     /// Checks all parameters but fibres and grid.
-    pub(super) fn check(&self, psf: &Psf) -> Result<(), OutOfRange> {
+    pub(super) fn check(&self, psf: &Psf) -> Result<(), SimulateError> {
+        if self.psf_tails && psf.tails.is_none() {
+            return Err(SimulateError::NoTails);
+        }
         // Without read noise a pixel without light would have an infinite ivar.
         within("the read noise", self.readnoise, 1e-3, 1e4, "0.001 to 10000 electron")?;
         within("the exposure time", self.exptime, 1e-3, 1e6, "0.001 to 1000000 s")?;
@@ -149,6 +158,6 @@ impl Simulation {
         within("the rate of cosmic rays", self.cosmics, 0.0, 100.0, "0 to 100 times the usual")?;
         let most = |name, n: Option<usize>, most: usize, rule| count(name, n.unwrap_or(0), 0, most, rule);
         most("the number of bad columns", self.bad_columns, psf.npix_x, "0 to the number of columns of the CCD")?;
-        most("the number of dead patches", self.dead_patches, MOST_PATCHES, "0 to 10000")
+        Ok(most("the number of dead patches", self.dead_patches, MOST_PATCHES, "0 to 10000")?)
     }
 }

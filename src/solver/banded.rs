@@ -4,20 +4,23 @@ use super::options::{TOLERANCE, TOLERANCE_F32};
 use super::precision::{fibre_alone, least_pivot};
 use super::{Job, Unserved};
 use crate::backend::{
-    BandedFailure, BandedGroup, BandedInFlight, BandedNormals, BandedOutcome, BandedSolution, BandedSpots,
-    BandedStages, CcdField, Engine, EngineError, Exactness, FibreRow,
+    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Exactness,
+    FibreRow, HostWindow,
 };
 use crate::geometry::SpotShape;
 use crate::gpu::Precision;
-use crate::gpu::banded::{Accuracy, Group, WIDEST};
+use crate::gpu::banded::{Accuracy, Group, MOST_DISTANCES, WIDEST, kept};
 use crate::plan::Bundle;
-use crate::stages::banded::{BandedNormal, Bands, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth};
+use crate::stages::banded::{
+    BandFailure, BandedNormal, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth,
+    psf_fibre_correlation,
+};
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Fraction of the tolerance to which the correlation falls over the overlap of chunks on a device. The brightest bins are
 /// hundreds of sigma, and beside masks bins are correlated farther.
@@ -26,6 +29,13 @@ const DECAY_OF_TOLERANCE: f64 = 1e-3;
 /// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux. Measured on sim11: 0.4 sigma over 9e-3 with too short
 /// an overlap of chunks, 0.13 over 2e-3 with too few fibres eliminated.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
+
+/// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
+const DECAY_OVER_FIBRES: f64 = 1e-2;
+
+/// Most fibres that the CPU solves at a time, and about as many of a long bundle without those around them: 25 MB a fibre.
+const MOST_FIBRES: usize = 96;
+const CORE_FIBRES: usize = 72;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -50,7 +60,7 @@ pub(super) struct Banded<'j> {
     tolerance: f64,
 }
 
-/// A bundle at one rung of the ladder.
+/// A bundle, or a window of a long one, at one rung of the ladder.
 #[derive(Clone)]
 pub(super) struct Task<'j> {
     /// The bundle's number in the job.
@@ -61,40 +71,25 @@ pub(super) struct Task<'j> {
     reach: usize,
     /// Rows and columns of the CCD that its spots reach.
     pixels: (Range<usize>, Range<usize>),
-    /// Bands to be tried, from the narrowest; never empty.
-    pub bands: &'static [Bands],
+    /// Its fibres, rows of the PSF.
+    fibres: Range<usize>,
+    /// What the CPU knows of it.
+    window: HostWindow,
+    /// A GPU's bands to be tried, from the narrowest; never empty. The CPU chooses bands of its own for each fibre.
+    pub bands: &'static [usize],
     /// Whether x takes the longer refinement.
     pub long_refinement: bool,
-    /// Whether wider bands may mend its last failure; always in f64.
+    /// Whether wider bands may mend its last failure.
     wider_helps: bool,
-    /// Results of narrower bands.
-    held: Option<Arc<Held<'j>>>,
-}
-
-/// Results of narrower bands. They serve the fibres whose error is within the tolerance: the result of a fibre does not depend
-/// on other fibres that need wider bands.
-struct Held<'j> {
-    rows: Vec<FibreRow>,
-    /// On the CPU what does not depend on the bands.
-    kept: Option<Arc<Kept<'j>>>,
-}
-
-/// Results of the stages that do not depend on the bands.
-struct Kept<'j> {
-    spots: BandedSpots<'j>,
-    normals: BandedNormals,
-    /// x, if it follows from K alone.
-    solution: Option<BandedSolution>,
-    /// Goodness by fibre, from the first time it is computed.
-    goodness: OnceLock<Vec<(usize, Vec<Goodness>)>>,
+    /// Results of narrower bands. They serve the fibres whose error is within the tolerance: the result of a fibre does not depend
+    /// on other fibres that need wider bands.
+    held: Option<Arc<Vec<FibreRow>>>,
 }
 
 /// A group in flight.
 pub(super) struct Submitted<'j> {
     pub tasks: Vec<Task<'j>>,
     in_flight: BandedInFlight,
-    /// On the CPU what serves wider bands of the same bundle.
-    kept: Option<Arc<Kept<'j>>>,
 }
 
 /// The outcome of a bundle at one rung.
@@ -124,23 +119,77 @@ impl<'j> Banded<'j> {
         Ok(Self { job, ccd, stages, wave, precision, tolerance })
     }
 
-    /// Plans a bundle: where its spots lie, how far its bins are coupled, which bands hold that.
+    /// Plans a bundle: where its spots lie, how far its fibres and bins are coupled, and on the CPU the windows of fibres that it is
+    /// solved in.
     ///
     /// # Errors
-    /// [`Unserved::Coupling`] if no band holds it, [`Unserved::Limit`] if R is wider than a device's bands.
-    pub fn plan(&self, index: usize, bundle: &'j Bundle) -> Result<Task<'j>, Unserved> {
-        let job = self.job;
+    /// [`Unserved::Coupling`] if there is no code for so far, [`Unserved::Limit`] if R is wider than a device's bands.
+    pub fn plan(&self, index: usize, bundle: &'j Bundle) -> Result<Vec<Task<'j>>, Unserved> {
+        let (job, on_gpu) = (self.job, self.stages.is_on_gpu());
         let source = SpotSource::new(job.psf, bundle.fibres.clone(), self.wave, job.options.psf_tails);
         let positions = source.positions();
-        let reach = half_bandwidth(&positions);
-        SolverParameters::check_width(reach, job.grid.step())?;
+        let nearest = half_bandwidth(&positions, 1);
+        SolverParameters::check_width(nearest, job.grid.step())?;
         let half = job.half_diagonals();
-        if self.stages.is_on_gpu() && half > WIDEST {
+        if on_gpu && half > WIDEST {
             return Err(Unserved::Limit(format!("R has {half} diagonals to each side, the device goes to {WIDEST}")));
         }
         let pixels = self.extent(positions.pixel_x, positions.pixel_y, &positions.spot);
-        let (bands, wider_helps) = (Bands::candidates(reach), self.precision == Precision::F64);
-        Ok(Task { index, bundle, reach, pixels, bands, long_refinement: false, wider_helps, held: None })
+        let all = 0..bundle.fibres.len();
+        let mut task = Task {
+            index,
+            bundle,
+            reach: nearest,
+            pixels,
+            fibres: bundle.fibres.clone(),
+            window: HostWindow { core: all, neighbours: 1, coupling: Coupling::default() },
+            bands: &[],
+            long_refinement: false,
+            wider_helps: on_gpu,
+            held: None,
+        };
+        let overlaps = Overlaps::measure(&source, nearest);
+        let neighbours = overlaps.reach(self.tolerance)?.max(1);
+        task.window.coupling = overlaps.coupling(1);
+        task.window.neighbours = neighbours;
+        task.reach = half_bandwidth(&positions, neighbours);
+        SolverParameters::check_width(task.reach, job.grid.step())?;
+        if !on_gpu {
+            return Ok(self.windows(task));
+        }
+        if neighbours > MOST_DISTANCES {
+            let what = format!("spots of fibres {neighbours} apart overlap, the device goes to {MOST_DISTANCES}");
+            return Err(Unserved::Limit(what));
+        }
+        task.bands = kept(task.reach, neighbours, self.precision);
+        Ok(vec![task])
+    }
+
+    /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
+    fn windows(&self, task: Task<'j>) -> Vec<Task<'j>> {
+        let (job, all, neighbours) = (self.job, task.bundle.fibres.clone(), task.window.neighbours);
+        if all.len() <= MOST_FIBRES {
+            return vec![task];
+        }
+        let threshold = DECAY_OVER_FIBRES * self.tolerance;
+        let tails = job.options.psf_tails;
+        let measured = psf_fibre_correlation(job.psf, &all, self.wave, tails, neighbours, threshold);
+        // Beside masks and bright fibres light is correlated farther.
+        let margin = (measured + measured / 2).max(2 * neighbours) + 2;
+        let count = all.len().div_ceil(CORE_FIBRES);
+        tracing::debug!("{}: {count} windows, {margin} fibres around each", task.bundle);
+        let window = |k: usize| {
+            let [first, last] = [k, k + 1].map(|k| all.start + k * all.len() / count);
+            let fibres = first.saturating_sub(margin).max(all.start)..(last + margin).min(all.end);
+            let core = first - fibres.start..last - fibres.start;
+            let window = HostWindow { core, ..task.window.clone() };
+            (first < task.bundle.selected.end && last > task.bundle.selected.start).then(|| Task {
+                fibres,
+                window,
+                ..task.clone()
+            })
+        };
+        (0..count).filter_map(window).collect()
     }
 
     /// Returns the rows and columns of the CCD that spots reach, and one more to each side. A device may round a position
@@ -180,30 +229,27 @@ impl<'j> Banded<'j> {
         last.bundle.fibres.end == next.bundle.fibres.start
             && first.bundle.fibres.len() == next.bundle.fibres.len()
             && first.bands == next.bands
+            && first.window.neighbours == next.window.neighbours
             && first.long_refinement == next.long_refinement
     }
 
     fn group(&self, tasks: &[Task<'j>]) -> BandedGroup<'j> {
         let job = self.job;
         let core_bins = job.beyond_ends()..job.beyond_ends() + job.grid.nwave();
-        let wanted = |task: &Task<'j>| match (self.stages.is_on_gpu(), &task.held) {
-            (true, _) => (0..task.bundle.fibres.len()).collect(),
-            (false, None) => selected(task.bundle).collect(),
-            (false, Some(held)) => {
-                let served =
-                    |f: &usize| held.rows.iter().any(|row| row.fibre == *f && self.error(row) <= self.tolerance);
-                selected(task.bundle).filter(|f| !served(f)).collect()
-            }
+        let wanted = |task: &Task<'j>| match self.stages.is_on_gpu() {
+            true => (0..task.bundle.fibres.len()).collect(),
+            false => task.selected().collect(),
         };
         BandedGroup {
             group: Group {
                 psf: job.psf,
-                fibres: tasks[0].bundle.fibres.start..tasks[tasks.len() - 1].bundle.fibres.end,
+                fibres: tasks[0].fibres.start..tasks[tasks.len() - 1].fibres.end,
                 wave: self.wave,
                 with_tails: job.options.psf_tails,
                 half_diagonals: job.half_diagonals(),
                 reach: tasks.iter().map(|task| task.reach).max().unwrap_or(0),
-                bands: tasks[0].bands[0],
+                kept: tasks[0].bands.first().copied().unwrap_or(0),
+                distances: tasks[0].window.neighbours,
                 long_refinement: tasks[0].long_refinement,
                 core_bins,
                 pixels: tasks.iter().map(|task| task.pixels.clone()).collect(),
@@ -223,46 +269,42 @@ impl<'j> Banded<'j> {
     /// [`Unserved`] of the group, with the tasks.
     pub fn submit(&self, tasks: Vec<Task<'j>>) -> Result<Submitted<'j>, (Unserved, Vec<Task<'j>>)> {
         let group = self.group(&tasks);
-        let known = tasks[0].held.as_ref().and_then(|held| held.kept.clone());
-        let kept = match known.map_or_else(|| self.before_bands(&group).map(Arc::new), Ok) {
-            Ok(kept) => kept,
-            Err(why) => return Err((why.into(), tasks)),
+        let submitted = match self.stages.is_on_gpu() {
+            true => self.on_gpu(&group),
+            false => self.stages.on_host(&group, &tasks[0].window, self.ccd),
         };
-        match self.after_bands(&group, &kept) {
-            Ok(in_flight) => Ok(Submitted { tasks, in_flight, kept: (!self.stages.is_on_gpu()).then_some(kept) }),
-            Err(why) if self.stages.is_on_gpu() => Err((why.into(), tasks)),
-            Err(why) => {
-                // Wider bands may mend what these have cut off.
-                let hold = |task: Task<'j>| {
-                    let rows = task.held.as_ref().map_or_else(Vec::new, |held| held.rows.clone());
-                    Task { held: Some(Arc::new(Held { rows, kept: Some(kept.clone()) })), ..task }
-                };
-                Err((why.into(), tasks.into_iter().map(hold).collect()))
-            }
+        match submitted {
+            Ok(in_flight) => Ok(Submitted { tasks, in_flight }),
+            Err(why) => Err((self.of_job(why, &tasks[0]), tasks)),
         }
     }
 
-    /// The stages that do not depend on the bands.
-    fn before_bands(&self, group: &BandedGroup<'j>) -> Result<Kept<'j>, BandedFailure> {
+    /// Submits a group's stages to a device.
+    fn on_gpu(&self, group: &BandedGroup<'j>) -> Result<BandedInFlight, BandedFailure> {
         let stages = &self.stages;
         let spots = stages.spots(group)?;
         let normals = stages.normal(group, self.ccd, &spots)?;
         let early = !stages.solves_from_complements();
         let solution = early.then(|| stages.solve(group, &normals, None)).transpose()?;
-        Ok(Kept { spots, normals, solution, goodness: OnceLock::new() })
+        let complements = stages.complements(group, &normals)?;
+        let solution = match solution {
+            Some(solution) => solution,
+            None => stages.solve(group, &normals, Some(&complements))?,
+        };
+        let roots = stages.roots(group, &normals, &complements, &solution)?;
+        stages.finish(group, self.ccd, &spots, &roots)
     }
 
-    /// The stages that depend on the bands.
-    fn after_bands(&self, group: &BandedGroup<'j>, kept: &Kept<'j>) -> Result<BandedInFlight, BandedFailure> {
-        let stages = &self.stages;
-        let complements = stages.complements(group, &kept.normals)?;
-        let refined = match &kept.solution {
-            Some(_) => None,
-            None => Some(stages.solve(group, &kept.normals, Some(&complements))?),
-        };
-        let solution = kept.solution.as_ref().or(refined.as_ref()).expect("one of the two solves for x");
-        let roots = stages.roots(group, &kept.normals, &complements, solution)?;
-        stages.finish(group, self.ccd, &kept.spots, (&kept.normals, solution, &roots), &kept.goodness)
+    /// A failure in the words of the job: fibres are rows of the PSF, bins are wavelengths.
+    fn of_job(&self, why: BandedFailure, task: &Task<'j>) -> Unserved {
+        match why {
+            BandedFailure::Band(BandFailure::Pivot { what, fibre, bin }) => {
+                let (fibre, wave) = (task.fibres.start + fibre, self.wave[bin]);
+                let (step, gain) = (self.job.grid.step(), self.job.noise_gain());
+                Unserved::Singular { itself: what == "K", fibre, wave, step, gain }
+            }
+            why => why.into(),
+        }
     }
 
     /// Waits for a group and judges its bundles.
@@ -270,35 +312,33 @@ impl<'j> Banded<'j> {
     /// # Errors
     /// [`Unserved::Engine`] if the device fails.
     pub fn judge(&self, submitted: Submitted<'j>) -> Result<Vec<Judged<'j>>, Unserved> {
-        let Submitted { tasks, in_flight, kept } = submitted;
+        let Submitted { tasks, in_flight } = submitted;
         let outcomes = in_flight.wait().map_err(EngineError::from)?;
-        Ok(tasks.into_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome, kept.clone())).collect())
+        Ok(tasks.into_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome)).collect())
     }
 
-    fn judge_one(&self, task: Task<'j>, outcome: BandedOutcome, kept: Option<Arc<Kept<'j>>>) -> Judged<'j> {
+    fn judge_one(&self, task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
         let BandedOutcome { fibres: mut rows, exactness } = outcome;
+        let beyond = task.fibres.start - task.bundle.fibres.start;
+        rows.iter_mut().for_each(|row| row.fibre += beyond);
         let mut before = f64::INFINITY;
-        if let Some(held) = task.held.as_ref().filter(|held| !held.rows.is_empty()) {
-            before = self.largest_error(&held.rows);
+        if let Some(held) = &task.held {
+            before = self.largest_error(held);
             let served = |row: &&FibreRow| self.error(row) <= self.tolerance;
-            for narrower in held.rows.iter().filter(served) {
-                match rows.iter_mut().find(|row| row.fibre == narrower.fibre) {
-                    Some(row) => row.clone_from(narrower),
-                    None => rows.push(narrower.clone()),
-                }
+            for narrower in held.iter().filter(served) {
+                rows[narrower.fibre].clone_from(narrower);
             }
-            rows.sort_by_key(|row| row.fibre);
         }
         let error = self.largest_error(&rows);
         tracing::debug!(
-            "{}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma; bands of {} bins cost {error:.1e} sigma; \
-             least pivot {:.1e}",
+            "{}: neighbours overlap by {:.1e}, others by {:.1e}; x leaves {:.1e} sigma; bands cost {error:.1e} sigma; \
+             least pivot {:.1e}; {:.0} % of the information is left",
             task.bundle,
             exactness.coupling.neighbours,
             exactness.coupling.beyond,
             exactness.residual,
-            task.bands[0].kept,
             exactness.health.least_pivot,
+            100.0 * exactness.information,
         );
         if let Some(why) = self.failure(&exactness) {
             return Judged::Unserved(why, task);
@@ -306,8 +346,9 @@ impl<'j> Banded<'j> {
         if error <= self.tolerance {
             return Judged::Served(task, rows);
         }
-        let wider_helps = self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before;
-        let held = Some(Arc::new(Held { rows, kept }));
+        let wider_helps = self.stages.is_on_gpu()
+            && (self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before);
+        let held = Some(Arc::new(rows));
         let why = Unserved::Inaccurate { error, precision: self.precision };
         Judged::Unserved(why, Task { held, wider_helps, ..task })
     }
@@ -341,7 +382,9 @@ impl<'j> Banded<'j> {
     fn failure(&self, found: &Exactness) -> Option<Unserved> {
         let precision = self.precision;
         let (error, least) = (found.residual / RESIDUAL_OVER_ERROR, found.health.least_pivot);
-        if let Err(why) = found.coupling.check(self.tolerance) {
+        if self.stages.is_on_gpu()
+            && let Err(why) = found.coupling.check(self.tolerance)
+        {
             return Some(why.into());
         }
         if let Some((fibre, bin)) = found.health.bad_pivot {
@@ -363,7 +406,7 @@ impl<'j> Banded<'j> {
 impl<'j> Task<'j> {
     /// Returns the task in the next wider bands, if there are any and they may help.
     pub fn wider(&self) -> Option<Self> {
-        let bands = &self.bands[1..];
+        let bands = self.bands.get(1..).unwrap_or_default();
         (self.wider_helps && !bands.is_empty()).then(|| Self { bands, ..self.clone() })
     }
 
@@ -374,19 +417,20 @@ impl<'j> Task<'j> {
 
     /// Returns the task with the rows of its bands held, good enough or not.
     pub fn holding(self, rows: Vec<FibreRow>) -> Self {
-        let kept = self.held.as_ref().and_then(|held| held.kept.clone());
-        Self { held: Some(Arc::new(Held { rows, kept })), ..self }
+        Self { held: Some(Arc::new(rows)), ..self }
     }
 
     /// The rows of the widest bands tried, good enough or not.
     pub fn held_rows(&self) -> Vec<FibreRow> {
-        self.held.as_ref().map_or_else(Vec::new, |held| held.rows.clone())
+        self.held.as_ref().map_or_else(Vec::new, |held| held.to_vec())
     }
-}
 
-/// The selected fibres of a bundle, counted from its first.
-fn selected(bundle: &Bundle) -> Range<usize> {
-    bundle.selected.start - bundle.fibres.start..bundle.selected.end - bundle.fibres.start
+    /// The selected fibres of the core, counted from the task's first.
+    fn selected(&self) -> Range<usize> {
+        let (core, first) = (&self.window.core, self.fibres.start);
+        let inside = |fibre: usize| fibre.saturating_sub(first).clamp(core.start, core.end);
+        inside(self.bundle.selected.start)..inside(self.bundle.selected.end)
+    }
 }
 
 /// Reads the accuracy of a device off the PSF on a CCD without defects: the same for all bundles and selections.
@@ -410,5 +454,5 @@ fn overlap(job: &Job, wave: &[f64], fibre: usize, tolerance: f64) -> Result<usiz
     let normal = fibre_alone(job.psf, fibre, wave, job.options);
     // Each fibre is looked at in one place.
     let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
-    Ok(SolverParameters::measure(&eight, DECAY_OF_TOLERANCE * tolerance, job.grid.step(), 0)?.overlap)
+    Ok(SolverParameters::measure(&eight, DECAY_OF_TOLERANCE * tolerance, job.grid.step(), 0, 0.0)?.overlap)
 }

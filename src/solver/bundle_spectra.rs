@@ -13,6 +13,11 @@ pub(crate) const MIN_COVERAGE: f64 = 1e-4;
 /// Files hold f4: larger flux or ivar, NaN and infinity are no result. A factor of ten is left for the units.
 const LARGEST: f64 = 3e37;
 
+/// Returns whether a file can hold a number.
+pub(super) fn is_number(value: f64) -> bool {
+    value.abs() < LARGEST
+}
+
 /// Spectra of the selected fibres of consecutive bundles. Flux is in electron per bin: units of files are the assembly's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BundleSpectra {
@@ -86,6 +91,11 @@ impl PatchSpectra {
             }
         };
         Ok(goodness.into_iter().enumerate().map(of_patch).collect())
+    }
+
+    /// Returns the deconvolved flux, electron per bin, `[core fibre, nbin]`.
+    pub fn deconvolved(&self) -> &[f64] {
+        &self.x
     }
 
     /// Marks the patch as without solution.
@@ -254,7 +264,7 @@ impl BundleSpectra {
             let row = (bin + d).checked_sub(ndiag / 2).filter(|&row| row < result.nbin);
             let value = row.map_or(0.0, |row| result.resolution[(first + row) * ndiag + (ndiag - 1 - d)]);
             // The row may be another patch's, whose bin does not know this element.
-            let value = if value.abs() < LARGEST { value } else { 0.0 };
+            let value = if is_number(value) { value } else { 0.0 };
             self.resolution[(spec * ndiag + d) * nwave + wave] = value;
         }
         self.has_column[at] = true;
@@ -289,6 +299,6 @@ impl BundleSpectra {
     /// Whether a bin's patch has no solution, or gave numbers that a file cannot hold: infinite where rounding left none.
     pub(crate) fn without_result(&self, at: usize) -> bool {
         let values = [self.flux[at], self.ivar[at], self.x[at]];
-        self.lost[at] || !values.iter().all(|v| v.abs() < LARGEST)
+        self.lost[at] || !values.into_iter().all(is_number)
     }
 }

@@ -8,13 +8,9 @@ use crate::backend::Decorrelate;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
-use crate::psf::Psf;
+use crate::psf::{Psf, Tails};
 use crate::stages::traces::{legendre, unit};
 use std::ops::Range;
-
-/// How far a grid may reach beyond the PSF's range, as a fraction of its width. Further out the polynomials turn back, and
-/// traces return to the CCD where the fibre has no light.
-const MAX_EXTRAPOLATION: f64 = 0.05;
 
 /// Columns beside those of the traces: a device may round a position to the next pixel.
 const MARGIN: i64 = 2;
@@ -31,6 +27,13 @@ pub enum JobError {
     /// The banded solver decorrelates one fibre at a time.
     #[error("the banded solver decorrelates one fibre at a time: {}", Remedy::any_of(NOISE))]
     Noise,
+    /// The PSF lacks the tails requested.
+    #[error(
+        "the PSF has no power-law tails (rows {}): leave out {}, or give a PSF with them",
+        Tails::NAMES.join(", "),
+        OptionName::PsfTails
+    )]
+    NoTails,
     /// A tolerance that f64 cannot keep, or none.
     #[error("tolerance is {0:e} sigma: give a number from 1e-8 to 0.01")]
     Tolerance(f64),
@@ -95,6 +98,7 @@ pub struct Job<'a> {
     pub options: &'a Options,
     grouping: Grouping,
     padding: usize,
+    noise_gain: f64,
     half_diagonals: usize,
 }
 
@@ -107,9 +111,11 @@ impl<'a> Job<'a> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
         let half_diagonals = half_diagonals(psf, &grid);
-        let padding = beyond_ends(psf, &grid, options).max(half_diagonals);
+        let (padding, noise_gain) = beyond_ends(psf, &grid, options);
+        // R's diagonals stay on the padded grid.
+        let padding = padding.max(half_diagonals);
         let grouping = grouping(psf, options);
-        let job = Self { psf, ccd, grid, options, grouping, padding, half_diagonals };
+        let job = Self { psf, ccd, grid, options, grouping, padding, noise_gain, half_diagonals };
         if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
             let patches = job.patches();
             job.grouping.groups.ranges().try_for_each(|fibres| patches.check_patches(fibres.len()))?;
@@ -165,6 +171,12 @@ impl<'a> Job<'a> {
         self.padding
     }
 
+    /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels; infinite where bins are too
+    /// narrow to be told apart in f64.
+    pub fn noise_gain(&self) -> f64 {
+        self.noise_gain
+    }
+
     /// The grid with these bins, Angstrom.
     pub(super) fn padded(&self) -> Vec<f64> {
         self.grid.padded(self.padding, self.padding)
@@ -182,9 +194,11 @@ fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(),
         return Err(JobError::CcdSize { nx: ccd.nx(), ny: ccd.ny(), psf_nx: psf.npix_x, psf_ny: psf.npix_y });
     }
     let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
-    let beyond = MAX_EXTRAPOLATION * (psf.wave_max - psf.wave_min);
-    if wmin < psf.wave_min - beyond || wmax > psf.wave_max + beyond {
+    if !(psf.reaches(wmin) && psf.reaches(wmax)) {
         return Err(JobError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
+    }
+    if options.psf_tails && psf.tails.is_none() {
+        return Err(JobError::NoTails);
     }
     if options.solver == Solver::Banded && options.decorrelate == Decorrelate::Noise {
         return Err(JobError::Noise);

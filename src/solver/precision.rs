@@ -48,9 +48,9 @@ pub(super) fn fibre_alone(psf: &Psf, fibre: usize, wave: &[f64], options: &Optio
     let (ny, nx) = (psf.npix_y, (ends.1 - ends.0).ceil().min(psf.npix_x as f64) as usize + 2 * margin + 1);
     let (image, ivar) = (vec![0.0; ny * nx], vec![1.0; ny * nx]);
     let spots = SpotSource::new(&psf, fibre..fibre + 1, wave, options.psf_tails);
-    let half = half_bandwidth(&spots.positions());
+    let half = half_bandwidth(&spots.positions(), 0);
     let ccd = Ccd::new(ny, nx, image, ivar).expect("both planes are made here");
-    banded_normal_equations(&spots, &ccd, half, Prior::new(options.regularize))
+    banded_normal_equations(&spots, &ccd, half, 0, Prior::new(options.regularize))
 }
 
 /// Returns the smallest pivot of a fibre's K over its diagonal element; not positive if K is not positive definite.

@@ -1,6 +1,7 @@
 //! Reasons why an attempt gave no result.
 
 use crate::backend::{BandedFailure, EngineError, PatchFailure};
+use crate::base::option_name::{OptionName, Remedy};
 use crate::gpu::{GpuError, Precision};
 use crate::stages::banded::{BandFailure, CouplingError};
 
@@ -33,6 +34,20 @@ pub enum Unserved {
         fibre: usize,
         /// Bin of the padded grid.
         bin: usize,
+    },
+    /// A matrix is not positive definite on the CPU.
+    #[error("{}", singular(*.fibre, *.wave, *.step, *.gain))]
+    Singular {
+        /// Whether K itself is it, not K in bands.
+        itself: bool,
+        /// Fibre, a row of the PSF.
+        fibre: usize,
+        /// Wavelength, Angstrom.
+        wave: f64,
+        /// Step of the grid, Angstrom.
+        step: f64,
+        /// Noise of a deconvolved bin over that of a bin alone.
+        gain: f64,
     },
     /// The CPU's bands gave no result.
     #[error(transparent)]
@@ -115,8 +130,8 @@ impl Unserved {
             Self::Limit(_) => Reason::Limit,
             Self::LittleMemory(_) => Reason::LittleMemory,
             Self::NotDefinite { .. } => Reason::NotDefinite,
-            Self::Bands(BandFailure::Pivot { what, .. }) if *what != "K" => Reason::NotDefinite,
-            Self::Bands(_) => Reason::NoBands,
+            Self::Singular { itself: false, .. } => Reason::NotDefinite,
+            Self::Singular { .. } | Self::Bands(_) => Reason::NoBands,
             Self::IllConditioned { .. } => Reason::IllConditioned,
             Self::NotConverged { .. } => Reason::NotConverged,
             Self::Inaccurate { .. } => Reason::Inaccurate,
@@ -131,6 +146,16 @@ impl Unserved {
             },
         }
     }
+}
+
+/// Says that bins cannot be told apart, and what helps.
+fn singular(fibre: usize, wave: f64, step: f64, gain: f64) -> String {
+    let remedies = [Remedy::Set(OptionName::Regularize, "1e-5"), Remedy::Set(OptionName::Solver, "patches")];
+    let gain = if gain.is_finite() { format!(", {gain:.1e} times noisier than alone") } else { String::new() };
+    format!(
+        "bins by {step:.2} Angstrom cannot be told apart at fibre {fibre}, {wave:.1} Angstrom{gain}: take a coarser step, or {}",
+        Remedy::any_of(&remedies)
+    )
 }
 
 impl From<EngineError> for Unserved {

@@ -14,12 +14,12 @@ pub struct Goodness {
     pub off_ccd: f64,
 }
 
-/// Returns chi^2 of every pixel of a patch, `[ny, nx]`, with variance `1/ivar + (psferr model)^2`. NaN for pixels not used:
-/// those with ivar = 0 or `psferr model` <= 0.
+/// Returns chi^2 of every pixel of a patch, `[ny, nx]`, with variance `1/ivar + (psferr model)^2`; without an error of the PSF
+/// it is the chi^2 of the noise alone. NaN for pixels not used: those with ivar = 0 or a model of at most 0.
 pub fn pixel_chi2(pixels: &PatchPixels, model: &[f64], psferr: f64) -> Vec<f64> {
     let chi2 = |((&p, &w), &m): ((&f64, &f64), &f64)| {
         let sigma = psferr * m;
-        if w > 0.0 && sigma > 0.0 { (p - m).powi(2) / (1.0 / w + sigma * sigma) } else { f64::NAN }
+        if w > 0.0 && m > 0.0 { (p - m).powi(2) / (1.0 / w + sigma * sigma) } else { f64::NAN }
     };
     pixels.image.iter().zip(&pixels.ivar).zip(model).map(chi2).collect()
 }

@@ -1,6 +1,6 @@
 //! The mathematics, stage by stage, in f64: pure functions on slices, the CPU twins of the shaders.
 
-mod aligned;
+pub(crate) mod aligned;
 pub mod banded;
 pub mod cholesky;
 pub mod decorrelate;
@@ -13,7 +13,8 @@ pub mod overlap;
 pub mod patch;
 pub mod schur;
 mod series;
-mod simd;
+pub(crate) mod simd;
 mod skyline;
+pub mod soundness;
 pub mod spots;
 pub mod traces;

@@ -9,6 +9,13 @@
 #[repr(C, align(64))]
 pub(crate) struct Octet(pub [f64; 8]);
 
+impl Octet {
+    /// Adds lane by lane.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.0.iter_mut().zip(more.0).for_each(|(own, more)| *own += more);
+    }
+}
+
 /// Arithmetic on eight lanes. A value of an implementing type is the proof that the machine has the instructions.
 pub(crate) trait Simd: Copy {
     /// Eight lanes in registers.

@@ -91,8 +91,8 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
         };
 
         let source = bundle.source();
-        let half = banded::half_bandwidth(&source.positions());
-        let ours = banded_normal_equations(&source, &bundle.small.ccd(), half, prior);
+        let half = banded::half_bandwidth(&source.positions(), 2);
+        let ours = banded_normal_equations(&source, &bundle.small.ccd(), half, 2, prior);
         let largest = band.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12 * largest;
         for f in 0..5 {
@@ -103,9 +103,10 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
                 for d in (0..=half).filter(|d| i + d < nbin) {
                     assert!(close(ours.diagonal[f][i * (half + 1) + d], element(5 * (i + d) + f, 5 * i + f)));
                 }
-                for j in (0..nbin).filter(|j| f > 0 && i.abs_diff(*j) <= half) {
-                    let pair = ours.pairs[f - 1][i * (2 * half + 1) + j + half - i];
-                    assert!(close(pair, element(5 * i + f, 5 * j + f - 1)), "fibre {f}, bins {i} and {j}");
+                for (apart, j) in (1..=f.min(2)).flat_map(|apart| (0..nbin).map(move |j| (apart, j))) {
+                    let Some(at) = (j + half).checked_sub(i).filter(|at| *at <= 2 * half) else { continue };
+                    let pair = ours.pairs[apart - 1][f - apart][i * (2 * half + 1) + at];
+                    assert!(close(pair, element(5 * i + f, 5 * j + f - apart)), "fibre {f}, bins {i} and {j}");
                 }
             }
         }
@@ -123,7 +124,7 @@ fn goodness_in_blocks_is_that_of_one_patch() {
         let chi2 = pixel_chi2(&pixels, &model, psferr);
 
         let source = bundle.source();
-        let half = banded::half_bandwidth(&source.positions());
+        let half = banded::half_bandwidth(&source.positions(), 1);
         let of_fibre: Vec<Vec<f64>> = (0..5).map(|f| (0..nbin).map(|b| x[5 * b + f]).collect()).collect();
         let (wanted, bins) = (1..4, nbin / 7..nbin);
         let ours = banded_goodness(&source, ccd, &of_fibre, psferr, half, wanted.clone(), bins.clone());

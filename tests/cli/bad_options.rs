@@ -1,7 +1,7 @@
 //! Options that make no sense, alone (exit code 2) or for the files at hand (exit code 1).
 
-use spextral::fits::read_headers;
-use testkit::{Folder, fails_and_leaves_nothing as fails};
+use spextral::fits::{read_headers, write_preproc, write_psf};
+use testkit::{Folder, fails_and_leaves_nothing as fails, small_psf};
 
 #[test]
 fn a_wavelength_range_outside_the_psfs_is_said_with_both() {
@@ -103,6 +103,55 @@ fn simulations_that_cannot_be_are_refused_at_once_with_the_psf_at_fault() {
     simulate(&["-w", &format!("6000,{far},0.8")]).fails_saying(&["the wavelength grid 6000,1e300,0.8"]);
     folder.run(&["make-psf", "-o", "x.fits", "--spacing", &far]).fails_saying(&["spacing of fibres is 1e300"]);
     assert_eq!(folder.names(), before);
+}
+
+#[test]
+fn tails_that_the_psf_does_not_have_are_refused() {
+    let folder = Folder::new();
+    let mut psf = small_psf();
+    psf.update(|parts| parts.tails = None).unwrap();
+    write_psf(folder.path("psf.fits"), &psf, true).unwrap().persist().unwrap();
+    let said = ["psf.fits", "no power-law tails", "TAILAMP", "leave out --psf-tails"];
+    fails(&folder, &["--psf-tails"], &said);
+    folder.run(&["simulate", "-p", "psf.fits", "-o", "x.fits", "--psf-tails"]).fails_saying(&said);
+    folder.extract(&[]).succeeds();
+}
+
+#[test]
+fn a_barycentric_grid_needs_the_exposure_time() {
+    let folder = Folder::new();
+    let mut preproc = Folder::simulated().preproc.clone();
+    preproc.header.remove("EXPTIME");
+    write_preproc(folder.path("preproc.fits"), &preproc, true).unwrap().persist().unwrap();
+    let said = ["preproc.fits", "no EXPTIME (in seconds; 0 if MJD-OBS is the middle of the exposure)"];
+    fails(&folder, &["--barycentric-correction"], &said);
+    folder.extract(&[]).succeeds();
+    preproc.header.set("EXPTIME", "nan", "");
+    write_preproc(folder.path("preproc.fits"), &preproc, true).unwrap().persist().unwrap();
+    fails(&folder, &["--barycentric-correction"], &["EXPTIME = nan is not a number of seconds"]);
+}
+
+#[test]
+fn flags_of_the_peers_work_without_standing_in_the_help() {
+    let folder = Folder::new();
+    let words =
+        ["extract", "-i", "preproc.fits", "-p", "psf.fits", "--bundlesize", "5", "-n", "2", "--loglevel", "warn"];
+    let run = |more: &[&str]| folder.run(&[&words[..], more].concat());
+    run(&["-o", "a.fits", "--no-gpu", "--async-io"]).succeeds();
+    for (flag, said) in [("--use-specter", "--use-specter has no effect"), ("--ranks-per-bundle=4", "one process")] {
+        let warned = run(&["-o", "a.fits", "--overwrite", "--no-gpu", flag]);
+        assert!(warned.code == Some(0) && warned.stderr.contains(said), "{flag}: {}", warned.stderr);
+    }
+    let detailed = run(&["-o", "a.fits", "--overwrite", "--no-gpu", "-v"]);
+    assert!(detailed.code == Some(0) && detailed.stderr.contains("DEBUG"), "{}", detailed.stderr);
+    run(&["-o", "b.fits", "--no-gpu", "--decorrelate-fibers", "--nwavestep", "20"]).succeeds();
+    run(&["-o", "c.fits", "--device", "cpu", "--decorrelate", "noise", "--nwavestep", "20"]).succeeds();
+    folder.run(&["compare", "b.fits", "c.fits", "--tolerance", "0"]).succeeds();
+    let told = run(&["-o", "d.fits", "--mpi"]);
+    assert!(told.code == Some(2) && told.stderr.contains("`spextral exposure`"), "{}", told.stderr);
+    run(&["-o", "d.fits", "--no-gpu", "--device", "cpu"]).is_refused_saying(&["--no-gpu", "--device"]);
+    assert!(!folder.path("d.fits").exists());
+    assert!(!folder.run(&["extract", "--help"]).stdout.contains("specter"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `--json`: the object agrees with the files, and docs/json.md has every field.
 
 use serde_json::Value;
-use spextral::fits::{read_frame, read_headers, read_psf};
+use spextral::fits::{read_frame, read_headers, read_psf, write_preproc};
 use std::collections::BTreeSet;
 use testkit::{Folder, Run};
 
@@ -193,4 +193,20 @@ fn errors_are_objects_too() {
         let json = object(&run, "error");
         assert_eq!(run.stderr, format!("error: {}\n", json["error"].as_str().unwrap()), "{words:?}");
     }
+}
+
+#[test]
+fn a_frame_of_which_nothing_is_left_is_told_by_a_warning_the_header_and_the_summary() {
+    let folder = Folder::new();
+    let mut preproc = Folder::simulated().preproc.clone();
+    preproc.mask.iter_mut().flatten().for_each(|bits| *bits = 1);
+    write_preproc(folder.path("preproc.fits"), &preproc, true).unwrap().persist().unwrap();
+    let run = folder.extract(&["--json", "-n", "3"]);
+    let summary = object(&run, "extract");
+    assert_eq!((run.code, summary["fibres_without_information"].to_string().as_str()), (Some(0), "[0,1,2]"));
+    let said =
+        "warning: preproc.fits with psf.fits: nothing is left to extract, the frame is empty: fibres 0-2 have no good";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let header = read_headers(folder.path("frame.fits")).unwrap().remove(0);
+    assert_eq!(header.get_str("SPXDARK").as_deref(), Some("0-2"));
 }

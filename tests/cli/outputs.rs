@@ -6,7 +6,9 @@ use testkit::{Folder, Run, bytes};
 /// An option that names a file to write.
 struct Writer {
     name: &'static str,
-    /// A file that the command reads: none of its names may be written over. Outputs of the tests have its extension.
+    /// The extension of what it writes.
+    kind: &'static str,
+    /// A file that the command reads: none of its names may be written over.
     input: &'static str,
     /// Gives the command, which writes a file of the name given, and would write others into `other.*`.
     write: fn(&Folder, &str, &[&str]) -> Run,
@@ -14,19 +16,27 @@ struct Writer {
 
 /// All of them.
 const WRITERS: [Writer; 13] = [
-    Writer { name: "extract -o", input: "psf.fits", write: |folder, name, more| extract(folder, &["-o", name], more) },
+    Writer {
+        name: "extract -o",
+        kind: "fits",
+        input: "psf.fits",
+        write: |folder, name, more| extract(folder, &["-o", name], more),
+    },
     Writer {
         name: "extract -m",
+        kind: "fits",
         input: "preproc.fits",
         write: |folder, name, more| extract(folder, &["-o", "other.fits", "-m", name], more),
     },
     Writer {
         name: "extract --trace",
+        kind: "json",
         input: "psf.fits",
         write: |folder, name, more| extract(folder, &["-o", "other.fits", "--trace", name], more),
     },
     Writer {
         name: "extract --like",
+        kind: "fits",
         input: "frame.fits",
         write: |folder, name, more| {
             has_frame(folder);
@@ -36,16 +46,19 @@ const WRITERS: [Writer; 13] = [
     },
     Writer {
         name: "simulate -o",
+        kind: "fits",
         input: "psf.fits",
         write: |folder, name, more| simulate(folder, &["-o", name], more),
     },
     Writer {
         name: "simulate --truth",
+        kind: "fits",
         input: "psf.fits",
         write: |folder, name, more| simulate(folder, &["-o", "other.fits", "--truth", name], more),
     },
     Writer {
         name: MAKE_PSF,
+        kind: "fits",
         input: "nothing.fits",
         write: |folder, name, more| {
             let words = ["make-psf", "--nfibre", "5", "--bundlesize", "5", "--npix-y", "120", "--loglevel", "warn"];
@@ -54,23 +67,37 @@ const WRITERS: [Writer; 13] = [
     },
     Writer {
         name: "plot-psf -o",
+        kind: "png",
         input: "psf.fits",
         write: |folder, name, more| folder.run(&[&["plot-psf", "psf.fits", "-o", name], more].concat()),
     },
-    Writer { name: "report -o", input: "frame.fits", write: |folder, name, more| report(folder, &["-o", name], more) },
+    Writer {
+        name: "report -o",
+        kind: "html",
+        input: "frame.fits",
+        write: |folder, name, more| report(folder, &["-o", name], more),
+    },
     Writer {
         name: "report --png",
+        kind: "png",
         input: "truth.fits",
         write: |folder, name, more| report(folder, &["-o", "other.html", "--png", name], more),
     },
-    Writer { name: "exposure", input: "psf.fits", write: |folder, name, more| exposure(folder, name, &[], more) },
+    Writer {
+        name: "exposure",
+        kind: "fits",
+        input: "psf.fits",
+        write: |folder, name, more| exposure(folder, name, &[], more),
+    },
     Writer {
         name: "exposure --report",
+        kind: "json",
         input: "preproc.fits",
         write: |folder, name, more| exposure(folder, "other.fits", &["--report", name], more),
     },
     Writer {
         name: "exposure --timeline",
+        kind: "csv",
         input: "frames.csv",
         write: |folder, name, more| exposure(folder, "other.fits", &["--timeline", name], more),
     },
@@ -80,9 +107,9 @@ const WRITERS: [Writer; 13] = [
 const MAKE_PSF: &str = "make-psf -o";
 
 impl Writer {
-    /// A name of the extension that the command's outputs have.
+    /// A name of the extension that the command's output has.
     fn named(&self, stem: &str) -> String {
-        format!("{stem}.{}", self.input.rsplit('.').next().unwrap())
+        format!("{stem}.{}", self.kind)
     }
 }
 
@@ -135,26 +162,30 @@ fn fails(writer: &str, run: &Run, parts: &[&str]) {
 
 #[test]
 fn what_exists_is_replaced_only_when_told_and_never_where_it_is_protected() {
-    for Writer { name: writer, write, .. } in &WRITERS {
+    for of in &WRITERS {
+        let Writer { name: writer, write, .. } = of;
         let folder = Folder::new();
-        let path = folder.path("there.csv");
+        let name = of.named("there");
+        let path = folder.path(&name);
         std::fs::write(&path, "precious").unwrap();
-        fails(writer, &write(&folder, "there.csv", &[]), &["there.csv exists already", "--overwrite"]);
+        let exists = format!("{name} exists already");
+        fails(writer, &write(&folder, &name, &[]), &[&exists, "--overwrite"]);
         let mut permissions = std::fs::metadata(&path).unwrap().permissions();
         permissions.set_readonly(true);
         std::fs::set_permissions(&path, permissions).unwrap();
-        fails(writer, &write(&folder, "there.csv", &["--overwrite"]), &["there.csv", "write-protected"]);
+        fails(writer, &write(&folder, &name, &["--overwrite"]), &[&name, "write-protected"]);
         assert_eq!(bytes(&path), b"precious", "{writer}");
     }
 }
 
 #[test]
 fn folders_are_never_written_over() {
-    for Writer { name: writer, write, .. } in &WRITERS {
+    for of in &WRITERS {
         let folder = Folder::new();
-        std::fs::create_dir(folder.path("folder.csv")).unwrap();
+        let name = of.named("folder");
+        std::fs::create_dir(folder.path(&name)).unwrap();
         for more in [&[][..], &["--overwrite"]] {
-            fails(writer, &write(&folder, "folder.csv", more), &["folder.csv", "no regular file"]);
+            fails(of.name, &(of.write)(&folder, &name, more), &[&name, "no regular file"]);
         }
     }
 }
@@ -162,7 +193,7 @@ fn folders_are_never_written_over() {
 #[test]
 fn inputs_are_never_written_over_by_any_name_of_theirs() {
     for of in WRITERS.iter().filter(|of| of.name != MAKE_PSF) {
-        let Writer { name: writer, input, write } = *of;
+        let Writer { name: writer, input, write, .. } = *of;
         let folder = Folder::new();
         // Makes the inputs that are not there yet.
         assert_eq!(write(&folder, &of.named("first"), &[]).code, Some(0), "{writer}");
@@ -187,26 +218,59 @@ fn inputs_are_never_written_over_by_any_name_of_theirs() {
     }
 }
 
+#[test]
+fn names_that_promise_another_format_are_refused_before_the_work() {
+    for of in &WRITERS {
+        let folder = Folder::new();
+        // Makes the inputs.
+        assert_eq!((of.write)(&folder, &of.named("first"), &[]).code, Some(0), "{}", of.name);
+        let before = folder.names();
+        for name in ["x.jpg", "x.pdf", "x.fits.fz", "x.fits.bz2", "X.ZIP"] {
+            let advice = format!("give a name that ends in .{}", of.kind);
+            fails(of.name, &(of.write)(&folder, name, &["--overwrite"]), &[name, "promises another format", &advice]);
+        }
+        fails(of.name, &(of.write)(&folder, "-", &["--overwrite"]), &["- is the standard output", "name a file"]);
+        assert_eq!(folder.names(), before, "{}", of.name);
+    }
+    let folder = Folder::new();
+    extract(&folder, &["-o", "frame.FITS.GZ"], &[]).succeeds();
+    assert!(bytes(&folder.path("frame.FITS.GZ")).starts_with(&[0x1f, 0x8b]), "it is gzipped");
+    extract(&folder, &["-o", "frame"], &[]).succeeds();
+}
+
+#[test]
+fn the_standard_input_is_no_input_and_is_said_to_be_none() {
+    let folder = Folder::new();
+    for option in ["-i", "-p", "-f", "--like"] {
+        folder.extract(&[option, "-"]).fails_saying(&["- is not a FITS file", "standard input", "give a .fits"]);
+    }
+    folder.run(&["compare", "-", "-"]).fails_saying(&["standard input"]);
+    folder.run(&["exposure", "--manifest", "-"]).fails_saying(&["cannot read -", "standard input"]);
+}
+
 /// Links are followed; neither pipes nor devices are replaced.
 #[cfg(unix)]
 #[test]
 fn links_lead_to_what_is_replaced_and_pipes_and_links_to_nothing_are_refused() {
     use std::os::unix::fs::symlink;
-    for Writer { name: writer, write, .. } in &WRITERS {
+    for of in &WRITERS {
+        let Writer { name: writer, write, .. } = of;
+        let [dangling, pipe, link] = ["dangling", "pipe", "link"].map(|stem| of.named(stem));
         let folder = Folder::new();
         std::fs::create_dir(folder.path("far")).unwrap();
-        symlink("far/nothing.csv", folder.path("dangling.csv")).unwrap();
-        let pipe = std::process::Command::new("mkfifo").arg(folder.path("pipe.csv")).status().unwrap();
-        assert!(pipe.success());
+        symlink("far/nothing.csv", folder.path(&dangling)).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(folder.path(&pipe)).status().unwrap();
+        assert!(made.success());
         for more in [&[][..], &["--overwrite"]] {
-            fails(writer, &write(&folder, "dangling.csv", more), &["dangling.csv", "symbolic link to nothing"]);
-            fails(writer, &write(&folder, "pipe.csv", more), &["pipe.csv", "no regular file"]);
+            fails(writer, &write(&folder, &dangling, more), &[&dangling, "symbolic link to nothing"]);
+            fails(writer, &write(&folder, &pipe, more), &[&pipe, "no regular file"]);
         }
         std::fs::write(folder.path("far/there.csv"), "old").unwrap();
-        symlink("far/there.csv", folder.path("link.csv")).unwrap();
-        fails(writer, &write(&folder, "link.csv", &[]), &["link.csv exists already"]);
-        assert_eq!(write(&folder, "link.csv", &["--overwrite"]).code, Some(0), "{writer}");
-        assert!(folder.path("link.csv").is_symlink(), "{writer}: the link stays");
+        symlink("far/there.csv", folder.path(&link)).unwrap();
+        let exists = format!("{link} exists already");
+        fails(writer, &write(&folder, &link, &[]), &[&exists]);
+        assert_eq!(write(&folder, &link, &["--overwrite"]).code, Some(0), "{writer}");
+        assert!(folder.path(&link).is_symlink(), "{writer}: the link stays");
         assert!(bytes(&folder.path("far/there.csv")).len() > 100, "{writer}: what it points at is new");
         assert!(!folder.path("far/nothing.csv").exists());
     }

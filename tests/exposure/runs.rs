@@ -43,6 +43,36 @@ fn a_run_reports_progress_and_figures_and_writes_its_report_and_timeline() {
 }
 
 #[test]
+fn a_psf_that_is_missing_is_said_with_both_places_and_costs_no_other_frame() {
+    let night = Night::new();
+    for folder in ["preproc/20200314/00051060", "exposures/20200314/00051060"] {
+        std::fs::create_dir_all(night.path(folder)).unwrap();
+    }
+    let copy = |from: &str, to: &str| std::fs::copy(night.path(from), night.path(to)).unwrap();
+    copy("in0.fits.gz", "preproc/20200314/00051060/preproc-r0-00051060.fits.gz");
+    copy("in1.fits.gz", "preproc/20200314/00051060/preproc-r1-00051060.fits.gz");
+    copy("psf0.fits", "exposures/20200314/00051060/psf-r0-00051060.fits");
+    let run = night.run(&["exposure", "--reduxdir", ".", "--night", "20200314", "--expid", "51060"]);
+    let places = [
+        "neither ./exposures/20200314/00051060/psf-r1-00051060.fits",
+        "nor ./calibnight/20200314/psfnight-r1-20200314.fits",
+    ];
+    run.ends_with(1, &[&places[..], &["1 of 2 frames done, 1 failed"]].concat());
+}
+
+#[test]
+fn a_manifest_without_rows_or_with_other_separators_is_an_error() {
+    let night = Night::new();
+    for (table, part) in [
+        ("input,psf,output\n", "m.csv names no frame: give one row per frame"),
+        ("input;psf;output\nin0.fits.gz;psf0.fits;x.fits\n", "columns are separated by commas, not by semicolons"),
+    ] {
+        std::fs::write(night.path("m.csv"), table).unwrap();
+        night.exposure("m.csv", &[]).ends_with(1, &[part]);
+    }
+}
+
+#[test]
 fn a_tree_is_extracted_with_the_psf_of_exposure_or_night_on_the_survey_s_wavelengths() {
     let night = Night::new();
     for folder in ["preproc/20200314/00051060", "exposures/20200314/00051060", "calibnight/20200314"] {

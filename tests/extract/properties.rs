@@ -66,6 +66,67 @@ fn residuals_against_the_truth_are_normal() {
 }
 
 #[test]
+fn without_an_error_of_the_psf_chi2pix_is_that_of_the_noise_and_shows_a_cosmic_ray() {
+    let mut small = Small::new(5);
+    let [x, y] = [&small.psf.trace_x, &small.psf.trace_y].map(|trace| trace.of(2)[0] as usize);
+    small.image[y * small.psf.npix_x + x] += 20_000.0;
+    for options in [Small::options(), Small::banded()] {
+        let of = |psferr| small.extract(&Options { psferr: Some(psferr), ..options.clone() }, &cpu()).spectra;
+        let (none, tiny) = (of(0.0), of(1e-9));
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-6 * (1.0 + b);
+        assert!(none.chi2pix.iter().zip(&tiny.chi2pix).all(close) && none.mask == tiny.mask, "{:?}", options.solver);
+        let flagged = (0..none.mask.len()).filter(|&at| none.mask[at] & specmask::BAD2DFIT != 0);
+        assert!(flagged.filter(|at| at / none.nwave == 2).count() > 0, "{:?}", options.solver);
+    }
+}
+
+#[test]
+fn fibres_without_a_good_pixel_are_told_with_the_reason() {
+    let mut small = Small::new(6);
+    let (nx, x) = (small.psf.npix_x, small.psf.trace_x.of(3)[0] as usize);
+    small.ivar.iter_mut().enumerate().filter(|(k, _)| (x - 12..x + 13).contains(&(k % nx))).for_each(|(_, w)| *w = 0.0);
+    small.psf.update(|parts| parts.trace_y.coeff[6 * parts.trace_y.ncoeff] += 1e5).unwrap();
+    for options in [Small::options(), Small::banded()] {
+        let dark = small.extract(&options, &cpu()).summary.dark;
+        assert!(dark.masked == [3] && dark.off_ccd == [6], "{dark:?}");
+        let sentence = dark.sentence(8).unwrap();
+        assert!(
+            sentence.contains("fibre 3 has no good pixel") && sentence.contains("fibre 6 has no pixel"),
+            "{sentence}"
+        );
+        let few = small.extract(&Options { specmin: 3, nspec: Some(1), ..options.clone() }, &cpu()).summary.dark;
+        assert!(few.masked == [3] && few.sentence(1).unwrap().starts_with("nothing is left to extract"));
+        let none = small.extract(&Options { nspec: Some(3), ..options }, &cpu()).summary.dark;
+        assert_eq!(none.sentence(3), None);
+    }
+}
+
+/// Bins beside dead rows have flux of 1e6 times their noise, with opposite signs: their light fits only together.
+#[test]
+fn the_model_fits_the_good_pixels_beside_dead_ones() {
+    for (rows, step) in [(130..170, 40), (120..126, 40), (150..151, 40), (101..190, 7), (150..200, 1000)] {
+        let mut small = Small::new(7);
+        let nx = small.psf.npix_x;
+        small.ivar[rows.start * nx..rows.end * nx].fill(0.0);
+        small.mask_rows_and_fibre(0..0, 5);
+        let grid_rows = [10, 90].map(|bin| {
+            let at = spextral::stages::traces::traces(&small.psf, 0..8, &small.grid.wave()[bin..=bin], false);
+            (*at.pixel_y.iter().min().unwrap() as usize, *at.pixel_y.iter().max().unwrap() as usize)
+        });
+        for mut options in [Small::options(), Small::banded()] {
+            options.model = Some(ModelFlux::Deconvolved);
+            options.patches.nwavestep = step;
+            let model = small.extract(&options, &cpu()).model.unwrap();
+            let chi = |k: usize| f64::from((small.image[k] - model[k]) * small.ivar[k].sqrt()).abs();
+            let pixels = grid_rows[0].1 * nx..grid_rows[1].0 * nx;
+            let worst = pixels.max_by(|&a, &b| chi(a).total_cmp(&chi(b))).unwrap();
+            let place = (worst / nx, worst % nx);
+            assert!(chi(worst) < 6.0, "rows {rows:?}, {:?}: {} sigma at {place:?}", options.solver, chi(worst));
+        }
+    }
+}
+
+#[test]
 fn every_bin_of_a_fully_masked_frame_is_without_information() {
     let small = Small::new(4);
     let dark = vec![0.0; small.ivar.len()];
@@ -74,6 +135,7 @@ fn every_bin_of_a_fully_masked_frame_is_without_information() {
     assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).chain(&out.spectra.resolution).all(|&v| v == 0.0));
     assert!(out.spectra.mask.iter().all(|m| m & specmask::ALLBADPIX != 0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());
+    assert_eq!(out.summary.dark.masked, (0..8).collect::<Vec<_>>());
 }
 
 #[test]

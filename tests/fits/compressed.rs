@@ -29,7 +29,8 @@ fn every_compression_gives_the_same_pixels() {
     ];
     for (floats, bits) in all {
         let path = packed_preproc(dir.path(), &floats, &bits);
-        let back = read_preproc(path, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap();
+        let back =
+            read_preproc(path, &PreprocOptions { mask_bits: 0, fibermap: None, ..PreprocOptions::default() }).unwrap();
         assert_eq!(back.ccd, frame.ccd, "{floats:?}");
         assert_eq!(back.mask, frame.mask, "{bits:?}");
     }
@@ -167,7 +168,12 @@ fn gzip_is_told_by_its_bytes_not_by_its_name() {
     write_preproc(&packed, &frame, false).unwrap().persist().unwrap();
     assert_eq!(std::fs::read(&packed).unwrap()[..2], [0x1f, 0x8b]);
     std::fs::rename(&packed, &renamed).unwrap();
-    assert_eq!(read_preproc(&renamed, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap().ccd, frame.ccd);
+    assert_eq!(
+        read_preproc(&renamed, &PreprocOptions { mask_bits: 0, fibermap: None, ..PreprocOptions::default() })
+            .unwrap()
+            .ccd,
+        frame.ccd
+    );
 }
 
 /// Two members: cut anywhere, padded by zeros.
@@ -188,7 +194,8 @@ fn gzip_of_several_members_reads_as_one() {
     let bytes = std::fs::read(&path).unwrap();
     for cut in [0, 1, 2880, 3001, bytes.len()] {
         std::fs::write(&path, in_two_members(&bytes, cut)).unwrap();
-        let back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap();
+        let back =
+            read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: None, ..PreprocOptions::default() }).unwrap();
         assert_eq!((&back.ccd, &back.mask), (&frame.ccd, &frame.mask), "cut at {cut}");
     }
 }

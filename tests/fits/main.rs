@@ -5,6 +5,8 @@ extern crate testkit;
 
 mod carrying;
 mod compressed;
+mod integers;
+mod other_instruments;
 mod pieces;
 mod refusals;
 mod round_trips;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use spextral::fits::{
-    FitsError, PreprocOptions, read_fibermap, read_frame, read_image_f64, read_preproc, read_psf, write_frame,
+    FitsError, Preproc, PreprocOptions, read_fibermap, read_frame, read_image_f64, read_preproc, read_psf, write_frame,
     write_preproc, write_psf,
 };
+
+use spextral::frame::Frame;
 
 use crate::written_files::write_every_kind;
 use testkit::files::{empty_primary, files_in, folder, frame, packed, preproc, psf, psf_version_2};
@@ -70,12 +72,19 @@ fn what_is_no_fits_file_is_told_at_once() {
 }
 
 #[test]
-fn a_file_cut_anywhere_in_its_images_is_truncated() {
+fn a_file_cut_anywhere_is_refused_or_what_it_lacks_is_told() {
     for name in ["preproc.fits", "preproc.fits.gz"] {
         let bytes = bytes_of(name);
-        for percent in [1, 5, 22, 33] {
-            let error = preproc_error(&bytes[..bytes.len() * percent / 100]);
-            assert!(error.contains("truncated") || error.contains("no IVAR HDU") || error.contains("gzip"), "{error}");
+        for percent in [1, 5, 22, 33, 50, 70, 99] {
+            let (_dir, path) = file(&bytes[..bytes.len() * percent / 100]);
+            match read_preproc(&path, &PreprocOptions::default()) {
+                Ok(frame) => assert!(!frame.notes.is_empty(), "{name}, {percent} %"),
+                Err(error) => {
+                    let error = error.to_string();
+                    let told = ["truncated", "no IVAR HDU", "gzip"].iter().any(|word| error.contains(word));
+                    assert!(told && error.contains("a.fits"), "{error}");
+                }
+            }
         }
     }
 }
@@ -211,6 +220,24 @@ fn hdus_and_shapes_that_do_not_fit_are_named() {
 }
 
 #[test]
+fn planes_of_another_size_than_the_image_are_not_written() {
+    let dir = folder();
+    let refused = |preproc| write_preproc(dir.path().join("a.fits"), &preproc, false).unwrap_err().to_string();
+    let masked = Preproc { mask: Some(vec![0; 3]), ..preproc() };
+    let error = refused(masked.clone());
+    assert!(error.contains("MASK") && error.contains("3 pixels, IMAGE has 5 x 6"), "{error}");
+    assert!(masked.masked_by(1).is_err());
+    let error = refused(Preproc { readnoise: Some(vec![]), ..preproc() });
+    assert!(error.contains("READNOISE") && error.contains("0 pixels"), "{error}");
+    let short = Frame { wave: vec![6000.0], ..frame() };
+    let error = write_frame(dir.path().join("b.fits"), &short, false).unwrap_err().to_string();
+    assert!(error.contains("WAVELENGTH has 1 pixels"), "{error}");
+    let error = write_frame(dir.path().join("b.fits.fz"), &frame(), false).unwrap_err().to_string();
+    assert!(error.contains("b.fits.fz promises another format"), "{error}");
+    assert!(files_in(&dir).is_empty());
+}
+
+#[test]
 fn a_psf_that_makes_no_sense_is_refused_by_what_is_wrong() {
     let good = bytes_of("psf.fits");
     let error = psf_error(&with_value(good.clone(), "PSFTYPE", 0, "'SPOTGRID'"));
@@ -235,7 +262,7 @@ fn a_psf_that_makes_no_sense_is_refused_by_what_is_wrong() {
 }
 
 #[test]
-fn a_coefficient_that_is_no_number_is_found_by_fibre_and_term() {
+fn a_coefficient_that_is_no_number_is_told_by_fibre_and_term_and_costs_no_other_fibre() {
     let dir = folder();
     let path = dir.path().join("a.fits");
     let mut psf = psf();
@@ -252,8 +279,26 @@ fn a_coefficient_that_is_no_number_is_found_by_fibre_and_term() {
         }
     }
     std::fs::write(&path, bytes).unwrap();
-    let error = read_psf(&path).unwrap_err().to_string();
-    assert!(error.contains("GHSIGY has coefficient NaN at fibre 1, term 1"), "{error}");
+    let read = read_psf(&path).unwrap();
+    let [bad] = &read.doubts().fibres[..] else { panic!("{:?}", read.doubts()) };
+    assert_eq!((bad.fibre, bad.reason.as_str()), (1, "GHSIGY has coefficient NaN at term 1"));
+    assert_eq!(read.sigma_y.of(0), psf.sigma_y.of(0));
+    assert_eq!(read.sigma_y.of(1), psf.sigma_y.of(0), "its neighbour stands in");
+}
+
+#[test]
+fn a_file_tells_of_the_stand_ins_that_were_written_for_bad_fibres() {
+    let dir = folder();
+    let [first, second] = ["first.fits", "second.fits"].map(|name| dir.path().join(name));
+    let mut psf = psf();
+    psf.update(|parts| parts.sigma_x.coeff[..3].fill(-1.0)).unwrap();
+    write_psf(&first, &psf, false).unwrap().persist().unwrap();
+    let read = read_psf(&first).unwrap();
+    assert!(read.doubts().fibres[0].reason.starts_with("GHSIGX is -1.000 at"), "{:?}", read.doubts());
+    write_psf(&second, &read, false).unwrap().persist().unwrap();
+    let again = read_psf(&second).unwrap();
+    let bad: Vec<(usize, &str)> = again.doubts().fibres.iter().map(|bad| (bad.fibre, bad.reason.as_str())).collect();
+    assert_eq!(bad, [(0, "STATUS is 1: its fit failed")]);
 }
 
 /// A limit on the size of files makes a full disk; it can be set for a child process only.

@@ -15,7 +15,8 @@ fn preproc_comes_back_as_it_was_written() {
     for name in ["a.fits", "a.fits.gz"] {
         let path = dir.path().join(name);
         write_preproc(&path, &frame, false).unwrap().persist().unwrap();
-        let mut back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: None }).unwrap();
+        let mut back =
+            read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: None, ..PreprocOptions::default() }).unwrap();
         assert_eq!(back.header.get_str("BUNIT").as_deref(), Some("electron"));
         back.header.remove("BUNIT");
         assert_eq!(back, frame, "{name}");
@@ -28,7 +29,9 @@ fn mask_bits_choose_the_pixels_without_weight() {
     let path = dir.path().join("a.fits");
     write_preproc(&path, &frame, false).unwrap().persist().unwrap();
     let zeros = |mask_bits| {
-        let ccd = read_preproc(&path, &PreprocOptions { mask_bits, fibermap: None }).unwrap().ccd;
+        let ccd = read_preproc(&path, &PreprocOptions { mask_bits, fibermap: None, ..PreprocOptions::default() })
+            .unwrap()
+            .ccd;
         ccd.ivar().iter().enumerate().filter(|(_, v)| **v == 0.0).map(|(i, _)| i).collect::<Vec<usize>>()
     };
     assert!(zeros(0).is_empty());
@@ -70,7 +73,9 @@ fn a_fibermap_of_its_own_replaces_the_frames() {
     let mut long = frame.clone();
     long.fibermap = Some(testkit::files::fibermap(9));
     write_preproc(&other, &long, false).unwrap().persist().unwrap();
-    let back = read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: Some(other) }).unwrap();
+    let back =
+        read_preproc(&path, &PreprocOptions { mask_bits: 0, fibermap: Some(other), ..PreprocOptions::default() })
+            .unwrap();
     assert_eq!(back.fibermap, long.fibermap);
 }
 

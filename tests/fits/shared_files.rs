@@ -102,7 +102,7 @@ fn references_read_with_their_numpy_shape() {
 #[test]
 fn a_full_size_frame_survives_our_writer() {
     let path = shared("frames/preproc-r0-sim11.fits.gz");
-    let options = PreprocOptions { mask_bits: 0, fibermap: None };
+    let options = PreprocOptions { mask_bits: 0, fibermap: None, ..PreprocOptions::default() };
     let (dir, frame) = (folder(), read_preproc(path, &options).unwrap());
     let copy = dir.path().join("preproc.fits");
     let timed = |what: &str, start: Instant| note!("{what}: {:.2} s", start.elapsed().as_secs_f64());

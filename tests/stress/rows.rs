@@ -6,7 +6,7 @@ use proptest::test_runner::TestRunner;
 use spextral::extract::{Options, Solver};
 use spextral::frame::specmask;
 use spextral::stages::banded::{
-    self, Coupling, SolverParameters, banded_complements, banded_flux, banded_goodness, banded_normal_equations,
+    self, Overlaps, SolverParameters, banded_complements, banded_flux, banded_goodness, banded_normal_equations,
     banded_root,
 };
 use spextral::stages::normal_equations::Prior;
@@ -25,15 +25,17 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
     const TOLERANCE: f64 = 1e-5;
     let wave = sky.grid.padded(20, 20);
     let spots = SpotSource::new(&sky.psf, 0..sky.psf.nfibre, &wave, sky.options.psf_tails);
-    let half = banded::half_bandwidth(&spots.positions());
+    let nearest = banded::half_bandwidth(&spots.positions(), 1);
+    let overlaps = Overlaps::measure(&spots, nearest);
+    let Ok(reach) = overlaps.reach(TOLERANCE) else { return Ok(0) };
+    let half = banded::half_bandwidth(&spots.positions(), reach);
     if SolverParameters::check_width(half, sky.grid.step()).is_err() {
         return Ok(0);
     }
-    if Coupling::measure(&spots, half).check(TOLERANCE).is_err() {
-        return Ok(0);
-    }
-    let normal = banded_normal_equations(&spots, &sky.ccd(), half, Prior::new(sky.options.regularize));
-    let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20).map_err(|e| e.to_string())?;
+    let normal = banded_normal_equations(&spots, &sky.ccd(), half, reach, Prior::new(sky.options.regularize));
+    let neighbours = overlaps.coupling(1).neighbours;
+    let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20, neighbours);
+    let choice = choice.map_err(|e| e.to_string())?;
     let Ok((x, _)) = banded_flux(&normal, &choice) else { return Ok(0) };
     // A bin without good pixels has the prior's weight alone, perhaps 1e-20 of others; a frame gives it ivar 0.
     let goodness = banded_goodness(&spots, &sky.ccd(), &x, 0.01, half, 0..x.len(), 0..wave.len());

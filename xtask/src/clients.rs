@@ -1,7 +1,7 @@
 //! The programs that read our files: desispec and astropy, from PyPI, in a virtual environment of their own, which the Python
 //! package is tested in, too.
 
-use crate::steps;
+use crate::{setup, steps};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,7 +33,8 @@ pub fn run() -> Result<(), String> {
 /// # Errors
 /// It cannot be built.
 pub fn binary() -> Result<PathBuf, String> {
-    steps::run(steps::cargo().args(["test", "--quiet", "--package", "spextral", "--test", "cli", "--no-run"]))?;
+    let build = ["test", "--quiet", "--package", "spextral", "--test", "cli", "--no-run"];
+    steps::run(steps::cargo().args(build).args(setup::test_features()))?;
     Ok(steps::root().join("target/debug").join(format!("spextral{}", std::env::consts::EXE_SUFFIX)))
 }
 

@@ -75,6 +75,11 @@ impl Ready {
     }
 }
 
+/// The features with which all tests are built on this machine.
+pub fn test_features() -> &'static [&'static str] {
+    if mpi() { &["--features", "mpi"] } else { &[] }
+}
+
 /// Find out what is there, and install what is missing where we may.
 ///
 /// # Errors

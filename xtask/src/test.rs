@@ -2,7 +2,7 @@
 
 use crate::{clients, deny, docs, floors, prose, python, setup, steps};
 
-/// Checks format, lints, floors, prose, documentation, dependencies, tests, the same over MPI, clients, the Python package and
+/// Checks format, lints, floors, prose, documentation, dependencies, tests with MPI where it is installed, clients, the Python package and
 /// the documentation's commands.
 ///
 /// # Errors
@@ -23,19 +23,18 @@ pub fn run(install: bool) -> Result<(), String> {
 
     deny::run()?;
 
+    if ready.mpi {
+        steps::run(steps::cargo().args(["clippy", "--features", "mpi", "--all-targets", "--", "-D", "warnings"]))?;
+    }
     let mut tests = steps::cargo();
-    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    // MPI with the others, as a second selection of features compiles the package a second time.
+    tests.args(["test", "--workspace", "--no-fail-fast"]).args(setup::test_features());
     if steps::in_ci() {
         // A test that finds no device or no browser must not pass unseen where one was installed.
         tests.env("SPEXTRAL_REQUIRE_GPU", "1").env("SPEXTRAL_REQUIRE_BROWSER", "1");
     }
     steps::run(&mut tests)?;
 
-    if ready.mpi {
-        let mpi = ["--features", "mpi", "--all-targets", "--", "-D", "warnings"];
-        steps::run(steps::cargo().arg("clippy").args(mpi))?;
-        steps::run(steps::cargo().args(["test", "--features", "mpi", "--lib", "--test", "exposure", "mpi"]))?;
-    }
     if ready.python {
         clients::run()?;
         python::run()?;

@@ -4,23 +4,17 @@ use super::host::HostNormal;
 use crate::backend::{BundleSpots, BundleTraces};
 use crate::gpu::banded::{Windows, Workspace};
 use crate::stages::banded::{BandedRoot, Complement};
-use crate::stages::spots::SpotSource;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Spots of a group.
+/// Spots of a group on a device, made window by window.
 #[derive(Debug)]
-pub enum BandedSpots<'a> {
-    /// Evaluated where they are used: the CPU's.
-    Host(SpotSource<'a>),
-    /// Made window by window.
-    Device {
-        /// Traces of all bins.
-        traces: Box<BundleTraces>,
-        /// The windows.
-        windows: Windows,
-        /// The last window made.
-        last: Mutex<Option<(usize, Arc<BundleSpots>)>>,
-    },
+pub struct BandedSpots {
+    /// Traces of all bins.
+    pub traces: Box<BundleTraces>,
+    /// The windows.
+    pub windows: Windows,
+    /// The last window made.
+    pub last: Mutex<Option<(usize, Arc<BundleSpots>)>>,
 }
 
 /// A stage's result: per bundle on the host, and in the workspace if a device takes part.
@@ -31,10 +25,6 @@ pub(super) struct Located<T> {
 }
 
 impl<T> Located<T> {
-    pub fn on_host(values: Vec<T>) -> Self {
-        Self { host: OnceLock::from(values), device: None }
-    }
-
     pub fn on_device(work: Arc<Workspace>) -> Self {
         Self { host: OnceLock::new(), device: Some(work) }
     }

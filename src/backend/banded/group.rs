@@ -1,6 +1,7 @@
 //! A group of bundles, and what the CPU's stages need to know of it besides.
 
 use crate::gpu::banded::Group;
+use crate::stages::banded::Coupling;
 use std::ops::Range;
 
 /// Bundles of equally many fibres that go through the banded stages together.
@@ -8,7 +9,7 @@ use std::ops::Range;
 pub struct BandedGroup<'a> {
     /// Fibres, grid, bands and pixels.
     pub group: Group<'a>,
-    /// Fibres of each bundle that spectra are computed for on the CPU, counted from the bundle's first; a GPU does all.
+    /// Fibres of each bundle that spectra are computed for on the CPU, counted from the group's first; a GPU does all.
     pub wanted: Vec<Vec<usize>>,
     /// Error of flux allowed, sigma.
     pub tolerance: f64,
@@ -16,6 +17,17 @@ pub struct BandedGroup<'a> {
     pub step: f64,
     /// Bins beyond each end of the grid.
     pub padding: usize,
+}
+
+/// What the CPU knows of a bundle, or of a window of a long one, before any work.
+#[derive(Clone, Debug)]
+pub struct HostWindow {
+    /// The fibres whose spectra are exact, counted from the window's first. The others share light with them.
+    pub core: Range<usize>,
+    /// The largest distance at which fibres share light.
+    pub neighbours: usize,
+    /// How strongly fibres overlap.
+    pub coupling: Coupling,
 }
 
 impl BandedGroup<'_> {

@@ -14,7 +14,7 @@ pub(super) fn upload_normal(work: &Workspace, of: &[(&BandedNormal, Coupling)]) 
     let shape = &work.shape;
     let (matrix, pair, padded) = (shape.matrix_len(), shape.pair_len(), BLOCK * shape.nblock());
     let mut own = vec![0.0; shape.nfibre * matrix];
-    let mut pairs = vec![0.0; shape.nfibre * pair];
+    let mut pairs = vec![0.0; shape.distances * shape.nfibre * pair];
     let mut sums = vec![0.0; 4 * shape.nfibre * padded];
     for fibre in 0..shape.nfibre {
         let (k, f) = (fibre / shape.bundle, fibre % shape.bundle);
@@ -23,12 +23,12 @@ pub(super) fn upload_normal(work: &Workspace, of: &[(&BandedNormal, Coupling)]) 
         let diagonal = &of[k].0.diagonal[f];
         fill_matrix(shape, &mut own[fibre * matrix..(fibre + 1) * matrix], half, |i, d| diagonal[i * (half + 1) + d]);
         sums[fibre * padded..][..n].copy_from_slice(&of[k].0.rhs[f]);
-        if f == 0 {
-            continue;
-        }
-        for i in 0..n {
-            for j in i.saturating_sub(half)..(i + half + 1).min(n) {
-                pairs[fibre * pair + shape.pair_element(i, j)] = of[k].0.pairs[f - 1][i * width + j + half - i];
+        for distance in 1..=shape.distances.min(f) {
+            let (from, first) = (&of[k].0.pairs[distance - 1][f - distance], (distance - 1) * shape.nfibre + fibre);
+            for i in 0..n {
+                for j in i.saturating_sub(half)..(i + half + 1).min(n) {
+                    pairs[first * pair + shape.pair_element(i, j)] = from[i * width + j + half - i];
+                }
             }
         }
     }
@@ -63,9 +63,10 @@ pub(super) fn download_normal(work: &Workspace) -> Result<Vec<BandedNormal>, Gpu
     let (n, half) = (shape.nbin, shape.reach);
     let diagonal = |fibre: usize| band_of(shape, &own[fibre * matrix..(fibre + 1) * matrix], half);
     let rhs = |fibre: usize| sums[fibre * padded..][..n].to_vec();
-    let pair_of = |fibre: usize| {
+    let pair_of = |distance: usize, fibre: usize| {
+        let first = (distance - 1) * shape.nfibre + fibre;
         let element = |(i, d): (usize, usize)| match (i + d).checked_sub(half).filter(|&j| j < n) {
-            Some(j) => pairs[fibre * pair + shape.pair_element(i, j)],
+            Some(j) => pairs[first * pair + shape.pair_element(i, j)],
             None => 0.0,
         };
         (0..n).flat_map(|i| (0..2 * half + 1).map(move |d| (i, d))).map(element).collect()
@@ -76,7 +77,7 @@ pub(super) fn download_normal(work: &Workspace) -> Result<Vec<BandedNormal>, Gpu
             n,
             half,
             diagonal: fibres.clone().map(diagonal).collect(),
-            pairs: fibres.clone().skip(1).map(pair_of).collect(),
+            pairs: (1..=shape.distances).map(|d| fibres.clone().skip(d).map(|f| pair_of(d, f)).collect()).collect(),
             rhs: fibres.map(rhs).collect(),
         }
     };
@@ -125,7 +126,7 @@ pub(super) fn upload_complements(work: &Workspace, of: &[Vec<Complement>]) -> Re
 pub(super) fn download_complements(work: &Workspace) -> Result<Vec<Vec<Complement>>, GpuError> {
     let (shape, s) = (&work.shape, &work.complements);
     let (matrices, z) = (s.matrices.download()?, s.reduced.download()?);
-    let (matrix, padded, band) = (shape.matrix_len(), BLOCK * shape.nblock(), shape.bands.kept);
+    let (matrix, padded, band) = (shape.matrix_len(), BLOCK * shape.nblock(), shape.kept);
     let of_fibre = |fibre: usize| Complement {
         band,
         matrix: band_of(shape, &matrices[fibre * matrix..(fibre + 1) * matrix], band),
@@ -173,7 +174,7 @@ pub(super) fn upload_roots(work: &Workspace, roots: &[Vec<BandedRoot>], x: &[Vec
         let (k, f) = (fibre / shape.bundle, fibre % shape.bundle);
         for i in 0..nbin {
             let at = fibre * nbin + i;
-            spectra[at] = root.qx[i] / root.row_sums[i];
+            spectra[at] = (root.qx[i] + root.correction[i]) / root.row_sums[i];
             // Beyond f32 where rounding leaves nothing of the row.
             spectra[bins + at] = (root.row_sums[i] * root.row_sums[i]).min(f64::from(f32::MAX));
             spectra[2 * bins + at] = root.truncation_error[i];

@@ -8,7 +8,7 @@ mod layout;
 mod stages;
 
 pub use fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, BandedSpots};
-pub use group::BandedGroup;
+pub use group::{BandedGroup, HostWindow};
 pub use host::BandedFailure;
 pub use in_flight::{BandedInFlight, BandedOutcome, Exactness, FibreRow};
 pub use stages::BandedStages;

@@ -1,26 +1,24 @@
-//! One method per stage of the banded solver. A solver does not know which device runs it.
+//! The banded solver on the CPU in one method; on a GPU one method per stage, any of which the CPU may run.
 
 use super::fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, BandedSpots, Located};
 use super::host::{self, BandedFailure, HostNormal};
 use super::in_flight::{BandedInFlight, DeviceInFlight, WindowGoodness};
-use super::{BandedGroup, layout};
+use super::{BandedGroup, HostWindow, layout};
 use crate::backend::engine::lock;
 use crate::backend::gpu::{goodness_of, model_of, on_device};
 use crate::backend::run::corrupt;
-use crate::backend::{BundleSpots, BundleTraces, CcdField, Engine, EngineError, Field, Stage, cpu};
-use crate::geometry::Ccd;
+use crate::backend::{BundleSpots, CcdField, Engine, EngineError, Field, Stage, cpu};
 use crate::gpu::banded::{
-    Accuracy, BandedDevice, Windows, Workspace, couplings, record_complements, record_prior, record_products,
-    record_root, record_solve,
+    Accuracy, BandedDevice, Workspace, couplings, record_complements, record_prior, record_products, record_root,
+    record_solve,
 };
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::Patches;
 use crate::gpu::{Gpu, GpuError, Recording};
 use crate::stages::banded::Complement;
-use crate::stages::goodness::Goodness;
 use crate::stages::spots::SpotSource;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
 type Result<T> = std::result::Result<T, BandedFailure>;
 
@@ -82,25 +80,29 @@ impl BandedStages<'_> {
         if self.engine.is_all_on_gpu() { all } else { 2 * all }
     }
 
-    /// Evaluates the traces of a group, and its spots where they are used.
+    /// Takes a bundle, or a window of a long one, through all stages on the CPU.
+    ///
+    /// # Errors
+    /// [`BandedFailure`]: fibres or bins are coupled over larger distances than the bands hold, or K is not positive definite.
+    pub fn on_host(&self, group: &BandedGroup, window: &HostWindow, ccd: &CcdField) -> Result<BandedInFlight> {
+        Ok(BandedInFlight::Done(host::spectra(group, window, self.engine, ccd.host())?))
+    }
+
+    /// The device.
+    fn device(&self) -> &Mutex<BandedDevice> {
+        self.device.as_ref().expect("the group goes through a GPU")
+    }
+
+    /// Evaluates the traces of a group; its spots are made where they are used.
     ///
     /// # Errors
     /// [`BandedFailure::Engine`].
-    pub fn spots<'a>(&self, group: &BandedGroup<'a>) -> Result<BandedSpots<'a>> {
+    pub fn spots(&self, group: &BandedGroup) -> Result<BandedSpots> {
         let of = &group.group;
-        match &self.device {
-            None => {
-                self.engine.check_cancel()?;
-                let source = || SpotSource::new(of.psf, of.fibres.clone(), of.wave, of.with_tails);
-                Ok(BandedSpots::Host(self.engine.timed(Stage::Traces, source)))
-            }
-            Some(device) => {
-                let traces = self.engine.traces(of.psf, of.fibres.clone(), of.wave, of.with_tails)?;
-                let device = lock(device);
-                let windows = of.windows(device.gpu(), &device.shape(of));
-                Ok(BandedSpots::Device { traces: Box::new(traces), windows, last: Mutex::default() })
-            }
-        }
+        let traces = self.engine.traces(of.psf, of.fibres.clone(), of.wave, of.with_tails)?;
+        let device = lock(self.device());
+        let windows = of.windows(device.gpu(), &device.shape(of));
+        Ok(BandedSpots { traces: Box::new(traces), windows, last: Mutex::default() })
     }
 
     /// Forms K and y with the prior.
@@ -109,17 +111,9 @@ impl BandedStages<'_> {
     /// [`BandedFailure::Coupling`] if fibres or bins are coupled over larger distances than the bands hold, else
     /// [`BandedFailure::Engine`].
     pub fn normal(&self, group: &BandedGroup, ccd: &CcdField, spots: &BandedSpots) -> Result<BandedNormals> {
-        let engine = self.engine;
-        let (device, traces, windows) = match (spots, &self.device) {
-            (BandedSpots::Device { traces, windows, .. }, Some(device)) => (device, traces, windows),
-            (BandedSpots::Host(source), _) => {
-                let one = engine.timed(Stage::BandedNormal, || host::normal(group, source, ccd.host()))?;
-                return Ok(BandedNormals(Located::on_host(vec![one])));
-            }
-            _ => unreachable!("spots are made by the same stages"),
-        };
+        let (engine, BandedSpots { traces, windows, .. }) = (self.engine, spots);
         let work = {
-            let mut device = lock(device);
+            let mut device = lock(self.device());
             let shape = device.shape(&group.group);
             device.workspace(&shape).map_err(EngineError::from)?
         };
@@ -159,7 +153,8 @@ impl BandedStages<'_> {
     pub fn complements(&self, group: &BandedGroup, normals: &BandedNormals) -> Result<BandedComplements> {
         let engine = self.engine;
         if let Some(device) = self.device_of(Stage::BandedComplement) {
-            let (work, depth) = (normals.0.work(), lock(device).accuracy().depth);
+            let work = normals.0.work();
+            let depth = lock(device).accuracy().depth_of(work.shape.frontier);
             let record = |gpu: &Gpu| {
                 let mut recording = Recording::new();
                 let s = &work.complements;
@@ -191,7 +186,8 @@ impl BandedStages<'_> {
     ) -> Result<BandedSolution> {
         if let Some(device) = self.device_of(Stage::BandedSolve) {
             let work = complements.expect("a GPU refines x from S_f").0.work();
-            let refinement = lock(device).accuracy().refinement[usize::from(group.group.long_refinement)];
+            let (frontier, long) = (work.shape.frontier, group.group.long_refinement);
+            let refinement = lock(device).accuracy().refinement_of(frontier, long);
             let record = |gpu: &Gpu| {
                 let (shape, normal, s) = (&work.shape, &work.normal, &work.complements);
                 let mut recording = Recording::new();
@@ -250,8 +246,7 @@ impl BandedStages<'_> {
         Ok(BandedRoots(Located { host: roots.into(), device: complements.0.device.clone() }))
     }
 
-    /// Computes the model image and the goodness of the core bins, and begins to fetch all results. On the CPU goodness is
-    /// computed once for all bands: `known` keeps it by fibre.
+    /// Computes the model image and the goodness of the core bins, and begins to fetch all results.
     ///
     /// # Errors
     /// [`BandedFailure::Engine`].
@@ -260,54 +255,26 @@ impl BandedStages<'_> {
         group: &BandedGroup,
         ccd: &CcdField,
         spots: &BandedSpots,
-        (normals, solution, roots): (&BandedNormals, &BandedSolution, &BandedRoots),
-        known: &OnceLock<Vec<(usize, Vec<Goodness>)>>,
+        roots: &BandedRoots,
     ) -> Result<BandedInFlight> {
-        match spots {
-            BandedSpots::Host(source) => {
-                let (x, roots, wanted) = (&host_of(&solution.0)[0], &host_of(&roots.0)[0], &group.wanted[0]);
-                let goodness = known.get_or_init(|| self.host_goodness(group, source, ccd.host(), x, wanted));
-                let coupling = host_of(&normals.0)[0].coupling;
-                let half = group.group.half_diagonals;
-                Ok(BandedInFlight::done(wanted, x, roots, half, goodness, coupling))
-            }
-            BandedSpots::Device { traces, windows, .. } => {
-                let work = roots.0.work();
-                let mut found = Vec::with_capacity(windows.count());
-                for window in 0..windows.count() {
-                    let of = self.window_goodness(group, ccd, spots, (traces, windows, window), work)?;
-                    found.push((windows.cores[window].clone(), of));
-                }
-                let fetch = || {
-                    Ok::<_, GpuError>(DeviceInFlight {
-                        shape: work.shape,
-                        core_bins: group.group.core_bins.clone(),
-                        goodness: found,
-                        spectra: work.roots.spectra.fetch()?,
-                        x: work.roots.x.fetch()?,
-                        worst: work.solution.worst.fetch()?,
-                        largest: work.normal.largest.fetch()?,
-                        health: work.complements.health().fetch()?,
-                    })
-                };
-                Ok(BandedInFlight::Device(Box::new(fetch().map_err(EngineError::from)?)))
-            }
+        let (work, windows) = (roots.0.work(), &spots.windows);
+        let mut found = Vec::with_capacity(windows.count());
+        for window in 0..windows.count() {
+            found.push((windows.cores[window].clone(), self.window_goodness(group, ccd, spots, window, work)?));
         }
-    }
-
-    /// Goodness of fibres on the CPU, `[core bin]` each; consecutive fibres are judged together.
-    fn host_goodness(
-        &self,
-        group: &BandedGroup,
-        spots: &SpotSource,
-        ccd: &Ccd,
-        x: &[Vec<f64>],
-        wanted: &[usize],
-    ) -> Vec<(usize, Vec<Goodness>)> {
-        let runs = wanted.chunk_by(|a, b| a + 1 == *b);
-        let of = |run: &[usize]| host::goodness(group, spots, ccd, x, run[0]..run[run.len() - 1] + 1);
-        let all: Vec<Goodness> = self.engine.timed(Stage::Goodness, || runs.flat_map(of).collect());
-        wanted.iter().copied().zip(all.chunks(group.group.core_bins.len()).map(<[_]>::to_vec)).collect()
+        let fetch = || {
+            Ok::<_, GpuError>(DeviceInFlight {
+                shape: work.shape,
+                core_bins: group.group.core_bins.clone(),
+                goodness: found,
+                spectra: work.roots.spectra.fetch()?,
+                x: work.roots.x.fetch()?,
+                worst: work.solution.worst.fetch()?,
+                largest: work.normal.largest.fetch()?,
+                health: work.complements.health().fetch()?,
+            })
+        };
+        Ok(BandedInFlight::Device(Box::new(fetch().map_err(EngineError::from)?)))
     }
 
     /// Model and goodness of one window.
@@ -316,9 +283,10 @@ impl BandedStages<'_> {
         group: &BandedGroup,
         ccd: &CcdField,
         spots: &BandedSpots,
-        (traces, windows, window): (&BundleTraces, &Windows, usize),
+        window: usize,
         work: &Workspace,
     ) -> Result<WindowGoodness> {
+        let BandedSpots { traces, windows, .. } = spots;
         let (engine, batch) = (self.engine, group.group.batch(windows, window));
         let made = self.window(spots, window)?;
         let bins = windows.bins(window);
@@ -358,7 +326,7 @@ impl BandedStages<'_> {
 
     /// The spots of one window; the last one made is kept.
     fn window(&self, spots: &BandedSpots, window: usize) -> Result<Arc<BundleSpots>> {
-        let BandedSpots::Device { traces, windows, last } = spots else { unreachable!("windows are a device's") };
+        let BandedSpots { traces, windows, last } = spots;
         if let Some((_, made)) = lock(last).as_ref().filter(|(known, _)| *known == window) {
             return Ok(made.clone());
         }
@@ -369,7 +337,7 @@ impl BandedStages<'_> {
 
     /// The spots of a group's bundles on the host, made where the stage `spots` runs.
     fn given(&self, group: &BandedGroup, spots: &BandedSpots) -> Result<Vec<SpotSource<'static>>> {
-        let BandedSpots::Device { traces, windows, .. } = spots else { unreachable!("windows are a device's") };
+        let BandedSpots { traces, windows, .. } = spots;
         let (size, nbin) = (traces.spot.size(), traces.nbin);
         let mut all = vec![0.0; traces.nfibre * nbin * size];
         for window in 0..windows.count() {
@@ -405,9 +373,4 @@ impl BandedStages<'_> {
     ) -> std::result::Result<&'c [Vec<Complement>], EngineError> {
         complements.0.get(|work| Ok(layout::download_complements(work)?))
     }
-}
-
-/// The values that the CPU has made itself.
-fn host_of<T>(field: &Located<T>) -> &[T] {
-    field.host.get().expect("the CPU has made it")
 }

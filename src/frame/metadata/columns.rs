@@ -88,6 +88,51 @@ pub(crate) fn parse_columns(header: &Header, row_bytes: usize) -> Result<Vec<Col
     Ok(columns)
 }
 
+/// Returns the cards of a table's header that describe a column as it cannot be, such as a TNULLn of reals.
+pub(crate) fn unsound_attributes(header: &Header, columns: &[Column]) -> Vec<String> {
+    let mut unsound = Vec::new();
+    for (n, column) in columns.iter().enumerate() {
+        let integers = matches!(column.code, b'B' | b'I' | b'J' | b'K');
+        let number = |keyword: &str| header.get_f64(keyword).is_some_and(f64::is_finite);
+        let text = |keyword: &str, sound: &dyn Fn(&str) -> bool| {
+            header.get_str(keyword).is_some_and(|text| sound(text.trim()))
+        };
+        let dims = |dims: &str| {
+            let inner = dims.strip_prefix('(').and_then(|dims| dims.strip_suffix(')'));
+            let product = inner.and_then(|inner| {
+                inner.split(',').try_fold(1usize, |all, n| all.checked_mul(n.trim().parse().ok().filter(|n| *n > 0)?))
+            });
+            product.is_some_and(|product| column.element.is_some() || product <= column.repeat)
+        };
+        for (stem, sound) in [
+            ("TNULL", &(|key: &str| integers && header.get_i64(key).is_some()) as &dyn Fn(&str) -> bool),
+            ("TSCAL", &number),
+            ("TZERO", &number),
+            ("TDIM", &|key| text(key, &dims)),
+            ("TDISP", &|key| text(key, &is_display)),
+            ("TUNIT", &|key| text(key, &|_| true)),
+            ("TTYPE", &|key| text(key, &|_| true)),
+        ] {
+            let keyword = format!("{stem}{}", n + 1);
+            if header.contains(&keyword) && !sound(&keyword) {
+                unsound.push(keyword);
+            }
+        }
+    }
+    unsound
+}
+
+/// Whether a text is a format of TDISPn, such as F8.3.
+fn is_display(text: &str) -> bool {
+    let letters = text.len() - text.trim_start_matches(|c: char| c.is_ascii_uppercase()).len();
+    let (kind, width) = text.split_at(letters);
+    let known = ["A", "L", "I", "B", "O", "Z", "F", "E", "EN", "ES", "G", "D"].contains(&kind);
+    let (width, exponent) = width.split_once('E').map_or((width, "1"), |(width, exponent)| (width, exponent));
+    let (width, digits) = width.split_once('.').map_or((width, "1"), |(width, digits)| (width, digits));
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    known && [width, digits, exponent].into_iter().all(number)
+}
+
 /// Parses `rT` or `rPt(max)` into repeat, type, and type of the arrays.
 fn parse_tform(tform: &str) -> Option<(usize, u8, Option<u8>)> {
     let text = tform.trim();

@@ -1,21 +1,21 @@
 //! Header cards in order, carried verbatim: a card keeps its 80-column records until it is set.
 
-use super::value::{CARD, KEYWORD, LONGEST_KEYWORD, Value, format_card, parse_field, printable, record};
+use super::value::{CARD, LONGEST_KEYWORD, Value, format_card, parse_field, printable, record};
 
 /// One card with its records, CONTINUE ones included.
 #[derive(Clone, Debug, PartialEq)]
-struct Card {
+pub(super) struct Card {
     /// Keyword without blanks; of a HIERARCH card the words after HIERARCH.
-    keyword: String,
+    pub keyword: String,
     /// 80 bytes, or a multiple for a continued string.
-    records: Vec<u8>,
+    pub records: Vec<u8>,
 }
 
 /// Header cards in order. The readers of this crate drop EXTNAME, checksums and the cards of an HDU's layout (SIMPLE,
 /// BITPIX, NAXISn, TFIELDS, …). The writer makes them anew.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Header {
-    cards: Vec<Card>,
+    pub(super) cards: Vec<Card>,
 }
 
 impl Header {
@@ -43,15 +43,9 @@ impl Header {
         Self { cards }
     }
 
-    /// Returns the records of all cards as they are written. Bytes that are not printable ASCII become blanks; in keywords
-    /// they become underscores unless they are white space, so that readers see the same keyword.
+    /// Returns the records of all cards as they are written.
     pub(crate) fn to_records(&self) -> Vec<u8> {
-        let clean = |(at, &byte): (usize, &u8)| match byte {
-            b' '..=b'~' => byte,
-            _ if at % CARD < KEYWORD && !(byte.is_ascii() && char::from(byte).is_whitespace()) => b'_',
-            _ => b' ',
-        };
-        self.cards.iter().flat_map(|card| card.records.iter().enumerate().map(clean)).collect()
+        self.cards.iter().flat_map(|card| &card.records).copied().collect()
     }
 
     /// Returns the first record of every card.
@@ -92,6 +86,20 @@ impl Header {
             Value::Str(first) => Some(Value::Str(join_continued(first, &card.records[CARD..]))),
             other => Some(other),
         }
+    }
+
+    /// Returns the value of the first card of this keyword as it stands there, of a string its text, also if it is malformed;
+    /// None if the card is absent, commentary or empty.
+    pub fn value_text(&self, keyword: &str) -> Option<String> {
+        let text = match self.get(keyword) {
+            Some(Value::Str(text)) => text,
+            _ => {
+                let field = value_field(&self.cards[self.find(keyword)?].records[..CARD])?;
+                let field = field.split(|&byte| byte == b'/').next()?;
+                String::from_utf8_lossy(field).into_owned()
+            }
+        };
+        Some(text.trim().to_string()).filter(|text| !text.is_empty())
     }
 
     /// Returns a string without its trailing blanks; None if the value is of another type.

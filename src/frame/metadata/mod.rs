@@ -2,12 +2,14 @@
 
 mod columns;
 mod header;
+mod mend;
 mod path_card;
 mod table;
 mod value;
+mod wcs;
 
 pub use columns::Column;
-pub(crate) use columns::parse_columns;
+pub(crate) use columns::{parse_columns, unsound_attributes};
 pub use header::Header;
 pub(crate) use path_card::{card_of_path, path_of_card};
 pub use table::{ColumnData, Table};

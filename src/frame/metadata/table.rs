@@ -5,6 +5,34 @@ use super::header::Header;
 use super::value::printable;
 use std::ops::Range;
 
+/// TSCALn and TZEROn of a column.
+struct Scaling {
+    scale: f64,
+    zero: f64,
+}
+
+impl Scaling {
+    /// Zeros beyond this, above any integer, are of no file.
+    const MOST_ZERO: f64 = 1e30;
+    /// Reals from here on need not be the integer that was meant.
+    const MOST_EXACT: f64 = (1u64 << 53) as f64;
+
+    /// Returns the exact value of an integer; None where scale or zero have a fraction.
+    fn exact(&self, v: i64) -> Option<i128> {
+        let whole = self.scale == 1.0 && self.zero.fract() == 0.0 && self.zero.abs() < Self::MOST_ZERO;
+        whole.then(|| i128::from(v) + self.zero as i128)
+    }
+
+    /// Returns the value of an integer where it is an integer, too.
+    fn whole(&self, v: i64) -> Option<i64> {
+        if let Some(exact) = self.exact(v) {
+            return i64::try_from(exact).ok();
+        }
+        let value = v as f64 * self.scale + self.zero;
+        (value.fract() == 0.0 && value.abs() < Self::MOST_EXACT).then_some(value as i64)
+    }
+}
+
 /// A binary table: its cards, its rows as big-endian bytes, and the heap of its arrays of variable length. The cards are
 /// TTYPEn, TFORMn, TUNITn, TNULLn, … and all others except the structural ones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -147,37 +175,33 @@ impl Table {
         &mut self.header
     }
 
-    /// Returns the integers of a column, `[nrows * repeat]`: types L, B, I, J, K, with TZEROn of unsigned types applied.
-    /// None if there is no such column, it has another type or is scaled.
+    /// Returns the integers of a column, `[nrows * repeat]`: types L, B, I, J, K, with TSCALn and TZEROn applied. None if
+    /// there is no such column, it has another type, or a value is no integer of 64 bits.
     pub fn column_i64(&self, name: &str) -> Option<Vec<i64>> {
         let (n, column) = self.find(name)?;
-        let scale = self.header.get_f64(&format!("TSCAL{n}")).unwrap_or(1.0);
-        // TZERO = 2^63 marks unsigned 64-bit columns; f64 holds it exactly.
-        let zero = match self.header.get_f64(&format!("TZERO{n}")).unwrap_or(0.0) {
-            z if z == 2f64.powi(63) => i64::MIN,
-            z if z.fract() == 0.0 && z.abs() < 2f64.powi(53) => z as i64,
-            _ => return None,
-        };
-        let ints = self.raw_ints(column)?;
-        (scale == 1.0).then(|| ints.into_iter().map(|v| v.wrapping_add(zero)).collect())
+        let scaling = self.scaling(n);
+        self.raw_ints(column)?.into_iter().map(|v| scaling.whole(v)).collect()
     }
 
     /// Returns the numbers of a column, `[nrows * repeat]`: types B, I, J, K, E, D, with TSCALn and TZEROn applied and TNULLn
     /// as NaN. None if there is no such column or it has another type.
     pub fn column_f64(&self, name: &str) -> Option<Vec<f64>> {
         let (n, column) = self.find(name)?;
-        let scale = self.header.get_f64(&format!("TSCAL{n}")).unwrap_or(1.0);
-        let zero = self.header.get_f64(&format!("TZERO{n}")).unwrap_or(0.0);
+        let scaling = self.scaling(n);
         let null = self.header.get_i64(&format!("TNULL{n}"));
-        let raw: Vec<f64> = match column.code {
-            b'E' => self.values(column, |b: [u8; 4]| f64::from(f32::from_be_bytes(b))),
-            b'D' => self.values(column, f64::from_be_bytes),
+        let real = |v: f64| v * scaling.scale + scaling.zero;
+        Some(match column.code {
+            b'E' => self.values(column, |b: [u8; 4]| real(f64::from(f32::from_be_bytes(b)))),
+            b'D' => self.values(column, |b| real(f64::from_be_bytes(b))),
             _ => {
-                let ints = self.raw_ints(column)?;
-                ints.into_iter().map(|v| if Some(v) == null { f64::NAN } else { v as f64 }).collect()
+                let number = |v: i64| match scaling.exact(v) {
+                    _ if Some(v) == null => f64::NAN,
+                    Some(exact) => exact as f64,
+                    None => real(v as f64),
+                };
+                self.raw_ints(column)?.into_iter().map(number).collect()
             }
-        };
-        Some(raw.into_iter().map(|v| v * scale + zero).collect())
+        })
     }
 
     /// Returns the strings of a column (type A) up to the first NUL, without trailing blanks, `[nrows]`. None if there is no
@@ -196,8 +220,17 @@ impl Table {
     /// # Panics
     /// If the range is not within the rows.
     pub fn slice_rows(&self, range: Range<usize>) -> Table {
-        let rows = self.rows[range.start * self.row_bytes..range.end * self.row_bytes].to_vec();
-        let mut out = Table { rows, nrows: range.len(), heap: Vec::new(), ..self.clone() };
+        self.take_rows(&range.collect::<Vec<usize>>())
+    }
+
+    /// Copies rows in any order, as [`Table::slice_rows`].
+    ///
+    /// # Panics
+    /// If there is no row of a number.
+    pub fn take_rows(&self, numbers: &[usize]) -> Table {
+        let row = |number: &usize| &self.rows[number * self.row_bytes..(number + 1) * self.row_bytes];
+        let rows = numbers.iter().flat_map(row).copied().collect();
+        let mut out = Table { rows, nrows: numbers.len(), heap: Vec::new(), ..self.clone() };
         let arrays: Vec<&Column> = self.arrays().collect();
         for row in 0..out.nrows {
             for column in &arrays {
@@ -239,6 +272,11 @@ impl Table {
     fn find(&self, name: &str) -> Option<(usize, &Column)> {
         let at = self.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name))?;
         Some((at + 1, &self.columns[at]))
+    }
+
+    fn scaling(&self, n: usize) -> Scaling {
+        let number = |stem: &str, default| self.header.get_f64(&format!("{stem}{n}")).unwrap_or(default);
+        Scaling { scale: number("TSCAL", 1.0), zero: number("TZERO", 0.0) }
     }
 
     fn field(&self, row: usize, column: &Column) -> &[u8] {

@@ -7,8 +7,8 @@ use crate::stages::banded::Root;
 /// 4e-2 sigma and 3e-3 in R, 1e-9 nothing any more: it takes 24 poles in place of 16.
 const FLOOR: f64 = 1e-10;
 
-/// The largest floor in f64, which is the CPU's.
-const FLOOR_F64: f64 = 1e-11;
+/// The floor in f64, which is the CPU's: beside dead rows spectra reach down to 1e-13.
+const FLOOR_F64: f64 = 1e-16;
 
 /// With 32 poles the root is exact in f32, with 48 to 1e-14.
 const MOST_OCTETS: usize = 6;
@@ -44,7 +44,7 @@ impl Accuracy {
     pub fn of(precision: Precision, tolerance: f64, overlap: usize) -> Self {
         let floor = match precision {
             Precision::F32 => FLOOR,
-            Precision::F64 => (10.0 * tolerance * tolerance).min(FLOOR_F64),
+            Precision::F64 => FLOOR_F64,
         };
         let further = (1e-3 / tolerance).log10().ceil().max(0.0) as usize;
         // Signal to noise multiplies the error of the root.
@@ -60,5 +60,21 @@ impl Accuracy {
             Precision::F64 => [Refinement::OfFibres(8), Refinement::OfBundles(4, depth)],
         };
         Self { overlap, depth, floor, octets, refinement }
+    }
+
+    /// Returns the fibres on either side that a fibre is eliminated from by a recursion with a frontier of so many fibres. At a pitch
+    /// of 3.6 sigma S is 2e-5 of its own size off with 4 and 5e-10 with 6, and 1/10 to 1/100 of that with each further one.
+    pub fn depth_of(&self, frontier: usize) -> usize {
+        if frontier > 1 { self.depth + 2 } else { self.depth }
+    }
+
+    /// Returns the refinement of x. Where spots of second neighbours overlap, only that of bundles converges.
+    pub fn refinement_of(&self, frontier: usize, long: bool) -> Refinement {
+        match (frontier, self.refinement[1]) {
+            (2.., Refinement::OfBundles(rounds, _)) => {
+                Refinement::OfBundles(rounds + usize::from(long), self.depth_of(frontier))
+            }
+            _ => self.refinement[usize::from(long)],
+        }
     }
 }

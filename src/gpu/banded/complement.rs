@@ -1,12 +1,9 @@
 //! Schur complements of fibres in bands on the GPU, by a recursion over the neighbours on either side.
 
-use super::inverse::{Inverses, Poles, Systems, record_inverses};
+use super::inverse::{Inverses, Poles, Systems, record_factors};
 use super::normal::Normal;
-use super::shape::{Args, BLOCK, Records, Shape, record, variants as of_reaches};
-use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
-
-/// Products of blocks per column of `O Z O^T` if all reaches are 3 blocks; they grow with the reach's square.
-const PRODUCTS: usize = 71;
+use super::shape::{Args, BLOCK, Shape, record, variants as of_reaches};
+use crate::gpu::{Buffer, Gpu, GpuError, Named, Reals, Recording, Variant};
 
 pub(in crate::gpu) fn variants() -> Vec<Variant> {
     of_reaches("banded_complement").collect()
@@ -21,8 +18,11 @@ pub struct Complements {
     pub reduced: Reals,
     /// The largest sum of magnitudes of every four rows, `[fibre, nblock]`.
     pub bounds: Reals,
-    k_minus_a: Reals,
-    y_minus_a: Reals,
+    /// Frontiers, see `shaders/banded_complement.wgsl`: those of a single fibre are replaced in place, others from one to the next.
+    frontiers: Vec<Reals>,
+    /// Their right-hand sides.
+    sides: [Reals; 2],
+    substituted: Reals,
     pub(super) inverses: Inverses,
     pub(super) none: Poles,
 }
@@ -33,25 +33,40 @@ impl Complements {
     /// # Errors
     /// [`GpuError::TooLarge`] if one exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
-        let (matrix, vector) = (shape.matrix_len(), BLOCK * shape.nblock());
+        let (n, vector) = (shape.nfibre, BLOCK * shape.nblock());
+        let frontier = |_| gpu.reals("frontier", 2 * n * shape.frontier_len());
+        let sides = || gpu.reals("frontier_sides", 2 * n * shape.frontier * vector);
         Ok(Self {
-            matrices: gpu.reals("complements", shape.nfibre * matrix)?,
-            reduced: gpu.reals("z", shape.nfibre * vector)?,
-            bounds: gpu.reals("bounds", 2 * shape.nfibre * shape.nblock())?,
-            k_minus_a: gpu.reals("k_minus_a", 2 * shape.nfibre * matrix)?,
-            y_minus_a: gpu.reals("y_minus_a", 2 * shape.nfibre * vector)?,
-            inverses: Inverses::new(gpu, shape, Records::Wide, 2 * shape.nfibre, 2 * shape.nfibre)?,
+            matrices: gpu.reals("complements", n * shape.matrix_len())?,
+            reduced: gpu.reals("z", n * vector)?,
+            bounds: gpu.reals("bounds", 2 * n * shape.nblock())?,
+            frontiers: (0..Self::frontiers_of(shape)).map(frontier).collect::<Result<_, GpuError>>()?,
+            sides: [sides()?, sides()?],
+            substituted: gpu.reals("substituted", 2 * n * shape.substituted_len())?,
+            inverses: Inverses::new(gpu, shape, 1, 2 * n, 2 * n)?,
             none: Poles::new(gpu, &[(0.0, 0.0)])?,
         })
     }
 
+    fn frontiers_of(shape: &Shape) -> usize {
+        shape.frontier.min(2)
+    }
+
+    /// Returns the values per fibre of its buffers.
+    pub(super) fn values(shape: &Shape) -> Vec<usize> {
+        let vector = BLOCK * shape.nblock();
+        let mut values = vec![shape.matrix_len(), vector, 2 * shape.nblock()];
+        values.extend((0..Self::frontiers_of(shape)).map(|_| 2 * shape.frontier_len()));
+        values.extend([2 * shape.frontier * vector; 2]);
+        values.extend([2 * shape.substituted_len(), 2 * shape.record_len(1)]);
+        values
+    }
+
     /// Returns the bytes of the larger of these and other buffers for a shape.
     pub(super) fn bytes(gpu: &Gpu, shape: &Shape) -> Vec<u64> {
-        let (matrix, records) = (shape.matrix_len(), shape.record_len(Records::Wide));
-        let pairs = shape.pair_len();
-        [2 * records, 2 * matrix, matrix, matrix, matrix, pairs]
-            .map(|of_fibre| gpu.real_bytes(shape.nfibre * of_fibre))
-            .to_vec()
+        let mut values = Self::values(shape);
+        values.extend([shape.matrix_len(), shape.distances * shape.pair_len()]);
+        values.into_iter().map(|of_fibre| gpu.real_bytes(shape.nfibre * of_fibre)).collect()
     }
 
     /// Returns the first block with a bad pivot (`u32::MAX` for none) and the bits of the smallest pivot over its diagonal
@@ -73,53 +88,139 @@ pub fn record_complements(
     out: &Complements,
 ) -> Result<(), GpuError> {
     recording.stage("banded_complement");
-    record_elimination(recording, shape, normal, depth, (&normal.sums, &out.reduced), out)
+    let target = Target { matrices: &out.matrices, reduced: &out.reduced };
+    record_elimination(recording, shape, normal, (&normal.sums, None), depth, target, out)?;
+    let bound = [out.matrices.named("complement"), out.bounds.named("bounds")];
+    let work = (shape.nfibre * shape.nblock(), 2 * shape.column());
+    let args = shape.args(0..shape.nfibre, 1);
+    record(recording, normal.own.gpu(), shape, ("banded_complement", "gershgorin"), args, work, &bound)
 }
 
-/// Records S_f, and the elimination of all other fibres from right-hand sides `[fibre, BLOCK nblock]`.
+/// Where an elimination puts S_f and what is left of the right-hand sides.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub matrices: &'a Reals,
+    pub reduced: &'a Reals,
+}
+
+impl Complements {
+    /// Keeps S_f: matrices go where the last step of an elimination does not read.
+    pub(super) fn keeping<'a>(&'a self, shape: &Shape, depth: usize, reduced: &'a Reals) -> Target<'a> {
+        let spare = depth + shape.frontier - 1;
+        Target { matrices: &self.frontiers[spare % self.frontiers.len()], reduced }
+    }
+}
+
+/// Records S_f, and the elimination of all other fibres from right-hand sides `[fibre, BLOCK nblock]`. If x is known, fibres beyond
+/// `depth` have their part in them.
 pub(super) fn record_elimination(
     recording: &mut Recording,
     shape: &Shape,
     normal: &Normal,
+    (rhs, x): (&Reals, Option<&Reals>),
     depth: usize,
-    (rhs, reduced): (&Reals, &Reals),
+    target: Target,
     out: &Complements,
 ) -> Result<(), GpuError> {
-    let gpu = normal.own.gpu();
-    let (k_own, k_pair, y) = (normal.own.named("k_own"), normal.pairs.named("k_pair"), rhs.named("y"));
-    let (k_minus_a, y_minus_a) = (out.k_minus_a.named("k_minus_a"), out.y_minus_a.named("y_minus_a"));
-    for level in 0..depth.max(1) {
-        let (matrices, vectors, count) = match level {
-            0 => (&normal.own, rhs, shape.nfibre),
-            _ => (&out.k_minus_a, &out.y_minus_a, 2 * shape.nfibre),
-        };
-        let systems = Systems { matrices, rhs: vectors, lost: 0, bounds: &out.bounds };
-        record_inverses(recording, shape, systems, 0..count, (&out.none, Records::Wide), &out.inverses)?;
-        let args = Args { above_offset: (count - shape.nfibre) as u32, ..shape.args(0..count, Records::Wide) };
-        let bound = [k_own, k_pair, y, out.inverses.records.named("inverses"), k_minus_a, y_minus_a];
-        let operations = PRODUCTS * 128 * shape.blocks().pow(2) / 9;
-        let work = (2 * shape.nfibre * shape.nblock(), operations);
-        record(recording, gpu, shape, ("banded_complement", "neighbours"), args, work, &bound)?;
+    let elimination = Elimination { shape, normal, rhs, s: out };
+    let n = shape.nfibre;
+    let frontier = |level: usize| (&out.frontiers[level % out.frontiers.len()], &out.sides[level % 2]);
+    let depth = depth.max(1);
+    elimination.begin(recording, x, frontier(1).1)?;
+    for level in 0..depth {
+        let (last, next) = (frontier(level + 1), frontier(level));
+        let (matrices, count) = if level == 0 { (&normal.own, n) } else { (last.0, 2 * n) };
+        // Both sides' first steps share their factors.
+        let lost = if level == 0 { n * BLOCK * shape.nblock() } else { 0 };
+        let systems = Systems { matrices, rhs: last.1, lost, bounds: &out.bounds };
+        record_factors(recording, shape, systems, 0..count, &out.none, &out.inverses)?;
+        let args = Args { above_offset: (count - n) as u32, ..shape.args(0..count, 1) };
+        // A frontier of one fibre is not read from its buffer, but from the factors: any other stands for it.
+        let last = if shape.frontier > 1 { last } else { (&normal.own, last.1) };
+        elimination.step(recording, args, last, next)?;
     }
-    let args = shape.args(0..shape.nfibre, Records::Wide);
-    let (complement, z) = (out.matrices.named("complement"), reduced.named("z"));
-    let work = (shape.nfibre * shape.nblock(), 2 * shape.column());
-    record(
-        recording,
-        gpu,
-        shape,
-        ("banded_complement", "complements"),
-        args,
-        work,
-        &[k_own, y, k_minus_a, y_minus_a, complement, z],
-    )?;
-    record(
-        recording,
-        gpu,
-        shape,
-        ("banded_complement", "gershgorin"),
-        args,
-        work,
-        &[complement, out.bounds.named("bounds")],
-    )
+    let separator = |count: usize| Args { merging: 1, frontier: count as u32, ..shape.args(0..n, 1) };
+    let left = |count: usize, level: usize| match count {
+        1 => (target.matrices, target.reduced),
+        _ => frontier(level),
+    };
+    let items = n * shape.nblock() * (shape.frontier + shape.frontier_blocks(shape.frontier));
+    let work = (items, 3 * BLOCK * BLOCK);
+    let (last, next) = (frontier(depth - 1), left(shape.frontier, depth));
+    elimination.record(recording, "meet", separator(shape.frontier), work, last, next)?;
+    for (level, count) in (2..=shape.frontier).rev().enumerate() {
+        let (last, next) = (frontier(depth + level), left(count - 1, depth + level + 1));
+        let systems = Systems { matrices: last.0, rhs: last.1, lost: 0, bounds: &out.bounds };
+        record_factors(recording, shape, systems, 0..n, &out.none, &out.inverses)?;
+        elimination.step(recording, separator(count), last, next)?;
+    }
+    Ok(())
+}
+
+/// What the steps of one elimination share.
+struct Elimination<'a> {
+    shape: &'a Shape,
+    normal: &'a Normal,
+    rhs: &'a Reals,
+    s: &'a Complements,
+}
+
+impl Elimination<'_> {
+    /// Records the right-hand sides of frontiers before any step.
+    fn begin(&self, recording: &mut Recording, x: Option<&Reals>, sides: &Reals) -> Result<(), GpuError> {
+        let (shape, normal) = (self.shape, self.normal);
+        let args = Args { knows_x: u32::from(x.is_some()), ..shape.args(0..shape.nfibre, 1) };
+        let bound = [
+            normal.pairs.named("k_pair"),
+            self.rhs.named("y"),
+            x.unwrap_or(self.rhs).named("x"),
+            sides.named("sides_out"),
+        ];
+        let work = (2 * shape.frontier * shape.nfibre * shape.nblock(), 4 * shape.distances * shape.column());
+        record(recording, normal.own.gpu(), shape, ("banded_complement", "begin"), args, work, &bound)
+    }
+
+    /// Records a step from the frontiers `last`, whose first matrices are factored, to `next`.
+    fn step(
+        &self,
+        recording: &mut Recording,
+        args: Args,
+        last: (&Reals, &Reals),
+        next: (&Reals, &Reals),
+    ) -> Result<(), GpuError> {
+        let shape = self.shape;
+        let slots = if args.merging == 1 { shape.nfibre } else { 2 * shape.nfibre };
+        let made = (args.frontier - args.merging) as usize;
+        let (columns, rows) = (slots * shape.nblock(), shape.substituted_blocks());
+        let product = 2 * BLOCK * BLOCK * BLOCK;
+        let work = (made * columns, product * rows * (shape.blocks() + 1));
+        self.record(recording, "substitute", args, work, last, next)?;
+        let work = (columns * shape.frontier_blocks(made), product * rows);
+        self.record(recording, "eliminate", args, work, last, next)?;
+        self.record(recording, "eliminate_sides", args, (made * columns, 2 * BLOCK * BLOCK * rows), last, next)
+    }
+
+    fn record(
+        &self,
+        recording: &mut Recording,
+        entry: &'static str,
+        args: Args,
+        work: (usize, usize),
+        (blocks_in, sides_in): (&Reals, &Reals),
+        (blocks_out, sides_out): (&Reals, &Reals),
+    ) -> Result<(), GpuError> {
+        let (normal, s) = (self.normal, self.s);
+        let k = [normal.own.named("k_own"), normal.pairs.named("k_pair")];
+        let (y, inverses) = (self.rhs.named("y"), s.inverses.records.named("inverses"));
+        let blocks = [blocks_in.named("frontier_in"), blocks_out.named("frontier_out")];
+        let sides = [sides_in.named("sides_in"), sides_out.named("sides_out")];
+        let substituted = s.substituted.named("substituted");
+        let bound: Vec<Named> = match entry {
+            "substitute" => vec![k[0], k[1], inverses, blocks[0], substituted],
+            "eliminate" => vec![k[0], k[1], blocks[0], blocks[1], substituted],
+            "eliminate_sides" => vec![k[0], k[1], y, inverses, blocks[0], sides[0], sides[1]],
+            _ => vec![k[0], k[1], y, blocks[0], blocks[1], sides[0], sides[1]],
+        };
+        record(recording, normal.own.gpu(), self.shape, ("banded_complement", entry), args, work, &bound)
+    }
 }

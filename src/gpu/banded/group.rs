@@ -5,7 +5,6 @@ use crate::geometry::{Patch, SpotShape};
 use crate::gpu::Gpu;
 use crate::plan::Batch;
 use crate::psf::Psf;
-use crate::stages::banded::Bands;
 use crate::stages::normal_equations::Prior;
 use std::ops::Range;
 
@@ -24,8 +23,10 @@ pub struct Group<'a> {
     pub half_diagonals: usize,
     /// Half bandwidth of K, bins, at most that kept of S_f.
     pub reach: usize,
-    /// Half bandwidths of S_f and of the inverses that lead to it.
-    pub bands: Bands,
+    /// Half bandwidth of S_f, one of [`super::kept`].
+    pub kept: usize,
+    /// Fibres over which spots overlap.
+    pub distances: usize,
     /// Whether x takes the longer refinement.
     pub long_refinement: bool,
     /// Bins that goodness is computed for.
@@ -61,7 +62,9 @@ impl Group<'_> {
             bundle: self.bundle(),
             nbin: self.wave.len(),
             reach: self.reach,
-            bands: self.bands,
+            kept: self.kept,
+            distances: self.distances,
+            frontier: self.distances.max(1),
             overlap,
             half: self.half_diagonals,
         }

@@ -1,6 +1,6 @@
 //! Bands of inverses on the GPU: one thread per matrix, chunk and pole.
 
-use super::shape::{Args, BLOCK, REACHES, Records, Shape, record, variant};
+use super::shape::{Args, BLOCK, REACHES, Shape, record, variant};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Root;
 use std::ops::Range;
@@ -79,8 +79,8 @@ pub(super) struct Inverses {
 
 impl Inverses {
     /// Allocates `most` matrices at a time, and the health of `all`.
-    pub fn new(gpu: &Gpu, shape: &Shape, kind: Records, most: usize, all: usize) -> Result<Self, GpuError> {
-        let records = gpu.reals("inverses", most * shape.record_len(kind))?;
+    pub fn new(gpu: &Gpu, shape: &Shape, npole: usize, most: usize, all: usize) -> Result<Self, GpuError> {
+        let records = gpu.reals("inverses", most * shape.record_len(npole))?;
         Ok(Self { records, health: gpu.upload("health", &Health::all_well(all))? })
     }
 }
@@ -91,31 +91,45 @@ pub(super) fn record_inverses(
     shape: &Shape,
     systems: Systems,
     matrices: Range<usize>,
-    (poles, kind): (&Poles, Records),
+    poles: &Poles,
+    out: &Inverses,
+) -> Result<(), GpuError> {
+    record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, matrices, poles, out)
+}
+
+/// Records the factors of `matrices`, and the solutions for their first right-hand side.
+pub(super) fn record_factors(
+    recording: &mut Recording,
+    shape: &Shape,
+    systems: Systems,
+    matrices: Range<usize>,
+    poles: &Poles,
+    out: &Inverses,
+) -> Result<(), GpuError> {
+    record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, matrices, poles, out)
+}
+
+fn record_chunks(
+    recording: &mut Recording,
+    shape: &Shape,
+    (entry, operations): (&'static str, usize),
+    systems: Systems,
+    matrices: Range<usize>,
+    poles: &Poles,
     out: &Inverses,
 ) -> Result<(), GpuError> {
     let count = matrices.len() * shape.nchunk() * poles.npole;
-    let (inverses, health) = (out.records.named("inverses"), out.health.named("health"));
     let bound = [
         systems.matrices.named("matrices"),
         systems.rhs.named("rhs"),
         systems.bounds.named("bounds"),
         poles.buffer.named("poles"),
-        inverses,
-        health,
+        out.records.named("inverses"),
+        out.health.named("health"),
     ];
     let (gpu, lost_rhs) = (out.records.gpu(), (systems.lost / BLOCK) as u32);
-    let args = Args { lost_rhs, ..shape.args(matrices, kind) };
-    if !shape.is_narrow() {
-        let operations = OPERATIONS * (shape.blocks() + args.extension as usize).pow(2) / REACHES[0].pow(2);
-        let work = (count, operations * shape.chunk_blocks());
-        return record(recording, gpu, shape, ("banded_inverse_wide", "invert_chunks"), args, work, &bound);
-    }
-    let work = (count, OPERATIONS * shape.chunk_blocks());
-    record(recording, gpu, shape, ("banded_inverse", "invert_chunks"), args, work, &bound)?;
-    if args.extension > 0 {
-        let work = (count * shape.chunk_blocks(), OPERATIONS / 4);
-        record(recording, gpu, shape, ("banded_inverse", "extensions"), args, work, &[inverses])?;
-    }
-    Ok(())
+    let args = Args { lost_rhs, ..shape.args(matrices, poles.npole) };
+    let shader = if shape.is_narrow() { "banded_inverse" } else { "banded_inverse_wide" };
+    let operations = operations * shape.blocks().pow(2) / REACHES[0].pow(2);
+    record(recording, gpu, shape, (shader, entry), args, (count, operations * shape.chunk_blocks()), &bound)
 }

@@ -1,8 +1,9 @@
 //! Bytes that groups take on a device, for the plan.
 
+use super::complement::Complements;
 use super::group::{Group, cores};
 use super::root::Roots;
-use super::shape::{BLOCK, Records};
+use super::shape::BLOCK;
 use super::workspace::BandedDevice;
 use crate::gpu::memory::SLACK;
 use crate::gpu::traces;
@@ -18,10 +19,10 @@ impl BandedDevice {
         let [matrix, pair, vector] = [shape.matrix_len(), shape.pair_len(), BLOCK * shape.nblock()];
         let npole = self.poles().npole;
         let (spectra, most) = (nbin * (2 * shape.half + 4), Roots::most(gpu, &shape, npole));
-        let normal = matrix + pair + 4 * vector;
-        let complements = 3 * matrix + 4 * vector + 2 * shape.record_len(Records::Wide);
+        let normal = matrix + shape.distances * pair + 4 * vector;
+        let complements = Complements::values(&shape).iter().sum::<usize>();
         let roots = spectra + nbin + matrix + 8 * vector;
-        let records = most * shape.record_len(Records::Narrow(npole));
+        let records = most * shape.record_len(npole);
         let work = gpu.real_bytes(nfibre * (normal + complements + roots) + records);
         let reach = BLOCK * shape.blocks();
         let cores = cores(gpu, nfibre, nbin, &spot, reach);

@@ -55,6 +55,6 @@ pub use inverse::{Health, Poles, poles};
 pub(crate) use normal::couplings;
 pub use normal::{Normal, record_prior, record_products};
 pub use root::{Roots, record_root};
-pub use shape::{BLOCK, Shape, WIDEST};
+pub use shape::{BLOCK, MOST_DISTANCES, Shape, WIDEST, kept};
 pub use solve::{Solution, record_solve};
 pub use workspace::{BandedDevice, Workspace};

@@ -27,7 +27,7 @@ fn variant(reach: usize, spot: usize) -> Variant {
 pub struct Normal {
     /// K_ff, `[fibre]` matrices.
     pub own: Reals,
-    /// K_{f,f-1}, `[fibre]`, see [`Shape::pair_element`]; zeros for the first fibre of a bundle.
+    /// K_{f,f-d}, `[distance d - 1, fibre]`, see [`Shape::pair_element`]; zeros where the bundle has no fibre f - d.
     pub pairs: Reals,
     /// y, flux weight, norm and part on good pixels of every spot, `[4, fibre, BLOCK nblock]`.
     pub sums: Reals,
@@ -43,7 +43,7 @@ impl Normal {
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         Ok(Self {
             own: gpu.reals("k_own", shape.nfibre * shape.matrix_len())?,
-            pairs: gpu.reals("k_pair", shape.nfibre * shape.pair_len())?,
+            pairs: gpu.reals("k_pair", shape.distances * shape.pairs_len())?,
             sums: gpu.reals("spot_sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
             largest: gpu.zeros("largest", 3 * shape.nfibre.div_ceil(shape.bundle))?,
         })
@@ -94,15 +94,17 @@ pub fn record_products(
     let kernel = gpu.kernel(&variant, "rows")?;
     let bound = [spots, pixel, table, image, ivar, k_own, k_pair, sums];
     // Spots overlap in half of their rows or columns.
-    let products = 3 * reach + 2;
+    let products = reach + 1 + shape.distances * (2 * reach + 1);
     for items in gpu.dispatches(fibres * bins, (products * size / 2) as u64) {
-        recording.dispatch(&kernel, items.len(), &patches.args(&items, ccd.nx), &bound)?;
+        let args = patches.args(&items, ccd.nx).with_distances(shape.distances);
+        recording.dispatch(&kernel, items.len(), &args, &bound)?;
     }
     let kernel = gpu.kernel(&variant, "couplings")?;
     let bound = [spots, pixel, table, sums, largest];
     let samples = fibres * bins.div_ceil(COUPLING_STEP) * (2 * reach + 1);
     for items in gpu.dispatches(samples, size as u64) {
-        recording.dispatch(&kernel, items.len().div_ceil(THREADS), &patches.args(&items, 0), &bound)?;
+        let args = patches.args(&items, 0).with_distances(shape.distances);
+        recording.dispatch(&kernel, items.len().div_ceil(THREADS), &args, &bound)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::complement::Complements;
 use super::inverse::{Inverses, Poles, Systems, record_inverses};
-use super::shape::{Args, BLOCK, Records, SIDES, Shape, record, variants as of_reaches};
+use super::shape::{Args, BLOCK, SIDES, Shape, record, variants as of_reaches};
 use super::solve::Solution;
 use crate::gpu::{Gpu, GpuError, Precision, Reals, Recording, Variant};
 
@@ -27,7 +27,7 @@ pub struct Roots {
 impl Roots {
     /// Returns how many fibres' inverses are made at a time: they take at most half of the memory, the bundles take the other.
     pub(super) fn most(gpu: &Gpu, shape: &Shape, npole: usize) -> usize {
-        let bytes = gpu.real_bytes(shape.record_len(Records::Narrow(npole)));
+        let bytes = gpu.real_bytes(shape.record_len(npole));
         gpu.batch("inverses of one fibre", &[bytes; 2]).unwrap_or(1).min(shape.nfibre)
     }
 
@@ -43,7 +43,7 @@ impl Roots {
             x: gpu.reals("x", bins)?,
             root: gpu.reals("root", shape.nfibre * shape.matrix_len())?,
             vectors: gpu.reals("vectors", (SIDES + 1) * vector)?,
-            inverses: Inverses::new(gpu, shape, Records::Narrow(poles.npole), most, shape.nfibre)?,
+            inverses: Inverses::new(gpu, shape, poles.npole, most, shape.nfibre)?,
             most,
         })
     }
@@ -64,21 +64,21 @@ pub fn record_root(
     let gpu = s.matrices.gpu();
     let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
     recording.stage("banded_root");
-    let kind = Records::Narrow(poles.npole);
     let (root, vectors) = (out.root.named("root"), out.vectors.named("vectors"));
     let complement = s.matrices.named("complement");
     for first in all.clone().step_by(out.most) {
         let fibres = first..(first + out.most).min(shape.nfibre);
         let systems =
             Systems { matrices: &s.matrices, rhs: &solution.z_exact, lost: BLOCK * blocks, bounds: &s.bounds };
-        record_inverses(recording, shape, systems, fibres.clone(), (poles, kind), &out.inverses)?;
+        record_inverses(recording, shape, systems, fibres.clone(), poles, &out.inverses)?;
         let (bounds, inverses) = (s.bounds.named("bounds"), out.inverses.records.named("inverses"));
         let bound = [bounds, poles.buffer.named("poles"), inverses, root, vectors];
         let work = (fibres.len() * shape.nblock(), 2 * poles.npole * shape.column());
-        record(recording, gpu, shape, ("banded_root", "pole_sums"), shape.args(fibres, kind), work, &bound)?;
+        let args = shape.args(fibres, poles.npole);
+        record(recording, gpu, shape, ("banded_root", "pole_sums"), args, work, &bound)?;
     }
-    let (bounds, poles) = (s.bounds.named("bounds"), poles.buffer.named("poles"));
+    let (bounds, npole, poles) = (s.bounds.named("bounds"), poles.npole, poles.buffer.named("poles"));
     let bound = [complement, bounds, poles, root, vectors, out.spectra.named("spectra"), out.x.named("deconvolved")];
-    let args = Args { marks_unresolved: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, kind) };
+    let args = Args { is_f64: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, npole) };
     record(recording, gpu, shape, ("banded_root", "spectra_of_fibres"), args, (blocks, 8 * shape.column()), &bound)
 }

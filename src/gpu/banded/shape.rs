@@ -1,8 +1,7 @@
 //! Sizes that the banded kernels share, and the layout of their matrices.
 
 use crate::gpu::args::kernel_args;
-use crate::gpu::{Gpu, GpuError, Kernel, Named, Recording, Variant};
-use crate::stages::banded::Bands;
+use crate::gpu::{Gpu, GpuError, Kernel, Named, Precision, Recording, Variant};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,10 +10,34 @@ pub const BLOCK: usize = 4;
 
 /// Blocks below the diagonal, one variant each. With the first a thread's registers hold the window of a recursion; the others
 /// read it from memory again and again.
-pub(super) const REACHES: [usize; 4] = [3, 4, 8, 16];
+pub(super) const REACHES: [usize; 5] = [3, 4, 6, 8, 16];
 
 /// The widest half bandwidth, bins.
 pub const WIDEST: usize = BLOCK * REACHES[REACHES.len() - 1];
+
+/// Half bandwidths of S_f, bins.
+const KEPT: [usize; REACHES.len()] = {
+    let mut kept = REACHES;
+    let mut k = 0;
+    while k < kept.len() {
+        kept[k] *= BLOCK;
+        k += 1;
+    }
+    kept
+};
+
+/// Least half bandwidth of S_f where spots of second neighbours overlap. It is longer there.
+const KEPT_OF_FAR: [usize; 2] = [24, 32];
+
+/// Most fibres to each side that a fibre may share light with.
+pub const MOST_DISTANCES: usize = 3;
+
+/// Returns the half bandwidths of S_f to be tried for a K of half bandwidth `half`, from the narrowest; none where there is no code.
+pub fn kept(half: usize, distances: usize, precision: Precision) -> &'static [usize] {
+    let far = KEPT_OF_FAR[usize::from(precision == Precision::F64)];
+    let least = if distances > 1 { half.max(far) } else { half };
+    &KEPT[KEPT.iter().position(|&kept| kept >= least).unwrap_or(KEPT.len())..]
+}
 
 pub(super) use crate::gpu::shaders::SIDES;
 
@@ -36,8 +59,12 @@ pub struct Shape {
     pub nbin: usize,
     /// Half bandwidth of K, bins, at most the one kept.
     pub reach: usize,
-    /// Half bandwidths of S_f, at most [`WIDEST`], and of the inverses that lead to it, whole blocks.
-    pub bands: Bands,
+    /// Half bandwidth of S_f, at most [`WIDEST`].
+    pub kept: usize,
+    /// Fibres over which K has blocks: a fibre and so many to each side overlap.
+    pub distances: usize,
+    /// Fibres of a frontier of the recursion, at most `distances`.
+    pub frontier: usize,
     /// Least overlap of chunks, bins.
     pub overlap: usize,
     /// Diagonals of R to each side, at most [`WIDEST`].
@@ -59,48 +86,21 @@ kernel_args! {
         pub stride: u32,
         pub first_matrix: u32,
         pub npole: u32,
-        pub column_rows: u32,
-        pub inverse_row: u32,
         pub k_reach: u32,
         pub above_offset: u32,
         pub r_half: u32,
         pub s_half: u32,
-        pub inverse_reach: u32,
-        pub extension: u32,
-        pub extension_row: u32,
+        pub frontier: u32,
+        pub fill_reach: u32,
+        pub tail: u32,
+        pub merging: u32,
+        pub knows_x: u32,
+        pub distances: u32,
         pub lost_rhs: u32,
         pub round: u32,
         pub rounds: u32,
-        pub marks_unresolved: u32,
+        pub is_f64: u32,
     }
-}
-
-/// The inverses kept of a matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Records {
-    /// The inverse without a pole, as wide as [`Bands::inverse`].
-    Wide,
-    /// The inverses with this many poles, as wide as the matrix.
-    Narrow(usize),
-}
-
-impl Records {
-    fn npole(self) -> usize {
-        match self {
-            Self::Wide => 1,
-            Self::Narrow(npole) => npole,
-        }
-    }
-}
-
-/// Layout of a column of a record, in rows of four values.
-struct Layout {
-    rows: usize,
-    /// First row of the inverse: the factor's, which it overwrites, or the one behind the factor.
-    inverse: usize,
-    /// Blocks of the inverse beyond the matrix's band, and their first row.
-    extension: usize,
-    extension_row: usize,
 }
 
 impl Shape {
@@ -121,7 +121,7 @@ impl Shape {
 
     /// Returns the blocks below the diagonal of a matrix.
     pub(super) fn blocks(&self) -> usize {
-        let most = self.bands.kept.max(self.half).max(self.reach).div_ceil(BLOCK);
+        let most = self.kept.max(self.half).max(self.reach).div_ceil(BLOCK);
         REACHES.into_iter().find(|&reach| reach >= most).unwrap_or(WIDEST / BLOCK)
     }
 
@@ -140,7 +140,7 @@ impl Shape {
         self.nblock() * self.column()
     }
 
-    /// Returns the values per K_{f,f-1}.
+    /// Returns the values per K_{f,f-d}.
     pub fn pair_len(&self) -> usize {
         self.nblock() * (2 * self.blocks() + 1) * BLOCK * BLOCK
     }
@@ -151,33 +151,61 @@ impl Shape {
         (j / BLOCK) * self.column() + (k * BLOCK + i % BLOCK) * BLOCK + j % BLOCK
     }
 
-    /// Returns the index of element (i, j) of K_{f,f-1}, within the band of matrices.
+    /// Returns the index of element (i, j) of K_{f,f-d}, within the band of matrices.
     pub fn pair_element(&self, i: usize, j: usize) -> usize {
         let (reach, k) = (self.blocks(), j / BLOCK + self.blocks() - i / BLOCK);
         ((i / BLOCK * (2 * reach + 1) + k) * BLOCK + i % BLOCK) * BLOCK + j % BLOCK
     }
 
-    fn layout(&self, kind: Records) -> Layout {
-        let record = self.column() / BLOCK + SIDES;
-        let extension = match kind {
-            Records::Wide => (self.bands.inverse / BLOCK).saturating_sub(self.blocks()),
-            Records::Narrow(_) => 0,
-        };
-        if self.is_narrow() && extension > 0 {
-            // The factor is kept for one block more, which then overwrites it.
-            return Layout { rows: 2 * record, inverse: record, extension: 1, extension_row: 0 };
-        }
-        Layout { rows: record + BLOCK * extension, inverse: 0, extension, extension_row: record }
+    /// Returns the values of one distance's K_{f,f-d} of all fibres.
+    pub fn pairs_len(&self) -> usize {
+        self.nfibre * self.pair_len()
     }
 
-    /// Returns the values per matrix in `records`.
-    pub(super) fn record_len(&self, kind: Records) -> usize {
-        self.nchunk() * kind.npole() * self.chunk_blocks() * self.layout(kind).rows * BLOCK
+    /// Returns the values per matrix of its factors or inverses at `npole` poles.
+    pub(super) fn record_len(&self, npole: usize) -> usize {
+        self.nchunk() * npole * self.chunk_blocks() * (self.column() / BLOCK + SIDES) * BLOCK
     }
 
-    /// Returns the arguments for the `matrices` in `records`.
-    pub(super) fn args(&self, matrices: Range<usize>, kind: Records) -> Args {
-        let layout = self.layout(kind);
+    /// Returns the blocks to each side of the diagonal of K.
+    fn k_reach(&self) -> usize {
+        self.reach.div_ceil(BLOCK)
+    }
+
+    /// Returns the blocks to each side of what leads from an eliminated fibre to one of its frontier. Two thirds of the band kept
+    /// lose nothing.
+    fn fill_reach(&self) -> usize {
+        let filled = if self.frontier > 1 { (2 * self.kept).div_ceil(3 * BLOCK) } else { 0 };
+        filled.max(self.k_reach())
+    }
+
+    /// Returns the blocks that substitution goes on for beyond the band: what is left out enters products squared.
+    fn tail(&self) -> usize {
+        (self.overlap / 2).max(self.kept).div_ceil(BLOCK)
+    }
+
+    /// Returns the values per fibre and side of a frontier.
+    pub(super) fn frontier_len(&self) -> usize {
+        self.frontier * self.matrix_len() + self.frontier * (self.frontier - 1) / 2 * self.pair_len()
+    }
+
+    /// Returns the blocks per bin of a frontier of `count` fibres.
+    pub(super) fn frontier_blocks(&self, count: usize) -> usize {
+        count * (self.blocks() + 1) + count * (count - 1) / 2 * (2 * self.blocks() + 1)
+    }
+
+    /// Returns the blocks per column that substitution makes.
+    pub(super) fn substituted_blocks(&self) -> usize {
+        2 * self.fill_reach() + 1 + self.tail()
+    }
+
+    /// Returns the values per fibre and side that substitution makes.
+    pub(super) fn substituted_len(&self) -> usize {
+        self.frontier * self.nblock() * self.substituted_blocks() * BLOCK * BLOCK
+    }
+
+    /// Returns the arguments for the inverses of `matrices` at `npole` poles.
+    pub(super) fn args(&self, matrices: Range<usize>, npole: usize) -> Args {
         Args {
             count: 0,
             first: 0,
@@ -188,22 +216,23 @@ impl Shape {
             core: CORE as u32,
             overlap: self.overlap.div_ceil(BLOCK) as u32,
             nchunk: self.nchunk() as u32,
-            stride: (matrices.len() * self.nchunk() * kind.npole()) as u32,
+            stride: (matrices.len() * self.nchunk() * npole) as u32,
             first_matrix: matrices.start as u32,
-            npole: kind.npole() as u32,
-            column_rows: layout.rows as u32,
-            inverse_row: layout.inverse as u32,
-            k_reach: self.reach.div_ceil(BLOCK) as u32,
+            npole: npole as u32,
+            k_reach: self.k_reach() as u32,
             above_offset: 0,
             r_half: self.half as u32,
-            s_half: self.bands.kept as u32,
-            inverse_reach: (self.bands.inverse / BLOCK) as u32,
-            extension: layout.extension as u32,
-            extension_row: layout.extension_row as u32,
+            s_half: self.kept as u32,
+            frontier: self.frontier as u32,
+            fill_reach: self.fill_reach() as u32,
+            tail: self.tail() as u32,
+            merging: 0,
+            knows_x: 0,
+            distances: self.distances as u32,
             lost_rhs: 0,
             round: 0,
             rounds: 0,
-            marks_unresolved: 0,
+            is_f64: 0,
         }
     }
 

@@ -1,10 +1,10 @@
 //! The deconvolved flux x on the GPU by iterative refinement from S, and the z_f that all fibres' x give one another.
 
 use super::accuracy::Refinement;
-use super::complement::{Complements, record_elimination};
+use super::complement::{Complements, Target, record_elimination};
 use super::inverse::{Systems, record_inverses};
 use super::normal::Normal;
-use super::shape::{Args, BLOCK, Records, Shape, record, variants as of_reaches};
+use super::shape::{Args, BLOCK, Shape, record, variants as of_reaches};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 
 pub(in crate::gpu) fn variants() -> Vec<Variant> {
@@ -69,15 +69,22 @@ pub fn record_solve(
             _ if round == 1 => of(&s.reduced, 0),
             Refinement::OfFibres(_) => of(&out.z_exact, lost),
             Refinement::OfBundles(_, depth) => {
-                record_elimination(recording, shape, normal, depth, (&out.z_exact, &out.eliminated), s)?;
+                let target = Target { matrices: &s.matrices, reduced: &out.eliminated };
+                record_elimination(recording, shape, normal, (&out.z_exact, None), depth, target, s)?;
                 of(&out.eliminated, 0)
             }
         };
-        record_inverses(recording, shape, systems, all.clone(), (&s.none, Records::Narrow(1)), &s.inverses)?;
-        let args = shape.args(all.clone(), Records::Narrow(1));
+        record_inverses(recording, shape, systems, all.clone(), &s.none, &s.inverses)?;
+        let args = shape.args(all.clone(), 1);
         let args = Args { round: round as u32, rounds: rounds as u32, ..args };
         let bound = [s.inverses.records.named("inverses"), x];
         record(recording, gpu, shape, ("banded_solve", "solutions"), args, (blocks, shape.column()), &bound)?;
+        if let (true, true, Refinement::OfBundles(_, depth)) = (round == rounds, shape.frontier > 1, refinement) {
+            // z_f with one neighbour fewer for this x: its difference from S x tells what bands and depth cost.
+            let fewer = depth - 1;
+            let target = s.keeping(shape, fewer, &s.reduced);
+            record_elimination(recording, shape, normal, (&normal.sums, Some(&out.x)), fewer, target, s)?;
+        }
         let (k_own, k_pair, y) = (normal.own.named("k_own"), normal.pairs.named("k_pair"), normal.sums.named("y"));
         let (z, z_exact) = (s.reduced.named("z"), out.z_exact.named("z_exact"));
         let worst = if round == rounds { &out.worst } else { &out.before };

@@ -7,12 +7,21 @@ use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
 use crate::solver::banded::{Banded, Judged, Task};
+use crate::solver::projection::PatchFlux;
 use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, precision};
+use crate::stages::banded::CouplingError;
 use rayon::prelude::*;
+use std::cmp::Ordering::{Equal, Less};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// Threads that a window of a long bundle keeps busy.
+const THREADS_OF_WINDOW: usize = 4;
+
+/// Error told, sigma, beyond which patches serve in place of bands.
+const WORSE_THAN_PATCHES: f64 = 0.3;
 
 /// A bundle without result yet: whole, or some of its patches.
 #[derive(Clone, Debug)]
@@ -31,6 +40,8 @@ pub(super) struct Climb<'a> {
     wave: Vec<f64>,
     pub(super) pending: BTreeMap<usize, Pending>,
     pub(super) done: BTreeMap<usize, BundleSpectra>,
+    /// Flux of the patches of bundles, for their model image.
+    pub(super) patch_flux: BTreeMap<usize, Vec<PatchFlux>>,
     pub(super) record: Record,
     progress: Progress<'a>,
     /// The rung of the last pass.
@@ -57,6 +68,29 @@ pub(super) enum Next<'j> {
     Again(Box<Task<'j>>),
     /// Another rung.
     Move(usize, Step),
+}
+
+impl Next<'_> {
+    fn bundle(&self) -> usize {
+        match self {
+            Self::Served(k, ..) | Self::Move(k, _) => *k,
+            Self::Again(task) => task.index,
+        }
+    }
+
+    /// Joins what became of the windows of a bundle: it is served if all are.
+    fn joined(parts: Vec<Self>) -> Self {
+        let mut parts = parts.into_iter();
+        let first = parts.next().expect("a bundle has a window");
+        parts.fold(first, |all, part| match (all, part) {
+            (Self::Served(k, mut rows, in_f32), Self::Served(_, more, _)) => {
+                rows.extend(more);
+                Self::Served(k, rows, in_f32)
+            }
+            (Self::Served(..), part) => part,
+            (all, _) => all,
+        })
+    }
 }
 
 impl<'e> Engines<'e> {
@@ -91,6 +125,7 @@ impl<'a> Climb<'a> {
             wave: job.padded(),
             pending: (0..bundles.len()).map(|k| (k, start.clone())).collect(),
             done: BTreeMap::new(),
+            patch_flux: BTreeMap::new(),
             record: Record::default(),
             progress,
             at,
@@ -135,8 +170,12 @@ impl<'a> Climb<'a> {
             }
         }
         if let Some(which) = self.job.options.model {
-            for spectra in self.done.values_mut().filter(|spectra| spectra.stripes.is_empty()) {
-                let stripe = engines.first.timed(Stage::Model, || Stripe::project(self.job, spectra, which));
+            for (k, spectra) in self.done.iter_mut().filter(|(_, spectra)| spectra.stripes.is_empty()) {
+                let project = || match self.patch_flux.remove(k) {
+                    Some(patches) => Stripe::project_patches(self.job, spectra, &patches),
+                    None => Stripe::project(self.job, spectra, which),
+                };
+                let stripe = engines.first.timed(Stage::Model, project);
                 spectra.stripes.push(stripe);
             }
         }
@@ -174,8 +213,15 @@ impl<'a> Climb<'a> {
             Step::LongRefinement => task.is_some_and(|task| task.with_long_refinement().is_some()),
             Step::WiderBands => task.is_some_and(|task| task.wider().is_some()),
             Step::F64 => level == Level::First && engines.finer().is_some(),
+            Step::Cpu if matches!(why, Unserved::Coupling(CouplingError::TooWide { .. })) => false,
             Step::Cpu => on_gpu && (method == Method::Patches || engines.first.is_banded_on_gpu()),
-            Step::Patches => solver != Solver::Banded || why.reason() != Reason::Coupling,
+            Step::Patches => match why {
+                // Written so that a NaN is worse.
+                Unserved::Inaccurate { error, .. } => {
+                    !matches!(error.partial_cmp(&WORSE_THAN_PATCHES), Some(Less | Equal))
+                }
+                _ => solver != Solver::Banded || why.reason() != Reason::Coupling,
+            },
             Step::StageOnCpu => on_gpu,
             _ => true,
         };
@@ -226,7 +272,7 @@ impl<'a> Climb<'a> {
         let mut tasks = Vec::with_capacity(planned.len());
         for (k, planned) in planned {
             match self.injected(engines.first, OF_PLANS).map_or(planned, Err) {
-                Ok(task) => tasks.push(task),
+                Ok(of_bundle) => tasks.extend(of_bundle),
                 Err(why) => self.move_all(engines, &[k], &why)?,
             }
         }
@@ -236,42 +282,66 @@ impl<'a> Climb<'a> {
         self.host_pass(engines, &banded, tasks)
     }
 
-    /// Bundles on the CPU, several at once, each until it leaves the rung.
+    /// Bundles on the CPU, several at once, each until it leaves the rung; windows of long ones take turns, as each has the memory
+    /// of several bundles and work for several threads.
     fn host_pass<'j>(&mut self, engines: &Engines, banded: &Banded<'j>, tasks: Vec<Task<'j>>) -> Result<(), Unserved> {
         let finished = AtomicUsize::new(self.done.len());
-        let whole = |task: Task<'j>| -> Result<(Next<'j>, Vec<Fallback>), Unserved> {
-            let (mut task, mut fallbacks, bundle) = (task.clone(), Vec::new(), task.bundle);
-            let judge = |task: Task<'j>| match banded.submit(vec![task]) {
-                Ok(submitted) => Ok(banded.judge(submitted)?.remove(0)),
-                Err((why, mut tasks)) => Ok::<_, Unserved>(Judged::Unserved(why, tasks.remove(0))),
-            };
-            loop {
-                let judged = banded.stages().engine().region(|| bundle.to_string(), || judge(task))?;
-                let next = match self.or_injected(engines, judged) {
-                    Judged::Served(done, rows) => Next::Served(done.index, rows, false),
-                    Judged::Unserved(why, open) => {
-                        let (next, fallback) = self.decide(engines, why, open)?;
-                        fallbacks.push(fallback);
-                        next
-                    }
-                };
-                match next {
-                    Next::Again(again) => task = *again,
-                    next => {
-                        let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                        (self.progress)(done.min(self.bundles.len()), self.bundles.len());
-                        return Ok((next, fallbacks));
-                    }
-                }
+        let parts = |index: usize| tasks.iter().filter(|task| task.index == index).count();
+        let whole: Vec<bool> = tasks.iter().map(|task| parts(task.index) == 1).collect();
+        let run = |task: &Task<'j>| {
+            let done = self.until_it_leaves(engines, banded, task.clone())?;
+            // A bundle that moves on is not done.
+            if parts(task.index) == 1 && matches!(done.0, Next::Served(..)) {
+                let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                (self.progress)(done.min(self.bundles.len()), self.bundles.len());
             }
+            Ok(done)
         };
-        let all: Vec<Result<_, Unserved>> = tasks.into_par_iter().map(whole).collect();
+        let at_once = rayon::current_num_threads().div_ceil(THREADS_OF_WINDOW);
+        let of_kind = |kind: bool| tasks.iter().zip(&whole).filter(move |(_, whole)| **whole == kind);
+        let bundles: Vec<&Task> = of_kind(true).map(|(task, _)| task).collect();
+        let windows: Vec<&Task> = of_kind(false).map(|(task, _)| task).collect();
+        let mut all: Vec<Result<_, Unserved>> = bundles.into_par_iter().map(run).collect();
+        for windows in windows.chunks(at_once) {
+            all.extend(windows.par_iter().map(|task| run(task)).collect::<Vec<_>>());
+        }
+        let mut by_bundle: BTreeMap<usize, Vec<Next>> = BTreeMap::new();
         for result in all {
             let (next, fallbacks) = result?;
             self.record.fallbacks.extend(fallbacks);
-            self.settle(next);
+            by_bundle.entry(next.bundle()).or_default().push(next);
         }
+        by_bundle.into_values().for_each(|parts| self.settle(Next::joined(parts)));
         Ok(())
+    }
+
+    /// Takes one task on the CPU from attempt to attempt.
+    fn until_it_leaves<'j>(
+        &self,
+        engines: &Engines,
+        banded: &Banded<'j>,
+        mut task: Task<'j>,
+    ) -> Result<(Next<'j>, Vec<Fallback>), Unserved> {
+        let (mut fallbacks, bundle) = (Vec::new(), task.bundle);
+        let judge = |task: Task<'j>| match banded.submit(vec![task]) {
+            Ok(submitted) => Ok(banded.judge(submitted)?.remove(0)),
+            Err((why, mut tasks)) => Ok::<_, Unserved>(Judged::Unserved(why, tasks.remove(0))),
+        };
+        loop {
+            let judged = banded.stages().engine().region(|| bundle.to_string(), || judge(task))?;
+            let next = match self.or_injected(engines, judged) {
+                Judged::Served(done, rows) => Next::Served(done.index, rows, false),
+                Judged::Unserved(why, open) => {
+                    let (next, fallback) = self.decide(engines, why, open)?;
+                    fallbacks.push(fallback);
+                    next
+                }
+            };
+            match next {
+                Next::Again(again) => task = *again,
+                next => return Ok((next, fallbacks)),
+            }
+        }
     }
 
     /// Returns what became of a bundle, or the failure that fault injection requests in its place.

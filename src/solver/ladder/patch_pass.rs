@@ -7,7 +7,8 @@ use crate::geometry::Patch;
 use crate::gpu::Precision;
 use crate::plan::Bundle;
 use crate::solver::bundle_spectra::PatchSpectra;
-use crate::solver::{Reason, Unserved, patches};
+use crate::solver::projection::PatchFlux;
+use crate::solver::{ModelFlux, Reason, Unserved, patches};
 use std::collections::BTreeMap;
 
 impl Climb<'_> {
@@ -66,6 +67,13 @@ impl Climb<'_> {
         self.record.patches += solved.done.len();
         self.record.in_f32 += if in_f32 { solved.done.len() } else { 0 };
         solved.done.iter().for_each(|(patch, result)| spectra.add_patch(patch, padding, result));
+        if self.job.options.model == Some(ModelFlux::Deconvolved) {
+            let flux = |(patch, result): &(Patch, PatchSpectra)| PatchFlux {
+                patch: patch.clone(),
+                x: result.deconvolved().to_vec(),
+            };
+            self.patch_flux.entry(k).or_default().extend(solved.done.iter().map(flux));
+        }
         let mut open: BTreeMap<Step, Vec<Patch>> = BTreeMap::new();
         for (patch, result, failure) in solved.failed {
             let why = Unserved::Patch(failure.clone());

@@ -67,7 +67,7 @@ pub struct Attempt {
 /// For each reason the steps in the order in which they are tried: the first that is possible is taken.
 pub const LADDER: [(Reason, &[Step]); 16] = [
     (Reason::Tolerance, &[Step::F64, Step::Cpu]),
-    (Reason::Coupling, &[Step::Patches, Step::Fail]),
+    (Reason::Coupling, &[Step::Cpu, Step::Patches, Step::Fail]),
     (Reason::Limit, &[Step::F64, Step::Cpu]),
     (Reason::StageLimit, &[Step::StageOnCpu]),
     (Reason::LittleMemory, &[Step::F64, Step::Cpu]),
@@ -75,7 +75,7 @@ pub const LADDER: [(Reason, &[Step]); 16] = [
     (Reason::NotDefinite, &[Step::WiderBands, Step::F64, Step::Cpu, Step::Patches]),
     (Reason::IllConditioned, &[Step::WiderBands, Step::F64, Step::Cpu]),
     (Reason::NotConverged, &[Step::LongRefinement, Step::WiderBands, Step::F64, Step::Cpu]),
-    (Reason::Inaccurate, &[Step::WiderBands, Step::F64, Step::Cpu, Step::Accept]),
+    (Reason::Inaccurate, &[Step::WiderBands, Step::F64, Step::Cpu, Step::Patches, Step::Accept]),
     (Reason::Patch, &[Step::F64, Step::Cpu, Step::NoResult]),
     (Reason::OutOfMemory, &[Step::SmallerBatches, Step::CpuForAll, Step::Fail]),
     (Reason::Lost, &[Step::Reopen, Step::CpuForAll, Step::Fail]),

@@ -1,16 +1,21 @@
-//! Schur complements of all fibres of a bundle by a recursion over the fibres from both sides.
+//! Schur complements of the fibres of a bundle by a recursion over the fibres from both sides.
 //!
-//! `S_f = K_ff - A_f - B_f` is exact for a block-tridiagonal K, with `A_0 = 0`, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`,
-//! and `B_f` likewise from the last fibre down. Of each inverse a band is formed. The terms are kept in a narrower band: their
-//! outer elements lack the inverse beyond its band, and would cost a factor of ten to a hundred in accuracy. Lanes are eight
-//! chunks of the bins, which overlap.
+//! Eliminating a fibre k couples those that it overlaps: `A_ab += O_a M_k^-1 O_b^T` with `M_k = K_kk - A_kk`, `O_a = K_ak - A_ak`.
+//! From either side a frontier of r fibres is carried along, exact if no fibre overlaps another more than r away. The two sides
+//! meet on r fibres, of which all but one are eliminated: `S_f = K_ff - A_ff`. With r = 1 this is the usual recursion of a
+//! block-tridiagonal K.
+//!
+//! No inverse is formed. With `M_k = L D L^T` the product is a Gram matrix, `Y_a^T D^-1 Y_b` with `Y_a = L^-1 O_a^T`. A column of Y
+//! begins where that of O^T does, and is followed until its tail has decayed. Terms are kept in a band. A band of the inverse in
+//! place of Y would have to be several times as wide. Lanes are eight chunks of the bins, which overlap.
 
-use super::bands::Bands;
 use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, scalar, with_half_bandwidth};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// One fibre when all others are eliminated: `S_f x_f = z_f`.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +36,22 @@ impl Complement {
         scalar::solve(&columns, self.band, z)
     }
 
+    /// Returns the equations with S cut to a narrower band.
+    pub(crate) fn cut(&self, band: usize) -> Self {
+        let band = band.min(self.band);
+        let columns = self.matrix.chunks_exact(self.band + 1);
+        let matrix = columns.flat_map(|column| &column[..=band]).copied().collect();
+        Self { band, matrix, rhs: self.rhs.clone() }
+    }
+
+    /// Returns the largest of `z - S x` at bins that count, each over the root of the diagonal of S.
+    pub(crate) fn largest_residual(&self, x: &[f64], counts: impl Fn(usize) -> bool) -> f64 {
+        let scale = |bin: usize| self.matrix[bin * (self.band + 1)].max(f64::MIN_POSITIVE).sqrt();
+        let rest = self.residual(x);
+        let counted = rest.iter().enumerate().filter(|(bin, _)| counts(*bin));
+        counted.map(|(bin, rest)| rest.abs() / scale(bin)).fold(0.0, f64::max)
+    }
+
     /// Returns `z - S x`: what x, which is exact, leaves in the banded equations.
     pub(crate) fn residual(&self, x: &[f64]) -> Vec<f64> {
         let (n, stride) = (x.len(), self.band + 1);
@@ -47,33 +68,70 @@ impl Complement {
     }
 }
 
-/// S_f and z_f of every fibre.
-pub(crate) fn complements(normal: &BandedNormal, bands: Bands, overlap: usize) -> Result<Vec<Complement>, BandFailure> {
-    with_half_bandwidth!(bands.inverse, B => complements_with::<B>(normal, bands.kept, overlap))
+/// How the recursion over fibres is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recursion {
+    /// Half bandwidth of S_f and of its terms, at least that of K.
+    pub kept: usize,
+    /// Fibres of the frontier: the largest distance at which fibres overlap.
+    pub frontier: usize,
+    /// Bins by which chunks overlap.
+    pub overlap: usize,
+}
+
+/// S_f and z_f of the fibres `wanted`; `rhs` is y of all fibres, less what fibres beyond the frontier contribute.
+pub(crate) fn complements(
+    normal: &BandedNormal,
+    rhs: &[Vec<f64>],
+    recursion: Recursion,
+    wanted: Range<usize>,
+) -> Result<Vec<Complement>, BandFailure> {
+    with_half_bandwidth!(recursion.kept, B => complements_with::<B>(normal, rhs, recursion, wanted))
 }
 
 fn complements_with<const B: usize>(
     normal: &BandedNormal,
-    kept: usize,
-    overlap: usize,
+    rhs: &[Vec<f64>],
+    recursion: Recursion,
+    wanted: Range<usize>,
 ) -> Result<Vec<Complement>, BandFailure> {
-    let chunks = Chunks { n: normal.n, core: normal.n.div_ceil(8), overlap, kept };
-    let last = normal.diagonal.len() - 1;
-    let run = |from_below: bool| -> Result<Vec<Term<B>>, BandFailure> {
-        let mut terms =
-            vec![Term { band: vec![Band::ZERO; chunks.len()], reduced: vec![Octet::default(); chunks.len()] }];
-        for step in 0..last {
-            // From below: fibre f gives the term of f + 1; from above, fibre f gives that of f - 1.
-            let (fibre, pair) = if from_below { (step, step) } else { (last - step, last - step - 1) };
-            let term = terms.last().expect("one term to start with");
-            terms.push(chunks.next_term(normal, fibre, (&normal.pairs[pair], from_below), term)?);
+    let nfibre = normal.diagonal.len();
+    let frontier = recursion.frontier.clamp(1, nfibre.saturating_sub(1).max(1));
+    let chunks = Chunks::new(normal, rhs, recursion, frontier);
+    // The first fibre of every frontier on which both sides meet.
+    let first = |k: usize| (k * frontier).min(nfibre - frontier);
+    let meetings: Vec<usize> = (0..nfibre.div_ceil(frontier)).collect();
+    let of = |k: usize| k * frontier..((k + 1) * frontier).min(nfibre);
+    let meetings: Vec<usize> = meetings.into_iter().filter(|&k| of(k).any(|fibre| wanted.contains(&fibre))).collect();
+    let Some((&low, &high)) = meetings.first().zip(meetings.last()) else { return Ok(vec![]) };
+    // Fronts from the first to the last that is needed: fibre f from below, from above nfibre - 1 - f.
+    let run = |at: &(dyn Fn(usize) -> usize + Sync), needed: Range<usize>| {
+        let mut front = Arc::new(Front::<B>::new((0..frontier).map(at)));
+        let mut fronts = Vec::with_capacity(needed.len());
+        for step in 0..needed.end {
+            if step > 0 {
+                front = Arc::new(chunks.without(&front.with(at(step + frontier - 1)), 0)?);
+            }
+            if needed.contains(&step) {
+                fronts.push(front.clone());
+            }
         }
-        Ok(terms)
+        Ok::<_, BandFailure>(fronts)
     };
-    let (below, above) = rayon::join(|| run(true), || run(false));
+    let (low, high) = (first(low), first(high));
+    let (below, above) = rayon::join(
+        || run(&|f| f, low..high + 1),
+        || run(&|f| nfibre - 1 - f, nfibre - frontier - high..nfibre - frontier - low + 1),
+    );
     let (below, above) = (below?, above?);
-    let of_fibre = |f: usize| chunks.complement(normal, f, &below[f], &above[last - f]);
-    Ok((0..=last).into_par_iter().map(of_fibre).collect())
+    let meet = |k: usize| -> Result<Vec<Complement>, BandFailure> {
+        let start = first(k);
+        let front = below[start - low].joined(&above[high - start], chunks.fill);
+        let own = of(k).filter(|fibre| wanted.contains(fibre));
+        own.map(|fibre| Ok(chunks.complement(&chunks.alone(front.clone(), fibre)?))).collect()
+    };
+    let found = meetings.into_par_iter().map(meet).collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// One column of a symmetric band: the diagonal and what is below it.
@@ -85,26 +143,125 @@ struct Band<const B: usize> {
 
 impl<const B: usize> Band<B> {
     const ZERO: Self = Self { diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
+
+    fn add(&mut self, more: &Self) {
+        self.diagonal.add(&more.diagonal);
+        self.lower.iter_mut().zip(&more.lower).for_each(|(own, more)| own.add(more));
+    }
 }
 
-/// The terms of S_f and y_f from the fibres on one side, in all chunks.
+/// What fibres that are eliminated leave of one fibre's K and y, in all chunks.
+#[derive(Clone)]
 struct Term<const B: usize> {
-    /// A_f or B_f.
+    /// A_aa.
     band: Vec<Band<B>>,
-    /// Their part of y_f.
+    /// Their part of y_a.
     reduced: Vec<Octet>,
 }
 
-/// Eight overlapping chunks of the bins, fixed by the grid alone.
-struct Chunks {
-    n: usize,
-    core: usize,
-    overlap: usize,
-    /// Half bandwidth of the terms.
-    kept: usize,
+/// What fibres that are eliminated leave of those next to them. None is zero.
+#[derive(Clone)]
+struct Front<const B: usize> {
+    fibres: Vec<usize>,
+    own: Vec<Option<Term<B>>>,
+    /// A_ab for a > b, at a (a - 1) / 2 + b: `[row, 2 fill + 1]`, element d of row i is A_ab[i, i + d - fill].
+    cross: Vec<Option<Vec<Octet>>>,
 }
 
-impl Chunks {
+impl<const B: usize> Front<B> {
+    /// No fibre is eliminated.
+    fn new(fibres: impl Iterator<Item = usize>) -> Self {
+        let mut front = Self { fibres: vec![], own: vec![], cross: vec![] };
+        fibres.for_each(|fibre| front.push(fibre));
+        front
+    }
+
+    fn push(&mut self, fibre: usize) {
+        self.cross.extend(self.fibres.iter().map(|_| None));
+        self.fibres.push(fibre);
+        self.own.push(None);
+    }
+
+    /// Returns the front with one more fibre, which no fibre eliminated overlaps.
+    fn with(&self, fibre: usize) -> Self {
+        let mut front = self.clone();
+        front.push(fibre);
+        front
+    }
+
+    /// A_ab of different fibres, counted from the front's first: the block and whether it is to be transposed.
+    fn block(&self, a: usize, b: usize) -> Option<(&[Octet], bool)> {
+        let (high, low) = (a.max(b), a.min(b));
+        self.cross[high * (high - 1) / 2 + low].as_deref().map(|block| (block, a < b))
+    }
+
+    /// Adds what fibres on the other side leave of the same fibres, which are counted from the other end there.
+    fn joined(&self, other: &Self, fill: usize) -> Self {
+        let mut front = self.clone();
+        let last = self.fibres.len() - 1;
+        for a in 0..=last {
+            front.own[a] = match (front.own[a].take(), &other.own[last - a]) {
+                (Some(mut own), Some(more)) => {
+                    own.band.iter_mut().zip(&more.band).for_each(|(own, more)| own.add(more));
+                    own.reduced.iter_mut().zip(&more.reduced).for_each(|(own, more)| own.add(more));
+                    Some(own)
+                }
+                (own, more) => own.or_else(|| more.clone()),
+            };
+            for b in 0..a {
+                let more = other.cross_rows(last - a, last - b, fill);
+                let own = &mut front.cross[a * (a - 1) / 2 + b];
+                match (own, more) {
+                    (Some(own), Some(more)) => own.iter_mut().zip(&more).for_each(|(own, more)| own.add(more)),
+                    (own, Some(more)) => *own = Some(more),
+                    (_, None) => {}
+                }
+            }
+        }
+        front
+    }
+
+    /// The rows of A_ab.
+    fn cross_rows(&self, a: usize, b: usize, fill: usize) -> Option<Vec<Octet>> {
+        let (block, transposed) = self.block(a, b)?;
+        if !transposed {
+            return Some(block.to_vec());
+        }
+        let width = 2 * fill + 1;
+        let n = block.len() / width;
+        let element = |(row, d): (usize, usize)| {
+            let other = (row + d).checked_sub(fill).filter(|&other| other < n);
+            other.map_or(Octet::default(), |other| block[other * width + width - 1 - d])
+        };
+        Some((0..n).flat_map(|row| (0..width).map(move |d| (row, d))).map(element).collect())
+    }
+}
+
+/// Eight overlapping chunks of the bins, fixed by the grid alone.
+struct Chunks<'a> {
+    normal: &'a BandedNormal,
+    rhs: &'a [Vec<f64>],
+    core: usize,
+    overlap: usize,
+    /// Half bandwidth of the terms of one fibre.
+    kept: usize,
+    /// Half bandwidth of the terms between two fibres.
+    fill: usize,
+    /// Rows by which columns of Y are followed beyond those of O^T.
+    tail: usize,
+    /// The largest distance at which fibres count as overlapping.
+    frontier: usize,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(normal: &'a BandedNormal, rhs: &'a [Vec<f64>], recursion: Recursion, frontier: usize) -> Self {
+        let Recursion { kept, overlap, .. } = recursion;
+        // Between fibres r > 1 apart a narrower band serves.
+        let fill = if frontier > 1 { normal.half.max(2 * kept / 3) } else { normal.half };
+        let tail = kept.max(overlap / 2);
+        Self { normal, rhs, core: normal.n.div_ceil(8), overlap, kept, fill, tail, frontier }
+    }
+
     /// Rows of a chunk.
     fn len(&self) -> usize {
         self.core + 2 * self.overlap
@@ -112,11 +269,12 @@ impl Chunks {
 
     /// The bin of a row of a chunk, None beyond the grid.
     fn bin(&self, row: usize, lane: usize) -> Option<usize> {
-        (lane * self.core + row).checked_sub(self.overlap).filter(|&bin| bin < self.n)
+        (lane * self.core + row).checked_sub(self.overlap).filter(|&bin| bin < self.normal.n)
     }
 
     /// K_ff: rows beyond the grid are those of the identity.
-    fn columns<const B: usize>(&self, diagonal: &[f64], half: usize) -> Vec<Band<B>> {
+    fn columns<const B: usize>(&self, fibre: usize) -> Vec<Band<B>> {
+        let (diagonal, half) = (&self.normal.diagonal[fibre], self.normal.half);
         let mut out = vec![Band::ZERO; self.len()];
         for (row, column) in out.iter_mut().enumerate() {
             for lane in 0..8 {
@@ -135,81 +293,106 @@ impl Chunks {
         out
     }
 
-    /// The block that leads from a fibre to the next, `[row, 2 half + 1]`: row i of K_{f+1,f}, or of its transpose.
-    fn pair(&self, pair: &[f64], half: usize, as_is: bool) -> Vec<Octet> {
-        let width = 2 * half + 1;
-        let mut out = vec![Octet::default(); self.len() * width];
+    /// The rows of `K_ak - A_ak`, `[row, 2 fill + 1]`, for members a and k of a front.
+    fn coupling<const B: usize>(&self, front: &Front<B>, a: usize, k: usize) -> Vec<Octet> {
+        let (to, from) = (front.fibres[a], front.fibres[k]);
+        let mut out = vec![Octet::default(); self.len() * (2 * self.fill + 1)];
+        let pair = self.normal.pair(to, from).filter(|_| to.abs_diff(from) <= self.frontier);
+        if let Some((pair, as_is)) = pair {
+            self.fill_pair(pair, as_is, &mut out);
+        }
+        if let Some(term) = front.cross_rows(a, k, self.fill) {
+            out.iter_mut().zip(&term).for_each(|(out, term)| out.0.iter_mut().zip(term.0).for_each(|(o, t)| *o -= t));
+        }
+        out
+    }
+
+    /// Fills the rows of a block of K, or of its transpose.
+    fn fill_pair(&self, pair: &[f64], as_is: bool, out: &mut [Octet]) {
+        let (half, n) = (self.normal.half, self.normal.n);
+        let (width, beside) = (2 * half + 1, self.fill - half);
         for lane in 0..8 {
             for row in 0..self.len() {
                 let Some(bin) = self.bin(row, lane) else { continue };
                 for d in 0..width {
                     let inside = |at: usize, d: usize| (at + d).checked_sub(half);
                     // Both ends of an element lie on the chunk and on the grid.
-                    let Some(other) = inside(bin, d).filter(|&other| other < self.n) else { continue };
+                    let Some(other) = inside(bin, d).filter(|&other| other < n) else { continue };
                     if inside(row, d).is_none_or(|row| row >= self.len()) {
                         continue;
                     }
                     let from = if as_is { bin * width + d } else { other * width + width - 1 - d };
-                    out[row * width + d].0[lane] = pair[from];
+                    out[row * (2 * self.fill + 1) + beside + d].0[lane] = pair[from];
                 }
             }
         }
-        out
     }
 
-    /// The term of the fibre that follows `fibre`, to which `pair` leads (as it is, or transposed).
-    fn next_term<const B: usize>(
-        &self,
-        normal: &BandedNormal,
-        fibre: usize,
-        pair: (&[f64], bool),
-        term: &Term<B>,
-    ) -> Result<Term<B>, BandFailure> {
-        let diagonal = self.columns::<B>(&normal.diagonal[fibre], normal.half);
-        let pair = self.pair(pair.0, normal.half, pair.1);
-        let mut columns = dispatch(Difference { diagonal: &diagonal, term: &term.band });
-        columns.factor(self.len());
-        if let Some((row, lane)) = columns.bad_pivot(self.len()) {
+    /// Returns a front without one of its members, which is eliminated.
+    fn without<const B: usize>(&self, front: &Front<B>, k: usize) -> Result<Front<B>, BandFailure> {
+        let (fibre, n) = (front.fibres[k], self.len());
+        let diagonal = self.columns::<B>(fibre);
+        let own = front.own[k].as_ref();
+        let mut columns = dispatch(Difference { diagonal: &diagonal, term: own.map(|own| &own.band[..]) });
+        columns.factor(n);
+        if let Some((row, lane)) = columns.bad_pivot(n) {
             let bin = self.bin(row, lane).unwrap_or(0);
             return Err(BandFailure::Pivot { what: "K less its neighbours' part", fibre, bin });
         }
-        let mut reduced = vec![Octet::default(); self.len() + 2 * B];
-        for (row, (out, part)) in reduced[B..].iter_mut().zip(&term.reduced).enumerate() {
-            let y = |lane: usize| self.bin(row, lane).map_or(0.0, |bin| normal.rhs[fibre][bin]) - part.0[lane];
+        let mut solved = vec![Octet::default(); n + 2 * B];
+        for (row, out) in solved[B..B + n].iter_mut().enumerate() {
+            let part = own.map_or(Octet::default(), |own| own.reduced[row]);
+            let y = |lane: usize| self.bin(row, lane).map_or(0.0, |bin| self.rhs[fibre][bin]) - part.0[lane];
             *out = Octet(std::array::from_fn(y));
         }
-        dispatch(Solve { columns: &columns, v: &mut reduced });
-        columns.invert(self.len());
-        let solved = &reduced[B..B + self.len()];
-        Ok(dispatch(Through {
-            inverse: &columns,
-            solved,
-            n: self.len(),
-            pair: &pair,
-            half: normal.half,
+        dispatch(Solve { columns: &columns, v: &mut solved });
+        let left: Vec<usize> = (0..front.fibres.len()).filter(|&a| a != k).collect();
+        let couplings: Vec<Vec<Octet>> = left.iter().map(|&a| self.coupling(front, a, k)).collect();
+        let zero = || Term { band: vec![Band::ZERO; n], reduced: vec![Octet::default(); n] };
+        let mut own: Vec<Term<B>> = left.iter().map(|&a| front.own[a].clone().unwrap_or_else(zero)).collect();
+        let pairs = left.iter().enumerate().flat_map(|(i, &a)| left[..i].iter().map(move |&b| (a, b)));
+        let nothing = || vec![Octet::default(); n * (2 * self.fill + 1)];
+        let cross = pairs.map(|(a, b)| front.cross_rows(a, b, self.fill).unwrap_or_else(nothing));
+        let mut cross: Vec<Vec<Octet>> = cross.collect();
+        dispatch(Gram {
+            factor: &columns,
+            couplings: &couplings,
+            solved: &solved[B..B + n],
+            fill: self.fill,
             kept: self.kept,
-        }))
+            tail: self.tail,
+            own: &mut own,
+            cross: &mut cross,
+        });
+        Ok(Front {
+            fibres: left.iter().map(|&a| front.fibres[a]).collect(),
+            own: own.into_iter().map(Some).collect(),
+            cross: cross.into_iter().map(Some).collect(),
+        })
     }
 
-    /// S_f and z_f on the chunks' cores.
-    fn complement<const B: usize>(
-        &self,
-        normal: &BandedNormal,
-        fibre: usize,
-        below: &Term<B>,
-        above: &Term<B>,
-    ) -> Complement {
-        let (half, kept) = (normal.half, self.kept);
-        let mut matrix = vec![0.0; self.n * (kept + 1)];
-        let mut rhs = normal.rhs[fibre].clone();
+    /// Returns a front with nothing but one fibre.
+    fn alone<const B: usize>(&self, mut front: Front<B>, fibre: usize) -> Result<Front<B>, BandFailure> {
+        while front.fibres.len() > 1 {
+            let other = front.fibres.iter().position(|&f| f != fibre).expect("fibres differ");
+            front = self.without(&front, other)?;
+        }
+        Ok(front)
+    }
+
+    /// S_f and z_f on the chunks' cores, for a front of one fibre.
+    fn complement<const B: usize>(&self, front: &Front<B>) -> Complement {
+        let (fibre, half, kept, n) = (front.fibres[0], self.normal.half, self.kept, self.normal.n);
+        let mut matrix = vec![0.0; n * (kept + 1)];
+        let mut rhs = self.rhs[fibre].clone();
         for (bin, column) in matrix.chunks_exact_mut(kept + 1).enumerate() {
+            column[..=half].copy_from_slice(&self.normal.diagonal[fibre][bin * (half + 1)..(bin + 1) * (half + 1)]);
+            let Some(own) = &front.own[0] else { continue };
             let (lane, row) = (bin / self.core, bin % self.core + self.overlap);
-            rhs[bin] -= below.reduced[row].0[lane] + above.reduced[row].0[lane];
-            let (below, above) = (&below.band[row], &above.band[row]);
-            column[..=half].copy_from_slice(&normal.diagonal[fibre][bin * (half + 1)..(bin + 1) * (half + 1)]);
-            column[0] -= below.diagonal.0[lane] + above.diagonal.0[lane];
-            for (d, value) in column[1..].iter_mut().enumerate().take(self.n - 1 - bin) {
-                *value -= below.lower[d].0[lane] + above.lower[d].0[lane];
+            rhs[bin] -= own.reduced[row].0[lane];
+            column[0] -= own.band[row].diagonal.0[lane];
+            for (d, value) in column[1..].iter_mut().enumerate().take(n - 1 - bin) {
+                *value -= own.band[row].lower[d].0[lane];
             }
         }
         Complement { band: kept, matrix, rhs }
@@ -219,7 +402,7 @@ impl Chunks {
 /// D - A, to be factored.
 struct Difference<'a, const B: usize> {
     diagonal: &'a [Band<B>],
-    term: &'a [Band<B>],
+    term: Option<&'a [Band<B>]>,
 }
 
 impl<const B: usize> Kernel for Difference<'_, B> {
@@ -229,7 +412,8 @@ impl<const B: usize> Kernel for Difference<'_, B> {
     fn run<S: Simd>(self, simd: S) -> Columns<B> {
         let mut columns = Columns::<B>::new(self.diagonal.len());
         let minus = |d: &Octet, a: &Octet| simd.neg_mul_add(simd.splat(1.0), simd.load(a), simd.load(d));
-        for (j, (d, a)) in self.diagonal.iter().zip(self.term).enumerate() {
+        for (j, d) in self.diagonal.iter().enumerate() {
+            let a = self.term.map_or(&Band::ZERO, |term| &term[j]);
             columns.set(simd, j, minus(&d.diagonal, &a.diagonal), |i| minus(&d.lower[i], &a.lower[i]));
         }
         columns
@@ -251,82 +435,140 @@ impl<const B: usize> Kernel for Solve<'_, B> {
     }
 }
 
-/// `O Z O^T` within the band, and O v.
-struct Through<'a, const B: usize> {
-    inverse: &'a Columns<B>,
+/// Adds `O_a M^-1 O_b^T` to A_ab and `O_a M^-1 y` to the part of y, for M = L D L^T.
+struct Gram<'a, const B: usize> {
+    factor: &'a Columns<B>,
+    /// O_a, `[row, 2 fill + 1]`.
+    couplings: &'a [Vec<Octet>],
+    /// M^-1 y.
     solved: &'a [Octet],
-    n: usize,
-    pair: &'a [Octet],
-    half: usize,
+    fill: usize,
+    kept: usize,
+    tail: usize,
+    own: &'a mut [Term<B>],
+    /// A_ab for a > b, in the order of a front.
+    cross: &'a mut [Vec<Octet>],
+}
+
+/// The newest columns of D^-1 Y, in a ring.
+struct Past {
+    columns: Vec<Octet>,
+    /// Rows of a column: those of Y, and zeros as far as a product with a later column reaches.
+    stride: usize,
     kept: usize,
 }
 
-impl<const B: usize> Kernel for Through<'_, B> {
-    type Output = Term<B>;
+impl Past {
+    fn new(kept: usize, length: usize) -> Self {
+        let stride = length + kept;
+        Self { columns: vec![Octet::default(); (kept + 1) * stride], stride, kept }
+    }
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Term<B> {
-        let mut out = Term { band: vec![Band::ZERO; self.n], reduced: vec![Octet::default(); self.n] };
-        let mut row = vec![Octet::default(); self.kept + 2 * self.half + 1];
-        for i in 0..self.n {
-            self.left_product(simd, self.inverse, i, &mut row);
-            self.right_product(simd, &row, i, &mut out.band[i]);
-            self.vector_product(simd, i, &mut out.reduced[i]);
+    fn column(&self, j: usize) -> &[Octet] {
+        &self.columns[j % (self.kept + 1) * self.stride..][..self.stride]
+    }
+
+    #[inline(always)]
+    fn column_mut(&mut self, j: usize) -> &mut [Octet] {
+        &mut self.columns[j % (self.kept + 1) * self.stride..][..self.stride]
+    }
+
+    /// `(D^-1 Y_{j-d})^T y` for four d from `first` on, where y is column j of a Y.
+    #[inline(always)]
+    fn products<S: Simd>(&self, simd: S, j: usize, first: usize, y: &[Octet]) -> [S::Lanes; 4] {
+        let mut sums = [simd.splat(0.0); 4];
+        if first + 3 <= self.kept.min(j) {
+            let past: [&[Octet]; 4] = std::array::from_fn(|k| &self.column(j - first - k)[first + k..][..y.len()]);
+            for r in 0..y.len() {
+                let value = simd.load(&y[r]);
+                for k in 0..4 {
+                    sums[k] = simd.mul_add(value, simd.load(&past[k][r]), sums[k]);
+                }
+            }
+            return sums;
         }
-        out
+        for d in first..=self.kept.min(j) {
+            let past = &self.column(j - d)[d..][..y.len()];
+            let mut parts = [simd.splat(0.0); 4];
+            for r in 0..y.len() {
+                parts[r % 4] = simd.mul_add(simd.load(&y[r]), simd.load(&past[r]), parts[r % 4]);
+            }
+            sums[d - first] = simd.add(simd.add(parts[0], parts[1]), simd.add(parts[2], parts[3]));
+        }
+        sums
     }
 }
 
-impl<const B: usize> Through<'_, B> {
-    /// `(O Z)[i, c]` for c from i - half to i + half + kept; `row[0]` is c = i - half.
+impl<const B: usize> Kernel for Gram<'_, B> {
+    type Output = ();
+
     #[inline(always)]
-    fn left_product<S: Simd>(&self, simd: S, inverse: &Columns<B>, i: usize, row: &mut [Octet]) {
-        let (half, n) = (self.half, self.n);
-        let (low, high) = (i.saturating_sub(half), (i + half).min(n - 1));
-        let of = &self.pair[i * (2 * half + 1)..][..2 * half + 1];
-        for (k, out) in row.iter_mut().enumerate() {
-            let mut sum = simd.splat(0.0);
-            if let Some(c) = (i + k).checked_sub(half).filter(|&c| c < n) {
-                let column = inverse.column(c);
-                for a in low.max(c.saturating_sub(B))..c.min(high + 1) {
-                    let z = &inverse.column(a).lower[c - a - 1];
-                    sum = simd.mul_add(simd.load(&of[a + half - i]), simd.load(z), sum);
+    fn run<S: Simd>(self, simd: S) {
+        let Self { factor, couplings, solved, fill, kept, tail, own, cross } = self;
+        let (n, width) = (solved.len(), 2 * fill + 1);
+        let length = width + tail;
+        let mut y = vec![vec![Octet::default(); B + length]; couplings.len()];
+        let mut past: Vec<Past> = couplings.iter().map(|_| Past::new(kept, length)).collect();
+        for j in 0..n {
+            for ((coupling, y), past) in couplings.iter().zip(&mut y).zip(&mut past) {
+                column_of_y(simd, factor, (j, n, fill), &coupling[j * width..][..width], y, past.column_mut(j));
+            }
+            for (a, own) in own.iter_mut().enumerate() {
+                for first in (0..=kept.min(j)).step_by(4) {
+                    let products = past[a].products(simd, j, first, &y[a][B..]);
+                    for (d, product) in (first..=kept.min(j)).zip(products) {
+                        let band = &mut own.band[j - d];
+                        let to = if d == 0 { &mut band.diagonal } else { &mut band.lower[d - 1] };
+                        simd.store(simd.add(simd.load(to), product), to);
+                    }
                 }
-                if (low..=high).contains(&c) {
-                    sum = simd.mul_add(simd.load(&of[c + half - i]), simd.load(&column.diagonal), sum);
+                let coupling = &couplings[a][j * width..][..width];
+                let mut sum = simd.load(&own.reduced[j]);
+                for i in j.saturating_sub(fill)..=(j + fill).min(n - 1) {
+                    sum = simd.mul_add(simd.load(&coupling[i + fill - j]), simd.load(&solved[i]), sum);
                 }
-                for a in c + 1..=high.min(c + B) {
-                    let z = &column.lower[a - c - 1];
-                    sum = simd.mul_add(simd.load(&of[a + half - i]), simd.load(z), sum);
+                simd.store(sum, &mut own.reduced[j]);
+                for b in 0..a {
+                    let cross = &mut cross[a * (a - 1) / 2 + b];
+                    for first in (0..=fill.min(j)).step_by(4) {
+                        // Rows j of A_ab left of its diagonal, and columns j above it.
+                        let left = past[b].products(simd, j, first, &y[a][B..]);
+                        let above = past[a].products(simd, j, first, &y[b][B..]);
+                        for (k, d) in (first..=fill.min(j)).enumerate().take(4) {
+                            let to = &mut cross[j * width + fill - d];
+                            simd.store(simd.add(simd.load(to), left[k]), to);
+                            if d > 0 {
+                                let to = &mut cross[(j - d) * width + fill + d];
+                                simd.store(simd.add(simd.load(to), above[k]), to);
+                            }
+                        }
+                    }
                 }
             }
-            simd.store(sum, out);
         }
     }
+}
 
-    /// Column i of `(O Z) O^T`: elements (i, i + d).
-    #[inline(always)]
-    fn right_product<S: Simd>(&self, simd: S, row: &[Octet], i: usize, out: &mut Band<B>) {
-        let (width, n) = (2 * self.half + 1, self.n);
-        for d in 0..=self.kept.min(n - 1 - i) {
-            let other = &self.pair[(i + d) * width..][..width];
-            let mut sum = simd.splat(0.0);
-            for (t, o) in row[d..d + width].iter().zip(other) {
-                sum = simd.mul_add(simd.load(t), simd.load(o), sum);
-            }
-            simd.store(sum, if d == 0 { &mut out.diagonal } else { &mut out.lower[d - 1] });
-        }
-    }
-
-    /// Element i of O v.
-    #[inline(always)]
-    fn vector_product<S: Simd>(&self, simd: S, i: usize, out: &mut Octet) {
-        let (half, width) = (self.half, 2 * self.half + 1);
-        let mut sum = simd.splat(0.0);
-        for a in i.saturating_sub(half)..=(i + half).min(self.n - 1) {
-            sum = simd.mul_add(simd.load(&self.pair[i * width + a + half - i]), simd.load(&self.solved[a]), sum);
-        }
-        simd.store(sum, out);
+/// Column j of `Y = L^-1 O^T` from row j of O, and that of D^-1 Y; both begin at row j - fill.
+#[inline(always)]
+fn column_of_y<S: Simd, const B: usize>(
+    simd: S,
+    factor: &Columns<B>,
+    (j, n, fill): (usize, usize, usize),
+    coupling: &[Octet],
+    y: &mut [Octet],
+    scaled: &mut [Octet],
+) {
+    for r in 0..y.len() - B {
+        let Some(row) = (j + r).checked_sub(fill).filter(|&row| row < n) else {
+            (y[B + r], scaled[r]) = (Octet::default(), Octet::default());
+            continue;
+        };
+        let value = if r < coupling.len() { simd.load(&coupling[r]) } else { simd.splat(0.0) };
+        let value = factor.forward(simd, row, value, &y[r..]);
+        simd.store(value, &mut y[B + r]);
+        simd.store(simd.mul(value, simd.load(&factor.column(row).diagonal)), &mut scaled[r]);
     }
 }
 
@@ -337,13 +579,16 @@ mod tests {
     use nalgebra::{DMatrix, DVector};
     use proptest::prelude::*;
 
-    /// The normal equations of `nfibre` fibres on n bins, dense (fibre by fibre) and in bands: G^T G + 1 of a random G.
-    fn bundle(nfibre: usize, n: usize, half: usize, seed: &[f64]) -> (DMatrix<f64>, DVector<f64>, BandedNormal) {
+    /// The normal equations of `nfibre` fibres on n bins, dense (fibre by fibre) and in bands: G^T G + 1 of a random G. Fibres
+    /// overlap up to `far` apart.
+    fn bundle([nfibre, n, half, far]: [usize; 4], seed: &[f64]) -> (DMatrix<f64>, DVector<f64>, BandedNormal) {
         let size = nfibre * n;
         let reach = half / 2;
-        let near = |i: usize, j: usize| (i % n).abs_diff(j % n) <= reach && (i / n == j / n || i / n == j / n + 1);
+        let near = |i: usize, j: usize| {
+            (i % n).abs_diff(j % n) <= reach && (i / n).checked_sub(j / n).is_some_and(|apart| apart <= far)
+        };
         let random = |i: usize, j: usize| seed[(31 * i + 17 * j) % seed.len()];
-        // Rows of pixels each see one fibre and the one below it.
+        // Rows of pixels each see one fibre and those below it.
         let g = DMatrix::from_fn(size, size, |i, j| match (near(i, j), i / n == j / n) {
             (true, true) => random(i, j),
             (true, false) => 0.3 * random(i, j),
@@ -351,7 +596,7 @@ mod tests {
         });
         let k = g.transpose() * &g + DMatrix::identity(size, size);
         let rhs = DVector::from_fn(size, |i, _| 10.0 * random(i, i));
-        let mut normal = BandedNormal { n, half, diagonal: vec![], pairs: vec![], rhs: vec![] };
+        let mut normal = BandedNormal { n, half, diagonal: vec![], pairs: vec![vec![]; far], rhs: vec![] };
         let element = |f: usize, i: usize, g: usize, j: Option<usize>| {
             j.filter(|&j| j < n).map_or(0.0, |j| k[(f * n + i, g * n + j)])
         };
@@ -359,10 +604,10 @@ mod tests {
             let diagonal = |p: usize| element(f, p / (half + 1), f, Some(p / (half + 1) + p % (half + 1)));
             normal.diagonal.push((0..n * (half + 1)).map(diagonal).collect());
             normal.rhs.push(rhs.as_slice()[f * n..(f + 1) * n].to_vec());
-            if f > 0 {
-                let width = 2 * half + 1;
-                let pair = |p: usize| element(f, p / width, f - 1, (p / width + p % width).checked_sub(half));
-                normal.pairs.push((0..n * width).map(pair).collect());
+            let width = 2 * half + 1;
+            for apart in 1..=far.min(f) {
+                let pair = |p: usize| element(f, p / width, f - apart, (p / width + p % width).checked_sub(half));
+                normal.pairs[apart - 1].push((0..n * width).map(pair).collect());
             }
         }
         (k, rhs, normal)
@@ -372,12 +617,16 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(12))]
         #[test]
         fn complements_and_x_are_those_of_dense_algebra(
-            nfibre in 1usize..10, n in 1usize..50, half in 0usize..5, seed in prop::collection::vec(-1.0f64..1.0, 64)
+            nfibre in 1usize..10, n in 1usize..40, half in 0usize..5, far in 1usize..4,
+            seed in prop::collection::vec(-1.0f64..1.0, 64)
         ) {
             let half = 2 * half;
-            let (k, rhs, normal) = bundle(nfibre, n, half, &seed);
+            let (k, rhs, normal) = bundle([nfibre, n, half, far], &seed);
             // Bands and overlaps that hold everything.
-            let ours = complements(&normal, Bands { inverse: 48, kept: 48 }, n).unwrap();
+            let recursion = Recursion { kept: 64, frontier: far, overlap: n };
+            let ours = complements(&normal, &normal.rhs, recursion, 0..nfibre).unwrap();
+            let some = nfibre / 3..(nfibre / 3 + 2).min(nfibre);
+            prop_assert!(complements(&normal, &normal.rhs, recursion, some.clone()).unwrap() == ours[some]);
             let inverse = k.clone().try_inverse().unwrap();
             let x = &inverse * &rhs;
             for (f, s) in ours.iter().enumerate() {
@@ -385,8 +634,8 @@ mod tests {
                 let reduced = &exact * x.rows(f * n, n);
                 for i in 0..n {
                     prop_assert!((s.rhs[i] - reduced[i]).abs() < 1e-9 * rhs.amax().max(1.0), "fibre {} bin {}", f, i);
-                    for d in (0..=48).filter(|d| i + d < n) {
-                        prop_assert!((s.matrix[i * 49 + d] - exact[(i + d, i)]).abs() < 1e-10 * exact.amax());
+                    for d in (0..=64).filter(|d| i + d < n) {
+                        prop_assert!((s.matrix[i * 65 + d] - exact[(i + d, i)]).abs() < 1e-10 * exact.amax());
                     }
                 }
                 let rest = s.residual(&x.as_slice()[f * n..(f + 1) * n]);

@@ -1,4 +1,4 @@
-//! Measured coupling of spots: the banded solver requires that spots overlap within a fibre and with the next one only.
+//! Measured coupling of spots: with how many of its neighbours a fibre shares light.
 
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::normal_equations::overlap_lanes;
@@ -9,12 +9,19 @@ use rayon::prelude::*;
 /// Signal to noise of the brightest bins: what leaks from one into a neglected fibre is that many sigma times the coupling.
 const BRIGHTEST: f64 = 1e4;
 
+/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron: what leaks from a saturating bin into a faint
+/// fibre is that many sigma times the coupling.
+const BRIGHT_OVER_FAINT: f64 = 3e5;
+
+/// Most neighbours to each side with which a fibre may share light.
+pub const MOST_NEIGHBOURS: usize = 8;
+
 /// How strongly spots overlap, relative: `s_i . s_j / (|s_i| |s_j|)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Coupling {
     /// Of neighbouring fibres at most.
     pub neighbours: f64,
-    /// Of fibres two or more apart at most.
+    /// Of fibres farther apart than K has blocks for at most.
     pub beyond: f64,
 }
 
@@ -35,6 +42,27 @@ pub enum CouplingError {
         /// The tolerance, sigma.
         tolerance: f64,
     },
+    /// Fibres share light with more of their neighbours than there is code for.
+    #[error(
+        "spots of fibres {reach} apart overlap by {found:.1e}, more than {allowed:.1e}: the banded solver goes to \
+         {MOST_NEIGHBOURS} neighbours to each side"
+    )]
+    TooFar {
+        /// The largest distance in fibres.
+        reach: usize,
+        /// Their relative overlap.
+        found: f64,
+        /// Largest allowed.
+        allowed: f64,
+    },
+    /// Neglecting fibres beyond the frontier of the recursion changes flux.
+    #[error("spots of fibres {distance} apart still change flux by {error:.1e} sigma")]
+    Frontier {
+        /// The nearest fibres that are neglected.
+        distance: usize,
+        /// Their effect, sigma.
+        error: f64,
+    },
     /// Bins are correlated over more bins than there is code for.
     #[error(
         "bins are coupled over {needed} bins by a step of {step:.2} Angstrom, the banded solver goes to \
@@ -51,27 +79,7 @@ pub enum CouplingError {
 }
 
 impl Coupling {
-    /// Measures the coupling of a bundle's fibres within `half` bins, where the traces of a pair come closest, at their
-    /// ends and in their middle.
-    pub fn measure(spots: &SpotSource, half: usize) -> Self {
-        let (nfibre, nbin) = (spots.nfibre(), spots.nbin());
-        let width = spots.shape().nx() as i64;
-        let pairs: Vec<(usize, usize)> = (0..nfibre).flat_map(|f| (f + 1..nfibre).map(move |g| (f, g))).collect();
-        let distance = |(f, g): (usize, usize), bin: usize| (spots.corner(f, bin).1 - spots.corner(g, bin).1).abs();
-        let of_pair = |&pair: &(usize, usize)| {
-            let closest = (0..nbin).min_by_key(|&bin| distance(pair, bin)).unwrap_or(0);
-            let places = [closest, 0, nbin / 2, nbin - 1].into_iter().filter(|&bin| distance(pair, bin) < width);
-            places.map(|bin| largest_overlap(spots, pair, bin, half)).fold(0.0, f64::max)
-        };
-        let overlaps: Vec<f64> = pairs.par_iter().map(of_pair).collect();
-        let largest = |neighbours: bool| {
-            let of_kind = pairs.iter().zip(&overlaps).filter(|((f, g), _)| (g - f == 1) == neighbours);
-            of_kind.map(|(_, overlap)| *overlap).fold(0.0, f64::max)
-        };
-        Self { neighbours: largest(true), beyond: largest(false) }
-    }
-
-    /// Checks that what is neglected stays below `tolerance` sigma.
+    /// Checks that what is neglected beyond the neighbours stays below `tolerance` sigma.
     ///
     /// # Errors
     /// Fibres two or more apart are coupled too strongly.
@@ -84,6 +92,62 @@ impl Coupling {
     }
 }
 
+/// The largest relative overlap of spots by the distance of their fibres.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overlaps {
+    /// Of fibres d + 1 apart.
+    of_distance: Vec<f64>,
+}
+
+impl Overlaps {
+    /// Measures the overlaps of a bundle's fibres within `half` bins, where the traces of a pair come closest, at their
+    /// ends and in their middle.
+    pub fn measure(spots: &SpotSource, half: usize) -> Self {
+        let (nfibre, nbin) = (spots.nfibre(), spots.nbin());
+        let width = spots.shape().nx() as i64;
+        let pairs: Vec<(usize, usize)> = (0..nfibre).flat_map(|f| (f + 1..nfibre).map(move |g| (f, g))).collect();
+        let apart = |(f, g): (usize, usize), bin: usize| spots.corner(f, bin).1 - spots.corner(g, bin).1;
+        let distance = |pair: (usize, usize), bin: usize| apart(pair, bin).abs();
+        let of_pair = |&pair: &(usize, usize)| {
+            // Traces are smooth: those far apart on the same side all along do not meet between.
+            let mut along = (0..=8).map(|k| apart(pair, k * (nbin - 1) / 8));
+            let side = apart(pair, 0).signum();
+            if along.all(|apart| apart * side > 4 * width) {
+                return 0.0;
+            }
+            let closest = (0..nbin).min_by_key(|&bin| distance(pair, bin)).unwrap_or(0);
+            let places = [closest, 0, nbin / 2, nbin - 1].into_iter().filter(|&bin| distance(pair, bin) < width);
+            places.map(|bin| largest_overlap(spots, pair, bin, half)).fold(0.0, f64::max)
+        };
+        let overlaps: Vec<f64> = pairs.par_iter().map(of_pair).collect();
+        let mut of_distance = vec![0.0f64; nfibre.saturating_sub(1)];
+        for ((f, g), overlap) in pairs.iter().zip(overlaps) {
+            of_distance[g - f - 1] = of_distance[g - f - 1].max(overlap);
+        }
+        Self { of_distance }
+    }
+
+    /// Returns the overlap of neighbours, and the largest of fibres more than `distances` apart.
+    pub fn coupling(&self, distances: usize) -> Coupling {
+        let neighbours = self.of_distance.first().copied().unwrap_or(0.0);
+        Coupling { neighbours, beyond: self.of_distance.iter().skip(distances).copied().fold(0.0, f64::max) }
+    }
+
+    /// Returns the largest distance at which fibres share light: what is neglected beyond it stays below `tolerance` sigma even
+    /// beside a bin that saturates.
+    ///
+    /// # Errors
+    /// [`CouplingError::TooFar`] if it is larger than [`MOST_NEIGHBOURS`].
+    pub fn reach(&self, tolerance: f64) -> Result<usize, CouplingError> {
+        let allowed = tolerance / BRIGHT_OVER_FAINT;
+        let reach = self.of_distance.iter().rposition(|&overlap| overlap > allowed).map_or(0, |d| d + 1);
+        if reach > MOST_NEIGHBOURS {
+            return Err(CouplingError::TooFar { reach, found: self.of_distance[reach - 1], allowed });
+        }
+        Ok(reach)
+    }
+}
+
 /// The largest relative overlap of the spot of the pair's first fibre at `bin` with those of its second within `half` bins.
 fn largest_overlap(spots: &SpotSource, (f, g): (usize, usize), bin: usize, half: usize) -> f64 {
     let (mut own, mut other) = (AlignedSpots::default(), AlignedSpots::default());
@@ -92,17 +156,17 @@ fn largest_overlap(spots: &SpotSource, (f, g): (usize, usize), bin: usize, half:
     let partners = bin.saturating_sub(half)..(bin + half + 1).min(spots.nbin());
     let first = partners.start / 8 * 8;
     spots.evaluate(g, first..partners.end, &mut other);
-    dispatch(Overlaps { own: &own, at: bin - from, other: &other, skip: partners.start - first })
+    dispatch(Products { own: &own, at: bin - from, other: &other, skip: partners.start - first })
 }
 
-struct Overlaps<'a> {
+struct Products<'a> {
     own: &'a AlignedSpots,
     at: usize,
     other: &'a AlignedSpots,
     skip: usize,
 }
 
-impl Kernel for Overlaps<'_> {
+impl Kernel for Products<'_> {
     type Output = f64;
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use super::bands::WIDEST;
 use super::inverse::Columns;
 use super::normal::{BandedNormal, half_bandwidth};
+use super::solve::solve;
 use super::with_half_bandwidth;
 use crate::geometry::WaveGrid;
 use crate::psf::Psf;
@@ -11,70 +12,155 @@ use crate::stages::normal_equations::overlap_lanes;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Bins to each side that are looked at: four times what a step of a PSF's width needs.
 const REACH: usize = 160;
+
+/// Fibres to each side that are looked at, and bins of them.
+const FIBRES: usize = 32;
+const BINS: usize = 48;
 
 /// The largest distance at which a correlation, relative to the diagonal, is above `threshold`, at one place of every
 /// fibre; [`REACH`] at most.
 pub(crate) fn correlation_length(normal: &BandedNormal, threshold: f64) -> usize {
     // Places are spread evenly over the grid.
     let place = |fibre: usize| (2 * (fibre % 8) + 1) * normal.n / 16;
-    length_at(normal, threshold, &place)
+    decay_at(normal, threshold, &place).0
 }
 
-/// Returns the largest distance in bins at which a relative correlation is above `threshold` for a PSF alone, on equal pixels.
-/// It looks at both ends and the middle of the slit and of the grid. So many bins beyond its ends make a grid's ends as exact
-/// as its middle. 0 if spots overlap over more bins than there is code for.
-pub fn psf_correlation_length(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> usize {
-    let wave = |at: usize| -> Vec<f64> {
-        let bin = |k: usize| grid.wave()[at] + (k as f64 - REACH as f64) * grid.step();
-        (0..=2 * REACH).map(bin).collect()
-    };
-    let places = [0, grid.nwave() / 2, grid.nwave() - 1].into_iter();
-    let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
-    let places: Vec<_> = places.flat_map(|at| fibres.map(|fibre| (wave(at), fibre))).collect();
-    let sources = places.iter().map(|(wave, fibre)| SpotSource::new(psf, *fibre..*fibre + 1, wave, with_tails));
-    let sources: Vec<SpotSource> = sources.collect();
-    let half = sources.iter().map(|spots| half_bandwidth(&spots.positions())).max().unwrap_or(0);
-    if half > WIDEST {
-        // No band holds such spots, whatever is beyond the ends.
-        return 0;
+/// How far light and noise of a bin reach, for a PSF alone on equal pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PsfDecay {
+    /// The largest distance in bins at which a relative correlation is above a threshold. So many bins beyond its ends make a
+    /// grid's ends as exact as its middle. 0 if spots overlap over more bins than there is code for.
+    pub bins: usize,
+    /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`; infinite where K is singular in f64.
+    pub noise_gain: f64,
+}
+
+impl PsfDecay {
+    /// Looks at both ends and the middle of the slit and of the grid.
+    pub fn measure(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> Self {
+        let wave = |at: usize| -> Vec<f64> {
+            let bin = |k: usize| grid.wave()[at] + (k as f64 - REACH as f64) * grid.step();
+            (0..=2 * REACH).map(bin).collect()
+        };
+        let places = [0, grid.nwave() / 2, grid.nwave() - 1].into_iter();
+        let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
+        let places: Vec<_> = places.flat_map(|at| fibres.map(|fibre| (wave(at), fibre))).collect();
+        let sources = places.iter().map(|(wave, fibre)| SpotSource::new(psf, *fibre..*fibre + 1, wave, with_tails));
+        let sources: Vec<SpotSource> = sources.collect();
+        let half = sources.iter().map(|spots| half_bandwidth(&spots.positions(), 0)).max().unwrap_or(0);
+        if half > WIDEST {
+            // No band holds such spots, whatever is beyond the ends.
+            return Self { bins: 0, noise_gain: f64::INFINITY };
+        }
+        let own = |spots: &SpotSource| {
+            let stamps = stamps(spots, 0);
+            let mut diagonal = dispatch(Overlaps { row: &stamps, column: &stamps, half, from: 0 });
+            // A spot of impossible parameters covers nothing.
+            diagonal.iter_mut().step_by(half + 1).for_each(|value| *value = value.max(f64::MIN_POSITIVE));
+            diagonal
+        };
+        let diagonal = sources.par_iter().map(own).collect();
+        let normal = BandedNormal { n: 2 * REACH + 1, half, diagonal, pairs: vec![], rhs: vec![] };
+        let (bins, variance) = decay_at(&normal, threshold, &|_| REACH);
+        let noise_gain = if variance > 0.0 { variance.sqrt() } else { f64::INFINITY };
+        Self { bins, noise_gain }
     }
-    let diagonal = sources.par_iter().map(|spots| dispatch(Overlaps { spots, half })).collect();
-    let normal = BandedNormal { n: 2 * REACH + 1, half, diagonal, pairs: vec![], rhs: vec![] };
-    length_at(&normal, threshold, &|_| REACH)
 }
 
-fn length_at(normal: &BandedNormal, threshold: f64, place: &dyn Fn(usize) -> usize) -> usize {
+/// Returns the largest distance in fibres at which a relative correlation is above `threshold` for a PSF alone, on equal pixels:
+/// at three places of `fibres`, in the middle of `wave`, Angstrom. Fibres more than `reach` apart do not overlap.
+/// [`FIBRES`] at most, also where K is singular.
+pub fn psf_fibre_correlation(
+    psf: &Psf,
+    fibres: &Range<usize>,
+    wave: &[f64],
+    with_tails: bool,
+    reach: usize,
+    threshold: f64,
+) -> usize {
+    let middle = wave.len() / 2;
+    let wave = &wave[middle.saturating_sub(BINS)..(middle + BINS + 1).min(wave.len())];
+    let at = |place: usize| {
+        let centre = fibres.start + place * fibres.len() / 6;
+        let around = centre.saturating_sub(FIBRES).max(fibres.start)..(centre + FIBRES + 1).min(fibres.end);
+        let spots = SpotSource::new(psf, around.clone(), wave, with_tails);
+        correlated_fibres(&spots, centre - around.start, reach, threshold)
+    };
+    [1, 3, 5].into_par_iter().map(at).max().unwrap_or(0)
+}
+
+/// The largest distance from fibre `centre` at which a correlation with its middle bin is above `threshold`.
+fn correlated_fibres(spots: &SpotSource, centre: usize, reach: usize, threshold: f64) -> usize {
+    let (n, nfibre) = (spots.nbin(), spots.nfibre());
+    let half = half_bandwidth(&spots.positions(), reach);
+    if half > WIDEST {
+        return FIBRES;
+    }
+    let stamps: Vec<AlignedSpots> = (0..nfibre).map(|f| stamps(spots, f)).collect();
+    let of = |row: usize, column: usize, from: usize| {
+        dispatch(Overlaps { row: &stamps[row], column: &stamps[column], half, from })
+    };
+    let mut normal = BandedNormal {
+        n,
+        half,
+        diagonal: (0..nfibre).map(|f| of(f, f, 0)).collect(),
+        pairs: (1..=reach).map(|d| (d..nfibre).map(|f| of(f, f - d, half)).collect()).collect(),
+        rhs: vec![vec![0.0; n]; nfibre],
+    };
+    let own = normal.diagonal[centre][n / 2 * (half + 1)];
+    normal.rhs[centre][n / 2] = own.max(f64::MIN_POSITIVE).sqrt();
+    let Ok((x, _)) = solve(&normal, 0.1 * threshold) else { return FIBRES };
+    let largest: Vec<f64> = x.iter().map(|x| x.iter().fold(0.0, |m: f64, v| m.max(v.abs()))).collect();
+    let strong = |f: &usize| largest[*f] > threshold * largest[centre];
+    (0..nfibre).filter(strong).map(|f| f.abs_diff(centre)).max().unwrap_or(0)
+}
+
+/// Returns the largest distance at which a correlation is above the threshold, and the largest variance of a bin, where K has
+/// a diagonal of 1; 0 if K is not positive definite.
+fn decay_at(normal: &BandedNormal, threshold: f64, place: &dyn Fn(usize) -> usize) -> (usize, f64) {
     let of_group =
         |first| with_half_bandwidth!(normal.half, B => dispatch(Decay::<B> { normal, first, threshold, place }));
-    (0..normal.diagonal.len()).step_by(8).map(of_group).max().unwrap_or(0)
+    let groups = (0..normal.diagonal.len()).step_by(8).map(of_group);
+    groups.fold((0, f64::MIN_POSITIVE), |(far, most), (bins, variance)| {
+        // Written so that 0 and NaN stay.
+        (far.max(bins), if variance > 0.0 && most > 0.0 { most.max(variance) } else { 0.0 })
+    })
 }
 
-/// A^T A of one fibre, `[n, half + 1]`.
-struct Overlaps<'a, 'b> {
-    spots: &'a SpotSource<'b>,
+/// The spots of one fibre at all bins.
+fn stamps(spots: &SpotSource, fibre: usize) -> AlignedSpots {
+    let mut out = AlignedSpots::default();
+    spots.evaluate(fibre, 0..spots.nbin(), &mut out);
+    out
+}
+
+/// A^T A of two fibres, `[n, from + half + 1]`: element d of bin i is that of bins i and i + d - from.
+struct Overlaps<'a> {
+    row: &'a AlignedSpots,
+    column: &'a AlignedSpots,
     half: usize,
+    from: usize,
 }
 
-impl Kernel for Overlaps<'_, '_> {
+impl Kernel for Overlaps<'_> {
     type Output = Vec<f64>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Vec<f64> {
-        let (n, width) = (self.spots.nbin(), self.half + 1);
-        let mut stamps = AlignedSpots::default();
-        self.spots.evaluate(0, 0..n, &mut stamps);
+        let Self { row, column, half, from } = self;
+        let (n, width) = (row.y.len(), from + half + 1);
         let mut out = vec![0.0; n * width];
         for i in 0..n {
-            for d in 0..width.min(n - i) {
+            for d in 0..width {
+                let Some(j) = (i + d).checked_sub(from).filter(|&j| j < n) else { continue };
                 let mut lanes = Octet::default();
-                overlap_lanes(simd, (&stamps, i), stamps.stamp(i), &stamps, i + d, &mut lanes);
+                overlap_lanes(simd, (row, i), row.stamp(i), column, j, &mut lanes);
                 out[i * width + d] = simd.sum(simd.load(&lanes));
             }
-            // A spot of impossible parameters covers nothing.
-            out[i * width] = out[i * width].max(f64::MIN_POSITIVE);
         }
         out
     }
@@ -89,10 +175,10 @@ struct Decay<'a, const B: usize> {
 }
 
 impl<const B: usize> Kernel for Decay<'_, B> {
-    type Output = usize;
+    type Output = (usize, f64);
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> usize {
+    fn run<S: Simd>(self, simd: S) -> (usize, f64) {
         let (n, width, len) = (self.normal.n, self.normal.half + 1, 2 * REACH + 1);
         let fibres = &self.normal.diagonal[self.first..];
         let place: [usize; 8] = std::array::from_fn(|lane| (self.place)(self.first + lane));
@@ -110,10 +196,12 @@ impl<const B: usize> Kernel for Decay<'_, B> {
             columns.set(simd, j, simd.load(&of(0)), |i| simd.load(&of(i + 1)));
         }
         columns.factor(len);
+        let singular = columns.bad_pivot(len).is_some();
         g[REACH + B] = Octet([1.0; 8]);
         columns.solve(simd, [&mut g]);
         let centre = g[REACH + B];
         let strong = |row: &usize| (0..8).any(|lane| g[row + B].0[lane].abs() > self.threshold * centre.0[lane].abs());
-        (0..len).filter(strong).map(|row| row.abs_diff(REACH)).max().unwrap_or(0)
+        let bins = (0..len).filter(strong).map(|row| row.abs_diff(REACH)).max().unwrap_or(0);
+        (bins, if singular { 0.0 } else { centre.0.into_iter().fold(0.0, f64::max) })
     }
 }

@@ -282,7 +282,7 @@ impl Kernel for PixelChi2<'_> {
         for k in 0..n {
             let (w, m) = (ivar[k], model[k]);
             let sigma = self.psferr * m;
-            let is_used = w > 0.0 && sigma > 0.0;
+            let is_used = w > 0.0 && m > 0.0;
             let value = (self.image[k] - m) * (self.image[k] - m) / (1.0 / w + sigma * sigma);
             chi2[k] = if is_used { value } else { 0.0 };
             used[k] = if is_used { 1.0 } else { 0.0 };

@@ -37,7 +37,12 @@ macro_rules! descending {
         if S::VECTORS && B <= UNROLLED {
             descending!($k => $step, 24 23 22 21 20 19 18 17 16 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1);
         } else {
-            (1..=B).rev().for_each(|$k| $step);
+            // A closure would keep the step's instructions from being inlined.
+            let mut $k = B;
+            while $k >= 1 {
+                $step;
+                $k -= 1;
+            }
         }
     };
     ($k:ident => $step:expr, $($value:literal)*) => {
@@ -166,7 +171,7 @@ impl<const B: usize> Columns<B> {
 
     /// Element j of L^-1 v from v_j and the B elements before it, `before[B - 1]` the nearest.
     #[inline(always)]
-    fn forward<S: Simd>(&self, simd: S, j: usize, value: S::Lanes, before: &[Octet]) -> S::Lanes {
+    pub(crate) fn forward<S: Simd>(&self, simd: S, j: usize, value: S::Lanes, before: &[Octet]) -> S::Lanes {
         let past: &[Column<B>; B] = self.columns[j..].first_chunk().expect("zeros precede the first column");
         let before: &[Octet; B] = before.first_chunk().expect("B elements before");
         let (mut even, mut odd) = (value, simd.splat(0.0));

@@ -10,7 +10,7 @@
 //! 4. `complement`: S_f = K_ff - A_f - B_f, the inverse of the fibre's block of K^-1 (BS10 eq. 16), by a recursion over the
 //!    fibres from both sides, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, of each inverse a band (Takahashi). The same
 //!    elimination of y gives z_f = S_f x_f.
-//! 5. `root`: Q_f = S_f^1/2 by 8 to 32 poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (`poles`). Of it are formed s = Q 1
+//! 5. `root`: Q_f = S_f^1/2 by 8 to 48 poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (`poles`). Of it are formed s = Q 1
 //!    (BS10 eq. 18: ivar = s^2), Q x (flux = Q x / s) and the diagonals |i - j| <= HSIZEY (R = Q / s row by row).
 //!
 //! S_f is cut to a band S'. Because x is exact, the rest E = S - S' shows: E x = z - S' x. To first order it changes Q x by
@@ -26,7 +26,7 @@
 //! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
 //! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place of every fibre; at least that of the PSF alone |
 //! | poles of a block | its Gershgorin bound, its smallest eigenvalue (pivots of S - tau I), its signal to noise |
-//! | floor of the spectrum | 10 tolerance^2 of the largest eigenvalue, at most 1e-11 |
+//! | floor of the spectrum | 1e-16 of the largest eigenvalue; what is below it is told |
 //!
 //! A fibre's bits depend on its bundle alone, neither on selection nor on threads.
 //!
@@ -50,6 +50,8 @@ mod bands;
 mod complement;
 mod coupling;
 mod decay;
+mod decorrelate;
+mod frontier;
 mod goodness;
 mod inverse;
 mod normal;
@@ -60,10 +62,10 @@ pub(crate) mod scalar;
 mod solve;
 mod window;
 
-pub use bands::Bands;
-pub use complement::Complement;
-pub use coupling::{Coupling, CouplingError};
-pub use decay::psf_correlation_length;
+pub use complement::{Complement, Recursion};
+pub use coupling::{Coupling, CouplingError, MOST_NEIGHBOURS, Overlaps};
+pub use decay::{PsfDecay, psf_fibre_correlation};
+pub use decorrelate::{Decorrelated, DecorrelationFailure, Part, Timed, Wanted, banded_decorrelation};
 pub use goodness::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
 pub(crate) use parameters::SOLVER_TOLERANCE_SHARE;
@@ -91,8 +93,16 @@ macro_rules! with_half_bandwidth {
                 const $b: usize = 24;
                 $body
             }
-            25..=48 => {
+            25..=32 => {
+                const $b: usize = 32;
+                $body
+            }
+            33..=48 => {
                 const $b: usize = 48;
+                $body
+            }
+            49..=64 => {
+                const $b: usize = 64;
                 $body
             }
             _ => {

@@ -1,7 +1,7 @@
-//! Normal equations of a whole bundle in banded blocks: K_ff of every fibre, K_{f+1,f} of every pair of neighbours.
+//! Normal equations of a whole bundle in banded blocks: K_ff of every fibre, K_{f+d,f} of every pair that overlaps.
 //!
-//! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of two neighbouring fibres
-//! stay in a core's own cache.
+//! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of neighbouring fibres stay in a
+//! core's own cache.
 
 use super::window::Window;
 use crate::geometry::Ccd;
@@ -11,12 +11,13 @@ use crate::stages::normal_equations::{Prior, overlap_lanes, weigh};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
+use std::collections::VecDeque;
 
 /// Bins of a block, a multiple of eight.
 const BLOCK: usize = 128;
 
-/// K, y of a bundle of fibres on `n` bins, prior included. Blocks of fibres two or more apart are not kept: that they
-/// are zero is for [`super::Coupling`] to show.
+/// K, y of a bundle of fibres on `n` bins, prior included. Which fibres are too far apart to overlap is for
+/// [`super::Overlaps`] to show.
 #[derive(Debug, PartialEq)]
 pub struct BandedNormal {
     /// Bins.
@@ -25,44 +26,55 @@ pub struct BandedNormal {
     pub half: usize,
     /// K_ff of every fibre, `[n, half + 1]`: element d of bin i is K_ff[i + d, i].
     pub diagonal: Vec<Vec<f64>>,
-    /// K_{f+1,f} of every pair of neighbours, `[n, 2 half + 1]`: element d of bin i is K_{f+1,f}[i, i + d - half].
-    pub pairs: Vec<Vec<f64>>,
+    /// K_{f+d,f} of pairs of fibres at `[d - 1][f]`, `[n, 2 half + 1]`: element k of bin i is K_{f+d,f}[i, i + k - half].
+    pub pairs: Vec<Vec<Vec<f64>>>,
     /// y of every fibre, `[n]`.
     pub rhs: Vec<Vec<f64>>,
 }
 
-/// The largest distance in bins at which spots of the same fibre or of neighbours overlap.
-pub fn half_bandwidth(positions: &Positions) -> usize {
-    let pairs = (0..positions.nfibre).flat_map(|f| [(f, f), (f, f + 1), (f + 1, f)]);
-    let present = pairs.filter(|(f, g)| *f.max(g) < positions.nfibre);
-    present.filter_map(|(f, g)| positions.reach(f, g, positions.nbin)).max().unwrap_or(0)
+impl BandedNormal {
+    /// K_fg of two fibres, and whether it is as it is kept or transposed; None if they do not overlap.
+    pub(crate) fn pair(&self, f: usize, g: usize) -> Option<(&[f64], bool)> {
+        let apart = f.abs_diff(g).checked_sub(1)?;
+        self.pairs.get(apart).map(|pairs| (&pairs[f.min(g)][..], f > g))
+    }
 }
 
-/// Forms the normal equations of the bundle whose spots are `spots` on the pixels of `ccd`.
-pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, prior: Prior) -> BandedNormal {
+/// The largest distance in bins at which spots of the same fibre or of fibres at most `reach` apart overlap.
+pub fn half_bandwidth(positions: &Positions, reach: usize) -> usize {
+    let to = |f: usize| (f + 1..positions.nfibre.min(f + reach + 1)).flat_map(move |g| [(f, g), (g, f)]);
+    let pairs = (0..positions.nfibre).flat_map(|f| std::iter::once((f, f)).chain(to(f)));
+    pairs.filter_map(|(f, g)| positions.reach(f, g, positions.nbin)).max().unwrap_or(0)
+}
+
+/// Forms the normal equations of the bundle whose spots are `spots` on the pixels of `ccd`. Fibres more than `reach` apart do
+/// not overlap.
+pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize, prior: Prior) -> BandedNormal {
     let (n, nfibre) = (spots.nbin(), spots.nfibre());
     let zeros = |rows: usize, width: usize| vec![vec![0.0; n * width]; rows];
     let mut out = BandedNormal {
         n,
         half,
         diagonal: zeros(nfibre, half + 1),
-        pairs: zeros(nfibre.saturating_sub(1), 2 * half + 1),
+        pairs: (1..=reach).map(|d| zeros(nfibre.saturating_sub(d), 2 * half + 1)).collect(),
         rhs: zeros(nfibre, 1),
     };
     let (mut flux_weight, mut coverage) = (zeros(nfibre, 1), zeros(nfibre, 1));
     let mut blocks: Vec<Block> = (0..n).step_by(BLOCK).map(|first| Block { first, rows: vec![] }).collect();
     let fibres = out.diagonal.iter_mut().zip(&mut out.rhs).zip(&mut flux_weight).zip(&mut coverage);
-    let pairs = std::iter::once(None).chain(out.pairs.iter_mut().map(Some));
-    for ((((diagonal, rhs), flux_weight), coverage), pair) in fibres.zip(pairs) {
-        let mut pair = pair.map(|pair| pair.chunks_mut(BLOCK * (2 * half + 1)));
+    // Those with the fibres below, the nearest first.
+    let mut pairs: Vec<_> = out.pairs.iter_mut().map(|pairs| pairs.iter_mut()).collect();
+    for (fibre, (((diagonal, rhs), flux_weight), coverage)) in fibres.enumerate() {
+        let below = pairs.iter_mut().take(fibre).map(|pairs| pairs.next().expect("one fibre each"));
+        let mut below: Vec<_> = below.map(|pair| pair.chunks_mut(BLOCK * (2 * half + 1))).collect();
         let sums = rhs.chunks_mut(BLOCK).zip(flux_weight.chunks_mut(BLOCK)).zip(coverage.chunks_mut(BLOCK));
         let parts = diagonal.chunks_mut(BLOCK * (half + 1)).zip(sums);
         for (block, (diagonal, ((rhs, flux_weight), coverage))) in blocks.iter_mut().zip(parts) {
-            let pair = pair.as_mut().and_then(Iterator::next);
-            block.rows.push(Rows { diagonal, pair, rhs, flux_weight, coverage });
+            let pairs = below.iter_mut().map(|pair| pair.next().expect("as many as of the diagonal")).collect();
+            block.rows.push(Rows { diagonal, pairs, rhs, flux_weight, coverage });
         }
     }
-    blocks.into_par_iter().for_each(|block| block.fill(spots, ccd, half));
+    blocks.into_par_iter().for_each(|block| block.fill(spots, ccd, half, reach));
     add_prior(&mut out, &flux_weight, &coverage, prior);
     out
 }
@@ -90,8 +102,8 @@ struct Block<'a> {
 /// Output rows of one fibre in a block.
 struct Rows<'a> {
     diagonal: &'a mut [f64],
-    /// With the fibre below; None for the bundle's first.
-    pair: Option<&'a mut [f64]>,
+    /// With the fibres below, the nearest first.
+    pairs: Vec<&'a mut [f64]>,
     rhs: &'a mut [f64],
     flux_weight: &'a mut [f64],
     /// The part of every spot on good pixels.
@@ -99,25 +111,28 @@ struct Rows<'a> {
 }
 
 impl Block<'_> {
-    fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize) {
+    fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize) {
         let bins = self.first..(self.first + BLOCK).min(spots.nbin());
         // Partners lie up to `half` bins before and after; spots come in eights.
-        let reach = half.next_multiple_of(8);
-        let around = bins.start.saturating_sub(reach)..(bins.end + reach).min(spots.nbin());
+        let margin = half.next_multiple_of(8);
+        let around = bins.start.saturating_sub(margin)..(bins.end + margin).min(spots.nbin());
         let pixels = AlignedPixels::on(&Window::of(spots, around.clone(), ccd), ccd);
-        let (mut own, mut below) = (AlignedSpots::default(), AlignedSpots::default());
+        // The spots of this fibre and of those below it, the nearest first.
+        let mut stamps: VecDeque<AlignedSpots> = (0..=reach).map(|_| AlignedSpots::default()).collect();
         for (fibre, mut rows) in self.rows.into_iter().enumerate() {
-            std::mem::swap(&mut own, &mut below);
-            spots.evaluate(fibre, around.clone(), &mut own);
+            stamps.rotate_right(1);
+            spots.evaluate(fibre, around.clone(), &mut stamps[0]);
             let skip = bins.start - around.start;
-            dispatch(Products { own: &own, below: &below, pixels: &pixels, half, skip, out: &mut rows });
+            let (own, below) = stamps.make_contiguous().split_first().expect("its own");
+            dispatch(Products { own, below, pixels: &pixels, half, skip, out: &mut rows });
         }
     }
 }
 
 struct Products<'a, 'b> {
     own: &'a AlignedSpots,
-    below: &'a AlignedSpots,
+    /// Of the fibres below, the nearest first.
+    below: &'a [AlignedSpots],
     pixels: &'a AlignedPixels,
     half: usize,
     /// Spots before the first of the block.
@@ -133,8 +148,8 @@ impl Kernel for Products<'_, '_> {
         let Self { own, below, pixels, half, skip, out } = self;
         let width = 2 * half + 1;
         let mut weighted = vec![Octet::default(); own.size()];
-        // The products of a bin before their lanes are summed, eight at a time: with its own fibre, then with the one below.
-        let mut products = vec![Octet::default(); (half + 1 + width).next_multiple_of(8)];
+        // The products of a bin before their lanes are summed, eight at a time: with its own fibre, then with those below.
+        let mut products = vec![Octet::default(); (half + 1 + out.pairs.len() * width).next_multiple_of(8)];
         let mut sums = vec![Octet::default(); products.len() / 8];
         for k in 0..out.rhs.len() {
             let i = skip + k;
@@ -143,9 +158,10 @@ impl Kernel for Products<'_, '_> {
             for d in 0..=half.min(own.y.len() - 1 - i) {
                 overlap_lanes(simd, (own, i), &weighted, own, i + d, &mut products[d]);
             }
-            if out.pair.is_some() {
+            let pairs = products[half + 1..].chunks_exact_mut(width).take(out.pairs.len());
+            for (below, products) in below.iter().zip(pairs) {
                 for j in i.saturating_sub(half)..=(i + half).min(below.y.len() - 1) {
-                    overlap_lanes(simd, (own, i), &weighted, below, j, &mut products[half + 1 + j + half - i]);
+                    overlap_lanes(simd, (own, i), &weighted, below, j, &mut products[j + half - i]);
                 }
             }
             for (sum, products) in sums.iter_mut().zip(products.as_chunks().0) {
@@ -153,8 +169,8 @@ impl Kernel for Products<'_, '_> {
             }
             let sums: &[f64] = bytemuck::cast_slice(&sums);
             out.diagonal[k * (half + 1)..(k + 1) * (half + 1)].copy_from_slice(&sums[..half + 1]);
-            if let Some(pair) = &mut out.pair {
-                pair[k * width..(k + 1) * width].copy_from_slice(&sums[half + 1..half + 1 + width]);
+            for (pair, sums) in out.pairs.iter_mut().zip(sums[half + 1..].chunks_exact(width)) {
+                pair[k * width..(k + 1) * width].copy_from_slice(sums);
             }
         }
     }

@@ -1,17 +1,25 @@
 //! From the normal equations of a bundle to decorrelated spectra; bandwidths and overlaps follow from the tolerance.
 
-use super::BandFailure;
-use super::bands::{Bands, WIDEST};
-use super::complement::{Complement, complements};
+use super::bands::{self, WIDEST};
+use super::complement::{Complement, Recursion, complements};
 use super::coupling::CouplingError;
 use super::decay::correlation_length;
 use super::normal::BandedNormal;
 use super::root::{Accuracy, BandedRoot, Roots, root};
 use super::solve::solve;
+use super::{BandFailure, frontier};
 
-/// Share of the tolerance for the iteration for x, and for the poles; the rest is for the bands, of which there are only four.
+/// Share of the tolerance for the iteration for x, and for the poles; the rest is for the bands, of which there are only few.
 /// It costs no measurable time, and CPU and GPU agree to 1e-6 sigma instead of 2e-6.
 pub(crate) const SOLVER_TOLERANCE_SHARE: f64 = 0.1;
+
+/// Smallest eigenvalue of S over its largest that poles reach. Every mode above 0 gives unit noise to flux, whatever its
+/// eigenvalue: beside dead rows there are some at 1e-13, and a floor of 1e-11 cost 3e-4 sigma, in half-masked bins 0.2.
+const FLOOR: f64 = 1e-16;
+
+/// By which factor correlations reach farther than those of K_ff alone, from which overlap of neighbours on: fibres that share
+/// light carry them on.
+const WIDER: [(f64, f64); 2] = [(0.08, 1.3), (1e-3, 1.15)];
 
 /// Parameters of the banded solver, measured on K for a tolerance.
 #[derive(Debug)]
@@ -20,10 +28,9 @@ pub struct SolverParameters {
     pub tolerance: f64,
     /// Bins by which chunks overlap.
     pub overlap: usize,
-    /// Bands of the recursion over fibres to be tried, from the narrowest; those before the last have to lose no more than
-    /// the tolerance.
-    pub bands: &'static [Bands],
-    accuracy: Accuracy,
+    /// Half bandwidths of S to be tried, from the narrowest.
+    pub bands: &'static [usize],
+    pub(super) accuracy: Accuracy,
 }
 
 impl SolverParameters {
@@ -35,20 +42,24 @@ impl SolverParameters {
         if half > WIDEST { Err(CouplingError::TooWide { needed: half, most: WIDEST, step }) } else { Ok(()) }
     }
 
-    /// Measures how far bins are correlated and chooses accordingly. `step` is the grid's, Angstrom, for messages; chunks
-    /// overlap by `least` bins at least, because a place that is looked at may be masked.
+    /// Measures how far bins are correlated and chooses accordingly. `step` is the grid's, Angstrom, for messages. Chunks
+    /// overlap by `least` bins at least, because a place that is looked at may be masked, and by more where spots of neighbours
+    /// overlap by as much as `neighbours`, relative.
     ///
     /// # Errors
     /// K has a wider band than there is code for.
-    pub fn measure(normal: &BandedNormal, tolerance: f64, step: f64, least: usize) -> Result<Self, CouplingError> {
+    pub fn measure(
+        normal: &BandedNormal,
+        tolerance: f64,
+        step: f64,
+        least: usize,
+        neighbours: f64,
+    ) -> Result<Self, CouplingError> {
         Self::check_width(normal.half, step)?;
-        let overlap = correlation_length(normal, tolerance).max(least);
-        // Directions with less information than this are lost, and what noise makes of x in them with it: beside masks and by
-        // 0.6 Angstrom 1e-9 cost 4e-4 sigma, 1e-11 nothing. Blocks whose spectrum is narrower take fewer poles.
-        let floor = (10.0 * tolerance * tolerance).min(1e-11);
-        let accuracy = Accuracy { roots: Roots::new(floor), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
-        let bands = Bands::candidates(normal.half);
-        Ok(Self { tolerance, overlap, bands, accuracy })
+        let wider = WIDER.into_iter().find(|(from, _)| neighbours >= *from).map_or(1.0, |(_, factor)| factor);
+        let overlap = (wider * correlation_length(normal, tolerance).max(least) as f64).ceil() as usize;
+        let accuracy = Accuracy { roots: Roots::new(FLOOR), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
+        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), accuracy })
     }
 }
 
@@ -60,16 +71,18 @@ pub fn banded_flux(normal: &BandedNormal, choice: &SolverParameters) -> Result<(
     solve(normal, SOLVER_TOLERANCE_SHARE * choice.tolerance)
 }
 
-/// S_f of all fibres in the given bands.
+/// S_f of all fibres in a band of half width `kept`, by a frontier as wide as they overlap, at most three fibres.
 ///
 /// # Errors
 /// K is not positive definite in f64.
 pub fn banded_complements(
     normal: &BandedNormal,
-    bands: Bands,
+    kept: usize,
     choice: &SolverParameters,
 ) -> Result<Vec<Complement>, BandFailure> {
-    complements(normal, bands, choice.overlap)
+    let recursion =
+        Recursion { kept, frontier: frontier::candidates(normal.pairs.len()).end - 1, overlap: choice.overlap };
+    complements(normal, &normal.rhs, recursion, 0..normal.diagonal.len())
 }
 
 /// Q of one fibre, with `half` diagonals to each side, from its S and its deconvolved flux.

@@ -122,8 +122,8 @@ struct Group {
     half: usize,
     /// K_ff, `[n, half + 1]`; 1 on the diagonal of lanes without a fibre.
     diagonal: Vec<Octet>,
-    /// K_{f+1,f}, `[n, 2 half + 1]`.
-    pairs: Vec<Octet>,
+    /// K_{f+d,f} at d - 1, `[n, 2 half + 1]`.
+    pairs: Vec<Vec<Octet>>,
 }
 
 impl Group {
@@ -132,8 +132,11 @@ impl Group {
         let nfibre = (normal.diagonal.len() - first).min(8);
         let mut group = Self { first, nfibre, n, half, diagonal: vec![], pairs: vec![] };
         group.diagonal = interleave(&normal.diagonal[first..first + nfibre], n * (half + 1));
-        let npair = (normal.pairs.len() - first).min(8);
-        group.pairs = interleave(&normal.pairs[first..first + npair], n * (2 * half + 1));
+        let of_distance = |pairs: &Vec<Vec<f64>>| {
+            let last = pairs.len().min(first + 8);
+            interleave(&pairs[first.min(last)..last], n * (2 * half + 1))
+        };
+        group.pairs = normal.pairs.iter().map(of_distance).collect();
         for column in group.diagonal.chunks_exact_mut(half + 1) {
             column[0].0[nfibre..].fill(1.0);
         }
@@ -159,46 +162,48 @@ fn interleave(rows: &[Vec<f64>], len: usize) -> Vec<Octet> {
 
 /// K p.
 fn multiply(groups: &[Group], p: &[Vector]) -> Vec<Vector> {
-    // p of the fibre above, on the lane of the fibre below.
-    let above = |g: usize| -> Vector {
-        let next = |k: usize| p.get(g + 1).map_or(0.0, |v| v[k].0[0]);
-        let shift =
-            |(k, o): (usize, &Octet)| Octet(std::array::from_fn(|lane| if lane < 7 { o.0[lane + 1] } else { next(k) }));
-        p[g].iter().enumerate().map(shift).collect()
+    // p of the fibres `apart` above, on the lanes of the fibres below.
+    let above = |g: usize, apart: usize| -> Vector {
+        let at = |lane: usize| (g + (lane + apart) / 8, (lane + apart) % 8);
+        let value = |k: usize, (g, lane): (usize, usize)| p.get(g).map_or(0.0, |v| v[k].0[lane]);
+        (0..p[g].len()).map(|k| Octet(std::array::from_fn(|lane| value(k, at(lane))))).collect()
     };
-    let products = |(g, group): (usize, &Group)| dispatch(Multiply { group, p: &p[g], above: &above(g) });
-    let products: Vec<(Vector, Vector)> = groups.par_iter().enumerate().map(products).collect();
-    let (mut own, up): (Vec<Vector>, Vec<Vector>) = products.into_iter().unzip();
-    for g in 0..groups.len() {
-        for k in 0..own[g].len() {
-            own[g][k].0[0] += if g > 0 { up[g - 1][k].0[7] } else { 0.0 };
-            for lane in 1..8 {
-                own[g][k].0[lane] += up[g][k].0[lane - 1];
+    let products = |(g, group): (usize, &Group)| {
+        let above: Vec<Vector> = (1..=group.pairs.len()).map(|apart| above(g, apart)).collect();
+        dispatch(Multiply { group, p: &p[g], above: &above })
+    };
+    let products: Vec<(Vector, Vec<Vector>)> = groups.par_iter().enumerate().map(products).collect();
+    let (mut own, up): (Vec<Vector>, Vec<Vec<Vector>>) = products.into_iter().unzip();
+    for (g, up) in up.iter().enumerate() {
+        for (up, apart) in up.iter().zip(1..) {
+            for lane in 0..8 {
+                let (to, at) = (g + (lane + apart) / 8, (lane + apart) % 8);
+                let Some(to) = own.get_mut(to) else { break };
+                to.iter_mut().zip(up).for_each(|(to, up)| to.0[at] += up.0[lane]);
             }
         }
     }
     own
 }
 
-/// `K_ff p_f + K_{f+1,f}^T p_{f+1}`, and `K_{f+1,f} p_f` for the fibre above.
+/// `K_ff p_f + sum_d K_{f+d,f}^T p_{f+d}`, and `K_{f+d,f} p_f` for the fibre d above at d - 1.
 struct Multiply<'a> {
     group: &'a Group,
     p: &'a [Octet],
-    above: &'a [Octet],
+    above: &'a [Vector],
 }
 
 impl Kernel for Multiply<'_> {
-    type Output = (Vector, Vector);
+    type Output = (Vector, Vec<Vector>);
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> (Vector, Vector) {
+    fn run<S: Simd>(self, simd: S) -> (Vector, Vec<Vector>) {
         let Group { n, half, .. } = *self.group;
         let width = 2 * half + 1;
         let mut own = vec![Octet::default(); n];
-        let mut up = own.clone();
+        let mut up = vec![own.clone(); self.group.pairs.len()];
         for i in 0..n {
             let column = &self.group.diagonal[i * (half + 1)..][..half + 1];
-            let pair = &self.group.pairs[i * width..][..width];
             let (low, high) = (i.saturating_sub(half), (i + half).min(n - 1));
             let mut sums = [simd.mul(simd.load(&column[0]), simd.load(&self.p[i])), simd.splat(0.0)];
             for j in i + 1..=high {
@@ -208,14 +213,17 @@ impl Kernel for Multiply<'_> {
                 let element = simd.load(&self.group.diagonal[j * (half + 1) + i - j]);
                 sums[1] = simd.mul_add(element, simd.load(&self.p[j]), sums[1]);
             }
-            let mut up_sum = simd.splat(0.0);
-            for j in low..=high {
-                up_sum = simd.mul_add(simd.load(&pair[j + half - i]), simd.load(&self.p[j]), up_sum);
-                let element = simd.load(&self.group.pairs[j * width + i + half - j]);
-                sums[j % 2] = simd.mul_add(element, simd.load(&self.above[j]), sums[j % 2]);
+            for (apart, pairs) in self.group.pairs.iter().enumerate() {
+                let (pair, above) = (&pairs[i * width..][..width], &self.above[apart]);
+                let mut up_sum = simd.splat(0.0);
+                for j in low..=high {
+                    up_sum = simd.mul_add(simd.load(&pair[j + half - i]), simd.load(&self.p[j]), up_sum);
+                    let element = simd.load(&pairs[j * width + i + half - j]);
+                    sums[j % 2] = simd.mul_add(element, simd.load(&above[j]), sums[j % 2]);
+                }
+                simd.store(up_sum, &mut up[apart][i]);
             }
             simd.store(simd.add(sums[0], sums[1]), &mut own[i]);
-            simd.store(up_sum, &mut up[i]);
         }
         (own, up)
     }
@@ -274,7 +282,7 @@ mod tests {
             n,
             half: 0,
             diagonal: vec![vec![1.0; n]; 2],
-            pairs: vec![(0..n).map(coupling).collect()],
+            pairs: vec![vec![(0..n).map(coupling).collect()]],
             rhs: vec![rhs(0), rhs(1)],
         };
         for tolerance in [1e-1, 1e-3, 1e-6] {

@@ -8,18 +8,18 @@ use testkit::{allowed, in_each_precision};
 
 #[test]
 fn goodness_is_that_of_the_twin_on_and_off_the_ccd() {
-    for gpu in in_each_precision() {
+    for (gpu, psferr) in in_each_precision().into_iter().flat_map(|gpu| [(gpu.clone(), 0.01), (gpu, 0.0)]) {
         let case = Case::synthetic(false);
         let model = super::model::twin(&case, &case.flux());
         let spots = case.spots_on(&gpu);
         let patches = Patches::new(&case.batch, &spots).unwrap();
         let on_device = gpu.upload_reals("model", &model).unwrap();
-        let found = device::goodness(&patches, &case.ccd_on(&gpu), &on_device, 0.01).unwrap().download().unwrap();
+        let found = device::goodness(&patches, &case.ccd_on(&gpu), &on_device, psferr).unwrap().download().unwrap();
         let mut bins = found.chunks(3);
         let (mut first_pixel, mut masked, mut off) = (0, 0, 0);
         for patch in &case.batch.patches {
             let pixels = case.ccd().cut(patch);
-            let chi2 = pixel_chi2(&pixels, &model[first_pixel..first_pixel + patch.npix()], 0.01);
+            let chi2 = pixel_chi2(&pixels, &model[first_pixel..first_pixel + patch.npix()], psferr);
             first_pixel += patch.npix();
             for fibre in patch.core.clone() {
                 for bin in patches.core_bins() {

@@ -1,0 +1,102 @@
+//! What speaks against a PSF: fibres whose spots it does not give, and remarks on the whole.
+
+use super::error::PsfError;
+use super::model::PsfParts;
+use super::series::LegendreSeries;
+use serde::{Deserialize, Serialize};
+
+/// A fibre whose spots a PSF does not give.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BadFibre {
+    /// Row of the PSF.
+    pub fibre: usize,
+    /// What is wrong: parameter, value and wavelength.
+    pub reason: String,
+    /// Whether its trace is wrong, too.
+    pub trace: bool,
+}
+
+/// What speaks against a PSF.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Doubts {
+    /// Fibres without a result, in order. Stand-ins, made of their neighbours, serve in their place in a fit.
+    pub fibres: Vec<BadFibre>,
+    /// Remarks on the whole, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl Doubts {
+    /// Whether a fibre, a row of the PSF, has no result.
+    pub fn has(&self, fibre: usize) -> bool {
+        self.fibres.iter().any(|bad| bad.fibre == fibre)
+    }
+
+    /// Returns a sentence per kind of doubt.
+    pub fn sentences(&self) -> Vec<String> {
+        const LISTED: usize = 3;
+        let mut sentences = self.notes.clone();
+        if !self.fibres.is_empty() {
+            let listed = self.fibres.iter().take(LISTED).map(|bad| format!("fibre {}: {}", bad.fibre, bad.reason));
+            let listed = listed.collect::<Vec<_>>().join("; ");
+            let more = match self.fibres.len().saturating_sub(LISTED) {
+                0 => String::new(),
+                more => format!("; and {more} more"),
+            };
+            sentences.push(format!(
+                "{} of its fibres (rows of the PSF, from 0) are not usable ({listed}{more}); they get ivar 0 and mask bit \
+                 BAD2DFIT",
+                self.fibres.len()
+            ));
+        }
+        sentences
+    }
+}
+
+/// Puts stand-ins in the place of bad fibres: series between those of the nearest good fibres, or beyond the last.
+///
+/// The light of a bad fibre is on the CCD all the same. With a stand-in it goes to no neighbour.
+pub(super) fn stand_in(parts: &mut PsfParts, bad: &[BadFibre]) -> Result<(), PsfError> {
+    let good: Vec<usize> = (0..parts.nfibre).filter(|fibre| bad.iter().all(|b| b.fibre != *fibre)).collect();
+    let (Some(first), false) = (bad.first(), good.is_empty()) else {
+        return match bad.first() {
+            Some(BadFibre { fibre, reason, .. }) => Err(PsfError::NoFibre { fibre: *fibre, reason: reason.clone() }),
+            None => Ok(()),
+        };
+    };
+    debug_assert!(first.fibre < parts.nfibre, "bad fibres are rows of the PSF");
+    let far = [2.0 * parts.half_x as f64 + 1.0, 0.0];
+    for BadFibre { fibre, trace, .. } in bad {
+        let (below, above) = (good.iter().rev().filter(|g| *g < fibre), good.iter().filter(|g| *g > fibre));
+        let below: Vec<usize> = below.take(2).copied().collect();
+        let above: Vec<usize> = above.take(2).copied().collect();
+        if *trace {
+            for (series, far) in [&mut parts.trace_x, &mut parts.trace_y].into_iter().zip(far) {
+                let anew = between(series, *fibre, &below, &above, far);
+                series.set(*fibre, &anew);
+            }
+        }
+        for series in parts.shapes_mut() {
+            let anew = between(series, *fibre, &below[..below.len().min(1)], &above[..above.len().min(1)], 0.0);
+            series.set(*fibre, &anew);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the coefficients of a fibre on the line through two others: one on each side, or the two nearest of one side.
+/// With a single one they are its own, the first one `far` away per fibre.
+fn between(series: &LegendreSeries, fibre: usize, below: &[usize], above: &[usize], far: f64) -> Vec<f64> {
+    let (a, b) = match (below, above) {
+        (&[a, ..], &[b, ..]) | (&[a, b], []) | ([], &[a, b]) => (a, b),
+        (&[a, ..], []) | ([], &[a, ..]) => (a, a),
+        ([], []) => return series.of(fibre).to_vec(),
+    };
+    let steps = fibre as f64 - a as f64;
+    let weight = if a == b { 0.0 } else { steps / (b as f64 - a as f64) };
+    let line = series.of(a).iter().zip(series.of(b)).map(|(a, b)| a + weight * (b - a));
+    let mut coeff: Vec<f64> = line.collect();
+    if let (true, Some(first)) = (a == b, coeff.first_mut()) {
+        *first += far * steps;
+    }
+    coeff
+}

@@ -1,0 +1,226 @@
+//! Frames of other programs: weights under other names or none, units, HDUs that are missing, cut or lossy.
+
+use fitsio_pure::compress::{Dither, Quantize, TileCompression};
+use spextral::fits::{FitsError, Image, Pixels, Preproc, PreprocOptions, read_preproc, write_images, write_preproc};
+use spextral::frame::Header;
+use std::path::PathBuf;
+use testkit::files::{empty_primary, folder, preproc, tiled};
+
+const SHAPE: [usize; 2] = [2, 3];
+const PIXELS: [f32; 6] = [10.0, -4.0, 0.0, 7.0, 100.0, 1.0];
+
+/// A file of images under these names, the first with a unit.
+fn file(unit: &str, images: &[(&str, [f32; 6])]) -> (tempfile::TempDir, PathBuf) {
+    let dir = folder();
+    let path = dir.path().join("a.fits");
+    let mut planes: Vec<Image> = Vec::new();
+    for (name, pixels) in images {
+        let unit = if planes.is_empty() { unit } else { "" };
+        planes.push(Image { name, unit, shape: SHAPE.to_vec(), pixels: Pixels::F32(pixels) });
+    }
+    write_images(&path, &Header::new(), &planes, false).unwrap().persist().unwrap();
+    (dir, path)
+}
+
+fn read(path: &PathBuf, options: PreprocOptions) -> Result<Preproc, FitsError> {
+    read_preproc(path, &options)
+}
+
+#[test]
+fn weights_are_found_under_the_names_of_other_programs() {
+    let noise = [2.0f32, 4.0, 1.0, 0.0, 0.5, 1.0];
+    let of_variance = noise.map(|v| if v > 0.0 { 1.0 / v } else { 0.0 });
+    let of_stddev = noise.map(|v| if v > 0.0 { 1.0 / (v * v) } else { 0.0 });
+    for (name, expected) in [
+        ("IVAR", noise),
+        ("VAR", of_variance),
+        ("variance", of_variance),
+        ("STDDEV", of_stddev),
+        ("err", of_stddev),
+        ("UNCERT", of_stddev),
+        ("SIGMA", of_stddev),
+        ("NOISE", of_stddev),
+    ] {
+        let (_dir, path) = file("electron", &[("IMAGE", PIXELS), (name, noise)]);
+        let frame = read(&path, PreprocOptions::default()).unwrap();
+        assert_eq!(frame.ccd.ivar(), expected, "{name}");
+        assert_eq!(frame.ccd.rejected().total(), 0, "no noise is no weight, and no fault");
+        let told = frame.notes.iter().any(|note| note.contains("has no IVAR HDU"));
+        assert_eq!(told, name != "IVAR", "{:?}", frame.notes);
+    }
+}
+
+#[test]
+fn a_frame_without_weights_takes_them_from_the_read_noise_or_is_refused_with_the_remedy() {
+    let (_dir, path) = file("", &[("IMAGE", PIXELS)]);
+    let error = read(&path, PreprocOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("has no IVAR HDU") && error.contains("readnoise") && error.contains("gain"), "{error}");
+    let options = PreprocOptions { readnoise: Some(3.0), gain: Some(2.0), ..PreprocOptions::default() };
+    let frame = read(&path, options).unwrap();
+    assert_eq!(frame.ccd.image(), PIXELS.map(|v| 2.0 * v));
+    let variances = PIXELS.map(|v| 9.0 + f64::from(2.0 * v).max(0.0));
+    assert_eq!(frame.ccd.ivar(), variances.map(|v| (1.0 / v) as f32));
+    let (_dir, both) = file("", &[("IMAGE", PIXELS), ("VAR", [1.0; 6])]);
+    let error = read(&both, PreprocOptions { readnoise: Some(3.0), ..Default::default() }).unwrap_err().to_string();
+    assert!(error.contains("VAR") && error.contains("leave out readnoise"), "{error}");
+}
+
+#[test]
+fn an_image_that_is_not_in_electron_needs_its_gain_and_its_weights_follow() {
+    for unit in ["ADU", "DN", "counts", "electron/s"] {
+        let (_dir, path) = file(unit, &[("IMAGE", PIXELS), ("IVAR", [0.5; 6])]);
+        let error = read(&path, PreprocOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(&format!("BUNIT is {unit}")) && error.contains("give gain"), "{error}");
+        let frame = read(&path, PreprocOptions { gain: Some(2.0), ..Default::default() }).unwrap();
+        assert_eq!((frame.ccd.image()[0], frame.ccd.ivar()[0]), (20.0, 0.125));
+    }
+    let (_dir, path) = file("electrons", &[("IMAGE", PIXELS), ("IVAR", [0.5; 6])]);
+    read(&path, PreprocOptions::default()).unwrap();
+    let error = read(&path, PreprocOptions { gain: Some(2.0), ..Default::default() }).unwrap_err().to_string();
+    assert!(error.contains("electrons already; leave out gain"), "{error}");
+}
+
+#[test]
+fn the_image_is_taken_by_name_or_number_or_from_a_primary_hdu_without_name() {
+    let (_dir, path) = file("", &[("FIRST", [0.0; 6]), ("SCI", PIXELS), ("ERR", [1.0; 6])]);
+    for hdu in ["sci", "1"] {
+        let options = PreprocOptions { image_hdu: Some(hdu.into()), ..PreprocOptions::default() };
+        assert_eq!(read(&path, options).unwrap().ccd.image(), PIXELS, "{hdu}");
+    }
+    let error = read(&path, PreprocOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("has no IMAGE HDU") && error.contains("SCI") && error.contains("image-hdu"), "{error}");
+    // Our writer names every HDU.
+    let (_dir, path) = file("", &[("NOBODY", PIXELS), ("IVAR", [1.0; 6])]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|w| w == b"EXTNAME ").unwrap();
+    bytes[at..at + 8].copy_from_slice(b"OTHERKEY");
+    std::fs::write(&path, bytes).unwrap();
+    let frame = read(&path, PreprocOptions::default()).unwrap();
+    assert_eq!(frame.ccd.image(), PIXELS);
+    assert!(frame.notes[0].contains("primary HDU is taken for it"), "{:?}", frame.notes);
+}
+
+#[test]
+fn hdus_that_are_missing_are_told_of_and_a_whole_file_says_nothing() {
+    let (dir, frame) = (folder(), preproc());
+    let path = dir.path().join("a.fits");
+    let notes = |frame: &Preproc| {
+        write_preproc(&path, frame, true).unwrap().persist().unwrap();
+        read(&path, PreprocOptions::default()).unwrap().notes
+    };
+    assert_eq!(notes(&frame), Vec::<String>::new());
+    let without = notes(&Preproc { mask: None, fibermap: None, ..frame });
+    assert!(without.len() == 2 && without[0].contains("no MASK HDU") && without[1].contains("no FIBERMAP HDU"));
+}
+
+#[test]
+fn hdus_that_nextend_promises_are_missed() {
+    let (dir, mut frame) = (folder(), preproc());
+    let path = dir.path().join("a.fits");
+    frame.header.set("NEXTENX", 9i64, "");
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|w| w == b"NEXTENX ").unwrap();
+    bytes[at..at + 8].copy_from_slice(b"NEXTEND ");
+    std::fs::write(&path, bytes).unwrap();
+    let back = read(&path, PreprocOptions::default()).unwrap();
+    assert!(back.notes[0].contains("NEXTEND promises 9 extensions, it has 4"), "{:?}", back.notes);
+    assert!(!back.header.contains("NEXTEND"), "another file has other extensions");
+}
+
+#[test]
+fn a_last_block_without_its_fill_is_read_and_a_cut_into_the_data_is_not() {
+    let (_dir, path) = file("", &[("IMAGE", PIXELS), ("IVAR", [1.0; 6])]);
+    let whole = std::fs::read(&path).unwrap();
+    let data = whole.len() - 2880 + 24;
+    let gzipped = path.with_extension("gz");
+    for end in [data, data + 1, whole.len() - 1] {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, &whole[..end]).unwrap();
+        std::fs::write(&gzipped, packed.finish().unwrap()).unwrap();
+        for path in [&path, &gzipped] {
+            let frame = read(path, PreprocOptions::default()).unwrap();
+            assert_eq!(frame.ccd.image(), PIXELS);
+            assert!(frame.notes[0].contains("last block is not filled"), "{:?}", frame.notes);
+        }
+    }
+    std::fs::write(&path, &whole[..data - 1]).unwrap();
+    assert!(matches!(read(&path, PreprocOptions::default()), Err(FitsError::Truncated { .. })));
+}
+
+#[test]
+fn weights_that_were_rounded_to_integers_lose_no_masked_pixel() {
+    let (ny, nx) = (24, 40);
+    let wave = |k: usize| 0.05 + 0.01 * ((k % nx) as f32 * 0.7).sin() + 0.002 * ((k * 7919) % 13) as f32;
+    let ivar: Vec<f32> = (0..ny * nx).map(|k| if (k / nx) % 3 == 1 && k % nx < 12 { 0.0 } else { wave(k) }).collect();
+    let image = vec![1.0f32; ny * nx];
+    let lossless = TileCompression::gzip().lossless();
+    let dithered = TileCompression::rice().quantize(Quantize::new().step(0.004).dither(Dither::Subtractive));
+    let dir = folder();
+    let path = dir.path().join("a.fits.fz");
+    let bytes =
+        [empty_primary(), tiled("IMAGE", [ny, nx], &image, &lossless), tiled("IVAR", [ny, nx], &ivar, &dithered)];
+    std::fs::write(&path, bytes.concat()).unwrap();
+    let frame = read(&path, PreprocOptions::default()).unwrap();
+    let zeros = |pixels: &[f32]| pixels.iter().map(|v| *v == 0.0).collect::<Vec<bool>>();
+    assert!(zeros(frame.ccd.ivar()) == zeros(&ivar), "masked pixels stay masked, and no others");
+    let told =
+        |frame: &Preproc| frame.notes.iter().any(|n| n.contains("rounded to integers") && n.contains("fpack -qz"));
+    assert!(told(&frame), "{:?}", frame.notes);
+    let bytes =
+        [empty_primary(), tiled("IMAGE", [ny, nx], &image, &dithered), tiled("IVAR", [ny, nx], &ivar, &lossless)];
+    std::fs::write(&path, bytes.concat()).unwrap();
+    assert!(!told(&read(&path, PreprocOptions::default()).unwrap()), "of the image alone noise is lost");
+}
+
+#[test]
+fn a_wrong_datasum_of_what_decides_no_number_can_be_ignored() {
+    let (dir, frame) = (folder(), preproc());
+    let path = dir.path().join("a.fits");
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
+    let sound = std::fs::read(&path).unwrap();
+    let damaged = |name: &str| {
+        let mut bytes = sound.clone();
+        let title = format!("EXTNAME = '{name:<8}'").into_bytes();
+        let at = bytes.windows(title.len()).position(|w| w == title).unwrap();
+        let sum = at + bytes[at..].windows(8).position(|w| w == b"DATASUM ").unwrap();
+        bytes[sum + 11] = if bytes[sum + 11] == b'1' { b'2' } else { b'1' };
+        std::fs::write(&path, bytes).unwrap();
+        read(&path, PreprocOptions::default()).unwrap_err().to_string()
+    };
+    let ignoring = || read(&path, PreprocOptions { ignore_checksum: true, ..PreprocOptions::default() });
+    for name in ["FIBERMAP", "READNOISE"] {
+        let error = damaged(name);
+        assert!(error.contains(name) && error.contains("ignore-checksum"), "{error}");
+        assert_eq!(ignoring().unwrap().fibermap, frame.fibermap);
+    }
+    for name in ["IMAGE", "IVAR", "MASK"] {
+        let error = damaged(name);
+        assert!(error.contains(name) && !error.contains("ignore-checksum") && error.contains("sums anew"), "{error}");
+        assert!(ignoring().is_err(), "{name} decides numbers");
+    }
+}
+
+#[test]
+fn cards_that_are_not_standard_are_mended_with_a_word() {
+    let (dir, frame) = (folder(), preproc());
+    let path = dir.path().join("a.fits");
+    write_preproc(&path, &frame, false).unwrap().persist().unwrap();
+    let sound = std::fs::read(&path).unwrap();
+    let end = sound.chunks(80).position(|card| card.starts_with(b"END ")).unwrap() * 80;
+    let mut cards = sound[..end].to_vec();
+    for card in
+        ["DUSTA   =                  NAN / as IDL writes it", "naxis1  =                   77", "EXTVER  = 'one'"]
+    {
+        cards.extend(format!("{card:<80}").into_bytes());
+    }
+    let data = sound.len().min((end + 80).next_multiple_of(2880));
+    cards.extend(format!("{:<80}", "END").into_bytes());
+    cards.resize(cards.len().next_multiple_of(2880), b' ');
+    std::fs::write(&path, [&cards[..], &sound[data..]].concat()).unwrap();
+    let back = read(&path, PreprocOptions::default()).unwrap();
+    assert_eq!(back.header.get_str("DUSTA").as_deref(), Some("NAN"));
+    assert!(!back.header.contains("NAXIS1") && !back.header.contains("EXTVER"));
+    assert!(back.notes[0].contains("not standard FITS and mended: DUSTA"), "{:?}", back.notes);
+}
