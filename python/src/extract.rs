@@ -112,7 +112,7 @@ impl Plan {
         Ok(Self { psf, preproc, grid, options, bundles, warnings })
     }
 
-    /// What a user should know before the work, a sentence each.
+    /// Warnings before the work, a sentence each.
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()

@@ -7,8 +7,8 @@ use crate::stages::traces::{legendre, unit};
 /// Places at which each trace is looked at for the CCD's ends.
 const PLACES: usize = 257;
 
-/// Returns (WMIN, WMAX, DW) in Angstrom of an extraction of fibres of a PSF that names none: the part of WAVEMIN, WAVEMIN + DW, …
-/// to WAVEMAX where all of them are on the CCD.
+/// Returns the default (WMIN, WMAX, DW) of an extraction of some fibres, Angstrom. The grid is the part of WAVEMIN,
+/// WAVEMIN + DW, … to WAVEMAX where all of them are on the CCD.
 pub fn default_wavelength(psf: &Psf, specmin: usize, nspec: Option<usize>) -> (f64, f64, f64) {
     let (low, high, step) = (psf.wave_min, psf.wave_max, default_step(psf));
     let first = specmin.min(psf.nfibre);

@@ -65,8 +65,8 @@ impl Sampling {
     }
 }
 
-/// Returns the diagonals of R to each side of its main one: as many bins as a spot has rows to each side, or those of its
-/// rows where bins are narrower.
+/// Returns the diagonals of R to each side of its main one: as many as a spot has rows to each side. Where bins are narrower
+/// than rows, they are as many as these rows have bins.
 pub(super) fn half_diagonals(psf: &Psf, grid: &WaveGrid) -> usize {
     let rows = psf.half_y as f64;
     let bins = Sampling::measure(psf).map_or(rows, |sampling| (rows * sampling.highest_row / grid.step()).ceil());
