@@ -26,12 +26,12 @@ Wavelength = Union[str, Tuple[Any, Any, Any], npt.NDArray[np.float64], None]
 def extract_frame(
     image: Any,
     psf: Union[Psf, str, "os.PathLike[str]", None],
-    bundlesize: Optional[int] = None,
+    bundlesize: Union[int, str, None] = None,
     specmin: int = 0,
     nspec: Optional[int] = None,
     wavelength: Wavelength = None,
     nwavestep: int = 50,
-    nsubbundles: Optional[int] = None,
+    nsubbundles: Union[int, str, None] = None,
     model: Any = None,
     regularize: float = 0.0,
     psferr: Optional[float] = None,
@@ -66,8 +66,8 @@ def extract_frame(
         NDData: its data, its uncertainty, and as ivar = 0 its mask. Here and below, quantities are converted or refused.
     psf : Psf or path
         Its PSF.
-    bundlesize : int
-        Fibres solved together; by default groups that no light crosses.
+    bundlesize : int or "auto"
+        Fibres solved together; by default, or with ``"auto"``, groups that no light crosses.
     specmin, nspec : int
         Fibres, rows of the PSF; by default all from ``specmin`` on. Any values.
     wavelength : (float, float, float) or str
@@ -144,8 +144,8 @@ def extract_frame(
         tolerance=_maybe("tolerance", tolerance),
         precision=precision,
         max_device_memory=None if max_device_memory is None else _count("max_device_memory", max_device_memory),
-        bundlesize=None if bundlesize is None else _count("bundlesize", bundlesize),
-        nsubbundles=None if nsubbundles is None else _count("nsubbundles", nsubbundles),
+        bundlesize=_count_or_auto("bundlesize", bundlesize),
+        nsubbundles=_count_or_auto("nsubbundles", nsubbundles),
         nwavestep=_count("nwavestep", nwavestep),
         wavepad=_count("wavepad", wavepad),
         wavepad_frac=number("wavepad_frac", wavepad_frac, ""),
@@ -287,6 +287,14 @@ def _count(name: str, given: Any) -> int:
     return given if isinstance(given, int) else int(value)
 
 
+def _count_or_auto(name: str, value: Union[int, str, None]) -> Optional[int]:
+    if value is None or value == "auto":
+        return None
+    if isinstance(value, str):
+        raise InputError(f'{name} is {value!r}: give a whole number, or "auto"')
+    return _count(name, value)
+
+
 def _range(wavelength: Any) -> Optional[Tuple[float, float, float]]:
     if wavelength is None:
         return None
@@ -320,7 +328,10 @@ def _warn(frame: Frame, solver: str) -> None:
     cut = done["resolution_cut_rows"]
     if cut:
         least = min(sum_ for _, _, sum_ in cut)
-        _say(f"R is wider than its diagonals in {len(cut)} fibres: rows sum to less than 0.99, at least to {least:.3f}")
+        _say(
+            f"rows of R sum to less than 0.99 in {len(cut)} fibres, at least to {least:.3f}: they reach beyond its "
+            "diagonals or the ends of the grid"
+        )
     if solver == "banded" and done["in_patches"]:
         fibres = ", ".join(map(str, done["in_patches"]))
         _say(f"solver=\"banded\" did not serve all bundles; those of first fibres {fibres} were extracted in patches")

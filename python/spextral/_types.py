@@ -29,8 +29,10 @@ class Summary(TypedDict):
     """Bundles solved in bands."""
     bundles: List[int]
     """Fibres of the groups that are solved together, over the whole PSF."""
+    forced_cut: Optional[str]
+    """The worst cut of a given bundle size through overlapping fibres; None without one."""
     resolution_cut_rows: List[Tuple[int, int, float]]
-    """Fibres with rows of R wider than its diagonals, the number of these rows and their smallest sum."""
+    """Fibres with rows of R that sum to less than 0.99, the number of these rows and their smallest sum."""
     patches: int
     """Patches solved."""
     in_patches: List[int]

@@ -112,7 +112,7 @@ impl Plan {
         Ok(Self { psf, preproc, grid, options, bundles, warnings })
     }
 
-    /// What a user should know before the work, a sentence each.
+    /// Warnings before the work, a sentence each.
     #[getter]
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
@@ -212,6 +212,7 @@ impl Plan {
         dict.set_item("solver", summary.solver())?;
         dict.set_item("banded", summary.banded)?;
         dict.set_item("bundles", summary.groups.ranges().map(|fibres| fibres.len()).collect::<Vec<_>>())?;
+        dict.set_item("forced_cut", &summary.forced_cut)?;
         let cut = summary.cut_rows.iter().map(|cut| (cut.fibre, cut.rows, cut.least));
         dict.set_item("resolution_cut_rows", cut.collect::<Vec<_>>())?;
         dict.set_item("patches", summary.patches)?;

@@ -185,6 +185,7 @@ impl Run {
                     ..Record::default()
                 },
                 groups: Groups::of_sizes(&item("bundles")?.extract::<Vec<usize>>()?),
+                forced_cut: item("forced_cut")?.extract()?,
                 cut_rows: item("resolution_cut_rows")?.extract::<Vec<_>>()?.into_iter().map(cut_rows).collect(),
                 ..Summary::default()
             },

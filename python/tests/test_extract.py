@@ -65,6 +65,21 @@ def test_a_selection_of_fibres_is_that_of_the_whole(psf, preproc, frame):
     assert part["modelimage"] is None and part["summary"]["specmin"] == 7
 
 
+def test_groups_follow_from_the_psf_and_a_size_that_cuts_fibres_apart_is_a_warning(psf, preproc, frame):
+    assert frame["summary"]["bundles"] == [25, 25] and frame["summary"]["forced_cut"] is None
+    assert same(extract(preproc, psf, bundlesize=25), frame) and same(extract(preproc, psf, bundlesize="auto"), frame)
+    with pytest.warns(spextral.ExtractionWarning, match="cut between fibres .* bundlesize 25 fits, or bundlesize='auto'"):
+        forced = extract(preproc, psf, bundlesize=20, nsubbundles=3, nspec=5)
+    assert forced["summary"]["bundles"] == [20, 20, 10] and "fibres" in forced["summary"]["forced_cut"]
+    with pytest.raises(spextral.InputError, match='give a whole number, or "auto"'):
+        extract(preproc, psf, bundlesize="all")
+
+
+def test_a_step_that_does_not_suit_the_psf_is_a_warning(psf, preproc):
+    with pytest.warns(spextral.ExtractionWarning, match="0.8 Angstrom suits this PSF"):
+        extract(preproc, psf, wavelength=(6580.0, 6620.0, 2.0), nspec=2)
+
+
 def test_mask_bits_take_the_weight_of_pixels(psf, preproc):
     mask = np.zeros(preproc.shape, np.uint16)
     mask[100] = 1 << 8

@@ -175,8 +175,8 @@ fn report(request: &Request, done: &Done) {
     if let Some(least) = summary.cut_rows.iter().map(|cut| cut.least).reduce(f64::min) {
         let (fibres, first) = (summary.cut_rows.len(), summary.cut_rows[0].fibre);
         tracing::warn!(
-            "R is wider than its diagonals in {fibres} fibres, the first is {first}: rows sum to less than 0.99, at least to \
-             {least:.3}; the report of --json names them"
+            "rows of R sum to less than 0.99 in {fibres} fibres, the first is {first}, at least to {least:.3}: they reach beyond \
+             its diagonals or the ends of the grid"
         );
     }
     tracing::info!(

@@ -80,6 +80,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "bundles": {
             "sizes": summary.groups.to_string(), "cuts": summary.groups.cuts(),
             "auto": request.options.patches.bundlesize.is_none(), "overlap_across_cuts": summary.overlap,
+            "forced_cut": summary.forced_cut,
         },
         "resolution_cut_rows": summary.cut_rows,
         "solver_as_requested": summary.is_by(request.options.solver).is_none(),

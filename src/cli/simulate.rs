@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Number of fibres that are lit [default: all from --specmin on]
     #[arg(short = 'n', long, value_name = "N")]
     nspec: Option<usize>,
-    /// Bins of light in Angstrom, as for the extraction [default: the PSF's range by 0.8]
+    /// Bins of light in Angstrom, as for the extraction [default: the PSF's range by the default step of an extraction]
     #[arg(short = 'w', long, value_name = "WMIN,WMAX,DW", allow_hyphen_values = true)]
     wavelength: Option<WaveRange>,
     /// Read noise in electron

@@ -4,8 +4,7 @@
 use super::{CutRows, Dark};
 use crate::base::median::median;
 use crate::frame::{Spectra, SpectraParts, specmask};
-use crate::geometry::WaveGrid;
-use crate::solver::BundleSpectra;
+use crate::solver::{BundleSpectra, Job};
 use rayon::prelude::*;
 
 /// pixmask_fraction reaches 1 only to rounding.
@@ -36,14 +35,10 @@ pub(super) struct Assembled {
     pub dark: Dark,
 }
 
-/// Sets masks and units: electron/Angstrom on the bins of `grid`. The first spectrum is that of fibre `specmin`. Fibres for which
-/// `is_bad`, by their number on the PSF, have no result.
-pub(super) fn assemble(
-    raw: &BundleSpectra,
-    grid: &WaveGrid,
-    specmin: usize,
-    is_bad: impl Fn(usize) -> bool,
-) -> Assembled {
+/// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres that the PSF doubts have no result.
+pub(super) fn assemble(raw: &BundleSpectra, job: &Job) -> Assembled {
+    let (grid, specmin, edge) = (&job.grid, job.options.specmin, job.psf.half_y);
+    let is_bad = |fibre: usize| job.psf.doubts().has(fibre);
     let [nspec, nwave, ndiag] = raw.shape();
     let bins = nspec * nwave;
     let bad: Vec<bool> = (specmin..specmin + nspec).map(is_bad).collect();
@@ -60,7 +55,8 @@ pub(super) fn assemble(
         .for_each(|&at| chi2pix[at] = 0.0);
     let mut resolution = raw.resolution.clone();
     (0..bins).filter(|&at| none[at]).for_each(|at| clear_row(&mut resolution, [nwave, ndiag], at));
-    let counts = |at: usize| !none[at] && raw.pixmask_fraction[at] < MASKED;
+    let inside = edge..nwave.saturating_sub(edge);
+    let counts = |at: usize| inside.contains(&(at % nwave)) && !none[at] && raw.pixmask_fraction[at] < MASKED;
     let cut_rows = cut_rows(&resolution, [nspec, nwave, ndiag], specmin, counts);
     let parts = SpectraParts {
         nspec,
@@ -116,8 +112,7 @@ fn clear_row(resolution: &mut [f64], [nwave, ndiag]: [usize; 2], at: usize) {
     }
 }
 
-/// Returns the fibres with rows of R that sum to less than [`LEAST_SUM`]. Rows that reach over the ends of the grid do not
-/// count, nor those of bins that `counts` leaves out.
+/// Returns the fibres with rows of R that sum to less than [`LEAST_SUM`]; bins that `counts` leaves out do not count.
 fn cut_rows(
     resolution: &[f64],
     [nspec, nwave, ndiag]: [usize; 3],
@@ -126,9 +121,14 @@ fn cut_rows(
 ) -> Vec<CutRows> {
     let half = ndiag / 2;
     let of_fibre = |spec: usize| {
-        let sum =
-            |row: usize| -> f64 { (0..ndiag).map(|d| resolution[(spec * ndiag + d) * nwave + row + half - d]).sum() };
-        let rows = (half..nwave.saturating_sub(half)).filter(|row| counts(spec * nwave + row));
+        let sum = |row: usize| -> f64 {
+            let element = |d: usize| {
+                let column = (row + half).checked_sub(d).filter(|&column| column < nwave);
+                column.map_or(0.0, |column| resolution[(spec * ndiag + d) * nwave + column])
+            };
+            (0..ndiag).map(element).sum()
+        };
+        let rows = (0..nwave).filter(|row| counts(spec * nwave + row));
         let low: Vec<f64> = rows.map(sum).filter(|sum| *sum < LEAST_SUM).collect();
         let least = low.iter().copied().reduce(f64::min)?;
         Some(CutRows { fibre: specmin + spec, rows: low.len(), least })
@@ -181,5 +181,29 @@ mod tests {
         let mut none = [false; 9];
         none[3] = true;
         assert!(bad_fit(&chi2pix, 9, &none).iter().all(|b| !b));
+    }
+
+    #[test]
+    fn rows_of_r_that_are_cut_off_are_counted_by_fibre() {
+        let [nspec, nwave, ndiag] = [2, 12, 3];
+        let mut resolution = vec![0.0; nspec * ndiag * nwave];
+        for (k, weight) in [0.2, 0.6, 0.2].into_iter().enumerate() {
+            (0..nspec).for_each(|f| resolution[(f * ndiag + k) * nwave..(f * ndiag + k + 1) * nwave].fill(weight));
+        }
+        // Row 7 of the second fibre loses half of its main element.
+        resolution[(ndiag + 1) * nwave + 7] = 0.3;
+        let found = |edge: usize, masked: usize| {
+            let counts = |at: usize| (edge..nwave - edge).contains(&(at % nwave)) && at != masked;
+            cut_rows(&resolution, [nspec, nwave, ndiag], 30, counts)
+        };
+        let cut = found(1, usize::MAX);
+        assert_eq!((cut.len(), cut[0].fibre, cut[0].rows), (1, 31, 1));
+        assert!((cut[0].least - 0.7).abs() < 1e-12);
+        assert!(found(1, nwave + 7).is_empty());
+        assert_eq!(
+            found(0, nwave + 7).iter().map(|cut| cut.rows).collect::<Vec<_>>(),
+            [2, 2],
+            "the first and the last row"
+        );
     }
 }

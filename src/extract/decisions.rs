@@ -1,16 +1,15 @@
-//! What an extraction decides by itself, in words: groups, step, solver, and what to look at before the work.
+//! The choices of an extraction as text: groups, step, solver, and warnings before the work.
 
 use super::Summary;
-use super::default_grid::default_step;
 use crate::base::number::{rounded, short};
 use crate::base::option_name::{OptionName, Remedy};
-use crate::solver::{Job, Sampling};
+use crate::solver::{Job, Sampling, default_step};
 
 /// A step outside these factors of the default one is worth a word.
 const FACTORS: [f64; 2] = [0.5, 2.0];
 
-/// Returns what a user should know of a job before the work, one sentence each: a cut through overlapping fibres, a step that
-/// does not suit the PSF.
+/// Returns the warnings before the work, one sentence each. They concern a cut through overlapping fibres and a step that does
+/// not suit the PSF.
 pub fn warnings(job: &Job) -> Vec<String> {
     let forced = job.grouping().forced.as_ref().map(ToString::to_string);
     forced.into_iter().chain(step_warning(job)).collect()
@@ -41,8 +40,8 @@ fn step_warning(job: &Job) -> Option<String> {
 }
 
 impl Summary {
-    /// Returns what the extraction decided in one line: groups of fibres, the grid (first and last wavelength and step, Angstrom),
-    /// solver and precision.
+    /// Returns the choices of the extraction in one line: groups of fibres, grid, solver and precision. The grid is its first and
+    /// last wavelength and its step, Angstrom.
     pub fn decisions(&self, [first, last, step]: [f64; 3]) -> String {
         let bundles = format!("bundles of {} fibres", self.groups);
         // Sums of steps end in digits that mean nothing.

@@ -35,7 +35,9 @@ pub struct Summary {
     pub groups: Groups,
     /// Largest relative overlap of spots of different groups.
     pub overlap: f64,
-    /// Fibres whose rows of R are cut off by the number of its diagonals.
+    /// The worst cut through overlapping fibres.
+    pub forced_cut: Option<String>,
+    /// Fibres with rows of R that are cut off, by the number of its diagonals or by the ends of the grid.
     pub cut_rows: Vec<CutRows>,
     /// Bins without information.
     pub no_information: usize,
@@ -47,7 +49,8 @@ pub struct Summary {
     pub stage_time: Vec<(Stage, Duration)>,
 }
 
-/// Rows of R of one fibre that sum to less than 0.99, as they are wider than the stored diagonals.
+/// Rows of R of one fibre that sum to less than 0.99: they are wider than the stored diagonals, or reach beyond the grid.
+/// Bins within HSIZEY of its ends do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CutRows {
     /// The fibre, a row of the PSF.

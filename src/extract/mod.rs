@@ -18,7 +18,7 @@ mod share;
 pub use crate::solver::ladder::Progress;
 pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, precision_of};
 pub use decisions::warnings;
-pub use default_grid::{default_step, default_wavelength};
+pub use default_grid::default_wavelength;
 pub use digests::Digests;
 pub use error::ExtractError;
 pub use extraction::{CutRows, Dark, Extraction, Summary};

@@ -36,6 +36,7 @@ pub enum RecordError {
 /// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
+/// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXOPT | all options that decide numbers |
@@ -143,6 +144,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXPREC", Some(summary.precision().into()), "Precision of the extraction"),
         ("SPXSOLV", Some(summary.solver().into()), "Solver that served"),
         ("SPXBUND", Some(summary.groups.to_string()), "Fibres of bundles"),
+        ("SPXCUT", summary.forced_cut.clone(), "Overlapping fibres cut apart"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
         ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),

@@ -5,7 +5,7 @@ use super::{ExtractError, Extraction, Summary, assemble};
 use crate::backend::{Engine, Stage};
 use crate::plan::Bundle;
 use crate::solver::ladder::{self, LastRung, Progress, Solved};
-use crate::solver::{BundleSpectra, Job, Record, Stripe};
+use crate::solver::{BundleSpectra, ForcedCut, Job, Record, Stripe};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -96,8 +96,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
             }
         }
     }
-    let is_bad = |fibre: usize| job.psf.doubts().has(fibre);
-    let assembled = assemble::assemble(&all.spectra, &job.grid, job.options.specmin, is_bad);
+    let assembled = assemble::assemble(&all.spectra, job);
     let model = job.options.model.map(|_| Stripe::sum(&all.spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
     let summary = Summary {
         device: all.device,
@@ -105,6 +104,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
         record: all.record,
         groups: job.grouping().groups.clone(),
         overlap: job.grouping().overlap,
+        forced_cut: job.grouping().forced.as_ref().map(ForcedCut::fact),
         cut_rows: assembled.cut_rows,
         no_information: assembled.no_information,
         dark: assembled.dark,

@@ -3,7 +3,7 @@
 use crate::frame::Header;
 
 /// Cards shown, in this order, and their meaning.
-const CARDS: [(&str, &str); 19] = [
+const CARDS: [(&str, &str); 20] = [
     ("CAMERA", "camera"),
     ("NIGHT", "night"),
     ("EXPID", "exposure"),
@@ -21,6 +21,7 @@ const CARDS: [(&str, &str); 19] = [
     ("SPXVER", "version of spextral"),
     ("SPXDEV", "device"),
     ("SPXSOLV", "solver"),
+    ("SPXBUND", "fibres of bundles"),
     ("SPXOPT", "options"),
     ("SPXRETRY", "reason for retry or fallback"),
 ];

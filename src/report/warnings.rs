@@ -150,6 +150,14 @@ fn of_run(material: &Material) -> Vec<Warning> {
         };
         list.push(note(format!("{attempt}: {reason}.")));
     }
+    if let Some(cut) = card("SPXCUT") {
+        list.push(bad(format!("Spectra beside a cut between bundles are biased: {cut}.")));
+    }
+    if let Some(cut) = card("SPXRCUT") {
+        list.push(note(format!(
+            "Rows of R reach beyond its diagonals or the ends of the grid: the smallest sum is {cut}."
+        )));
+    }
     let solver = card("SPXSOLV").unwrap_or_default();
     if solver.contains("some") {
         list.push(note(format!("Solver: {solver}. The bands failed for those bundles; their bins are less exact.")));
@@ -208,6 +216,8 @@ mod tests {
         let mut frame = frame(4, 20);
         frame.header.set("SPXSOLV", "banded, some bundles in patches", "");
         frame.header.set("SPXRETRY", "device lost", "");
+        frame.header.set("SPXCUT", "bundles of 25 cut between fibres 24 and 25", "");
+        frame.header.set("SPXRCUT", "0.943 in 5 fibres", "");
         frame.spectra.update(|s| s.chi2pix.fill(3.0)).unwrap();
         frame.spectra.update(|s| s.mask[..2].fill(BAD2DFIT)).unwrap();
         frame.spectra.update(|s| s.flux[0] = f64::NAN).unwrap();
@@ -218,6 +228,8 @@ mod tests {
         let texts = texts(&material(frame), Some([2.0, 9.0]));
         for text in [
             "in patches",
+            "biased: bundles of 25 cut between",
+            "0.943 in 5 fibres",
             "The CPU extracted",
             "device lost",
             "chi2pix is 3.00",

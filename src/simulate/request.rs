@@ -4,6 +4,7 @@ use super::range::{OutOfRange, count, within};
 use crate::base::number::short;
 use crate::base::option_name::OptionName::{Nspec, PsfTails, Specmin};
 use crate::psf::{Psf, Tails};
+use crate::solver::default_step;
 use std::ops::Range;
 use thiserror::Error;
 
@@ -77,7 +78,8 @@ pub struct Simulation {
     pub specmin: usize,
     /// Number of lit fibres; None takes all from `specmin` on.
     pub nspec: Option<usize>,
-    /// Lower end, upper end and step of the grid, Angstrom; None takes the PSF's range in steps of 0.8.
+    /// Lower end, upper end and step of the grid, Angstrom; None takes the PSF's range by the default step of
+    /// an extraction.
     pub wave: Option<[f64; 3]>,
     /// Read noise, electron.
     pub readnoise: f64,
@@ -131,7 +133,7 @@ impl Simulation {
 
     /// Returns the truth's grid: the extraction grid, at either end longer by [`MARGIN`].
     pub(super) fn grid(&self, psf: &Psf) -> Result<Vec<f64>, SimulateError> {
-        let [min, max, step] = self.wave.unwrap_or([psf.wave_min, psf.wave_max, 0.8]);
+        let [min, max, step] = self.wave.unwrap_or_else(|| [psf.wave_min, psf.wave_max, default_step(psf)]);
         let bins = ((max - min) / step + 0.5).floor();
         if !(min > 0.0 && step > 0.0 && (1.0..1e6).contains(&bins)) {
             return Err(SimulateError::Grid { min, max, step });

@@ -74,19 +74,23 @@ pub(super) fn grouping(psf: &Psf, options: &Options) -> Grouping {
     Grouping { overlap: largest(&groups, &across), groups, forced }
 }
 
+impl ForcedCut {
+    /// Returns the fact without the remedy.
+    pub fn fact(&self) -> String {
+        let Self { fibre, count, size, overlap, allowed, .. } = self;
+        let others = if *count > 1 { format!(", and at {} other places", count - 1) } else { String::new() };
+        format!(
+            "bundles of {size} cut between fibres {} and {fibre}, whose spots overlap by {overlap:.1e}{others}, where \
+             {allowed:.1e} keeps to the tolerance",
+            fibre - 1
+        )
+    }
+}
+
 impl fmt::Display for ForcedCut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { fibre, count, size, overlap, allowed, fitting } = self;
-        let name = OptionName::Bundlesize;
-        write!(
-            f,
-            "bundles of {size} cut between fibres {} and {fibre}, whose spots overlap by {overlap:.1e}",
-            fibre - 1
-        )?;
-        if *count > 1 {
-            write!(f, ", and at {} other places", count - 1)?;
-        }
-        write!(f, ", where {allowed:.1e} keeps to the tolerance: spectra beside a cut are biased; ")?;
+        let (name, fitting) = (OptionName::Bundlesize, &self.fitting);
+        write!(f, "{}: spectra beside a cut are biased; ", self.fact())?;
         match fitting.size() {
             Some(fits) => write!(f, "{name} {fits} fits, or {}", Remedy::Set(name, "auto")),
             None => write!(f, "{} fits, groups of {fitting}", Remedy::Set(name, "auto")),

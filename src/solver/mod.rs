@@ -23,6 +23,6 @@ pub use job::{Job, JobError};
 pub use ladder::{Attempt, Fallback, LADDER, LastRung, Level, Method, Record, Step};
 pub use options::{ModelFlux, Options, Solver, precision_of};
 pub(crate) use options::{PRECISIONS, precision_word};
-pub use sampling::Sampling;
+pub use sampling::{Sampling, default_step};
 pub use stripe::Stripe;
 pub use unserved::{Reason, Unserved};

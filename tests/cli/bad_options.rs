@@ -1,6 +1,6 @@
 //! Options that make no sense, alone (exit code 2) or for the files at hand (exit code 1).
 
-use spextral::fits::{write_preproc, write_psf};
+use spextral::fits::{read_headers, write_preproc, write_psf};
 use testkit::{Folder, fails_and_leaves_nothing as fails, small_psf};
 
 #[test]
@@ -33,8 +33,38 @@ fn fibres_beyond_the_psf_are_said_with_its_number() {
 }
 
 #[test]
-fn sub_bundles_that_do_not_divide_a_bundle_are_said_with_both() {
-    fails(&Folder::new(), &["--nsubbundles", "3"], &["3 sub-bundles do not divide bundles of 5 fibres"]);
+fn counts_of_no_fibres_are_said_with_their_option() {
+    let folder = Folder::new();
+    fails(&folder, &["--bundlesize", "0"], &["bundlesize is 0: give at least 1"]);
+    fails(&folder, &["--nsubbundles", "0"], &["nsubbundles is 0: give at least 1"]);
+}
+
+#[test]
+fn a_size_that_cuts_overlapping_fibres_apart_is_a_warning_with_the_one_that_fits_and_stands_in_the_header() {
+    let folder = Folder::new();
+    let run = folder.extract(&["--bundlesize", "4", "--nsubbundles", "3"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let said = [
+        "bundles of 4 cut between fibres 3 and 4, whose spots overlap by",
+        "--bundlesize 5 fits, or --bundlesize auto",
+    ];
+    assert!(said.iter().all(|text| run.stderr.contains(text)), "{}", run.stderr);
+    let header = &read_headers(folder.path("frame.fits")).unwrap()[0];
+    assert_eq!(header.get_str("SPXBUND").as_deref(), Some("2x4"));
+    assert!(header.get_str("SPXCUT").unwrap().contains("fibres 3 and 4"));
+}
+
+#[test]
+fn groups_of_the_psf_and_a_step_that_does_not_suit_it_are_said() {
+    let folder = Folder::new();
+    let run = folder.extract(&["--bundlesize", "auto", "--loglevel", "info", "-w", "6660,6700,2"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let said = [
+        "bundles of 5,3 fibres; 6660 to 6700 Angstrom by 2; solver banded, f64",
+        "a step of 2 Angstrom is",
+        "0.8 Angstrom suits",
+    ];
+    assert!(said.iter().all(|text| run.stderr.contains(text)), "{}", run.stderr);
 }
 
 #[test]

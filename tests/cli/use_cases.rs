@@ -112,7 +112,7 @@ fn help_has_every_option_of_extract_with_its_default() {
         "--overwrite",
         "--loglevel",
         "Examples:",
-        "[default: 25]",
+        "[default: auto]",
         "[default: 0-7,9]",
         "Angstrom",
     ] {

@@ -83,7 +83,7 @@ fn sub_bundles_need_not_divide_a_group_nor_concern_the_bands() {
     for nsubbundles in [2, 3, 7] {
         let patches = with(Solver::Patches, nsubbundles);
         assert_eq!((patches.summary.failed, patches.summary.banded), (0, 0));
-        assert!(closest(&patches, &banded) < 0.1, "{nsubbundles}: {}", closest(&patches, &banded));
+        assert!(closest(&patches, &banded) < 0.3, "{nsubbundles}: {}", closest(&patches, &banded));
     }
 }
 
