@@ -1,10 +1,11 @@
 //! Whole extractions by the banded solver on the test device, against its f64 twin.
 
 use spextral::backend::Stage;
-use spextral::extract::{ModelFlux, Options};
+use spextral::extract::{ModelFlux, Options, Solver};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
+use spextral::solver::{Fallback, Step};
 use testkit::{Engine, Small, bits, cpu, gpu, gpu_with_default_limits, in_each_precision, on, open, open_with_f64};
 
 /// Roundings of f32 that spots, pixels and flux go through.
@@ -84,6 +85,43 @@ fn a_frame_is_that_of_the_twin_beside_masks_a_bright_fibre_and_the_ends_of_the_c
             check(&small, &gpu, &format!("off the CCD from {start}"));
         }
     }
+}
+
+/// Nine fibres at a pitch in pixels of spots of 1.3 pixels, in bundles of five and four.
+fn at_pitch(spacing: f64, half_x: usize) -> Small {
+    let (sigma_x, sigma_y, npix_y) = (1.3, 1.3, Some(300));
+    let psf = Synthetic {
+        nfibre: 9,
+        bundlesize: 9,
+        npix_y,
+        spacing,
+        sigma_x,
+        sigma_y,
+        half_x,
+        half_y: 6,
+        ..Synthetic::default()
+    };
+    Small::on(psf.build().unwrap(), 35)
+}
+
+#[test]
+fn a_frame_whose_fibres_share_light_with_second_neighbours_is_that_of_the_twin() {
+    for gpu in in_each_precision() {
+        for spacing in [6.4, 5.2] {
+            check(&at_pitch(spacing, 12), &gpu, &format!("a pitch of {spacing} pixels"));
+        }
+    }
+}
+
+#[test]
+fn fibres_that_share_light_over_more_than_the_device_holds_go_to_the_cpu_with_the_reason() {
+    let gpu = gpu_with_default_limits();
+    let small = at_pitch(2.6, 9);
+    let options = Options { solver: Solver::Auto, ..Small::banded() };
+    let ours = small.extract(&options, &on(&gpu)).summary;
+    assert_eq!(ours.redone, 2);
+    let said = |fallback: &Fallback| fallback.step == Step::Cpu && fallback.reason.contains("the device goes to 3");
+    assert_eq!(ours.fallbacks.iter().filter(|fallback| said(fallback)).count(), 2, "{:?}", ours.fallbacks);
 }
 
 #[test]
