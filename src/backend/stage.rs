@@ -19,7 +19,7 @@ pub enum Stage {
     Jacobi,
     /// Patches: resolution, flux, inverse variance.
     Decorrelate,
-    /// Bands: K_ff, K_{f,f-1} and y of whole bundles.
+    /// Bands: K_ff, K_{f,f-d} and y of whole bundles.
     BandedNormal,
     /// Bands: S_f by a recursion over the fibres.
     BandedComplement,

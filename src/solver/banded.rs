@@ -75,7 +75,7 @@ pub(super) struct Task<'j> {
     fibres: Range<usize>,
     /// What the CPU knows of it.
     window: HostWindow,
-    /// A GPU's bands to be tried, from the narrowest; never empty. The CPU chooses bands of its own for each fibre.
+    /// A GPU's bands to be tried, from the narrowest. The CPU chooses bands of its own for each fibre.
     pub bands: &'static [usize],
     /// Whether x takes the longer refinement.
     pub long_refinement: bool,
@@ -119,8 +119,7 @@ impl<'j> Banded<'j> {
         Ok(Self { job, ccd, stages, wave, precision, tolerance })
     }
 
-    /// Plans a bundle: where its spots lie, how far its fibres and bins are coupled, and on the CPU the windows of fibres that it is
-    /// solved in.
+    /// Plans a bundle: where its spots lie, how far its fibres and bins are coupled, and the windows of fibres that it is solved in.
     ///
     /// # Errors
     /// [`Unserved::Coupling`] if there is no code for so far, [`Unserved::Limit`] if R is wider than a device's bands.
@@ -134,13 +133,12 @@ impl<'j> Banded<'j> {
         if on_gpu && half > WIDEST {
             return Err(Unserved::Limit(format!("R has {half} diagonals to each side, the device goes to {WIDEST}")));
         }
-        let pixels = self.extent(positions.pixel_x, positions.pixel_y, &positions.spot);
         let all = 0..bundle.fibres.len();
         let mut task = Task {
             index,
             bundle,
             reach: nearest,
-            pixels,
+            pixels: (0..0, 0..0),
             fibres: bundle.fibres.clone(),
             window: HostWindow { core: all, neighbours: 1, coupling: Coupling::default() },
             bands: &[],
@@ -154,15 +152,18 @@ impl<'j> Banded<'j> {
         task.window.neighbours = neighbours;
         task.reach = half_bandwidth(&positions, neighbours);
         SolverParameters::check_width(task.reach, job.grid.step())?;
-        if !on_gpu {
-            return Ok(self.windows(task));
-        }
-        if neighbours > MOST_DISTANCES {
+        if on_gpu && neighbours > MOST_DISTANCES {
             let what = format!("spots of fibres {neighbours} apart overlap, the device goes to {MOST_DISTANCES}");
             return Err(Unserved::Limit(what));
         }
-        task.bands = kept(task.reach, neighbours, self.precision);
-        Ok(vec![task])
+        task.bands = if on_gpu { kept(task.reach, neighbours, self.precision) } else { &[] };
+        let extent = |task: Task<'j>| {
+            let [first, last] =
+                [task.fibres.start, task.fibres.end].map(|f| (f - bundle.fibres.start) * positions.nbin);
+            let [x, y] = [positions.pixel_x, positions.pixel_y].map(|pixels| &pixels[first..last]);
+            Task { pixels: self.extent(x, y, &positions.spot), ..task }
+        };
+        Ok(self.windows(task).into_iter().map(extent).collect())
     }
 
     /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
@@ -226,8 +227,8 @@ impl<'j> Banded<'j> {
 
     /// Whether two consecutive tasks can be submitted together.
     pub fn joins(first: &Task, last: &Task, next: &Task) -> bool {
-        last.bundle.fibres.end == next.bundle.fibres.start
-            && first.bundle.fibres.len() == next.bundle.fibres.len()
+        last.fibres.end == next.fibres.start
+            && first.fibres.len() == next.fibres.len()
             && first.bands == next.bands
             && first.window.neighbours == next.window.neighbours
             && first.long_refinement == next.long_refinement
@@ -237,7 +238,7 @@ impl<'j> Banded<'j> {
         let job = self.job;
         let core_bins = job.beyond_ends()..job.beyond_ends() + job.grid.nwave();
         let wanted = |task: &Task<'j>| match self.stages.is_on_gpu() {
-            true => (0..task.bundle.fibres.len()).collect(),
+            true => (0..task.fibres.len()).collect(),
             false => task.selected().collect(),
         };
         BandedGroup {
@@ -320,13 +321,17 @@ impl<'j> Banded<'j> {
     fn judge_one(&self, task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
         let BandedOutcome { fibres: mut rows, exactness } = outcome;
         let beyond = task.fibres.start - task.bundle.fibres.start;
+        // A device returns the fibres around the core, too.
+        rows.retain(|row| task.window.core.contains(&row.fibre));
         rows.iter_mut().for_each(|row| row.fibre += beyond);
         let mut before = f64::INFINITY;
         if let Some(held) = &task.held {
             before = self.largest_error(held);
             let served = |row: &&FibreRow| self.error(row) <= self.tolerance;
             for narrower in held.iter().filter(served) {
-                rows[narrower.fibre].clone_from(narrower);
+                if let Some(row) = rows.iter_mut().find(|row| row.fibre == narrower.fibre) {
+                    row.clone_from(narrower);
+                }
             }
         }
         let error = self.largest_error(&rows);
@@ -423,6 +428,11 @@ impl<'j> Task<'j> {
     /// The rows of the widest bands tried, good enough or not.
     pub fn held_rows(&self) -> Vec<FibreRow> {
         self.held.as_ref().map_or_else(Vec::new, |held| held.to_vec())
+    }
+
+    /// Its first fibre, a row of the PSF.
+    pub fn first_fibre(&self) -> usize {
+        self.fibres.start
     }
 
     /// The selected fibres of the core, counted from the task's first.

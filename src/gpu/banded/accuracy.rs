@@ -72,7 +72,7 @@ impl Accuracy {
     pub fn refinement_of(&self, frontier: usize, long: bool) -> Refinement {
         match (frontier, self.refinement[1]) {
             (2.., Refinement::OfBundles(rounds, _)) => {
-                Refinement::OfBundles(rounds + usize::from(long), self.depth_of(frontier))
+                Refinement::OfBundles(rounds.min(3) + usize::from(long), self.depth_of(frontier))
             }
             _ => self.refinement[usize::from(long)],
         }

@@ -5,17 +5,20 @@
 //! which few bundles need, are read from memory (`banded_inverse_wide`). Bins are cut into chunks that overlap by
 //! their correlation length. The stages are:
 //!
-//! 1. `banded_normal`: K_ff, K_{f,f-1}, y and the prior; one workgroup per spot.
-//! 2. `banded_complement`: S_f = K_ff - A_f - B_f (BS10 eq. 16), z_f, and Gershgorin's bounds. The contribution of a neighbour
-//!    f = g - 1 or g + 1 is `K_gf (K_ff - A_f)^-1 K_fg`. It is computed once per neighbour, for all fibres at a time.
+//! 1. `banded_normal`: K_ff, K_{f,f-d} for every distance d over which fibres share light, y and the prior; one workgroup per spot.
+//! 2. `banded_complement`: S_f = K_ff - A_f - B_f (BS10 eq. 16), z_f, and Gershgorin's bounds. What an eliminated fibre leaves of the
+//!    r fibres next to it, a frontier, is a Gram matrix `Y^T Y` of Y = L^-1 O^T, with L L^T its own block and O the one that leads
+//!    away from it: no inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most three.
+//!    All fibres go one neighbour farther at a time; where r > 1 a separator of r fibres remains, of which all but one are eliminated.
 //! 3. `banded_solve`: x = S^-1 z, the residual of K x = y, and the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, which
-//!    knows all fibres and no chunks. In f64 eight rounds of iterative refinement by S^-1 follow. If they do not converge, the
-//!    residual is eliminated like y in each round.
-//! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 24 poles in f32 and 32 or more in f64; flux, ivar,
-//!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x.
+//!    knows all fibres and no chunks. In f64 eight rounds of iterative refinement by S^-1 follow. If they do not converge, or
+//!    r > 1, the residual is eliminated like y in each round.
+//! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 24 poles in f32 and 48 in f64; flux, ivar,
+//!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x. Where r > 1 that z
+//!    is of one neighbour fewer, so that the estimate has the depth of the recursion in it. In f64 flux is corrected by it.
 //!
-//! Stages 2 to 4 use `banded_inverse`: the band of an inverse and three solves, one thread per matrix, chunk and pole. It factors
-//! column by column and inverts on the way back (Takahashi).
+//! Stages 3 and 4 use `banded_inverse`: the band of an inverse and three solves, one thread per matrix, chunk and pole. It factors
+//! column by column and inverts on the way back (Takahashi). Stage 2 uses its factors alone.
 //!
 //! Sums run in the same order for any batch; largest and smallest values are found by integer atomics on the bits of floats.
 //! The residual, the truncation error and the smallest pivot go to the host with the spectra. If one exceeds the tolerance,
@@ -29,7 +32,7 @@
 //! |---|---|---|
 //! | traces, spots | 1 900 | 1 200 |
 //! | banded_normal | 2 050 | 1 000 |
-//! | banded_complement | 9 500 | 4 000 |
+//! | banded_complement | 8 700 | 4 000 |
 //! | banded_solve | 900 | 600 |
 //! | banded_root | 19 400 | 11 000 |
 //! | model, goodness | 3 000 | 1 700 |

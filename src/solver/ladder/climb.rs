@@ -71,7 +71,7 @@ pub(super) enum Next<'j> {
 }
 
 impl Next<'_> {
-    fn bundle(&self) -> usize {
+    pub(super) fn bundle(&self) -> usize {
         match self {
             Self::Served(k, ..) | Self::Move(k, _) => *k,
             Self::Again(task) => task.index,
@@ -79,7 +79,7 @@ impl Next<'_> {
     }
 
     /// Joins what became of the windows of a bundle: it is served if all are.
-    fn joined(parts: Vec<Self>) -> Self {
+    pub(super) fn joined(parts: Vec<Self>) -> Self {
         let mut parts = parts.into_iter();
         let first = parts.next().expect("a bundle has a window");
         parts.fold(first, |all, part| match (all, part) {

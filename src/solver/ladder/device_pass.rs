@@ -6,10 +6,33 @@ use crate::gpu::{GpuError, Precision};
 use crate::solver::Unserved;
 use crate::solver::banded::{Banded, Judged, Submitted, Task};
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Groups submitted before the results of the first are waited for.
 const IN_FLIGHT: usize = 2;
+
+/// Windows of bundles that have left the rung.
+struct Windows<'j> {
+    /// Windows of each bundle.
+    count: BTreeMap<usize, usize>,
+    left: BTreeMap<usize, Vec<Next<'j>>>,
+}
+
+impl<'j> Windows<'j> {
+    fn of(tasks: &[Task<'j>]) -> Self {
+        let mut count = BTreeMap::new();
+        tasks.iter().for_each(|task| *count.entry(task.index).or_default() += 1);
+        Self { count, left: BTreeMap::new() }
+    }
+
+    /// Returns what became of a bundle if this was its last window.
+    fn add(&mut self, next: Next<'j>) -> Option<Next<'j>> {
+        let bundle = next.bundle();
+        let left = self.left.entry(bundle).or_default();
+        left.push(next);
+        (left.len() == self.count[&bundle]).then(|| Next::joined(self.left.remove(&bundle).unwrap_or_default()))
+    }
+}
 
 impl Climb<'_> {
     /// Takes bundles through the device until each leaves the rung.
@@ -19,13 +42,13 @@ impl Climb<'_> {
         banded: &Banded<'j>,
         mut open: Vec<Task<'j>>,
     ) -> Result<(), Unserved> {
-        let (engine, all) = (banded.stages().engine(), open.len());
+        let (engine, all, mut windows) = (banded.stages().engine(), open.len(), Windows::of(&open));
         for round in 0.. {
             if open.is_empty() {
                 break;
             }
             // Those of a shape one after another, in their order.
-            open.sort_by_key(|task| (Reverse(task.bands.len()), task.long_refinement, task.bundle.fibres.start));
+            open.sort_by_key(|task| (Reverse(task.bands.len()), task.long_refinement, task.first_fibre()));
             let cut = || {
                 let groups = groups(banded, &open, all);
                 (groups.iter().map(|group| banded.bytes(group)).max().unwrap_or(0), groups)
@@ -34,14 +57,15 @@ impl Climb<'_> {
                 Err(EngineError::Gpu(why @ GpuError::LittleMemory { .. })) if round > 0 => {
                     // Wider bands take more of it; the bundles that are done stay so.
                     for task in open.drain(..) {
-                        self.unserved(engines, Unserved::LittleMemory(why.clone()), task, &mut Vec::new())?;
+                        let why = Unserved::LittleMemory(why.clone());
+                        self.unserved(engines, why, task, (&mut Vec::new(), &mut windows))?;
                     }
                     break;
                 }
                 groups => groups?,
             };
             open.clear();
-            self.submit_all(engines, banded, groups, &mut open)?;
+            self.submit_all(engines, banded, groups, (&mut open, &mut windows))?;
         }
         Ok(())
     }
@@ -52,7 +76,7 @@ impl Climb<'_> {
         engines: &Engines,
         banded: &Banded<'j>,
         mut groups: VecDeque<Vec<Task<'j>>>,
-        open: &mut Vec<Task<'j>>,
+        (open, windows): (&mut Vec<Task<'j>>, &mut Windows<'j>),
     ) -> Result<(), Unserved> {
         let engine = banded.stages().engine();
         let mut in_flight: VecDeque<Submitted> = VecDeque::new();
@@ -63,7 +87,9 @@ impl Climb<'_> {
                     Ok(submitted) => in_flight.push_back(submitted),
                     Err((why @ Unserved::Engine(_), _)) => return Err(why),
                     Err((why, tasks)) => {
-                        tasks.into_iter().try_for_each(|task| self.unserved(engines, why.clone(), task, open))?;
+                        for task in tasks {
+                            self.unserved(engines, why.clone(), task, (open, windows))?;
+                        }
                     }
                 }
             }
@@ -75,9 +101,10 @@ impl Climb<'_> {
             for judged in judged {
                 match self.or_injected(engines, judged) {
                     Judged::Served(task, rows) => {
-                        self.settle(Next::Served(task.index, rows, banded.precision() == Precision::F32));
+                        let served = Next::Served(task.index, rows, banded.precision() == Precision::F32);
+                        windows.add(served).into_iter().for_each(|next| self.settle(next));
                     }
-                    Judged::Unserved(why, task) => self.unserved(engines, why, task, open)?,
+                    Judged::Unserved(why, task) => self.unserved(engines, why, task, (open, windows))?,
                 }
                 self.report_progress();
             }
@@ -91,13 +118,13 @@ impl Climb<'_> {
         engines: &Engines,
         why: Unserved,
         task: Task<'j>,
-        open: &mut Vec<Task<'j>>,
+        (open, windows): (&mut Vec<Task<'j>>, &mut Windows<'j>),
     ) -> Result<(), Unserved> {
         let (next, fallback) = self.decide(engines, why, task)?;
         self.note(fallback);
         match next {
             Next::Again(task) => open.push(*task),
-            next => self.settle(next),
+            next => windows.add(next).into_iter().for_each(|next| self.settle(next)),
         }
         Ok(())
     }

@@ -156,7 +156,7 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
     }
 }
 
-/// Seven fibres of which each shares light with as many as `far` on either side: G^T G + 1 for a G whose rows see that many.
+/// Seven fibres of which each shares light with as many as `far` on either side: G^T G + 20 for a G whose rows see that many.
 fn far_fibres(far: usize) -> (BandedNormal, Vec<Vec<bool>>) {
     let (nfibre, n, half) = (7, 90, 6);
     let random = |a: usize, b: usize, c: usize| ((31 * a + 17 * b + 7 * c) as f64 * 12.9898).sin();
@@ -168,7 +168,7 @@ fn far_fibres(far: usize) -> (BandedNormal, Vec<Vec<bool>>) {
     let element = |f: usize, i: usize, g: usize, j: usize| -> f64 {
         let rows = f.max(g).saturating_sub(far)..=f.min(g);
         let products = rows.flat_map(|r| (i.max(j).saturating_sub(half / 2)..=i.min(j)).map(move |k| (r, k)));
-        let own = if f == g && i == j { 1.0 } else { 0.0 };
+        let own = if f == g && i == j { 20.0 } else { 0.0 };
         own + products.map(|(r, k)| row(r, k, f, i) * row(r, k, g, j)).sum::<f64>()
     };
     let inside = |i: usize, d: usize| (i + d).checked_sub(half).filter(|&j| j < n);
@@ -193,7 +193,7 @@ fn far_fibres(far: usize) -> (BandedNormal, Vec<Vec<bool>>) {
 #[test]
 fn fibres_that_share_light_over_two_and_three_have_the_spectra_of_the_twin() {
     for gpu in in_each_precision() {
-        for (far, kept) in [(2, 16), (3, 24)] {
+        for (far, kept) in [(2, 32), (3, 32)] {
             let (expected, good) = far_fibres(far);
             let (nfibre, nbin) = (good.len(), expected.n);
             let (reach, distances, frontier) = (expected.half, far, far);
