@@ -138,7 +138,7 @@ fn a_bundle_of_more_fibres_than_go_at_a_time_is_done_in_windows_on_the_device() 
     let first = small.grid.wave()[40];
     small.grid = WaveGrid::new(first, first + 12.0 * small.grid.step(), small.grid.step()).unwrap();
     let mut options = Small::banded();
-    options.patches.bundlesize = 70;
+    options.patches.bundlesize = Some(70);
     let ours = small.extract(&options, &on(&gpu));
     assert_eq!((ours.summary.banded, ours.summary.redone), (1, 0));
     let twin = small.extract(&options, &cpu()).spectra;
