@@ -71,8 +71,9 @@ fn every_step_of_the_table_is_taken_in_order_and_told_alike_by_header_summary_an
             // A frame without any result is no success.
             let lost = taken.iter().any(|(_, step)| *step == Step::NoResult);
             assert_eq!(walk.code, Some(i32::from(lost)), "{what}: {}", walk.log);
-            // Only a caller that decides itself meets Fail here.
-            let mut expected: Vec<Step> = row.iter().copied().filter(|step| *step != Step::Fail).collect();
+            // Only a caller that decides itself meets Fail here; an error of 1 sigma is more than that of patches, which serve.
+            let met = |step: &Step| *step != Step::Fail && (reason, *step) != (Reason::Inaccurate, Step::Accept);
+            let mut expected: Vec<Step> = row.iter().copied().filter(met).collect();
             expected.sort_unstable();
             let mut found: Vec<Step> = taken.iter().map(|(_, step)| *step).collect();
             found.sort_unstable();
@@ -87,7 +88,6 @@ fn every_step_of_the_table_is_taken_in_order_and_told_alike_by_header_summary_an
             let served = match last {
                 Step::Cpu => json["redone"] == 1 && json["precision"] == "f64",
                 Step::Patches => json["solver"] == "patches" && json["bundles_in_patches"] == serde_json::json!([0]),
-                Step::Accept => json["bundles_banded"] == 1 && walk.log.contains("more than the tolerance"),
                 Step::NoResult => json["patches_unsolved"].as_u64() > Some(0) && json["bins_without_result"] == 24,
                 Step::StageOnCpu => json["bins_without_result"] == 0 && walk.log.contains("the CPU does cholesky"),
                 Step::CpuForAll => {
