@@ -157,7 +157,7 @@ pub(super) fn record_elimination(
     Ok(())
 }
 
-/// What the steps of one elimination share.
+/// The inputs that the steps of one elimination share.
 struct Elimination<'a> {
     shape: &'a Shape,
     normal: &'a Normal,
