@@ -1,8 +1,8 @@
 // S_f = K_ff - A_f - B_f (BS10 eq. 16) and z_f = y_f - a_f - b_f of every fibre, by a recursion over its neighbours.
 //
-// A frontier is what a fibre g and the r - 1 fibres next to it hold when neighbours of g on the other side are eliminated,
-// those from below or those from above: P_ab = K_ab less what was eliminated, r (r + 1) / 2 blocks, a and b counted from g. A step takes
-// the frontier of the neighbour f of g. With P_00 = L L^T of f, O_a = P_a0 and Y_a = L^-1 O_a^T the frontier of g is
+// A frontier has r fibres: g and those next to it, when the neighbours of g on the other side are eliminated, from below or from
+// above. Its blocks are P_ab, K_ab less what was eliminated, a and b counted from g. A step takes the frontier of the
+// neighbour f of g. P_00 = L L^T is f's own block, O_a = P_a0, and Y_a = L^-1 O_a^T. Then the frontier of g is
 // P_ab - Y_a^T Y_b, its last fibre taken from K. `substitute` forms columns of Y, `eliminate` the products: no inverse is
 // cut off. `meet` joins the frontiers of both sides on a separator of r fibres, and further steps eliminate all but one of
 // them. `gershgorin` bounds the eigenvalues. One thread per block.
@@ -21,8 +21,9 @@ const PAIR_ROWS: u32 = 4u * (2u * REACH + 1u);
 
 // Factors of the neighbours' P_00, see shared/inverse.wgsl, from below, then from above; both the same if above_offset is 0.
 @group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;
-// Frontiers, [2, fibre] each from below, then from above: P_aa laid out as K_ff for every a, then P_ab laid out as K_{f,f-1} for
-// (a, b) = (1, 0), (2, 0), (2, 1). What is left of a separator is stored at its lowest fibre and counted from its highest.
+// Frontiers, every block [2, fibre], from below, then from above. P_aa is laid out as K_ff, for every a. Behind them is P_ab,
+// laid out as K_{f,f-1}, for (a, b) = (1, 0), (2, 0), (2, 1). What is left of a separator is stored at its lowest fibre and
+// counted from its highest.
 @group(0) @binding(5) var<storage, read> frontier_in: array<vec4<real>>;
 @group(0) @binding(6) var<storage, read_write> frontier_out: array<vec4<real>>;
 // Their right-hand sides, [frontier, 2, fibre, nblock]; for a step that takes K those that `begin` makes.

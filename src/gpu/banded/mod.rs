@@ -6,10 +6,10 @@
 //! their correlation length. The stages are:
 //!
 //! 1. `banded_normal`: K_ff, K_{f,f-d} for every distance d over which fibres share light, y and the prior; one workgroup per spot.
-//! 2. `banded_complement`: S_f = K_ff - A_f - B_f (BS10 eq. 16), z_f, and Gershgorin's bounds. What an eliminated fibre leaves of the
-//!    r fibres next to it, a frontier, is a Gram matrix `Y^T Y` of Y = L^-1 O^T, with L L^T its own block and O the one that leads
-//!    away from it: no inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most three.
-//!    All fibres go one neighbour farther at a time; where r > 1 a separator of r fibres remains, of which all but one are eliminated.
+//! 2. `banded_complement`: S_f = K_ff - A_f - B_f (BS10 eq. 16), z_f, and Gershgorin's bounds. An eliminated fibre leaves its part on the r
+//!    fibres next to it, a frontier. That part is a Gram matrix `Y^T Y` of Y = L^-1 O^T, with L L^T the fibre's own block and O those
+//!    that lead away from it. No inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most three.
+//!    All fibres go one neighbour farther at a time. Where r > 1 a separator of r fibres remains, of which all but one are eliminated.
 //! 3. `banded_solve`: x = S^-1 z, the residual of K x = y, and the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, which
 //!    knows all fibres and no chunks. In f64 eight rounds of iterative refinement by S^-1 follow. If they do not converge, or
 //!    r > 1, the residual is eliminated like y in each round.
