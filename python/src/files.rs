@@ -31,7 +31,7 @@ pub fn read_psf(py: Python, path: PathBuf) -> PyResult<Psf> {
     Ok(psf.into())
 }
 
-/// Warns of what a file says against itself.
+/// Warns of doubts about a file.
 fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
     let kind = py.import("spextral")?.getattr("ExtractionWarning")?;
     let warn = py.import("warnings")?.getattr("warn")?;

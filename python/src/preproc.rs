@@ -107,7 +107,7 @@ impl Preproc {
         self.0.ccd.rejected().total()
     }
 
-    /// What the file lacks or had to suppose, in sentences.
+    /// Remarks of the reader: what is missing, supposed or mended, in sentences.
     #[getter]
     fn notes(&self) -> Vec<String> {
         self.0.notes.clone()

@@ -107,7 +107,7 @@ impl Psf {
         self.0.camera.as_deref()
     }
 
-    /// Fibres (rows of the PSF) that are not usable, by what the file says: they have no result.
+    /// Fibres (rows of the PSF) that are not usable: they have no result.
     #[getter]
     fn bad_fibres(&self) -> Vec<usize> {
         self.0.doubts().fibres.iter().map(|bad| bad.fibre).collect()

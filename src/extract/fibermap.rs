@@ -20,8 +20,8 @@ pub struct FibermapRows {
 /// Returns the rows of a FIBERMAP whose FIBER are those of `spectra`, rows of a PSF whose first fibre has the number
 /// `fibermin`.
 ///
-/// DESI's PSFs count fibres from 0 on every spectrograph, its fibermaps over all: a `camera` such as r3 tells which are
-/// meant.
+/// DESI's PSFs count fibres from 0 on every spectrograph, its fibermaps over all: a `camera` such as r3
+/// decides.
 ///
 /// # Errors
 /// A sentence, if the table has no FIBER, lacks a fibre, or has rows of one fibre that differ.

@@ -30,7 +30,7 @@ pub struct Done {
     pub grid: [f64; 3],
     /// BLAKE3 of the inputs.
     pub digests: Digests,
-    /// What the inputs say against themselves and each other, in sentences.
+    /// Doubts about the inputs, in sentences.
     pub notes: Vec<String>,
     /// Fibres of the PSF, by their rows, that are not usable: they have no result.
     pub bad_fibres: Vec<usize>,
@@ -251,7 +251,7 @@ fn select_fibermap(
     Ok(Some(rows.table))
 }
 
-/// Returns what the inputs say against themselves and each other, each with its file.
+/// Returns the doubts about the inputs, each with its file.
 fn doubts(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     let (input, psf_path) = (request.input.display(), request.psf.display());
     let of_psf = psf.doubts().sentences().into_iter().map(|note| format!("{psf_path}: {note}"));

@@ -41,7 +41,7 @@ pub enum FileError {
     Fibermap {
         /// The file with the fibermap.
         path: PathBuf,
-        /// What it lacks, and the remedy.
+        /// The fault, and the remedy.
         what: String,
     },
     /// An input is not what it must be.

@@ -71,7 +71,7 @@ pub enum FitsError {
         sum: u32,
         /// DATASUM.
         datasum: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// The file has no HDU of a name.

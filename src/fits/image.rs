@@ -59,7 +59,7 @@ impl Scaling {
     }
 }
 
-/// What an image of bits holds that 32 bits do not.
+/// Values of an image of bits that 32 bits do not hold.
 #[derive(Default)]
 struct Oddities {
     /// A value with a fraction, or none at all.
@@ -151,7 +151,8 @@ impl FitsFile {
     }
 
     /// Reads an image of bits: integers of any size with any zero, or reals without a fraction. Blank pixels have all bits.
-    /// `notes` tells of bits above bit 31, which are dropped.
+    /// Bits above bit 31 are dropped and
+    /// noted.
     pub fn image_bits(&self, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Vec<i32>, FitsError> {
         let by = Scaling::of(self, hdu)?;
         let odd = Oddities::default();

@@ -35,8 +35,8 @@ fn is_numbered(keyword: &str, stems: &[&str]) -> bool {
         .any(|stem| keyword.strip_prefix(stem).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())))
 }
 
-/// Returns the cards of an HDU whose keyword passes `keep`, as the standard has them; `notes` tells of those that had to be
-/// mended.
+/// Returns the cards of an HDU whose keyword passes `keep`, as the standard has them; those that had to be mended
+/// are noted.
 fn standard_cards(hdu: &Hdu, keep: impl Fn(&str) -> bool, notes: &mut Vec<String>) -> Header {
     let mut header = hdu.header.clone();
     // A mended keyword may be one that is not kept.

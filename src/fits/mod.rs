@@ -5,7 +5,7 @@
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
 //! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
-//! | `weights` | the image of a preproc frame and what stands for IVAR in it |
+//! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
 //! | `keywords` | cards that belong to one file |
 //! | `verify` | the check of a whole file by its checksums |
@@ -24,6 +24,7 @@ mod image;
 mod keywords;
 mod positioned_io;
 mod preproc;
+mod preproc_options;
 mod psf;
 mod psf_write;
 mod reader;
@@ -40,7 +41,8 @@ pub use error::FitsError;
 pub use frame::{read_frame, write_frame, write_model};
 pub use image::read_image_f64;
 pub(crate) use preproc::preproc_of;
-pub use preproc::{Preproc, PreprocOptions, read_preproc, write_preproc};
+pub use preproc::{Preproc, read_preproc, write_preproc};
+pub use preproc_options::PreprocOptions;
 pub(crate) use psf::psf_of;
 pub use psf::read_psf;
 pub use psf_write::write_psf;

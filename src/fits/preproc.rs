@@ -3,6 +3,7 @@
 use super::error::FitsError;
 use super::hdu::Hdu;
 use super::keywords::carried_cards;
+use super::preproc_options::PreprocOptions;
 use super::reader::FitsFile;
 use super::table::{fibermap_of, read_table};
 use super::weights;
@@ -10,7 +11,7 @@ use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{Header, Table};
 use crate::geometry::{Ccd, CcdError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A preprocessed CCD frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,7 @@ pub struct Preproc {
     pub header: Header,
     /// Fibermap with its own cards.
     pub fibermap: Option<Table>,
-    /// What the reader had to suppose, to mend or to miss, in sentences; empty for a whole file.
+    /// Remarks of the reader: what is missing, supposed or mended, in sentences; empty for a whole file.
     pub notes: Vec<String>,
 }
 
@@ -65,34 +66,10 @@ impl Preproc {
     }
 }
 
-/// Options for reading a preproc file.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PreprocOptions {
-    /// Bits of MASK that set ivar = 0.
-    pub mask_bits: u32,
-    /// File with the fibermap that replaces the frame's own.
-    pub fibermap: Option<PathBuf>,
-    /// HDU of the image, by EXTNAME or number; None for IMAGE, or a primary image without EXTNAME.
-    pub image_hdu: Option<String>,
-    /// Read noise in electron, for a file without weights: they follow from it and the pixels.
-    pub readnoise: Option<f64>,
-    /// Electrons of one unit of the image; None for an image in electron.
-    pub gain: Option<f64>,
-    /// Whether a wrong DATASUM is no error where the data decide no number (FIBERMAP, READNOISE).
-    pub ignore_checksum: bool,
-}
-
-impl Default for PreprocOptions {
-    /// The bits of DESI's production: all of `ccdmask` except BADREADNOISE (8).
-    fn default() -> Self {
-        Self { mask_bits: 0x2ff, fibermap: None, image_hdu: None, readnoise: None, gain: None, ignore_checksum: false }
-    }
-}
-
 /// Reads a preproc file (`.fits`, `.fits.gz`, `.fits.fz`; any image tile-compressed or not).
 ///
-/// Weights are those of IVAR, of an HDU of variances or standard deviations, or of `options.readnoise`. What the reader had
-/// to suppose or to miss is in [`Preproc::notes`].
+/// Weights are those of IVAR, of an HDU of variances or standard deviations, or of `options.readnoise`. Remarks of
+/// the reader are in [`Preproc::notes`].
 ///
 /// # Errors
 /// [`FitsError`] if the file cannot be read, lacks image or weights, or its images differ in shape.

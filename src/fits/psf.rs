@@ -19,7 +19,7 @@ const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 
 /// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2.
 ///
-/// What the file says against itself is in [`Psf::doubts`] and the log: fibres whose fit failed or whose spots cannot be, and remarks.
+/// Doubts about the file are in [`Psf::doubts`] and the log: fibres whose fit failed or whose spots cannot be, and remarks.
 ///
 /// # Errors
 /// [`FitsError::UnsupportedPsf`] if it is of another PSFTYPE, [`FitsError::Psf`] if [`Psf::new`] refuses it; other

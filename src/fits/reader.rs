@@ -73,7 +73,7 @@ impl FitsFile {
         Self { ignore_checksum, ..self }
     }
 
-    /// Returns what the file's end says against it: a last block that is not filled, HDUs that NEXTEND promises.
+    /// Returns remarks on the end of the file: a last block that is not filled, HDUs that NEXTEND promises.
     pub fn end_notes(&self) -> Vec<String> {
         let (mut notes, present) = (Vec::new(), self.hdus.len().saturating_sub(1));
         if self.indexed() > self.bytes.len() {

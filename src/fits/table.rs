@@ -7,7 +7,7 @@ use super::reader::FitsFile;
 use crate::frame::{Table, parse_columns};
 use std::path::Path;
 
-/// Reads the table of an HDU; `notes` tells of cards that had to be mended.
+/// Reads the table of an HDU; cards that had to be mended are noted.
 pub(crate) fn read_table(file: &FitsFile, hdu: &Hdu, notes: &mut Vec<String>) -> Result<Table, FitsError> {
     let refuse = |what: &str| Err(file.invalid(hdu, what));
     if hdu.kind != Kind::Table {

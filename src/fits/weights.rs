@@ -2,12 +2,12 @@
 
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
-use super::preproc::PreprocOptions;
+use super::preproc_options::PreprocOptions;
 use super::reader::FitsFile;
 use super::tiles::Quantisation;
 use crate::base::option_name::OptionName::{Gain, Readnoise};
 
-/// What an HDU of weights holds.
+/// Content of an HDU of weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Holds {
     Ivar,
@@ -154,7 +154,7 @@ fn need_unit(file: &FitsFile, hdu: &Hdu, gain: Option<f64>) -> Result<(), FitsEr
     }
 }
 
-/// Returns what astropy's card UTYPE says of an uncertainty.
+/// Returns the kind of an uncertainty by astropy's card UTYPE.
 fn of_uncertainty(hdu: &Hdu) -> Option<Holds> {
     match hdu.header.get_str("UTYPE")?.trim().to_ascii_lowercase().as_str() {
         "stddevuncertainty" | "std" => Some(Holds::Stddev),

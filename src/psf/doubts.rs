@@ -1,7 +1,6 @@
-//! What speaks against a PSF: fibres whose spots it does not give, and remarks on the whole.
+//! Doubts about a PSF: fibres whose spots it does not give, and remarks on the whole.
 
 use super::error::PsfError;
-use super::model::PsfParts;
 use super::series::LegendreSeries;
 use serde::{Deserialize, Serialize};
 
@@ -10,13 +9,13 @@ use serde::{Deserialize, Serialize};
 pub struct BadFibre {
     /// Row of the PSF.
     pub fibre: usize,
-    /// What is wrong: parameter, value and wavelength.
+    /// The fault: parameter, value and wavelength.
     pub reason: String,
     /// Whether its trace is wrong, too.
     pub trace: bool,
 }
 
-/// What speaks against a PSF.
+/// Doubts about a PSF.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Doubts {
     /// Fibres without a result, in order. Stand-ins, made of their neighbours, serve in their place in a fit.
@@ -52,31 +51,26 @@ impl Doubts {
     }
 }
 
-/// Puts stand-ins in the place of bad fibres: series between those of the nearest good fibres, or beyond the last.
+/// A series of a PSF by its FITS name, and whether it is one of the trace.
+pub(super) type Named<'a> = (String, bool, &'a mut LegendreSeries);
+
+/// Puts stand-ins in the place of bad fibres: series between those of the nearest good fibres, or beyond the last. `far` is
+/// the distance of fibres, pixels, where there is but one.
 ///
 /// The light of a bad fibre is on the CCD all the same. With a stand-in it goes to no neighbour.
-pub(super) fn stand_in(parts: &mut PsfParts, bad: &[BadFibre]) -> Result<(), PsfError> {
-    let good: Vec<usize> = (0..parts.nfibre).filter(|fibre| bad.iter().all(|b| b.fibre != *fibre)).collect();
-    let (Some(first), false) = (bad.first(), good.is_empty()) else {
-        return match bad.first() {
-            Some(BadFibre { fibre, reason, .. }) => Err(PsfError::NoFibre { fibre: *fibre, reason: reason.clone() }),
-            None => Ok(()),
-        };
-    };
-    debug_assert!(first.fibre < parts.nfibre, "bad fibres are rows of the PSF");
-    let far = [2.0 * parts.half_x as f64 + 1.0, 0.0];
-    for BadFibre { fibre, trace, .. } in bad {
-        let (below, above) = (good.iter().rev().filter(|g| *g < fibre), good.iter().filter(|g| *g > fibre));
-        let below: Vec<usize> = below.take(2).copied().collect();
-        let above: Vec<usize> = above.take(2).copied().collect();
-        if *trace {
-            for (series, far) in [&mut parts.trace_x, &mut parts.trace_y].into_iter().zip(far) {
-                let anew = between(series, *fibre, &below, &above, far);
-                series.set(*fibre, &anew);
-            }
-        }
-        for series in parts.shapes_mut() {
-            let anew = between(series, *fibre, &below[..below.len().min(1)], &above[..above.len().min(1)], 0.0);
+pub(super) fn stand_in(nfibre: usize, far: f64, all: Vec<Named>, bad: &[BadFibre]) -> Result<(), PsfError> {
+    let good: Vec<usize> = (0..nfibre).filter(|fibre| bad.iter().all(|b| b.fibre != *fibre)).collect();
+    if let (Some(BadFibre { fibre, reason, .. }), true) = (bad.first(), good.is_empty()) {
+        return Err(PsfError::NoFibre { fibre: *fibre, reason: reason.clone() });
+    }
+    for (name, of_trace, series) in all {
+        for BadFibre { fibre, .. } in bad.iter().filter(|bad| bad.trace || !of_trace) {
+            // Shapes do not go on beyond the last good fibre: they stay.
+            let nearest = if of_trace { 2 } else { 1 };
+            let below: Vec<usize> = good.iter().rev().filter(|g| *g < fibre).take(nearest).copied().collect();
+            let above: Vec<usize> = good.iter().filter(|g| *g > fibre).take(nearest).copied().collect();
+            let far = if name == "XTRACE" { far } else { 0.0 };
+            let anew = between(series, *fibre, &below, &above, far);
             series.set(*fibre, &anew);
         }
     }

@@ -65,7 +65,7 @@ pub enum PsfError {
     NoFibre {
         /// A fibre, row of the PSF.
         fibre: usize,
-        /// What is wrong with it.
+        /// Its fault.
         reason: String,
     },
     /// The number of Gauss-Hermite terms does not follow from the degrees.

@@ -50,7 +50,7 @@ pub struct Psf {
     doubts: Doubts,
 }
 
-/// A [`Psf`] on its way to another process.
+/// A [`Psf`] as it is sent to another process.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     #[serde(flatten)]
@@ -128,12 +128,6 @@ impl PsfParts {
         traces.into_iter().chain(shapes.zip(series).map(|(name, series)| (name, false, series))).collect()
     }
 
-    /// Lists the series of a spot's shape.
-    pub(super) fn shapes_mut(&mut self) -> Vec<&mut LegendreSeries> {
-        let tails = self.tails.iter_mut().flat_map(Tails::series_mut);
-        [&mut self.sigma_x, &mut self.sigma_y].into_iter().chain(&mut self.gh).chain(tails).collect()
-    }
-
     fn check(&self) -> Result<(), PsfError> {
         let counts = [
             ("NFIBRE", self.nfibre),
@@ -178,7 +172,7 @@ impl Psf {
         self.parts
     }
 
-    /// Returns what speaks against the PSF; nothing unless it was read from a file, or judged by
+    /// Returns the doubts about the PSF; none unless it was read from a file, or judged by
     /// [`crate::stages::soundness`].
     pub fn doubts(&self) -> &Doubts {
         &self.doubts
@@ -189,7 +183,8 @@ impl Psf {
     /// # Errors
     /// [`PsfError::NoFibre`] if no fibre is usable.
     pub(crate) fn doubted(mut self, doubts: Doubts) -> Result<Self, PsfError> {
-        stand_in(&mut self.parts, &doubts.fibres)?;
+        let (nfibre, far) = (self.parts.nfibre, 2.0 * self.parts.half_x as f64 + 1.0);
+        stand_in(nfibre, far, self.parts.named_series_mut(), &doubts.fibres)?;
         self.doubts = doubts;
         Ok(self)
     }

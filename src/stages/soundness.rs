@@ -10,15 +10,15 @@ const SAMPLES: usize = 129;
 const MIN_SIGMA: f64 = 0.05;
 /// Fewest rows that a trace crosses, pixels.
 const MIN_SPAN: f64 = 1.0;
-/// What programs fill the coefficients of a failed fit with.
+/// Values that programs fill the coefficients of a failed fit with.
 const FILLS: [f64; 2] = [-1.0, 0.0];
-/// Light outside the stamp that is told of, and that leaves no spot.
+/// Fractions of light outside the stamp that are reported, and that leave no spot.
 const CUT_TOLD: f64 = 0.01;
 const CUT_BAD: f64 = 0.5;
-/// Deviation of GH-0-0 from 1 that is told of; specex's files have up to 0.15.
+/// Deviation of GH-0-0 from 1 that is reported; specex's files have up to 0.15.
 const GH00_TOLD: f64 = 0.25;
 
-/// Judges the fibres of a PSF, beside those that `known` tells of already, and puts stand-ins in the place of bad ones.
+/// Judges the fibres of a PSF, beside those known already, and puts stand-ins in the place of bad ones.
 ///
 /// # Errors
 /// [`PsfError::NoFibre`] if no fibre is usable.
@@ -58,7 +58,7 @@ pub fn judged(psf: Psf, known: Doubts) -> Result<Psf, PsfError> {
     psf.doubted(doubts)
 }
 
-/// What was found of a fibre that is usable.
+/// Figures of a fibre that is usable.
 struct Found {
     /// Largest fraction of light outside the stamp.
     cut: f64,
