@@ -1,5 +1,7 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
+use super::finer::FineGrid;
+use super::ladder::Excess;
 use super::options::{TOLERANCE, TOLERANCE_F32};
 use super::precision::{fibre_alone, least_pivot};
 use super::{Job, Unserved};
@@ -81,6 +83,8 @@ pub(super) struct Task<'j> {
     pub long_refinement: bool,
     /// Whether wider bands may mend its last failure.
     wider_helps: bool,
+    /// The part of the information on a fibre that its neighbours leave, once it is measured.
+    pub information: Option<f64>,
     /// Results of narrower bands. They serve the fibres whose error is within the tolerance: the result of a fibre does not depend
     /// on other fibres that need wider bands.
     held: Option<Arc<Vec<FibreRow>>>,
@@ -94,8 +98,8 @@ pub(super) struct Submitted<'j> {
 
 /// The outcome of a bundle at one rung.
 pub(super) enum Judged<'j> {
-    /// Spectra of its fibres on the padded grid.
-    Served(Task<'j>, Vec<FibreRow>),
+    /// Spectra of its fibres on the padded grid, and the largest of their estimated errors, sigma.
+    Served(Task<'j>, Vec<FibreRow>, f64),
     /// Why it is not served, and the task with what a wider band may use.
     Unserved(Unserved, Task<'j>),
 }
@@ -114,6 +118,9 @@ impl<'j> Banded<'j> {
         });
         if precision == Precision::F32 && tolerance < LEAST_TOLERANCE_F32 {
             return Err(Unserved::Tolerance { least: LEAST_TOLERANCE_F32, tolerance });
+        }
+        if let Some(grid) = FineGrid::of(job).filter(FineGrid::is_beyond_bands) {
+            return Err(Unserved::TooFine(grid));
         }
         let stages = engine.banded(|| accuracy(job, wave, precision, tolerance))?;
         Ok(Self { job, ccd, stages, wave, precision, tolerance })
@@ -144,6 +151,7 @@ impl<'j> Banded<'j> {
             bands: &[],
             long_refinement: false,
             wider_helps: on_gpu,
+            information: None,
             held: None,
         };
         let overlaps = Overlaps::measure(&source, nearest);
@@ -318,7 +326,7 @@ impl<'j> Banded<'j> {
         Ok(tasks.into_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome)).collect())
     }
 
-    fn judge_one(&self, task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
+    fn judge_one(&self, mut task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
         let BandedOutcome { fibres: mut rows, exactness } = outcome;
         let beyond = task.fibres.start - task.bundle.fibres.start;
         // A device returns the fibres around the core, too.
@@ -343,18 +351,20 @@ impl<'j> Banded<'j> {
             exactness.coupling.beyond,
             exactness.residual,
             exactness.health.least_pivot,
-            100.0 * exactness.information,
+            100.0 * exactness.information.unwrap_or(1.0),
         );
         if let Some(why) = self.failure(&exactness) {
             return Judged::Unserved(why, task);
         }
+        task.information = exactness.information;
         if error <= self.tolerance {
-            return Judged::Served(task, rows);
+            return Judged::Served(task, rows, error);
         }
         let wider_helps = self.stages.is_on_gpu()
             && (self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before);
+        let above = rows.iter().filter_map(|row| self.excess(&task, row)).collect();
         let held = Some(Arc::new(rows));
-        let why = Unserved::Inaccurate { error, precision: self.precision };
+        let why = Unserved::Inaccurate { error, precision: self.precision, above };
         Judged::Unserved(why, Task { held, wider_helps, ..task })
     }
 
@@ -363,9 +373,14 @@ impl<'j> Banded<'j> {
         rows.iter().map(|row| self.error(row)).fold(0.0, f64::max)
     }
 
-    /// Returns the largest estimated error of a fibre's flux, sigma, where most of the spot is on good pixels. Mostly masked bins
-    /// may be off; they have a mask bit.
+    /// Returns the largest estimated error of a fibre's flux, sigma.
     fn error(&self, row: &FibreRow) -> f64 {
+        self.errors(row).fold(0.0, f64::max)
+    }
+
+    /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma, where most of the spot is on good pixels.
+    /// Mostly masked bins may be off; they have a mask bit.
+    fn errors<'r>(&self, row: &'r FibreRow) -> impl Iterator<Item = f64> + use<'r, '_, 'j> {
         let of_bin = |(k, goodness): (usize, &Goodness)| {
             let bin = self.job.beyond_ends() + k;
             let truncation = row.truncation_error[bin];
@@ -380,7 +395,18 @@ impl<'j> Banded<'j> {
             let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
             if goodness.pixmask_fraction < 0.5 { error } else { 0.0 }
         };
-        row.goodness.iter().enumerate().map(of_bin).fold(0.0, f64::max)
+        row.goodness.iter().enumerate().map(of_bin)
+    }
+
+    /// Returns where a selected fibre's errors are above the tolerance.
+    fn excess(&self, task: &Task, row: &FibreRow) -> Option<Excess> {
+        let fibre = task.bundle.fibres.start + row.fibre;
+        let errors: Vec<f64> = self.errors(row).collect();
+        let above: Vec<usize> = (0..errors.len()).filter(|&bin| errors[bin] > self.tolerance).collect();
+        let (first, last) = (*above.first()?, *above.last()?);
+        let (wave, bins) = ([first, last].map(|bin| self.job.grid.wave()[bin]), above.len());
+        let error = errors.into_iter().fold(0.0, f64::max).min(f64::MAX);
+        task.bundle.selected.contains(&fibre).then_some(Excess { fibre, wave, bins, error })
     }
 
     /// Returns why a bundle's numbers do not serve, whatever its bands cost.

@@ -1,12 +1,14 @@
 //! The way of bundles down the ladder: pass by pass, one rung each.
 
 use super::table::{OF_BANDS, OF_DEVICES, OF_PLANS, steps};
-use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
+use super::{Attempt, Excess, Fallback, Level, Method, Progress, Record, Solved, Step};
 use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, Stage};
 use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
 use crate::solver::banded::{Banded, Judged, Task};
+use crate::solver::crowding::crowding;
+use crate::solver::finer::FineGrid;
 use crate::solver::projection::PatchFlux;
 use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, precision};
 use crate::stages::banded::CouplingError;
@@ -60,10 +62,23 @@ pub(super) struct Engines<'e> {
     may_be_finer: bool,
 }
 
+/// A bundle, or a window of a long one, that bands serve.
+pub(super) struct Served {
+    pub(super) index: usize,
+    pub(super) rows: Vec<FibreRow>,
+    pub(super) in_f32: bool,
+    /// The largest estimated error of flux, sigma.
+    pub(super) error: f64,
+    /// Where it is above the tolerance.
+    pub(super) above: Vec<Excess>,
+    /// The part of the information on a fibre that its neighbours leave.
+    pub(super) information: Option<f64>,
+}
+
 /// Outcomes of a bundle at a rung of the bands.
 pub(super) enum Next<'j> {
-    /// Its spectra, whether in f32.
-    Served(usize, Vec<FibreRow>, bool),
+    /// Its spectra.
+    Served(Served),
     /// Another attempt at this rung.
     Again(Box<Task<'j>>),
     /// Another rung.
@@ -73,7 +88,8 @@ pub(super) enum Next<'j> {
 impl Next<'_> {
     pub(super) fn bundle(&self) -> usize {
         match self {
-            Self::Served(k, ..) | Self::Move(k, _) => *k,
+            Self::Served(served) => served.index,
+            Self::Move(k, _) => *k,
             Self::Again(task) => task.index,
         }
     }
@@ -83,9 +99,12 @@ impl Next<'_> {
         let mut parts = parts.into_iter();
         let first = parts.next().expect("a bundle has a window");
         parts.fold(first, |all, part| match (all, part) {
-            (Self::Served(k, mut rows, in_f32), Self::Served(_, more, _)) => {
-                rows.extend(more);
-                Self::Served(k, rows, in_f32)
+            (Self::Served(mut all), Self::Served(more)) => {
+                all.rows.extend(more.rows);
+                all.error = all.error.max(more.error);
+                all.above.extend(more.above);
+                all.information = all.information.into_iter().chain(more.information).reduce(f64::min);
+                Self::Served(all)
             }
             (Self::Served(..), part) => part,
             (all, _) => all,
@@ -155,6 +174,13 @@ impl<'a> Climb<'a> {
     /// [`Unserved`] of the device, and where the next step is [`Step::Fail`].
     pub(super) fn run(&mut self, engine: &Engine) -> Result<(), Unserved> {
         let finer = self.first_precision(engine)?;
+        if let Some(grid) = FineGrid::of(self.job) {
+            self.record.noise_gain = Some(grid.gain.min(f64::MAX));
+            // Else it is said where the bands are left out.
+            if self.at.method == Method::Patches || !grid.is_beyond_bands() {
+                tracing::warn!("{}", Unserved::TooFine(grid));
+            }
+        }
         let engines = Engines::new(finer.as_ref().unwrap_or(engine), self.job);
         let ccd = engines.first.load(self.job.ccd);
         engines.first.begin(self.job.options.max_device_memory);
@@ -248,7 +274,14 @@ impl<'a> Climb<'a> {
         let next = match step {
             Step::LongRefinement => Next::Again(Box::new(task.with_long_refinement().expect("it was possible"))),
             Step::WiderBands => Next::Again(Box::new(task.wider().expect("it was possible"))),
-            Step::Accept => Next::Served(task.index, task.held_rows(), false),
+            Step::Accept => {
+                let (error, above) = match why {
+                    Unserved::Inaccurate { error, above, .. } => (error, above),
+                    _ => unreachable!("errors alone are accepted"),
+                };
+                let (index, rows, information) = (task.index, task.held_rows(), task.information);
+                Next::Served(Served { index, rows, in_f32: false, error, above, information })
+            }
             step => Next::Move(task.index, step),
         };
         Ok((next, fallback))
@@ -330,7 +363,10 @@ impl<'a> Climb<'a> {
         loop {
             let judged = banded.stages().engine().region(|| bundle.to_string(), || judge(task))?;
             let next = match self.or_injected(engines, judged) {
-                Judged::Served(done, rows) => Next::Served(done.index, rows, false),
+                Judged::Served(done, rows, error) => {
+                    let (index, information) = (done.index, done.information);
+                    Next::Served(Served { index, rows, in_f32: false, error, above: vec![], information })
+                }
                 Judged::Unserved(why, open) => {
                     let (next, fallback) = self.decide(engines, why, open)?;
                     fallbacks.push(fallback);
@@ -347,7 +383,7 @@ impl<'a> Climb<'a> {
     /// Returns what became of a bundle, or the failure that fault injection requests in its place.
     pub(super) fn or_injected<'j>(&self, engines: &Engines, judged: Judged<'j>) -> Judged<'j> {
         match (judged, self.injected(engines.first, OF_BANDS)) {
-            (Judged::Served(task, rows), Some(why)) => Judged::Unserved(why, task.holding(rows)),
+            (Judged::Served(task, rows, _), Some(why)) => Judged::Unserved(why, task.holding(rows)),
             (judged, _) => judged,
         }
     }
@@ -355,9 +391,14 @@ impl<'a> Climb<'a> {
     /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
     pub(super) fn settle(&mut self, next: Next) {
         match next {
-            Next::Served(k, rows, in_f32) => {
+            Next::Served(Served { index: k, rows, in_f32, error, above, information }) => {
                 self.record.banded += 1;
                 self.record.in_f32 += usize::from(in_f32);
+                self.record.note_error(Some(error), above);
+                self.record.note_information(information);
+                if let Some(why) = information.and_then(|left| crowding(self.job, &self.bundles[k], left)) {
+                    tracing::warn!("{why}");
+                }
                 let mut spectra = self.empty(k);
                 spectra.add_rows(rows, self.job.beyond_ends());
                 self.done.insert(k, spectra);

@@ -5,6 +5,7 @@
 
 mod climb;
 mod device_pass;
+pub(in crate::solver) mod excess;
 mod injection;
 mod patch_pass;
 mod record;
@@ -12,6 +13,7 @@ mod run;
 mod solved;
 mod table;
 
+pub use excess::Excess;
 pub use record::{Fallback, Record};
 pub use run::{or_cpu_for_all, solve};
 pub use solved::{LastRung, Progress, Solved};

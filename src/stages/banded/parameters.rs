@@ -21,6 +21,9 @@ const FLOOR: f64 = 1e-16;
 /// light carry them on.
 const WIDER: [(f64, f64); 2] = [(0.08, 1.3), (1e-3, 1.15)];
 
+/// Overlap of neighbours from which on the narrowest bands serve hardly a fibre.
+const CROWDED: f64 = 3e-3;
+
 /// Parameters of the banded solver, measured on K for a tolerance.
 #[derive(Debug)]
 pub struct SolverParameters {
@@ -30,6 +33,8 @@ pub struct SolverParameters {
     pub overlap: usize,
     /// Half bandwidths of S to be tried, from the narrowest.
     pub bands: &'static [usize],
+    /// Whether fibres share so much light that the narrowest bands are in vain.
+    pub crowded: bool,
     pub(super) accuracy: Accuracy,
 }
 
@@ -59,7 +64,8 @@ impl SolverParameters {
         let wider = WIDER.into_iter().find(|(from, _)| neighbours >= *from).map_or(1.0, |(_, factor)| factor);
         let overlap = (wider * correlation_length(normal, tolerance).max(least) as f64).ceil() as usize;
         let accuracy = Accuracy { roots: Roots::new(FLOOR), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
-        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), accuracy })
+        let crowded = neighbours >= CROWDED;
+        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), crowded, accuracy })
     }
 }
 
