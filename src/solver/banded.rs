@@ -1,32 +1,27 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
+use super::accuracy::accuracy;
+use super::extent::extent;
 use super::finer::FineGrid;
 use super::ladder::Excess;
 use super::options::{TOLERANCE, TOLERANCE_F32};
-use super::precision::{fibre_alone, least_pivot};
+use super::precision::least_pivot;
 use super::{Job, Unserved};
 use crate::backend::{
     BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Exactness,
     FibreRow, HostWindow,
 };
-use crate::geometry::SpotShape;
 use crate::gpu::Precision;
-use crate::gpu::banded::{Accuracy, Group, MOST_DISTANCES, WIDEST, kept};
+use crate::gpu::banded::{Group, MOST_DISTANCES, WIDEST, kept};
 use crate::plan::Bundle;
 use crate::stages::banded::{
-    BandFailure, BandedNormal, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth,
-    psf_fibre_correlation,
+    BandFailure, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth, psf_fibre_correlation,
 };
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Fraction of the tolerance to which the correlation falls over the overlap of chunks on a device. The brightest bins are
-/// hundreds of sigma, and beside masks bins are correlated farther.
-const DECAY_OF_TOLERANCE: f64 = 1e-3;
 
 /// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux. Measured on sim11: 0.4 sigma over 9e-3 with too short
 /// an overlap of chunks, 0.13 over 2e-3 with too few fibres eliminated.
@@ -35,7 +30,7 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 /// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
-/// Most fibres that the CPU solves at a time, and about as many of a long bundle without those around them: 25 MB a fibre.
+/// Most fibres that the CPU solves at a time, and about as many of a long bundle without those around them: 25 MB per fibre.
 const MOST_FIBRES: usize = 96;
 const CORE_FIBRES: usize = 72;
 
@@ -75,7 +70,7 @@ pub(super) struct Task<'j> {
     pixels: (Range<usize>, Range<usize>),
     /// Its fibres, rows of the PSF.
     fibres: Range<usize>,
-    /// What the CPU knows of it.
+    /// The CPU's measurements of it.
     window: HostWindow,
     /// A GPU's bands to be tried, from the narrowest. The CPU chooses bands of its own for each fibre.
     pub bands: &'static [usize],
@@ -199,18 +194,6 @@ impl<'j> Banded<'j> {
             })
         };
         (0..count).filter_map(window).collect()
-    }
-
-    /// Returns the rows and columns of the CCD that spots reach, and one more to each side. A device may round a position
-    /// between two pixels to the other one.
-    fn extent(&self, x: &[i32], y: &[i32], spot: &SpotShape) -> (Range<usize>, Range<usize>) {
-        let of = |pixels: &[i32], half: usize, most: usize| {
-            let low = pixels.iter().min().map_or(0, |&p| i64::from(p) - half as i64 - 1);
-            let high = pixels.iter().max().map_or(0, |&p| i64::from(p) + half as i64 + 2);
-            let low = low.clamp(0, most as i64) as usize;
-            low..(high.clamp(0, most as i64) as usize).max(low)
-        };
-        (of(y, spot.half_y, self.job.ccd.ny()), of(x, spot.half_x, self.job.ccd.nx()))
     }
 
     /// The stages.
@@ -467,28 +450,4 @@ impl<'j> Task<'j> {
         let inside = |fibre: usize| fibre.saturating_sub(first).clamp(core.start, core.end);
         inside(self.bundle.selected.start)..inside(self.bundle.selected.end)
     }
-}
-
-/// Reads the accuracy of a device off the PSF on a CCD without defects: the same for all bundles and selections.
-fn accuracy(job: &Job, wave: &[f64], precision: Precision, tolerance: f64) -> Result<Accuracy, BandedFailure> {
-    let fibres = [0, job.psf.nfibre / 2, job.psf.nfibre - 1];
-    let of_fibre = |fibre: usize| overlap(job, wave, fibre, tolerance);
-    let overlaps = fibres.into_par_iter().map(of_fibre).collect::<Result<Vec<usize>, _>>()?;
-    let accuracy = Accuracy::of(precision, tolerance, overlaps.into_iter().max().unwrap_or(0));
-    tracing::debug!(
-        "{tolerance:.0e} sigma in {precision}: {} bins of overlap, {} fibres to each side, {} poles down to {:.0e}",
-        accuracy.overlap,
-        accuracy.depth,
-        8 * accuracy.octets,
-        accuracy.floor
-    );
-    Ok(accuracy)
-}
-
-/// Measures how far the bins of a fibre are correlated, at the largest of eight places.
-fn overlap(job: &Job, wave: &[f64], fibre: usize, tolerance: f64) -> Result<usize, BandedFailure> {
-    let normal = fibre_alone(job.psf, fibre, wave, job.options);
-    // Each fibre is looked at in one place.
-    let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
-    Ok(SolverParameters::measure(&eight, DECAY_OF_TOLERANCE * tolerance, job.grid.step(), 0, 0.0)?.overlap)
 }

@@ -1,4 +1,4 @@
-//! Grids so fine that the noise of deconvolved bins tells that they cannot be told apart, and what helps.
+//! Grids so fine that deconvolved bins are all noise, and what helps.
 
 use super::Job;
 use super::padding::beyond_ends;
@@ -55,12 +55,12 @@ impl FineGrid {
     }
 }
 
-/// Says what is wrong with a grid and what helps.
+/// Returns the sentence about a grid, and what helps.
 pub(super) fn sentence(grid: &FineGrid) -> String {
     let FineGrid { step, rows, gain, enough } = grid;
     let noise = match gain.is_finite() {
         true => format!("deconvolved they are {gain:.0} times noisier than alone"),
-        false => "f64 cannot tell them apart".to_string(),
+        false => "f64 cannot separate them".to_string(),
     };
     let coarser =
         enough.map_or("take a coarser step".to_string(), |enough| format!("take {enough:.2} Angstrom or more"));

@@ -3,9 +3,11 @@
 //! A solver does not know its device: `banded` and `patches` call the stages of [`crate::backend`] and return spectra or
 //! [`Unserved`]. What to try next is the table of [`ladder`], and only there.
 
+mod accuracy;
 mod banded;
 mod bundle_spectra;
 mod crowding;
+mod extent;
 mod finer;
 mod grouping;
 mod job;

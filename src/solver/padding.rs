@@ -1,4 +1,4 @@
-//! What follows from the PSF alone: bins beyond the ends of the grid, and the noise of deconvolved bins.
+//! Properties of the PSF alone: bins needed beyond the ends of the grid, and the noise of deconvolved bins.
 
 use super::Options;
 use super::options::TOLERANCE;

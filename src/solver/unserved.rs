@@ -155,12 +155,12 @@ impl Unserved {
     }
 }
 
-/// Says that bins cannot be told apart, and what helps.
+/// Returns the sentence about bins that are too narrow, and what helps.
 fn singular(fibre: usize, wave: f64, step: f64, gain: f64) -> String {
     let remedies = [Remedy::Set(OptionName::Regularize, "1e-5"), Remedy::Set(OptionName::Solver, "patches")];
     let gain = if gain.is_finite() { format!(", {gain:.1e} times noisier than alone") } else { String::new() };
     format!(
-        "bins by {step:.2} Angstrom cannot be told apart at fibre {fibre}, {wave:.1} Angstrom{gain}: take a coarser step, or {}",
+        "bins by {step:.2} Angstrom cannot be separated at fibre {fibre}, {wave:.1} Angstrom{gain}: take a coarser step, or {}",
         Remedy::any_of(&remedies)
     )
 }

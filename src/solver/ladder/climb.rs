@@ -1,8 +1,9 @@
 //! The way of bundles down the ladder: pass by pass, one rung each.
 
+use super::next::{Next, Served};
 use super::table::{OF_BANDS, OF_DEVICES, OF_PLANS, steps};
-use super::{Attempt, Excess, Fallback, Level, Method, Progress, Record, Solved, Step};
-use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, Stage};
+use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
+use crate::backend::{CcdField, Decorrelate, Engine, EngineError, Stage};
 use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
@@ -22,7 +23,7 @@ use std::time::Duration;
 /// Threads that a window of a long bundle keeps busy.
 const THREADS_OF_WINDOW: usize = 4;
 
-/// Error told, sigma, beyond which patches serve in place of bands.
+/// Estimated error, sigma, beyond which patches serve in place of bands.
 const WORSE_THAN_PATCHES: f64 = 0.3;
 
 /// A bundle without result yet: whole, or some of its patches.
@@ -60,56 +61,6 @@ pub(super) struct Engines<'e> {
     /// The GPU in f64; None where it has none, or must not be used.
     f64: OnceLock<Option<Engine>>,
     may_be_finer: bool,
-}
-
-/// A bundle, or a window of a long one, that bands serve.
-pub(super) struct Served {
-    pub(super) index: usize,
-    pub(super) rows: Vec<FibreRow>,
-    pub(super) in_f32: bool,
-    /// The largest estimated error of flux, sigma.
-    pub(super) error: f64,
-    /// Where it is above the tolerance.
-    pub(super) above: Vec<Excess>,
-    /// The part of the information on a fibre that its neighbours leave.
-    pub(super) information: Option<f64>,
-}
-
-/// Outcomes of a bundle at a rung of the bands.
-pub(super) enum Next<'j> {
-    /// Its spectra.
-    Served(Served),
-    /// Another attempt at this rung.
-    Again(Box<Task<'j>>),
-    /// Another rung.
-    Move(usize, Step),
-}
-
-impl Next<'_> {
-    pub(super) fn bundle(&self) -> usize {
-        match self {
-            Self::Served(served) => served.index,
-            Self::Move(k, _) => *k,
-            Self::Again(task) => task.index,
-        }
-    }
-
-    /// Joins what became of the windows of a bundle: it is served if all are.
-    pub(super) fn joined(parts: Vec<Self>) -> Self {
-        let mut parts = parts.into_iter();
-        let first = parts.next().expect("a bundle has a window");
-        parts.fold(first, |all, part| match (all, part) {
-            (Self::Served(mut all), Self::Served(more)) => {
-                all.rows.extend(more.rows);
-                all.error = all.error.max(more.error);
-                all.above.extend(more.above);
-                all.information = all.information.into_iter().chain(more.information).reduce(f64::min);
-                Self::Served(all)
-            }
-            (Self::Served(..), part) => part,
-            (all, _) => all,
-        })
-    }
 }
 
 impl<'e> Engines<'e> {

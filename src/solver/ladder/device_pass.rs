@@ -1,6 +1,7 @@
 //! Bundles on a GPU, group by group, two groups in flight.
 
-use super::climb::{Climb, Engines, Next, Served};
+use super::climb::{Climb, Engines};
+use super::next::{Next, Served};
 use crate::backend::EngineError;
 use crate::gpu::{GpuError, Precision};
 use crate::solver::Unserved;

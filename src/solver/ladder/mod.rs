@@ -7,6 +7,7 @@ mod climb;
 mod device_pass;
 pub(in crate::solver) mod excess;
 mod injection;
+mod next;
 mod patch_pass;
 mod record;
 mod run;

@@ -114,7 +114,7 @@ struct Choice<'a> {
     frontier: usize,
     /// y less what is beyond the frontier.
     rhs: Vec<Vec<f64>>,
-    /// What S_f of the core lacks for it.
+    /// The terms that S_f of the core lacks for it.
     neglected: Vec<Neglected>,
     timed: Timed<'a>,
 }
@@ -148,7 +148,7 @@ impl Choice<'_> {
         Ok((found, narrow.as_ref().map_or(1.0, |s| self.information(s))))
     }
 
-    /// S_f of the core in a band; its right side has what the recursion lacks.
+    /// S_f of the core in a band; its right-hand side has what the recursion lacks.
     fn complements(&self, kept: usize) -> Result<Vec<Complement>, BandFailure> {
         tracing::debug!("S in a band of {kept} bins by a frontier of {}", self.frontier);
         let recursion = Recursion { kept, frontier: self.frontier, overlap: self.parameters.overlap };

@@ -9,7 +9,7 @@
 //! 3. `fit`: the model A x, chi2pix and pixmask_fraction.
 //! 4. `complement`: S_f = K_ff - A_f - B_f, the inverse of the fibre's block of K^-1 (BS10 eq. 16), by a recursion over the
 //!    fibres from both sides, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, as Gram matrices. Where fibres overlap farther apart,
-//!    a frontier of up to three fibres is carried along; what a narrower one lacks is told and made up for (`frontier`).
+//!    a frontier of up to three fibres is carried along; what a narrower one lacks is estimated and made up for (`frontier`).
 //!    The same elimination of y gives z_f = S_f x_f.
 //! 5. `root`: Q_f = S_f^1/2 by 8 to 48 poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (`poles`). Of it are formed s = Q 1
 //!    (BS10 eq. 18: ivar = s^2), Q x (flux = Q x / s) and the diagonals |i - j| <= HSIZEY (R = Q / s row by row).
@@ -33,7 +33,7 @@
 //! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
 //! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place of every fibre; at least that of the PSF alone |
 //! | poles of a block | its Gershgorin bound, its smallest eigenvalue (pivots of S - tau I), its signal to noise |
-//! | floor of the spectrum | 1e-16 of the largest eigenvalue; what is below it is told |
+//! | floor of the spectrum | 1e-16 of the largest eigenvalue; what is below it is estimated |
 //!
 //! A fibre's bits depend on its bundle alone, neither on selection nor on threads.
 //!
@@ -58,8 +58,10 @@ mod complement;
 mod coupling;
 mod decay;
 mod decorrelate;
+mod front;
 mod frontier;
 mod goodness;
+mod gram;
 mod inverse;
 mod normal;
 mod parameters;

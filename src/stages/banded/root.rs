@@ -32,7 +32,7 @@ pub struct BandedRoot {
     pub row_sums: Vec<f64>,
     /// Q x of the band, `[n]`.
     pub qx: Vec<f64>,
-    /// What is to be added to Q x, `[n]`: the effect of the rest of S to first order.
+    /// Correction to be added to Q x, `[n]`: the effect of the rest of S to first order.
     pub correction: Vec<f64>,
     /// Estimate of how far flux is off, sigma: S is a band, blocks overlap by so many bins, poles serve an interval only.
     pub truncation_error: Vec<f64>,
