@@ -8,7 +8,7 @@ use crate::stages::traces::{legendre, unit};
 /// times the width of spots.
 const CROWDED: f64 = 0.75;
 
-/// Returns what is to be said where neighbours leave too little information; None where they leave enough.
+/// Returns the warning where neighbours leave too little information; None where they leave enough.
 pub(super) fn crowding(job: &Job, bundle: &Bundle, left: f64) -> Option<String> {
     if left >= CROWDED {
         return None;

@@ -29,7 +29,7 @@ pub struct FineGrid {
 }
 
 impl FineGrid {
-    /// Returns what is to be said of a job's grid before the work begins; None if its step serves.
+    /// Returns the grid of a job if its step is too fine.
     pub fn of(job: &Job) -> Option<Self> {
         let gain = job.noise_gain();
         if job.options.regularize > 0.0 || gain <= NOISY {

@@ -1,4 +1,4 @@
-//! Random instruments, grids and defects: flux is exact to the tolerance, or the result tells by how much it may be off.
+//! Random instruments, grids and defects: flux is exact to the tolerance, or the result reports by how much it may be off.
 
 use super::whole_patch::dense;
 use proptest::prelude::*;
@@ -70,7 +70,7 @@ fn exact(sky: &Sky) -> Extraction {
     sky.try_extract(&Options { solver: Solver::Patches, ..options }, &cpu()).unwrap()
 }
 
-/// What became of a world.
+/// The outcome of a world.
 enum Outcome {
     /// The largest error, sigma.
     Kept(f64),
