@@ -31,7 +31,7 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 /// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
-/// Most fibres that the CPU solves at a time, and about as many of a long bundle without those around them: 25 MB per fibre.
+/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: 25 MB per fibre.
 const MOST_FIBRES: usize = 96;
 const CORE_FIBRES: usize = 72;
 
@@ -162,8 +162,7 @@ impl<'j> Banded<'j> {
         }
         task.bands = if on_gpu { kept(task.reach, neighbours, self.precision) } else { &[] };
         let with_pixels = |task: Task<'j>| {
-            let [first, last] =
-                [task.fibres.start, task.fibres.end].map(|f| (f - bundle.fibres.start) * positions.nbin);
+            let [first, last] = [task.fibres.start, task.fibres.end].map(|f| (f - bundle.fibres.start) * source.nbin());
             let [pixel_x, pixel_y] = [positions.pixel_x, positions.pixel_y].map(|pixels| &pixels[first..last]);
             let of_task = Positions { nfibre: task.fibres.len(), pixel_x, pixel_y, ..positions };
             Task { pixels: extent(&of_task, [job.ccd.ny(), job.ccd.nx()]), ..task }

@@ -64,8 +64,8 @@ fn world() -> impl Strategy<Value = World> {
 
 /// By elimination of all fibres at once.
 fn exact(sky: &Sky) -> Extraction {
-    let beyond = (60.0 / sky.grid.step()) as usize;
-    let mut options = dense(sky.grid.nwave(), beyond.clamp(30, 100));
+    let beyond = (80.0 / sky.grid.step()) as usize;
+    let mut options = dense(sky.grid.nwave(), beyond.clamp(40, 110));
     options.patches = spextral::plan::PatchOptions { bundlesize: Some(sky.psf.nfibre), ..options.patches };
     sky.try_extract(&Options { solver: Solver::Patches, ..options }, &cpu()).unwrap()
 }

@@ -78,7 +78,7 @@ pub use decorrelate::{Decorrelated, DecorrelationFailure, Part, Timed, Wanted, b
 pub use goodness::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
 pub(crate) use parameters::SOLVER_TOLERANCE_SHARE;
-pub use parameters::{SolverParameters, banded_complements, banded_flux, banded_root};
+pub use parameters::{SolverParameters, banded_complements, banded_flux, banded_root, widened};
 pub(crate) use poles::Root;
 pub use root::{BandedRoot, RESOLVED};
 
