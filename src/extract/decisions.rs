@@ -40,13 +40,14 @@ fn step_warning(job: &Job) -> Option<String> {
 }
 
 impl Summary {
-    /// Returns the choices of the extraction in one line: groups of fibres, grid, solver and precision. The grid is its first and
+    /// Returns the choices of the extraction in one line: groups of fibres, grid, solver, precision and error. The grid is its first and
     /// last wavelength and its step, Angstrom.
     pub fn decisions(&self, [first, last, step]: [f64; 3]) -> String {
         let bundles = format!("bundles of {} fibres", self.groups);
         // Sums of steps end in digits that mean nothing.
         let [first, last, step] = [first, last, step].map(|w| short((w * 1e6).round() / 1e6));
         let grid = format!("{first} to {last} Angstrom by {step}");
-        format!("{bundles}; {grid}; solver {}, {}", self.solver(), self.precision())
+        let error = self.flux_error.map(|e| format!("; flux at most {e:.1e} sigma off in bands")).unwrap_or_default();
+        format!("{bundles}; {grid}; solver {}, {}{error}", self.solver(), self.precision())
     }
 }

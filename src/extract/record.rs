@@ -34,6 +34,9 @@ pub enum RecordError {
 /// | SPXVER, SPXGIT | version and git commit |
 /// | SPXDEV | device, interface, driver and its version; of a CPU its instructions |
 /// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
+/// | SPXERR, SPXERRF | estimated error of flux in bands, sigma; fibres with errors above the tolerance |
+/// | SPXINFO | the smallest part of the information on a fibre that its neighbours leave |
+/// | SPXGAIN | noise of a deconvolved bin over that of a bin alone, where the step is too fine |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
 /// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
@@ -147,9 +150,19 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXCUT", summary.forced_cut.clone(), "Overlapping fibres cut apart"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
         ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
+        ("SPXERR", summary.flux_error.map(|e| format!("{e:.1e}")), "Estimated error of flux in bands [sigma]"),
+        ("SPXERRF", excess(summary), "Fibres with errors above the tolerance"),
+        ("SPXINFO", summary.information.map(|i| format!("{i:.3}")), "Information that neighbours leave"),
+        ("SPXGAIN", summary.noise_gain.map(|g| format!("{g:.1e}")), "Noise gain: bins are too narrow"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);
+}
+
+/// The fibres whose flux may be farther off than the tolerance.
+fn excess(summary: &Summary) -> Option<String> {
+    let fibres: Vec<String> = summary.above_tolerance.iter().map(|excess| excess.fibre.to_string()).collect();
+    (!fibres.is_empty()).then(|| fibres.join(","))
 }
 
 /// Sets cards, and removes those without a value.

@@ -140,7 +140,7 @@ fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]
 fn of_run(material: &Material) -> Vec<Warning> {
     let card = |keyword: &str| material.frame.header.get_str(keyword);
     let of_inputs = |k: usize| material.frame.header.get_str(&format!("SPXNOT{k}"));
-    let mut list: Vec<Warning> = (1..).map_while(of_inputs).map(|text| bad(format!("Inputs: {text}."))).collect();
+    let mut warnings: Vec<Warning> = (1..).map_while(of_inputs).map(|text| bad(format!("Inputs: {text}."))).collect();
     if let Some(reason) = card("SPXRETRY") {
         let device = card("SPXDEV").unwrap_or_default();
         let attempt = match (device.starts_with("CPU"), device.contains("; ")) {
@@ -148,24 +148,36 @@ fn of_run(material: &Material) -> Vec<Warning> {
             (true, _) => "The CPU extracted this frame as fallback for the requested device",
             _ => "This frame was extracted again in smaller parts",
         };
-        list.push(note(format!("{attempt}: {reason}.")));
+        warnings.push(note(format!("{attempt}: {reason}.")));
+    }
+    if let Some(fibres) = card("SPXERRF") {
+        let fibres: Vec<i64> = fibres.split(',').filter_map(|fibre| fibre.parse().ok()).collect();
+        let error = card("SPXERR").unwrap_or_default();
+        let text = format!("{}: flux may be up to {error} σ off, more than the tolerance.", list(&fibres));
+        warnings.push(bad(text));
+    }
+    if let Some(gain) = card("SPXGAIN") {
+        let text =
+            format!("Bins are too narrow: deconvolved they are {gain} times noisier than alone. A coarser step helps.");
+        warnings.push(bad(text));
     }
     if let Some(cut) = card("SPXCUT") {
-        list.push(bad(format!("Spectra beside a cut between bundles are biased: {cut}.")));
+        warnings.push(bad(format!("Spectra beside a cut between bundles are biased: {cut}.")));
     }
     if let Some(cut) = card("SPXRCUT") {
-        list.push(note(format!(
+        warnings.push(note(format!(
             "Rows of R reach beyond its diagonals or the ends of the grid: the smallest sum is {cut}."
         )));
     }
     let solver = card("SPXSOLV").unwrap_or_default();
     if solver.contains("some") {
-        list.push(note(format!("Solver: {solver}. The bands failed for those bundles; their bins are less exact.")));
+        warnings
+            .push(note(format!("Solver: {solver}. The bands failed for those bundles; their bins are less exact.")));
     }
     if let Some(text) = &material.note {
-        list.push(note(format!("Files of other names: {text}.")));
+        warnings.push(note(format!("Files of other names: {text}.")));
     }
-    list
+    warnings
 }
 
 /// Lists numbers, runs of them as ranges: `3 fibres (2, 7-8)`.
@@ -225,8 +237,13 @@ mod tests {
         frame.header.set("SPXDEV", "A GPU; CPU f64, AVX2", "");
         assert!(texts(&material(frame.clone()), None).contains("or by the CPU: device lost"));
         frame.header.set("SPXDEV", "CPU f64, AVX2", "");
+        frame.header.set("SPXERR", "2.0e-05", "");
+        frame.header.set("SPXERRF", "3,7,8", "");
+        frame.header.set("SPXGAIN", "7.0e+03", "");
         let texts = texts(&material(frame), Some([2.0, 9.0]));
         for text in [
+            "3 fibres (3, 7-8): flux may be up to 2.0e-05 σ off",
+            "7.0e+03 times noisier",
             "in patches",
             "biased: bundles of 25 cut between",
             "0.943 in 5 fibres",

@@ -1,30 +1,28 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
+use super::accuracy::accuracy;
+use super::extent::extent;
+use super::finer::FineGrid;
+use super::ladder::Excess;
 use super::options::{TOLERANCE, TOLERANCE_F32};
-use super::precision::{fibre_alone, least_pivot};
+use super::precision::least_pivot;
 use super::{Job, Unserved};
 use crate::backend::{
     BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Exactness,
     FibreRow, HostWindow,
 };
-use crate::geometry::SpotShape;
+use crate::geometry::Positions;
 use crate::gpu::Precision;
-use crate::gpu::banded::{Accuracy, Group, MOST_DISTANCES, WIDEST, kept};
+use crate::gpu::banded::{Group, MOST_DISTANCES, WIDEST, kept};
 use crate::plan::Bundle;
 use crate::stages::banded::{
-    BandFailure, BandedNormal, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth,
-    psf_fibre_correlation,
+    BandFailure, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth, psf_fibre_correlation,
 };
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Fraction of the tolerance to which the correlation falls over the overlap of chunks on a device. The brightest bins are
-/// hundreds of sigma, and beside masks bins are correlated farther.
-const DECAY_OF_TOLERANCE: f64 = 1e-3;
 
 /// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux. Measured on sim11: 0.4 sigma over 9e-3 with too short
 /// an overlap of chunks, 0.13 over 2e-3 with too few fibres eliminated.
@@ -33,7 +31,7 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 /// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
-/// Most fibres that the CPU solves at a time, and about as many of a long bundle without those around them: 25 MB a fibre.
+/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: 25 MB per fibre.
 const MOST_FIBRES: usize = 96;
 const CORE_FIBRES: usize = 72;
 
@@ -73,7 +71,7 @@ pub(super) struct Task<'j> {
     pixels: (Range<usize>, Range<usize>),
     /// Its fibres, rows of the PSF.
     fibres: Range<usize>,
-    /// What the CPU knows of it.
+    /// The CPU's measurements of it.
     window: HostWindow,
     /// A GPU's bands to be tried, from the narrowest. The CPU chooses bands of its own for each fibre.
     pub bands: &'static [usize],
@@ -81,6 +79,8 @@ pub(super) struct Task<'j> {
     pub long_refinement: bool,
     /// Whether wider bands may mend its last failure.
     wider_helps: bool,
+    /// The part of the information on a fibre that its neighbours leave, once it is measured.
+    pub information: Option<f64>,
     /// Results of narrower bands. They serve the fibres whose error is within the tolerance: the result of a fibre does not depend
     /// on other fibres that need wider bands.
     held: Option<Arc<Vec<FibreRow>>>,
@@ -94,8 +94,8 @@ pub(super) struct Submitted<'j> {
 
 /// The outcome of a bundle at one rung.
 pub(super) enum Judged<'j> {
-    /// Spectra of its fibres on the padded grid.
-    Served(Task<'j>, Vec<FibreRow>),
+    /// Spectra of its fibres on the padded grid, and the largest of their estimated errors, sigma.
+    Served(Task<'j>, Vec<FibreRow>, f64),
     /// Why it is not served, and the task with what a wider band may use.
     Unserved(Unserved, Task<'j>),
 }
@@ -114,6 +114,9 @@ impl<'j> Banded<'j> {
         });
         if precision == Precision::F32 && tolerance < LEAST_TOLERANCE_F32 {
             return Err(Unserved::Tolerance { least: LEAST_TOLERANCE_F32, tolerance });
+        }
+        if let Some(grid) = FineGrid::of(job).filter(FineGrid::is_beyond_bands) {
+            return Err(Unserved::TooFine(grid));
         }
         let stages = engine.banded(|| accuracy(job, wave, precision, tolerance))?;
         Ok(Self { job, ccd, stages, wave, precision, tolerance })
@@ -144,6 +147,7 @@ impl<'j> Banded<'j> {
             bands: &[],
             long_refinement: false,
             wider_helps: on_gpu,
+            information: None,
             held: None,
         };
         let overlaps = Overlaps::measure(&source, nearest);
@@ -157,13 +161,13 @@ impl<'j> Banded<'j> {
             return Err(Unserved::Limit(what));
         }
         task.bands = if on_gpu { kept(task.reach, neighbours, self.precision) } else { &[] };
-        let extent = |task: Task<'j>| {
-            let [first, last] =
-                [task.fibres.start, task.fibres.end].map(|f| (f - bundle.fibres.start) * positions.nbin);
-            let [x, y] = [positions.pixel_x, positions.pixel_y].map(|pixels| &pixels[first..last]);
-            Task { pixels: self.extent(x, y, &positions.spot), ..task }
+        let with_pixels = |task: Task<'j>| {
+            let [first, last] = [task.fibres.start, task.fibres.end].map(|f| (f - bundle.fibres.start) * source.nbin());
+            let [pixel_x, pixel_y] = [positions.pixel_x, positions.pixel_y].map(|pixels| &pixels[first..last]);
+            let of_task = Positions { nfibre: task.fibres.len(), pixel_x, pixel_y, ..positions };
+            Task { pixels: extent(&of_task, [job.ccd.ny(), job.ccd.nx()]), ..task }
         };
-        Ok(self.windows(task).into_iter().map(extent).collect())
+        Ok(self.windows(task).into_iter().map(with_pixels).collect())
     }
 
     /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
@@ -191,18 +195,6 @@ impl<'j> Banded<'j> {
             })
         };
         (0..count).filter_map(window).collect()
-    }
-
-    /// Returns the rows and columns of the CCD that spots reach, and one more to each side. A device may round a position
-    /// between two pixels to the other one.
-    fn extent(&self, x: &[i32], y: &[i32], spot: &SpotShape) -> (Range<usize>, Range<usize>) {
-        let of = |pixels: &[i32], half: usize, most: usize| {
-            let low = pixels.iter().min().map_or(0, |&p| i64::from(p) - half as i64 - 1);
-            let high = pixels.iter().max().map_or(0, |&p| i64::from(p) + half as i64 + 2);
-            let low = low.clamp(0, most as i64) as usize;
-            low..(high.clamp(0, most as i64) as usize).max(low)
-        };
-        (of(y, spot.half_y, self.job.ccd.ny()), of(x, spot.half_x, self.job.ccd.nx()))
     }
 
     /// The stages.
@@ -318,7 +310,7 @@ impl<'j> Banded<'j> {
         Ok(tasks.into_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome)).collect())
     }
 
-    fn judge_one(&self, task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
+    fn judge_one(&self, mut task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
         let BandedOutcome { fibres: mut rows, exactness } = outcome;
         let beyond = task.fibres.start - task.bundle.fibres.start;
         // A device returns the fibres around the core, too.
@@ -343,18 +335,20 @@ impl<'j> Banded<'j> {
             exactness.coupling.beyond,
             exactness.residual,
             exactness.health.least_pivot,
-            100.0 * exactness.information,
+            100.0 * exactness.information.unwrap_or(1.0),
         );
         if let Some(why) = self.failure(&exactness) {
             return Judged::Unserved(why, task);
         }
+        task.information = exactness.information;
         if error <= self.tolerance {
-            return Judged::Served(task, rows);
+            return Judged::Served(task, rows, error);
         }
         let wider_helps = self.stages.is_on_gpu()
             && (self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before);
+        let above = rows.iter().filter_map(|row| self.excess(&task, row)).collect();
         let held = Some(Arc::new(rows));
-        let why = Unserved::Inaccurate { error, precision: self.precision };
+        let why = Unserved::Inaccurate { error, precision: self.precision, above };
         Judged::Unserved(why, Task { held, wider_helps, ..task })
     }
 
@@ -363,9 +357,14 @@ impl<'j> Banded<'j> {
         rows.iter().map(|row| self.error(row)).fold(0.0, f64::max)
     }
 
-    /// Returns the largest estimated error of a fibre's flux, sigma, where most of the spot is on good pixels. Mostly masked bins
-    /// may be off; they have a mask bit.
+    /// Returns the largest estimated error of a fibre's flux, sigma.
     fn error(&self, row: &FibreRow) -> f64 {
+        self.errors(row).fold(0.0, f64::max)
+    }
+
+    /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma, where most of the spot is on good pixels.
+    /// Mostly masked bins may be off; they have a mask bit.
+    fn errors<'r>(&self, row: &'r FibreRow) -> impl Iterator<Item = f64> + use<'r, '_, 'j> {
         let of_bin = |(k, goodness): (usize, &Goodness)| {
             let bin = self.job.beyond_ends() + k;
             let truncation = row.truncation_error[bin];
@@ -380,7 +379,18 @@ impl<'j> Banded<'j> {
             let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
             if goodness.pixmask_fraction < 0.5 { error } else { 0.0 }
         };
-        row.goodness.iter().enumerate().map(of_bin).fold(0.0, f64::max)
+        row.goodness.iter().enumerate().map(of_bin)
+    }
+
+    /// Returns where a selected fibre's errors are above the tolerance.
+    fn excess(&self, task: &Task, row: &FibreRow) -> Option<Excess> {
+        let fibre = task.bundle.fibres.start + row.fibre;
+        let errors: Vec<f64> = self.errors(row).collect();
+        let above: Vec<usize> = (0..errors.len()).filter(|&bin| errors[bin] > self.tolerance).collect();
+        let (first, last) = (*above.first()?, *above.last()?);
+        let (wave, bins) = ([first, last].map(|bin| self.job.grid.wave()[bin]), above.len());
+        let error = errors.into_iter().fold(0.0, f64::max).min(f64::MAX);
+        task.bundle.selected.contains(&fibre).then_some(Excess { fibre, wave, bins, error })
     }
 
     /// Returns why a bundle's numbers do not serve, whatever its bands cost.
@@ -441,28 +451,4 @@ impl<'j> Task<'j> {
         let inside = |fibre: usize| fibre.saturating_sub(first).clamp(core.start, core.end);
         inside(self.bundle.selected.start)..inside(self.bundle.selected.end)
     }
-}
-
-/// Reads the accuracy of a device off the PSF on a CCD without defects: the same for all bundles and selections.
-fn accuracy(job: &Job, wave: &[f64], precision: Precision, tolerance: f64) -> Result<Accuracy, BandedFailure> {
-    let fibres = [0, job.psf.nfibre / 2, job.psf.nfibre - 1];
-    let of_fibre = |fibre: usize| overlap(job, wave, fibre, tolerance);
-    let overlaps = fibres.into_par_iter().map(of_fibre).collect::<Result<Vec<usize>, _>>()?;
-    let accuracy = Accuracy::of(precision, tolerance, overlaps.into_iter().max().unwrap_or(0));
-    tracing::debug!(
-        "{tolerance:.0e} sigma in {precision}: {} bins of overlap, {} fibres to each side, {} poles down to {:.0e}",
-        accuracy.overlap,
-        accuracy.depth,
-        8 * accuracy.octets,
-        accuracy.floor
-    );
-    Ok(accuracy)
-}
-
-/// Measures how far the bins of a fibre are correlated, at the largest of eight places.
-fn overlap(job: &Job, wave: &[f64], fibre: usize, tolerance: f64) -> Result<usize, BandedFailure> {
-    let normal = fibre_alone(job.psf, fibre, wave, job.options);
-    // Each fibre is looked at in one place.
-    let eight = BandedNormal { diagonal: vec![normal.diagonal[0].clone(); 8], ..normal };
-    Ok(SolverParameters::measure(&eight, DECAY_OF_TOLERANCE * tolerance, job.grid.step(), 0, 0.0)?.overlap)
 }

@@ -171,8 +171,8 @@ impl<'a> Job<'a> {
         self.padding
     }
 
-    /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels; infinite where bins are too
-    /// narrow to be told apart in f64.
+    /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels without regularisation;
+    /// infinite where f64 cannot separate bins, 0 where it is not measured.
     pub fn noise_gain(&self) -> f64 {
         self.noise_gain
     }

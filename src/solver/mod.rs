@@ -3,8 +3,12 @@
 //! A solver does not know its device: `banded` and `patches` call the stages of [`crate::backend`] and return spectra or
 //! [`Unserved`]. What to try next is the table of [`ladder`], and only there.
 
+mod accuracy;
 mod banded;
 mod bundle_spectra;
+mod crowding;
+mod extent;
+mod finer;
 mod grouping;
 mod job;
 pub mod ladder;
@@ -18,9 +22,10 @@ mod stripe;
 mod unserved;
 
 pub use bundle_spectra::BundleSpectra;
+pub use finer::FineGrid;
 pub use grouping::{ForcedCut, Grouping};
 pub use job::{Job, JobError};
-pub use ladder::{Attempt, Fallback, LADDER, LastRung, Level, Method, Record, Step};
+pub use ladder::{Attempt, Excess, Fallback, LADDER, LastRung, Level, Method, Record, Step};
 pub use options::{ModelFlux, Options, Solver, precision_of};
 pub(crate) use options::{PRECISIONS, precision_word};
 pub use sampling::{Sampling, default_step};

@@ -1,5 +1,7 @@
 //! Reasons why an attempt gave no result.
 
+use super::finer::{self, FineGrid};
+use super::ladder::excess::{self, Excess};
 use crate::backend::{BandedFailure, EngineError, PatchFailure};
 use crate::base::option_name::{OptionName, Remedy};
 use crate::gpu::{GpuError, Precision};
@@ -35,6 +37,9 @@ pub enum Unserved {
         /// Bin of the padded grid.
         bin: usize,
     },
+    /// Bins are too narrow for bands.
+    #[error("{}", finer::sentence(.0))]
+    TooFine(FineGrid),
     /// A matrix is not positive definite on the CPU.
     #[error("{}", singular(*.fibre, *.wave, *.step, *.gain))]
     Singular {
@@ -68,13 +73,15 @@ pub enum Unserved {
         /// The precision.
         precision: Precision,
     },
-    /// The truncation error of the bands is above the tolerance.
-    #[error("flux may be {error:.1e} sigma off in {precision}")]
+    /// The estimated error of the bands is above the tolerance.
+    #[error("flux may be {error:.1e} sigma off in {precision}{}", excess::sentence(.above))]
     Inaccurate {
         /// Error of flux, sigma.
         error: f64,
         /// The precision.
         precision: Precision,
+        /// Where it is above the tolerance.
+        above: Vec<Excess>,
     },
     /// A patch has no solution.
     #[error(transparent)]
@@ -131,7 +138,7 @@ impl Unserved {
             Self::LittleMemory(_) => Reason::LittleMemory,
             Self::NotDefinite { .. } => Reason::NotDefinite,
             Self::Singular { itself: false, .. } => Reason::NotDefinite,
-            Self::Singular { .. } | Self::Bands(_) => Reason::NoBands,
+            Self::TooFine(_) | Self::Singular { .. } | Self::Bands(_) => Reason::NoBands,
             Self::IllConditioned { .. } => Reason::IllConditioned,
             Self::NotConverged { .. } => Reason::NotConverged,
             Self::Inaccurate { .. } => Reason::Inaccurate,
@@ -148,12 +155,12 @@ impl Unserved {
     }
 }
 
-/// Says that bins cannot be told apart, and what helps.
+/// Returns the sentence about bins that are too narrow, and what helps.
 fn singular(fibre: usize, wave: f64, step: f64, gain: f64) -> String {
     let remedies = [Remedy::Set(OptionName::Regularize, "1e-5"), Remedy::Set(OptionName::Solver, "patches")];
     let gain = if gain.is_finite() { format!(", {gain:.1e} times noisier than alone") } else { String::new() };
     format!(
-        "bins by {step:.2} Angstrom cannot be told apart at fibre {fibre}, {wave:.1} Angstrom{gain}: take a coarser step, or {}",
+        "bins by {step:.2} Angstrom cannot be separated at fibre {fibre}, {wave:.1} Angstrom{gain}: take a coarser step, or {}",
         Remedy::any_of(&remedies)
     )
 }

@@ -132,7 +132,7 @@ pub(super) fn weigh<S: Simd>(
             coverage = simd.mul_add(spot, simd.load(used), coverage);
         }
     }
-    [value, weight, coverage].map(|lanes| simd.sum(lanes))
+    [simd.sum(value), simd.sum(weight), simd.sum(coverage)]
 }
 
 /// Sum over the common pixels of spot i of `left` times W (`weighted`) and spot j of `spots`.

@@ -53,20 +53,23 @@ pub fn overlaps_across(psf: &Psf, with_tails: bool, is_cut: impl Fn(usize) -> bo
     for row in order {
         let mut here: Vec<Crossing> = crossings.iter().filter_map(|of_fibre| of_fibre[row]).collect();
         here.sort_by(|a, b| a.x.total_cmp(&b.x));
-        let open = |pair: &(Crossing, Crossing)| {
-            let (low, high) = (pair.0.fibre.min(pair.1.fibre), pair.0.fibre.max(pair.1.fibre));
-            (low + 1..=high).any(|cut| is_cut(cut) && across[cut] <= enough)
-        };
         let width = spots.shape.nx() as f64 + 1.0;
         let close = |(k, first): (usize, &Crossing)| {
             let (first, others) = (*first, &here[k + 1..]);
             others.iter().take_while(move |other| other.x - first.x < width).map(move |other| (first, *other))
         };
-        let pairs: Vec<(Crossing, Crossing)> = here.iter().enumerate().flat_map(close).filter(open).collect();
-        let found: Vec<f64> = pairs.par_iter().map(|(a, b)| spots.overlap(a, b, enough)).collect();
-        for ((a, b), overlap) in pairs.iter().zip(found) {
-            let cuts = a.fibre.min(b.fibre) + 1..=a.fibre.max(b.fibre);
-            cuts.for_each(|cut| across[cut] = across[cut].max(overlap));
+        let close: Vec<(Crossing, Crossing)> = here.iter().enumerate().flat_map(close).collect();
+        let cuts = |(a, b): &(Crossing, Crossing)| a.fibre.min(b.fibre) + 1..=a.fibre.max(b.fibre);
+        // Where neighbours overlap no other pair need be looked at.
+        for neighbours in [true, false] {
+            let open = |pair: &&(Crossing, Crossing)| {
+                (cuts(pair).count() == 1) == neighbours && cuts(pair).any(|cut| is_cut(cut) && across[cut] <= enough)
+            };
+            let pairs: Vec<&(Crossing, Crossing)> = close.iter().filter(open).collect();
+            let found: Vec<f64> = pairs.par_iter().map(|(a, b)| spots.overlap(a, b, enough)).collect();
+            for (pair, overlap) in pairs.into_iter().zip(found) {
+                cuts(pair).for_each(|cut| across[cut] = across[cut].max(overlap));
+            }
         }
     }
     across

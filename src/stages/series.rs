@@ -68,8 +68,11 @@ impl<'a> SeriesTable<'a> {
     pub fn at<S: Simd>(&self, simd: S, series: usize, fibre: usize, octet: usize) -> S::Lanes {
         let (basis, series) = self.series[series];
         let Basis { degrees, values, .. } = &self.bases[basis];
-        let terms = series.of(fibre).iter().zip(&values[octet * degrees..(octet + 1) * degrees]);
-        terms.fold(simd.splat(0.0), |sum, (c, p)| simd.mul_add(simd.splat(*c), simd.load(p), sum))
+        let mut sum = simd.splat(0.0);
+        for (c, p) in series.of(fibre).iter().zip(&values[octet * degrees..(octet + 1) * degrees]) {
+            sum = simd.mul_add(simd.splat(*c), simd.load(p), sum);
+        }
+        sum
     }
 
     /// One series of one fibre at all bins, `[nbin]`.

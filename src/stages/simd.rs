@@ -43,7 +43,7 @@ pub(crate) trait Simd: Copy {
 }
 
 /// Work to be compiled for every instruction set. `run` and all it calls with `simd` must be `#[inline(always)]`,
-/// or they are compiled without the instructions.
+/// or they are compiled without the instructions. Closures that are passed on, as to `for_each` and `fold`, are not: loops are.
 pub(crate) trait Kernel {
     type Output;
     fn run<S: Simd>(self, simd: S) -> Self::Output;
@@ -154,6 +154,16 @@ pub(crate) mod x86 {
         }
     }
 
+    impl Avx2 {
+        /// Lanes i and i + 4 added.
+        #[inline(always)]
+        fn halves(self, vector: &Octet) -> __m256d {
+            let [low, high] = self.load(vector);
+            // SAFETY: the token proves the instructions.
+            unsafe { _mm256_add_pd(low, high) }
+        }
+    }
+
     impl Avx512 {
         pub(crate) fn detect() -> Option<Self> {
             (is_x86_feature_detected!("avx512f") && Avx2::detect().is_some()).then_some(Self(()))
@@ -185,8 +195,10 @@ pub(crate) mod x86 {
         // SAFETY: vectors are made by a token alone, which proves the instructions.
         unsafe {
             // Lanes i and i + 2 of two vectors a, b: a0 + a2, a1 + a3, b0 + b2, b1 + b3.
-            let fold = |a, b| _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
-            let halves = _mm256_hadd_pd(fold(q[0], q[1]), fold(q[2], q[3]));
+            let [a, b, c, d] = q;
+            let low = _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(a, b), _mm256_permute2f128_pd::<0x31>(a, b));
+            let high = _mm256_add_pd(_mm256_permute2f128_pd::<0x20>(c, d), _mm256_permute2f128_pd::<0x31>(c, d));
+            let halves = _mm256_hadd_pd(low, high);
             _mm256_permute4x64_pd::<0b11_01_10_00>(halves)
         }
     }
@@ -253,13 +265,11 @@ pub(crate) mod x86 {
         }
         #[inline(always)]
         fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
-            let fold = |k: usize| {
-                let [low, high] = self.load(&vectors[k]);
-                // SAFETY: the token proves the instructions.
-                unsafe { _mm256_add_pd(low, high) }
-            };
-            let four = |first: usize| sums_of_four(std::array::from_fn(|k| fold(first + k)));
-            self.store([four(0), four(4)], to);
+            // Closures would keep the instructions from being inlined.
+            let [a, b, c, d, e, f, g, h] = vectors;
+            let low = sums_of_four([self.halves(a), self.halves(b), self.halves(c), self.halves(d)]);
+            let high = sums_of_four([self.halves(e), self.halves(f), self.halves(g), self.halves(h)]);
+            self.store([low, high], to);
         }
     }
 

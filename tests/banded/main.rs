@@ -3,9 +3,11 @@
 #[macro_use(note, test)]
 extern crate testkit;
 
+mod inlined;
 mod real_psfs;
 mod sim11;
 mod stages;
+mod told;
 mod whole_patch;
 
 fn main() -> std::process::ExitCode {

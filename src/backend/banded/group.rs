@@ -19,7 +19,7 @@ pub struct BandedGroup<'a> {
     pub padding: usize,
 }
 
-/// What the CPU knows of a bundle, or of a window of a long one, before any work.
+/// Measurements of a bundle, or of a window of a long one, for the CPU.
 #[derive(Clone, Debug)]
 pub struct HostWindow {
     /// The fibres whose spectra are exact, counted from the window's first. The others share light with them.

@@ -98,7 +98,10 @@ pub(super) fn spectra(
     };
     let fibres = fibres.iter().zip(found).map(row).collect();
     let health = Health { bad_pivot: None, least_pivot: 1.0 };
-    Ok(BandedOutcome { fibres, exactness: Exactness { residual: 0.0, coupling, health, information } })
+    Ok(BandedOutcome {
+        fibres,
+        exactness: Exactness { residual: 0.0, coupling, health, information: Some(information) },
+    })
 }
 
 /// The bands of the fibres, each once.

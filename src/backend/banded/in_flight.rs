@@ -35,8 +35,8 @@ pub struct Exactness {
     pub coupling: Coupling,
     /// How far its matrices are from singular.
     pub health: Health,
-    /// The median information on a bin over that of a fibre alone; 1 from a GPU, which does not measure it.
-    pub information: f64,
+    /// The median information on a bin over that of a fibre alone; None from a GPU, which does not measure it.
+    pub information: Option<f64>,
 }
 
 /// Results of one bundle.
@@ -115,7 +115,7 @@ impl DeviceInFlight {
             // From below, then from above.
             let of_bundle = health.chunks_exact(2 * shape.nfibre).flat_map(|h| &h[2 * fibres.start..2 * fibres.end]);
             let health = Health::of(&of_bundle.copied().collect::<Vec<_>>(), shape.bundle);
-            Exactness { residual: residuals.fold(0.0, f64::max), coupling, health, information: 1.0 }
+            Exactness { residual: residuals.fold(0.0, f64::max), coupling, health, information: None }
         };
         let (nbin, width, bins) = (shape.nbin, 2 * shape.half + 1, shape.nfibre * shape.nbin);
         let row = |k: usize, f: usize| {

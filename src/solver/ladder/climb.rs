@@ -1,12 +1,15 @@
 //! The way of bundles down the ladder: pass by pass, one rung each.
 
+use super::next::{Next, Served};
 use super::table::{OF_BANDS, OF_DEVICES, OF_PLANS, steps};
 use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
-use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, Stage};
+use crate::backend::{CcdField, Decorrelate, Engine, EngineError, Stage};
 use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
 use crate::solver::banded::{Banded, Judged, Task};
+use crate::solver::crowding::crowding;
+use crate::solver::finer::FineGrid;
 use crate::solver::projection::PatchFlux;
 use crate::solver::{BundleSpectra, Job, Reason, Solver, Stripe, Unserved, precision};
 use crate::stages::banded::CouplingError;
@@ -20,7 +23,7 @@ use std::time::Duration;
 /// Threads that a window of a long bundle keeps busy.
 const THREADS_OF_WINDOW: usize = 4;
 
-/// Error told, sigma, beyond which patches serve in place of bands.
+/// Estimated error, sigma, beyond which patches serve in place of bands.
 const WORSE_THAN_PATCHES: f64 = 0.3;
 
 /// A bundle without result yet: whole, or some of its patches.
@@ -58,39 +61,6 @@ pub(super) struct Engines<'e> {
     /// The GPU in f64; None where it has none, or must not be used.
     f64: OnceLock<Option<Engine>>,
     may_be_finer: bool,
-}
-
-/// Outcomes of a bundle at a rung of the bands.
-pub(super) enum Next<'j> {
-    /// Its spectra, whether in f32.
-    Served(usize, Vec<FibreRow>, bool),
-    /// Another attempt at this rung.
-    Again(Box<Task<'j>>),
-    /// Another rung.
-    Move(usize, Step),
-}
-
-impl Next<'_> {
-    pub(super) fn bundle(&self) -> usize {
-        match self {
-            Self::Served(k, ..) | Self::Move(k, _) => *k,
-            Self::Again(task) => task.index,
-        }
-    }
-
-    /// Joins what became of the windows of a bundle: it is served if all are.
-    pub(super) fn joined(parts: Vec<Self>) -> Self {
-        let mut parts = parts.into_iter();
-        let first = parts.next().expect("a bundle has a window");
-        parts.fold(first, |all, part| match (all, part) {
-            (Self::Served(k, mut rows, in_f32), Self::Served(_, more, _)) => {
-                rows.extend(more);
-                Self::Served(k, rows, in_f32)
-            }
-            (Self::Served(..), part) => part,
-            (all, _) => all,
-        })
-    }
 }
 
 impl<'e> Engines<'e> {
@@ -155,6 +125,13 @@ impl<'a> Climb<'a> {
     /// [`Unserved`] of the device, and where the next step is [`Step::Fail`].
     pub(super) fn run(&mut self, engine: &Engine) -> Result<(), Unserved> {
         let finer = self.first_precision(engine)?;
+        if let Some(grid) = FineGrid::of(self.job) {
+            self.record.noise_gain = Some(grid.gain.min(f64::MAX));
+            // Else it is said where the bands are left out.
+            if self.at.method == Method::Patches || !grid.is_beyond_bands() {
+                tracing::warn!("{}", Unserved::TooFine(grid));
+            }
+        }
         let engines = Engines::new(finer.as_ref().unwrap_or(engine), self.job);
         let ccd = engines.first.load(self.job.ccd);
         engines.first.begin(self.job.options.max_device_memory);
@@ -248,7 +225,14 @@ impl<'a> Climb<'a> {
         let next = match step {
             Step::LongRefinement => Next::Again(Box::new(task.with_long_refinement().expect("it was possible"))),
             Step::WiderBands => Next::Again(Box::new(task.wider().expect("it was possible"))),
-            Step::Accept => Next::Served(task.index, task.held_rows(), false),
+            Step::Accept => {
+                let (error, above) = match why {
+                    Unserved::Inaccurate { error, above, .. } => (error, above),
+                    _ => unreachable!("errors alone are accepted"),
+                };
+                let (index, rows, information) = (task.index, task.held_rows(), task.information);
+                Next::Served(Served { index, rows, in_f32: false, error, above, information })
+            }
             step => Next::Move(task.index, step),
         };
         Ok((next, fallback))
@@ -330,7 +314,10 @@ impl<'a> Climb<'a> {
         loop {
             let judged = banded.stages().engine().region(|| bundle.to_string(), || judge(task))?;
             let next = match self.or_injected(engines, judged) {
-                Judged::Served(done, rows) => Next::Served(done.index, rows, false),
+                Judged::Served(done, rows, error) => {
+                    let (index, information) = (done.index, done.information);
+                    Next::Served(Served { index, rows, in_f32: false, error, above: vec![], information })
+                }
                 Judged::Unserved(why, open) => {
                     let (next, fallback) = self.decide(engines, why, open)?;
                     fallbacks.push(fallback);
@@ -347,7 +334,7 @@ impl<'a> Climb<'a> {
     /// Returns what became of a bundle, or the failure that fault injection requests in its place.
     pub(super) fn or_injected<'j>(&self, engines: &Engines, judged: Judged<'j>) -> Judged<'j> {
         match (judged, self.injected(engines.first, OF_BANDS)) {
-            (Judged::Served(task, rows), Some(why)) => Judged::Unserved(why, task.holding(rows)),
+            (Judged::Served(task, rows, _), Some(why)) => Judged::Unserved(why, task.holding(rows)),
             (judged, _) => judged,
         }
     }
@@ -355,9 +342,14 @@ impl<'a> Climb<'a> {
     /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
     pub(super) fn settle(&mut self, next: Next) {
         match next {
-            Next::Served(k, rows, in_f32) => {
+            Next::Served(Served { index: k, rows, in_f32, error, above, information }) => {
                 self.record.banded += 1;
                 self.record.in_f32 += usize::from(in_f32);
+                self.record.note_error(Some(error), above);
+                self.record.note_information(information);
+                if let Some(why) = information.and_then(|left| crowding(self.job, &self.bundles[k], left)) {
+                    tracing::warn!("{why}");
+                }
                 let mut spectra = self.empty(k);
                 spectra.add_rows(rows, self.job.beyond_ends());
                 self.done.insert(k, spectra);

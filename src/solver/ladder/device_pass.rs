@@ -1,6 +1,7 @@
 //! Bundles on a GPU, group by group, two groups in flight.
 
-use super::climb::{Climb, Engines, Next};
+use super::climb::{Climb, Engines};
+use super::next::{Next, Served};
 use crate::backend::EngineError;
 use crate::gpu::{GpuError, Precision};
 use crate::solver::Unserved;
@@ -100,9 +101,11 @@ impl Climb<'_> {
             let judged = engine.region(|| "waiting for the GPU".to_string(), || banded.judge(submitted))?;
             for judged in judged {
                 match self.or_injected(engines, judged) {
-                    Judged::Served(task, rows) => {
-                        let served = Next::Served(task.index, rows, banded.precision() == Precision::F32);
-                        windows.add(served).into_iter().for_each(|next| self.settle(next));
+                    Judged::Served(task, rows, error) => {
+                        let in_f32 = banded.precision() == Precision::F32;
+                        let (index, information) = (task.index, task.information);
+                        let served = Served { index, rows, in_f32, error, above: vec![], information };
+                        windows.add(Next::Served(served)).into_iter().for_each(|next| self.settle(next));
                     }
                     Judged::Unserved(why, task) => self.unserved(engines, why, task, (open, windows))?,
                 }

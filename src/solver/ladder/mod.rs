@@ -5,13 +5,16 @@
 
 mod climb;
 mod device_pass;
+pub(in crate::solver) mod excess;
 mod injection;
+mod next;
 mod patch_pass;
 mod record;
 mod run;
 mod solved;
 mod table;
 
+pub use excess::Excess;
 pub use record::{Fallback, Record};
 pub use run::{or_cpu_for_all, solve};
 pub use solved::{LastRung, Progress, Solved};

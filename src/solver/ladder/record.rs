@@ -1,6 +1,6 @@
 //! The record of what became of all bundles.
 
-use super::{Attempt, Level, Method, Step};
+use super::{Attempt, Excess, Level, Method, Step};
 use crate::solver::Unserved;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,7 @@ impl Fallback {
 
 /// The outcome of all bundles: the one record behind summary, header and log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Record {
     /// All moves, in their order by bundle.
     pub fallbacks: Vec<Fallback>,
@@ -39,6 +40,15 @@ pub struct Record {
     pub in_f32: usize,
     /// Bundles and patches that the CPU was given because the device's precision or limits did not serve.
     pub redone: usize,
+    /// The largest estimated error of flux of the bundles in bands, sigma, mostly masked bins left out; None without such bundles.
+    pub flux_error: Option<f64>,
+    /// Where it is above the tolerance.
+    pub above_tolerance: Vec<Excess>,
+    /// The smallest part of the information on a fibre that its neighbours leave, the median over bins; None if not measured.
+    pub information: Option<f64>,
+    /// Noise of a deconvolved bin over that of a bin alone where the step is too fine, the largest f64 where it has no bound; else
+    /// None.
+    pub noise_gain: Option<f64>,
     /// Patches without result: their bins have ivar 0.
     pub failed: usize,
     /// Reason of a retry of the whole frame, or of its fallback to the CPU.
@@ -54,6 +64,17 @@ impl Record {
         self.retried = Some(reason);
     }
 
+    /// Records the estimated errors of bundles in bands.
+    pub(super) fn note_error(&mut self, error: Option<f64>, above: Vec<Excess>) {
+        self.flux_error = self.flux_error.into_iter().chain(error).reduce(f64::max);
+        self.above_tolerance.extend(above);
+    }
+
+    /// Records the part of the information that neighbours leave.
+    pub(super) fn note_information(&mut self, information: Option<f64>) {
+        self.information = self.information.into_iter().chain(information).reduce(f64::min);
+    }
+
     /// Appends the record of the bundles that come next.
     pub fn join(&mut self, more: Self) {
         self.fallbacks.extend(more.fallbacks);
@@ -63,6 +84,9 @@ impl Record {
         self.in_f32 += more.in_f32;
         self.redone += more.redone;
         self.failed += more.failed;
+        self.note_error(more.flux_error, more.above_tolerance);
+        self.note_information(more.information);
+        self.noise_gain = self.noise_gain.or(more.noise_gain);
         self.retried = match (self.retried.take(), more.retried) {
             (Some(why), Some(more)) => Some(format!("{why}; {more}")),
             (why, more) => why.or(more),

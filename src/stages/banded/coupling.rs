@@ -171,18 +171,24 @@ impl Kernel for Products<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        let product = |spots: &AlignedSpots, j: usize| {
+        let own = norm(simd, self.own, self.at);
+        let mut largest = 0.0f64;
+        for j in self.skip..self.other.y.len() {
             let mut lanes = Octet::default();
-            overlap_lanes(simd, (self.own, self.at), self.own.stamp(self.at), spots, j, &mut lanes);
-            simd.sum(simd.load(&lanes))
-        };
-        let norm = |spots: &AlignedSpots, j: usize| {
-            let square = |sum, p: &Octet| simd.mul_add(simd.load(p), simd.load(p), sum);
-            simd.sum(spots.stamp(j).iter().fold(simd.splat(0.0), square)).sqrt()
-        };
-        let own = norm(self.own, self.at);
-        let relative = |j: usize| product(self.other, j) / (own * norm(self.other, j));
-        // Spots that cover nothing have no norm.
-        (self.skip..self.other.y.len()).map(relative).filter(|c| c.is_finite()).fold(0.0, f64::max)
+            overlap_lanes(simd, (self.own, self.at), self.own.stamp(self.at), self.other, j, &mut lanes);
+            let relative = simd.sum(simd.load(&lanes)) / (own * norm(simd, self.other, j));
+            // Spots that cover nothing have no norm.
+            largest = if relative.is_finite() { largest.max(relative) } else { largest };
+        }
+        largest
     }
+}
+
+#[inline(always)]
+fn norm<S: Simd>(simd: S, spots: &AlignedSpots, j: usize) -> f64 {
+    let mut sum = simd.splat(0.0);
+    for p in spots.stamp(j) {
+        sum = simd.mul_add(simd.load(p), simd.load(p), sum);
+    }
+    simd.sum(sum).sqrt()
 }

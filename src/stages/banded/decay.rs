@@ -35,7 +35,8 @@ pub struct PsfDecay {
     /// The largest distance in bins at which a relative correlation is above a threshold. So many bins beyond its ends make a
     /// grid's ends as exact as its middle. 0 if spots overlap over more bins than there is code for.
     pub bins: usize,
-    /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`; infinite where K is singular in f64.
+    /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`; infinite where K is singular in f64,
+    /// 0 where it is too wide to be measured.
     pub noise_gain: f64,
 }
 
@@ -54,7 +55,7 @@ impl PsfDecay {
         let half = sources.iter().map(|spots| half_bandwidth(&spots.positions(), 0)).max().unwrap_or(0);
         if half > WIDEST {
             // No band holds such spots, whatever is beyond the ends.
-            return Self { bins: 0, noise_gain: f64::INFINITY };
+            return Self { bins: 0, noise_gain: 0.0 };
         }
         let own = |spots: &SpotSource| {
             let stamps = stamps(spots, 0);

@@ -9,8 +9,8 @@ use super::{BandFailure, CouplingError};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Up to so many tolerances the next band is likely to serve; beyond it S in the widest band shows which one does.
-const NEAR: f64 = 30.0;
+/// Where fibres share much light, S is formed in the first of the wide bands at once, and this part of it tried first.
+const CROWDED: usize = 16;
 
 /// The share of the tolerance that a band is predicted to leave before it is tried.
 const PREDICTED: f64 = 0.7;
@@ -69,8 +69,8 @@ pub enum DecorrelationFailure {
 
 /// Q of the wanted fibres, and the median of S_ii / K_ii, the information that neighbours leave.
 ///
-/// A fibre's band follows from its own estimates: first the narrowest, then the next if that is near, else the first of S in the
-/// widest band whose residual promises the tolerance. So a fibre's bits do not depend on what is selected besides.
+/// A fibre's band follows from its own estimates: first the narrowest, then the first part of S in a wide band whose residual
+/// promises the tolerance. So a fibre's bits do not depend on what is selected besides.
 ///
 /// # Errors
 /// [`DecorrelationFailure`]: a matrix is not positive definite, or fibres farther apart than the recursion holds still matter.
@@ -88,6 +88,7 @@ pub fn banded_decorrelation(
             neglected = frontier::neglected(normal, x, frontier, wanted.core.clone(), wanted.counts);
         });
         let largest = neglected.iter().map(|neglected| neglected.error).fold(0.0, larger);
+        tracing::debug!("a frontier of {frontier} lacks {largest:.1e} sigma");
         let good = largest <= BEYOND_FRONTIER * parameters.tolerance;
         if !good {
             why = Some(CouplingError::Frontier { distance: frontier + 1, error: largest }.into());
@@ -113,35 +114,31 @@ struct Choice<'a> {
     frontier: usize,
     /// y less what is beyond the frontier.
     rhs: Vec<Vec<f64>>,
-    /// What S_f of the core lacks for it.
+    /// The terms that S_f of the core lacks for it.
     neglected: Vec<Neglected>,
     timed: Timed<'a>,
 }
 
 impl Choice<'_> {
     fn run(&self) -> Result<(Vec<Decorrelated>, f64), BandFailure> {
-        let bands = self.parameters.bands;
-        let narrow = self.complements(bands[0]);
+        let (narrowest, crowded) = (self.parameters.bands[0], self.parameters.crowded);
+        let (first, part) =
+            if crowded { (narrowest.max(WIDE[0]), narrowest.max(CROWDED)) } else { (narrowest, narrowest) };
         let mut done: Vec<Option<Decorrelated>> = vec![None; self.wanted.fibres.len()];
-        if let Ok(s) = &narrow {
-            self.roots(&mut done, |_| true, |found, fibre| *found = Some(self.try_one(&s[self.at(fibre)], fibre)));
-        }
-        let near = |found: &Option<Decorrelated>| found.as_ref().is_some_and(|found| self.is_near(found));
-        if bands.len() > 1
-            && done.iter().any(near)
-            && let Ok(next) = self.complements(bands[1])
-        {
-            let take = |found: &mut _, fibre| keep_better(found, self.try_one(&next[self.at(fibre)], fibre));
-            self.roots(&mut done, near, take);
-        }
         let open = |found: &Option<Decorrelated>| found.as_ref().is_none_or(|found| !self.serves(found));
+        let narrow = self.complements(first);
+        if let Ok(s) = &narrow {
+            self.roots(&mut done, open, |found, fibre| {
+                let s = &s[self.at(fibre)];
+                *found = Some(if part < s.band { self.try_one(&s.cut(part), fibre) } else { self.try_one(s, fibre) });
+                self.choose(found, s, fibre);
+            });
+        }
         let mut failure = None;
-        for kept in WIDE.into_iter().filter(|kept| *kept > bands[0]) {
+        for kept in WIDE.into_iter().filter(|kept| *kept > first) {
             if done.iter().any(open) {
                 match self.complements(kept) {
-                    Ok(wide) => self.roots(&mut done, open, |found, fibre| {
-                        self.choose(found, narrow.as_ref().ok(), &wide, fibre);
-                    }),
+                    Ok(s) => self.roots(&mut done, open, |found, fibre| self.choose(found, &s[self.at(fibre)], fibre)),
                     Err(why) => failure = Some(why),
                 }
             }
@@ -151,8 +148,9 @@ impl Choice<'_> {
         Ok((found, narrow.as_ref().map_or(1.0, |s| self.information(s))))
     }
 
-    /// S_f of the core in a band; its right side has what the recursion lacks.
+    /// S_f of the core in a band; its right-hand side has what the recursion lacks.
     fn complements(&self, kept: usize) -> Result<Vec<Complement>, BandFailure> {
+        tracing::debug!("S in a band of {kept} bins by a frontier of {}", self.frontier);
         let recursion = Recursion { kept, frontier: self.frontier, overlap: self.parameters.overlap };
         let mut found = Ok(vec![]);
         (self.timed)(Part::Complements, &mut || {
@@ -187,10 +185,6 @@ impl Choice<'_> {
         found.error <= self.parameters.tolerance
     }
 
-    fn is_near(&self, found: &Decorrelated) -> bool {
-        !self.serves(found) && found.error <= NEAR * self.parameters.tolerance
-    }
-
     fn try_one(&self, s: &Complement, fibre: usize) -> Decorrelated {
         let root = root(s, &self.x[fibre], self.wanted.half, &self.parameters.accuracy);
         let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
@@ -198,35 +192,27 @@ impl Choice<'_> {
         Decorrelated { root, kept: s.band, error }
     }
 
-    /// Tries the bands of a wide S that promise the tolerance, from the narrowest.
-    fn choose(
-        &self,
-        found: &mut Option<Decorrelated>,
-        narrow: Option<&Vec<Complement>>,
-        wide: &[Complement],
-        fibre: usize,
-    ) {
-        let (at, x) = (self.at(fibre), &self.x[fibre]);
+    /// Tries the wider bands of S that promise the tolerance, from the narrowest.
+    fn choose(&self, found: &mut Option<Decorrelated>, s: &Complement, fibre: usize) {
+        let x = &self.x[fibre];
         let counts = |bin: usize| (self.wanted.counts)(fibre, bin);
         // Sigma per residual, as the best band so far has it.
-        let scale = found.as_ref().zip(narrow).and_then(|(found, narrow)| {
-            let known = if found.kept == narrow[at].band { narrow[at].clone() } else { wide[at].cut(found.kept) };
-            let rest = known.largest_residual(x, counts);
+        let scale = found.as_ref().and_then(|found| {
+            let rest = s.cut(found.kept).largest_residual(x, counts);
             (found.error.is_finite() && rest > 0.0).then(|| found.error / rest)
         });
         let tried = found.as_ref().map_or(0, |found| found.kept);
-        let widest = wide[at].band;
-        for &kept in self.parameters.bands.iter().filter(|&&kept| kept > tried && kept <= widest) {
-            let s = wide[at].cut(kept);
-            let promising = match scale {
-                Some(scale) => scale * s.largest_residual(x, counts) <= PREDICTED * self.parameters.tolerance,
-                None => kept == widest,
-            };
-            if promising || kept == WIDE[WIDE.len() - 1] {
-                keep_better(found, self.try_one(&s, fibre));
-            }
+        for &kept in self.parameters.bands.iter().filter(|&&kept| kept > tried && kept <= s.band) {
             if found.as_ref().is_some_and(|found| self.serves(found)) {
                 return;
+            }
+            let part = s.cut(kept);
+            let promising = match scale {
+                Some(scale) => scale * part.largest_residual(x, counts) <= PREDICTED * self.parameters.tolerance,
+                None => kept == s.band,
+            };
+            if promising || kept == WIDE[WIDE.len() - 1] {
+                keep_better(found, self.try_one(&part, fibre));
             }
         }
     }

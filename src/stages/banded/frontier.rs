@@ -1,4 +1,5 @@
-//! What a recursion over fibres lacks whose frontier is narrower than their overlap: told before it is run, and made up for.
+//! Terms that a recursion over fibres lacks whose frontier is narrower than their overlap: estimated before it is run, and made up
+//! for.
 
 use super::normal::BandedNormal;
 use super::scalar;
@@ -13,10 +14,10 @@ pub(super) fn candidates(reach: usize) -> Range<usize> {
     1..reach.clamp(1, WIDEST) + 1
 }
 
-/// What S_f of a fibre lacks.
+/// The part that S_f of a fibre lacks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Neglected {
-    /// What is to be added to S_f x_f; empty where nothing is neglected.
+    /// Term to be added to S_f x_f; empty where nothing is neglected.
     pub t: Vec<f64>,
     /// The largest change of flux at bins that count, sigma.
     pub error: f64,

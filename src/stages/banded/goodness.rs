@@ -315,6 +315,6 @@ impl Kernel for Sums<'_> {
                 sums[2] = simd.mul_add(s, simd.load(m), sums[2]);
             }
         }
-        sums.map(|s| simd.sum(s))
+        [simd.sum(sums[0]), simd.sum(sums[1]), simd.sum(sums[2])]
     }
 }

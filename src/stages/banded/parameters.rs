@@ -21,6 +21,15 @@ const FLOOR: f64 = 1e-16;
 /// light carry them on.
 const WIDER: [(f64, f64); 2] = [(0.08, 1.3), (1e-3, 1.15)];
 
+/// Returns the correlation length of bins, given that of a fibre alone and the overlap of neighbours.
+pub fn widened(alone: usize, neighbours: f64) -> usize {
+    let factor = WIDER.into_iter().find(|(from, _)| neighbours >= *from).map_or(1.0, |(_, factor)| factor);
+    (factor * alone as f64).ceil() as usize
+}
+
+/// Overlap of neighbours from which on the narrowest bands serve hardly a fibre.
+const CROWDED: f64 = 3e-3;
+
 /// Parameters of the banded solver, measured on K for a tolerance.
 #[derive(Debug)]
 pub struct SolverParameters {
@@ -30,6 +39,8 @@ pub struct SolverParameters {
     pub overlap: usize,
     /// Half bandwidths of S to be tried, from the narrowest.
     pub bands: &'static [usize],
+    /// Whether fibres share so much light that the narrowest bands are in vain.
+    pub crowded: bool,
     pub(super) accuracy: Accuracy,
 }
 
@@ -56,10 +67,10 @@ impl SolverParameters {
         neighbours: f64,
     ) -> Result<Self, CouplingError> {
         Self::check_width(normal.half, step)?;
-        let wider = WIDER.into_iter().find(|(from, _)| neighbours >= *from).map_or(1.0, |(_, factor)| factor);
-        let overlap = (wider * correlation_length(normal, tolerance).max(least) as f64).ceil() as usize;
+        let overlap = widened(correlation_length(normal, tolerance), neighbours).max(least);
         let accuracy = Accuracy { roots: Roots::new(FLOOR), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
-        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), accuracy })
+        let crowded = neighbours >= CROWDED;
+        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), crowded, accuracy })
     }
 }
 

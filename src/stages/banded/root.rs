@@ -6,7 +6,7 @@
 use super::complement::Complement;
 use super::inverse::Columns;
 use super::poles::Root;
-use super::with_half_bandwidth;
+use super::{WIDEST_CODE, with_half_bandwidth};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 
 /// Bins of a block without its overlap: a block's factors of 8 poles take 0.4 MB.
@@ -32,7 +32,7 @@ pub struct BandedRoot {
     pub row_sums: Vec<f64>,
     /// Q x of the band, `[n]`.
     pub qx: Vec<f64>,
-    /// What is to be added to Q x, `[n]`: the effect of the rest of S to first order.
+    /// Correction to be added to Q x, `[n]`: the effect of the rest of S to first order.
     pub correction: Vec<f64>,
     /// Estimate of how far flux is off, sigma: S is a band, blocks overlap by so many bins, poles serve an interval only.
     pub truncation_error: Vec<f64>,
@@ -86,8 +86,17 @@ pub(crate) struct Accuracy {
 /// The true S is the band S' plus a rest E. Because x solves the true equations, E x is the residual z - S' x. To
 /// first order it changes Q x by `S^-1/2 E x / 2` (where the two commute), in sigma. That is the correction; after it, its
 /// size is 1.2 to 5 times the error.
+/// Diagonals of Q beyond the widest band that there is code for are 0.
 pub(crate) fn root(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
-    with_half_bandwidth!(s.band.max(half), B => root_with::<B>(s, x, half, accuracy))
+    let known = half.min(WIDEST_CODE);
+    let root = with_half_bandwidth!(s.band.max(known), B => root_with::<B>(s, x, known, accuracy));
+    if known == half {
+        return root;
+    }
+    let beyond = std::iter::repeat_n(0.0, half - known);
+    let rows = root.diagonals.chunks_exact(known + 1);
+    let diagonals = rows.flat_map(|row| row.iter().copied().chain(beyond.clone())).collect();
+    BandedRoot { diagonals, ..root }
 }
 
 fn root_with<const B: usize>(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
@@ -333,19 +342,21 @@ impl<const B: usize> Kernel for Add<'_, B> {
         let Work { columns, sides, sums, width } = self.work;
         let (weight, of_band) = (simd.load(&self.weight), simd.load(&self.weight_of_band));
         for (j, sums) in sums.chunks_exact_mut(*width).enumerate().take(self.n) {
-            let mut add = |k: usize, w: S::Lanes, value: &Octet| {
-                simd.store(simd.mul_add(w, simd.load(value), simd.load(&sums[k])), &mut sums[k]);
-            };
-            for (k, side) in sides.iter().enumerate() {
-                add(k, weight, &side[j + B]);
+            for (side, sum) in sides.iter().zip(&mut *sums) {
+                add(simd, weight, &side[j + B], sum);
             }
             let column = columns.column(j);
-            add(SIDES, of_band, &column.diagonal);
-            for (d, value) in column.lower[..*width - SIDES - 1].iter().enumerate() {
-                add(SIDES + 1 + d, of_band, value);
+            add(simd, of_band, &column.diagonal, &mut sums[SIDES]);
+            for (value, sum) in column.lower[..*width - SIDES - 1].iter().zip(&mut sums[SIDES + 1..]) {
+                add(simd, of_band, value, sum);
             }
         }
     }
+}
+
+#[inline(always)]
+fn add<S: Simd>(simd: S, weight: S::Lanes, value: &Octet, sum: &mut Octet) {
+    simd.store(simd.mul_add(weight, simd.load(value), simd.load(sum)), sum);
 }
 
 /// The sums over all poles.

@@ -241,7 +241,7 @@ impl<const B: usize> Kernel for Load<'_, B> {
     fn run<S: Simd>(self, simd: S) -> Self::Output {
         let mut columns = Columns::<B>::new(self.group.n);
         for (j, column) in self.group.diagonal.chunks_exact(self.group.half + 1).enumerate() {
-            let below = |i: usize| column.get(i + 1).map_or(simd.splat(0.0), |c| simd.load(c));
+            let below = |i: usize| if i + 1 < column.len() { simd.load(&column[i + 1]) } else { simd.splat(0.0) };
             columns.set(simd, j, simd.load(&column[0]), below);
         }
         columns

@@ -186,7 +186,9 @@ impl Block {
                     sums[o] = simd.mul_add(weight, simd.load(&profile[o]), sums[o]);
                 }
             }
-            (0..O).for_each(|o| simd.store(sums[o], &mut row[o]));
+            for o in 0..O {
+                simd.store(sums[o], &mut row[o]);
+            }
         }
     }
 
@@ -210,11 +212,16 @@ impl Block {
 #[inline(always)]
 fn normalise<S: Simd>(simd: S, stamp: &mut [Octet]) {
     let zero = simd.splat(0.0);
-    let sum = stamp.iter().fold(zero, |sum, p| simd.add(sum, simd.max(simd.load(p), zero)));
+    let mut sum = zero;
+    for p in stamp.iter() {
+        sum = simd.add(sum, simd.max(simd.load(p), zero));
+    }
     let sum = simd.sum(sum);
     if sum > 0.0 && sum.is_finite() {
         let scale = simd.splat(1.0 / sum);
-        stamp.iter_mut().for_each(|p| simd.store(simd.mul(simd.max(simd.load(p), zero), scale), p));
+        for p in stamp {
+            simd.store(simd.mul(simd.max(simd.load(p), zero), scale), p);
+        }
     } else {
         stamp.fill(Octet::default());
     }
@@ -330,7 +337,9 @@ fn exp<S: Simd>(simd: S, x: S::Lanes, squarings: u32) -> S::Lanes {
     for k in (1..=14).rev() {
         sum = simd.mul_add(simd.mul(x, simd.splat(1.0 / f64::from(k))), sum, simd.splat(1.0));
     }
-    (0..squarings).for_each(|_| sum = simd.mul(sum, sum));
+    for _ in 0..squarings {
+        sum = simd.mul(sum, sum);
+    }
     sum
 }
 

@@ -1,0 +1,106 @@
+//! Fibres next to those that are eliminated, and what elimination has added to their blocks.
+
+use crate::stages::simd::Octet;
+
+/// One column of a symmetric band: the diagonal and what is below it.
+#[derive(Clone, Copy)]
+pub(super) struct Band<const B: usize> {
+    pub(super) diagonal: Octet,
+    pub(super) lower: [Octet; B],
+}
+
+impl<const B: usize> Band<B> {
+    pub(super) const ZERO: Self = Self { diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
+
+    pub(super) fn add(&mut self, more: &Self) {
+        self.diagonal.add(&more.diagonal);
+        self.lower.iter_mut().zip(&more.lower).for_each(|(own, more)| own.add(more));
+    }
+}
+
+/// Terms that eliminated fibres add to one fibre's K and y, in all chunks.
+#[derive(Clone)]
+pub(super) struct Term<const B: usize> {
+    /// A_aa.
+    pub(super) band: Vec<Band<B>>,
+    /// Their part of y_a.
+    pub(super) reduced: Vec<Octet>,
+}
+
+/// Terms that eliminated fibres add to those next to them. None is zero.
+#[derive(Clone)]
+pub(super) struct Front<const B: usize> {
+    pub(super) fibres: Vec<usize>,
+    pub(super) own: Vec<Option<Term<B>>>,
+    /// A_ab for a > b, at a (a - 1) / 2 + b: `[row, 2 fill + 1]`, element d of row i is A_ab[i, i + d - fill].
+    pub(super) cross: Vec<Option<Vec<Octet>>>,
+}
+
+impl<const B: usize> Front<B> {
+    /// No fibre is eliminated.
+    pub(super) fn new(fibres: impl Iterator<Item = usize>) -> Self {
+        let mut front = Self { fibres: vec![], own: vec![], cross: vec![] };
+        fibres.for_each(|fibre| front.push(fibre));
+        front
+    }
+
+    pub(super) fn push(&mut self, fibre: usize) {
+        self.cross.extend(self.fibres.iter().map(|_| None));
+        self.fibres.push(fibre);
+        self.own.push(None);
+    }
+
+    /// Returns the front with one more fibre, which no fibre eliminated overlaps.
+    pub(super) fn with(&self, fibre: usize) -> Self {
+        let mut front = self.clone();
+        front.push(fibre);
+        front
+    }
+
+    /// A_ab of different fibres, counted from the front's first: the block and whether it is to be transposed.
+    pub(super) fn block(&self, a: usize, b: usize) -> Option<(&[Octet], bool)> {
+        let (high, low) = (a.max(b), a.min(b));
+        self.cross[high * (high - 1) / 2 + low].as_deref().map(|block| (block, a < b))
+    }
+
+    /// Adds what fibres on the other side leave of the same fibres, which are counted from the other end there.
+    pub(super) fn joined(&self, other: &Self, fill: usize) -> Self {
+        let mut front = self.clone();
+        let last = self.fibres.len() - 1;
+        for a in 0..=last {
+            front.own[a] = match (front.own[a].take(), &other.own[last - a]) {
+                (Some(mut own), Some(more)) => {
+                    own.band.iter_mut().zip(&more.band).for_each(|(own, more)| own.add(more));
+                    own.reduced.iter_mut().zip(&more.reduced).for_each(|(own, more)| own.add(more));
+                    Some(own)
+                }
+                (own, more) => own.or_else(|| more.clone()),
+            };
+            for b in 0..a {
+                let more = other.cross_rows(last - a, last - b, fill);
+                let own = &mut front.cross[a * (a - 1) / 2 + b];
+                match (own, more) {
+                    (Some(own), Some(more)) => own.iter_mut().zip(&more).for_each(|(own, more)| own.add(more)),
+                    (own, Some(more)) => *own = Some(more),
+                    (_, None) => {}
+                }
+            }
+        }
+        front
+    }
+
+    /// The rows of A_ab.
+    pub(super) fn cross_rows(&self, a: usize, b: usize, fill: usize) -> Option<Vec<Octet>> {
+        let (block, transposed) = self.block(a, b)?;
+        if !transposed {
+            return Some(block.to_vec());
+        }
+        let width = 2 * fill + 1;
+        let n = block.len() / width;
+        let element = |(row, d): (usize, usize)| {
+            let other = (row + d).checked_sub(fill).filter(|&other| other < n);
+            other.map_or(Octet::default(), |other| block[other * width + width - 1 - d])
+        };
+        Some((0..n).flat_map(|row| (0..width).map(move |d| (row, d))).map(element).collect())
+    }
+}

@@ -1,0 +1,138 @@
+//! Random instruments, grids and defects: flux is exact to the tolerance, or the result reports by how much it may be off.
+
+use super::whole_patch::dense;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use spextral::extract::{Extraction, Job, Options, Solver};
+use spextral::simulate::synthetic::Synthetic;
+use std::cell::Cell;
+use testkit::cpu;
+use testkit::worlds::{Defect, Light, Sky, World, config};
+
+/// Sigma; the default.
+const TOLERANCE: f64 = 1e-5;
+
+/// Angstrom per CCD row of a synthetic PSF.
+const ROW: f64 = 0.553;
+
+/// Any spectrograph with traces next to each other, by a step of 0.3 to 3 times 1.3 sigma of its PSF.
+fn world() -> impl Strategy<Value = World> {
+    let psf = (2usize..=8, 0.8..1.6f64, 0.8..1.6f64, 2.0..8.0f64, 0.0..2.0f64);
+    let step = (0.3f64.ln()..3f64.ln()).prop_map(f64::exp);
+    let light = prop_oneof![
+        2 => Just(Light::Sky),
+        1 => (0.0..3.0f64).prop_map(Light::Decades),
+        1 => (0usize..4, 10.0..1e3f64).prop_map(|(fibre, times)| Light::Star(fibre, times)),
+    ];
+    let defect = prop_oneof![
+        (0.2..0.8f64, 1usize..4).prop_map(|(at, n)| Defect::Columns(at, n)),
+        (0.2..0.8f64, 1usize..40).prop_map(|(at, n)| Defect::Rows(at, n)),
+        (0usize..4).prop_map(Defect::Amplifier),
+        (0.0..0.1f64).prop_map(Defect::Pixels),
+        (0usize..8).prop_map(Defect::Fibre),
+    ];
+    let defects = prop::collection::vec(defect, 0..3);
+    (any::<u64>(), psf, step, light, defects).prop_map(|(seed, psf, step, light, defects)| {
+        let (nfibre, sigma_x, sigma_y, pitch, gh_amplitude) = psf;
+        let spots = Synthetic {
+            nfibre,
+            bundlesize: nfibre,
+            sigma_x,
+            sigma_y,
+            half_x: 8,
+            half_y: 6,
+            spacing: pitch * sigma_x,
+            gh_amplitude,
+            npix_y: Some(260),
+            seed,
+            ..Synthetic::default()
+        };
+        let (step, nwave) = (step * 1.3 * sigma_y * ROW, 30);
+        let mut options = Options::default();
+        (options.patches.bundlesize, options.patches.nsubbundles) = (Some(nfibre), Some(1));
+        let start = 0.5 - 0.5 * nwave as f64 * step / (ROW * 260.0);
+        World {
+            psf: spots,
+            light,
+            defects,
+            grid: (start.max(0.0), step, nwave),
+            options,
+            ..World::plain(seed, 260, nwave)
+        }
+    })
+}
+
+/// By elimination of all fibres at once.
+fn exact(sky: &Sky) -> Extraction {
+    let beyond = (80.0 / sky.grid.step()) as usize;
+    let mut options = dense(sky.grid.nwave(), beyond.clamp(40, 110));
+    options.patches = spextral::plan::PatchOptions { bundlesize: Some(sky.psf.nfibre), ..options.patches };
+    sky.try_extract(&Options { solver: Solver::Patches, ..options }, &cpu()).unwrap()
+}
+
+/// The outcome of a world.
+enum Outcome {
+    /// The largest error, sigma.
+    Kept(f64),
+    Told,
+    InPatches,
+}
+
+fn check(world: &World) -> Result<Outcome, String> {
+    let sky = world.make();
+    let ours = sky.try_extract(&sky.options, &cpu()).map_err(|e| e.to_string())?;
+    if ours.summary.solver() != "banded" {
+        let said = ours.summary.fallbacks.iter().all(|fallback| fallback.reason.len() > 20);
+        return if said && !ours.summary.fallbacks.is_empty() {
+            Ok(Outcome::InPatches)
+        } else {
+            Err("not a word".into())
+        };
+    }
+    let (ccd, exact) = (sky.ccd(), exact(&sky).spectra);
+    let gain = Job::new(&sky.psf, &ccd, &sky.grid, &sky.options).unwrap().noise_gain();
+    let spectra = &ours.spectra;
+    let good = |k: &usize| exact.pixmask_fraction[*k] < 0.5 && exact.ivar[*k] > 0.0;
+    let (mut worst, mut told) = (0.0f64, false);
+    for k in (0..spectra.flux.len()).filter(good) {
+        let fibre = k / spectra.nwave;
+        let signal = exact.flux[k].abs() * exact.ivar[k].sqrt();
+        // Files hold f4, and the reference itself rounds: the more the nearer K is to singular.
+        let rounding = 1.2e-7 * signal + 2e-6 + 1e-15 * gain * gain * signal.max(1.0);
+        let error = (spectra.flux[k] - exact.flux[k]).abs() * exact.ivar[k].sqrt();
+        let above = ours.summary.above_tolerance.iter().find(|excess| excess.fibre == fibre);
+        let allowed = above.map_or(TOLERANCE, |excess| 2.0 * excess.error);
+        told |= above.is_some();
+        if error > allowed + rounding {
+            return Err(format!("fibre {fibre}, bin {}: {error:.1e} sigma, allowed {allowed:.1e}", k % spectra.nwave));
+        }
+        worst = worst.max(error - rounding);
+    }
+    Ok(if told { Outcome::Told } else { Outcome::Kept(worst) })
+}
+
+#[test]
+fn flux_of_any_instrument_is_exact_to_the_tolerance_or_told() {
+    let counts = Cell::new([0usize; 3]);
+    let worst = Cell::new(0.0f64);
+    TestRunner::new(config(16))
+        .run(&world(), |world| {
+            let outcome = check(&world).map_err(|why| TestCaseError::fail(format!("{why} {:?}", world.psf)))?;
+            let mut all = counts.get();
+            let kind = match outcome {
+                Outcome::Kept(error) => {
+                    worst.set(worst.get().max(error));
+                    0
+                }
+                Outcome::Told => 1,
+                Outcome::InPatches => 2,
+            };
+            all[kind] += 1;
+            counts.set(all);
+            Ok(())
+        })
+        .unwrap();
+    let [kept, told, in_patches] = counts.get();
+    note!("{kept} worlds to the tolerance (at worst {:.1e} sigma), {told} told, {in_patches} in patches", worst.get());
+    assert!(kept > 0, "no world in bands");
+}
