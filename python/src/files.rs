@@ -1,6 +1,6 @@
 //! Files read and written.
 
-use crate::arrays::{integers, numbers};
+use crate::arrays::{integers, number, numbers};
 use crate::error::{Raise, input};
 use crate::preproc::Preproc;
 use crate::psf::Psf;
@@ -72,10 +72,12 @@ pub fn read_preproc(
     mask_bits: u32,
     fibermap: Option<PathBuf>,
     image_hdu: Option<Bound<PyAny>>,
-    readnoise: Option<f64>,
-    gain: Option<f64>,
+    readnoise: Option<Bound<PyAny>>,
+    gain: Option<Bound<PyAny>>,
     ignore_checksum: bool,
 ) -> PyResult<Preproc> {
+    let readnoise = readnoise.map(|value| number("readnoise", &value, "electron")).transpose()?;
+    let gain = gain.map(|value| number("gain", &value, "electron / adu")).transpose()?;
     for (name, value) in [("readnoise", readnoise), ("gain", gain)] {
         if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(input(format!("{name} is {value}: give a number above 0")));

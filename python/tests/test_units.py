@@ -52,13 +52,17 @@ def test_pixels_are_converted_to_electron_or_refused(psf, preproc):
         spextral.Preproc(image, ivar, np.zeros(image.shape, "i4") * u.s)
 
 
-def test_numbers_are_converted_or_refused(psf, preproc):
+def test_numbers_are_converted_or_refused(psf, preproc, tmp_path):
     plain = spextral.simulate(psf, nspec=1, exptime=900, readnoise=4)[0]
     given = spextral.simulate(psf, nspec=1, exptime=15 * u.min, readnoise=4 * u.electron)[0]
     assert np.array_equal(given.image, plain.image)
     for wrong in ({"readnoise": 3 * u.adu}, {"exptime": 900 * u.electron}, {"exptime": np.timedelta64(15, "m")}):
         with pytest.raises(spextral.InputError, match=next(iter(wrong))):
             spextral.simulate(psf, nspec=1, **wrong)
+    preproc.write(tmp_path / "preproc.fits")
+    for wrong in ({"readnoise": 3 * u.adu}, {"gain": 2 * u.electron}):
+        with pytest.raises(spextral.InputError, match=next(iter(wrong))):
+            spextral.read_preproc(tmp_path / "preproc.fits", **{"readnoise": 3, "gain": 2, **wrong})
     percent = extract(preproc, psf, psferr=1 * u.percent)["chi2pix"]
     assert np.array_equal(percent, extract(preproc, psf, psferr=0.01)["chi2pix"])
     for wrong in ({"psferr": 1 * u.AA}, {"tolerance": 1e-5 * u.electron}, {"nspec": 1 * u.AA}, {"regularize": 1 * u.s}):
@@ -72,14 +76,16 @@ def test_numbers_are_converted_or_refused(psf, preproc):
         spextral.cholesky(np.eye(3) * u.s)
 
 
-def test_an_ccddata_is_taken_whole(psf, preproc):
+def test_a_ccddata_is_taken_whole(psf, preproc):
     image, ivar, plain = preproc.image, preproc.ivar, extract(preproc, psf)
     good = ivar > 0
     sigma = np.where(good, 1 / np.sqrt(np.where(good, ivar, 1)), 0)
     for uncertainty in (InverseVariance(ivar), StdDevUncertainty(sigma)):
         frame = extract(CCDData(image, unit="electron", uncertainty=uncertainty), psf)
         assert np.abs(frame["specflux"] - plain["specflux"]).max() < 1e-3
-    masked = extract(CCDData(image, unit="electron", uncertainty=InverseVariance(ivar), mask=np.ones(image.shape, bool)), psf)
+    ccd = CCDData(image, unit="electron", uncertainty=InverseVariance(ivar), mask=np.ones(image.shape, bool))
+    with pytest.warns(spextral.ExtractionWarning, match="nothing is left"):
+        masked = extract(ccd, psf)
     assert not masked["specivar"].any()
     for wrong, match in (
         (CCDData(image, unit="adu", uncertainty=InverseVariance(ivar)), "image has the unit adu: give electron"),
