@@ -36,7 +36,7 @@ pub enum RecordError {
 /// | SPXPREC | precision of the results: f32, f64, or f32 with some bundles or patches in f64 |
 /// | SPXERR, SPXERRF | estimated error of flux in bands, sigma; fibres with errors above the tolerance |
 /// | SPXINFO | the smallest part of the information on a fibre that its neighbours leave |
-/// | SPXGAIN | noise of a deconvolved bin over that of a bin alone, where the step is too fine |
+/// | SPXERRG | noise of a deconvolved bin over that of a bin alone, where the step is too fine |
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
 /// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
@@ -153,7 +153,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXERR", summary.flux_error.map(|e| format!("{e:.1e}")), "Estimated error of flux in bands [sigma]"),
         ("SPXERRF", excess(summary), "Fibres with errors above the tolerance"),
         ("SPXINFO", summary.information.map(|i| format!("{i:.3}")), "Information that neighbours leave"),
-        ("SPXGAIN", summary.noise_gain.map(|g| format!("{g:.1e}")), "Noise gain: bins are too narrow"),
+        ("SPXERRG", summary.noise_gain.map(|g| format!("{g:.1e}")), "Noise gain: bins are too narrow"),
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);

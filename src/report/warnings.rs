@@ -156,7 +156,7 @@ fn of_run(material: &Material) -> Vec<Warning> {
         let text = format!("{}: flux may be up to {error} σ off, more than the tolerance.", list(&fibres));
         warnings.push(bad(text));
     }
-    if let Some(gain) = card("SPXGAIN") {
+    if let Some(gain) = card("SPXERRG") {
         let text =
             format!("Bins are too narrow: deconvolved they are {gain} times noisier than alone. A coarser step helps.");
         warnings.push(bad(text));
@@ -239,7 +239,7 @@ mod tests {
         frame.header.set("SPXDEV", "CPU f64, AVX2", "");
         frame.header.set("SPXERR", "2.0e-05", "");
         frame.header.set("SPXERRF", "3,7,8", "");
-        frame.header.set("SPXGAIN", "7.0e+03", "");
+        frame.header.set("SPXERRG", "7.0e+03", "");
         let texts = texts(&material(frame), Some([2.0, 9.0]));
         for text in [
             "3 fibres (3, 7-8): flux may be up to 2.0e-05 σ off",

@@ -38,8 +38,7 @@ const CORE_FIBRES: usize = 72;
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
 
-/// Factor from the estimated truncation error to the error of flux in f32, where the estimate is in part rounding. It is 1 to 3
-/// on all scenes of the tests.
+/// Factor from the estimated to the real error of flux in f32, where the estimate is in part rounding: 1 to 3 in all tests.
 const OVER_ESTIMATE_F32: f64 = 4.0;
 
 /// The fraction of flux that f32's roundings are worth, which no band mends: 2e-6 in a star's own flux, whatever it is.
@@ -385,12 +384,8 @@ impl<'j> Banded<'j> {
     /// Returns where a selected fibre's errors are above the tolerance.
     fn excess(&self, task: &Task, row: &FibreRow) -> Option<Excess> {
         let fibre = task.bundle.fibres.start + row.fibre;
-        let errors: Vec<f64> = self.errors(row).collect();
-        let above: Vec<usize> = (0..errors.len()).filter(|&bin| errors[bin] > self.tolerance).collect();
-        let (first, last) = (*above.first()?, *above.last()?);
-        let (wave, bins) = ([first, last].map(|bin| self.job.grid.wave()[bin]), above.len());
-        let error = errors.into_iter().fold(0.0, f64::max).min(f64::MAX);
-        task.bundle.selected.contains(&fibre).then_some(Excess { fibre, wave, bins, error })
+        let excess = || Excess::of(fibre, &self.errors(row).collect::<Vec<_>>(), self.tolerance, self.job.grid.wave());
+        task.bundle.selected.contains(&fibre).then(excess).flatten()
     }
 
     /// Returns why a bundle's numbers do not serve, whatever its bands cost.

@@ -15,6 +15,16 @@ pub struct Excess {
     pub error: f64,
 }
 
+impl Excess {
+    /// Returns the bins of a fibre whose `errors`, sigma, are above `tolerance`; None if none is. `wave` is the grid, Angstrom.
+    pub(in crate::solver) fn of(fibre: usize, errors: &[f64], tolerance: f64, wave: &[f64]) -> Option<Self> {
+        let above: Vec<usize> = (0..errors.len()).filter(|&bin| errors[bin] > tolerance).collect();
+        let wave = [wave[*above.first()?], wave[*above.last()?]];
+        let error = errors.iter().copied().fold(0.0, f64::max).min(f64::MAX);
+        Some(Self { fibre, wave, bins: above.len(), error })
+    }
+}
+
 /// Fibres named one by one.
 const NAMED: usize = 4;
 
