@@ -186,7 +186,8 @@ impl Choice<'_> {
     }
 
     fn try_one(&self, s: &Complement, fibre: usize) -> Decorrelated {
-        let root = root(s, &self.x[fibre], self.wanted.half, &self.parameters.accuracy);
+        let mut root = root(s, &self.x[fibre], self.wanted.half, &self.parameters.accuracy);
+        root.truncation_error.iter_mut().for_each(|error| *error *= self.parameters.over_estimate);
         let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
         let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
         Decorrelated { root, kept: s.band, error }

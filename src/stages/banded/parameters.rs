@@ -30,6 +30,9 @@ pub fn widened(alone: usize, neighbours: f64) -> usize {
 /// Overlap of neighbours from which on the narrowest bands serve hardly a fibre.
 const CROWDED: f64 = 3e-3;
 
+/// Overlap of neighbours, at a pitch of 3.4 times the width of spots, from which on estimates are taken twice.
+const VERY_CROWDED: f64 = 0.05;
+
 /// Parameters of the banded solver, measured on K for a tolerance.
 #[derive(Debug)]
 pub struct SolverParameters {
@@ -41,6 +44,8 @@ pub struct SolverParameters {
     pub bands: &'static [usize],
     /// Whether fibres share so much light that the narrowest bands are in vain.
     pub crowded: bool,
+    /// Factor on the estimated error of flux.
+    pub over_estimate: f64,
     pub(super) accuracy: Accuracy,
 }
 
@@ -70,7 +75,9 @@ impl SolverParameters {
         let overlap = widened(correlation_length(normal, tolerance), neighbours).max(least);
         let accuracy = Accuracy { roots: Roots::new(FLOOR), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
         let crowded = neighbours >= CROWDED;
-        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), crowded, accuracy })
+        // Beside fibres that share much light the estimate was down to half the error.
+        let over_estimate = if neighbours >= VERY_CROWDED { 2.0 } else { 1.0 };
+        Ok(Self { tolerance, overlap, bands: bands::kept(normal.half), crowded, over_estimate, accuracy })
     }
 }
 
