@@ -1,6 +1,6 @@
 //! Traces that come close or cross: the solver that serves, and its errors.
 
-use spextral::extract::{ExtractError, Options, Solver};
+use spextral::extract::{Options, Solver};
 use spextral::frame::Spectra;
 use spextral::simulate::synthetic::Synthetic;
 use testkit::cpu;
@@ -23,17 +23,21 @@ fn exact(sky: &Sky) -> Spectra {
     sky.try_extract(&options, &cpu()).unwrap().spectra
 }
 
+/// The largest error of flux, sigma.
+fn worst(ours: &Spectra, exact: &Spectra) -> f64 {
+    let error = |k: usize| (ours.flux[k] - exact.flux[k]).abs() * exact.ivar[k].sqrt();
+    (0..exact.flux.len()).map(error).fold(0.0, f64::max)
+}
+
 #[test]
-fn bands_decline_traces_that_cross_and_patches_serve() {
-    let mut sky = four(Traces::Crossing(0));
-    sky.options.solver = Solver::Banded;
-    let refused = sky.try_extract(&sky.options, &cpu()).map(|_| ()).unwrap_err();
-    assert!(matches!(refused, ExtractError::Coupling(_)) && refused.to_string().contains("solver patches"));
-    sky.options.solver = Solver::Auto;
-    let auto = sky.extract(&cpu());
-    sound(&auto).unwrap();
-    assert_eq!(auto.summary.solver(), "patches");
-    assert!(auto.spectra.ivar.iter().all(|w| *w > 0.0));
+fn traces_that_cross_are_exact_in_bands() {
+    let sky = four(Traces::Crossing(0));
+    let ours = sky.extract(&cpu());
+    sound(&ours).unwrap();
+    assert_eq!(ours.summary.solver(), "banded");
+    assert!(ours.spectra.ivar.iter().all(|w| *w > 0.0));
+    let (error, estimate) = (worst(&ours.spectra, &exact(&sky)), ours.summary.flux_error);
+    assert!(error < 1e-5 && estimate.is_some_and(|estimate| error <= 2.0 * estimate), "{error:e} {estimate:?}");
 }
 
 #[test]
@@ -42,9 +46,7 @@ fn traces_however_close_are_exact() {
         let sky = four(Traces::Close(0, distance));
         let ours = sky.extract(&cpu());
         sound(&ours).unwrap();
-        let exact = exact(&sky);
-        let error = |k: usize| (ours.spectra.flux[k] - exact.flux[k]).abs() * exact.ivar[k].sqrt();
-        let worst = (0..exact.flux.len()).map(error).fold(0.0, f64::max);
+        let worst = worst(&ours.spectra, &exact(&sky));
         println!("{distance} px: {}, {worst:e} sigma", ours.summary.solver());
         assert!(worst < 0.1, "{distance} px: {}, {worst:e} sigma", ours.summary.solver());
     }

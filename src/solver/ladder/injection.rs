@@ -39,7 +39,7 @@ fn example(reason: Reason) -> Option<Unserved> {
         Reason::NotDefinite => Unserved::NotDefinite { precision, fibre: 0, bin: 0 },
         Reason::IllConditioned => Unserved::IllConditioned { condition: 1e9, precision },
         Reason::NotConverged => Unserved::NotConverged { error: 1.0, precision },
-        Reason::Inaccurate => Unserved::Inaccurate { error: 0.1, precision, above: Vec::new() },
+        Reason::Inaccurate => Unserved::Inaccurate { error: 1.0, precision, above: Vec::new() },
         Reason::Patch => Unserved::Patch(PatchFailure::Sweeps { sweeps: 0 }),
         Reason::OutOfMemory => of_device(GpuError::OutOfMemory { device, what }),
         Reason::Lost => of_device(GpuError::Lost { device, reason: what }),

@@ -13,7 +13,8 @@ const F32: f64 = 1e-6;
 
 /// Checks bins with pixmask_fraction < 0.5 and elements of R between such.
 fn check(small: &Small, gpu: &Gpu, what: &str) {
-    check_within(small, gpu, what, [1e-6, 1e-6, 1e-6]);
+    // CPU and GPU each choose their bands, to a tolerance of 1e-5.
+    check_within(small, gpu, what, [1e-5, 1e-6, 1e-6]);
 }
 
 /// Checks flux, ivar and R in f64 within bounds, in f32 within its own.
@@ -22,7 +23,7 @@ fn check_within(small: &Small, gpu: &Gpu, what: &str, in_f64: [f64; 3]) {
     let fine = gpu.precision() == Precision::F64;
     let ours = small.extract(&Small::banded(), &on(gpu));
     assert_eq!((ours.summary.redone, ours.summary.precision()), (0, if fine { "f64" } else { "f32" }), "{what}");
-    // In f64 the twin, which chooses the same bands; f32 is as far from the truth as from the twin.
+    // In f64 the twin; f32 is as far from the truth as from the twin.
     let exact = small.extract(&Small::banded(), &cpu()).spectra;
     let ours = ours.spectra;
     let rounding = if fine { 0.0 } else { F32 };
