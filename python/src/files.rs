@@ -27,11 +27,11 @@ use std::path::{Path, PathBuf};
 #[pyfunction]
 pub fn read_psf(py: Python, path: PathBuf) -> PyResult<Psf> {
     let psf = released(py, None, || fits::read_psf(&path))?.map_err(Raise::raise)?;
-    warn(py, &path, &psf.doubts().sentences())?;
+    warn(py, &path, &psf.defects().sentences())?;
     Ok(psf.into())
 }
 
-/// Warns of doubts about a file.
+/// Warns of defects of a file.
 fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
     let kind = py.import("spextral")?.getattr("ExtractionWarning")?;
     let warn = py.import("warnings")?.getattr("warn")?;

@@ -110,7 +110,7 @@ impl Psf {
     /// Fibres (rows of the PSF) that are not usable: they have no result.
     #[getter]
     fn bad_fibres(&self) -> Vec<usize> {
-        self.0.doubts().fibres.iter().map(|bad| bad.fibre).collect()
+        self.0.defects().fibres.iter().map(|bad| bad.fibre).collect()
     }
 
     /// Whether the file has power-law tails.

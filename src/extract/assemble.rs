@@ -35,10 +35,10 @@ pub(super) struct Assembled {
     pub dark: Dark,
 }
 
-/// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres that the PSF doubts have no result.
+/// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres with defects in the PSF have no result.
 pub(super) fn assemble(raw: &BundleSpectra, job: &Job) -> Assembled {
     let (grid, specmin, edge) = (&job.grid, job.options.specmin, job.psf.half_y);
-    let is_bad = |fibre: usize| job.psf.doubts().has(fibre);
+    let is_bad = |fibre: usize| job.psf.defects().has(fibre);
     let [nspec, nwave, ndiag] = raw.shape();
     let bins = nspec * nwave;
     let bad: Vec<bool> = (specmin..specmin + nspec).map(is_bad).collect();

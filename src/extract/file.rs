@@ -30,7 +30,7 @@ pub struct Done {
     pub grid: [f64; 3],
     /// BLAKE3 of the inputs.
     pub digests: Digests,
-    /// Doubts about the inputs, in sentences.
+    /// Defects of the inputs, in sentences.
     pub notes: Vec<String>,
     /// Fibres of the PSF, by their rows, that are not usable: they have no result.
     pub bad_fibres: Vec<usize>,
@@ -97,7 +97,7 @@ impl Inputs {
         (preproc.mask, preproc.readnoise) = (None, None);
         let grid = grid_of(request, &psf)?;
         let barycentric = barycentric_factor(request, &preproc)?;
-        let mut notes = doubts(request, &preproc, &psf);
+        let mut notes = defects(request, &preproc, &psf);
         let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, notes, read: start.elapsed() })
@@ -152,7 +152,7 @@ impl Product {
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
             digests: inputs.digests.clone(),
             notes: inputs.notes.clone(),
-            bad_fibres: inputs.psf.doubts().fibres.iter().map(|bad| bad.fibre).collect(),
+            bad_fibres: inputs.psf.defects().fibres.iter().map(|bad| bad.fibre).collect(),
             summary: extraction.summary,
             read: inputs.read,
             compute,
@@ -251,10 +251,10 @@ fn select_fibermap(
     Ok(Some(rows.table))
 }
 
-/// Returns the doubts about the inputs, each with its file.
-fn doubts(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
+/// Returns the defects of the inputs, each with its file.
+fn defects(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     let (input, psf_path) = (request.input.display(), request.psf.display());
-    let of_psf = psf.doubts().sentences().into_iter().map(|note| format!("{psf_path}: {note}"));
+    let of_psf = psf.defects().sentences().into_iter().map(|note| format!("{psf_path}: {note}"));
     let mut notes: Vec<String> = preproc.notes.iter().map(|note| format!("{input}: {note}")).chain(of_psf).collect();
     let bare = |camera: String| camera.trim_matches([' ', '\'', '"']).to_ascii_lowercase();
     let cameras = [preproc.header.get_str("CAMERA"), psf.camera.clone()].map(|camera| camera.map(bare));

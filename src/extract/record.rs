@@ -44,7 +44,7 @@ pub enum RecordError {
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
-/// | SPXNOT1, SPXNOT2, … | doubts about the inputs: HDUs that are missing, fibres without a usable PSF, … |
+/// | SPXNOT1, SPXNOT2, … | defects of the inputs: HDUs that are missing, fibres without a usable PSF, … |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
 ///
 /// Cards hold printable ASCII: in names of files other bytes, `%` itself and a blank or `&` at the end stand as `%` and two

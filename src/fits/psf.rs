@@ -5,8 +5,8 @@ use super::hdu::{Hdu, Kind};
 use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::Header;
-use crate::psf::{BadFibre, Doubts, LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
-use crate::stages::soundness::judged;
+use crate::psf::{BadFibre, Defects, LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
+use crate::stages::psf_check::judged;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 
 /// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2.
 ///
-/// Doubts about the file are in [`Psf::doubts`] and the log: fibres whose fit failed or whose spots cannot be, and remarks.
+/// Defects of the file are in [`Psf::defects`] and the log: fibres whose fit failed or whose spots cannot be, and remarks.
 ///
 /// # Errors
 /// [`FitsError::UnsupportedPsf`] if it is of another PSFTYPE, [`FitsError::Psf`] if [`Psf::new`] refuses it; other
@@ -27,7 +27,7 @@ const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
     let path = path.as_ref();
     let psf = psf_of(&FitsFile::open(path)?)?;
-    psf.doubts().sentences().iter().for_each(|doubt| tracing::warn!("{}: {doubt}", path.display()));
+    psf.defects().sentences().iter().for_each(|defect| tracing::warn!("{}: {defect}", path.display()));
     Ok(psf)
 }
 
@@ -75,9 +75,9 @@ pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
         },
         camera: camera(&hdu.header),
     };
-    let mut doubts = Doubts { fibres: failed_fibres(&mut parts, &rows), notes: notes_of(file, hdu, &rows) };
-    doubts.fibres.dedup_by_key(|bad| bad.fibre);
-    Psf::new(parts).and_then(|psf| judged(psf, doubts)).map_err(|source| {
+    let mut defects = Defects { fibres: failed_fibres(&mut parts, &rows), notes: notes_of(file, hdu, &rows) };
+    defects.fibres.dedup_by_key(|bad| bad.fibre);
+    Psf::new(parts).and_then(|psf| judged(psf, defects)).map_err(|source| {
         let traces = ["XTRACE", "YTRACE"].into_iter().find(|name| *name == source.parameter());
         refuse(traces.and_then(|name| file.find(name)).unwrap_or(hdu), source)
     })

@@ -58,9 +58,9 @@ fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
     }
     let mut names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
     // Stand-ins must not pass for fits.
-    if !psf.doubts().fibres.is_empty() {
+    if !psf.defects().fibres.is_empty() {
         names.push("STATUS".into());
-        let status = |fibre| [f64::from(u8::from(psf.doubts().has(fibre)))].into_iter().chain(std::iter::repeat(0.0));
+        let status = |fibre| [f64::from(u8::from(psf.defects().has(fibre)))].into_iter().chain(std::iter::repeat(0.0));
         coeff.extend((0..psf.nfibre).flat_map(|fibre| status(fibre).take(ncoeff)));
     }
     let nrows = names.len();

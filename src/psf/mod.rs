@@ -1,11 +1,11 @@
 //! The Gauss-Hermite PSF: traces, widths, Hermite coefficients and tails of every fibre.
 
-mod doubts;
+mod defects;
 mod error;
 mod model;
 mod series;
 
-pub use doubts::{BadFibre, Doubts};
+pub use defects::{BadFibre, Defects};
 pub(crate) use error::{MOST_DEGREE, in_range};
 pub use error::{MOST_HALF_SIZE, PsfError};
 pub use model::{Psf, PsfParts, Tails};

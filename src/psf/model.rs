@@ -1,6 +1,6 @@
 //! The PSF model and its check.
 
-use super::doubts::{Doubts, stand_in};
+use super::defects::{Defects, stand_in};
 use super::error::{PsfError, in_range};
 use super::series::{LegendreSeries, check_domain};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ const MAX_EXTRAPOLATION: f64 = 0.05;
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Psf {
     parts: PsfParts,
-    doubts: Doubts,
+    defects: Defects,
 }
 
 /// A [`Psf`] as it is sent to another process.
@@ -56,7 +56,7 @@ struct Wire {
     #[serde(flatten)]
     parts: PsfParts,
     #[serde(default)]
-    doubts: Doubts,
+    defects: Defects,
 }
 
 /// The parts of a [`Psf`].
@@ -164,7 +164,7 @@ impl Psf {
     /// # Errors
     /// [`PsfError`] of the first part that fails.
     pub fn new(parts: PsfParts) -> Result<Self, PsfError> {
-        parts.check().map(|()| Self { parts, doubts: Doubts::default() })
+        parts.check().map(|()| Self { parts, defects: Defects::default() })
     }
 
     /// Returns the parts.
@@ -172,20 +172,20 @@ impl Psf {
         self.parts
     }
 
-    /// Returns the doubts about the PSF; none unless it was read from a file, or judged by
-    /// [`crate::stages::soundness`].
-    pub fn doubts(&self) -> &Doubts {
-        &self.doubts
+    /// Returns the defects of the PSF; none unless it was read from a file, or judged by
+    /// [`crate::stages::psf_check`].
+    pub fn defects(&self) -> &Defects {
+        &self.defects
     }
 
-    /// Adds doubts; fibres that are not usable get stand-ins.
+    /// Adds defects; fibres that are not usable get stand-ins.
     ///
     /// # Errors
     /// [`PsfError::NoFibre`] if no fibre is usable.
-    pub(crate) fn doubted(mut self, doubts: Doubts) -> Result<Self, PsfError> {
+    pub(crate) fn with_defects(mut self, defects: Defects) -> Result<Self, PsfError> {
         let (nfibre, far) = (self.parts.nfibre, 2.0 * self.parts.half_x as f64 + 1.0);
-        stand_in(nfibre, far, self.parts.named_series_mut(), &doubts.fibres)?;
-        self.doubts = doubts;
+        stand_in(nfibre, far, self.parts.named_series_mut(), &defects.fibres)?;
+        self.defects = defects;
         Ok(self)
     }
 
@@ -223,14 +223,14 @@ impl Deref for Psf {
 impl TryFrom<Wire> for Psf {
     type Error = PsfError;
 
-    fn try_from(Wire { parts, doubts }: Wire) -> Result<Self, PsfError> {
-        Self::new(parts).map(|psf| Self { doubts, ..psf })
+    fn try_from(Wire { parts, defects }: Wire) -> Result<Self, PsfError> {
+        Self::new(parts).map(|psf| Self { defects, ..psf })
     }
 }
 
 impl From<Psf> for Wire {
-    fn from(Psf { parts, doubts }: Psf) -> Self {
-        Self { parts, doubts }
+    fn from(Psf { parts, defects }: Psf) -> Self {
+        Self { parts, defects }
     }
 }
 

@@ -7,7 +7,7 @@ mod around;
 mod bad_files;
 mod bad_options;
 mod comparisons;
-mod doubts;
+mod defects;
 mod json;
 mod like;
 mod manual;

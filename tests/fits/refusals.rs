@@ -280,7 +280,7 @@ fn a_coefficient_that_is_no_number_is_told_by_fibre_and_term_and_costs_no_other_
     }
     std::fs::write(&path, bytes).unwrap();
     let read = read_psf(&path).unwrap();
-    let [bad] = &read.doubts().fibres[..] else { panic!("{:?}", read.doubts()) };
+    let [bad] = &read.defects().fibres[..] else { panic!("{:?}", read.defects()) };
     assert_eq!((bad.fibre, bad.reason.as_str()), (1, "GHSIGY has coefficient NaN at term 1"));
     assert_eq!(read.sigma_y.of(0), psf.sigma_y.of(0));
     assert_eq!(read.sigma_y.of(1), psf.sigma_y.of(0), "its neighbour stands in");
@@ -294,10 +294,10 @@ fn a_file_tells_of_the_stand_ins_that_were_written_for_bad_fibres() {
     psf.update(|parts| parts.sigma_x.coeff[..3].fill(-1.0)).unwrap();
     write_psf(&first, &psf, false).unwrap().persist().unwrap();
     let read = read_psf(&first).unwrap();
-    assert!(read.doubts().fibres[0].reason.starts_with("GHSIGX is -1.000 at"), "{:?}", read.doubts());
+    assert!(read.defects().fibres[0].reason.starts_with("GHSIGX is -1.000 at"), "{:?}", read.defects());
     write_psf(&second, &read, false).unwrap().persist().unwrap();
     let again = read_psf(&second).unwrap();
-    let bad: Vec<(usize, &str)> = again.doubts().fibres.iter().map(|bad| (bad.fibre, bad.reason.as_str())).collect();
+    let bad: Vec<(usize, &str)> = again.defects().fibres.iter().map(|bad| (bad.fibre, bad.reason.as_str())).collect();
     assert_eq!(bad, [(0, "STATUS is 1: its fit failed")]);
 }
 

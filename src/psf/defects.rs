@@ -1,4 +1,4 @@
-//! Doubts about a PSF: fibres whose spots it does not give, and remarks on the whole.
+//! Defects of a PSF: fibres whose spots it does not give, and remarks on the whole.
 
 use super::error::PsfError;
 use super::series::LegendreSeries;
@@ -15,22 +15,22 @@ pub struct BadFibre {
     pub trace: bool,
 }
 
-/// Doubts about a PSF.
+/// Defects of a PSF.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Doubts {
+pub struct Defects {
     /// Fibres without a result, in order. Stand-ins, made of their neighbours, serve in their place in a fit.
     pub fibres: Vec<BadFibre>,
     /// Remarks on the whole, in sentences.
     pub notes: Vec<String>,
 }
 
-impl Doubts {
+impl Defects {
     /// Whether a fibre, a row of the PSF, has no result.
     pub fn has(&self, fibre: usize) -> bool {
         self.fibres.iter().any(|bad| bad.fibre == fibre)
     }
 
-    /// Returns a sentence per kind of doubt.
+    /// Returns a sentence per kind of defect.
     pub fn sentences(&self) -> Vec<String> {
         const LISTED: usize = 3;
         let mut sentences = self.notes.clone();

@@ -1,7 +1,7 @@
 //! Whether the fibres of a PSF have spots at all: widths above 0, light within the stamp, traces that disperse.
 
 use super::legendre::{legendre, unit};
-use crate::psf::{BadFibre, Doubts, LegendreSeries, Psf, PsfError};
+use crate::psf::{BadFibre, Defects, LegendreSeries, Psf, PsfError};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Wavelengths at which a PSF is judged, evenly over its range: far more than its polynomials have turns.
@@ -22,17 +22,17 @@ const GH00_TOLD: f64 = 0.25;
 ///
 /// # Errors
 /// [`PsfError::NoFibre`] if no fibre is usable.
-pub fn judged(psf: Psf, known: Doubts) -> Result<Psf, PsfError> {
-    let mut doubts = known;
+pub fn judged(psf: Psf, known: Defects) -> Result<Psf, PsfError> {
+    let mut defects = known;
     let step = (psf.wave_max - psf.wave_min) / (SAMPLES - 1) as f64;
     let waves: Vec<f64> = (0..SAMPLES).map(|k| psf.wave_min + step * k as f64).collect();
     let (mut most_cut, mut gh00) = (None::<(f64, usize)>, [f64::MAX, f64::MIN]);
     for fibre in 0..psf.nfibre {
-        if doubts.has(fibre) {
+        if defects.has(fibre) {
             continue;
         }
         match judge(&psf, fibre, &waves) {
-            Err(bad) => doubts.fibres.push(bad),
+            Err(bad) => defects.fibres.push(bad),
             Ok(Found { cut, gh00: found }) => {
                 if most_cut.is_none_or(|(most, _)| cut > most) {
                     most_cut = Some((cut, fibre));
@@ -41,9 +41,9 @@ pub fn judged(psf: Psf, known: Doubts) -> Result<Psf, PsfError> {
             }
         }
     }
-    doubts.fibres.sort_by_key(|bad| bad.fibre);
+    defects.fibres.sort_by_key(|bad| bad.fibre);
     if let Some((cut, fibre)) = most_cut.filter(|(cut, _)| *cut > CUT_TOLD) {
-        doubts.notes.push(format!(
+        defects.notes.push(format!(
             "its spots are wider than their stamps of {} x {} pixels (HSIZEX, HSIZEY), which cut off up to {:.1} % of the \
              light (fibre {fibre}): flux is too low by as much; make the PSF with larger stamps",
             2 * psf.half_x + 1,
@@ -53,9 +53,9 @@ pub fn judged(psf: Psf, known: Doubts) -> Result<Psf, PsfError> {
     }
     if gh00[0] < 1.0 - GH00_TOLD || gh00[1] > 1.0 + GH00_TOLD {
         let [low, high] = gh00;
-        doubts.notes.push(format!("its GH-0-0 is {low:.3} to {high:.3} where 1 is meant; spots follow the file"));
+        defects.notes.push(format!("its GH-0-0 is {low:.3} to {high:.3} where 1 is meant; spots follow the file"));
     }
-    psf.doubted(doubts)
+    psf.with_defects(defects)
 }
 
 /// Figures of a fibre that is usable.
@@ -175,14 +175,14 @@ mod tests {
     }
 
     fn bad(change: impl FnOnce(&mut PsfParts)) -> Vec<(usize, String)> {
-        let judged = judged(psf(change), Doubts::default()).unwrap();
-        judged.doubts().fibres.iter().map(|bad| (bad.fibre, bad.reason.clone())).collect()
+        let judged = judged(psf(change), Defects::default()).unwrap();
+        judged.defects().fibres.iter().map(|bad| (bad.fibre, bad.reason.clone())).collect()
     }
 
     #[test]
     fn a_sound_psf_stays_as_it_is() {
         let sound = psf(|_| ());
-        assert_eq!(judged(sound.clone(), Doubts::default()).unwrap(), sound);
+        assert_eq!(judged(sound.clone(), Defects::default()).unwrap(), sound);
     }
 
     #[test]
@@ -220,10 +220,10 @@ mod tests {
                     p.sigma_x.set(fibre, &[-1.0, -1.0]);
                 }
             }),
-            Doubts::default(),
+            Defects::default(),
         );
         let judged = judged.unwrap();
-        assert_eq!(judged.doubts().fibres.iter().map(|bad| bad.fibre).collect::<Vec<_>>(), [0, 3, 4, 7]);
+        assert_eq!(judged.defects().fibres.iter().map(|bad| bad.fibre).collect::<Vec<_>>(), [0, 3, 4, 7]);
         for fibre in 0..8 {
             let [x, sigma] = [&judged.trace_x, &judged.sigma_x].map(|series| series.of(fibre)[0]);
             assert!((x - (10.0 + 7.0 * fibre as f64)).abs() < 1e-12 && sigma == 1.0, "fibre {fibre}: {x}, {sigma}");
@@ -233,14 +233,14 @@ mod tests {
     #[test]
     fn a_psf_without_a_usable_fibre_is_refused() {
         let none = psf(|p| p.sigma_x.coeff.fill(-1.0));
-        let error = judged(none, Doubts::default()).unwrap_err().to_string();
+        let error = judged(none, Defects::default()).unwrap_err().to_string();
         assert!(error.starts_with("none of its fibres is usable (fibre 0: GHSIGX is"), "{error}");
     }
 
     #[test]
     fn light_outside_the_stamp_is_told_in_percent() {
-        let wide = judged(psf(|p| p.half_y = 2), Doubts::default()).unwrap();
-        let told = &wide.doubts().notes;
+        let wide = judged(psf(|p| p.half_y = 2), Defects::default()).unwrap();
+        let told = &wide.defects().notes;
         // Of a Gaussian of sigma 1.2 pixels 3.72 % lie beyond 2.5 pixels, next to nothing beyond 5.5.
         assert!(
             told.len() == 1 && told[0].contains("stamps of 11 x 5 pixels") && told[0].contains("3.7 %"),
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn failures_that_the_file_tells_of_are_kept() {
         let failed = BadFibre { fibre: 2, reason: "STATUS is 1".into(), trace: false };
-        let doubts = Doubts { fibres: vec![failed], notes: vec!["a remark".into()] };
-        let judged = judged(psf(|p| p.sigma_x.set(1, &[-1.0, 0.0])), doubts).unwrap();
-        assert_eq!(judged.doubts().fibres.iter().map(|bad| bad.fibre).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(judged.doubts().sentences().len(), 2);
+        let defects = Defects { fibres: vec![failed], notes: vec!["a remark".into()] };
+        let judged = judged(psf(|p| p.sigma_x.set(1, &[-1.0, 0.0])), defects).unwrap();
+        assert_eq!(judged.defects().fibres.iter().map(|bad| bad.fibre).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(judged.defects().sentences().len(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Doubts about files: a warning, in the header and in `--json`, and no other number moves.
+//! Defects of files: a warning, in the header and in `--json`, and no other number moves.
 
 use spextral::fits::{read_frame, read_headers, read_psf, write_preproc, write_psf};
 use spextral::frame::{ColumnData, specmask};
