@@ -74,7 +74,7 @@ impl PsfDecay {
 
 /// Returns the largest distance in fibres at which a relative correlation is above `threshold` for a PSF alone, on equal pixels:
 /// at three places of `fibres`, in the middle of `wave`, Angstrom. Fibres more than `reach` apart do not overlap.
-/// [`FIBRES`] at most, also where K is singular.
+/// `FIBRES` at most, also where K is singular.
 pub fn psf_fibre_correlation(
     psf: &Psf,
     fibres: &Range<usize>,
