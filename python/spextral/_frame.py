@@ -325,6 +325,13 @@ def _warn(frame: Frame, solver: str) -> None:
     done = frame["summary"]
     if done["dark"]:
         _say(done["dark"])
+    above = done["above_tolerance"]
+    if above:
+        fibre, first, last, _, error = max(above, key=lambda excess: excess[4])
+        _say(
+            f"flux may be {error:.1e} sigma off, more than the tolerance, at fibre {fibre}, {first:.1f} to {last:.1f} Angstrom"
+            + (f", and less in {len(above) - 1} other fibres" if len(above) > 1 else "")
+        )
     cut = done["resolution_cut_rows"]
     if cut:
         least = min(sum_ for _, _, sum_ in cut)

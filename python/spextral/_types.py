@@ -39,6 +39,14 @@ class Summary(TypedDict):
     """First fibres of the bundles solved in patches."""
     redone: int
     """Bundles and patches solved in f64 on the CPU because the precision of the device did not suffice."""
+    flux_error: Optional[float]
+    """The largest estimated error of flux of bundles in bands, sigma; None without such bundles."""
+    above_tolerance: List[Tuple[int, float, float, int, float]]
+    """Where it is above the tolerance: fibre, first and last bin in Angstrom, number of bins, largest error."""
+    information: Optional[float]
+    """The smallest part of the information on a fibre that its neighbours leave; None if not measured."""
+    noise_gain: Optional[float]
+    """Noise of a deconvolved bin over that of a bin alone where the step is too fine; else None."""
     failed: int
     """Patches without a result: their bins have ivar 0."""
     no_information: int

@@ -218,6 +218,12 @@ impl Plan {
         dict.set_item("patches", summary.patches)?;
         dict.set_item("in_patches", &summary.in_patches)?;
         dict.set_item("redone", summary.redone)?;
+        dict.set_item("flux_error", summary.flux_error)?;
+        let above = summary.above_tolerance.iter();
+        let above = above.map(|excess| (excess.fibre, excess.wave[0], excess.wave[1], excess.bins, excess.error));
+        dict.set_item("above_tolerance", above.collect::<Vec<_>>())?;
+        dict.set_item("information", summary.information)?;
+        dict.set_item("noise_gain", summary.noise_gain)?;
         dict.set_item("failed", summary.failed)?;
         dict.set_item("no_information", summary.no_information)?;
         dict.set_item("no_result", summary.no_result)?;

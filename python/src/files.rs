@@ -11,7 +11,7 @@ use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Frame, Scores, Spectra, SpectraParts};
 use spextral::plan::Groups;
-use spextral::solver::Record;
+use spextral::solver::{Excess, Record};
 use std::path::{Path, PathBuf};
 
 /// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).
@@ -166,6 +166,10 @@ fn cut_rows((fibre, rows, least): (usize, usize, f64)) -> CutRows {
     CutRows { fibre, rows, least }
 }
 
+fn excess((fibre, first, last, bins, error): (usize, f64, f64, usize, f64)) -> Excess {
+    Excess { fibre, wave: [first, last], bins, error }
+}
+
 impl Run {
     fn of(frame: &Bound<PyDict>) -> PyResult<Self> {
         let missing = || input("the frame has no summary: give what extract_frame returned");
@@ -184,6 +188,10 @@ impl Run {
                     banded: item("banded")?.extract()?,
                     patches: item("patches")?.extract()?,
                     in_patches: item("in_patches")?.extract()?,
+                    flux_error: item("flux_error")?.extract()?,
+                    above_tolerance: item("above_tolerance")?.extract::<Vec<_>>()?.into_iter().map(excess).collect(),
+                    information: item("information")?.extract()?,
+                    noise_gain: item("noise_gain")?.extract()?,
                     ..Record::default()
                 },
                 groups: Groups::of_sizes(&item("bundles")?.extract::<Vec<usize>>()?),
