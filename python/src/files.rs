@@ -40,7 +40,7 @@ fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
 
 /// Reads a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
 ///
-/// What it lacks or had to suppose is a warning, and in ``Preproc.notes``.
+/// Warns of what the file lacks or leaves to be supposed, and lists it in ``Preproc.notes``.
 ///
 /// Parameters
 /// ----------

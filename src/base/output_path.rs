@@ -49,7 +49,7 @@ pub fn check_name(path: &Path, format: Format) -> Result<(), WriteError> {
         }
         end => end,
     };
-    // What follows a dot is a number in names such as `run-1.5`.
+    // A name such as `run-1.5` has a number after its dot, not a format.
     match end.filter(|end| !known.contains(&end.as_str()) && !end.bytes().all(|byte| byte.is_ascii_digit())) {
         Some(_) => Err(WriteError::Format { path: path.into(), format: format_name, advised }),
         None => Ok(()),
