@@ -55,7 +55,7 @@ pub fn part(bundles: &[Bundle], k: usize, n: usize) -> &[Bundle] {
 pub fn extract(job: &Job, engine: &Engine, progress: Progress) -> Result<Extraction, ExtractError> {
     let bundles = job.bundles()?;
     let whole = extract_share(job, &bundles, engine, LastRung::Cpu, progress)?;
-    Ok(join(vec![whole], job))
+    Ok(engine.region(|| "assemble".into(), || join(vec![whole], job)))
 }
 
 /// Extracts some of the bundles of a job, consecutive ones. Of the CCD only their [`Job::columns`] count.

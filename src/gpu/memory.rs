@@ -80,6 +80,7 @@ impl Memory {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
         let buffer = self.driver().device().create_buffer(&descriptor);
         self.driver().check(label)?;
+        self.driver().traffic().add_buffer();
         Ok(Held::new(buffer, lease))
     }
 
@@ -96,6 +97,7 @@ impl Memory {
     pub fn begin(&self, limit: Option<u64>) {
         self.budget.set_memory(self.budget.memory());
         self.account.begin(limit.unwrap_or(u64::MAX));
+        self.driver().traffic().begin();
     }
 
     /// Cuts work into parts that fit, and plans for them. `cut` returns the bytes alive at a time and the parts; batches fill

@@ -146,6 +146,7 @@ impl Gpu {
             entries: &entries,
         });
         self.driver().check(&kernel.name)?;
+        self.driver().traffic().add_bind_group();
         used.extend(bound.into_iter().map(|(_, buffer)| buffer));
         Ok(group)
     }

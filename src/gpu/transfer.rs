@@ -30,6 +30,7 @@ impl Fetch {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = memory.create("download", from.size(), usage)?;
         let ticket = copy(memory, label, from, &staging)?;
+        memory.driver().traffic().add_download(from.size());
         let (sender, mapped) = mpsc::channel();
         memory.driver().touch(Touch::Map, label);
         // A send fails only if the fetch was dropped.
