@@ -87,7 +87,9 @@ pub fn run(settings: &Settings, progress: &dyn Fn(&str)) -> Result<Report, Bench
             match timing::device(&case, &choice, precision, (frames, settings.quick), &reference) {
                 Ok(Some(times)) => devices.push(Ok(times)),
                 Ok(None) => {}
-                Err(reason) => devices.push(Err(Refused { device: choice.to_string(), precision, reason })),
+                Err(reason) => {
+                    devices.push(Err(Refused { device: choice.to_string(), precision: precision.to_string(), reason }))
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The results as a table.
 
 use super::{DeviceTimes, HostTimes, Machine, Refused, Size, Step};
-use crate::gpu::{Precision, Traffic};
+use crate::gpu::Traffic;
 use std::fmt::{self, Formatter};
 
 /// Steps of the host below this part of a frame are left out of the table.
@@ -20,8 +20,8 @@ pub struct Report {
     pub cpu: DeviceTimes,
     /// What the host takes of a frame that a GPU extracts.
     pub host: HostTimes,
-    /// The devices that were measured.
-    pub devices: Vec<DeviceTimes>,
+    /// The GPUs that were measured, in each precision.
+    pub gpus: Vec<DeviceTimes>,
     /// Those that were not.
     pub refused: Vec<Refused>,
 }
@@ -35,20 +35,20 @@ impl Report {
         host: HostTimes,
         all: Vec<Result<DeviceTimes, Refused>>,
     ) -> Self {
-        let (mut devices, mut refused) = (Vec::new(), Vec::new());
+        let (mut gpus, mut refused) = (Vec::new(), Vec::new());
         for one in all {
             match one {
-                Ok(times) => devices.push(times),
+                Ok(times) => gpus.push(times),
                 Err(reason) => refused.push(reason),
             }
         }
-        Self { machine, size, frames, cpu, host, devices, refused }
+        Self { machine, size, frames, cpu, host, gpus, refused }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { machine, size, frames, cpu, host, devices, refused } = self;
+        let Self { machine, size, frames, cpu, host, gpus, refused } = self;
         writeln!(f, "{}, {} threads, {}; {}", machine.cpu, machine.threads, machine.system, machine.program)?;
         writeln!(
             f,
@@ -67,10 +67,10 @@ impl fmt::Display for Report {
         )?;
         steps(f, &host.steps, host.seconds)?;
         traffic(f, &host.traffic)?;
-        for times in devices {
+        for times in gpus {
             device(f, times, host)?;
         }
-        if devices.is_empty() {
+        if gpus.is_empty() {
             writeln!(f, "No GPU was measured; `--device` names one, a software GPU, too.")?;
         }
         for Refused { device, precision, reason } in refused {
@@ -149,12 +149,11 @@ fn traffic(f: &mut Formatter<'_>, moved: &Traffic) -> fmt::Result {
 impl Report {
     /// Returns a sentence on the fastest device, None if only the CPU was measured.
     pub fn verdict(&self) -> Option<String> {
-        let fastest = self.devices.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
+        let fastest = self.gpus.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
         let (times, word) = match self.cpu.seconds / fastest.seconds {
             ratio if ratio >= 1.0 => (ratio, "faster"),
             ratio => (1.0 / ratio, "slower"),
         };
-        let in_precision = if fastest.precision == Precision::F64 { " in f64" } else { "" };
-        Some(format!("{}{in_precision} is {times:.1} times {word} than the CPU", fastest.device))
+        Some(format!("{} in {} is {times:.1} times {word} than the CPU", fastest.device, fastest.precision))
     }
 }

@@ -49,8 +49,8 @@ pub struct Agreement {
 pub struct DeviceTimes {
     /// Its description.
     pub device: String,
-    /// The precision.
-    pub precision: Precision,
+    /// The precision, `f32` or `f64`.
+    pub precision: String,
     /// What the device does per second; None for the CPU.
     pub roofs: Option<Roofs>,
     /// Seconds of the first frame, with the compilation of kernels.
@@ -74,8 +74,8 @@ pub struct DeviceTimes {
 pub struct Refused {
     /// The choice.
     pub device: String,
-    /// The precision.
-    pub precision: Precision,
+    /// The precision, `f32` or `f64`.
+    pub precision: String,
     /// Why not.
     pub reason: String,
 }
@@ -118,7 +118,7 @@ pub(super) fn cpu(case: &Case, frames: usize) -> Result<(DeviceTimes, Spectra), 
     let row = row(case, &engine, &options(case, None), frames)?;
     let times = DeviceTimes {
         device: engine.device(),
-        precision: Precision::F64,
+        precision: Precision::F64.to_string(),
         roofs: None,
         first_seconds: row.first,
         seconds: row.fastest,
@@ -190,7 +190,7 @@ pub(super) fn device(
     let exact = self::row(case, &engine, &options, 1).map_err(|error| failed(&error))?;
     Ok(Some(DeviceTimes {
         device: engine.device(),
-        precision,
+        precision: precision.to_string(),
         roofs: Some(measured),
         first_seconds: row.first,
         seconds: row.fastest,

@@ -1,10 +1,11 @@
 //! `spextral bench`: how fast the devices of this machine extract.
 
-use super::json::{Json, object, print_object};
+use super::json::{Json, object, print_object, with_schema};
 use super::output::{Outcome, print};
-use serde_json::{Value, json};
+use serde_json::json;
 use spextral::base::atomic_file::PendingFile;
-use spextral::bench::{self, Report, Settings, Size};
+use spextral::base::output_path::{Format, check_outputs};
+use spextral::bench::{self, Settings, Size};
 use spextral::gpu::DeviceChoice;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,17 +47,20 @@ pub struct Arguments {
 /// # Errors
 /// A [`bench::BenchError`] if nothing can be measured, a [`spextral::WriteError`] if the report cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
+    let outputs: Vec<_> = args.report.iter().map(|path| (path.as_path(), Format::Json)).collect();
+    check_outputs(&[], &outputs, args.overwrite)?;
     let default = if args.quick { Size::QUICK } else { Size::FRAME };
     let size = Size { fibres: args.fibres.unwrap_or(default.fibres), bins: args.bins.unwrap_or(default.bins) };
     let settings = Settings { devices: args.device.clone(), quick: args.quick, size: Some(size), frames: args.frames };
     let report = bench::run(&settings, &|what| tracing::info!("{what}"))?;
+    let fields = || object(json!(report));
     if let Some(path) = &args.report {
-        let fields = fields(&report);
-        PendingFile::write(path, args.overwrite, |out| Ok(serde_json::to_writer_pretty(out, &fields)?))?.persist()?;
+        let whole = with_schema("bench", fields());
+        PendingFile::write(path, args.overwrite, |out| Ok(serde_json::to_writer_pretty(out, &whole)?))?.persist()?;
         tracing::info!("written to {}", path.display());
     }
     if args.json.is_wanted() {
-        print_object("bench", object(fields(&report)))?;
+        print_object("bench", fields())?;
     } else {
         print(report.to_string().trim_end())?;
     }
@@ -64,22 +68,4 @@ pub fn run(args: &Arguments) -> Outcome {
         tracing::info!("{verdict}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the fields of the object.
-fn fields(report: &Report) -> Value {
-    let mut all = json!(report);
-    for times in all["devices"].as_array_mut().into_iter().flatten() {
-        times["precision"] = precision(&times["precision"]);
-    }
-    for refused in all["refused"].as_array_mut().into_iter().flatten() {
-        refused["precision"] = precision(&refused["precision"]);
-    }
-    all["cpu"]["precision"] = precision(&all["cpu"]["precision"]);
-    all
-}
-
-/// Returns the name of a precision in lower case, as options have it.
-fn precision(value: &Value) -> Value {
-    value.as_str().map_or(Value::Null, |name| name.to_lowercase().into())
 }

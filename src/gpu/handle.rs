@@ -128,7 +128,7 @@ impl Gpu {
         Ok(kernel)
     }
 
-    /// Returns the bytes of all buffers, including transfers and what unfinished submissions use.
+    /// Returns the bytes of all buffers in use, including transfers and what unfinished submissions use.
     pub fn bytes_alive(&self) -> u64 {
         self.0.memory.account().alive()
     }

@@ -27,8 +27,8 @@
 //! ```
 //!
 //! **Layers**, each using only those before it:
-//! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers and
-//! their plan; above the queue, because allocation may wait for submissions); `kernel`; `handle` (the [`Gpu`]); `buffer`, `reals` and
+//! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers,
+//! their plan and their pool; above the queue, because allocation may wait for submissions); `kernel`; `handle` (the [`Gpu`]); `buffer`, `reals` and
 //! `recording`; `selftest` and `open`; the wrappers of the shaders.
 //!
 //! **Shaders.** A shader is `shaders/NAME.wgsl`, registered in [`shaders`]. A line `#import NAME` includes
@@ -62,6 +62,7 @@ mod noop;
 pub mod normal_equations;
 mod open;
 pub mod patch;
+mod pool;
 mod queue;
 mod reals;
 mod recording;

@@ -43,8 +43,9 @@ pub(super) struct Counters {
 impl Counters {
     /// Starts a piece of work.
     pub fn begin(&self) {
-        let Self { buffers, bind_groups, submissions, bytes_up, bytes_down } = self;
-        [buffers, bind_groups, submissions, bytes_up, bytes_down].map(|counter| counter.store(0, Ordering::Relaxed));
+        for counter in [&self.buffers, &self.bind_groups, &self.submissions, &self.bytes_up, &self.bytes_down] {
+            counter.store(0, Ordering::Relaxed);
+        }
     }
 
     pub fn read(&self) -> Traffic {

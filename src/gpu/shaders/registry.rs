@@ -99,6 +99,7 @@ pub(super) const SHARED: &[(&str, &str)] = shared![
     "inverse",
     "inverse_blocks",
     "k_blocks",
+    "lanes",
     "overlap",
     "patch",
     "reduction"

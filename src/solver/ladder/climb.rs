@@ -353,7 +353,7 @@ impl<'a> Climb<'a> {
                     tracing::warn!("{why}");
                 }
                 let mut spectra = self.empty(k);
-                spectra.add_rows(rows, self.job.beyond_ends());
+                spectra.add_rows(&rows, self.job.beyond_ends());
                 self.done.insert(k, spectra);
                 self.pending.remove(&k);
             }
@@ -395,9 +395,7 @@ impl<'a> Climb<'a> {
 
     /// Joins all bundles.
     pub(super) fn finish(self, retried: Option<String>) -> Solved {
-        let mut all = self.done.into_values();
-        let mut spectra = all.next().expect("there is a bundle");
-        all.for_each(|more| spectra.join(more));
+        let spectra = BundleSpectra::joined(self.done.into_values());
         let record = Record { retried, ..self.record };
         let (device, device_memory, stage_time) = (self.device, self.device_memory, self.stage_time);
         Solved { spectra, record, device, device_memory, stage_time }
