@@ -41,8 +41,8 @@ struct Args {
 // [fibre, take, ny, nx].
 @group(0) @binding(3) var<storage, read_write> spots: array<real>;
 
-// Profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny], and the sums of the latter over their orders for each
-// order along x [degree_x + 1, ny], of each spot.
+// Of each spot the profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny]. Then the sums of the latter over their
+// orders for each order along x [degree_x + 1, ny].
 var<workgroup> profiles: array<real, PROFILES * (THREADS / LANES)>;
 
 // Writes the profiles of all orders at one pixel, at a distance of n. Order 0 is the normal distribution between the pixel's

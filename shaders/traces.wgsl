@@ -1,8 +1,8 @@
 // Traces: the PSF's Legendre series at every fibre and wavelength bin.
 //
 // Positions reach 4000 px and are needed to 1e-6 px, more digits than f32 has. The host expands each series in f64 around the
-// centres of chunks of bins, and subtracts the integer nearest to the position there and a line in the bin, whose slope is an
-// integer, too. The rest is a short polynomial of a pixel or two. All other parameters are plain Legendre series.
+// centres of chunks of bins. It subtracts the integer nearest to the position there, and a line in the bin with an integer
+// slope. The rest is a short polynomial of a pixel or two. All other parameters are plain Legendre series.
 #import grid
 
 alias real = f32;

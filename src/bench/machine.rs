@@ -1,4 +1,4 @@
-//! The machine, in words that name neither its owner nor its folders.
+//! Names of the machine's parts, without those of its owner, host or folders.
 
 use crate::base::version::{COMMIT, VERSION};
 use crate::gpu::instruction_set;

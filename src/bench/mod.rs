@@ -3,25 +3,24 @@
 //! | file | content |
 //! |---|---|
 //! | `case` | the frame that is extracted |
-//! | `machine` | the machine, in words |
+//! | `error` | why nothing was measured |
+//! | `machine` | names of the machine's parts |
 //! | `timing` | a device or the CPU, timed |
 //! | `report` | the results as a table; serde has them as JSON |
 
 mod case;
+mod error;
 mod machine;
 mod report;
 mod timing;
 
 pub use case::{Case, Size};
+pub use error::BenchError;
 pub use machine::Machine;
 pub use report::Report;
 pub use timing::{Agreement, DeviceTimes, HostTimes, Refused, Step};
 
-use crate::backend::EngineError;
-use crate::extract::ExtractError;
 use crate::gpu::{DeviceChoice, Precision, list};
-use crate::simulate::SimulateError;
-use crate::simulate::synthetic::SyntheticError;
 
 /// Frames that a device is timed on, one after another.
 const FRAMES: usize = 5;
@@ -38,32 +37,6 @@ pub struct Settings {
     pub size: Option<Size>,
     /// Frames in a row; None for a default.
     pub frames: Option<usize>,
-}
-
-/// Why nothing was measured.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BenchError {
-    /// The PSF cannot be made.
-    #[error(transparent)]
-    Psf(#[from] SyntheticError),
-    /// The frame cannot be made.
-    #[error(transparent)]
-    Frame(#[from] SimulateError),
-    /// The CPU or the host's part fails.
-    #[error(transparent)]
-    Extract(#[from] ExtractError),
-    /// The device of the host's part cannot be opened.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The frame has too few fibres or bins.
-    #[error("a frame of {fibres} fibres by {bins} bins cannot be measured: give 1 to 500 fibres and 32 to 2326 bins")]
-    Size {
-        /// Fibres.
-        fibres: usize,
-        /// Bins.
-        bins: usize,
-    },
 }
 
 /// Measures the CPU, the host's part of a frame on a GPU, and all devices; a device that fails is in the report, too.

@@ -18,7 +18,7 @@ pub struct Report {
     pub frames: usize,
     /// The CPU.
     pub cpu: DeviceTimes,
-    /// What the host takes of a frame that a GPU extracts.
+    /// The host's part of a frame that a GPU extracts.
     pub host: HostTimes,
     /// The GPUs that were measured, in each precision.
     pub gpus: Vec<DeviceTimes>,
@@ -60,7 +60,7 @@ impl fmt::Display for Report {
         writeln!(f, "Host's part of a frame on a GPU, measured with kernels that do nothing")?;
         writeln!(
             f,
-            "  {:.1} ms a frame, {:.1} ms of processor time; first frame {:.1} ms",
+            "  {:.1} ms per frame, {:.1} ms of processor time; first frame {:.1} ms",
             1e3 * host.seconds,
             1e3 * host.cpu_seconds,
             1e3 * host.first_seconds
@@ -94,7 +94,7 @@ fn device(f: &mut Formatter<'_>, times: &DeviceTimes, host: &HostTimes) -> fmt::
     }
     writeln!(
         f,
-        "  {:.1} ms a frame, {:.0} frames per hour in a row; first frame {:.1} ms",
+        "  {:.1} ms per frame, {:.0} frames per hour in a row; first frame {:.1} ms",
         1e3 * times.seconds,
         times.frames_per_hour,
         1e3 * times.first_seconds

@@ -20,7 +20,7 @@ pub struct Step {
     pub seconds: f64,
 }
 
-/// What the host takes of a frame that a GPU extracts.
+/// The host's part of a frame that a GPU extracts.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct HostTimes {
     /// Seconds of the first frame, with the compilation of kernels.
@@ -51,7 +51,7 @@ pub struct DeviceTimes {
     pub device: String,
     /// The precision, `f32` or `f64`.
     pub precision: String,
-    /// What the device does per second; None for the CPU.
+    /// The most that the device does per second; None for the CPU.
     pub roofs: Option<Roofs>,
     /// Seconds of the first frame, with the compilation of kernels.
     pub first_seconds: f64,
@@ -80,7 +80,7 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Frames in a row on one engine.
+/// Frames in a row on one device.
 struct Row {
     first: f64,
     fastest: f64,

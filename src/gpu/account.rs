@@ -1,9 +1,7 @@
 //! Accounting of a device's memory: bytes of all buffers alive, their peak, and the plan.
 
-use super::pool::Pool;
-use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 
 /// Device memory during one piece of work, bytes of all buffers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -94,41 +92,5 @@ pub(super) struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.account.alive.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// A buffer whose bytes are counted; clones share the buffer. It goes back to the pool when the last of them is dropped.
-#[derive(Clone, Debug)]
-pub(super) struct Held(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    buffer: wgpu::Buffer,
-    label: String,
-    /// Present until dropped.
-    lease: Option<Lease>,
-    pool: Weak<Pool>,
-}
-
-impl Held {
-    pub fn new(buffer: wgpu::Buffer, label: &str, lease: Lease, pool: &Arc<Pool>) -> Self {
-        Self(Arc::new(Inner { buffer, label: label.to_string(), lease: Some(lease), pool: Arc::downgrade(pool) }))
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        drop(self.lease.take());
-        if let Some(pool) = self.pool.upgrade() {
-            pool.give(std::mem::take(&mut self.label), self.buffer.clone());
-        }
-    }
-}
-
-impl Deref for Held {
-    type Target = wgpu::Buffer;
-
-    fn deref(&self) -> &wgpu::Buffer {
-        &self.0.buffer
     }
 }

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use super::GpuError;
-use super::account::Held;
 use super::handle::Gpu;
+use super::held::Held;
 use super::kernel::Named;
 use super::memory::Content;
 use super::scalar::Element;

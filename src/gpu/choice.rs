@@ -108,17 +108,17 @@ const VISIBLE: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JO
 /// Vendor number of NVIDIA.
 const NVIDIA: u32 = 0x10de;
 
-/// Returns whether each adapter is left to this process: Vulkan shows all GPUs, whatever CUDA is told.
+/// Returns whether each adapter is left to this process: Vulkan shows all GPUs, whatever CUDA may use.
 pub(super) fn visible(infos: &[wgpu::AdapterInfo]) -> Vec<bool> {
-    let told = VISIBLE.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
-    visible_of(infos, told.as_deref())
+    let numbers = VISIBLE.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
+    visible_of(infos, numbers.as_deref())
 }
 
-/// Returns whether each adapter is among those that `told` numbers in the order of PCI bus ids. Names of other forms, and numbers
+/// Returns whether each adapter is among those that `numbers` counts in the order of PCI bus ids. Names of other forms, and numbers
 /// beyond the GPUs that are there, hide none.
-fn visible_of(infos: &[wgpu::AdapterInfo], told: Option<&str>) -> Vec<bool> {
+fn visible_of(infos: &[wgpu::AdapterInfo], numbers: Option<&str>) -> Vec<bool> {
     let all = vec![true; infos.len()];
-    let numbers = told.map(|told| told.split(',').map(|number| number.trim().parse::<usize>()).collect());
+    let numbers = numbers.map(|numbers| numbers.split(',').map(|number| number.trim().parse::<usize>()).collect());
     let Some(Ok(numbers)): Option<Result<Vec<usize>, _>> = numbers else { return all };
     let place = |info: &wgpu::AdapterInfo| parse_pci(&info.device_pci_bus_id.to_lowercase());
     let is_cuda = |info: &&wgpu::AdapterInfo| info.vendor == NVIDIA && place(info).is_some();
@@ -210,7 +210,7 @@ mod tests {
             info
         };
         let infos = [gpu(NVIDIA, "0000:c1:00.0"), gpu(NVIDIA, "0000:03:00.0"), gpu(0x1002, "0000:05:00.0")];
-        let shown = |told: Option<&str>| visible_of(&infos, told);
+        let shown = |numbers: Option<&str>| visible_of(&infos, numbers);
         assert_eq!(shown(Some("0")), [false, true, true]);
         assert_eq!(shown(Some(" 1 ")), [true, false, true]);
         for all in [None, Some("0,1"), Some("4"), Some("GPU-5c1f"), Some("")] {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::GpuError;
-use super::account::Held;
 use super::args::ArgsMember;
+use super::held::Held;
 use super::limits::GpuLimits;
 use super::queue::Queue;
 use super::reflect::{Entry, reflect};

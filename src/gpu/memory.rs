@@ -5,8 +5,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::GpuError;
-use super::account::{Account, Held, Lease};
+use super::account::{Account, Lease};
 use super::driver::{Driver, OpenOptions};
+use super::held::Held;
 use super::limits::{BatchBudget, DEFAULT_MEMORY, default_operations_per_dispatch};
 use super::pool::Pool;
 use super::queue::Queue;
@@ -18,11 +19,11 @@ const SMALLEST: u64 = 4096;
 /// Arguments of dispatches in flight, and other small buffers, bytes.
 pub(crate) const SLACK: u64 = 256 << 10;
 
-/// What a new buffer holds.
+/// The content of a new buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Zeros,
-    /// Whatever: all of it is written next.
+    /// Any values: all of them are overwritten next.
     Any,
 }
 

@@ -53,6 +53,7 @@ mod error;
 pub mod fault_injection;
 pub mod goodness;
 mod handle;
+mod held;
 pub mod jacobi;
 mod kernel;
 mod limits;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::GpuError;
-use super::account::Held;
 use super::args::KernelArgs;
 use super::handle::Gpu;
+use super::held::Held;
 use super::kernel::{Kernel, Named};
 use super::timestamps::{Stamps, Timing};
 use super::touch::Touch;
@@ -138,7 +138,7 @@ impl Gpu {
         Ok(())
     }
 
-    /// Writes the arguments of all dispatches of a submission, one after another, to the buffer that all submissions share: a write
+    /// Writes the arguments of all dispatches of a submission, one after another. All submissions share the buffer, as a write
     /// waits for the submissions before it.
     fn write_arguments(&self, slots: &mut Option<Held>, passes: &[&[Dispatch]]) -> Result<Held, GpuError> {
         let buffer = match slots {

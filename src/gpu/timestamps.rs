@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::GpuError;
-use super::account::Held;
+use super::held::Held;
 use super::memory::{Content, Memory};
 use super::touch::Touch;
 use super::transfer::Fetch;

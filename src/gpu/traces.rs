@@ -13,8 +13,8 @@ use std::ops::Range;
 /// Invocations of a workgroup, one per value.
 const THREADS: usize = 64;
 
-/// Largest distance of a position from the linear part of its chunk, pixels: sums up to 2 px are rounded by 6e-8 px in f32,
-/// and about four roundings add up.
+/// Largest distance of a position from the linear part of its chunk, pixels. In f32 sums up to 2 px are rounded by 6e-8 px, and
+/// about four roundings add up.
 const REACH: f64 = 2.0;
 
 /// Steps of a slope per pixel, a power of two.

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use super::GpuError;
-use super::account::Held;
+use super::held::Held;
 use super::memory::{Content, Memory};
 use super::queue::Ticket;
 use super::touch::{Fault, Touch};

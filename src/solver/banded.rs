@@ -21,7 +21,6 @@ use crate::stages::banded::{
 use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -354,7 +353,7 @@ impl<'j> Banded<'j> {
 
     /// The largest of fibres' errors. On a device those not selected count, too: what becomes of a bundle depends on the bundle.
     fn largest_error(&self, rows: &[FibreRow]) -> f64 {
-        rows.par_iter().map(|row| self.error(row)).reduce(|| 0.0, f64::max)
+        rows.iter().map(|row| self.error(row)).fold(0.0, f64::max)
     }
 
     /// Returns the largest estimated error of a fibre's flux, sigma.
