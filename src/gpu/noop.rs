@@ -4,7 +4,8 @@
 //! [`DeviceChoice`](super::DeviceChoice) selects it, and no list of devices has it.
 
 use super::driver::Driver;
-use super::{Gpu, GpuError, OpenOptions};
+use super::limits::default_operations_per_dispatch;
+use super::{DeviceKind, Gpu, GpuError, OpenOptions};
 
 /// Bytes of the largest buffer.
 const LARGEST: u64 = 4 << 30;
@@ -26,12 +27,15 @@ impl Gpu {
                 ..wgpu::Limits::defaults()
             }),
             features: Some(wgpu::Features::SHADER_F64),
-            device_type: Some(wgpu::DeviceType::DiscreteGpu),
             ..Default::default()
         };
         let adapters = pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(wgpu::Backends::NOOP));
         let refused =
             || GpuError::Refused { device: "none".to_string(), reason: "wgpu shows no such device".to_string() };
+        // wgpu calls it a CPU, whose dispatches are short.
+        let operations =
+            options.operations_per_dispatch.or(Some(default_operations_per_dispatch(DeviceKind::Discrete)));
+        let options = &OpenOptions { operations_per_dispatch: operations, ..options.clone() };
         let gpu = Self::new(Driver::open(adapters.first().ok_or_else(refused)?, options)?);
         // A self-test needs kernels.
         let _ = gpu.f64_tested().set(Ok(()));

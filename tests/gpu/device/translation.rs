@@ -83,14 +83,15 @@ fn no_shader_writes_a_component_by_a_variable_index_which_fxc_refuses() {
         let of_points = module.entry_points.iter().enumerate();
         let of_points = of_points.map(|(k, point)| (&point.function, info.get_entry_point(k)));
         for (function, types) in of_functions.chain(of_points) {
-            let is_vector = |pointer| match *types[pointer].ty.inner_with(&module.types) {
+            let is_vector = |pointer: naga::Handle<naga::Expression>| match *types[pointer].ty.inner_with(&module.types)
+            {
                 naga::TypeInner::Pointer { base, .. } => {
                     matches!(module.types[base].inner, naga::TypeInner::Vector { .. })
                 }
                 naga::TypeInner::ValuePointer { size, .. } => size.is_some(),
                 _ => false,
             };
-            let is_component = |pointer| match function.expressions[pointer] {
+            let is_component = |pointer: naga::Handle<naga::Expression>| match function.expressions[pointer] {
                 naga::Expression::Access { base, .. } => is_vector(base),
                 _ => false,
             };

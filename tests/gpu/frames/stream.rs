@@ -9,7 +9,7 @@ fn later_frames_of_a_stream_make_no_buffers_and_no_bind_groups() {
     let engine = Engine::on_gpu(Gpu::without_kernels(&OpenOptions::default()).unwrap(), &[]);
     let small = Small::new(3);
     let options = Options { solver: Solver::Banded, precision: Some(Precision::F32), ..Small::options() };
-    let mut traffic = || {
+    let traffic = || {
         small.extract(&options, &engine);
         engine.traffic().unwrap()
     };
