@@ -72,12 +72,18 @@ impl Account {
         }
     }
 
-    /// Counts `bytes` if no more than `most` are alive or idle then.
+    /// Returns how many bytes may be alive or idle: idle buffers go first where the memory is limited. Else they may take as much as
+    /// the plan.
+    pub fn most_with_idle(&self) -> u64 {
+        let [planned, limit] = self.most();
+        if limit == u64::MAX { planned.saturating_mul(2) } else { limit }
+    }
+
+    /// Counts `bytes` if no more than `most` are alive then.
     pub fn lease(self: &Arc<Self>, bytes: u64, most: u64) -> Option<Lease> {
-        let idle = self.idle();
-        let more = |alive: u64| alive.checked_add(bytes).filter(|sum| sum.saturating_add(idle) <= most);
+        let more = |alive: u64| alive.checked_add(bytes).filter(|sum| *sum <= most);
         let before = self.alive.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        self.peak.fetch_max(before + bytes + idle, Ordering::Relaxed);
+        self.peak.fetch_max(before + bytes, Ordering::Relaxed);
         Some(Lease { account: self.clone(), bytes })
     }
 }

@@ -87,7 +87,8 @@ impl Memory {
     fn lease(&self, what: &str, bytes: u64) -> Result<Lease, GpuError> {
         loop {
             let [should, may] = self.account.most();
-            self.pool.shrink(should.saturating_sub(self.account.alive()).saturating_sub(bytes));
+            let all = self.account.most_with_idle();
+            self.pool.shrink(all.saturating_sub(self.account.alive()).saturating_sub(bytes));
             if let Some(lease) = self.account.lease(bytes, should) {
                 return Ok(lease);
             }
@@ -168,7 +169,7 @@ impl Memory {
             let (bytes, parts) = cut();
             if bytes <= limit {
                 self.account.plan(bytes);
-                self.pool.shrink(self.account.most()[0].saturating_sub(self.account.alive()));
+                self.pool.shrink(self.account.most_with_idle().saturating_sub(self.account.alive()));
                 return Ok(parts);
             }
             if self.budget.filled() <= SMALLEST {
