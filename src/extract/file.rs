@@ -194,7 +194,7 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> 
     let (options, ignore) = (request.preproc_options(), request.ignore_checksum);
     let (preproc, psf) = rayon::join(
         || with_digest(&request.input, ignore, |file| preproc_of(file, &options)),
-        || with_digest(&request.psf, ignore, psf_of),
+        || with_digest(&request.psf, ignore, |file| psf_of(file, request.psf_gh00)),
     );
     let ((preproc, input), (psf, psf_digest)) = (preproc?, psf?);
     let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, ignore, |_| Ok(()))).transpose()?;

@@ -44,7 +44,7 @@ pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, read_preproc, write_preproc};
 pub use preproc_options::PreprocOptions;
 pub(crate) use psf::psf_of;
-pub use psf::read_psf;
+pub use psf::{read_psf, read_psf_with};
 pub use psf_write::write_psf;
 pub use reader::read_headers;
 pub(crate) use reader::with_digest;

@@ -4,8 +4,10 @@ use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
 use super::reader::FitsFile;
 use super::table::read_table;
+use crate::base::option_name::{OptionName, Remedy};
 use crate::frame::Header;
-use crate::psf::{BadFibre, Defects, LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
+use crate::psf::{BadFibre, Defects, Gh00, LegendreSeries, MOST_DEGREE, Psf, PsfError, PsfParts, Tails, in_range};
+use crate::stages::gh00::gh00_effect;
 use crate::stages::psf_check::judged;
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +19,7 @@ const POOR_CHI2: f64 = 10.0;
 /// Most rows of the table: every order up to the largest, traces, widths, tails, and additions of other programs.
 const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 
-/// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2.
+/// Reads a PSF file of PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2, with its own GH-0-0.
 ///
 /// Defects of the file are in [`Psf::defects`] and the log: fibres whose fit failed or whose spots cannot be, and remarks.
 ///
@@ -25,14 +27,22 @@ const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 /// [`FitsError::UnsupportedPsf`] if it is of another PSFTYPE, [`FitsError::Psf`] if [`Psf::new`] refuses it; other
 /// [`FitsError`] if it cannot be read or lacks a part.
 pub fn read_psf(path: impl AsRef<Path>) -> Result<Psf, FitsError> {
+    read_psf_with(path, Gh00::File)
+}
+
+/// Reads a PSF file as [`read_psf`] does, with a choice of GH-0-0.
+///
+/// # Errors
+/// [`FitsError`] as of [`read_psf`].
+pub fn read_psf_with(path: impl AsRef<Path>, gh00: Gh00) -> Result<Psf, FitsError> {
     let path = path.as_ref();
-    let psf = psf_of(&FitsFile::open(path)?)?;
+    let psf = psf_of(&FitsFile::open(path)?, gh00)?;
     psf.defects().sentences().iter().for_each(|defect| tracing::warn!("{}: {defect}", path.display()));
     Ok(psf)
 }
 
 /// Reads the PSF of an open file.
-pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
+pub(crate) fn psf_of(file: &FitsFile, gh00: Gh00) -> Result<Psf, FitsError> {
     let psftype = file.hdus.iter().find_map(|h| h.header.get_str("PSFTYPE"));
     if let Some(other) = psftype.filter(|t| t.trim() != "GAUSS-HERMITE") {
         return Err(FitsError::UnsupportedPsf { path: file.path.clone(), psftype: other });
@@ -77,10 +87,34 @@ pub(crate) fn psf_of(file: &FitsFile) -> Result<Psf, FitsError> {
     };
     let mut defects = Defects { fibres: failed_fibres(&mut parts, &rows), notes: notes_of(file, hdu, &rows) };
     defects.fibres.dedup_by_key(|bad| bad.fibre);
-    Psf::new(parts).and_then(|psf| judged(psf, defects)).map_err(|source| {
+    let constant = rows.is_constant("GH-0-0");
+    let built = Psf::new(parts).and_then(|psf| judged(with_gh00(psf, gh00, constant, &mut defects)?, defects));
+    built.map_err(|source| {
         let traces = ["XTRACE", "YTRACE"].into_iter().find(|name| *name == source.parameter());
         refuse(traces.and_then(|name| file.find(name)).unwrap_or(hdu), source)
     })
+}
+
+/// Notes a GH-0-0 that specex wrote wrongly, which a table with degrees declares `constant`; sets it to 1 where wanted.
+fn with_gh00(mut psf: Psf, gh00: Gh00, constant: bool, defects: &mut Defects) -> Result<Psf, PsfError> {
+    if let Some(row) = psf.gh00_leftover().filter(|_| constant) {
+        let [median, most] = gh00_effect(&psf).map(|share| 100.0 * share);
+        let (flaw, name) = ("a flaw of specex, which fitted it as 1", OptionName::PsfGh00);
+        let remedy = Remedy::Set(name, Gh00::One.word());
+        let effect = format!("{median:.1} % of their peak in the median, {most:.1} % at most");
+        defects.notes.push(match gh00 {
+            Gh00::File => format!(
+                "its GH-0-0 has the higher terms of {row}, {flaw}: spots differ from the fit by {effect}; {remedy} takes it as 1"
+            ),
+            Gh00::One => format!(
+                "its GH-0-0 has the higher terms of {row}, {flaw}; it is taken as 1 ({name}), spots change by {effect}"
+            ),
+        });
+    }
+    if gh00 == Gh00::One {
+        psf.update(PsfParts::set_gh00_to_one)?;
+    }
+    Ok(psf)
 }
 
 /// Returns the fibres whose fit failed, by STATUS, and those with a coefficient that is no number, which becomes 0.
@@ -181,6 +215,8 @@ struct ParamTable<'a> {
     coeff: Vec<f64>,
     /// WAVEMIN, WAVEMAX of each row.
     domains: Vec<[f64; 2]>,
+    /// Whether LEGDEGX and LEGDEGW of each row are 0; None in a table without them.
+    constant: Option<Vec<bool>>,
 }
 
 impl<'a> ParamTable<'a> {
@@ -223,13 +259,24 @@ impl<'a> ParamTable<'a> {
                 vec![domain; params.len()]
             }
         };
+        let degrees = ["LEGDEGX", "LEGDEGW"].map(|name| table.column_i64(name).filter(|n| n.len() == params.len()));
+        let constant = match degrees {
+            [Some(x), Some(wave)] => Some(x.iter().zip(&wave).map(|degrees| degrees == (&0, &0)).collect()),
+            _ => None,
+        };
         let (mut row, mut twice) = (HashMap::new(), Vec::new());
         for (i, name) in params.into_iter().enumerate() {
             if row.insert(name.trim().to_string(), i).is_some() {
                 twice.push(name.trim().to_string());
             }
         }
-        Ok(Self { file, hdu, nfibre, ncoeff, row, twice, coeff, domains })
+        Ok(Self { file, hdu, nfibre, ncoeff, row, twice, coeff, domains, constant })
+    }
+
+    /// Whether a row is a constant by its degrees, or nothing speaks against it.
+    fn is_constant(&self, param: &str) -> bool {
+        let row = self.row.get(param);
+        row.is_some_and(|row| self.constant.as_ref().is_none_or(|constant| constant[*row]))
     }
 
     fn missing(&self, param: &str) -> FitsError {
