@@ -4,7 +4,7 @@ use super::error::FitsError;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{ColumnData, Header, Table};
-use crate::psf::{LegendreSeries, Psf};
+use crate::psf::{Form, LegendreSeries, Psf};
 use std::path::Path;
 
 /// Writes a PSF file of PSFVER 3: XTRACE, YTRACE and the PSF table.
@@ -13,6 +13,10 @@ use std::path::Path;
 /// [`FitsError::Invalid`] if the series of the table differ in their domain: PSFVER 3 has one for all.
 /// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<PendingFile, FitsError> {
+    if psf.form != Form::GaussHermite {
+        let what = format!("its kind is {}, and only GAUSS-HERMITE is written; convert it first", psf.form.name());
+        return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: "PSF".into(), what });
+    }
     let rows = psf.table_rows();
     let domain = psf.sigma_x.domain;
     if let Some((name, series)) = rows.iter().find(|(_, s)| s.domain != domain) {

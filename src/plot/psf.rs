@@ -5,9 +5,8 @@ use super::colour::INK;
 use super::error::PlotError;
 use super::heatmap::{Grid, Heatmap};
 use super::scale::Scale;
-use crate::geometry::SpotShape;
 use crate::psf::Psf;
-use crate::stages::spots::spot;
+use crate::stages::spots::SpotModel;
 use crate::stages::traces::{Traces, traces};
 use plotters::style::RGBColor;
 
@@ -36,12 +35,12 @@ struct Spot {
 
 impl Spot {
     /// Evaluates the spot of one fibre at one wavelength of `t`.
-    fn of(shape: &SpotShape, t: &Traces, bin: usize) -> Self {
+    fn of(model: &SpotModel, t: &Traces, bin: usize) -> Self {
         let count = t.nfibre * t.nbin;
         let parameters: Vec<f64> = t.shape.chunks(count).map(|values| values[bin]).collect();
-        let mut pixels = vec![0.0; shape.size()];
-        spot(shape, (t.offset_x[bin], t.offset_y[bin]), &parameters, &mut pixels);
-        Self { nx: shape.nx(), pixels }
+        let mut pixels = vec![0.0; model.shape().size()];
+        model.spot((t.offset_x[bin], t.offset_y[bin]), &parameters, &mut pixels);
+        Self { nx: model.shape().nx(), pixels }
     }
 
     /// Returns the standard deviations along x and y in pixels, by second moments; NaN without light.
@@ -85,8 +84,10 @@ pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
         return Err(PlotError::Empty);
     }
     let camera = psf.camera.as_ref().map(|c| format!(", camera {c}")).unwrap_or_default();
+    let degrees = || format!("{} degrees {} x {}", psf.form.name(), psf.gh_degree_x, psf.gh_degree_y);
+    let kind = if psf.gh.is_empty() { psf.form.name().into() } else { degrees() };
     let title = format!(
-        "{name}{camera}: {} fibres on {} x {} pixels, {:.0} to {:.0} Angstrom; spots of {} x {} pixels, Gauss-Hermite degrees {} x {}",
+        "{name}{camera}: {} fibres on {} x {} pixels, {:.0} to {:.0} Angstrom; spots of {} x {} pixels, {}",
         psf.nfibre,
         psf.npix_x,
         psf.npix_y,
@@ -94,8 +95,7 @@ pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
         psf.wave_max,
         2 * psf.half_x + 1,
         psf.ndiag(),
-        psf.gh_degree_x,
-        psf.gh_degree_y
+        kind
     );
     Canvas::png(SIZE, |canvas| {
         canvas.text(&title, (30, 18), 23, INK)?;
@@ -108,7 +108,8 @@ pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
 fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let [left, top, right, bottom] = [30, 96, 960, SIZE.1 as i32 - 60];
     canvas.text(&format!("spots, logarithmic over {DECADES:.0} decades"), (left, 62), 21, INK)?;
-    let (shape, wave) = (SpotShape::new(psf, false), waves(psf, WAVES));
+    let (model, wave) = (SpotModel::new(psf, false), waves(psf, WAVES));
+    let shape = model.shape();
     let rows = spread(psf.nfibre, FIBRES);
     let cell = [(right - left) / WAVES as i32, (bottom - top) / rows.len().max(3) as i32];
     // One scale for both directions: a spot has the shape that it has on the CCD.
@@ -121,7 +122,7 @@ fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
             canvas.text(&format!("fibre {}, {wave:.0} Å", psf.fibermin + row as i64), (x, y + 8), 18, INK)?;
             let place = [x, y, x + size[0] + 14, y + size[1] + 30];
             let panel = Panel { place, title: "", labels: ["", ""], x: [0.0, 1.0], y: [0.0, 1.0] };
-            canvas.heatmap(&panel, &Spot::of(&shape, &t, bin).heatmap())?;
+            canvas.heatmap(&panel, &Spot::of(&model, &t, bin).heatmap())?;
         }
     }
     Ok(())
@@ -152,11 +153,11 @@ fn draw_traces(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
 }
 
 fn draw_widths(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
-    let (shape, wave) = (SpotShape::new(psf, false), waves(psf, ALONG));
+    let (model, wave) = (SpotModel::new(psf, false), waves(psf, ALONG));
     let rows = spread(psf.nfibre, FIBRES);
     let widths = |&row: &usize| -> Vec<[f64; 2]> {
         let t = traces(psf, row..row + 1, &wave, false);
-        (0..wave.len()).map(|j| Spot::of(&shape, &t, j).widths()).collect()
+        (0..wave.len()).map(|j| Spot::of(&model, &t, j).widths()).collect()
     };
     let widths: Vec<Vec<[f64; 2]>> = rows.iter().map(widths).collect();
     for (axis, name) in ["across (x)", "along the dispersion (y)"].into_iter().enumerate() {
@@ -195,7 +196,7 @@ mod tests {
             Synthetic { nfibre: 3, npix_y: Some(300), gh_amplitude: 0.0, ..Synthetic::default() }.build().unwrap();
         let wave = waves(&psf, 3);
         let t = traces(&psf, 0..1, &wave, false);
-        let [x, y] = Spot::of(&SpotShape::new(&psf, false), &t, 1).widths();
+        let [x, y] = Spot::of(&SpotModel::new(&psf, false), &t, 1).widths();
         let expected = [param::SIGMA_X, param::SIGMA_Y].map(|p| (t.shape[p * 3 + 1].powi(2) + 1.0 / 12.0).sqrt());
         // A pixel is a box of variance 1/12; the spot ends at some sigmas.
         assert!((x - expected[0]).abs() < 0.01 && (y - expected[1]).abs() < 0.01, "{x} {y} {expected:?}");

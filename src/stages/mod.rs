@@ -17,5 +17,6 @@ pub mod schur;
 mod series;
 pub(crate) mod simd;
 mod skyline;
+pub mod spot_widths;
 pub mod spots;
 pub mod traces;

@@ -1,0 +1,151 @@
+//! Spots of sampled images: rebinned at every whole displacement beforehand, so that a spot is a sum of few small images.
+
+use crate::geometry::SpotShape;
+use crate::psf::{PolynomialImages, Remainder, SpotImages};
+use crate::stages::simd::{Kernel, Simd, dispatch};
+use std::f64::consts::PI;
+
+/// Reach of the damped sinc in pixels, and the pixels over which it is damped.
+const SINC_REACH: i64 = 10;
+const SINC_DAMPING: f64 = 3.25;
+/// Displacements below this, in pixels, are none.
+const NO_SHIFT: f64 = 1e-6;
+
+/// Returns the cell of ascending `places` around a value and the weights of its two ends. Beyond the ends it is extrapolated.
+fn cell(places: &[f64], value: f64) -> [(usize, f64); 2] {
+    if places.len() == 1 {
+        return [(0, 1.0), (0, 0.0)];
+    }
+    let upper = places.partition_point(|place| *place < value).clamp(1, places.len() - 1);
+    let weight = (value - places[upper - 1]) / (places[upper] - places[upper - 1]);
+    [(upper - 1, 1.0 - weight), (upper, weight)]
+}
+
+/// Returns the first pixel of an image on its window, and its displacement within that pixel in samples: whole and remainder.
+fn placed(centre: f64, oversampling: usize, offset: f64, half: usize) -> (usize, usize, f64) {
+    let r = oversampling as f64;
+    // The sample `centre` falls on the trace; pixels are divided at their edges.
+    let start = offset + 0.5 - (centre + 0.5) / r;
+    let pixel = start.floor();
+    let displacement = (r * (start - pixel)).clamp(0.0, r);
+    let whole = (displacement.floor() as usize).min(oversampling - 1);
+    ((pixel + half as f64) as usize, whole, displacement - whole as f64)
+}
+
+/// Evaluates a spot of images on a grid, before it is clipped and normalised; `params` are slit position and wavelength.
+pub(super) fn grid_spot(shape: &SpotShape, images: &SpotImages, offset: (f64, f64), params: &[f64], out: &mut [f64]) {
+    out.fill(0.0);
+    let (parts, [rows, columns]) = (images.parts(), images.size());
+    if !(offset.0.is_finite() && offset.1.is_finite() && params.iter().all(|p| p.is_finite())) {
+        return;
+    }
+    let (x0, phase_x, rest_x) = placed(parts.centre[1], parts.oversampling, offset.0, shape.half_x);
+    let (y0, phase_y, rest_y) = placed(parts.centre[0], parts.oversampling, offset.1, shape.half_y);
+    let sinc = parts.remainder == Remainder::Sinc;
+    let phases = |phase: usize, rest: f64| match sinc {
+        true => [(phase, 1.0), (phase, 0.0)],
+        false => [(phase, 1.0 - rest), (phase + 1, rest)],
+    };
+    let mut terms: Vec<(f64, &[f64])> = Vec::with_capacity(16);
+    for (position, of_position) in cell(&parts.positions, params[0]) {
+        for (wave, of_wave) in cell(&parts.waves, params[1]) {
+            for (y, of_y) in phases(phase_y, rest_y) {
+                for (x, of_x) in phases(phase_x, rest_x) {
+                    let weight = of_position * of_wave * of_y * of_x;
+                    if weight != 0.0 {
+                        terms.push((weight, images.phase([position, wave], [y, x])));
+                    }
+                }
+            }
+        }
+    }
+    let mut sum = vec![0.0; rows * columns];
+    dispatch(Sum { terms: &terms, out: &mut sum });
+    if sinc {
+        let r = parts.oversampling as f64;
+        sinc_shift(&mut sum, columns, [rest_y / r, rest_x / r]);
+    }
+    for (row, from) in sum.chunks_exact(columns).enumerate() {
+        out[(y0 + row) * shape.nx() + x0..][..columns].copy_from_slice(from);
+    }
+}
+
+/// Adds up weighted images of one size.
+struct Sum<'a, 'b> {
+    terms: &'a [(f64, &'a [f64])],
+    out: &'b mut [f64],
+}
+
+impl Kernel for Sum<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for four in self.terms.chunks(4) {
+            match *four {
+                [(a, p), (b, q), (c, r), (d, s)] => {
+                    let sources = p.iter().zip(q).zip(r).zip(s);
+                    let add = |(to, (((p, q), r), s)): (&mut f64, (((&f64, &f64), &f64), &f64))| {
+                        *to += (a * p + b * q) + (c * r + d * s);
+                    };
+                    self.out.iter_mut().zip(sources).for_each(add);
+                }
+                ref few => {
+                    for (weight, image) in few {
+                        self.out.iter_mut().zip(*image).for_each(|(to, from)| *to += weight * from);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Evaluates a spot of images with powers of the position, before it is clipped and normalised; `params` are the group and
+/// the scaled position.
+pub(super) fn polynomial_spot(images: &PolynomialImages, offset: (f64, f64), params: &[f64], out: &mut [f64]) {
+    let parts = images.parts();
+    out.fill(0.0);
+    if !(offset.0.is_finite() && offset.1.is_finite() && params.iter().all(|p| p.is_finite())) {
+        return;
+    }
+    let [group, x, y] = [params[0], params[1], params[2]];
+    let all = images.of(group.round().max(0.0) as usize).chunks_exact(parts.ny * parts.nx);
+    for (powers, image) in parts.powers.iter().zip(all) {
+        let weight = x.powi(powers[0]) * y.powi(powers[1]);
+        out.iter_mut().zip(image).for_each(|(to, from)| *to += weight * from);
+    }
+    sinc_shift(out, parts.nx, [offset.1, offset.0]);
+}
+
+/// Moves an image of `columns` by `[y, x]` pixels with a damped sinc. Rows count as one long line, as do columns: the end of
+/// one adjoins the next.
+fn sinc_shift(image: &mut [f64], columns: usize, [y, x]: [f64; 2]) {
+    let rows = image.len() / columns;
+    if x.abs() > NO_SHIFT {
+        let line = convolved(image, x);
+        image.copy_from_slice(&line);
+    }
+    if y.abs() > NO_SHIFT {
+        let turned: Vec<f64> = (0..image.len()).map(|k| image[k % rows * columns + k / rows]).collect();
+        let line = convolved(&turned, y);
+        line.into_iter().enumerate().for_each(|(k, value)| image[k % rows * columns + k / rows] = value);
+    }
+}
+
+/// Convolves a line with the sinc of a displacement.
+fn convolved(line: &[f64], shift: f64) -> Vec<f64> {
+    let kernel: Vec<f64> = (-SINC_REACH..=SINC_REACH)
+        .map(|s| {
+            let at = (s as f64 - shift) * PI;
+            (-(at / (SINC_DAMPING * PI)).powi(2)).exp() * at.sin() / at
+        })
+        .collect();
+    let at = |k: usize| {
+        let tap = |(s, weight): (i64, &f64)| {
+            let from = usize::try_from(k as i64 - s).ok()?;
+            line.get(from).map(|value| weight * value)
+        };
+        (-SINC_REACH..=SINC_REACH).zip(&kernel).filter_map(tap).sum()
+    };
+    (0..line.len()).map(at).collect()
+}
