@@ -8,6 +8,7 @@
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
+//! | `spot_table` | measured spots and plain traces, of which a PSF is made |
 //! | `keywords` | cards that belong to one file |
 //! | `verify` | the check of a whole file by its checksums |
 //!
@@ -31,6 +32,7 @@ mod psf_sampled;
 mod psf_table;
 mod psf_write;
 mod reader;
+mod spot_table;
 mod table;
 mod tiles;
 mod truth;
@@ -51,6 +53,7 @@ pub use psf::{read_psf, read_psf_with};
 pub use psf_write::write_psf;
 pub use reader::read_headers;
 pub(crate) use reader::with_digest;
+pub use spot_table::{FittedPsf, psf_from_spots};
 pub use table::read_fibermap;
 pub use truth::{Truth, read_truth, write_truth};
 pub use verify::verify;

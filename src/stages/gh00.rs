@@ -8,10 +8,10 @@ use crate::psf::{LegendreSeries, Psf};
 
 /// Fibres and wavelengths at which spots are compared, evenly over the PSF.
 const FIBRES: usize = 25;
-const WAVES: usize = 9;
+const WAVES: usize = 17;
 
 /// Returns the median and the largest difference of spots made with GH-0-0 of the PSF from those with 1. Each is the largest
-/// over the pixels of a spot at the centre of a pixel, as a fraction of the peak.
+/// over the pixels of a spot at the centre of a pixel, as a fraction of the peak. Spots off the CCD do not count.
 pub fn gh00_effect(psf: &Psf) -> [f64; 2] {
     let (shape, series) = (SpotShape::new(psf, false), shape_series(psf, false));
     let step = (psf.wave_max - psf.wave_min) / (WAVES - 1) as f64;
@@ -21,6 +21,9 @@ pub fn gh00_effect(psf: &Psf) -> [f64; 2] {
     for (fibre, k) in fibres.flat_map(|fibre| (0..WAVES).map(move |k| (fibre, k))) {
         let wave = psf.wave_min + step * k as f64;
         let value = |series: &&LegendreSeries| legendre(series.of(fibre), unit(series.domain, wave));
+        if !(0.0..psf.npix_y as f64).contains(&value(&&psf.trace_y)) {
+            continue;
+        }
         let mut params: Vec<f64> = series.iter().map(value).collect();
         spot(&shape, (0.0, 0.0), &params, &mut as_it_is);
         params[param::GH] = 1.0;

@@ -17,6 +17,8 @@ pub mod schur;
 mod series;
 pub(crate) mod simd;
 mod skyline;
+pub mod spot_samples;
 pub mod spot_widths;
 pub mod spots;
+pub mod trace_fit;
 pub mod traces;

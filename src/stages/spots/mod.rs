@@ -13,6 +13,7 @@ use block::{Block, LANES};
 use rayon::prelude::*;
 pub use model::SpotModel;
 pub use source::SpotSource;
+pub(super) use spot::sum_of_profiles;
 pub use spot::spot;
 
 /// All Gauss-Hermite spots of `traces`, `[nfibre, nbin, ny, nx]`. The corner pixel of a spot is

@@ -43,7 +43,7 @@ pub fn spot(spots: &SpotShape, offset: (f64, f64), shape: &[f64], out: &mut [f64
 }
 
 /// Adds the Gauss-Hermite functions of widths and coefficients `shape` to a spot.
-pub(super) fn sum_of_profiles(spots: &SpotShape, offset: (f64, f64), shape: &[f64], out: &mut [f64]) {
+pub(in crate::stages) fn sum_of_profiles(spots: &SpotShape, offset: (f64, f64), shape: &[f64], out: &mut [f64]) {
     let (nx, ny) = (spots.nx(), spots.ny());
     let (degx, degy) = (spots.degree_x, spots.degree_y);
     let mut along_x = vec![0.0; (degx + 1) * nx];
