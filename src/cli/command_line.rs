@@ -3,7 +3,7 @@
 #[cfg(all(feature = "plot", feature = "simulate"))]
 use super::demo;
 use super::output::Outcome;
-use super::{compare, devices, exposure, extract, logging, manual};
+use super::{compare, devices, exposure, extract, logging, manual, psf_convert, psf_info};
 #[cfg(feature = "simulate")]
 use super::{make_psf, simulate};
 #[cfg(feature = "plot")]
@@ -45,6 +45,8 @@ pub enum Command {
     Compare(compare::Arguments),
     #[cfg(feature = "plot")]
     Report(report::Arguments),
+    PsfInfo(psf_info::Arguments),
+    PsfConvert(psf_convert::Arguments),
     #[cfg(feature = "plot")]
     PlotPsf(plot_psf::Arguments),
     #[cfg(all(feature = "plot", feature = "simulate"))]
@@ -66,6 +68,8 @@ impl Command {
             #[cfg(feature = "simulate")]
             Self::Simulate(arguments) => arguments.json.is_wanted(),
             Self::Compare(arguments) => arguments.json.is_wanted(),
+            Self::PsfInfo(arguments) => arguments.json.is_wanted(),
+            Self::PsfConvert(arguments) => arguments.json.is_wanted(),
             Self::Devices(arguments) => arguments.json.is_wanted(),
             _ => false,
         }
@@ -91,6 +95,8 @@ impl Command {
             Self::Compare(arguments) => compare::run(&arguments),
             #[cfg(feature = "plot")]
             Self::Report(arguments) => report::run(&arguments),
+            Self::PsfInfo(arguments) => psf_info::run(&arguments),
+            Self::PsfConvert(arguments) => psf_convert::run(&arguments),
             #[cfg(feature = "plot")]
             Self::PlotPsf(arguments) => plot_psf::run(&arguments),
             #[cfg(all(feature = "plot", feature = "simulate"))]

@@ -171,7 +171,9 @@ pub fn run(args: &Arguments) -> Outcome {
         psf.wave_max
     ))?;
     for Residual { quantity, rms, worst, fibre, wave } in &residuals {
-        print(&format!("{quantity}: off the spots by {rms:.2e} rms, at most {worst:.2e} (fibre {fibre}, {wave:.2} Angstrom)"))?;
+        print(&format!(
+            "{quantity}: off the spots by {rms:.2e} rms, at most {worst:.2e} (fibre {fibre}, {wave:.2} Angstrom)"
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use crate::base::error_chain::one_line;
 use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
-use crate::psf::Psf;
+use crate::psf::{Form, Psf};
 use std::time::{Duration, Instant};
 
 /// The result of a request.
@@ -110,6 +110,12 @@ impl Inputs {
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
         let options = self.options(request);
         let job = self.job(&options).map_err(|source| self.failed(request, source))?;
+        if engine.is_gpu() && self.psf.form != Form::GaussHermite {
+            let kind = self.psf.form.name();
+            tracing::warn!(
+                "the CPU makes the spots of a {kind} PSF, for which devices have no kernel; the other stages stay on the GPU"
+            );
+        }
         warnings(&job).iter().for_each(|warning| tracing::warn!("{warning}"));
         extract(&job, engine, progress).map_err(|source| self.failed(request, source))
     }

@@ -35,10 +35,16 @@ pub(super) fn spot_grid(file: &FitsFile) -> Result<Psf, FitsError> {
     }
     let shape = file.image_shape(spots)?;
     let [npos, nwave, ny, nx] = shape[..] else {
-        return Err(file.invalid(spots, format!("has shape {shape:?}, not slit positions x wavelengths x rows x columns; is it a SPOTGRID?")));
+        return Err(file.invalid(
+            spots,
+            format!("has shape {shape:?}, not slit positions x wavelengths x rows x columns; is it a SPOTGRID?"),
+        ));
     };
     if npos < 2 || nwave < 2 {
-        return Err(file.invalid(spots, format!("has {npos} x {nwave} images: at least 2 slit positions x 2 wavelengths are needed")));
+        return Err(file.invalid(
+            spots,
+            format!("has {npos} x {nwave} images: at least 2 slit positions x 2 wavelengths are needed"),
+        ));
     }
     let positions = numbers(file, "SPOTPOS", npos, "slit positions of SPOTS")?;
     let waves = numbers(file, "SPOTWAVE", nwave, "wavelengths of SPOTS")?;
@@ -82,12 +88,18 @@ pub(super) fn pixel_polynomial(file: &FitsFile) -> Result<Psf, FitsError> {
     let common = Common::read(file)?;
     let numbered = |n: usize, what: &str| match file.hdus.get(n) {
         Some(hdu) => Ok(hdu),
-        None => Err(file.invalid(&file.hdus[0], format!("of a PCA-PIX PSF is not followed by HDU {n}, the {what}; is the file whole?"))),
+        None => Err(file.invalid(
+            &file.hdus[0],
+            format!("of a PCA-PIX PSF is not followed by HDU {n}, the {what}; is the file whole?"),
+        )),
     };
     let (models, scales, images) = (numbered(3, "powers")?, numbered(4, "fibres")?, numbered(5, "images")?);
     let shape = file.image_shape(images)?;
     let [_, nmodel, ny, nx] = shape[..] else {
-        return Err(file.invalid(images, format!("has shape {shape:?}, not groups x models x rows x columns; is it a PCA-PIX PSF?")));
+        return Err(file.invalid(
+            images,
+            format!("has shape {shape:?}, not groups x models x rows x columns; is it a PCA-PIX PSF?"),
+        ));
     };
     let column = |table: &Table, hdu: &Hdu, name: &str, length: usize| match table.column_f64(name) {
         Some(values) if values.len() == length => Ok(values),
@@ -111,7 +123,10 @@ pub(super) fn pixel_polynomial(file: &FitsFile) -> Result<Psf, FitsError> {
         .map_err(|source| common.refuse(images, source))?;
     let group = common.constant(of_fibres("IGROUP")?);
     if let Some(other) = group.coeff.iter().find(|g| !(0.0..images.groups() as f64).contains(*g)) {
-        return Err(file.invalid(scales, format!("has IGROUP {other}, but the images have {} groups; make the PSF file anew", images.groups())));
+        return Err(file.invalid(
+            scales,
+            format!("has IGROUP {other}, but the images have {} groups; make the PSF file anew", images.groups()),
+        ));
     }
     let (x, y) = (series(&common.trace_x, "X0", "XSCALE")?, series(&common.trace_y, "Y0", "YSCALE")?);
     let form = Form::Polynomial(Box::new(PixelPolynomial { images: Arc::new(images), group, x, y }));
@@ -135,7 +150,8 @@ impl<'a> Common<'a> {
         let of_x = trace_x.coeff.len() / trace_x.ncoeff;
         if of_x != nfibre || stated.is_some_and(|n| n != nfibre as i64) {
             let stated = stated.map_or_else(|| "is absent".into(), |n| format!("is {n}"));
-            let what = format!("NSPEC {stated}, traces x and y are of {of_x} and {nfibre} fibres; make the PSF file anew");
+            let what =
+                format!("NSPEC {stated}, traces x and y are of {of_x} and {nfibre} fibres; make the PSF file anew");
             return Err(file.invalid(primary, what));
         }
         Ok(Self { file, nfibre, trace_x, trace_y })
@@ -264,6 +280,9 @@ fn oversampling(file: &FitsFile, spots: &Hdu) -> Result<usize, FitsError> {
 fn whole(file: &FitsFile, hdu: &Hdu, what: &str, value: f64) -> Result<usize, FitsError> {
     match value.round() {
         whole if (value - whole).abs() < WHOLE && (2.0..=4096.0).contains(&whole) => Ok(whole as usize),
-        _ => Err(file.invalid(hdu, format!("{what} is {value}, not a whole number of samples per pixel from 2 on; sample the spots anew"))),
+        _ => Err(file.invalid(
+            hdu,
+            format!("{what} is {value}, not a whole number of samples per pixel from 2 on; sample the spots anew"),
+        )),
     }
 }

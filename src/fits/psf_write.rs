@@ -18,7 +18,8 @@ pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<P
         Form::GaussHermite => {}
         Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, overwrite),
         other => {
-            let what = format!("PSFs of kind {} are not written; convert it to SPOTGRID or GAUSS-HERMITE", other.name());
+            let what =
+                format!("PSFs of kind {} are not written; convert it to SPOTGRID or GAUSS-HERMITE", other.name());
             return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: "HDU 2 (PSF)".into(), what });
         }
     }
@@ -61,7 +62,8 @@ fn write_grid(path: &Path, psf: &Psf, grid: &SpotGrid, overwrite: bool) -> Resul
     spots.set("SPOTCENX", parts.centre[1], "column of an image that falls on the trace");
     spots.set("SPOTCENY", parts.centre[0], "row of an image that falls on the trace");
     let fibres: Vec<f64> = (0..psf.nfibre).map(|fibre| grid.position.of(fibre)[0]).collect();
-    let image = |name, shape: &[usize], values| Image { name, unit: "", shape: shape.to_vec(), pixels: Pixels::F64(values) };
+    let image =
+        |name, shape: &[usize], values| Image { name, unit: "", shape: shape.to_vec(), pixels: Pixels::F64(values) };
     write_file(path, overwrite, |out| {
         for (name, trace) in [("XCOEFF", &psf.trace_x), ("YCOEFF", &psf.trace_y)] {
             let mut cards = common.clone();

@@ -125,7 +125,8 @@ fn spots_of_csv(path: &Path) -> Result<Spots, FitsError> {
     columns.extend(names.iter().enumerate().filter(|(_, name)| orders(name).is_some()).map(|(k, _)| k));
     let mut lists = vec![Vec::new(); columns.len()];
     for record in reader.records() {
-        let record = record.map_err(|error| failed(error.position().map_or(1, csv::Position::line), error.to_string()))?;
+        let record =
+            record.map_err(|error| failed(error.position().map_or(1, csv::Position::line), error.to_string()))?;
         let line = record.position().map_or(1, csv::Position::line);
         for (list, &column) in lists.iter_mut().zip(&columns) {
             let cell = &record[column];
@@ -140,7 +141,8 @@ fn spots_of_csv(path: &Path) -> Result<Spots, FitsError> {
     let mut lists = lists.into_iter();
     let mut next = || lists.next().unwrap_or_default();
     let fibre = next().into_iter().map(|fibre| fibre as i64).collect();
-    let spots = Spots { fibre, wave: next(), x: next(), y: next(), sigma_x: next(), sigma_y: next(), terms: Vec::new() };
+    let spots =
+        Spots { fibre, wave: next(), x: next(), y: next(), sigma_x: next(), sigma_y: next(), terms: Vec::new() };
     Ok(Spots { terms: terms.into_iter().zip(std::iter::from_fn(|| Some(next()))).collect(), ..spots })
 }
 
@@ -168,7 +170,8 @@ fn of_traces(file: &FitsFile, how: &TraceFit, sigma: [f64; 2]) -> Result<FittedP
     // PSFVER 3 has one range for the whole table.
     let differs = [&sigma_x, &sigma_y].into_iter().find(|series| series.domain != domain);
     if let (Some(series), Some(hdu)) = (differs, file.find("XSIG").or_else(|| file.find("YSIG"))) {
-        let what = format!("XSIG and YSIG have wavelengths {:?}, YTRACE {domain:?}: give all the same range", series.domain);
+        let what =
+            format!("XSIG and YSIG have wavelengths {:?}, YTRACE {domain:?}: give all the same range", series.domain);
         return Err(file.invalid(hdu, what));
     }
     let half = |given: Option<usize>, widths: &LegendreSeries| {

@@ -3,8 +3,9 @@
 use super::canvas::{Canvas, Panel, Shape};
 use super::colour::INK;
 use super::error::PlotError;
-use super::heatmap::{Grid, Heatmap};
+use super::heatmap::{Grid, Heatmap, Keep};
 use super::scale::Scale;
+use crate::geometry::Ccd;
 use crate::psf::Psf;
 use crate::stages::spots::SpotModel;
 use crate::stages::traces::{Traces, traces};
@@ -20,6 +21,9 @@ const TRACES: usize = 40;
 const ALONG: usize = 80;
 /// Decades below a spot's peak that are shown.
 const DECADES: f64 = 4.0;
+/// Columns and rows of an image below the traces, and electrons up to which its scale is about linear.
+const MOST_PIXELS: [usize; 2] = [640, 520];
+const SOFTENING: f64 = 30.0;
 /// Colours of the fibres whose widths are shown, from the first to the last.
 const TONES: [RGBColor; 5] =
     [RGBColor(68, 1, 84), RGBColor(59, 82, 139), RGBColor(33, 145, 140), RGBColor(94, 171, 60), RGBColor(214, 120, 24)];
@@ -75,13 +79,16 @@ fn waves(psf: &Psf, count: usize) -> Vec<f64> {
     (0..count).map(|k| psf.wave_min + step * k as f64).collect()
 }
 
-/// Draws a PSF, called `name`, as a PNG file.
+/// Draws a PSF, called `name`, as a PNG file; its traces over an image where one of its CCD is given.
 ///
 /// # Errors
-/// [`PlotError::Empty`] if the PSF has no fibre, [`PlotError::Draw`] if the drawing library fails.
-pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
+/// [`PlotError::Empty`] if the PSF has no fibre, [`PlotError::Image`] if the image has not the size of its CCD, [`PlotError::Draw`] if the drawing library fails.
+pub fn psf_png(psf: &Psf, name: &str, image: Option<&Ccd>) -> Result<Vec<u8>, PlotError> {
     if psf.nfibre == 0 {
         return Err(PlotError::Empty);
+    }
+    if let Some(ccd) = image.filter(|ccd| [ccd.nx(), ccd.ny()] != [psf.npix_x, psf.npix_y]) {
+        return Err(PlotError::Image { image: [ccd.nx(), ccd.ny()], psf: [psf.npix_x, psf.npix_y] });
     }
     let camera = psf.camera.as_ref().map(|c| format!(", camera {c}")).unwrap_or_default();
     let degrees = || format!("{} degrees {} x {}", psf.form.name(), psf.gh_degree_x, psf.gh_degree_y);
@@ -100,7 +107,7 @@ pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
     Canvas::png(SIZE, |canvas| {
         canvas.text(&title, (30, 18), 23, INK)?;
         draw_spots(psf, canvas)?;
-        draw_traces(psf, canvas)?;
+        draw_traces(psf, image, canvas)?;
         draw_widths(psf, canvas)
     })
 }
@@ -128,7 +135,7 @@ fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     Ok(())
 }
 
-fn draw_traces(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
+fn draw_traces(psf: &Psf, image: Option<&Ccd>, canvas: &Canvas) -> Result<(), PlotError> {
     let path = |row: usize, wave: &[f64]| -> Vec<(f64, f64)> {
         let t = traces(psf, row..row + 1, wave, false);
         (0..wave.len())
@@ -149,7 +156,16 @@ fn draw_traces(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
         x: [-0.5, psf.npix_x as f64 - 0.5],
         y: [-0.5, psf.npix_y as f64 - 0.5],
     };
-    canvas.curves(&panel, &shapes)
+    let Some(ccd) = image else { return canvas.curves(&panel, &shapes) };
+    let pixels = ccd.image().iter().zip(ccd.ivar());
+    let values = pixels.map(|(p, ivar)| if *ivar > 0.0 { f64::from(*p) } else { f64::NAN }).collect();
+    // Traces of one pixel's width stay visible: of a block the farthest value from 0 is shown.
+    let grid = Grid::new(ccd.nx(), values).reduced(MOST_PIXELS, Keep::Farthest(0.0));
+    let mut lit: Vec<f64> = grid.values.iter().copied().filter(|v| v.is_finite()).collect();
+    lit.sort_by(f64::total_cmp);
+    let bright = lit.get(lit.len() * 99 / 100).copied().unwrap_or(1.0);
+    let scale = Scale::asinh(-SOFTENING, bright.max(1.0), SOFTENING);
+    canvas.heatmap_below(&panel, &Heatmap::of(&grid, scale), &shapes)
 }
 
 fn draw_widths(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {

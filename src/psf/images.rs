@@ -198,7 +198,11 @@ impl PolynomialImages {
         }
         let group = parts.powers.len() * ny * nx;
         if group == 0 || parts.images.is_empty() || !parts.images.len().is_multiple_of(group) {
-            return refuse(format!("{} numbers are not images of {} powers each", parts.images.len(), parts.powers.len()));
+            return refuse(format!(
+                "{} numbers are not images of {} powers each",
+                parts.images.len(),
+                parts.powers.len()
+            ));
         }
         if let Some(powers) = parts.powers.iter().find(|powers| powers.iter().any(|p| !(0..=64).contains(p))) {
             return refuse(format!("powers {} and {} of a position are not within 0 to 64", powers[0], powers[1]));

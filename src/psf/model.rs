@@ -185,7 +185,9 @@ impl PsfParts {
         let half = [self.half_y, self.half_x];
         match half == window {
             true => Ok(()),
-            false => Err(PsfError::Images(format!("windows of half size {half:?} do not fit images of {window:?} (y, x)"))),
+            false => {
+                Err(PsfError::Images(format!("windows of half size {half:?} do not fit images of {window:?} (y, x)")))
+            }
         }
     }
 }

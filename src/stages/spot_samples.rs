@@ -1,7 +1,7 @@
 //! A Gauss-Hermite PSF as oversampled images on a grid of fibres and wavelengths.
 
-use super::spots::sum_of_profiles;
 use super::spot_widths::with_measured_widths;
+use super::spots::sum_of_profiles;
 use super::traces::{legendre, param, shape_series, unit};
 use crate::geometry::SpotShape;
 use crate::psf::{Form, LegendreSeries, Psf, PsfError, Remainder, SpotGrid, SpotImages, SpotImagesParts};
@@ -36,7 +36,9 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
         return Err(PsfError::Images(format!("only GAUSS-HERMITE PSFs are sampled, not {}", psf.form.name())));
     }
     if r % 2 == 0 || positions < 2 || waves < 2 {
-        let what = format!("{positions} x {waves} images of {r} samples per pixel: at least 2 x 2 are needed, and an odd number of samples");
+        let what = format!(
+            "{positions} x {waves} images of {r} samples per pixel: at least 2 x 2 are needed, and an odd number of samples"
+        );
         return Err(PsfError::Images(what));
     }
     let last = psf.nfibre - 1;

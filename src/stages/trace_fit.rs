@@ -176,9 +176,8 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
     let degree = |k: usize| if is_trace(k) { how.trace_degree } else { how.width_degree };
     let series: Vec<LegendreSeries> =
         quantities.iter().enumerate().map(|(k, (_, values))| fit(values, degree(k))).collect();
-    let residuals = quantities.iter().zip(&series).map(|((name, values), series)| {
-        residual(name, values, series, spots, &fibres)
-    });
+    let residuals =
+        quantities.iter().zip(&series).map(|((name, values), series)| residual(name, values, series, spots, &fibres));
     let residuals = residuals.collect();
     let constant = |value: f64| {
         let ncoeff = how.width_degree + 1;

@@ -54,7 +54,8 @@ fn placed(image: &[f64], n: usize, per_pixel: usize, [x, y]: [f64; 2], corner: [
     for (k, sample) in image.iter().enumerate() {
         let part = |at: f64, index: usize| {
             let place = r * (at + 0.5) + index as f64 - 0.5 * n as f64;
-            [(place.floor() as i64, 1.0 - place.fract()), (place.floor() as i64 + 1, place.fract())]
+            let rest = place - place.floor();
+            [(place.floor() as i64, 1.0 - rest), (place.floor() as i64 + 1, rest)]
         };
         for (row, of_row) in part(y, k / n) {
             for (column, of_column) in part(x, k % n) {
@@ -152,7 +153,8 @@ fn two_cores_are_their_sum_within_the_cut_and_the_even_window() {
         let lit = |k: usize| found[k] > 0.0;
         for k in 0..one.size() {
             let (dx, dy) = ((k % 15) as f64 - 7.0 - offset.0, (k / 15) as f64 - 6.0 - offset.1);
-            let from = [(x0 + (k % 15) as i64, x), (y0 + (k / 15) as i64, y)].map(|(pixel, at)| pixel - at.floor() as i64);
+            let from =
+                [(x0 + (k % 15) as i64, x), (y0 + (k / 15) as i64, y)].map(|(pixel, at)| pixel - at.floor() as i64);
             let inside = (-6..6).contains(&from[0]) && (-5..5).contains(&from[1]);
             assert_eq!(lit(k), inside, "pixel {k} at {x}, {y}");
             let cut = (dx / params[0]).powi(2) + (dy / params[1]).powi(2) >= 3.5 * 3.5;
@@ -171,7 +173,9 @@ fn a_gauss_hermite_psf_sampled_on_a_grid_differs_as_the_square_of_the_samples_si
     let worst = |oversampling: usize| {
         let grid = sampled(&psf, GridSize { oversampling, positions: 4, waves: 9 }).unwrap();
         let mut worst = 0.0f64;
-        for ((_, _, x0, y0, own), (_, _, x1, y1, of_grid)) in spots_of(&psf, 2, false).iter().zip(spots_of(&grid, 2, false)) {
+        for ((_, _, x0, y0, own), (_, _, x1, y1, of_grid)) in
+            spots_of(&psf, 2, false).iter().zip(spots_of(&grid, 2, false))
+        {
             let (nx, wide) = (2 * psf.half_x + 1, 2 * grid.half_x + 1);
             let peak = own.iter().copied().fold(0.0, f64::max);
             for (k, p) in own.iter().enumerate() {
@@ -201,12 +205,24 @@ fn every_hazard_of_sampled_psfs_is_refused_by_a_sentence() {
     };
     let size = format!("{:<8}= {:>20}", "PIXSIZE", 0.005);
     let cases = [
-        (changed(spot_grid(&[]), &size, &format!("{:<8}= {:>20}", "PIXSIZE", 0.006)), "CCDPIXSZ / PIXSIZE is 2.5, not a whole"),
-        (changed(spot_grid(&[]), &size, &format!("{:<8}= {:>20}", "PIXSIZE", 0.0075)), "images have 21 rows, 2 samples per CCD pixel"),
-        (changed(mono_spot(), "SCALE   =                    3", "SCALE   =                  2.5"), "SCALE is 2.5, not a whole"),
+        (
+            changed(spot_grid(&[]), &size, &format!("{:<8}= {:>20}", "PIXSIZE", 0.006)),
+            "CCDPIXSZ / PIXSIZE is 2.5, not a whole",
+        ),
+        (
+            changed(spot_grid(&[]), &size, &format!("{:<8}= {:>20}", "PIXSIZE", 0.0075)),
+            "images have 21 rows, 2 samples per CCD pixel",
+        ),
+        (
+            changed(mono_spot(), "SCALE   =                    3", "SCALE   =                  2.5"),
+            "SCALE is 2.5, not a whole",
+        ),
         (spot_grid(&[text("SPOTINTR", "CUBIC")]), "SPOTINTR is CUBIC, and only LINEAR is known"),
         (spot_grid(&[text("SPOTNORM", "TOTAL")]), "SPOTNORM is TOTAL"),
-        (changed(spot_grid(&[]), "NSPEC   =                    3", "NSPEC   =                    4"), "NSPEC is 4, traces x and y are of 3 and 3"),
+        (
+            changed(spot_grid(&[]), "NSPEC   =                    3", "NSPEC   =                    4"),
+            "NSPEC is 4, traces x and y are of 3 and 3",
+        ),
         (changed(spot_grid(&[]), "'FIBERPOS'", "'FIBREPOS'"), "has no FIBERPOS HDU"),
         (changed(pca_pix(), "'XEXP    '", "'XPOW    '"), "has no column XEXP of 3 numbers"),
         (changed(two_cores(), "GHNSIG  ", "GHNSIGMA"), "has no row of PARAM GHNSIG"),

@@ -10,11 +10,11 @@ use super::simd::Octet;
 use super::traces::Traces;
 use crate::geometry::SpotShape;
 use block::{Block, LANES};
-use rayon::prelude::*;
 pub use model::SpotModel;
+use rayon::prelude::*;
 pub use source::SpotSource;
-pub(super) use spot::sum_of_profiles;
 pub use spot::spot;
+pub(super) use spot::sum_of_profiles;
 
 /// All Gauss-Hermite spots of `traces`, `[nfibre, nbin, ny, nx]`. The corner pixel of a spot is
 /// (`pixel_x - half_x`, `pixel_y - half_y`).

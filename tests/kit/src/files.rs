@@ -93,7 +93,12 @@ pub fn psf() -> Psf {
         sigma_x: row(1.0),
         sigma_y: row(1.1),
         // Unlike those of the widths, as no terms are left over.
-        gh: (0..6).map(|k| LegendreSeries { coeff: vec![if k == 0 { 0.9 } else { 0.01 * f64::from(k) }, 0.0, 0.02 + 0.001 * f64::from(k)].repeat(2), ..row(0.0) }).collect(),
+        gh: (0..6)
+            .map(|k| LegendreSeries {
+                coeff: vec![if k == 0 { 0.9 } else { 0.01 * f64::from(k) }, 0.0, 0.02 + 0.001 * f64::from(k)].repeat(2),
+                ..row(0.0)
+            })
+            .collect(),
         gh_degree_x: 1,
         gh_degree_y: 2,
         tails: Some(Tails {

@@ -104,7 +104,10 @@ pub fn mono_spot() -> Vec<u8> {
 
 /// A PCA-PIX of two groups and three images of 9 x 7 pixels each.
 pub fn pca_pix() -> Vec<u8> {
-    let base = |width: f64| (0..63).map(move |k| (-0.5 * ((f64::from(k % 7) - 3.0).powi(2) + (f64::from(k / 7) - 4.0).powi(2)) / width).exp());
+    let base = |width: f64| {
+        (0..63)
+            .map(move |k| (-0.5 * ((f64::from(k % 7) - 3.0).powi(2) + (f64::from(k / 7) - 4.0).powi(2)) / width).exp())
+    };
     let group = |g: f64| {
         let tilt = base(1.0).zip(0..).map(move |(p, k)| 0.1 * p * (f64::from(k % 7) - 3.0 + g));
         base(1.0 + g).chain(tilt).chain(base(2.0).map(|p| 0.05 * p))
@@ -143,10 +146,20 @@ pub fn two_cores() -> Vec<u8> {
         ("TAILINDE", [2.0, 0.0]),
     ];
     let mut cards = vec![text("XTENSION", "BINTABLE"), card("BITPIX", 8), card("NAXIS", 2)];
-    cards.extend([card("NAXIS1", 8 + 8 * 2 * NFIBRE), card("NAXIS2", rows.len()), card("PCOUNT", 0), card("GCOUNT", 1)]);
+    cards.extend([
+        card("NAXIS1", 8 + 8 * 2 * NFIBRE),
+        card("NAXIS2", rows.len()),
+        card("PCOUNT", 0),
+        card("GCOUNT", 1),
+    ]);
     cards.extend([card("TFIELDS", 2), text("TTYPE1", "PARAM"), text("TFORM1", "8A"), text("TTYPE2", "COEFF")]);
     cards.push(text("TFORM2", &format!("{}D", 2 * NFIBRE)));
-    cards.extend([text("PSFTYPE", "GAUSS-HERMITE2"), text("PSFVER", "1"), card("WAVEMIN", DOMAIN[0]), card("WAVEMAX", DOMAIN[1])]);
+    cards.extend([
+        text("PSFTYPE", "GAUSS-HERMITE2"),
+        text("PSFVER", "1"),
+        card("WAVEMIN", DOMAIN[0]),
+        card("WAVEMAX", DOMAIN[1]),
+    ]);
     let numbers = [("FIBERMIN", 0), ("FIBERMAX", NFIBRE - 1), ("NPIX_X", CCD[0]), ("NPIX_Y", CCD[1]), ("HSIZEX", 6)];
     let degrees = [("HSIZEY", 5), ("GHDEGX", 1), ("GHDEGY", 1), ("GHDEGX2", 0), ("GHDEGY2", 0), ("LEGDEG", 1)];
     cards.extend(numbers.into_iter().chain(degrees).map(|(keyword, value)| card(keyword, value)));
