@@ -96,12 +96,15 @@ pub fn psf_difference(a: &Psf, b: &Psf) -> PsfDifference {
     };
     let mut found: Vec<_> = fibres.par_iter().flat_map_iter(at).collect();
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let largest = |of: fn(&(f64, [f64; 2], [f64; 2])) -> f64| found.iter().map(of).fold(0.0, f64::max);
+    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
+    let [centroid, width] = [0, 1].map(|which| {
+        [0, 1].map(|axis| largest(&mut found.iter().map(|of| if which == 0 { of.1[axis] } else { of.2[axis] })))
+    });
     PsfDifference {
         places: found.len(),
         median: found.get(found.len() / 2).map_or(0.0, |of| of.0),
         most: found.last().map_or(0.0, |of| of.0),
-        centroid: [largest(|of| of.1[0]), largest(|of| of.1[1])],
-        width: [largest(|of| of.2[0]), largest(|of| of.2[1])],
+        centroid,
+        width,
     }
 }

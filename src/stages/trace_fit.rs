@@ -115,8 +115,8 @@ impl Spots {
     fn check(&self) -> Result<(), TraceFitError> {
         let expected = self.wave.len();
         let fibre = [("fibre".to_string(), self.fibre.len())];
-        let lengths = self.quantities().into_iter().map(|(name, values)| (name, values.len())).chain(fibre);
-        for (quantity, found) in lengths.filter(|(_, found)| *found != expected) {
+        let mut lengths = self.quantities().into_iter().map(|(name, values)| (name, values.len())).chain(fibre);
+        if let Some((quantity, found)) = lengths.find(|(_, found)| *found != expected) {
             return Err(TraceFitError::Length { quantity, found, expected });
         }
         let wave = [("wavelength".to_string(), &self.wave[..])];

@@ -92,7 +92,7 @@ fn two_cores(shape: &SpotShape, degrees: [usize; 2], offset: (f64, f64), params:
     for (i, pixel) in out.iter_mut().enumerate() {
         let [dx, dy] = place(i);
         let r2 = (dx / first[param::SIGMA_X]).powi(2) + (dy / first[param::SIGMA_Y]).powi(2);
-        if !(r2 < cut * cut) {
+        if r2.is_nan() || r2 >= cut * cut {
             *pixel = 0.0;
         }
     }

@@ -83,12 +83,13 @@ impl Kernel for Sum<'_, '_> {
     fn run<S: Simd>(self, _: S) {
         for four in self.terms.chunks(4) {
             match *four {
+                // Four images at a time, so that the sum is loaded and stored once for all of them.
                 [(a, p), (b, q), (c, r), (d, s)] => {
-                    let sources = p.iter().zip(q).zip(r).zip(s);
-                    let add = |(to, (((p, q), r), s)): (&mut f64, (((&f64, &f64), &f64), &f64))| {
-                        *to += (a * p + b * q) + (c * r + d * s);
-                    };
-                    self.out.iter_mut().zip(sources).for_each(add);
+                    let n = self.out.len();
+                    let (p, q, r, s) = (&p[..n], &q[..n], &r[..n], &s[..n]);
+                    for k in 0..n {
+                        self.out[k] += (a * p[k] + b * q[k]) + (c * r[k] + d * s[k]);
+                    }
                 }
                 ref few => {
                     for (weight, image) in few {

@@ -95,7 +95,7 @@ pub fn psf() -> Psf {
         // Unlike those of the widths, as no terms are left over.
         gh: (0..6)
             .map(|k| LegendreSeries {
-                coeff: vec![if k == 0 { 0.9 } else { 0.01 * f64::from(k) }, 0.0, 0.02 + 0.001 * f64::from(k)].repeat(2),
+                coeff: [if k == 0 { 0.9 } else { 0.01 * f64::from(k) }, 0.0, 0.02 + 0.001 * f64::from(k)].repeat(2),
                 ..row(0.0)
             })
             .collect(),
