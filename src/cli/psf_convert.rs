@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 /// Convert a PSF file: any kind to Gauss-Hermite terms by a fit, Gauss-Hermite to a grid of oversampled images
 ///
-/// Power-law tails are left out. --check says how far the spots of the result are from those of the source.
+/// Power-law tails are left out. --check prints how far the spots of the result are from those of the source.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// PSF file

@@ -53,7 +53,7 @@ pub struct PsfFacts {
     pub sigma_y: Spread,
     /// Distances of neighbouring traces, pixels.
     pub pitch: Spread,
-    /// The same in units of the width along columns.
+    /// Distances of neighbouring traces in units of the width along columns.
     pub pitch_sigma: Spread,
     /// Largest relative overlaps of the spots of neighbours, `s_f . s_g / (|s_f| |s_g|)`.
     pub overlap: Spread,

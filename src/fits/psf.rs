@@ -4,7 +4,7 @@
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
 use super::psf_sampled::{mono_spot, pixel_polynomial, spot_grid};
-use super::psf_table::ParamTable;
+use super::psf_table::{DEFAULT_PSFERR, ParamTable, camera};
 use super::reader::FitsFile;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::frame::Header;
@@ -13,8 +13,6 @@ use crate::stages::gh00::gh00_effect;
 use crate::stages::psf_check::judged;
 use std::path::Path;
 
-/// PSFERR of a file that has none, as specter assumes.
-pub(super) const DEFAULT_PSFERR: f64 = 0.01;
 /// Reduced chi2 of a bundle's fit, from which on it is called poor; those of good fits are 1 to 2.
 const POOR_CHI2: f64 = 10.0;
 
@@ -206,13 +204,6 @@ fn table_hdu(file: &FitsFile) -> Result<&Hdu, FitsError> {
         Some(hdu) => Ok(hdu),
         None => file.hdu("PSF"),
     }
-}
-
-/// Returns CAMERA without the inner quotes of some files.
-pub(super) fn camera(header: &Header) -> Option<String> {
-    let text = header.get_str("CAMERA")?;
-    let bare = text.trim_matches([' ', '\'', '"']);
-    (!bare.is_empty()).then(|| bare.to_string())
 }
 
 /// Reads a trace: an image in PSFVER 3, else a row of the table.

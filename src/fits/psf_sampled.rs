@@ -5,7 +5,7 @@
 
 use super::error::FitsError;
 use super::hdu::Hdu;
-use super::psf::{DEFAULT_PSFERR, camera};
+use super::psf_table::{DEFAULT_PSFERR, camera};
 use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::{Header, Table};

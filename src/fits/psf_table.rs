@@ -1,4 +1,4 @@
-//! The table of a Gauss-Hermite PSF: one row per parameter, Legendre coefficients of every fibre.
+//! The table of a Gauss-Hermite PSF: one row per parameter, Legendre coefficients of every fibre. Cards that PSF files share.
 
 use super::error::FitsError;
 use super::hdu::Hdu;
@@ -8,6 +8,8 @@ use crate::frame::Header;
 use crate::psf::{LegendreSeries, MOST_DEGREE, Tails};
 use std::collections::HashMap;
 
+/// PSFERR of a file that has none, as specter assumes.
+pub(super) const DEFAULT_PSFERR: f64 = 0.01;
 /// Most rows of the table: every order of two cores up to the largest, traces, widths, tails, and additions of other programs.
 const MOST_PARAMS: usize = 2 * (MOST_DEGREE + 1).pow(2);
 
@@ -128,4 +130,11 @@ impl<'a> ParamTable<'a> {
         let ranges = self.domains.iter().filter(|d| d[0] < d[1] && d.iter().all(|w| w.is_finite()));
         Ok(ranges.fold(sigma, |all, d| [all[0].min(d[0]), all[1].max(d[1])]))
     }
+}
+
+/// Returns CAMERA without the inner quotes of some files.
+pub(super) fn camera(header: &Header) -> Option<String> {
+    let text = header.get_str("CAMERA")?;
+    let bare = text.trim_matches([' ', '\'', '"']);
+    (!bare.is_empty()).then(|| bare.to_string())
 }

@@ -20,7 +20,7 @@ const COLUMNS: [&[&str]; 6] = [
     &["sigma_y", "sigmay", "sigy", "ysig"],
 ];
 
-/// What became of a file of spots or traces.
+/// The PSF of a file of spots or traces.
 #[derive(Clone, Debug)]
 pub struct FittedPsf {
     /// The PSF.
@@ -33,9 +33,9 @@ pub struct FittedPsf {
 
 /// Makes a Gauss-Hermite PSF from a file of measured spots or plain traces.
 ///
-/// Spots are a table, as CSV or FITS, with columns fibre, wavelength, x, y, sigma_x and sigma_y, and perhaps Gauss-Hermite terms
-/// GH-i-j. Traces are images XTRACE and YTRACE of Legendre coefficients with WAVEMIN and WAVEMAX, as desispec writes them;
-/// XSIG and YSIG are widths, `sigma` where they are missing.
+/// Spots are a table, as CSV or FITS. Its columns are fibre, wavelength, x, y, sigma_x and sigma_y, and perhaps Gauss-Hermite
+/// terms GH-i-j. Traces are images XTRACE and YTRACE of Legendre coefficients with WAVEMIN and WAVEMAX, as desispec writes
+/// them. XSIG and YSIG are widths, `sigma` where they are missing.
 ///
 /// # Errors
 /// [`FitsError::Invalid`] with the line, column or HDU at fault; other [`FitsError`] if the file cannot be read.

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 /// Offsets of a trace from its pixel, along either axis, at which spots are fitted.
 const OFFSETS: [f64; 3] = [-0.33, 0.0, 0.33];
-/// Ridge on the terms: the narrowest windows leave combinations of high orders undetermined.
-const RIDGE: f64 = 1e-9;
+/// Weight of a prior that holds terms at 0: the narrowest windows leave combinations of high orders undetermined.
+const PRIOR: f64 = 1e-9;
 
 /// Fits Gauss-Hermite terms up to `degree` to the spots of a PSF, and series of `legendre_degree` in wavelength to the terms.
 /// Widths are those of the spots' second moments, GH-0-0 is 1; tails are left out.
@@ -54,7 +54,7 @@ pub fn as_gauss_hermite(psf: &Psf, degree: usize, legendre_degree: usize) -> Res
 fn fit_terms(model: &SpotModel, params: &[f64], [sigma_x, sigma_y]: [f64; 2], degree: usize) -> Vec<f64> {
     let (window, terms) = (*model.shape(), (degree + 1) * (degree + 1));
     let shape = SpotShape { degree_x: degree, degree_y: degree, tails: false, ..window };
-    let mut normal = DMatrix::<f64>::identity(terms, terms) * RIDGE;
+    let mut normal = DMatrix::<f64>::identity(terms, terms) * PRIOR;
     let mut right = DVector::<f64>::zeros(terms);
     let (mut spot, mut columns) = (vec![0.0; window.size()], vec![vec![0.0; window.size()]; terms]);
     for offset in OFFSETS.iter().flat_map(|&y| OFFSETS.map(|x| (x, y))) {

@@ -46,8 +46,8 @@ fn spots_of(psf: &Psf, fibre: usize, tails: bool) -> Vec<(f64, f64, i64, i64, Ve
     all.chunks(shape.size()).enumerate().map(of_bin).collect()
 }
 
-/// One spot by its definition: every sample, moved to the trace, falls on a square of its own size on the CCD, and what of
-/// that lies on the four nearest parts of pixels is theirs. `[y, x]` of a CCD region from `corner` on.
+/// One spot by its definition: every sample, moved to the trace, covers a square of its own size on the CCD. It is shared by
+/// the four parts of pixels that the square lies on. `[y, x]` of a CCD region from `corner` on.
 fn placed(image: &[f64], n: usize, per_pixel: usize, [x, y]: [f64; 2], corner: [i64; 2], size: [usize; 2]) -> Vec<f64> {
     let r = per_pixel as f64;
     let mut out = vec![0.0; size[0] * size[1]];

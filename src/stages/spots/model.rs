@@ -1,6 +1,6 @@
 //! The spots of every kind of PSF: a window of pixels from a trace's offset and the parameters of the spot.
 
-use super::sampled::{grid_spot, polynomial_spot};
+use super::sampled::{FibreImages, grid_spot, polynomial_spot};
 use super::spot::{add_tails, normalise, spot, sum_of_profiles};
 use crate::geometry::{SpotShape, param};
 use crate::psf::{Form, PolynomialImages, Psf, SpotImages};
@@ -53,7 +53,7 @@ impl SpotModel {
         match &self.kind {
             Kind::Hermite => return spot(&self.shape, offset, params, out),
             Kind::TwoCores(degrees) => two_cores(&self.shape, *degrees, offset, params, out),
-            Kind::Grid(images) => grid_spot(&self.shape, images, offset, params, out),
+            Kind::Grid(images) => return grid_spot(&self.shape, images, offset, params, out),
             Kind::Polynomial(images) => polynomial_spot(images, offset, params, out),
         }
         normalise(out);
@@ -65,14 +65,32 @@ impl SpotModel {
         if self.is_hermite() {
             return super::spots(traces, &self.shape);
         }
-        let (count, size) = (traces.nfibre * traces.nbin, self.shape.size());
-        let mut out = vec![0.0; count * size];
-        let evaluate = |(i, out): (usize, &mut [f64])| {
-            let params: Vec<f64> = traces.shape.chunks_exact(count).map(|row| row[i]).collect();
-            self.spot((traces.offset_x[i], traces.offset_y[i]), &params, out);
+        let (nbin, size) = (traces.nbin, self.shape.size());
+        let mut out = vec![0.0; traces.nfibre * nbin * size];
+        let of_fibre = |(fibre, out): (usize, &mut [f64])| {
+            let bins = fibre * nbin..(fibre + 1) * nbin;
+            let params = traces.shape.chunks_exact(traces.nfibre * nbin).map(|row| &row[bins.clone()]);
+            let offsets = [&traces.offset_x[bins.clone()], &traces.offset_y[bins.clone()]];
+            self.of_fibre(offsets, &params.collect::<Vec<_>>(), out);
         };
-        out.par_chunks_mut(size.max(1)).with_min_len(64).enumerate().for_each(evaluate);
+        out.par_chunks_mut((nbin * size).max(1)).enumerate().for_each(of_fibre);
         out
+    }
+
+    /// Evaluates spots of one fibre, `[bins, ny, nx]`: offsets x and y, and rows of parameters, each `[bins]`.
+    pub(super) fn of_fibre(&self, [x, y]: [&[f64]; 2], rows: &[&[f64]], out: &mut [f64]) {
+        let mut images = match &self.kind {
+            Kind::Grid(images) => rows[0].first().map(|position| FibreImages::new(images, *position)),
+            _ => None,
+        };
+        let mut params = vec![0.0; rows.len()];
+        for (k, out) in out.chunks_exact_mut(self.shape.size()).enumerate() {
+            params.iter_mut().zip(rows).for_each(|(to, row)| *to = row[k]);
+            match &mut images {
+                Some(images) => images.spot(&self.shape, (x[k], y[k]), &params, out),
+                None => self.spot((x[k], y[k]), &params, out),
+            }
+        }
     }
 }
 

@@ -160,12 +160,10 @@ impl<'a> SpotSource<'a> {
 fn model_spots(model: &SpotModel, table: &SeriesTable, row: usize, bins: Range<usize>) -> Vec<f64> {
     let mut rows = vec![vec![0.0; bins.len()]; table.nseries()];
     rows.iter_mut().enumerate().for_each(|(series, out)| table.part_of_row(series, row, bins.start, out));
+    let offsets = [0, 1].map(|axis| rows[axis].iter().map(|&position| split(position).1).collect::<Vec<_>>());
+    let params: Vec<&[f64]> = rows[2..].iter().map(Vec::as_slice).collect();
     let mut spots = vec![0.0; bins.len() * model.shape().size()];
-    for (k, out) in spots.chunks_exact_mut(model.shape().size()).enumerate() {
-        let [x, y] = [rows[0][k], rows[1][k]].map(|position| split(position).1);
-        let params: Vec<f64> = rows[2..].iter().map(|row| row[k]).collect();
-        model.spot((x, y), &params, out);
-    }
+    model.of_fibre([&offsets[0], &offsets[1]], &params, &mut spots);
     spots
 }
 
