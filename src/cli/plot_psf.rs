@@ -34,9 +34,7 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&inputs, &[(&args.output, Format::Png)], args.overwrite)?;
     let name = args.psf.file_name().unwrap_or(args.psf.as_os_str()).to_string_lossy();
     let psf = read_psf(&args.psf)?;
-    // A frame without weights is drawn as if of any read noise.
-    let options = PreprocOptions { readnoise: Some(3.0), ..PreprocOptions::default() };
-    let frame = args.image.as_ref().map(|path| read_preproc(path, &options)).transpose()?;
+    let frame = args.image.as_ref().map(|path| read_preproc(path, &PreprocOptions::default())).transpose()?;
     let picture = psf_png(&psf, &name, frame.as_ref().map(|frame| &frame.ccd))?;
     PendingFile::write(&args.output, args.overwrite, |out| out.write_all(&picture))?.persist()?;
     print(&args.output.display().to_string())?;

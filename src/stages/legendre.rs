@@ -25,7 +25,8 @@ pub fn unit(domain: [f64; 2], wave: f64) -> f64 {
 pub fn legendre_fit(u: &[f64], values: &[f64], ncoeff: usize) -> Vec<f64> {
     /// Singular values below this part of the largest one are of no polynomial that the points determine.
     const DEPENDENT: f64 = 1e-9;
-    if u.is_empty() {
+    // The decomposition of what is no number never ends.
+    if u.is_empty() || u.iter().any(|u| !u.is_finite()) {
         return vec![0.0; ncoeff];
     }
     let polynomial = |row: usize, k: usize| {

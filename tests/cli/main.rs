@@ -13,6 +13,7 @@ mod like;
 mod manual;
 mod offline;
 mod outputs;
+mod psfs;
 mod report;
 mod use_cases;
 

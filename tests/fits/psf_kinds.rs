@@ -67,8 +67,9 @@ fn placed(image: &[f64], n: usize, per_pixel: usize, [x, y]: [f64; 2], corner: [
             }
         }
     }
-    let sum: f64 = out.iter().sum();
-    out.iter().map(|p| p / sum).collect()
+    // Beyond the ends of the grid images are extrapolated: their wings may be below 0.
+    let sum: f64 = out.iter().map(|p| p.max(0.0)).sum();
+    out.iter().map(|p| p.max(0.0) / sum).collect()
 }
 
 #[test]
