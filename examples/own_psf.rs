@@ -6,7 +6,7 @@
 use spextral::compare::against_truth;
 use spextral::low_level::frame::Frame;
 use spextral::low_level::plan::PatchOptions;
-use spextral::low_level::psf::{LegendreSeries, PsfError, PsfParts};
+use spextral::low_level::psf::{Form, LegendreSeries, PsfError, PsfParts};
 use spextral::simulate::{Simulation, simulate};
 use spextral::{Engine, Job, Options, Psf, WaveGrid, extract};
 use std::error::Error;
@@ -30,6 +30,7 @@ fn own_psf() -> Result<Psf, PsfError> {
         fibermin: 0,
         trace_x: series(|fibre| [15.0 + 10.0 * fibre, 0.0, 1.5]),
         trace_y: series(|_| [149.5, 145.0]),
+        form: Form::GaussHermite,
         sigma_x: series(|_| [1.1, 0.05]),
         sigma_y: series(|fibre| [1.2 + 0.01 * fibre]),
         // GH-0-0 is 1; further terms would bend the spots away from Gaussians.

@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/guide/desi.md")]
 pub mod desi {}
 
+#[doc = include_str!("../docs/guide/gh-0-0.md")]
+pub mod gh_0_0 {}
+
 #[doc = include_str!("../docs/guide/other-spectrographs.md")]
 pub mod other_spectrographs {}
 

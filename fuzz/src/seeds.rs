@@ -6,6 +6,7 @@ use spextral::fits::{Truth, write_truth};
 use spextral::frame::Header;
 use std::path::Path;
 use testkit::files::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
+use testkit::psf_kinds::{mono_spot, pca_pix, spot_grid, two_cores};
 
 /// The bytes of a file that `write` writes.
 fn file(name: &str, write: impl FnOnce(&Path)) -> Vec<u8> {
@@ -66,6 +67,19 @@ fn scaled() -> Vec<u8> {
 pub fn psfs() -> Vec<Vec<u8>> {
     let three = file("a.fits", |path| write_psf(path, &psf(), true).expect("written").persist().expect("written"));
     vec![three, psf_version_2(1), psf_version_2(2)]
+}
+
+/// PSFs of sampled spots, and of two cores.
+pub fn sampled_psfs() -> Vec<Vec<u8>> {
+    vec![spot_grid(&[]), mono_spot(), pca_pix(), two_cores()]
+}
+
+/// Tables of measured spots as text.
+pub fn spots() -> Vec<Vec<u8>> {
+    let row = |k: usize| format!("{},{},{},{},1.1,1.3,0.01\n", k / 4, 5000 + 10 * k, 5 + k / 4 * 9, 10 * (k % 4));
+    let rows: String = (0..12).map(row).collect();
+    let plain = format!("fibre,wavelength,x,y,sigma_x,sigma_y,GH-1-0\n{rows}");
+    vec![plain.clone().into_bytes(), format!("# spots\r\n\n{}", plain.replace('\n', "\r\n")).into_bytes()]
 }
 
 /// Frames, plain and gzipped.

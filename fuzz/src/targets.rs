@@ -8,12 +8,15 @@ use spextral::exposure::Manifest;
 use spextral::extract::{ModelFlux, Request, WaveRange, option_names};
 use spextral::fits::read_truth;
 use spextral::fits::{
-    PreprocOptions, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf, verify,
-    write_frame, write_preproc,
+    PreprocOptions, psf_from_spots, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf,
+    verify, write_frame, write_preproc,
 };
 use spextral::frame::{Header, Table};
 use spextral::geometry::WaveGrid;
 use spextral::gpu::DeviceChoice;
+use spextral::stages::spots::SpotModel;
+use spextral::stages::trace_fit::TraceFit;
+use spextral::stages::traces::traces;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -46,11 +49,13 @@ pub struct Target {
 }
 
 /// All targets.
-pub static ALL: [Target; 10] = [
+pub static ALL: [Target; 12] = [
     file("headers", seeds::every_kind, headers),
     file("preproc", seeds::preprocs, preproc),
     file("gzip", seeds::gzips, preproc),
     file("psf", seeds::psfs, psf),
+    file("sampled", seeds::sampled_psfs, psf),
+    Target { name: "spots", kind: Kind::Words(&SPOTS), seeds: seeds::spots, run: spots },
     file("frame", seeds::frames, frame),
     file("truth", seeds::truths, truth),
     file("model", seeds::models, model),
@@ -61,6 +66,8 @@ pub static ALL: [Target; 10] = [
 
 const MANIFEST: [&str; 14] =
     ["\"", "\"\"", ",", "\n", "\r\n", "#", "input", "psf", "output", "\u{feff}", "wavelength", "\0", "model", "ß"];
+const SPOTS: [&str; 12] =
+    [",", "\n", "\"", "#", "fibre", "GH-1-0", "GH-99-99", "1e999", "nan", "-1", "9223372036854775807", "SIMPLE"];
 const OPTIONS: [&str; 21] = [
     ",",
     "-",
@@ -181,10 +188,22 @@ fn preproc(bytes: &[u8]) {
 
 fn psf(bytes: &[u8]) {
     if let Ok(psf) = read_psf(at_rest(bytes)) {
+        let waves = [psf.wave_min, psf.wave_max];
+        let model = SpotModel::new(&psf, false);
         for fibre in [0, psf.nfibre - 1] {
+            let spots = model.spots(&traces(&psf, fibre..fibre + 1, &waves, false));
+            assert!(spots.iter().all(|p| p.is_finite() && *p >= 0.0));
             assert_eq!(psf.trace_x.of(fibre).len(), psf.trace_x.ncoeff);
             assert!(psf.gh.iter().all(|series| series.of(fibre).iter().all(|c| c.is_finite())));
         }
+    }
+}
+
+/// Makes a PSF of measured spots: what is fitted has finite series.
+fn spots(bytes: &[u8]) {
+    let how = TraceFit { npix: [40, 200], trace_degree: 4, width_degree: 2, half: [None, None], camera: None };
+    if let Ok(fitted) = psf_from_spots(at_rest(bytes), &how, [1.0, 1.0]) {
+        assert!(fitted.psf.trace_x.coeff.iter().all(|c| c.is_finite()));
     }
 }
 

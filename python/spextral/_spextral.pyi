@@ -29,7 +29,7 @@ __all__ = [
 __version__: str
 
 def devices() -> List[Device]: ...
-def read_psf(path: _Path) -> Psf: ...
+def read_psf(path: _Path, *, psf_gh00: str = "file") -> Psf: ...
 def read_preproc(
     path: _Path,
     *,
@@ -98,6 +98,19 @@ class Psf:
     def spots(
         self, wave: npt.ArrayLike, specmin: int = 0, nspec: Optional[int] = None, *, tails: bool = False
     ) -> Tuple[npt.NDArray[np.float64], npt.NDArray[np.int32], npt.NDArray[np.int32]]: ...
+    @staticmethod
+    def from_traces(
+        fibre: npt.ArrayLike,
+        wave: npt.ArrayLike,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sigma_x: npt.ArrayLike,
+        sigma_y: npt.ArrayLike,
+        *,
+        ccd_shape: Tuple[int, int],
+        trace_degree: int = 6,
+        width_degree: int = 3,
+    ) -> Tuple[Psf, Dict[str, Tuple[float, float]]]: ...
     def write(self, path: _Path, *, overwrite: bool = False) -> None: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __reduce__(self) -> Tuple[Callable[[bytes], Psf], Tuple[bytes]]: ...

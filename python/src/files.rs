@@ -7,10 +7,12 @@ use crate::psf::Psf;
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Frame, Scores, Spectra, SpectraParts};
 use spextral::plan::Groups;
+use spextral::psf::Gh00;
 use spextral::solver::{Excess, Record};
 use std::path::{Path, PathBuf};
 
@@ -20,13 +22,19 @@ use std::path::{Path, PathBuf};
 /// ----------
 /// path : str or path
 ///     ``.fits`` or ``.fits.gz``.
+/// psf_gh00 : str
+///     GH-0-0 of the spots: ``"file"`` as in the file, or ``"one"`` as specex fits it, which writes it with terms of another
+///     row.
 ///
 /// Returns
 /// -------
 /// Psf
 #[pyfunction]
-pub fn read_psf(py: Python, path: PathBuf) -> PyResult<Psf> {
-    let psf = released(py, None, || fits::read_psf(&path))?.map_err(Raise::raise)?;
+#[pyo3(signature = (path, *, psf_gh00 = "file"))]
+pub fn read_psf(py: Python, path: PathBuf, psf_gh00: &str) -> PyResult<Psf> {
+    let unknown = |error: UnknownWord| input(format!("psf_gh00 is {:?}: give {}", error.word, error.choice()));
+    let gh00 = psf_gh00.parse::<Gh00>().map_err(unknown)?;
+    let psf = released(py, None, || fits::read_psf_with(&path, gh00))?.map_err(Raise::raise)?;
     warn(py, &path, &psf.defects().sentences())?;
     Ok(psf.into())
 }

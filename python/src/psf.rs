@@ -1,15 +1,16 @@
-//! The Gauss-Hermite PSF as a Python object.
+//! The PSF as a Python object.
 
-use crate::arrays::{numbers, to_numpy, wavelength_range};
+use crate::arrays::{integers, numbers, to_numpy, wavelength_range};
 use crate::error::{Raise, input};
 use crate::work::released;
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 use spextral::fits::{self, FitsError};
 use spextral::geometry::SpotShape;
 use spextral::simulate::synthetic::{Camera, Synthetic};
-use spextral::stages::spots::spots;
+use spextral::stages::spots::SpotModel;
+use spextral::stages::trace_fit::{Spots, TraceFit, fit_traces};
 use spextral::stages::traces::traces;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 
 type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 
-/// A Gauss-Hermite PSF of all fibres of one camera: traces, widths and Hermite terms as Legendre series in wavelength.
-/// Made by :func:`read_psf` or :func:`make_psf`; can be pickled.
+/// A PSF of all fibres of one camera: traces, and spots by the equations of its kind.
+/// Made by :func:`read_psf`, :func:`make_psf` or :meth:`from_traces`; can be pickled.
 #[pyclass(frozen, module = "spextral")]
 pub struct Psf(pub Arc<spextral::psf::Psf>);
 
@@ -183,16 +184,72 @@ impl Psf {
         if tails && self.0.tails.is_none() {
             return Err(input("the PSF has no power-law tails: leave out tails=True, or give a PSF with them"));
         }
-        let spot = SpotShape::new(&self.0, tails);
+        let model = SpotModel::new(&self.0, tails);
+        let spot = *model.shape();
         let (shape, bins) = ([fibres.len(), nwave, spot.ny(), spot.nx()], [fibres.len(), nwave]);
         let (pixels, x0, y0) = released(py, None, || {
             let traces = traces(&self.0, fibres, &wave, tails);
             let corner = |pixels: &[i32], half: usize| pixels.iter().map(|p| p.saturating_sub(half as i32)).collect();
             let corners = [corner(&traces.pixel_x, spot.half_x), corner(&traces.pixel_y, spot.half_y)];
             let [x0, y0]: [Vec<i32>; 2] = corners;
-            (spots(&traces, &spot), x0, y0)
+            (model.spots(&traces), x0, y0)
         })?;
         Ok((to_numpy(py, pixels, &shape)?, to_numpy(py, x0, &bins)?, to_numpy(py, y0, &bins)?))
+    }
+
+    /// Makes a PSF of measured spots by Legendre fits of their places and widths.
+    ///
+    /// Parameters
+    /// ----------
+    /// fibre : array of integers, [nspot]
+    ///     Number of the fibre of each spot.
+    /// wave, x, y, sigma_x, sigma_y : arrays, [nspot]
+    ///     Wavelengths in Angstrom; columns and rows of the centres and standard deviations along both, in pixels.
+    /// ccd_shape : (int, int)
+    ///     Rows and columns of the CCD.
+    /// trace_degree, width_degree : int
+    ///     Largest degrees of the series.
+    ///
+    /// Returns
+    /// -------
+    /// psf : Psf
+    /// residuals : dict
+    ///     For each quantity the root mean square and the largest difference of the spots from the fit.
+    #[staticmethod]
+    #[pyo3(signature = (fibre, wave, x, y, sigma_x, sigma_y, *, ccd_shape, trace_degree = 6, width_degree = 3))]
+    fn from_traces<'py>(
+        fibre: &Bound<'py, PyAny>,
+        wave: &Bound<'py, PyAny>,
+        x: &Bound<'py, PyAny>,
+        y: &Bound<'py, PyAny>,
+        sigma_x: &Bound<'py, PyAny>,
+        sigma_y: &Bound<'py, PyAny>,
+        ccd_shape: (usize, usize),
+        trace_degree: usize,
+        width_degree: usize,
+    ) -> PyResult<(Self, Bound<'py, PyDict>)> {
+        let py = fibre.py();
+        let list = |name: &str, argument: &Bound<PyAny>, unit: &str| -> PyResult<Vec<f64>> {
+            let (values, [_]) = numbers::<f64>(name, argument, unit)?.need_axes(name, "[nspot]")?;
+            Ok(values)
+        };
+        let (numbers, [_]) = integers::<i64>("fibre", fibre)?.need_axes("fibre", "[nspot]")?;
+        let spots = Spots {
+            fibre: numbers,
+            wave: list("wave", wave, "Angstrom")?,
+            x: list("x", x, "pix")?,
+            y: list("y", y, "pix")?,
+            sigma_x: list("sigma_x", sigma_x, "pix")?,
+            sigma_y: list("sigma_y", sigma_y, "pix")?,
+            terms: Vec::new(),
+        };
+        let (npix, half, camera) = ([ccd_shape.1, ccd_shape.0], [None, None], None);
+        let how = TraceFit { npix, trace_degree, width_degree, half, camera };
+        let (psf, residuals) =
+            released(py, None, || fit_traces(&spots, &how))?.map_err(|error| input(error.to_string()))?;
+        let found = PyDict::new(py);
+        residuals.into_iter().try_for_each(|of| found.set_item(of.quantity, (of.rms, of.worst)))?;
+        Ok((psf.into(), found))
     }
 
     /// Writes a PSF file (PSFVER 3).

@@ -103,6 +103,18 @@ def test_a_psf_is_pickled_written_and_read(psf, tmp_path):
     assert (read.nfibre, read.ccd_shape, read.camera) == (psf.nfibre, psf.ccd_shape, psf.camera)
 
 
+def test_a_psf_of_measured_spots_has_their_traces_and_says_how_far_they_are_off():
+    fibre, wave = (a.ravel() for a in np.meshgrid([4, 5, 6], np.linspace(5000.0, 5400.0, 30), indexing="ij"))
+    u = (wave - 5200.0) / 200.0
+    x, y, width = 10.0 * fibre + u**2, 100.0 + 95.0 * u, np.full(wave.shape, 1.3)
+    psf, residuals = spextral.Psf.from_traces(fibre, wave, x, y, width, width, ccd_shape=(200, 90))
+    assert (psf.nfibre, psf.fibermin, psf.ccd_shape) == (3, 4, (200, 90))
+    assert np.abs(psf.traces(wave[:30])[0][1] - x[30:60]).max() < 1e-9
+    assert residuals["x"][1] < 1e-9 and set(residuals) == {"x", "y", "sigma_x", "sigma_y"}
+    with pytest.raises(spextral.InputError, match="sigma_y 0: give a positive number"):
+        spextral.Psf.from_traces(fibre, wave, x, y, width, 0.0 * width, ccd_shape=(200, 90))
+
+
 def test_a_simulation_knows_its_header_fibermap_and_truth(psf):
     preproc, truth = spextral.simulate(psf, seed=5, specmin=10, nspec=3)
     again, _ = spextral.simulate(psf, seed=5, specmin=10, nspec=3)

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::geometry::Patch;
 use crate::geometry::Rectangle;
-use crate::geometry::SpotShape;
 use crate::plan::Batch;
 use crate::psf::Psf;
 use crate::stages::cholesky;
@@ -15,8 +14,9 @@ use crate::stages::decorrelate::{Decorrelated, FibreIndex, Modes};
 use crate::stages::goodness::{Goodness, pixel_chi2};
 use crate::stages::normal_equations::{NormalEquations, Prior};
 use crate::stages::patch::PatchSpots;
+use crate::stages::spots::SpotModel;
 use crate::stages::traces::Traces;
-use crate::stages::{decorrelate, goodness, jacobi, model, normal_equations, schur, spots, traces};
+use crate::stages::{decorrelate, goodness, jacobi, model, normal_equations, schur, traces};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -27,12 +27,13 @@ type Result<T> = std::result::Result<T, EngineError>;
 const PLANNED: &str = "shapes follow from the plan";
 
 pub fn traces(psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> BundleTraces {
-    let spot = SpotShape::new(psf, with_tails);
+    let model = SpotModel::new(psf, with_tails);
     let t = traces::traces(psf, fibres, wave, with_tails);
     BundleTraces {
         nfibre: t.nfibre,
         nbin: t.nbin,
-        spot,
+        spot: *model.shape(),
+        model,
         pixel: PixelField { host: OnceLock::from([t.pixel_x, t.pixel_y].concat()), device: OnceLock::new() },
         offset: Field::on_host(t.offset_x.into_iter().chain(t.offset_y).collect()),
         shape: Field::on_host(t.shape),
@@ -57,7 +58,7 @@ pub fn spots(bundle: &BundleTraces, bins: Range<usize>) -> Result<Field> {
         offset_y,
         shape: cut(bundle.shape.host()?, bundle.nbin, &bins),
     };
-    Ok(Field::on_host(spots::spots(&traces, &bundle.spot)))
+    Ok(Field::on_host(bundle.model.spots(&traces)))
 }
 
 /// The spots of one patch of a bundle, whose spots are on the host.

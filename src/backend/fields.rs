@@ -9,6 +9,7 @@ use crate::stages::cholesky::{Layout, NonPositivePivot};
 use crate::stages::jacobi::NotFinite;
 use crate::stages::patch::PatchSpots;
 use crate::stages::schur::Block;
+use crate::stages::spots::SpotModel;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
@@ -23,6 +24,8 @@ pub struct BundleTraces {
     pub nbin: usize,
     /// Size and orders of the spots.
     pub spot: SpotShape,
+    /// How they are evaluated.
+    pub(super) model: SpotModel,
     /// Nearest pixel of each spot, `[2, nfibre, nbin]`, x before y.
     pub(super) pixel: PixelField,
     /// Offset of the trace from its pixel, `[2, nfibre, nbin]`, x before y.

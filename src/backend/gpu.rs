@@ -22,6 +22,7 @@ use crate::stages::cholesky::NonPositivePivot;
 use crate::stages::goodness::Goodness;
 use crate::stages::jacobi::{NotFinite, Sweeps};
 use crate::stages::normal_equations::Prior;
+use crate::stages::spots::SpotModel;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -34,6 +35,7 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         nfibre: found.nfibre,
         nbin: found.nbin,
         spot: SpotShape::new(psf, with_tails),
+        model: SpotModel::new(psf, with_tails),
         pixel: PixelField { host: OnceLock::new(), device: OnceLock::from(found.pixel) },
         offset: Field::on_device(found.offset),
         shape: Field::on_device(found.shape),
@@ -41,6 +43,10 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
 }
 
 pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Field> {
+    if !bundle.model.is_hermite() {
+        // There is no kernel of other kinds: the CPU's spots go over.
+        return super::cpu::spots(bundle, bins);
+    }
     let traces = series::Traces {
         nfibre: bundle.nfibre,
         nbin: bundle.nbin,

@@ -74,6 +74,7 @@ option_names! {
     Regularize = "regularize",
     Psferr = "psferr",
     PsfTails = "psf-tails",
+    PsfGh00 = "psf-gh00",
     Bundlesize = "bundlesize",
     Nsubbundles = "nsubbundles",
     Nwavestep = "nwavestep",

@@ -5,7 +5,7 @@ use super::demo;
 use super::output::Outcome;
 #[cfg(feature = "simulate")]
 use super::{bench, make_psf, simulate};
-use super::{compare, devices, exposure, extract, logging, manual};
+use super::{compare, devices, exposure, extract, logging, manual, psf_convert, psf_info};
 #[cfg(feature = "plot")]
 use super::{plot_psf, report};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -45,6 +45,8 @@ pub enum Command {
     Compare(compare::Arguments),
     #[cfg(feature = "plot")]
     Report(report::Arguments),
+    PsfInfo(psf_info::Arguments),
+    PsfConvert(psf_convert::Arguments),
     #[cfg(feature = "plot")]
     PlotPsf(plot_psf::Arguments),
     #[cfg(all(feature = "plot", feature = "simulate"))]
@@ -68,6 +70,8 @@ impl Command {
             #[cfg(feature = "simulate")]
             Self::Simulate(arguments) => arguments.json.is_wanted(),
             Self::Compare(arguments) => arguments.json.is_wanted(),
+            Self::PsfInfo(arguments) => arguments.json.is_wanted(),
+            Self::PsfConvert(arguments) => arguments.json.is_wanted(),
             Self::Devices(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
             Self::Bench(arguments) => arguments.json.is_wanted(),
@@ -95,6 +99,8 @@ impl Command {
             Self::Compare(arguments) => compare::run(&arguments),
             #[cfg(feature = "plot")]
             Self::Report(arguments) => report::run(&arguments),
+            Self::PsfInfo(arguments) => psf_info::run(&arguments),
+            Self::PsfConvert(arguments) => psf_convert::run(&arguments),
             #[cfg(feature = "plot")]
             Self::PlotPsf(arguments) => plot_psf::run(&arguments),
             #[cfg(all(feature = "plot", feature = "simulate"))]

@@ -1,23 +1,32 @@
-//! `spextral make-psf`: writes a DESI-like PSF file.
+//! `spextral make-psf`: writes a PSF file, DESI-like or of measured spots.
 
 use super::json::{Json, object, print_object, text};
 use super::output::{Outcome, print};
 use clap::ValueEnum;
 use serde_json::json;
 use spextral::base::output_path::{Format, check_outputs};
-use spextral::fits::write_psf;
+use spextral::fits::{FittedPsf, psf_from_spots, write_psf};
 use spextral::simulate::synthetic::{Camera, Synthetic};
-use std::path::PathBuf;
+use spextral::stages::trace_fit::{Residual, TraceFit};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Make a DESI-like PSF file: traces, widths and Gauss-Hermite terms of a fibre-fed spectrograph
+/// Make a PSF file: DESI-like traces, widths and Gauss-Hermite terms, or those of your own spots (--from)
 ///
-/// By default the PSF of a DESI r camera: 500 fibres in 20 bundles on 4114 x 4128 pixels.
+/// By default the PSF of a DESI r camera: 500 fibres in 20 bundles on 4114 x 4128 pixels. With --from a PSF of spots that you
+/// have measured or computed; --npix-x and --npix-y are then needed.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, value_name = "PSF")]
     output: PathBuf,
+    /// Spots: a table, CSV or FITS, with columns fibre, wavelength [Angstrom], x, y, sigma_x, sigma_y [pixels] and perhaps
+    /// Gauss-Hermite terms GH-i-j; or traces XTRACE, YTRACE, XSIG, YSIG as desispec writes them
+    #[arg(long, value_name = "FILE", requires_all = ["npix_x", "npix_y"], conflicts_with_all = ["camera", "nfibre", "bundlesize", "wave_min", "wave_max", "spacing", "bundle_gap", "gh_amplitude", "ghdeg", "tail_amplitude", "seed"])]
+    from: Option<PathBuf>,
+    /// Degree of the traces of --from; lower where a fibre has fewer spots than twice the terms
+    #[arg(long, value_name = "DEGREE", default_value_t = 6, requires = "from")]
+    tracedeg: usize,
     /// Arm of the spectrograph: sets the wavelength range and the size of the CCD
     #[arg(long, value_enum, default_value_t = Arm::R)]
     camera: Arm,
@@ -60,12 +69,12 @@ pub struct Arguments {
     /// Amplitude of the power-law tails, as TAILAMP; used with --psf-tails only
     #[arg(long, value_name = "AMPLITUDE", default_value_t = Synthetic::default().tail_amplitude)]
     tail_amplitude: f64,
-    /// Half width of a spot in pixels: it has 2 N + 1 columns
-    #[arg(long, value_name = "N", default_value_t = Synthetic::default().half_x)]
-    hsizex: usize,
-    /// Half height of a spot in pixels: it has 2 N + 1 rows
-    #[arg(long, value_name = "N", default_value_t = Synthetic::default().half_y)]
-    hsizey: usize,
+    /// Half width of a spot in pixels: it has 2 N + 1 columns [default: 8; with --from five times the largest width]
+    #[arg(long, value_name = "N")]
+    hsizex: Option<usize>,
+    /// Half height of a spot in pixels: it has 2 N + 1 rows [default: 5; with --from five times the largest width]
+    #[arg(long, value_name = "N")]
+    hsizey: Option<usize>,
     /// Degree of the Legendre series of widths and Hermite terms along wavelength
     #[arg(long, value_name = "DEGREE", default_value_t = Synthetic::default().legendre_degree)]
     legdeg: usize,
@@ -91,6 +100,17 @@ enum Arm {
 }
 
 impl Arguments {
+    /// How spots become a PSF.
+    fn fit(&self) -> TraceFit {
+        TraceFit {
+            npix: [self.npix_x, self.npix_y].map(Option::unwrap_or_default),
+            trace_degree: self.tracedeg,
+            width_degree: self.legdeg,
+            half: [self.hsizex, self.hsizey],
+            camera: None,
+        }
+    }
+
     fn request(&self) -> Synthetic {
         Synthetic {
             camera: match self.camera {
@@ -111,8 +131,8 @@ impl Arguments {
             gh_amplitude: self.gh_amplitude,
             gh_degree: self.ghdeg,
             tail_amplitude: self.tail_amplitude,
-            half_x: self.hsizex,
-            half_y: self.hsizey,
+            half_x: self.hsizex.unwrap_or(Synthetic::default().half_x),
+            half_y: self.hsizey.unwrap_or(Synthetic::default().half_y),
             legendre_degree: self.legdeg,
             seed: self.seed,
         }
@@ -124,13 +144,19 @@ impl Arguments {
 /// # Errors
 /// Parameters that make no PSF, or an output that cannot be written.
 pub fn run(args: &Arguments) -> Outcome {
-    check_outputs(&[], &[(&args.output, Format::Fits)], args.overwrite)?;
-    let psf = args.request().build()?;
+    let inputs: Vec<&Path> = args.from.iter().map(PathBuf::as_path).collect();
+    check_outputs(&inputs, &[(&args.output, Format::Fits)], args.overwrite)?;
+    let FittedPsf { psf, residuals, notes } = match &args.from {
+        Some(from) => psf_from_spots(from, &args.fit(), [args.sigma_x, args.sigma_y])?,
+        None => FittedPsf { psf: args.request().build()?, residuals: Vec::new(), notes: Vec::new() },
+    };
+    notes.iter().for_each(|note| tracing::warn!("{note}"));
     write_psf(&args.output, &psf, args.overwrite)?.persist()?;
     if args.json.is_wanted() {
         let fields = json!({
             "output": text(&args.output), "nfibre": psf.nfibre, "npix_x": psf.npix_x, "npix_y": psf.npix_y,
-            "wave_min": psf.wave_min, "wave_max": psf.wave_max,
+            "wave_min": psf.wave_min, "wave_max": psf.wave_max, "hsizex": psf.half_x, "hsizey": psf.half_y,
+            "residuals": residuals.iter().map(residual).collect::<Vec<_>>(), "notes": notes,
         });
         print_object("make-psf", object(fields))?;
         return Ok(ExitCode::SUCCESS);
@@ -144,5 +170,15 @@ pub fn run(args: &Arguments) -> Outcome {
         psf.wave_min,
         psf.wave_max
     ))?;
+    for Residual { quantity, rms, worst, fibre, wave } in &residuals {
+        print(&format!(
+            "{quantity}: off the spots by {rms:.2e} rms, at most {worst:.2e} (fibre {fibre}, {wave:.2} Angstrom)"
+        ))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The residual of one quantity as JSON.
+fn residual(of: &Residual) -> serde_json::Value {
+    json!({ "quantity": of.quantity, "rms": of.rms, "worst": of.worst, "fibre": of.fibre, "wave": of.wave })
 }

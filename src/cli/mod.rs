@@ -20,6 +20,8 @@ pub mod output;
 mod peer_flags;
 #[cfg(feature = "plot")]
 mod plot_psf;
+mod psf_convert;
+mod psf_info;
 #[cfg(feature = "plot")]
 mod report;
 mod request_options;

@@ -119,6 +119,12 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "Fractional error of the PSF, for chi2pix; 0 for the noise alone; by default the PSF's PSFERR, or 0.01",
             ),
             (OptionName::PsfTails, None, "", "Add the PSF's power-law tails, which it must have"),
+            (
+                OptionName::PsfGh00,
+                None,
+                "VALUE",
+                "GH-0-0 of the PSF: as in the file, or 1 as specex fits it, which writes it with terms of another row",
+            ),
         ],
     ),
     (

@@ -2,11 +2,13 @@
 
 use super::json::{Json, object, print_object, text};
 use super::output::{Outcome, print};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use spextral::PendingFile;
 use spextral::base::output_path::{Format, check_outputs};
 use spextral::extract::WaveRange;
-use spextral::fits::{read_psf, write_preproc, write_truth};
+use spextral::fits::{read_psf_with, write_preproc, write_truth};
+use spextral::psf::Gh00;
 use spextral::simulate::{SimulateError, Simulation, simulate};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,6 +63,9 @@ pub struct Arguments {
     /// Also spread light into the PSF's power-law tails
     #[arg(long)]
     psf_tails: bool,
+    /// GH-0-0 of the PSF: as in the file, or 1 as specex fits it
+    #[arg(long, value_name = "VALUE", value_parser = PossibleValuesParser::new(Gh00::ALL.iter().map(|v| v.word())).try_map(|word| word.parse::<Gh00>()), default_value = Gh00::File.word())]
+    psf_gh00: Gh00,
     /// Replace outputs that exist
     #[arg(long)]
     overwrite: bool,
@@ -95,7 +100,7 @@ pub fn run(args: &Arguments) -> Outcome {
     let outputs = [&args.output].into_iter().chain(&args.truth).map(|path| (path.as_path(), Format::Fits));
     let outputs: Vec<(&Path, Format)> = outputs.collect();
     check_outputs(&[&args.psf], &outputs, args.overwrite)?;
-    let psf = read_psf(&args.psf)?;
+    let psf = read_psf_with(&args.psf, args.psf_gh00)?;
     let of_psf = |error: SimulateError| match error {
         SimulateError::Fibres { .. } | SimulateError::Range { .. } | SimulateError::NoTails => {
             format!("{}: {error}", args.psf.display())

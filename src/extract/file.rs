@@ -10,7 +10,7 @@ use crate::base::error_chain::one_line;
 use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
-use crate::psf::Psf;
+use crate::psf::{Form, Psf};
 use std::time::{Duration, Instant};
 
 /// The result of a request.
@@ -110,6 +110,12 @@ impl Inputs {
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
         let options = self.options(request);
         let job = self.job(&options).map_err(|source| self.failed(request, source))?;
+        if engine.is_gpu() && self.psf.form != Form::GaussHermite {
+            let kind = self.psf.form.name();
+            tracing::warn!(
+                "the CPU makes the spots of a {kind} PSF, for which devices have no kernel; the other stages stay on the GPU"
+            );
+        }
         warnings(&job).iter().for_each(|warning| tracing::warn!("{warning}"));
         extract(&job, engine, progress).map_err(|source| self.failed(request, source))
     }
@@ -194,7 +200,7 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> 
     let (options, ignore) = (request.preproc_options(), request.ignore_checksum);
     let (preproc, psf) = rayon::join(
         || with_digest(&request.input, ignore, |file| preproc_of(file, &options)),
-        || with_digest(&request.psf, ignore, psf_of),
+        || with_digest(&request.psf, ignore, |file| psf_of(file, request.psf_gh00)),
     );
     let ((preproc, input), (psf, psf_digest)) = (preproc?, psf?);
     let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, ignore, |_| Ok(()))).transpose()?;

@@ -4,6 +4,7 @@ use super::{Digests, ModelFlux, Options};
 use crate::backend::Stage;
 use crate::base::output_path::{Format, check_outputs};
 use crate::fits::{FitsError, PreprocOptions};
+use crate::psf::Gh00;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub struct Request {
     pub readnoise: Option<f64>,
     /// Electrons of one unit of the image; None for an image in electron.
     pub gain: Option<f64>,
+    /// GH-0-0 of the spots.
+    pub psf_gh00: Gh00,
     /// Whether a wrong DATASUM is no error where the data decide no number.
     pub ignore_checksum: bool,
     /// Whether the grid is barycentric.
@@ -63,6 +66,7 @@ impl Request {
             image_hdu: None,
             readnoise: None,
             gain: None,
+            psf_gh00: Gh00::default(),
             ignore_checksum: false,
             barycentric: false,
             scores: true,

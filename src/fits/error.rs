@@ -146,8 +146,10 @@ pub enum FitsError {
         /// The part at fault.
         source: PsfError,
     },
-    /// A PSF of another kind than Gauss-Hermite.
-    #[error("{path}: PSFTYPE {psftype} is not supported; give a PSF file of PSFTYPE GAUSS-HERMITE")]
+    /// A PSF of a kind that is not known.
+    #[error(
+        "{path}: PSFTYPE {psftype} is not supported; give a PSF file of PSFTYPE GAUSS-HERMITE, GAUSS-HERMITE2, SPOTGRID, MONOSPOT or PCA-PIX"
+    )]
     UnsupportedPsf {
         /// The file.
         path: PathBuf,

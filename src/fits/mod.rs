@@ -3,10 +3,12 @@
 //! | file | content |
 //! |---|---|
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
+//! | `psf_table`, `psf_sampled` | the table of a Gauss-Hermite PSF; PSFs of sampled spots |
 //! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
+//! | `spot_table` | measured spots and plain traces, of which a PSF is made |
 //! | `keywords` | cards that belong to one file |
 //! | `verify` | the check of a whole file by its checksums |
 //!
@@ -26,8 +28,11 @@ mod positioned_io;
 mod preproc;
 mod preproc_options;
 mod psf;
+mod psf_sampled;
+mod psf_table;
 mod psf_write;
 mod reader;
+mod spot_table;
 mod table;
 mod tiles;
 mod truth;
@@ -44,10 +49,11 @@ pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, read_preproc, write_preproc};
 pub use preproc_options::PreprocOptions;
 pub(crate) use psf::psf_of;
-pub use psf::read_psf;
+pub use psf::{read_psf, read_psf_with};
 pub use psf_write::write_psf;
 pub use reader::read_headers;
 pub(crate) use reader::with_digest;
+pub use spot_table::{FittedPsf, psf_from_spots};
 pub use table::read_fibermap;
 pub use truth::{Truth, read_truth, write_truth};
 pub use verify::verify;

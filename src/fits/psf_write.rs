@@ -1,18 +1,28 @@
-//! PSF files written: PSFVER 3, traces as images, one row of the table per parameter.
+//! PSF files written: Gauss-Hermite as PSFVER 3, traces as images and one row of the table per parameter; spot grids.
 
 use super::error::FitsError;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{ColumnData, Header, Table};
-use crate::psf::{LegendreSeries, Psf};
+use crate::psf::{Form, LegendreSeries, Psf, SpotGrid};
 use std::path::Path;
 
-/// Writes a PSF file of PSFVER 3: XTRACE, YTRACE and the PSF table.
+/// Writes a PSF file: a Gauss-Hermite PSF as PSFVER 3 (XTRACE, YTRACE and the PSF table), images on a grid as SPOTGRID or
+/// MONOSPOT.
 ///
 /// # Errors
-/// [`FitsError::Invalid`] if the series of the table differ in their domain: PSFVER 3 has one for all.
-/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
+/// [`FitsError::Invalid`] if the series of the table differ in their domain, as PSFVER 3 has one for all, or the PSF is of
+/// another kind. [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<PendingFile, FitsError> {
+    match &psf.form {
+        Form::GaussHermite => {}
+        Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, overwrite),
+        other => {
+            let what =
+                format!("PSFs of kind {} are not written; convert it to SPOTGRID or GAUSS-HERMITE", other.name());
+            return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: "HDU 2 (PSF)".into(), what });
+        }
+    }
     let rows = psf.table_rows();
     let domain = psf.sigma_x.domain;
     if let Some((name, series)) = rows.iter().find(|(_, s)| s.domain != domain) {
@@ -30,6 +40,47 @@ pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<P
             out.image(&image, &common_cards(psf, trace.domain))?;
         }
         out.table("PSF", &table)
+    })
+}
+
+/// Writes images on a grid in specter's layout; what specter does not know has cards of its own.
+fn write_grid(path: &Path, psf: &Psf, grid: &SpotGrid, overwrite: bool) -> Result<PendingFile, FitsError> {
+    let parts = grid.images.parts();
+    let mut common = Header::new();
+    common.set("PSFTYPE", psf.form.name(), "");
+    common.set("NPIX_X", psf.npix_x, "columns of the CCD");
+    common.set("NPIX_Y", psf.npix_y, "rows of the CCD");
+    common.set("NSPEC", psf.nfibre, "number of fibres");
+    common.set("FIBERMIN", psf.fibermin, "first fibre");
+    common.set("PSFERR", psf.psferr, "fractional error of the PSF");
+    common.set("CAMERA", psf.camera.clone().unwrap_or_default(), "camera");
+    common.set("CCDPIXSZ", parts.oversampling, "size of a CCD pixel, in samples");
+    common.set("PIXSIZE", 1i64, "size of a sample");
+    let mut spots = Header::new();
+    spots.set("OVERSAMP", parts.oversampling, "samples per CCD pixel");
+    spots.set("SCALE", parts.oversampling, "samples per CCD pixel");
+    spots.set("SPOTCENX", parts.centre[1], "column of an image that falls on the trace");
+    spots.set("SPOTCENY", parts.centre[0], "row of an image that falls on the trace");
+    let fibres: Vec<f64> = (0..psf.nfibre).map(|fibre| grid.position.of(fibre)[0]).collect();
+    let image =
+        |name, shape: &[usize], values| Image { name, unit: "", shape: shape.to_vec(), pixels: Pixels::F64(values) };
+    write_file(path, overwrite, |out| {
+        for (name, trace) in [("XCOEFF", &psf.trace_x), ("YCOEFF", &psf.trace_y)] {
+            let mut cards = common.clone();
+            cards.set("WAVEMIN", trace.domain[0], "Angstrom, where the Legendre variable is -1");
+            cards.set("WAVEMAX", trace.domain[1], "Angstrom, where the Legendre variable is 1");
+            out.image(&image(name, &[psf.nfibre, trace.ncoeff], &trace.coeff), &cards)?;
+        }
+        if grid.images.is_single() {
+            return out.image(&image("SPOT", &[parts.ny, parts.nx], &parts.samples), &spots);
+        }
+        spots.set("SPOTINTR", "LINEAR", "between slit positions and wavelengths");
+        spots.set("SPOTNORM", "WINDOW", "the sum over the image is 1");
+        let shape = [parts.positions.len(), parts.waves.len(), parts.ny, parts.nx];
+        out.image(&image("SPOTS", &shape, &parts.samples), &spots)?;
+        out.image(&image("SPOTPOS", &shape[..1], &parts.positions), &Header::new())?;
+        out.image(&image("SPOTWAVE", &shape[1..2], &parts.waves), &Header::new())?;
+        out.image(&image("FIBERPOS", &[psf.nfibre], &fibres), &Header::new())
     })
 }
 

@@ -104,7 +104,13 @@ impl<'a> Canvas<'a> {
 
     /// Draws a heat map over a whole panel.
     pub fn heatmap(&self, panel: &Panel, map: &Heatmap) -> Result<(), PlotError> {
-        let inner = self.axes(panel, false)?.plotting_area().strip_coord_spec();
+        self.heatmap_below(panel, map, &[])
+    }
+
+    /// Draws a heat map over a whole panel, and curves on it.
+    pub fn heatmap_below(&self, panel: &Panel, map: &Heatmap, shapes: &[Shape]) -> Result<(), PlotError> {
+        let mut chart = self.axes(panel, false)?;
+        let inner = chart.plotting_area().strip_coord_spec();
         let (width, height) = inner.dim_in_pixel();
         let palette = map.scale.palette();
         let cell = |at: u32, pixels: u32, cells: usize| (2 * at as usize + 1) * cells / (2 * pixels as usize);
@@ -115,29 +121,12 @@ impl<'a> Canvas<'a> {
                 inner.draw_pixel((x as i32, y as i32), &RGBColor(r, g, b))?;
             }
         }
-        Ok(())
+        draw_shapes(&mut chart, shapes)
     }
 
     /// Draws curves.
     pub fn curves(&self, panel: &Panel, shapes: &[Shape]) -> Result<(), PlotError> {
-        let mut chart = self.axes(panel, true)?;
-        for shape in shapes {
-            match shape {
-                Shape::Line(colour, width, points) => {
-                    for run in points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty()) {
-                        chart.draw_series(LineSeries::new(run.iter().copied(), colour.stroke_width(*width)))?;
-                    }
-                }
-                Shape::Points(colour, radius, points) => {
-                    let finite = points.iter().filter(|p| p.1.is_finite());
-                    chart.draw_series(finite.map(|&p| Circle::new(p, *radius, colour.filled())))?;
-                }
-                Shape::Area(colour, points) => {
-                    chart.draw_series([Polygon::new(points.clone(), colour.filled())])?;
-                }
-            }
-        }
-        Ok(())
+        draw_shapes(&mut self.axes(panel, true)?, shapes)
     }
 
     /// Draws title and axes of a panel.
@@ -172,6 +161,27 @@ impl<'a> Canvas<'a> {
             .draw()?;
         Ok(chart)
     }
+}
+
+/// Draws curves on the axes of a panel.
+fn draw_shapes(chart: &mut Chart, shapes: &[Shape]) -> Result<(), PlotError> {
+    for shape in shapes {
+        match shape {
+            Shape::Line(colour, width, points) => {
+                for run in points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty()) {
+                    chart.draw_series(LineSeries::new(run.iter().copied(), colour.stroke_width(*width)))?;
+                }
+            }
+            Shape::Points(colour, radius, points) => {
+                let finite = points.iter().filter(|p| p.1.is_finite());
+                chart.draw_series(finite.map(|&p| Circle::new(p, *radius, colour.filled())))?;
+            }
+            Shape::Area(colour, points) => {
+                chart.draw_series([Polygon::new(points.clone(), colour.filled())])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Registers the built-in font under a name: a host need not have one.

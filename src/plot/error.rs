@@ -17,6 +17,14 @@ pub enum PlotError {
         /// Pixels of the CCD.
         expected: usize,
     },
+    /// The image has another size than the CCD of the PSF.
+    #[error("the image is {} x {} pixels, the PSF is for a CCD of {} x {}: give a frame of this camera", image[0], image[1], psf[0], psf[1])]
+    Image {
+        /// Columns and rows of the image.
+        image: [usize; 2],
+        /// Columns and rows of the PSF's CCD.
+        psf: [usize; 2],
+    },
     /// The truth belongs to another frame.
     #[error("the truth cannot be drawn beside the spectra: {0}")]
     Truth(CompareError),

@@ -3,11 +3,11 @@
 use super::canvas::{Canvas, Panel, Shape};
 use super::colour::INK;
 use super::error::PlotError;
-use super::heatmap::{Grid, Heatmap};
+use super::heatmap::{Grid, Heatmap, Keep};
 use super::scale::Scale;
-use crate::geometry::SpotShape;
+use crate::geometry::Ccd;
 use crate::psf::Psf;
-use crate::stages::spots::spot;
+use crate::stages::spots::SpotModel;
 use crate::stages::traces::{Traces, traces};
 use plotters::style::RGBColor;
 
@@ -21,6 +21,9 @@ const TRACES: usize = 40;
 const ALONG: usize = 80;
 /// Decades below a spot's peak that are shown.
 const DECADES: f64 = 4.0;
+/// Columns and rows of an image below the traces, and electrons up to which its scale is about linear.
+const MOST_PIXELS: [usize; 2] = [640, 520];
+const SOFTENING: f64 = 30.0;
 /// Colours of the fibres whose widths are shown, from the first to the last.
 const TONES: [RGBColor; 5] =
     [RGBColor(68, 1, 84), RGBColor(59, 82, 139), RGBColor(33, 145, 140), RGBColor(94, 171, 60), RGBColor(214, 120, 24)];
@@ -36,12 +39,12 @@ struct Spot {
 
 impl Spot {
     /// Evaluates the spot of one fibre at one wavelength of `t`.
-    fn of(shape: &SpotShape, t: &Traces, bin: usize) -> Self {
+    fn of(model: &SpotModel, t: &Traces, bin: usize) -> Self {
         let count = t.nfibre * t.nbin;
         let parameters: Vec<f64> = t.shape.chunks(count).map(|values| values[bin]).collect();
-        let mut pixels = vec![0.0; shape.size()];
-        spot(shape, (t.offset_x[bin], t.offset_y[bin]), &parameters, &mut pixels);
-        Self { nx: shape.nx(), pixels }
+        let mut pixels = vec![0.0; model.shape().size()];
+        model.spot((t.offset_x[bin], t.offset_y[bin]), &parameters, &mut pixels);
+        Self { nx: model.shape().nx(), pixels }
     }
 
     /// Returns the standard deviations along x and y in pixels, by second moments; NaN without light.
@@ -76,17 +79,22 @@ fn waves(psf: &Psf, count: usize) -> Vec<f64> {
     (0..count).map(|k| psf.wave_min + step * k as f64).collect()
 }
 
-/// Draws a PSF, called `name`, as a PNG file.
+/// Draws a PSF, called `name`, as a PNG file; its traces over an image where one of its CCD is given.
 ///
 /// # Errors
-/// [`PlotError::Empty`] if the PSF has no fibre, [`PlotError::Draw`] if the drawing library fails.
-pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
+/// [`PlotError::Empty`] if the PSF has no fibre, [`PlotError::Image`] if the image has not the size of its CCD, [`PlotError::Draw`] if the drawing library fails.
+pub fn psf_png(psf: &Psf, name: &str, image: Option<&Ccd>) -> Result<Vec<u8>, PlotError> {
     if psf.nfibre == 0 {
         return Err(PlotError::Empty);
     }
+    if let Some(ccd) = image.filter(|ccd| [ccd.nx(), ccd.ny()] != [psf.npix_x, psf.npix_y]) {
+        return Err(PlotError::Image { image: [ccd.nx(), ccd.ny()], psf: [psf.npix_x, psf.npix_y] });
+    }
     let camera = psf.camera.as_ref().map(|c| format!(", camera {c}")).unwrap_or_default();
+    let degrees = || format!("{} degrees {} x {}", psf.form.name(), psf.gh_degree_x, psf.gh_degree_y);
+    let kind = if psf.gh.is_empty() { psf.form.name().into() } else { degrees() };
     let title = format!(
-        "{name}{camera}: {} fibres on {} x {} pixels, {:.0} to {:.0} Angstrom; spots of {} x {} pixels, Gauss-Hermite degrees {} x {}",
+        "{name}{camera}: {} fibres on {} x {} pixels, {:.0} to {:.0} Angstrom; spots of {} x {} pixels, {}",
         psf.nfibre,
         psf.npix_x,
         psf.npix_y,
@@ -94,13 +102,12 @@ pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
         psf.wave_max,
         2 * psf.half_x + 1,
         psf.ndiag(),
-        psf.gh_degree_x,
-        psf.gh_degree_y
+        kind
     );
     Canvas::png(SIZE, |canvas| {
         canvas.text(&title, (30, 18), 23, INK)?;
         draw_spots(psf, canvas)?;
-        draw_traces(psf, canvas)?;
+        draw_traces(psf, image, canvas)?;
         draw_widths(psf, canvas)
     })
 }
@@ -108,7 +115,8 @@ pub fn psf_png(psf: &Psf, name: &str) -> Result<Vec<u8>, PlotError> {
 fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let [left, top, right, bottom] = [30, 96, 960, SIZE.1 as i32 - 60];
     canvas.text(&format!("spots, logarithmic over {DECADES:.0} decades"), (left, 62), 21, INK)?;
-    let (shape, wave) = (SpotShape::new(psf, false), waves(psf, WAVES));
+    let (model, wave) = (SpotModel::new(psf, false), waves(psf, WAVES));
+    let shape = model.shape();
     let rows = spread(psf.nfibre, FIBRES);
     let cell = [(right - left) / WAVES as i32, (bottom - top) / rows.len().max(3) as i32];
     // One scale for both directions: a spot has the shape that it has on the CCD.
@@ -121,13 +129,13 @@ fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
             canvas.text(&format!("fibre {}, {wave:.0} Å", psf.fibermin + row as i64), (x, y + 8), 18, INK)?;
             let place = [x, y, x + size[0] + 14, y + size[1] + 30];
             let panel = Panel { place, title: "", labels: ["", ""], x: [0.0, 1.0], y: [0.0, 1.0] };
-            canvas.heatmap(&panel, &Spot::of(&shape, &t, bin).heatmap())?;
+            canvas.heatmap(&panel, &Spot::of(&model, &t, bin).heatmap())?;
         }
     }
     Ok(())
 }
 
-fn draw_traces(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
+fn draw_traces(psf: &Psf, image: Option<&Ccd>, canvas: &Canvas) -> Result<(), PlotError> {
     let path = |row: usize, wave: &[f64]| -> Vec<(f64, f64)> {
         let t = traces(psf, row..row + 1, wave, false);
         (0..wave.len())
@@ -148,15 +156,24 @@ fn draw_traces(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
         x: [-0.5, psf.npix_x as f64 - 0.5],
         y: [-0.5, psf.npix_y as f64 - 0.5],
     };
-    canvas.curves(&panel, &shapes)
+    let Some(ccd) = image else { return canvas.curves(&panel, &shapes) };
+    let pixels = ccd.image().iter().zip(ccd.ivar());
+    let values = pixels.map(|(p, ivar)| if *ivar > 0.0 { f64::from(*p) } else { f64::NAN }).collect();
+    // Traces of one pixel's width stay visible: of a block the farthest value from 0 is shown.
+    let grid = Grid::new(ccd.nx(), values).reduced(MOST_PIXELS, Keep::Farthest(0.0));
+    let mut lit: Vec<f64> = grid.values.iter().copied().filter(|v| v.is_finite()).collect();
+    lit.sort_by(f64::total_cmp);
+    let bright = lit.get(lit.len() * 99 / 100).copied().unwrap_or(1.0);
+    let scale = Scale::asinh(-SOFTENING, bright.max(1.0), SOFTENING);
+    canvas.heatmap_below(&panel, &Heatmap::of(&grid, scale), &shapes)
 }
 
 fn draw_widths(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
-    let (shape, wave) = (SpotShape::new(psf, false), waves(psf, ALONG));
+    let (model, wave) = (SpotModel::new(psf, false), waves(psf, ALONG));
     let rows = spread(psf.nfibre, FIBRES);
     let widths = |&row: &usize| -> Vec<[f64; 2]> {
         let t = traces(psf, row..row + 1, &wave, false);
-        (0..wave.len()).map(|j| Spot::of(&shape, &t, j).widths()).collect()
+        (0..wave.len()).map(|j| Spot::of(&model, &t, j).widths()).collect()
     };
     let widths: Vec<Vec<[f64; 2]>> = rows.iter().map(widths).collect();
     for (axis, name) in ["across (x)", "along the dispersion (y)"].into_iter().enumerate() {
@@ -195,7 +212,7 @@ mod tests {
             Synthetic { nfibre: 3, npix_y: Some(300), gh_amplitude: 0.0, ..Synthetic::default() }.build().unwrap();
         let wave = waves(&psf, 3);
         let t = traces(&psf, 0..1, &wave, false);
-        let [x, y] = Spot::of(&SpotShape::new(&psf, false), &t, 1).widths();
+        let [x, y] = Spot::of(&SpotModel::new(&psf, false), &t, 1).widths();
         let expected = [param::SIGMA_X, param::SIGMA_Y].map(|p| (t.shape[p * 3 + 1].powi(2) + 1.0 / 12.0).sqrt());
         // A pixel is a box of variance 1/12; the spot ends at some sigmas.
         assert!((x - expected[0]).abs() < 0.01 && (y - expected[1]).abs() < 0.01, "{x} {y} {expected:?}");

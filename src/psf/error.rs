@@ -68,6 +68,9 @@ pub enum PsfError {
         /// Its fault.
         reason: String,
     },
+    /// Images of spots do not fit together.
+    #[error("{0}")]
+    Images(String),
     /// The number of Gauss-Hermite terms does not follow from the degrees.
     #[error("GH has {found} terms, not those of GHDEGX {} by GHDEGY {}", degrees[0], degrees[1])]
     Terms {
@@ -85,6 +88,7 @@ impl PsfError {
             Self::OutOfRange { keyword, .. } => keyword,
             Self::Psferr(_) => "PSFERR",
             Self::Terms { .. } => "GH",
+            Self::Images(_) => "SPOTS",
             Self::NoFibre { .. } => "PSF",
             Self::Domain { parameter, .. } | Self::Length { parameter, .. } | Self::NotFinite { parameter, .. } => {
                 parameter
@@ -98,7 +102,7 @@ pub(crate) fn in_range(keyword: &'static str, value: i64) -> Result<usize, PsfEr
     let range = match keyword {
         "NFIBRE" => 1..=MOST_FIBRE,
         "FIBERMIN" => 0..=MOST_FIBRE,
-        "GHDEGX" | "GHDEGY" => 0..=MOST_DEGREE as i64,
+        "GHDEGX" | "GHDEGY" | "GHDEGX2" | "GHDEGY2" => 0..=MOST_DEGREE as i64,
         "HSIZEX" | "HSIZEY" => 1..=MOST_HALF_SIZE as i64,
         _ => 1..=MOST_PIXELS,
     };

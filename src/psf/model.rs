@@ -2,6 +2,7 @@
 
 use super::defects::{Defects, stand_in};
 use super::error::{PsfError, in_range};
+use super::form::Form;
 use super::series::{LegendreSeries, check_domain};
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
@@ -40,7 +41,7 @@ impl Tails {
 /// and traces return to the CCD where the fibre has no light.
 const MAX_EXTRAPOLATION: f64 = 0.05;
 
-/// A Gauss-Hermite PSF of all fibres of one camera (PSFTYPE GAUSS-HERMITE), checked by [`Psf::new`].
+/// A PSF of all fibres of one camera, checked by [`Psf::new`].
 ///
 /// Its parts are read through `Deref`; [`Psf::update`] changes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,11 +71,14 @@ pub struct PsfParts {
     pub trace_x: LegendreSeries,
     /// Trace along CCD rows, pixels.
     pub trace_y: LegendreSeries,
-    /// GHSIGX, pixels.
+    /// The kind of the PSF, and what it alone has.
+    #[serde(default)]
+    pub form: Form,
+    /// GHSIGX, pixels; of sampled spots their standard deviation along x.
     pub sigma_x: LegendreSeries,
-    /// GHSIGY, pixels.
+    /// GHSIGY, pixels; of sampled spots their standard deviation along y.
     pub sigma_y: LegendreSeries,
-    /// GH-i-j, index `i * (gh_degree_y + 1) + j`; i along x, j along y.
+    /// GH-i-j, index `i * (gh_degree_y + 1) + j`; i along x, j along y. Sampled spots have none.
     pub gh: Vec<LegendreSeries>,
     /// GHDEGX.
     pub gh_degree_x: usize,
@@ -106,9 +110,11 @@ impl PsfParts {
         let mut rows = vec![("GHSIGX".to_string(), &self.sigma_x), ("GHSIGY".to_string(), &self.sigma_y)];
         for j in 0..=self.gh_degree_y {
             for i in 0..=self.gh_degree_x {
-                rows.push((format!("GH-{i}-{j}"), &self.gh[i * (self.gh_degree_y + 1) + j]));
+                let series = self.gh.get(i * (self.gh_degree_y + 1) + j);
+                rows.extend(series.map(|series| (format!("GH-{i}-{j}"), series)));
             }
         }
+        rows.extend(self.form.named_series());
         if let Some(tails) = &self.tails {
             rows.extend(Tails::NAMES.map(String::from).into_iter().zip(tails.series()));
         }
@@ -119,13 +125,12 @@ impl PsfParts {
     pub(crate) fn named_series_mut(&mut self) -> Vec<(String, bool, &mut LegendreSeries)> {
         let names: Vec<String> =
             (0..=self.gh_degree_x).flat_map(|i| (0..=self.gh_degree_y).map(move |j| format!("GH-{i}-{j}"))).collect();
-        let tails = Tails::NAMES.map(String::from);
-        let shapes = ["GHSIGX", "GHSIGY"].map(String::from).into_iter().chain(names).chain(tails);
-        let PsfParts { trace_x, trace_y, sigma_x, sigma_y, gh, tails, .. } = self;
-        let tails = tails.iter_mut().flat_map(Tails::series_mut);
-        let series = [sigma_x, sigma_y].into_iter().chain(gh).chain(tails);
+        let PsfParts { trace_x, trace_y, sigma_x, sigma_y, gh, tails, form, .. } = self;
+        let widths = ["GHSIGX", "GHSIGY"].map(String::from).into_iter().zip([sigma_x, sigma_y]);
+        let tails = Tails::NAMES.map(String::from).into_iter().zip(tails.iter_mut().flat_map(Tails::series_mut));
+        let shapes = widths.chain(names.into_iter().zip(gh)).chain(tails).chain(form.named_series_mut());
         let traces = [("XTRACE".to_string(), true, trace_x), ("YTRACE".to_string(), true, trace_y)];
-        traces.into_iter().chain(shapes.zip(series).map(|(name, series)| (name, false, series))).collect()
+        traces.into_iter().chain(shapes.map(|(name, series)| (name, false, series))).collect()
     }
 
     fn check(&self) -> Result<(), PsfError> {
@@ -143,16 +148,46 @@ impl PsfParts {
         }
         in_range("FIBERMIN", self.fibermin)?;
         let degrees = [self.gh_degree_x, self.gh_degree_y];
-        if self.gh.len() != (degrees[0] + 1) * (degrees[1] + 1) {
+        let is_sampled = matches!(self.form, Form::Grid(_) | Form::Polynomial(_));
+        let terms = if is_sampled { 0 } else { (degrees[0] + 1) * (degrees[1] + 1) };
+        if self.gh.len() != terms {
             return Err(PsfError::Terms { found: self.gh.len(), degrees });
         }
         self.trace_x.check("XTRACE", self.nfibre)?;
         self.trace_y.check("YTRACE", self.nfibre)?;
+        self.check_form()?;
         self.table_rows().into_iter().try_for_each(|(name, series)| series.check(&name, self.nfibre))?;
         check_domain("PSF", [self.wave_min, self.wave_max])?;
         match self.psferr.is_finite() && self.psferr >= 0.0 {
             true => Ok(()),
             false => Err(PsfError::Psferr(self.psferr)),
+        }
+    }
+}
+
+impl PsfParts {
+    /// Checks what the kind of the PSF alone has, but for its series.
+    fn check_form(&self) -> Result<(), PsfError> {
+        let window = match &self.form {
+            Form::GaussHermite => return Ok(()),
+            Form::TwoCores(core) => {
+                in_range("GHDEGX", core.degree_x as i64)?;
+                in_range("GHDEGY", core.degree_y as i64)?;
+                let (found, degrees) = (core.gh.len(), [core.degree_x, core.degree_y]);
+                if found != (degrees[0] + 1) * (degrees[1] + 1) {
+                    return Err(PsfError::Terms { found, degrees });
+                }
+                return Ok(());
+            }
+            Form::Grid(grid) => grid.images.half_size(),
+            Form::Polynomial(of) => [of.images.parts().ny / 2, of.images.parts().nx / 2],
+        };
+        let half = [self.half_y, self.half_x];
+        match half == window {
+            true => Ok(()),
+            false => {
+                Err(PsfError::Images(format!("windows of half size {half:?} do not fit images of {window:?} (y, x)")))
+            }
         }
     }
 }
@@ -245,6 +280,7 @@ mod tests {
             fibermin: 0,
             trace_x: series(10.0),
             trace_y: series(20.0),
+            form: Form::GaussHermite,
             sigma_x: series(1.0),
             sigma_y: series(1.0),
             gh: vec![series(0.1); 6],

@@ -1,8 +1,7 @@
 //! Projection of spectra onto the CCD: every bin's electrons, spread over its spot.
 
-use crate::geometry::SpotShape;
 use crate::psf::Psf;
-use crate::stages::spots::spots;
+use crate::stages::spots::SpotModel;
 use crate::stages::traces::traces;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -44,7 +43,8 @@ pub fn project(psf: &Psf, fibres: Range<usize>, wave: &[f64], flux: &[f64], tail
 }
 
 fn project_strip(psf: &Psf, fibres: Range<usize>, wave: &[f64], flux: &[f64], tails: bool) -> Strip {
-    let shape = SpotShape::new(psf, tails);
+    let model = SpotModel::new(psf, tails);
+    let shape = model.shape();
     let (half_x, half_y) = (shape.half_x as i32, shape.half_y as i32);
     let columns = {
         let all = traces(psf, fibres.clone(), wave, false).pixel_x;
@@ -57,7 +57,7 @@ fn project_strip(psf: &Psf, fibres: Range<usize>, wave: &[f64], flux: &[f64], ta
     let mut pixels = vec![0.0; width * psf.npix_y];
     for (fibre, flux) in fibres.zip(flux.chunks(wave.len().max(1))) {
         let t = traces(psf, fibre..fibre + 1, wave, tails);
-        for (bin, spot) in spots(&t, &shape).chunks(shape.size()).enumerate() {
+        for (bin, spot) in model.spots(&t).chunks(shape.size()).enumerate() {
             for (dy, profile) in spot.chunks(shape.nx()).enumerate() {
                 let y = t.pixel_y[bin] - half_y + dy as i32;
                 if flux[bin] == 0.0 || y < 0 || y >= psf.npix_y as i32 {

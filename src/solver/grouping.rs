@@ -46,7 +46,7 @@ fn allowed(options: &Options) -> f64 {
 }
 
 /// Returns the groups of the options' size, or those that the PSF asks for.
-pub(super) fn grouping(psf: &Psf, options: &Options) -> Grouping {
+pub(crate) fn grouping(psf: &Psf, options: &Options) -> Grouping {
     let allowed = allowed(options);
     let largest = |groups: &Groups, across: &[f64]| groups.cuts().iter().map(|&cut| across[cut]).fold(0.0, f64::max);
     let fitting = || {

@@ -24,6 +24,7 @@ mod unserved;
 
 pub use bundle_spectra::BundleSpectra;
 pub use finer::FineGrid;
+pub(crate) use grouping::grouping;
 pub use grouping::{ForcedCut, Grouping};
 pub use job::{Job, JobError};
 pub use ladder::{Attempt, Excess, Fallback, LADDER, LastRung, Level, Method, Record, Step};

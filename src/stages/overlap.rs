@@ -1,6 +1,6 @@
 //! How strongly spots of different fibres overlap, anywhere along their traces: what a cut between fibres would neglect.
 
-use super::spots::spot;
+use super::spots::SpotModel;
 use super::traces::{legendre, shape_series, split, unit};
 use crate::geometry::SpotShape;
 use crate::psf::{LegendreSeries, Psf};
@@ -20,6 +20,7 @@ const MOVES: [f64; 5] = [0.0, 1.0, -1.0, 2.0, -2.0];
 struct Spots<'a> {
     psf: &'a Psf,
     shape: SpotShape,
+    model: SpotModel,
     series: Vec<&'a LegendreSeries>,
 }
 
@@ -45,7 +46,8 @@ struct Stamp {
 /// Returns the largest relative overlap `s_f . s_g / (|s_f| |s_g|)` of spots across each cut, `[nfibre]`: element c is that of
 /// fibres before c with those from c on. Only cuts that `is_cut` names are looked at, until they exceed `enough`.
 pub fn overlaps_across(psf: &Psf, with_tails: bool, is_cut: impl Fn(usize) -> bool, enough: f64) -> Vec<f64> {
-    let spots = Spots { psf, shape: SpotShape::new(psf, with_tails), series: shape_series(psf, with_tails) };
+    let (model, series) = (SpotModel::new(psf, with_tails), shape_series(psf, with_tails));
+    let spots = Spots { psf, shape: *model.shape(), model, series };
     let mut across = vec![0.0; psf.nfibre];
     let crossings = spots.crossings();
     // The middle of the CCD decides most cuts at once.
@@ -116,7 +118,7 @@ impl Spots<'_> {
         let ((px, dx), (py, dy)) = (split(value(&self.psf.trace_x)), split(value(&self.psf.trace_y)));
         let params: Vec<f64> = self.series.iter().map(|series| value(series)).collect();
         let mut pixels = vec![0.0; self.shape.size()];
-        spot(&self.shape, (dx, dy), &params, &mut pixels);
+        self.model.spot((dx, dy), &params, &mut pixels);
         let norm = pixels.iter().map(|p| p * p).sum::<f64>().sqrt();
         let corner = [i64::from(px) - self.shape.half_x as i64, i64::from(py) - self.shape.half_y as i64];
         Stamp { corner, pixels, norm }

@@ -1,7 +1,7 @@
 //! Whether the fibres of a PSF have spots at all: widths above 0, light within the stamp, traces that disperse.
 
 use super::legendre::{legendre, unit};
-use crate::psf::{BadFibre, Defects, LegendreSeries, Psf, PsfError};
+use crate::psf::{BadFibre, Defects, Form, LegendreSeries, Psf, PsfError};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// Wavelengths at which a PSF is judged, evenly over its range: far more than its polynomials have turns.
@@ -85,13 +85,16 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
     let on_ccd = |wave: &&f64| (-0.5 - half_y..psf.npix_y as f64 - 0.5 + half_y).contains(&at(&psf.trace_y, **wave));
     let mut found = Found { cut: 0.0, gh00: [f64::MAX, f64::MIN] };
     for &wave in waves.iter().filter(on_ccd) {
-        let shapes =
-            [("GHSIGX", &psf.sigma_x, MIN_SIGMA), ("GHSIGY", &psf.sigma_y, MIN_SIGMA), ("GH-0-0", &psf.gh[0], 0.0)];
+        let widths = [("GHSIGX", &psf.sigma_x, MIN_SIGMA), ("GHSIGY", &psf.sigma_y, MIN_SIGMA)];
+        let shapes = widths.into_iter().chain(psf.gh.first().map(|gh00| ("GH-0-0", gh00, 0.0)));
         for (name, series, least) in shapes {
             let value = at(series, wave);
             if value.is_nan() || value <= least {
                 return Err(bad(false, format!("{name} is {value:.3} at {wave:.1} Angstrom, not above {least}")));
             }
+        }
+        if psf.form != Form::GaussHermite {
+            continue;
         }
         let gh00 = at(&psf.gh[0], wave);
         found.gh00 = [found.gh00[0].min(gh00), found.gh00[1].max(gh00)];
@@ -150,6 +153,7 @@ mod tests {
             fibermin: 0,
             trace_x: series(&|fibre| [10.0 + 7.0 * fibre, 0.5]),
             trace_y: series(&|_| [50.0, 48.0]),
+            form: Form::GaussHermite,
             sigma_x: series(&|_| [1.0, 0.1]),
             sigma_y: series(&|_| [1.1, 0.1]),
             gh: vec![

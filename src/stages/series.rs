@@ -75,9 +75,19 @@ impl<'a> SeriesTable<'a> {
         sum
     }
 
+    /// Number of series.
+    pub fn nseries(&self) -> usize {
+        self.series.len()
+    }
+
     /// One series of one fibre at all bins, `[nbin]`.
     pub fn row(&self, series: usize, fibre: usize, out: &mut [f64]) {
-        dispatch(Row { table: self, series, fibre, out });
+        self.part_of_row(series, fibre, 0, out);
+    }
+
+    /// One series of one fibre at bins from `first`, a multiple of eight, on.
+    pub fn part_of_row(&self, series: usize, fibre: usize, first: usize, out: &mut [f64]) {
+        dispatch(Row { table: self, series, fibre, first, out });
     }
 }
 
@@ -85,6 +95,7 @@ struct Row<'a, 'b> {
     table: &'a SeriesTable<'b>,
     series: usize,
     fibre: usize,
+    first: usize,
     out: &'a mut [f64],
 }
 
@@ -95,7 +106,7 @@ impl Kernel for Row<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         for (octet, out) in self.out.chunks_mut(8).enumerate() {
             let mut values = Octet::default();
-            simd.store(self.table.at(simd, self.series, self.fibre, octet), &mut values);
+            simd.store(self.table.at(simd, self.series, self.fibre, self.first / 8 + octet), &mut values);
             out.copy_from_slice(&values.0[..out.len()]);
         }
     }

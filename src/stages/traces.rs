@@ -1,11 +1,11 @@
 //! Traces: the PSF's Legendre series evaluated for every fibre and wavelength bin.
 
 use super::series::SeriesTable;
-use crate::psf::{LegendreSeries, Psf};
+use crate::psf::{Form, LegendreSeries, Psf};
 use rayon::prelude::*;
 use std::ops::Range;
 
-pub use super::legendre::{legendre, unit};
+pub use super::legendre::{legendre, legendre_fit, unit};
 pub use crate::geometry::param;
 
 /// Positions and shapes of the spots of `nfibre` fibres at `nbin` wavelengths.
@@ -36,10 +36,18 @@ pub fn split(position: f64) -> (i32, f64) {
     (pixel as i32, position - pixel)
 }
 
-/// The series of a spot's shape in the order of [`param`]; tails only where they are wanted and present.
+/// The series of a spot's shape: of Gauss-Hermite spots in the order of [`param`], tails only where they are wanted and
+/// present; with those of a second core before the tails. Of sampled spots their place among the images.
 pub fn shape_series(psf: &Psf, with_tails: bool) -> Vec<&LegendreSeries> {
-    let mut series = vec![&psf.sigma_x, &psf.sigma_y];
+    let mut series = match &psf.form {
+        Form::Grid(grid) => return vec![&grid.position, &grid.wave],
+        Form::Polynomial(of) => return vec![&of.group, &of.x, &of.y],
+        Form::GaussHermite | Form::TwoCores(_) => vec![&psf.sigma_x, &psf.sigma_y],
+    };
     series.extend(&psf.gh);
+    if let Form::TwoCores(core) = &psf.form {
+        series.extend(core.series());
+    }
     if let (true, Some(t)) = (with_tails, &psf.tails) {
         series.extend([&t.amplitude, &t.core, &t.x_scale, &t.y_scale, &t.index]);
     }

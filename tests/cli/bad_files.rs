@@ -69,8 +69,8 @@ fn a_psf_of_another_ccd_is_said_with_both_sizes() {
 #[test]
 fn an_unsupported_psf_type_is_named() {
     let folder = Folder::new();
-    folder.patch("psf.fits", "'GAUSS-HERMITE'", "'SPOTGRID     '");
-    fails(&folder, &[], &["psf.fits", "SPOTGRID", "GAUSS-HERMITE"]);
+    folder.patch("psf.fits", "'GAUSS-HERMITE'", "'SPOTTED      '");
+    fails(&folder, &[], &["psf.fits", "SPOTTED", "GAUSS-HERMITE"]);
 }
 
 #[test]

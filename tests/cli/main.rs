@@ -14,6 +14,7 @@ mod like;
 mod manual;
 mod offline;
 mod outputs;
+mod psfs;
 mod report;
 mod use_cases;
 

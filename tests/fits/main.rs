@@ -8,6 +8,7 @@ mod compressed;
 mod integers;
 mod other_instruments;
 mod pieces;
+mod psf_kinds;
 mod refusals;
 mod round_trips;
 mod second_reader;

@@ -240,8 +240,8 @@ fn planes_of_another_size_than_the_image_are_not_written() {
 #[test]
 fn a_psf_that_makes_no_sense_is_refused_by_what_is_wrong() {
     let good = bytes_of("psf.fits");
-    let error = psf_error(&with_value(good.clone(), "PSFTYPE", 0, "'SPOTGRID'"));
-    assert!(error.contains("PSFTYPE SPOTGRID is not supported"), "{error}");
+    let error = psf_error(&with_value(good.clone(), "PSFTYPE", 0, "'SPOTTED'"));
+    assert!(error.contains("PSFTYPE SPOTTED is not supported"), "{error}");
     assert!(psf_error(&with_value(good.clone(), "HSIZEX", 0, "0")).contains("HSIZEX is 0"));
     assert!(psf_error(&with_value(good.clone(), "NPIX_Y", 0, "-4128")).contains("NPIX_Y is -4128"));
     assert!(psf_error(&with_value(good.clone(), "GHDEGX", 0, "2")).contains("GH-2-0"));

@@ -16,6 +16,7 @@ use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::Patches;
 use crate::gpu::{Gpu, GpuError, Recording};
+use crate::psf::Form;
 use crate::stages::banded::Complement;
 use crate::stages::spots::SpotSource;
 use std::sync::{Arc, Mutex};
@@ -77,7 +78,7 @@ impl BandedStages<'_> {
         // The CCD goes over first, one plane at a time.
         let all = 2 * plane + lock(device).bytes(&group.group).max(plane + SLACK);
         // Results of stages on the CPU go over from memory that the device sees.
-        if self.engine.is_all_on_gpu() { all } else { 2 * all }
+        if self.engine.is_all_on_gpu() && group.group.psf.form == Form::GaussHermite { all } else { 2 * all }
     }
 
     /// Takes a bundle, or a window of a long one, through all stages on the CPU.

@@ -2,7 +2,7 @@
 
 use super::parameters::{Synthetic, SyntheticError};
 use super::slit::{Slit, clipped_normal};
-use crate::psf::{Psf, PsfParts, Tails};
+use crate::psf::{Form, Psf, PsfParts, Tails};
 use crate::simulate::range::OutOfRange;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -37,6 +37,7 @@ impl Synthetic {
             fibermin: 0,
             trace_x: slit.trace_x(&positions, npix_x),
             trace_y: slit.trace_y([npix_x, npix_y]),
+            form: Form::GaussHermite,
             sigma_x: slit.sigma_x(),
             sigma_y: slit.sigma_y(),
             gh: slit.hermite_terms(),

@@ -1,6 +1,8 @@
-//! Spots: the pixel-integrated Gauss-Hermite PSF of every fibre and wavelength bin.
+//! Spots: the pixel-integrated PSF of every fibre and wavelength bin, by the equations of its kind.
 
 mod block;
+mod model;
+mod sampled;
 mod source;
 mod spot;
 
@@ -8,11 +10,13 @@ use super::simd::Octet;
 use super::traces::Traces;
 use crate::geometry::SpotShape;
 use block::{Block, LANES};
+pub use model::SpotModel;
 use rayon::prelude::*;
 pub use source::SpotSource;
 pub use spot::spot;
+pub(super) use spot::sum_of_profiles;
 
-/// All spots of `traces`, `[nfibre, nbin, ny, nx]`. The corner pixel of a spot is
+/// All Gauss-Hermite spots of `traces`, `[nfibre, nbin, ny, nx]`. The corner pixel of a spot is
 /// (`pixel_x - half_x`, `pixel_y - half_y`).
 pub fn spots(traces: &Traces, shape: &SpotShape) -> Vec<f64> {
     let mut out = vec![0.0; traces.nfibre * traces.nbin * shape.size()];

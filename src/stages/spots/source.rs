@@ -1,5 +1,6 @@
 //! Spots evaluated where and when they are wanted: those of a bundle take more memory traffic than arithmetic.
 
+use super::SpotModel;
 use super::block::{Block, LANES};
 use crate::geometry::{Positions, SpotShape};
 use crate::psf::Psf;
@@ -23,7 +24,7 @@ pub struct SpotSource<'a> {
 /// Where spots come from.
 enum Kind<'a> {
     /// Evaluated from the PSF's series: trace x and y, then the shape's parameters.
-    Series { table: SeriesTable<'a>, first: usize },
+    Series { table: SeriesTable<'a>, first: usize, model: SpotModel },
     /// Made elsewhere, `[nfibre, nbin, ny, nx]`.
     Given(Vec<f64>),
 }
@@ -51,8 +52,10 @@ impl<'a> SpotSource<'a> {
         };
         let (pixel_x, pixel_y) = (pixels(0), pixels(1));
         let (nfibre, nbin) = (fibres.len(), table.nbin());
-        let kind = Kind::Series { table, first: fibres.start };
-        Self { shape: SpotShape::new(psf, with_tails), kind, nfibre, nbin, pixel_x, pixel_y }
+        let model = SpotModel::new(psf, with_tails);
+        let shape = *model.shape();
+        let kind = Kind::Series { table, first: fibres.start, model };
+        Self { shape, kind, nfibre, nbin, pixel_x, pixel_y }
     }
 
     /// Wraps spots made elsewhere, `[nfibre, nbin, ny, nx]` around `pixel`, the nearest pixels x and y, `[nfibre, nbin]`.
@@ -100,8 +103,17 @@ impl<'a> SpotSource<'a> {
             out.x.push(x.div_euclid(8));
         }
         match &self.kind {
-            Kind::Series { table, first } => self.evaluate_series(table, first + fibre, fibre, bins, out),
-            Kind::Given(spots) => self.align(spots, fibre, bins, out),
+            Kind::Series { table, first, model } if model.is_hermite() => {
+                self.evaluate_series(table, first + fibre, fibre, bins, out)
+            }
+            Kind::Series { table, first, model } => {
+                let spots = model_spots(model, table, first + fibre, bins.clone());
+                self.align(&spots, fibre, bins.start, bins, out);
+            }
+            Kind::Given(spots) => {
+                let of_fibre = &spots[fibre * self.nbin * self.shape.size()..];
+                self.align(of_fibre, fibre, 0, bins, out)
+            }
         }
     }
 
@@ -128,20 +140,31 @@ impl<'a> SpotSource<'a> {
         }
     }
 
-    /// Copies given spots to the lanes of their columns.
-    fn align(&self, spots: &[f64], fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
+    /// Copies spots of a fibre, those of bins `first ..`, to the lanes of their columns.
+    fn align(&self, spots: &[f64], fibre: usize, first: usize, bins: Range<usize>, out: &mut AlignedSpots) {
         let (nx, width, stamp) = (self.shape.nx(), 8 * out.octets, out.ny * out.octets);
         out.stamps[..bins.len() * stamp].fill(Octet::default());
         let lanes: &mut [f64] = bytemuck::cast_slice_mut(&mut out.stamps);
         for (k, bin) in bins.enumerate() {
             let shift = self.corner(fibre, bin).1.rem_euclid(8) as usize;
-            let spot = &spots[(fibre * self.nbin + bin) * self.shape.size()..][..self.shape.size()];
+            let spot = &spots[(bin - first) * self.shape.size()..][..self.shape.size()];
             let to = lanes[8 * k * stamp..8 * (k + 1) * stamp].chunks_exact_mut(width);
             for (to, row) in to.zip(spot.chunks_exact(nx)) {
                 to[shift..shift + nx].copy_from_slice(row);
             }
         }
     }
+}
+
+/// Evaluates the spots of one fibre, a row of the PSF, at `bins`: `[bins, ny, nx]`.
+fn model_spots(model: &SpotModel, table: &SeriesTable, row: usize, bins: Range<usize>) -> Vec<f64> {
+    let mut rows = vec![vec![0.0; bins.len()]; table.nseries()];
+    rows.iter_mut().enumerate().for_each(|(series, out)| table.part_of_row(series, row, bins.start, out));
+    let offsets = [0, 1].map(|axis| rows[axis].iter().map(|&position| split(position).1).collect::<Vec<_>>());
+    let params: Vec<&[f64]> = rows[2..].iter().map(Vec::as_slice).collect();
+    let mut spots = vec![0.0; bins.len() * model.shape().size()];
+    model.of_fibre([&offsets[0], &offsets[1]], &params, &mut spots);
+    spots
 }
 
 /// Fills a block with the parameters of bins `first ..`.

@@ -34,13 +34,22 @@ fn profiles(offset: f64, sigma: f64, half: usize, degree: usize, out: &mut [f64]
 /// `shape` are the parameters of [`param`]'s order; `offset` the trace's offset (x, y) from its pixel.
 /// Where nothing positive is left the spot is zero.
 pub fn spot(spots: &SpotShape, offset: (f64, f64), shape: &[f64], out: &mut [f64]) {
+    out.fill(0.0);
+    sum_of_profiles(spots, offset, shape, out);
+    if spots.tails {
+        add_tails(spots, offset, &shape[spots.nparam() - param::TAILS..], out);
+    }
+    normalise(out);
+}
+
+/// Adds the Gauss-Hermite functions of widths and coefficients `shape` to a spot.
+pub(in crate::stages) fn sum_of_profiles(spots: &SpotShape, offset: (f64, f64), shape: &[f64], out: &mut [f64]) {
     let (nx, ny) = (spots.nx(), spots.ny());
     let (degx, degy) = (spots.degree_x, spots.degree_y);
     let mut along_x = vec![0.0; (degx + 1) * nx];
     let mut along_y = vec![0.0; (degy + 1) * ny];
     profiles(offset.0, shape[param::SIGMA_X], spots.half_x, degx, &mut along_x);
     profiles(offset.1, shape[param::SIGMA_Y], spots.half_y, degy, &mut along_y);
-    out.fill(0.0);
     for (i, row) in along_x.chunks(nx).enumerate() {
         let gh = &shape[param::GH + i * (degy + 1)..][..degy + 1];
         for y in 0..ny {
@@ -50,14 +59,10 @@ pub fn spot(spots: &SpotShape, offset: (f64, f64), shape: &[f64], out: &mut [f64
             }
         }
     }
-    if spots.tails {
-        add_tails(spots, offset, &shape[spots.nparam() - param::TAILS..], out);
-    }
-    normalise(out);
 }
 
 /// Clips a spot at 0 and normalises its sum to 1.
-fn normalise(out: &mut [f64]) {
+pub(super) fn normalise(out: &mut [f64]) {
     // NaN compares false: a spot of non-finite parameters is zero, it covers nothing.
     out.iter_mut().for_each(|p| *p = if *p > 0.0 { *p } else { 0.0 });
     let sum: f64 = out.iter().sum();

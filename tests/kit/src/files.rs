@@ -7,7 +7,7 @@ use spextral::fits::{Preproc, write_preproc};
 use spextral::frame::Scores;
 use spextral::frame::{ColumnData, Header, Table};
 use spextral::frame::{Frame, Spectra, SpectraParts, specmask};
-use spextral::psf::{LegendreSeries, Psf, PsfParts, Tails};
+use spextral::psf::{Form, LegendreSeries, Psf, PsfParts, Tails};
 
 /// A folder of its own for a test.
 pub fn folder() -> tempfile::TempDir {
@@ -89,9 +89,16 @@ pub fn psf() -> Psf {
         fibermin: 25,
         trace_x: series(4, 100.0, [5543.0, 7826.0]),
         trace_y: series(4, 2000.0, [5543.0, 7826.0]),
+        form: Form::GaussHermite,
         sigma_x: row(1.0),
         sigma_y: row(1.1),
-        gh: (0..6).map(|k| row(if k == 0 { 0.9 } else { 0.01 * f64::from(k) })).collect(),
+        // Unlike those of the widths, as no terms are left over.
+        gh: (0..6)
+            .map(|k| LegendreSeries {
+                coeff: [if k == 0 { 0.9 } else { 0.01 * f64::from(k) }, 0.0, 0.02 + 0.001 * f64::from(k)].repeat(2),
+                ..row(0.0)
+            })
+            .collect(),
         gh_degree_x: 1,
         gh_degree_y: 2,
         tails: Some(Tails {

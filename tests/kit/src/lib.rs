@@ -22,6 +22,7 @@ pub mod files;
 mod folder;
 mod harness;
 mod numbers;
+pub mod psf_kinds;
 mod reference;
 mod small;
 pub mod sound;
