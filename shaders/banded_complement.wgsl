@@ -417,7 +417,9 @@ fn gershgorin(
         // Row i of the blocks left of the diagonal, and of those right of it, which are transposed.
         for (var r = 0u; r < 4u; r += 1u) {
             if k <= i {
-                sums[r] += dot(abs(complement[(at - k) * MATRIX_ROWS + 4u * k + r]), vec4<real>(1.0));
+                let row = dot(abs(complement[(at - k) * MATRIX_ROWS + 4u * k + r]), vec4<real>(1.0));
+                // FXC, the compiler of DX12, refuses to write a component by a variable index.
+                sums += select(vec4<real>(), vec4<real>(row), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(r));
             }
             if k > 0u {
                 sums += abs(complement[at * MATRIX_ROWS + 4u * k + r]);

@@ -70,7 +70,8 @@ fn pole_sums(
             value -= poles[p].x * largest * poles[p].y * scale * inverses[first + p + row * args.stride];
         }
         if row < 4u {
-            value[row] += all;
+            // FXC, the compiler of DX12, refuses to write a component by a variable index.
+            value += select(vec4<real>(), vec4<real>(all), vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(row));
         }
         root[at * MATRIX_ROWS + row] = value;
     }

@@ -151,7 +151,8 @@ fn gather(
         var value = vec4<real>();
         for (var r = 0u; r < 4u; r += 1u) {
             if row + r >= column && row + r < n {
-                value[r] = factors[(index * n + row + r) * n + column];
+                let factor = vec4<real>(factors[(index * n + row + r) * n + column]);
+                value = select(value, factor, vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(r));
             }
         }
         columns[index * n * args.height + k] = value;

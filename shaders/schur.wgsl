@@ -73,7 +73,8 @@ fn four_couplings(system: u32, fibre: u32, quad: u32, other: u32) -> vec4<real> 
     for (var r = 0u; r < 4u; r += 1u) {
         let bin = 4u * quad + r;
         if bin < args.nbin {
-            value[r] = element(system, bin * args.nspec + fibre, other);
+            let coupling = vec4<real>(element(system, bin * args.nspec + fibre, other));
+            value = select(value, coupling, vec4<u32>(0u, 1u, 2u, 3u) == vec4<u32>(r));
         }
     }
     return value;

@@ -25,6 +25,7 @@
 //! | [`fits`] | preproc, PSF, frame and truth files |
 //! | [`extract`](mod@extract) | one frame from files to files; options, and their text in headers |
 //! | [`exposure`] | many frames: a work queue, reading, computing and writing at the same time, ranks of an MPI job |
+//! | `bench` | how fast a device is, and what the host takes |
 //! | [`simulate`] | synthetic PSFs, simulated frames and their truth |
 //! | [`compare`] | parity of two frames; chi against the truth |
 //! | [`report`], [`plot`] | an HTML page about a frame; pictures |
@@ -49,6 +50,8 @@ pub mod backend;
 pub mod barycentric;
 #[doc(hidden)]
 pub mod base;
+#[cfg(feature = "simulate")]
+pub mod bench;
 pub mod compare;
 pub mod exposure;
 pub mod extract;

@@ -19,9 +19,10 @@ struct Eight {
     hi: vec4<real>,
 }
 
-// Whether a pivot is positive and finite, by its bits: compilers may assume that NaN does not occur.
+// Whether a pivot is positive, finite and normal, by its bits: compilers may assume that NaN does not occur, and devices may take
+// denormal numbers for 0.
 fn usable(pivot: real) -> bool {
-    return bitcast<u32>(f32(pivot)) - 1u < 0x7f7fffffu;
+    return bitcast<u32>(f32(pivot)) - 0x00800000u < 0x7f000000u;
 }
 
 // Factors a symmetric block with row i, up to the diagonal, in a[i]. A failed pivot counts as 1.

@@ -99,8 +99,13 @@ fn spot_ny() -> u32 {
 
 // Returns the position of the spot of unknown i = bin nspec + fibre.
 fn stamp_of(patch_: Patch, i: u32) -> Stamp {
-    let fibre = patch_.fibre + i % args.nspec;
-    let bin = patch_.bin + i / args.nspec;
+    return stamp_at(patch_, i % args.nspec, i / args.nspec);
+}
+
+// Returns the position of the spot of a fibre at a bin, both counted from the patch's first.
+fn stamp_at(patch_: Patch, of_fibre: u32, of_bin: u32) -> Stamp {
+    let fibre = patch_.fibre + of_fibre;
+    let bin = patch_.bin + of_bin;
     let at = fibre * args.pixel_bins + bin;
     let spot = fibre * args.spot_bins + bin - args.spot_first;
     return Stamp(

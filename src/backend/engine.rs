@@ -103,6 +103,11 @@ impl Engine {
         if traced.gpu().as_ref().is_some_and(Gpu::has_timestamps) { traced.with_exact_times() } else { traced }
     }
 
+    /// Records in `trace` what runs when on which thread of the host alone, which costs a device nothing.
+    pub fn with_host_trace(self, trace: Arc<Trace>) -> Self {
+        Self { trace: Some(trace), ..self }
+    }
+
     /// Runs `work` as a region of the trace, if there is one.
     pub fn region<T>(&self, name: impl FnOnce() -> String, work: impl FnOnce() -> T) -> T {
         match &self.trace {
@@ -196,6 +201,11 @@ impl Engine {
     /// The GPU, if there is one.
     pub(super) fn gpu(&self) -> Option<Gpu> {
         lock(&self.gpu).clone()
+    }
+
+    /// The GPU, whichever stages it runs, for measurements of the device itself.
+    pub(crate) fn bare_gpu(&self) -> Option<Gpu> {
+        self.gpu()
     }
 
     pub(super) fn replace_gpu(&self, gpu: Option<Gpu>) {

@@ -262,11 +262,12 @@ fn bytes_of_batch(gpu: &Gpu, batch: &Batch, how: Decorrelate, half: usize) -> u6
         Decorrelate::Signal => complements::block_bytes(gpu, layout(batch), batch.nspec).iter().sum::<u64>(),
         Decorrelate::Noise => 0,
     };
+    // The model and chi^2 of every pixel.
     let npix: usize = batch.patches.iter().map(Patch::npix).sum();
     let rows: usize = batch.patches.iter().map(|patch| patch.rows.len()).sum();
     // Where spots lie at each row; places, blocks, statuses, progress.
     let words = 4 * rows * batch.nspec + batch.len() * (3 * 16 + matrices * 32);
-    reals + (batch.len() * ncore) as u64 * schur + gpu.real_bytes(npix) + 4 * words as u64
+    reals + (batch.len() * ncore) as u64 * schur + gpu.real_bytes(2 * npix) + 4 * words as u64
 }
 
 /// How many bins of a bundle's spots fit on the device at once.

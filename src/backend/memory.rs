@@ -2,7 +2,7 @@
 
 use super::error::Result;
 use super::{BundleTraces, CcdField, Decorrelate, Engine, EngineError, gpu};
-use crate::gpu::{Gpu, GpuError, MemoryUse, traces};
+use crate::gpu::{Gpu, GpuError, MemoryUse, Traffic, traces};
 use crate::plan::Batch;
 use crate::psf::Psf;
 use std::collections::BTreeSet;
@@ -23,6 +23,11 @@ impl Engine {
     /// Returns how much of a GPU's memory was planned and used since the frame began.
     pub fn memory_use(&self) -> Option<MemoryUse> {
         self.gpu().filter(|_| self.is_gpu()).as_ref().map(Gpu::memory_use)
+    }
+
+    /// Returns what has gone through a GPU since the frame began.
+    pub fn traffic(&self) -> Option<Traffic> {
+        self.gpu().filter(|_| self.is_gpu()).as_ref().map(Gpu::traffic)
     }
 
     /// Cuts work into parts that fit the GPU's memory. `cut` makes them for the current batch budget, and returns the bytes that

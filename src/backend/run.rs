@@ -22,6 +22,9 @@ impl Engine {
         if let Some(trace) = &self.trace {
             let timed = on_gpu.iter().filter_map(|pass| Some((pass.stage, pass.start?, pass.time)));
             trace.add_device("GPU", Instant::now(), timed);
+            if let Some(traffic) = self.traffic() {
+                trace.count("GPU", &traffic.named());
+            }
         }
         Ok(times.into_iter().collect())
     }

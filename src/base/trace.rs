@@ -14,6 +14,15 @@ use super::atomic_file::{PendingFile, WriteError};
 pub struct Trace {
     begin: Instant,
     tracks: Mutex<Vec<Track>>,
+    counters: Mutex<Vec<Counter>>,
+}
+
+/// Values of counters at one time.
+#[derive(Debug)]
+struct Counter {
+    name: &'static str,
+    at: Duration,
+    values: Vec<(&'static str, u64)>,
 }
 
 /// The regions of one thread, or of a device.
@@ -40,7 +49,7 @@ impl Default for Trace {
 impl Trace {
     /// Begins a trace.
     pub fn new() -> Self {
-        Self { begin: Instant::now(), tracks: Mutex::default() }
+        Self { begin: Instant::now(), tracks: Mutex::default(), counters: Mutex::default() }
     }
 
     /// Runs `work` as a region of this thread.
@@ -77,6 +86,19 @@ impl Trace {
         self.extend(None, || device.into(), placed);
     }
 
+    /// Adds the values that the counters of `name` have now.
+    pub fn count(&self, name: &'static str, values: &[(&'static str, u64)]) {
+        let counter = Counter { name, at: self.begin.elapsed(), values: values.to_vec() };
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).push(counter);
+    }
+
+    /// Returns the regions of this thread: name, start from the start of the trace, and length.
+    pub fn of_this_thread(&self) -> Vec<(String, Duration, Duration)> {
+        let (this, tracks) = (thread::current().id(), self.tracks.lock().unwrap_or_else(PoisonError::into_inner));
+        let own = tracks.iter().filter(|track| track.thread == Some(this)).flat_map(|track| &track.regions);
+        own.map(|region| (region.name.to_string(), region.start, region.length)).collect()
+    }
+
     /// Adds a track with its regions, `(name, start, length)`, whose starts count from the start of the trace.
     pub fn add_track(&self, name: &str, regions: impl IntoIterator<Item = (String, Duration, Duration)>) {
         let region = |(name, start, length): (String, _, _)| Region { name: name.into(), start, length };
@@ -96,7 +118,8 @@ impl Trace {
         tracks[at].regions.extend(regions);
     }
 
-    /// Returns the trace in Chrome's format: complete events (`X`), times in microseconds, one `tid` per thread or device.
+    /// Returns the trace in Chrome's format: complete events (`X`) with one `tid` per thread or device, and counters (`C`); times in
+    /// microseconds.
     pub fn to_json(&self) -> Value {
         let microseconds = |time: Duration| time.as_nanos() as f64 / 1e3;
         let tracks = self.tracks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,6 +135,16 @@ impl Trace {
                 })
             }));
         }
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        events.extend(counters.iter().flat_map(|Counter { name, at, values }| {
+            let event = move |(what, value): &(&str, u64)| {
+                json!({
+                    "ph": "C", "name": format!("{name}: {what}"), "pid": 0, "ts": microseconds(*at),
+                    "args": { *what: value },
+                })
+            };
+            values.iter().map(event)
+        }));
         json!({ "displayTimeUnit": "ms", "traceEvents": events })
     }
 

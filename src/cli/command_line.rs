@@ -3,9 +3,9 @@
 #[cfg(all(feature = "plot", feature = "simulate"))]
 use super::demo;
 use super::output::Outcome;
-use super::{compare, devices, exposure, extract, logging, manual};
 #[cfg(feature = "simulate")]
-use super::{make_psf, simulate};
+use super::{bench, make_psf, simulate};
+use super::{compare, devices, exposure, extract, logging, manual};
 #[cfg(feature = "plot")]
 use super::{plot_psf, report};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -51,6 +51,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// List the devices that can extract, and why one is refused
     Devices(devices::Arguments),
+    #[cfg(feature = "simulate")]
+    Bench(bench::Arguments),
     Man(manual::ManArguments),
     Completions(manual::CompletionsArguments),
 }
@@ -67,6 +69,8 @@ impl Command {
             Self::Simulate(arguments) => arguments.json.is_wanted(),
             Self::Compare(arguments) => arguments.json.is_wanted(),
             Self::Devices(arguments) => arguments.json.is_wanted(),
+            #[cfg(feature = "simulate")]
+            Self::Bench(arguments) => arguments.json.is_wanted(),
             _ => false,
         }
     }
@@ -96,6 +100,8 @@ impl Command {
             #[cfg(all(feature = "plot", feature = "simulate"))]
             Self::Demo(arguments) => demo::run(&arguments, &|words| CommandLine::try_parse_from(words)?.command.run()),
             Self::Devices(arguments) => devices::run(&arguments),
+            #[cfg(feature = "simulate")]
+            Self::Bench(arguments) => bench::run(&arguments),
             Self::Man(arguments) => manual::man(&arguments, CommandLine::command()),
             Self::Completions(arguments) => manual::completions(&arguments, CommandLine::command()),
         }

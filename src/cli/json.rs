@@ -29,11 +29,16 @@ impl Json {
 ///
 /// # Errors
 /// An [`io::Error`] if the standard output cannot be written.
-pub fn print_object(name: &str, mut fields: Map<String, Value>) -> io::Result<()> {
+pub fn print_object(name: &str, fields: Map<String, Value>) -> io::Result<()> {
+    print(&format!("{:#}", with_schema(name, fields)))
+}
+
+/// Returns an object of the kind `name` with its schema, and the version of the program.
+pub fn with_schema(name: &str, mut fields: Map<String, Value>) -> Value {
     fields.insert("schema".into(), format!("spextral.{name}/1").into());
     fields.insert("version".into(), VERSION.into());
     fields.insert("commit".into(), COMMIT.into());
-    print(&format!("{:#}", Value::Object(fields)))
+    Value::Object(fields)
 }
 
 /// Prints an error as an object. A standard output that cannot be written is no second error.

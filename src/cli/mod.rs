@@ -1,5 +1,7 @@
 //! The command line: text becomes a checked request, one file per subcommand.
 
+#[cfg(feature = "simulate")]
+mod bench;
 pub mod command_line;
 mod compare;
 #[cfg(all(feature = "plot", feature = "simulate"))]

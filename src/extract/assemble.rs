@@ -36,39 +36,33 @@ pub(super) struct Assembled {
 }
 
 /// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres with defects in the PSF have no result.
-pub(super) fn assemble(raw: &BundleSpectra, job: &Job) -> Assembled {
+pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let (grid, specmin, edge) = (&job.grid, job.options.specmin, job.psf.half_y);
     let is_bad = |fibre: usize| job.psf.defects().has(fibre);
     let [nspec, nwave, ndiag] = raw.shape();
     let bins = nspec * nwave;
     let bad: Vec<bool> = (specmin..specmin + nspec).map(is_bad).collect();
-    let none: Vec<bool> = (0..bins).map(|at| raw.without_information(at) || bad[at / nwave]).collect();
-    let no_result = (0..bins).filter(|&at| raw.is_covered(at) && raw.without_result(at)).count();
+    let none: Vec<bool> = (0..bins).into_par_iter().map(|at| raw.without_information(at) || bad[at / nwave]).collect();
+    let no_result = (0..bins).into_par_iter().filter(|&at| raw.is_covered(at) && raw.without_result(at)).count();
     let bad_fit = bad_fit(&raw.chi2pix, nwave, &none);
+    let bits = |at: usize| mask_of(&raw, at, bad_fit[at] || bad[at / nwave]);
+    let mask = (0..bins).into_par_iter().map(bits).collect();
+    let dark = dark(&raw);
     let width = grid.widths();
-    let unless_empty = |at: usize, value: f64| if none[at] { 0.0 } else { value };
-    let mut chi2pix = raw.chi2pix.clone();
-    (0..bins)
-        .filter(|&at| none[at] && (bad[at / nwave] || !chi2pix[at].is_finite()))
-        .collect::<Vec<_>>()
-        .iter()
-        .for_each(|&at| chi2pix[at] = 0.0);
-    let mut resolution = raw.resolution.clone();
-    (0..bins).filter(|&at| none[at]).for_each(|at| clear_row(&mut resolution, [nwave, ndiag], at));
+    let of_bins = raw.flux.par_iter_mut().zip(&mut raw.ivar).zip(&mut raw.chi2pix).enumerate();
+    of_bins.for_each(|(at, ((flux, ivar), chi2pix))| {
+        let width = width[at % nwave];
+        (*flux, *ivar) = if none[at] { (0.0, 0.0) } else { (*flux / width, *ivar * (width * width)) };
+        if none[at] && (bad[at / nwave] || !chi2pix.is_finite()) {
+            *chi2pix = 0.0;
+        }
+    });
+    (0..bins).filter(|&at| none[at]).for_each(|at| clear_row(&mut raw.resolution, [nwave, ndiag], at));
     let inside = edge..nwave.saturating_sub(edge);
     let counts = |at: usize| inside.contains(&(at % nwave)) && !none[at] && raw.pixmask_fraction[at] < MASKED;
-    let cut_rows = cut_rows(&resolution, [nspec, nwave, ndiag], specmin, counts);
-    let parts = SpectraParts {
-        nspec,
-        nwave,
-        ndiag,
-        flux: (0..bins).map(|at| unless_empty(at, raw.flux[at]) / width[at % nwave]).collect(),
-        ivar: (0..bins).map(|at| unless_empty(at, raw.ivar[at]) * (width[at % nwave] * width[at % nwave])).collect(),
-        resolution,
-        chi2pix,
-        pixmask_fraction: raw.pixmask_fraction.clone(),
-        mask: (0..bins).map(|at| mask_of(raw, at, bad_fit[at] || bad[at / nwave])).collect(),
-    };
+    let cut_rows = cut_rows(&raw.resolution, [nspec, nwave, ndiag], specmin, counts);
+    let BundleSpectra { flux, ivar, resolution, chi2pix, pixmask_fraction, .. } = raw;
+    let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     if no_result > 0 {
         tracing::warn!(
@@ -76,7 +70,7 @@ pub(super) fn assemble(raw: &BundleSpectra, job: &Job) -> Assembled {
              what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
         );
     }
-    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows, dark: dark(raw) }
+    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows, dark }
 }
 
 /// Returns the fibres without any good pixel.
@@ -154,7 +148,7 @@ fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<bool> {
         let chi2 = chi2pix[at];
         !none[at] && chi2 > BAD_FIT * of_wave[at % nwave] && chi2 > BAD_FIT * of_fibre[at / nwave]
     };
-    (0..nspec * nwave).map(bad).collect()
+    (0..nspec * nwave).into_par_iter().map(bad).collect()
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub fn part(bundles: &[Bundle], k: usize, n: usize) -> &[Bundle] {
 pub fn extract(job: &Job, engine: &Engine, progress: Progress) -> Result<Extraction, ExtractError> {
     let bundles = job.bundles()?;
     let whole = extract_share(job, &bundles, engine, LastRung::Cpu, progress)?;
-    Ok(join(vec![whole], job))
+    Ok(engine.region(|| "assemble".into(), || join(vec![whole], job)))
 }
 
 /// Extracts some of the bundles of a job, consecutive ones. Of the CCD only their [`Job::columns`] count.
@@ -83,8 +83,9 @@ pub fn extract_share(
 pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
     let mut shares = shares.into_iter();
     let Share(mut all) = shares.next().expect("a frame has a share");
+    let mut spectra = vec![all.spectra];
     for Share(more) in shares {
-        all.spectra.join(more.spectra);
+        spectra.push(more.spectra);
         all.record.join(more.record);
         if !all.device.contains(&more.device) {
             all.device = format!("{}; {}", all.device, more.device);
@@ -96,8 +97,9 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
             }
         }
     }
-    let assembled = assemble::assemble(&all.spectra, job);
-    let model = job.options.model.map(|_| Stripe::sum(&all.spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
+    let spectra = BundleSpectra::joined(spectra);
+    let model = job.options.model.map(|_| Stripe::sum(&spectra.stripes, [job.ccd.ny(), job.ccd.nx()]));
+    let assembled = assemble::assemble(spectra, job);
     let summary = Summary {
         device: all.device,
         device_memory: all.device_memory,

@@ -3,6 +3,7 @@
 use super::metadata::{ColumnData, Table};
 use super::spectra::Spectra;
 use crate::base::median::median;
+use rayon::prelude::*;
 
 /// Range of wavelengths of a camera's scores, in Angstrom: from the first to below the second.
 const BANDS: [(&str, f64, f64); 3] = [("B", 4000.0, 5800.0), ("R", 5800.0, 7600.0), ("Z", 7600.0, 9800.0)];
@@ -34,12 +35,14 @@ impl Scores {
             return None;
         }
         let dw = central_differences(wave);
-        let (mut sum, mut count, mut snr) = (Vec::new(), Vec::new(), Vec::new());
-        for (flux, ivar) in spectra.flux().rows().into_iter().zip(spectra.ivar().rows()) {
-            sum.push(bins.iter().map(|&j| flux[j]).sum());
-            count.push(median(bins.iter().map(|&j| flux[j] / dw[j]).collect()));
-            snr.push(median(bins.iter().map(|&j| ivar[j].sqrt() * flux[j] / dw[j].sqrt()).collect()));
-        }
+        let of_fibre = |(flux, ivar): (&[f64], &[f64])| {
+            let sum: f64 = bins.iter().map(|&j| flux[j]).sum();
+            let count = median(bins.iter().map(|&j| flux[j] / dw[j]).collect());
+            let snr = median(bins.iter().map(|&j| ivar[j].sqrt() * flux[j] / dw[j].sqrt()).collect());
+            (sum, (count, snr))
+        };
+        let (flux, ivar) = (spectra.flux.par_chunks(spectra.nwave), spectra.ivar.par_chunks(spectra.nwave));
+        let (sum, (count, snr)): (Vec<f64>, (Vec<f64>, Vec<f64>)) = flux.zip(ivar).map(of_fibre).unzip();
         let columns = [("SUM_RAW_COUNT", sum), ("MEDIAN_RAW_COUNT", count), ("MEDIAN_RAW_SNR", snr)];
         let columns = columns.into_iter().map(|(name, values)| (format!("{name}_{band}"), values)).collect();
         Some(Self { targetid, columns })

@@ -1,6 +1,5 @@
 //! Accounting of a device's memory: bytes of all buffers alive, their peak, and the plan.
 
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +15,8 @@ pub struct MemoryUse {
 #[derive(Debug)]
 pub(super) struct Account {
     alive: AtomicU64,
+    /// Bytes of buffers that nobody holds; see [`super::pool`].
+    idle: AtomicU64,
     peak: AtomicU64,
     limit: AtomicU64,
     planned: AtomicU64,
@@ -23,8 +24,8 @@ pub(super) struct Account {
 
 impl Default for Account {
     fn default() -> Self {
-        let [alive, peak, planned] = Default::default();
-        Self { alive, peak, planned, limit: AtomicU64::new(u64::MAX) }
+        let [alive, idle, peak, planned] = Default::default();
+        Self { alive, idle, peak, planned, limit: AtomicU64::new(u64::MAX) }
     }
 }
 
@@ -36,9 +37,18 @@ impl Account {
         self.peak.store(self.alive(), Ordering::Relaxed);
     }
 
-    /// Bytes of all buffers, including transfers and what unfinished submissions use.
+    /// Bytes of all buffers in use, including transfers and what unfinished submissions use.
     pub fn alive(&self) -> u64 {
         self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of buffers that nobody holds.
+    pub fn idle(&self) -> u64 {
+        self.idle.load(Ordering::Relaxed)
+    }
+
+    pub fn set_idle(&self, bytes: u64) {
+        self.idle.store(bytes, Ordering::Relaxed);
     }
 
     pub fn limit(&self) -> u64 {
@@ -62,11 +72,12 @@ impl Account {
         }
     }
 
-    /// Counts `bytes` if no more than `most` are alive then.
+    /// Counts `bytes` if no more than `most` are alive or idle then.
     pub fn lease(self: &Arc<Self>, bytes: u64, most: u64) -> Option<Lease> {
-        let more = |alive: u64| alive.checked_add(bytes).filter(|sum| *sum <= most);
+        let idle = self.idle();
+        let more = |alive: u64| alive.checked_add(bytes).filter(|sum| sum.saturating_add(idle) <= most);
         let before = self.alive.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        self.peak.fetch_max(before + bytes + idle, Ordering::Relaxed);
         Some(Lease { account: self.clone(), bytes })
     }
 }
@@ -81,23 +92,5 @@ pub(super) struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.account.alive.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// A buffer whose bytes are counted; clones share the buffer.
-#[derive(Clone, Debug)]
-pub(super) struct Held(Arc<(wgpu::Buffer, Lease)>);
-
-impl Held {
-    pub fn new(buffer: wgpu::Buffer, lease: Lease) -> Self {
-        Self(Arc::new((buffer, lease)))
-    }
-}
-
-impl Deref for Held {
-    type Target = wgpu::Buffer;
-
-    fn deref(&self) -> &wgpu::Buffer {
-        &self.0.0
     }
 }

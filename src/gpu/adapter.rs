@@ -49,6 +49,11 @@ impl DeviceKind {
         }
     }
 
+    /// Whether it is a GPU of silicon, or may be one.
+    pub(crate) fn is_hardware(self) -> bool {
+        !matches!(self, Self::Cpu | Self::Software)
+    }
+
     /// Returns the order in which `auto` tries GPUs; None for kinds that it never takes.
     pub(super) fn auto_rank(self) -> Option<u8> {
         match self {

@@ -3,11 +3,16 @@
 use std::marker::PhantomData;
 
 use super::GpuError;
-use super::account::Held;
 use super::handle::Gpu;
+use super::held::Held;
 use super::kernel::Named;
+use super::memory::Content;
 use super::scalar::Element;
 use super::transfer::{Fetch, copy};
+use rayon::prelude::*;
+
+/// Fewest elements that a thread converts.
+const LEAST_PART: usize = 1 << 14;
 
 /// An array of `T` on a device, within the device's binding limit.
 #[derive(Clone, Debug)]
@@ -25,6 +30,10 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn zeros<T: Element>(&self, label: &str, len: usize) -> Result<Buffer<T>, GpuError> {
+        self.buffer(label, len, Content::Zeros)
+    }
+
+    fn buffer<T: Element>(&self, label: &str, len: usize, content: Content) -> Result<Buffer<T>, GpuError> {
         // A binding needs at least one element, and the largest is a vec4 of f64.
         let bytes = (len * size_of::<T>()).max(32) as u64;
         let limit = self.limits().binding_bytes;
@@ -32,7 +41,7 @@ impl Gpu {
             return Err(GpuError::TooLarge { what: label.to_string(), bytes, limit });
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let raw = self.device_memory().create(label, bytes, usage)?;
+        let raw = self.device_memory().create(label, bytes, usage, content)?;
         Ok(Buffer { gpu: self.clone(), raw, label: label.to_string(), len, element: PhantomData })
     }
 
@@ -41,7 +50,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn upload<T: Element>(&self, label: &str, data: &[T]) -> Result<Buffer<T>, GpuError> {
-        let buffer = self.zeros(label, data.len())?;
+        let content = if data.is_empty() { Content::Zeros } else { Content::Any };
+        let buffer = self.buffer(label, data.len(), content)?;
         buffer.write(data)?;
         Ok(buffer)
     }
@@ -90,7 +100,7 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn duplicate(&self) -> Result<Self, GpuError> {
-        let duplicate = self.gpu.zeros(&self.label, self.len)?;
+        let duplicate = self.gpu.buffer(&self.label, self.len, Content::Any)?;
         copy(self.gpu.device_memory(), &self.label, &self.raw, &duplicate.raw)?;
         Ok(duplicate)
     }
@@ -128,9 +138,17 @@ impl<T: Element> Download<T> {
     /// # Errors
     /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn wait(self) -> Result<Vec<T>, GpuError> {
-        let mut data = vec![T::zeroed(); self.len];
-        self.fetch.wait(self.gpu.device_memory(), bytemuck::cast_slice_mut(&mut data))?;
-        Ok(data)
+        self.wait_as(|value: T| value)
+    }
+
+    /// Waits for the copy, and converts its elements on the way, by all threads.
+    pub(super) fn wait_as<R: Send>(self, convert: impl Fn(T) -> R + Sync) -> Result<Vec<R>, GpuError> {
+        let size = size_of::<T>();
+        let element = |bytes: &[u8]| convert(bytemuck::pod_read_unaligned(bytes));
+        let read = |bytes: &[u8]| {
+            bytes[..size * self.len].par_chunks_exact(size).with_min_len(LEAST_PART).map(element).collect()
+        };
+        self.fetch.wait(self.gpu.device_memory(), read)
     }
 }
 

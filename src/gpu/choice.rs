@@ -85,7 +85,7 @@ impl DeviceChoice {
         match self {
             Self::Auto | Self::Name(_) => {
                 let infos: Vec<wgpu::AdapterInfo> = adapters().iter().map(wgpu::Adapter::get_info).collect();
-                take_turns(self, &infos, index).map_or_else(|| self.clone(), Self::Index)
+                take_turns(self, &infos, &visible(&infos), index).map_or_else(|| self.clone(), Self::Index)
             }
             other => other.clone(),
         }
@@ -102,10 +102,37 @@ impl DeviceChoice {
     }
 }
 
+/// Numbers of GPUs that a launcher or a user leaves to this process, in CUDA's count; the first that is set counts.
+const VISIBLE: [&str; 3] = ["CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS"];
+
+/// Vendor number of NVIDIA.
+const NVIDIA: u32 = 0x10de;
+
+/// Returns whether each adapter is left to this process: Vulkan shows all GPUs, whatever CUDA may use.
+pub(super) fn visible(infos: &[wgpu::AdapterInfo]) -> Vec<bool> {
+    let numbers = VISIBLE.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
+    visible_of(infos, numbers.as_deref())
+}
+
+/// Returns whether each adapter is among those that `numbers` counts in the order of PCI bus ids. Names of other forms, and numbers
+/// beyond the GPUs that are there, hide none.
+fn visible_of(infos: &[wgpu::AdapterInfo], numbers: Option<&str>) -> Vec<bool> {
+    let all = vec![true; infos.len()];
+    let numbers = numbers.map(|numbers| numbers.split(',').map(|number| number.trim().parse::<usize>()).collect());
+    let Some(Ok(numbers)): Option<Result<Vec<usize>, _>> = numbers else { return all };
+    let place = |info: &wgpu::AdapterInfo| parse_pci(&info.device_pci_bus_id.to_lowercase());
+    let is_cuda = |info: &&wgpu::AdapterInfo| info.vendor == NVIDIA && place(info).is_some();
+    let mut places: Vec<[u32; 4]> = infos.iter().filter(is_cuda).filter_map(place).collect();
+    places.sort_unstable();
+    places.dedup();
+    let Some(wanted) = numbers.iter().map(|&k| places.get(k)).collect::<Option<Vec<_>>>() else { return all };
+    infos.iter().map(|info| !is_cuda(&info) || place(info).is_some_and(|place| wanted.contains(&&place))).collect()
+}
+
 /// Returns the adapter for process `index`: of those that fit `choice` the best kind, each GPU once.
-fn take_turns(choice: &DeviceChoice, infos: &[wgpu::AdapterInfo], index: usize) -> Option<usize> {
+fn take_turns(choice: &DeviceChoice, infos: &[wgpu::AdapterInfo], visible: &[bool], index: usize) -> Option<usize> {
     let fits = |i: &usize| match choice {
-        DeviceChoice::Auto => DeviceKind::of(&infos[*i]).auto_rank().is_some(),
+        DeviceChoice::Auto => visible[*i] && DeviceKind::of(&infos[*i]).auto_rank().is_some(),
         _ => choice.selects(*i, &infos[*i]),
     };
     // A software GPU comes last, and only if it was named.
@@ -163,12 +190,31 @@ mod tests {
             gpu(DiscreteGpu, "0000:03:00.0", "A100"),
             gpu(DiscreteGpu, "0000:03:00.0", "A100 by another driver"),
         ];
-        let turns = |choice: &str| [0, 1, 2].map(|index| take_turns(&parsed(choice), &infos, index));
+        let turns = |choice: &str| [0, 1, 2].map(|index| take_turns(&parsed(choice), &infos, &[true; 5], index));
         assert_eq!(turns("auto"), [Some(3), Some(1), Some(3)]);
         assert_eq!(turns("a100"), [Some(3), Some(1), Some(3)]);
         assert_eq!(turns("llvmpipe"), [Some(0); 3]);
         assert_eq!(turns("uhd"), [Some(2); 3]);
         assert_eq!(turns("no such"), [None; 3]);
-        assert_eq!(take_turns(&DeviceChoice::Auto, &infos[..1], 0), None, "the CPU");
+        assert_eq!(take_turns(&DeviceChoice::Auto, &infos[..1], &[true], 0), None, "the CPU");
+        let left = [true, true, true, false, false];
+        assert_eq!(take_turns(&DeviceChoice::Auto, &infos, &left, 1), Some(1), "the only one left");
+        assert_eq!(take_turns(&parsed("another"), &infos, &left, 0), Some(4), "a name means what it says");
+    }
+
+    #[test]
+    fn gpus_that_cuda_does_not_show_are_hidden_by_their_place_and_other_devices_are_not() {
+        let gpu = |vendor, pci: &str| {
+            let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
+            (info.vendor, info.device_pci_bus_id) = (vendor, pci.to_string());
+            info
+        };
+        let infos = [gpu(NVIDIA, "0000:c1:00.0"), gpu(NVIDIA, "0000:03:00.0"), gpu(0x1002, "0000:05:00.0")];
+        let shown = |numbers: Option<&str>| visible_of(&infos, numbers);
+        assert_eq!(shown(Some("0")), [false, true, true]);
+        assert_eq!(shown(Some(" 1 ")), [true, false, true]);
+        for all in [None, Some("0,1"), Some("4"), Some("GPU-5c1f"), Some("")] {
+            assert_eq!(shown(all), [true; 3], "{all:?}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::adapter::{DeviceKind, describe};
 use super::fault_injection::Faults;
 use super::limits::GpuLimits;
 use super::touch::{Fault, Touch};
+use super::traffic::Counters;
 use crate::base::catch_panic::catch_panic;
 use crate::base::error_chain::one_line;
 
@@ -41,6 +42,7 @@ pub(super) struct Driver {
     kind: DeviceKind,
     limits: GpuLimits,
     patience: Duration,
+    traffic: Counters,
     failure: Arc<Mutex<Option<GpuError>>>,
 }
 
@@ -85,6 +87,7 @@ impl Driver {
             name: info.name,
             limits: GpuLimits::of(&limits),
             patience: options.patience.unwrap_or_else(|| default_patience(kind)),
+            traffic: Counters::default(),
             failure,
         })
     }
@@ -132,6 +135,11 @@ impl Driver {
 
     pub fn patience(&self) -> Duration {
         self.patience
+    }
+
+    /// The counters of what goes through the device.
+    pub fn traffic(&self) -> &Counters {
+        &self.traffic
     }
 
     pub fn has(&self, feature: wgpu::Features) -> bool {

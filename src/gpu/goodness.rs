@@ -1,10 +1,13 @@
-//! Goodness of fit on the GPU: one workgroup per bin.
+//! Goodness of fit on the GPU: chi^2 of every pixel, then sums over the spot of every bin.
 
 use super::patch::{CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
 
-/// Invocations of a workgroup: a spot has 187 pixels in DESI.
+/// Invocations of a workgroup.
 const THREADS: usize = 64;
+
+/// Invocations that share a spot, which has 187 pixels in DESI.
+const LANES: usize = 16;
 
 /// Floating-point operations per pixel.
 const OPERATIONS: u64 = 16;
@@ -14,7 +17,7 @@ pub(super) fn variants() -> Vec<Variant> {
 }
 
 fn variant() -> Variant {
-    Variant::new("goodness").set("THREADS", THREADS)
+    Variant::new("goodness").set("THREADS", THREADS).set("LANES", LANES)
 }
 
 /// Computes chi2pix, pixmask_fraction and the fraction off the pixels of a batch's core bins, `[patch, core fibre, core bin, 3]`
@@ -26,15 +29,22 @@ pub fn goodness(patches: &Patches, ccd: &CcdBuffers, model: &Reals, psferr: f64)
     let gpu = patches.gpu();
     model.expect_len(patches.npix())?;
     let count = patches.batch.len() * patches.batch.core.len() * patches.core_bins().len();
-    let goodness = gpu.reals("goodness", 3 * count)?;
+    let (goodness, chi2) = (gpu.reals("goodness", 3 * count)?, gpu.reals("chi2", patches.npix())?);
     let [spots, pixel, table] = patches.bound();
     let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
-    let bound = [spots, pixel, table, image, ivar, model.named("model"), goodness.named("goodness")];
     let mut recording = Recording::new();
-    let kernel = gpu.kernel(&variant(), "goodness_of_bins")?;
-    for items in gpu.dispatches(count, OPERATIONS * patches.spots.shape.size() as u64) {
+    let kernel = gpu.kernel(&variant(), "pixels")?;
+    let bound = [table, image, ivar, model.named("model"), chi2.named("chi2_out")];
+    let rows = patches.batch.len() * patches.most_rows();
+    for items in gpu.dispatches(rows, OPERATIONS * patches.most_columns() as u64) {
         let args = patches.args(&items, ccd.nx).with_psferr(psferr);
         recording.dispatch(&kernel, items.len(), &args, &bound)?;
+    }
+    let kernel = gpu.kernel(&variant(), "goodness_of_bins")?;
+    let bound = [spots, pixel, table, chi2.named("chi2"), goodness.named("goodness")];
+    for items in gpu.dispatches(count, OPERATIONS * patches.spots.shape.size() as u64) {
+        let groups = items.len().div_ceil(THREADS / LANES);
+        recording.dispatch(&kernel, groups, &patches.args(&items, ccd.nx), &bound)?;
     }
     gpu.run(recording)?;
     Ok(goodness)

@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::scalar::Precision;
 use super::shaders::Variant;
 use super::timestamps::{Pass, Times};
+use super::traffic::Traffic;
 use super::{GpuError, OpenOptions};
 
 /// A handle to an open GPU that has passed the self-test, in one precision. Clones share the device.
@@ -127,7 +128,7 @@ impl Gpu {
         Ok(kernel)
     }
 
-    /// Returns the bytes of all buffers, including transfers and what unfinished submissions use.
+    /// Returns the bytes of all buffers in use, including transfers and what unfinished submissions use.
     pub fn bytes_alive(&self) -> u64 {
         self.0.memory.account().alive()
     }
@@ -135,6 +136,11 @@ impl Gpu {
     /// Returns the memory planned and used since the present piece of work began.
     pub fn memory_use(&self) -> MemoryUse {
         self.0.memory.account().used()
+    }
+
+    /// Returns what has gone through the device since the present piece of work began.
+    pub fn traffic(&self) -> Traffic {
+        self.driver().traffic().read()
     }
 
     /// Starts a piece of work with at most `limit` bytes alive at a time.

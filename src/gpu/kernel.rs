@@ -3,14 +3,17 @@
 use std::fmt;
 
 use super::GpuError;
-use super::account::Held;
 use super::args::ArgsMember;
+use super::held::Held;
 use super::limits::GpuLimits;
 use super::queue::Queue;
 use super::reflect::{Entry, reflect};
 use super::scalar::ScalarKind;
 use super::shaders::Variant;
 use super::touch::Touch;
+
+/// Shaders that write all workgroup memory before they read it.
+const WRITES_FIRST: [&str; 4] = ["spots", "banded_normal", "model", "goodness"];
 
 /// A buffer under the name of the shader variable it is bound to.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +72,10 @@ impl Kernel {
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(entry_name),
-            compilation_options: Default::default(),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: needs_zeros(variant.shader(), driver.adapter().get_info().backend),
+                ..Default::default()
+            },
             cache: None,
         });
         if let Some(error) = pollster::block_on(scope.pop()) {
@@ -150,6 +156,12 @@ impl Kernel {
     }
 }
 
+/// Whether wgpu has to zero the workgroup memory of a shader. Some drivers for Vulkan do it without a barrier, so that one thread
+/// zeros what another has written. Metal's compiler orders accesses across barriers better with the zeros.
+fn needs_zeros(shader: &str, backend: wgpu::Backend) -> bool {
+    backend == wgpu::Backend::Metal || !WRITES_FIRST.contains(&shader)
+}
+
 fn check_limits(limits: &GpuLimits, name: &str, entry: &Entry) -> Result<(), GpuError> {
     let needs = [
         ("workgroup memory (bytes)", entry.workgroup_bytes, limits.workgroup_bytes),
@@ -169,7 +181,12 @@ fn layout_entries(entry: &Entry) -> Vec<wgpu::BindGroupLayoutEntry> {
     let buffer = |number: u32, ty: wgpu::BufferBindingType| wgpu::BindGroupLayoutEntry {
         binding: number,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+        // Arguments of all dispatches share a buffer.
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: ty == wgpu::BufferBindingType::Uniform,
+            min_binding_size: None,
+        },
         count: None,
     };
     let args = entry.args.as_ref().map(|args| buffer(args.number, wgpu::BufferBindingType::Uniform));

@@ -2,12 +2,14 @@
 //!
 //! It stands above the queue, because an allocation beyond the plan waits for submissions that free memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::GpuError;
-use super::account::{Account, Held, Lease};
+use super::account::{Account, Lease};
 use super::driver::{Driver, OpenOptions};
+use super::held::Held;
 use super::limits::{BatchBudget, DEFAULT_MEMORY, default_operations_per_dispatch};
+use super::pool::Pool;
 use super::queue::Queue;
 use super::touch::Touch;
 
@@ -17,15 +19,32 @@ const SMALLEST: u64 = 4096;
 /// Arguments of dispatches in flight, and other small buffers, bytes.
 pub(crate) const SLACK: u64 = 256 << 10;
 
+/// The content of a new buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Zeros,
+    /// Any values: all of them are overwritten next.
+    Any,
+}
+
 pub(super) struct Memory {
     queue: Queue,
     account: Arc<Account>,
+    pool: Arc<Pool>,
+    commands: Mutex<Option<Held>>,
     budget: BatchBudget,
 }
 
 impl Memory {
     pub fn new(queue: Queue) -> Self {
-        let memory = Self { queue, account: Arc::default(), budget: BatchBudget::default() };
+        let account = Arc::default();
+        let memory = Self {
+            queue,
+            pool: Pool::new(&account),
+            account,
+            commands: Mutex::default(),
+            budget: BatchBudget::default(),
+        };
         memory.restore_budget();
         memory
     }
@@ -40,6 +59,16 @@ impl Memory {
 
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Locks the recording of commands until they are submitted, as zeroing of buffers and arguments precede the commands of one
+    /// submission. The lock holds the buffer of arguments, from the first submission on.
+    pub fn commands(&self) -> MutexGuard<'_, Option<Held>> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn budget(&self) -> &BatchBudget {
@@ -58,6 +87,7 @@ impl Memory {
     fn lease(&self, what: &str, bytes: u64) -> Result<Lease, GpuError> {
         loop {
             let [should, may] = self.account.most();
+            self.pool.shrink(should.saturating_sub(self.account.alive()).saturating_sub(bytes));
             if let Some(lease) = self.account.lease(bytes, should) {
                 return Ok(lease);
             }
@@ -73,22 +103,49 @@ impl Memory {
         }
     }
 
-    /// Creates a buffer of zeros.
-    pub fn create(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Held, GpuError> {
+    /// Creates a buffer, or takes an idle one.
+    pub fn create(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+        content: Content,
+    ) -> Result<Held, GpuError> {
+        self.driver().touch(Touch::Buffer, label);
+        if let Some(buffer) = self.pool.take(label, bytes, usage) {
+            let held = Held::new(buffer, label, self.lease(label, bytes)?, &self.pool);
+            self.driver().check(label)?;
+            if content == Content::Zeros {
+                self.pool.clear(&held);
+            }
+            return Ok(held);
+        }
         let lease = self.lease(label, bytes)?;
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
+        let buffer = self.driver().device().create_buffer(&descriptor);
+        self.driver().check(label).inspect_err(|_| self.pool.shrink(0))?;
+        self.driver().traffic().add_buffer();
+        Ok(Held::new(buffer, label, lease, &self.pool))
+    }
+
+    /// Creates a small buffer that lives as long as the device and counts as none of a frame's.
+    pub fn create_uncounted(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Held, GpuError> {
         self.driver().touch(Touch::Buffer, label);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
         let buffer = self.driver().device().create_buffer(&descriptor);
         self.driver().check(label)?;
-        Ok(Held::new(buffer, lease))
+        self.driver().traffic().add_buffer();
+        let lease = self.account.lease(0, u64::MAX).expect("no bytes are within any limit");
+        Ok(Held::new(buffer, label, lease, &self.pool))
     }
 
-    /// Overwrites the beginning of a buffer before later submissions run.
+    /// Overwrites all of a buffer before later submissions run.
     pub fn write(&self, label: &str, buffer: &Held, bytes: &[u8]) -> Result<(), GpuError> {
         if bytes.is_empty() {
             return Ok(());
         }
         let lease = self.lease(label, bytes.len() as u64)?;
+        self.pool.is_written(buffer);
         self.queue.write(label, buffer, bytes, lease)
     }
 
@@ -96,6 +153,10 @@ impl Memory {
     pub fn begin(&self, limit: Option<u64>) {
         self.budget.set_memory(self.budget.memory());
         self.account.begin(limit.unwrap_or(u64::MAX));
+        if limit.is_some() {
+            self.pool.shrink(0);
+        }
+        self.driver().traffic().begin();
     }
 
     /// Cuts work into parts that fit, and plans for them. `cut` returns the bytes alive at a time and the parts; batches fill
@@ -107,6 +168,7 @@ impl Memory {
             let (bytes, parts) = cut();
             if bytes <= limit {
                 self.account.plan(bytes);
+                self.pool.shrink(self.account.most()[0].saturating_sub(self.account.alive()));
                 return Ok(parts);
             }
             if self.budget.filled() <= SMALLEST {

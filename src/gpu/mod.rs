@@ -27,8 +27,8 @@
 //! ```
 //!
 //! **Layers**, each using only those before it:
-//! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers and
-//! their plan; above the queue, because allocation may wait for submissions); `kernel`; `handle` (the [`Gpu`]); `buffer`, `reals` and
+//! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers,
+//! their plan and their pool; above the queue, because allocation may wait for submissions); `kernel`; `handle` (the [`Gpu`]); `buffer`, `reals` and
 //! `recording`; `selftest` and `open`; the wrappers of the shaders.
 //!
 //! **Shaders.** A shader is `shaders/NAME.wgsl`, registered in [`shaders`]. A line `#import NAME` includes
@@ -53,18 +53,22 @@ mod error;
 pub mod fault_injection;
 pub mod goodness;
 mod handle;
+mod held;
 pub mod jacobi;
 mod kernel;
 mod limits;
 pub(crate) mod memory;
 pub mod model;
+mod noop;
 pub mod normal_equations;
 mod open;
 pub mod patch;
+mod pool;
 mod queue;
 mod reals;
 mod recording;
 mod reflect;
+pub mod roofs;
 mod scalar;
 pub mod schur;
 mod selftest;
@@ -73,6 +77,7 @@ pub mod spots;
 mod timestamps;
 mod touch;
 pub mod traces;
+mod traffic;
 mod transfer;
 mod variants;
 
@@ -93,4 +98,5 @@ pub use recording::Recording;
 pub use scalar::{Element, Precision, ScalarKind};
 pub use shaders::Variant;
 pub use timestamps::Pass;
+pub use traffic::Traffic;
 pub use variants::all_variants;

@@ -1,7 +1,7 @@
 //! Opening devices: the one that a choice selects, all of them for a list, and one anew after it was lost.
 
 use super::adapter::{DeviceKind, adapters, devices_with_f64, instruction_set, named};
-use super::choice::DeviceChoice;
+use super::choice::{DeviceChoice, visible};
 use super::driver::{Driver, OpenOptions};
 use super::handle::Gpu;
 use super::limits::GpuLimits;
@@ -41,9 +41,11 @@ impl Device {
 }
 
 fn open_auto(options: &OpenOptions) -> Device {
-    let mut ranked: Vec<(u8, wgpu::Adapter)> = adapters()
-        .into_iter()
-        .filter_map(|adapter| Some((DeviceKind::of(&adapter.get_info()).auto_rank()?, adapter)))
+    let all = adapters();
+    let visible = visible(&all.iter().map(wgpu::Adapter::get_info).collect::<Vec<_>>());
+    let mut ranked: Vec<(u8, wgpu::Adapter)> = (all.into_iter().zip(visible))
+        .filter(|(_, visible)| *visible)
+        .filter_map(|(adapter, _)| Some((DeviceKind::of(&adapter.get_info()).auto_rank()?, adapter)))
         .collect();
     ranked.sort_by_key(|(rank, _)| *rank);
     for (_, adapter) in &ranked {

@@ -47,6 +47,7 @@ impl Queue {
     pub fn write(&self, label: &str, buffer: &wgpu::Buffer, bytes: &[u8], lease: Lease) -> Result<(), GpuError> {
         self.driver.touch(Touch::Write, label);
         self.driver.queue().write_buffer(buffer, 0, bytes);
+        self.driver.traffic().add_upload(bytes.len());
         self.flight().writes.push(lease);
         self.driver.check(label)
     }
@@ -64,6 +65,7 @@ impl Queue {
         used: impl Send + 'static,
     ) -> Result<Ticket, GpuError> {
         self.driver.touch(Touch::Submit, what);
+        self.driver.traffic().add_submission();
         let ticket = {
             // Submitted under the lock, so that tickets are in the order of submissions.
             let mut flight = self.flight();

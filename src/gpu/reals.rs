@@ -6,6 +6,10 @@ use super::fault_injection::perturb;
 use super::handle::Gpu;
 use super::kernel::Named;
 use super::scalar::Precision;
+use rayon::prelude::*;
+
+/// Fewest values that a thread rounds.
+const LEAST_PART: usize = 1 << 14;
 
 /// Reals on a device.
 #[derive(Clone, Debug)]
@@ -103,7 +107,7 @@ impl Reals {
     /// [`GpuError::Length`] if `values` has another length.
     pub fn write(&self, values: &[f64]) -> Result<(), GpuError> {
         match self {
-            Self::F32(b) => b.write(&values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
+            Self::F32(b) => b.write(&values.par_iter().with_min_len(LEAST_PART).map(|&v| v as f32).collect::<Vec<_>>()),
             Self::F64(b) => b.write(values),
         }
     }
@@ -155,7 +159,7 @@ impl RealsDownload {
     /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn wait(self) -> Result<Vec<f64>, GpuError> {
         match self {
-            Self::F32(download) => Ok(download.wait()?.into_iter().map(f64::from).collect()),
+            Self::F32(download) => download.wait_as(f64::from),
             Self::F64(download) => download.wait(),
         }
     }

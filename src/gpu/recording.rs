@@ -1,12 +1,13 @@
 //! Recordings of dispatches, and their submission.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::GpuError;
-use super::account::Held;
 use super::args::KernelArgs;
 use super::handle::Gpu;
+use super::held::Held;
 use super::kernel::{Kernel, Named};
 use super::timestamps::{Stamps, Timing};
 use super::touch::Touch;
@@ -14,6 +15,9 @@ use super::touch::Touch;
 /// Dispatches per submission: enough to keep the queue fed, few enough that a submission stays well under the two
 /// seconds after which Windows resets a GPU.
 const DISPATCHES_PER_SUBMISSION: usize = 16;
+
+/// Bytes from the arguments of a dispatch to those of the next: the largest alignment of a uniform that WebGPU allows for.
+const ARGUMENTS: usize = 256;
 
 /// Dispatches in the order in which they run; each sees the output of those before it.
 #[derive(Debug, Default)]
@@ -106,16 +110,24 @@ impl Gpu {
     }
 
     fn submit(&self, passes: &[&[Dispatch]], stamps: Option<&Stamps>) -> Result<(), GpuError> {
+        let mut slots = self.device_memory().commands();
+        let arguments = self.write_arguments(&mut slots, passes)?;
         let mut encoder = self.driver().device().create_command_encoder(&Default::default());
-        let mut used = Vec::new();
+        self.device_memory().pool().record_clears(&mut encoder);
+        let mut used = vec![arguments.clone()];
+        let mut slot = 0;
         for (k, dispatches) in passes.iter().enumerate() {
             let timestamp_writes = stamps.map(|stamps| stamps.of_pass(k));
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
             for dispatch in *dispatches {
-                let group = self.bind_group(dispatch, &mut used)?;
+                let group = self.bind_group(dispatch, &arguments)?;
+                let offset = (ARGUMENTS * slot) as u32;
+                let offsets = if dispatch.kernel.args_number().is_some() { &[offset][..] } else { &[] };
                 pass.set_pipeline(&dispatch.kernel.pipeline);
-                pass.set_bind_group(0, &group, &[]);
+                pass.set_bind_group(0, &group, offsets);
                 pass.dispatch_workgroups(dispatch.grid[0], dispatch.grid[1], 1);
+                used.extend(dispatch.buffers.iter().map(|(_, buffer)| buffer.clone()));
+                slot += 1;
             }
         }
         if let Some(stamps) = stamps {
@@ -126,27 +138,52 @@ impl Gpu {
         Ok(())
     }
 
-    /// Binds a dispatch's buffers and adds them to those that the submission uses.
-    fn bind_group(&self, dispatch: &Dispatch, used: &mut Vec<Held>) -> Result<wgpu::BindGroup, GpuError> {
-        let kernel = &dispatch.kernel;
-        let mut bound = dispatch.buffers.clone();
-        if let Some(number) = kernel.args_number() {
-            let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-            let args = self.device_memory().create("args", (dispatch.args.len() as u64).next_multiple_of(4), usage)?;
-            self.device_memory().write("args", &args, &dispatch.args)?;
-            bound.push((number, args));
+    /// Writes the arguments of all dispatches of a submission, one after another. All submissions share the buffer, as a write
+    /// waits for the submissions before it.
+    fn write_arguments(&self, slots: &mut Option<Held>, passes: &[&[Dispatch]]) -> Result<Held, GpuError> {
+        let buffer = match slots {
+            Some(buffer) => buffer.clone(),
+            None => {
+                let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+                let bytes = (ARGUMENTS * DISPATCHES_PER_SUBMISSION) as u64;
+                slots.insert(self.device_memory().create_uncounted("args", bytes, usage)?).clone()
+            }
+        };
+        let mut bytes = Vec::with_capacity(ARGUMENTS * DISPATCHES_PER_SUBMISSION);
+        for (slot, dispatch) in passes.iter().copied().flatten().enumerate() {
+            bytes.resize(ARGUMENTS * slot, 0);
+            bytes.extend(&dispatch.args);
         }
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = (bound.iter())
-            .map(|(number, buffer)| wgpu::BindGroupEntry { binding: *number, resource: buffer.as_entire_binding() })
-            .collect();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        self.device_memory().write("args", &buffer, &bytes)?;
+        Ok(buffer)
+    }
+
+    /// Binds a dispatch's buffers.
+    fn bind_group(&self, dispatch: &Dispatch, arguments: &Held) -> Result<wgpu::BindGroup, GpuError> {
+        let kernel = &dispatch.kernel;
         self.driver().touch(Touch::BindGroup, &kernel.name);
-        let group = self.driver().device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&kernel.name),
-            layout: &kernel.layout,
-            entries: &entries,
-        });
+        let bound = dispatch.buffers.iter().map(|(_, buffer)| (**buffer).clone()).collect();
+        let make = || {
+            let mut entries: Vec<wgpu::BindGroupEntry<'_>> = (dispatch.buffers.iter())
+                .map(|(number, buffer)| wgpu::BindGroupEntry { binding: *number, resource: buffer.as_entire_binding() })
+                .collect();
+            if let Some(binding) = kernel.args_number() {
+                let size = NonZeroU64::new((dispatch.args.len() as u64).next_multiple_of(4));
+                let slice = wgpu::BufferBinding { buffer: arguments, offset: 0, size };
+                entries.push(wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::Buffer(slice) });
+            }
+            let group = self.driver().device().create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&kernel.name),
+                layout: &kernel.layout,
+                entries: &entries,
+            });
+            self.driver().check(&kernel.name)?;
+            self.driver().traffic().add_bind_group();
+            Ok(group)
+        };
+        let group = self.device_memory().pool().bind_group(Arc::as_ptr(kernel) as usize, bound, make)?;
         self.driver().check(&kernel.name)?;
-        used.extend(bound.into_iter().map(|(_, buffer)| buffer));
         Ok(group)
     }
 }

@@ -29,7 +29,7 @@ impl ScalarKind {
 }
 
 /// A scalar that lives in buffers.
-pub trait Element: bytemuck::Pod {
+pub trait Element: bytemuck::Pod + Send + Sync {
     /// Its kind, compared with the shader's declaration.
     const KIND: ScalarKind;
 }

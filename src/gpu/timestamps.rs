@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::GpuError;
-use super::account::Held;
-use super::memory::Memory;
+use super::held::Held;
+use super::memory::{Content, Memory};
 use super::touch::Touch;
 use super::transfer::Fetch;
 
@@ -55,7 +55,7 @@ impl Stamps {
         });
         driver.check("timestamps")?;
         let bytes = 8 * u64::from(count);
-        let create = |usage| memory.create("ticks", bytes, usage | wgpu::BufferUsages::COPY_SRC);
+        let create = |usage| memory.create("ticks", bytes, usage | wgpu::BufferUsages::COPY_SRC, Content::Any);
         let ticks = create(wgpu::BufferUsages::QUERY_RESOLVE)?;
         Ok(Self { stages, queries, ticks, words: create(wgpu::BufferUsages::COPY_DST)? })
     }
@@ -111,7 +111,10 @@ impl Times {
         let mut passes: Vec<Pass> = waited.map(|(stage, time)| Pass { stage, start: None, time }).collect();
         for (stages, words) in self.fetched {
             let mut ticks = vec![[0u64; 2]; stages.len()];
-            words.wait(memory, bytemuck::cast_slice_mut(&mut ticks))?;
+            words.wait(memory, |bytes| {
+                let ticks: &mut [u8] = bytemuck::cast_slice_mut(&mut ticks);
+                ticks.copy_from_slice(&bytes[..ticks.len()]);
+            })?;
             passes.extend(stages.into_iter().zip(ticks).map(|(stage, [start, end])| Pass {
                 stage,
                 start: Some(time(start)),

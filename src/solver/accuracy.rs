@@ -19,6 +19,10 @@ pub(super) fn accuracy(
     precision: Precision,
     tolerance: f64,
 ) -> Result<Accuracy, BandedFailure> {
+    job.facts().accuracy(precision, || measure(job, wave, precision, tolerance))
+}
+
+fn measure(job: &Job, wave: &[f64], precision: Precision, tolerance: f64) -> Result<Accuracy, BandedFailure> {
     let fibres = [0, job.psf.nfibre / 2, job.psf.nfibre - 1];
     let of_fibre = |fibre: usize| overlap(job, wave, fibre, tolerance);
     let overlaps = fibres.into_par_iter().map(of_fibre).collect::<Result<Vec<usize>, _>>()?;

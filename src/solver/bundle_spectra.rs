@@ -5,6 +5,7 @@ use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field};
 use crate::geometry::Patch;
 use crate::plan::{Batch, Bundle};
 use crate::stages::goodness::Goodness;
+use rayon::prelude::*;
 
 /// Usable fraction of a bin's PSF below which the bin has no information. Judged by coverage, not by flux weight: a very
 /// bright star has little weight.
@@ -16,6 +17,33 @@ const LARGEST: f64 = 3e37;
 /// Returns whether a file can hold a number.
 pub(super) fn is_number(value: f64) -> bool {
     value.abs() < LARGEST
+}
+
+/// Fills stored diagonal `d` of R's columns from its rows, each of `ndiag` elements.
+fn fill_diagonal(diagonal: &mut [f64], d: usize, padding: usize, (rows, ndiag): (&[f64], usize)) {
+    let nbin = rows.len() / ndiag;
+    for (wave, value) in diagonal.iter_mut().enumerate() {
+        let row = (padding + wave + d).checked_sub(ndiag / 2).filter(|&row| row < nbin);
+        let element = row.map_or(0.0, |row| rows[row * ndiag + (ndiag - 1 - d)]);
+        *value = if is_number(element) { element } else { 0.0 };
+    }
+}
+
+/// Returns parts one after another, copied by all threads.
+fn concatenated<T: Copy + Default + Send + Sync>(mut parts: Vec<Vec<T>>) -> Vec<T> {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let mut all = vec![T::default(); parts.iter().map(Vec::len).sum()];
+    let mut rest = all.as_mut_slice();
+    let mut pairs = Vec::with_capacity(parts.len());
+    for part in &parts {
+        let (own, after) = rest.split_at_mut(part.len());
+        pairs.push((own, part));
+        rest = after;
+    }
+    pairs.into_par_iter().for_each(|(to, from)| to.copy_from_slice(from));
+    all
 }
 
 /// Spectra of the selected fibres of consecutive bundles. Flux is in electron per bin: units of files are the assembly's.
@@ -136,22 +164,42 @@ impl BundleSpectra {
         [self.bundles.iter().map(|b| b.selected.len()).sum(), self.nwave, self.ndiag]
     }
 
-    /// Appends the bundles that come next.
-    pub(crate) fn join(&mut self, more: Self) {
-        self.bundles.extend(more.bundles);
-        let pairs = [
-            (&mut self.x, more.x),
-            (&mut self.flux, more.flux),
-            (&mut self.ivar, more.ivar),
-            (&mut self.resolution, more.resolution),
-            (&mut self.chi2pix, more.chi2pix),
-            (&mut self.pixmask_fraction, more.pixmask_fraction),
-            (&mut self.off_ccd, more.off_ccd),
-        ];
-        pairs.into_iter().for_each(|(to, from)| to.extend(from));
-        self.lost.extend(more.lost);
-        self.has_column.extend(more.has_column);
-        self.stripes.extend(more.stripes);
+    /// Joins consecutive bundles.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(crate) fn joined(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut all: Vec<Self> = all.into_iter().collect();
+        let (nwave, ndiag) = (all[0].nwave, all[0].ndiag);
+        let mut field = |of: fn(&mut Self) -> &mut Vec<f64>| -> Vec<f64> {
+            concatenated(all.iter_mut().map(|one| std::mem::take(of(one))).collect())
+        };
+        let [x, flux, ivar] = [field(|s| &mut s.x), field(|s| &mut s.flux), field(|s| &mut s.ivar)];
+        let resolution = field(|s| &mut s.resolution);
+        let [chi2pix, pixmask_fraction] = [field(|s| &mut s.chi2pix), field(|s| &mut s.pixmask_fraction)];
+        let off_ccd = field(|s| &mut s.off_ccd);
+        let lost = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.lost)).collect());
+        let has_column = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.has_column)).collect());
+        let (mut bundles, mut stripes) = (Vec::new(), Vec::new());
+        for one in all {
+            bundles.extend(one.bundles);
+            stripes.extend(one.stripes);
+        }
+        Self {
+            bundles,
+            nwave,
+            ndiag,
+            x,
+            flux,
+            ivar,
+            resolution,
+            chi2pix,
+            pixmask_fraction,
+            off_ccd,
+            lost,
+            has_column,
+            stripes,
+        }
     }
 
     /// Returns the numbers of all fields in order, to be sent: x, flux, ivar, chi2pix, pixmask_fraction, off_ccd, lost,
@@ -208,22 +256,30 @@ impl BundleSpectra {
     }
 
     /// Takes the spectra of fibres on the padded grid, `padding` bins of which come before the first.
-    pub(super) fn add_rows(&mut self, rows: Vec<FibreRow>, padding: usize) {
-        let bundle = self.bundle().clone();
-        for row in rows.into_iter().filter(|row| bundle.selected.contains(&(bundle.fibres.start + row.fibre))) {
-            let nbin = row.x.len();
-            let patch = Patch {
-                fibres: row.fibre..row.fibre + 1,
-                core: 0..1,
-                bin0: 0,
-                nbin,
-                core_bins: padding..padding + self.nwave,
-                rows: 0..0,
-                columns: 0..0,
-            };
-            let FibreRow { x, flux, ivar, resolution, goodness, .. } = row;
-            self.add_patch(&patch, padding, &PatchSpectra { nbin, x, flux, ivar, resolution, goodness, lost: false });
+    pub(super) fn add_rows(&mut self, rows: &[FibreRow], padding: usize) {
+        let (bundle, nwave, ndiag) = (self.bundle().clone(), self.nwave, self.ndiag);
+        let mut of_fibre: Vec<Option<&FibreRow>> = vec![None; bundle.selected.len()];
+        for row in rows.iter().filter(|row| bundle.selected.contains(&(bundle.fibres.start + row.fibre))) {
+            of_fibre[bundle.fibres.start + row.fibre - bundle.selected.start] = Some(row);
         }
+        for (fibre, row) in of_fibre.iter().enumerate().filter_map(|(fibre, row)| Some((fibre, (*row)?))) {
+            let (to, from) = (fibre * nwave..(fibre + 1) * nwave, padding..padding + nwave);
+            self.x[to.clone()].copy_from_slice(&row.x[from.clone()]);
+            self.flux[to.clone()].copy_from_slice(&row.flux[from.clone()]);
+            self.ivar[to.clone()].copy_from_slice(&row.ivar[from]);
+            for (at, goodness) in to.clone().zip(&row.goodness) {
+                self.chi2pix[at] = goodness.chi2pix;
+                self.pixmask_fraction[at] = goodness.pixmask_fraction;
+                self.off_ccd[at] = goodness.off_ccd;
+            }
+            self.has_column[to].fill(true);
+        }
+        let columns = self.resolution.par_chunks_mut((ndiag * nwave).max(1)).zip(of_fibre);
+        columns.filter_map(|(columns, row)| Some((columns, row?))).for_each(|(columns, row)| {
+            for (d, diagonal) in columns.chunks_exact_mut(nwave).enumerate() {
+                fill_diagonal(diagonal, d, padding, (&row.resolution, ndiag));
+            }
+        });
     }
 
     /// Takes the core fibres and bins of one patch, those that are selected.

@@ -1,8 +1,7 @@
 //! The job: PSF, CCD, grid and options of an extraction, checked once.
 
-use super::grouping::{Grouping, grouping};
-use super::padding::beyond_ends;
-use super::sampling::half_diagonals;
+use super::grouping::Grouping;
+use super::kept::Facts;
 use super::{Options, Solver};
 use crate::backend::Decorrelate;
 use crate::base::option_name::{OptionName, Remedy};
@@ -11,6 +10,7 @@ use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
 use crate::psf::{Psf, Tails};
 use crate::stages::traces::{legendre, unit};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Columns beside those of the traces: a device may round a position to the next pixel.
 const MARGIN: i64 = 2;
@@ -96,10 +96,7 @@ pub struct Job<'a> {
     pub grid: WaveGrid,
     /// The options.
     pub options: &'a Options,
-    grouping: Grouping,
-    padding: usize,
-    noise_gain: f64,
-    half_diagonals: usize,
+    facts: Arc<Facts>,
 }
 
 impl<'a> Job<'a> {
@@ -110,15 +107,11 @@ impl<'a> Job<'a> {
     pub fn new(psf: &'a Psf, ccd: &'a Ccd<'a>, grid: &WaveGrid, options: &'a Options) -> Result<Self, JobError> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
-        let half_diagonals = half_diagonals(psf, &grid);
-        let (padding, noise_gain) = beyond_ends(psf, &grid, options);
-        // R's diagonals stay on the padded grid.
-        let padding = padding.max(half_diagonals);
-        let grouping = grouping(psf, options);
-        let job = Self { psf, ccd, grid, options, grouping, padding, noise_gain, half_diagonals };
+        let facts = Facts::of(psf, &grid, options);
+        let job = Self { psf, ccd, grid, options, facts };
         if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
             let patches = job.patches();
-            job.grouping.groups.ranges().try_for_each(|fibres| patches.check_patches(fibres.len()))?;
+            job.grouping().groups.ranges().try_for_each(|fibres| patches.check_patches(fibres.len()))?;
         }
         Ok(job)
     }
@@ -130,32 +123,32 @@ impl<'a> Job<'a> {
     pub fn bundles(&self) -> Result<Vec<Bundle>, JobError> {
         let Options { specmin, nspec, .. } = self.options;
         let nspec = nspec.unwrap_or(self.psf.nfibre.saturating_sub(*specmin));
-        Ok(bundles(&self.grouping.groups, *specmin, nspec)?)
+        Ok(bundles(&self.facts.grouping.groups, *specmin, nspec)?)
     }
 
     /// The groups of all fibres, selected or not.
     pub fn grouping(&self) -> &Grouping {
-        &self.grouping
+        &self.facts.grouping
     }
 
     /// How groups are cut into patches: as the options say, with padding as wide as R where its diagonals outnumber a spot's
     /// rows. Less padding would cut off rows of R, and bins of neighbouring patches.
     pub fn patches(&self) -> PatchOptions {
         let given = self.options.patches;
-        let wide = self.half_diagonals > self.psf.half_y && self.half_diagonals > given.padding();
-        if wide { PatchOptions { wavepad: self.half_diagonals, wavepad_frac: 0.0, ..given } } else { given }
+        let wide = self.half_diagonals() > self.psf.half_y && self.half_diagonals() > given.padding();
+        if wide { PatchOptions { wavepad: self.half_diagonals(), wavepad_frac: 0.0, ..given } } else { given }
     }
 
     /// Diagonals of R to each side of its main one.
     pub fn half_diagonals(&self) -> usize {
-        self.half_diagonals
+        self.facts.half_diagonals
     }
 
     /// Returns the CCD columns that the light of fibres can reach at the bins of the grid and those beyond its ends.
     pub fn columns(&self, fibres: Range<usize>) -> Range<usize> {
         let (psf, patches) = (self.psf, self.patches());
         let pad = patches.padding();
-        let wave = self.grid.padded(self.padding.max(pad), self.padding.max(pad + patches.nwavestep));
+        let wave = self.grid.padded(self.beyond_ends().max(pad), self.beyond_ends().max(pad + patches.nwavestep));
         let series = &psf.trace_x;
         let of_fibre = |fibre: usize| wave.iter().map(move |&w| legendre(series.of(fibre), unit(series.domain, w)));
         let ends = fibres.flat_map(of_fibre).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
@@ -166,20 +159,25 @@ impl<'a> Job<'a> {
         low..high.max(low)
     }
 
+    /// Facts measured of PSF, grid and options.
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
     /// Bins that the banded solver adds beyond each end of the grid.
     pub(super) fn beyond_ends(&self) -> usize {
-        self.padding
+        self.facts.padding
     }
 
     /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels without regularisation;
     /// infinite where f64 cannot separate bins, 0 where it is not measured.
     pub fn noise_gain(&self) -> f64 {
-        self.noise_gain
+        self.facts.noise_gain
     }
 
     /// The grid with these bins, Angstrom.
     pub(super) fn padded(&self) -> Vec<f64> {
-        self.grid.padded(self.padding, self.padding)
+        self.grid.padded(self.beyond_ends(), self.beyond_ends())
     }
 
     /// Fractional error of the PSF.

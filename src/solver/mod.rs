@@ -11,6 +11,7 @@ mod extent;
 mod finer;
 mod grouping;
 mod job;
+mod kept;
 pub mod ladder;
 mod options;
 mod padding;

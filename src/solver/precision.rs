@@ -8,6 +8,7 @@ use crate::stages::banded::{BandedNormal, banded_normal_equations, half_bandwidt
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use crate::stages::traces::{legendre, unit};
+use rayon::prelude::*;
 
 /// Below this fraction of its diagonal element a pivot keeps too few of f32's digits. Steps of 0.8 Angstrom on DESI's
 /// CCDs have 8e-3, of 0.6 Angstrom 2e-4.
@@ -23,12 +24,17 @@ pub(super) fn least_pivot(precision: Precision) -> f64 {
 
 /// Returns why f32 would not serve a job, if it would not.
 pub(super) fn beyond_f32(job: &Job) -> Option<String> {
+    job.facts().beyond_f32.get_or_init(|| predict(job)).clone()
+}
+
+fn predict(job: &Job) -> Option<String> {
     let (psf, options) = (job.psf, job.options);
     if let Some(tolerance) = options.tolerance.filter(|&t| t < FINEST_F32) {
         return Some(format!("f32 does not keep to {tolerance:.0e} sigma"));
     }
     let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
-    let pivots = fibres.map(|fibre| smallest_pivot(&fibre_alone(psf, fibre, job.grid.wave(), options)));
+    let pivot = |fibre: usize| smallest_pivot(&fibre_alone(psf, fibre, job.grid.wave(), options));
+    let pivots: Vec<f64> = fibres.into_par_iter().map(pivot).collect();
     let least = pivots.into_iter().fold(f64::MAX, f64::min);
     // Written so that a NaN is beyond it.
     let good = least >= LEAST_PIVOT_F32;

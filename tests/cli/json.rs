@@ -8,11 +8,11 @@ use testkit::{Folder, Run};
 /// Fields of every object.
 const COMMON: [&str; 3] = ["schema", "version", "commit"];
 /// Fields that one row describes with all that is in them.
-const IN_ONE_ROW: [&str; 3] = ["options", "stage_seconds", "fallbacks"];
+const IN_ONE_ROW: [&str; 7] = ["options", "stage_seconds", "fallbacks", "cpu.stages", "host.steps", "gpus", "refused"];
 
 /// The object that a run has printed, which is all it has printed.
 #[track_caller]
-fn object(run: &Run, schema: &str) -> Value {
+pub fn object(run: &Run, schema: &str) -> Value {
     let value: Value =
         serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {}{}", run.stdout, run.stderr));
     assert_eq!(value["schema"], format!("spextral.{schema}/1"));

@@ -6,6 +6,7 @@ extern crate testkit;
 mod around;
 mod bad_files;
 mod bad_options;
+mod bench;
 mod comparisons;
 mod defects;
 mod json;

@@ -4,6 +4,7 @@ use crate::gpu::banded::{Health, Shape, couplings};
 use crate::gpu::{Download, GpuError, RealsDownload};
 use crate::stages::banded::Coupling;
 use crate::stages::goodness::Goodness;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Spectra of one fibre in electron per bin, on the padded grid.
@@ -97,11 +98,13 @@ impl DeviceInFlight {
         let mut goodness = vec![Goodness::default(); shape.nfibre * wanted.len()];
         for (core, fit) in self.goodness {
             let fit = fit.wait()?;
-            for bin in core.start.max(wanted.start)..core.end.min(wanted.end) {
-                for fibre in 0..shape.nfibre {
-                    let from = fit[fibre * core.len() + bin - core.start];
-                    goodness[fibre * wanted.len() + bin - wanted.start] = from;
-                }
+            let bins = core.start.max(wanted.start)..core.end.min(wanted.end);
+            if bins.is_empty() {
+                continue;
+            }
+            for (to, from) in goodness.chunks_exact_mut(wanted.len()).zip(fit.chunks_exact(core.len())) {
+                let from = &from[bins.start - core.start..bins.end - core.start];
+                to[bins.start - wanted.start..bins.end - wanted.start].copy_from_slice(from);
             }
         }
         let (worst, health) = (self.worst.wait()?, self.health.wait()?);
@@ -132,7 +135,7 @@ impl DeviceInFlight {
             }
         };
         let outcome = |(k, exactness): (usize, Exactness)| {
-            let fibres = (0..shape.bundle).map(|f| row(k, f)).collect();
+            let fibres = (0..shape.bundle).into_par_iter().map(|f| row(k, f)).collect();
             BandedOutcome { fibres, exactness }
         };
         Ok(couplings.into_iter().enumerate().map(exactness).enumerate().map(outcome).collect())

@@ -32,7 +32,7 @@ impl BandedDevice {
         let npix: usize = group.pixels.iter().map(|(rows, columns)| rows.len() * columns.len()).sum();
         let rows: usize = group.pixels.iter().map(|(rows, _)| rows.len()).sum();
         let spots = gpu.real_bytes(nfibre * windows * bins * spot.size());
-        let fit = gpu.real_bytes(npix + 2 * 3 * nfibre * nbin) + 16 * (rows * group.bundle()) as u64;
+        let fit = gpu.real_bytes(2 * npix + 2 * 3 * nfibre * nbin) + 16 * (rows * group.bundle()) as u64;
         let fetched = gpu.real_bytes(nfibre * (spectra + nbin));
         let [traces, passing] = traces::bytes(gpu, group.psf, group.fibres.clone(), group.wave, group.with_tails);
         // Health and the like, also on their way.

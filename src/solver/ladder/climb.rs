@@ -124,7 +124,7 @@ impl<'a> Climb<'a> {
     /// # Errors
     /// [`Unserved`] of the device, and where the next step is [`Step::Fail`].
     pub(super) fn run(&mut self, engine: &Engine) -> Result<(), Unserved> {
-        let finer = self.first_precision(engine)?;
+        let finer = engine.region(|| "choose the precision".into(), || self.first_precision(engine))?;
         if let Some(grid) = FineGrid::of(self.job) {
             self.record.noise_gain = Some(grid.gain.min(f64::MAX));
             // Else it is said where the bands are left out.
@@ -248,11 +248,13 @@ impl<'a> Climb<'a> {
             Level::Cpu => tracing::warn!("the CPU does {} of {} bundles", here.len(), bundles.len()),
         }
         let wave = self.wave.clone();
-        let banded = match Banded::new(job, ccd, engines.at(at.level), &wave) {
+        let engine = engines.at(at.level);
+        let banded = match engine.region(|| "measure the PSF".into(), || Banded::new(job, ccd, engine, &wave)) {
             Ok(banded) => banded,
             Err(why) => return self.move_all(engines, &here, &why),
         };
-        let planned: Vec<_> = here.par_iter().map(|&k| (k, banded.plan(k, &bundles[k]))).collect();
+        let plan = || here.par_iter().map(|&k| (k, banded.plan(k, &bundles[k]))).collect::<Vec<_>>();
+        let planned = engine.region(|| "plan".into(), plan);
         let mut tasks = Vec::with_capacity(planned.len());
         for (k, planned) in planned {
             match self.injected(engines.first, OF_PLANS).map_or(planned, Err) {
@@ -351,7 +353,7 @@ impl<'a> Climb<'a> {
                     tracing::warn!("{why}");
                 }
                 let mut spectra = self.empty(k);
-                spectra.add_rows(rows, self.job.beyond_ends());
+                spectra.add_rows(&rows, self.job.beyond_ends());
                 self.done.insert(k, spectra);
                 self.pending.remove(&k);
             }
@@ -393,9 +395,7 @@ impl<'a> Climb<'a> {
 
     /// Joins all bundles.
     pub(super) fn finish(self, retried: Option<String>) -> Solved {
-        let mut all = self.done.into_values();
-        let mut spectra = all.next().expect("there is a bundle");
-        all.for_each(|more| spectra.join(more));
+        let spectra = BundleSpectra::joined(self.done.into_values());
         let record = Record { retried, ..self.record };
         let (device, device_memory, stage_time) = (self.device, self.device_memory, self.stage_time);
         Solved { spectra, record, device, device_memory, stage_time }

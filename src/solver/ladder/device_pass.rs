@@ -54,7 +54,7 @@ impl Climb<'_> {
                 let groups = groups(banded, &open, all);
                 (groups.iter().map(|group| banded.bytes(group)).max().unwrap_or(0), groups)
             };
-            let groups = match engine.fit(cut) {
+            let groups = match engine.region(|| "cut into groups".into(), || engine.fit(cut)) {
                 Err(EngineError::Gpu(why @ GpuError::LittleMemory { .. })) if round > 0 => {
                     // Wider bands take more of it; the bundles that are done stay so.
                     for task in open.drain(..) {
@@ -99,19 +99,30 @@ impl Climb<'_> {
             }
             let Some(submitted) = in_flight.pop_front() else { continue };
             let judged = engine.region(|| "waiting for the GPU".to_string(), || banded.judge(submitted))?;
-            for judged in judged {
-                match self.or_injected(engines, judged) {
-                    Judged::Served(task, rows, error) => {
-                        let in_f32 = banded.precision() == Precision::F32;
-                        let (index, information) = (task.index, task.information);
-                        let served = Served { index, rows, in_f32, error, above: vec![], information };
-                        windows.add(Next::Served(served)).into_iter().for_each(|next| self.settle(next));
-                    }
-                    Judged::Unserved(why, task) => self.unserved(engines, why, task, (open, windows))?,
-                }
-                self.report_progress();
-            }
+            let take = || judged.into_iter().try_for_each(|one| self.take(engines, banded, one, (open, windows)));
+            engine.region(|| "take results".into(), take)?;
         }
+        Ok(())
+    }
+
+    /// Takes what became of a task.
+    fn take<'j>(
+        &mut self,
+        engines: &Engines,
+        banded: &Banded<'j>,
+        judged: Judged<'j>,
+        (open, windows): (&mut Vec<Task<'j>>, &mut Windows<'j>),
+    ) -> Result<(), Unserved> {
+        match self.or_injected(engines, judged) {
+            Judged::Served(task, rows, error) => {
+                let in_f32 = banded.precision() == Precision::F32;
+                let (index, information) = (task.index, task.information);
+                let served = Served { index, rows, in_f32, error, above: vec![], information };
+                windows.add(Next::Served(served)).into_iter().for_each(|next| self.settle(next));
+            }
+            Judged::Unserved(why, task) => self.unserved(engines, why, task, (open, windows))?,
+        }
+        self.report_progress();
         Ok(())
     }
 

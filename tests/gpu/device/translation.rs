@@ -59,6 +59,47 @@ fn every_variant_translates_to_spirv_msl_and_hlsl() {
     }
 }
 
+/// Whether a block writes a component of a vector by a variable index.
+fn writes_component(block: &naga::Block, is_component: &dyn Fn(naga::Handle<naga::Expression>) -> bool) -> bool {
+    block.iter().any(|statement| match statement {
+        naga::Statement::Store { pointer, .. } => is_component(*pointer),
+        naga::Statement::Block(block) => writes_component(block, is_component),
+        naga::Statement::If { accept, reject, .. } => {
+            writes_component(accept, is_component) || writes_component(reject, is_component)
+        }
+        naga::Statement::Loop { body, continuing, .. } => {
+            writes_component(body, is_component) || writes_component(continuing, is_component)
+        }
+        naga::Statement::Switch { cases, .. } => cases.iter().any(|case| writes_component(&case.body, is_component)),
+        _ => false,
+    })
+}
+
+#[test]
+fn no_shader_writes_a_component_by_a_variable_index_which_fxc_refuses() {
+    for variant in all_variants() {
+        let (module, info) = parsed(&variant);
+        let of_functions = module.functions.iter().map(|(handle, function)| (function, &info[handle]));
+        let of_points = module.entry_points.iter().enumerate();
+        let of_points = of_points.map(|(k, point)| (&point.function, info.get_entry_point(k)));
+        for (function, types) in of_functions.chain(of_points) {
+            let is_vector = |pointer: naga::Handle<naga::Expression>| match *types[pointer].ty.inner_with(&module.types)
+            {
+                naga::TypeInner::Pointer { base, .. } => {
+                    matches!(module.types[base].inner, naga::TypeInner::Vector { .. })
+                }
+                naga::TypeInner::ValuePointer { size, .. } => size.is_some(),
+                _ => false,
+            };
+            let is_component = |pointer: naga::Handle<naga::Expression>| match function.expressions[pointer] {
+                naga::Expression::Access { base, .. } => is_vector(base),
+                _ => false,
+            };
+            assert!(!writes_component(&function.body, &is_component), "{variant}: {:?}", function.name);
+        }
+    }
+}
+
 #[test]
 fn every_entry_point_stays_within_the_limits_that_its_variant_may_count_on() {
     for variant in all_variants() {

@@ -8,5 +8,6 @@ mod memory;
 mod patches;
 mod retry;
 mod sim11;
+mod stream;
 mod switch;
 mod worlds;

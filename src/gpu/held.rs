@@ -1,0 +1,43 @@
+//! Buffers in use: their bytes are counted, and the last user gives them back to the pool.
+
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
+
+use super::account::Lease;
+use super::pool::Pool;
+
+/// A buffer whose bytes are counted; clones share the buffer. It goes back to the pool when the last of them is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Held(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    buffer: wgpu::Buffer,
+    label: String,
+    /// Present until dropped.
+    lease: Option<Lease>,
+    pool: Weak<Pool>,
+}
+
+impl Held {
+    pub fn new(buffer: wgpu::Buffer, label: &str, lease: Lease, pool: &Arc<Pool>) -> Self {
+        Self(Arc::new(Inner { buffer, label: label.to_string(), lease: Some(lease), pool: Arc::downgrade(pool) }))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.lease.take());
+        if let Some(pool) = self.pool.upgrade() {
+            pool.give(std::mem::take(&mut self.label), self.buffer.clone());
+        }
+    }
+}
+
+impl Deref for Held {
+    type Target = wgpu::Buffer;
+
+    fn deref(&self) -> &wgpu::Buffer {
+        &self.0.buffer
+    }
+}

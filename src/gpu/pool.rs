@@ -1,0 +1,114 @@
+//! The pool: buffers that nobody holds, kept for the next of the same label and size, and bind groups of buffers.
+//!
+//! Frames of a stream make the same buffers one after another. A driver takes microseconds to milliseconds for each, and zeros its
+//! memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::account::Account;
+
+/// Bind groups beyond which all are forgotten.
+const MOST_GROUPS: usize = 4096;
+
+/// A kernel's address, and the buffers that it binds.
+type Key = (usize, Vec<wgpu::Buffer>);
+
+/// Buffers that nobody holds, and bind groups.
+#[derive(Debug)]
+pub(super) struct Pool {
+    account: Arc<Account>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// From the first given back to the last.
+    idle: Vec<(String, wgpu::Buffer)>,
+    /// Buffers that must be zeroed before the next command runs.
+    clears: Vec<wgpu::Buffer>,
+    groups: HashMap<Key, wgpu::BindGroup>,
+}
+
+impl Pool {
+    pub fn new(account: &Arc<Account>) -> Arc<Self> {
+        Arc::new(Self { account: account.clone(), state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes back a buffer that nobody holds any more.
+    pub fn give(&self, label: String, buffer: wgpu::Buffer) {
+        let mut state = self.state();
+        state.clears.retain(|clear| *clear != buffer);
+        state.idle.push((label, buffer));
+        self.count(&state);
+    }
+
+    /// Returns an idle buffer.
+    pub fn take(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Option<wgpu::Buffer> {
+        let mut state = self.state();
+        let fits = |(known, buffer): &(String, wgpu::Buffer)| {
+            known == label && buffer.size() == bytes && buffer.usage() == usage
+        };
+        let at = state.idle.iter().position(fits)?;
+        let (_, buffer) = state.idle.remove(at);
+        self.count(&state);
+        Some(buffer)
+    }
+
+    /// Drops idle buffers, the first given back first, until they take no more than `bytes`.
+    pub fn shrink(&self, bytes: u64) {
+        let mut state = self.state();
+        let mut all = self.account.idle();
+        while all > bytes && !state.idle.is_empty() {
+            let (_, buffer) = state.idle.remove(0);
+            all -= buffer.size();
+            state.groups.retain(|(_, bound), _| !bound.contains(&buffer));
+        }
+        self.count(&state);
+    }
+
+    fn count(&self, state: &State) {
+        self.account.set_idle(state.idle.iter().map(|(_, buffer)| buffer.size()).sum());
+    }
+
+    /// Notes that a buffer must be zeros for the next command.
+    pub fn clear(&self, buffer: &wgpu::Buffer) {
+        self.state().clears.push(buffer.clone());
+    }
+
+    /// Notes that a buffer is written whole, before the next command.
+    pub fn is_written(&self, buffer: &wgpu::Buffer) {
+        self.state().clears.retain(|clear| clear != buffer);
+    }
+
+    /// Records the zeroing of buffers, before all other commands of an encoder.
+    pub fn record_clears(&self, encoder: &mut wgpu::CommandEncoder) {
+        for buffer in std::mem::take(&mut self.state().clears) {
+            encoder.clear_buffer(&buffer, 0, None);
+        }
+    }
+
+    /// Returns the bind group of a kernel with some buffers, made by `make` at first use.
+    pub fn bind_group<E>(
+        &self,
+        kernel: usize,
+        bound: Vec<wgpu::Buffer>,
+        make: impl FnOnce() -> Result<wgpu::BindGroup, E>,
+    ) -> Result<wgpu::BindGroup, E> {
+        let key = (kernel, bound);
+        if let Some(group) = self.state().groups.get(&key) {
+            return Ok(group.clone());
+        }
+        let group = make()?;
+        let mut state = self.state();
+        if state.groups.len() >= MOST_GROUPS {
+            state.groups.clear();
+        }
+        state.groups.insert(key, group.clone());
+        Ok(group)
+    }
+}

@@ -1,0 +1,130 @@
+//! Facts that are measured of a PSF, a grid and options, kept for the frames that come next: those of a night share PSFs.
+
+use super::Options;
+use super::grouping::{Grouping, grouping};
+use super::padding::beyond_ends;
+use super::sampling::half_diagonals;
+use crate::geometry::WaveGrid;
+use crate::gpu::Precision;
+use crate::gpu::banded::Accuracy;
+use crate::psf::Psf;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Most PSFs, grids and options whose facts are kept: a night of DESI has 30 cameras.
+const MOST: usize = 32;
+
+/// Those used last come last.
+static KEPT: Mutex<VecDeque<Arc<Facts>>> = Mutex::new(VecDeque::new());
+
+/// Facts of one PSF, grid and options.
+#[derive(Debug)]
+pub(super) struct Facts {
+    psf: Psf,
+    wave: Vec<f64>,
+    options: Options,
+    /// How fibres are grouped.
+    pub grouping: Grouping,
+    /// Bins beyond each end of the grid.
+    pub padding: usize,
+    /// Noise of a deconvolved bin over that of a bin alone.
+    pub noise_gain: f64,
+    /// Diagonals of R to each side of its main one.
+    pub half_diagonals: usize,
+    /// Why f32 does not serve, if it does not.
+    pub beyond_f32: OnceLock<Option<String>>,
+    accuracy: Mutex<Vec<(Precision, Accuracy)>>,
+}
+
+impl Facts {
+    /// Returns the facts, measured at the first call.
+    pub fn of(psf: &Psf, grid: &WaveGrid, options: &Options) -> Arc<Self> {
+        let is = |facts: &Arc<Self>| facts.options == *options && facts.wave == grid.wave() && facts.psf == *psf;
+        let known = {
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.iter().position(is).and_then(|at| kept.remove(at)).inspect(|facts| kept.push_back(facts.clone()))
+        };
+        known.unwrap_or_else(|| {
+            let facts = Arc::new(Self::measure(psf, grid, options));
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push_back(facts.clone());
+            if kept.len() > MOST {
+                kept.pop_front();
+            }
+            facts
+        })
+    }
+
+    fn measure(psf: &Psf, grid: &WaveGrid, options: &Options) -> Self {
+        let half_diagonals = half_diagonals(psf, grid);
+        let ((padding, noise_gain), grouping) =
+            rayon::join(|| beyond_ends(psf, grid, options), || grouping(psf, options));
+        Self {
+            psf: psf.clone(),
+            wave: grid.wave().to_vec(),
+            options: options.clone(),
+            grouping,
+            // R's diagonals stay on the padded grid.
+            padding: padding.max(half_diagonals),
+            noise_gain,
+            half_diagonals,
+            beyond_f32: OnceLock::new(),
+            accuracy: Mutex::default(),
+        }
+    }
+
+    /// Returns the accuracy of a device in one precision, which `measure` finds at the first call. Of one job it has one tolerance.
+    ///
+    /// # Errors
+    /// The error of `measure`.
+    pub fn accuracy<E>(
+        &self,
+        precision: Precision,
+        measure: impl FnOnce() -> Result<Accuracy, E>,
+    ) -> Result<Accuracy, E> {
+        let lock = || self.accuracy.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, accuracy)) = lock().iter().find(|(known, _)| *known == precision) {
+            return Ok(accuracy.clone());
+        }
+        let accuracy = measure()?;
+        lock().push((precision, accuracy.clone()));
+        Ok(accuracy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::synthetic::Synthetic;
+
+    #[test]
+    fn facts_are_measured_once_for_each_psf_grid_and_options() {
+        let of_seed =
+            |seed: u64| Synthetic { nfibre: 3, bundlesize: 3, npix_y: Some(120), seed, ..Synthetic::default() };
+        let (psf, other) = (of_seed(1).build().unwrap(), of_seed(2).build().unwrap());
+        let grid = |first: f64| WaveGrid::new(psf.wave_min + first, psf.wave_min + first + 16.0, 0.8).unwrap();
+        let (options, strict) = (Options::default(), Options { tolerance: Some(1e-6), ..Options::default() });
+        let first = Facts::of(&psf, &grid(20.0), &options);
+        assert!(Arc::ptr_eq(&first, &Facts::of(&psf.clone(), &grid(20.0), &options)));
+        for facts in [
+            Facts::of(&other, &grid(20.0), &options),
+            Facts::of(&psf, &grid(21.0), &options),
+            Facts::of(&psf, &grid(20.0), &strict),
+        ] {
+            assert!(!Arc::ptr_eq(&first, &facts));
+        }
+        assert!(Arc::ptr_eq(&first, &Facts::of(&psf, &grid(20.0), &options)), "others do not displace it");
+    }
+
+    #[test]
+    fn a_failed_measurement_of_accuracy_is_repeated() {
+        let psf = Synthetic { nfibre: 3, bundlesize: 3, npix_y: Some(120), ..Synthetic::default() }.build().unwrap();
+        let grid = WaveGrid::new(psf.wave_min + 20.0, psf.wave_min + 36.0, 0.8).unwrap();
+        let facts = Facts::of(&psf, &grid, &Options { regularize: 1e-7, ..Options::default() });
+        let found = Accuracy::of(Precision::F32, 1e-3, 36);
+        assert_eq!(facts.accuracy(Precision::F32, || Err("it fails")), Err("it fails"));
+        assert_eq!(facts.accuracy(Precision::F32, || Ok::<_, &str>(found.clone())), Ok(found.clone()));
+        assert_eq!(facts.accuracy(Precision::F32, || Err("it is not called")), Ok(found));
+        assert!(facts.accuracy(Precision::F64, || Err("its own")).is_err());
+    }
+}

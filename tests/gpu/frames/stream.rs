@@ -1,0 +1,57 @@
+//! Frames one after another on one device.
+
+use spextral::extract::{Options, Solver};
+use spextral::gpu::{DeviceChoice, Gpu, GpuError, OpenOptions, Precision, list};
+use testkit::{Engine, Small, bits, gpu, on};
+
+#[test]
+fn later_frames_of_a_stream_make_no_buffers_and_no_bind_groups() {
+    let engine = Engine::on_gpu(Gpu::without_kernels(&OpenOptions::default()).unwrap(), &[]);
+    let small = Small::new(3);
+    let options = Options { solver: Solver::Banded, precision: Some(Precision::F32), ..Small::options() };
+    let traffic = || {
+        small.extract(&options, &engine);
+        engine.traffic().unwrap()
+    };
+    let (first, second, third) = (traffic(), traffic(), traffic());
+    assert!(first.buffers > 0 && first.bind_groups > 0);
+    assert_eq!((second.buffers, second.bind_groups), (0, 0));
+    assert_eq!(second, third);
+    let of_bytes = [second.bytes_up, second.bytes_down, second.submissions];
+    assert_eq!(of_bytes, [first.bytes_up, first.bytes_down, first.submissions]);
+}
+
+#[test]
+fn frames_of_a_stream_have_the_bits_of_frames_alone() {
+    let gpu = gpu();
+    let options = Options { solver: Solver::Banded, ..Small::options() };
+    let frames = [Small::new(3), Small::new(4)];
+    let alone: Vec<_> = frames.iter().map(|small| bits(&small.extract(&options, &on(&gpu)))).collect();
+    let engine = on(&gpu);
+    for k in [0, 1, 0, 1] {
+        assert!(bits(&frames[k].extract(&options, &engine)) == alone[k], "frame {k}");
+    }
+}
+
+#[test]
+fn a_new_buffer_is_zero_whatever_its_memory_held() {
+    let gpu = gpu();
+    for _ in 0..2 {
+        let ones = gpu.upload("ones", &[1u32; 1000]).unwrap();
+        assert_eq!(ones.download().unwrap(), [1; 1000]);
+        drop(ones);
+        let zeros = gpu.zeros::<u32>("ones", 1000).unwrap();
+        assert_eq!(zeros.download().unwrap(), [0; 1000]);
+        zeros.write(&[2; 1000]).unwrap();
+        assert_eq!(zeros.download().unwrap(), [2; 1000]);
+    }
+}
+
+#[test]
+fn no_choice_selects_the_device_without_kernels() {
+    let gpu = Gpu::without_kernels(&OpenOptions::default()).unwrap();
+    assert!(list().iter().all(|entry| entry.name != gpu.name()));
+    let choice: DeviceChoice = "noop".parse().unwrap();
+    let refused = spextral::gpu::Device::open(&choice, &OpenOptions::default());
+    assert!(matches!(refused, Err(GpuError::NoSuchDevice { .. })), "{refused:?}");
+}
