@@ -79,36 +79,6 @@ fn exact(sky: &Sky) -> Extraction {
     sky.try_extract(&Options { solver: Solver::Patches, ..options }, &cpu()).unwrap()
 }
 
-fn dump(sky: &Sky, to: &str, found: &[&[f64]]) {
-    use spextral::stages::spots::{SpotSource, spots};
-    use spextral::stages::traces::traces;
-    let psf = &sky.psf;
-    let pad: usize =
-        (sky.truth_wave.len() - sky.grid.nwave()) / 2 + (2.0 * sky.psf.half_y as f64 * ROW / sky.grid.step()) as usize;
-    let wave = sky.grid.padded(pad, pad);
-    let t = traces(psf, 0..psf.nfibre, &wave, sky.options.psf_tails);
-    let source = SpotSource::new(psf, 0..psf.nfibre, &wave, sky.options.psf_tails);
-    let shape = source.shape();
-    let s = spots(&t, shape);
-    let mut out: Vec<u8> = vec![];
-    let mut i = |v: usize| out.extend((v as i32).to_le_bytes());
-    for v in [psf.nfibre, wave.len(), pad, sky.grid.nwave(), psf.npix_y, psf.npix_x, shape.ny(), shape.nx()] {
-        i(v);
-    }
-    let (hx, hy) = (shape.half_x as i32, shape.half_y as i32);
-    for (x, y) in t.pixel_x.iter().zip(&t.pixel_y) {
-        out.extend((x - hx).to_le_bytes());
-        out.extend((y - hy).to_le_bytes());
-    }
-    s.iter().for_each(|v| out.extend(v.to_le_bytes()));
-    sky.image.iter().for_each(|v| out.extend(v.to_le_bytes()));
-    sky.ivar.iter().for_each(|v| out.extend(v.to_le_bytes()));
-    for set in found {
-        set.iter().for_each(|v| out.extend(v.to_le_bytes()));
-    }
-    std::fs::write(to, out).unwrap();
-}
-
 /// The outcome of a world.
 enum Outcome {
     /// The largest error, sigma.
@@ -117,8 +87,18 @@ enum Outcome {
     InPatches,
 }
 
+/// Gives the rows of the grid and of 25 bins around it ten times the weight of others. Unknowns with less than a fraction of
+/// the largest weight of all bins get a prior; now it is the same however many bins are added at the ends.
+fn weigh_the_middle(sky: &mut Sky) {
+    let (ny, nx) = (sky.psf.npix_y as f64, sky.psf.npix_x);
+    let half = (0.5 * BINS as f64 + 25.0) * sky.grid.step() / ROW;
+    let rows = (0.5 * ny - half).max(0.0) as usize..(0.5 * ny + half).min(ny) as usize;
+    sky.ivar[rows.start * nx..rows.end * nx].iter_mut().for_each(|weight| *weight *= 10.0);
+}
+
 fn check(world: &World) -> Result<Outcome, String> {
-    let sky = world.make();
+    let mut sky = world.make();
+    weigh_the_middle(&mut sky);
     let ours = sky.try_extract(&sky.options, &cpu()).map_err(|e| e.to_string())?;
     if ours.summary.solver() != "banded" {
         let said = ours.summary.fallbacks.iter().all(|fallback| fallback.reason.len() > 20);
@@ -133,9 +113,6 @@ fn check(world: &World) -> Result<Outcome, String> {
     let spectra = &ours.spectra;
     let good = |k: &usize| exact.pixmask_fraction[*k] < 0.5 && exact.ivar[*k] > 0.0;
     let (mut worst, mut told) = (0.0f64, false);
-    if let Ok(to) = std::env::var("DUMP") {
-        dump(&sky, &to, &[&spectra.flux, &spectra.ivar, &exact.flux, &exact.ivar, &exact.pixmask_fraction]);
-    }
     for k in (0..spectra.flux.len()).filter(good) {
         let fibre = k / spectra.nwave;
         let signal = exact.flux[k].abs() * exact.ivar[k].sqrt();
@@ -145,7 +122,11 @@ fn check(world: &World) -> Result<Outcome, String> {
         let above = ours.summary.above_tolerance.iter().find(|excess| excess.fibre == fibre);
         let allowed = above.map_or(TOLERANCE, |excess| 2.0 * excess.error);
         told |= above.is_some();
-        if std::env::var("ALL").is_err() && error > allowed + rounding {
+        if error > allowed + rounding {
+            return Err(format!("fibre {fibre}, bin {}: {error:.1e} sigma, allowed {allowed:.1e}", k % spectra.nwave));
+        }
+        worst = worst.max(error - rounding);
+        if error > allowed + rounding {
             return Err(format!("fibre {fibre}, bin {}: {error:.1e} sigma, allowed {allowed:.1e}", k % spectra.nwave));
         }
         worst = worst.max(error - rounding);
