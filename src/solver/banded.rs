@@ -41,6 +41,9 @@ const LEAST_TOLERANCE_F32: f64 = 3e-4;
 /// Factor from the estimated to the real error of flux in f32, where the estimate is in part rounding: 1 to 3 in all tests.
 const OVER_ESTIMATE_F32: f64 = 4.0;
 
+/// Factor from the estimated to the real error of flux in f64 above the tolerance, where the estimate was down to 0.45 of it.
+const OVER_ESTIMATE_F64: f64 = 2.0;
+
 /// The fraction of flux that f32's roundings are worth, which no band mends: 2e-6 in a star's own flux, whatever it is.
 const ROUNDING_F32: f64 = 1.5e-6;
 
@@ -251,7 +254,7 @@ impl<'j> Banded<'j> {
             wanted: tasks.iter().map(wanted).collect(),
             tolerance: self.tolerance,
             step: job.grid.step(),
-            padding: job.beyond_ends(),
+            correlated: job.correlated_bins(),
         }
     }
 
@@ -372,6 +375,7 @@ impl<'j> Banded<'j> {
                     let rounding = ROUNDING_F32 * row.flux[bin].abs() * row.ivar[bin].sqrt();
                     OVER_ESTIMATE_F32 * (truncation - rounding)
                 }
+                Precision::F64 if truncation > self.tolerance => OVER_ESTIMATE_F64 * truncation,
                 Precision::F64 => truncation,
             };
             // An error that is no number is the largest.

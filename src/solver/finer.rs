@@ -1,7 +1,7 @@
 //! Grids so fine that deconvolved bins are all noise, and what helps.
 
 use super::Job;
-use super::padding::beyond_ends;
+use super::padding::Correlation;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::WaveGrid;
 use crate::stages::traces::{legendre, unit};
@@ -41,7 +41,7 @@ impl FineGrid {
         let serves = |&step: &f64| {
             let ends = [job.grid.wave()[0], job.grid.wave()[job.grid.nwave() - 1]];
             let grid = WaveGrid::new(ends[0], ends[1].max(ends[0] + step), step).ok();
-            grid.is_some_and(|grid| (1e-9..=NOISY).contains(&beyond_ends(psf, &grid, job.options).1))
+            grid.is_some_and(|grid| (1e-9..=NOISY).contains(&Correlation::measure(psf, &grid, job.options).noise_gain))
         };
         let steps = (1..=16).map(|k| ((step * 1.08f64.powi(k)) / ROUND).ceil() * ROUND);
         let mut tried: Vec<f64> = steps.filter(|tried| *tried > step).collect();

@@ -166,13 +166,18 @@ impl<'a> Job<'a> {
 
     /// Bins that the banded solver adds beyond each end of the grid.
     pub(super) fn beyond_ends(&self) -> usize {
-        self.facts.padding
+        self.facts.correlation.beyond_ends
+    }
+
+    /// Bins over which correlations fall to the tolerance, by the PSF alone.
+    pub(super) fn correlated_bins(&self) -> usize {
+        self.facts.correlation.bins
     }
 
     /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels without regularisation;
     /// infinite where f64 cannot separate bins, 0 where it is not measured.
     pub fn noise_gain(&self) -> f64 {
-        self.facts.noise_gain
+        self.facts.correlation.noise_gain
     }
 
     /// The grid with these bins, Angstrom.

@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::grouping::{Grouping, grouping};
-use super::padding::beyond_ends;
+use super::padding::Correlation;
 use super::sampling::half_diagonals;
 use crate::geometry::WaveGrid;
 use crate::gpu::Precision;
@@ -25,10 +25,8 @@ pub(super) struct Facts {
     options: Options,
     /// How fibres are grouped.
     pub grouping: Grouping,
-    /// Bins beyond each end of the grid.
-    pub padding: usize,
-    /// Noise of a deconvolved bin over that of a bin alone.
-    pub noise_gain: f64,
+    /// How far bins are correlated, and how many are added beyond each end of the grid.
+    pub correlation: Correlation,
     /// Diagonals of R to each side of its main one.
     pub half_diagonals: usize,
     /// Why f32 does not serve, if it does not.
@@ -57,16 +55,16 @@ impl Facts {
 
     fn measure(psf: &Psf, grid: &WaveGrid, options: &Options) -> Self {
         let half_diagonals = half_diagonals(psf, grid);
-        let ((padding, noise_gain), grouping) =
-            rayon::join(|| beyond_ends(psf, grid, options), || grouping(psf, options));
+        let (correlation, grouping) =
+            rayon::join(|| Correlation::measure(psf, grid, options), || grouping(psf, options));
+        // R's diagonals stay on the padded grid.
+        let correlation = Correlation { beyond_ends: correlation.beyond_ends.max(half_diagonals), ..correlation };
         Self {
             psf: psf.clone(),
             wave: grid.wave().to_vec(),
             options: options.clone(),
             grouping,
-            // R's diagonals stay on the padded grid.
-            padding: padding.max(half_diagonals),
-            noise_gain,
+            correlation,
             half_diagonals,
             beyond_f32: OnceLock::new(),
             accuracy: Mutex::default(),

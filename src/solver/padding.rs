@@ -13,13 +13,26 @@ const FEWEST_BEYOND_ENDS: usize = 30;
 /// Bins to each side at which the overlap of neighbours is looked at.
 const AROUND: usize = 8;
 
-/// Returns the bins beyond each end of the grid that the tolerance needs, so that its ends are as exact as its middle, and the noise
-/// gain.
-pub(super) fn beyond_ends(psf: &Psf, grid: &WaveGrid, options: &Options) -> (usize, f64) {
-    let tolerance = options.tolerance.unwrap_or(TOLERANCE);
-    let decay = PsfDecay::measure(psf, grid, options.psf_tails, tolerance);
-    let bins = widened(decay.bins, neighbours(psf, grid, options.psf_tails));
-    (bins.max(FEWEST_BEYOND_ENDS), decay.noise_gain)
+/// How far bins of a grid are correlated by the PSF alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Correlation {
+    /// Bins over which correlations fall to the tolerance.
+    pub bins: usize,
+    /// Bins beyond each end of the grid, so that its ends are as exact as its middle.
+    pub beyond_ends: usize,
+    /// Noise of a deconvolved bin over that of a bin alone.
+    pub noise_gain: f64,
+}
+
+impl Correlation {
+    /// Measures the correlation for the tolerance of the options.
+    pub fn measure(psf: &Psf, grid: &WaveGrid, options: &Options) -> Self {
+        let tolerance = options.tolerance.unwrap_or(TOLERANCE);
+        let decay = PsfDecay::measure(psf, grid, options.psf_tails, tolerance);
+        let neighbours = neighbours(psf, grid, options.psf_tails);
+        let bins = |alone: usize| widened(alone, neighbours).max(FEWEST_BEYOND_ENDS);
+        Self { bins: bins(decay.bins), beyond_ends: bins(decay.beyond_ends), noise_gain: decay.noise_gain }
+    }
 }
 
 /// Returns the relative overlap of neighbouring fibres in the middle of the slit and of the grid.

@@ -15,7 +15,11 @@ const TOLERANCE: f64 = 1e-5;
 /// Angstrom per CCD row of a synthetic PSF.
 const ROW: f64 = 0.553;
 
-/// Any spectrograph with traces next to each other, by a step of 0.3 to 3 times 1.3 sigma of its PSF.
+/// Bins of the grid, in the middle of the CCD.
+const BINS: usize = 30;
+
+/// Any spectrograph with traces next to each other, by a step of 0.3 to 3 times 1.3 sigma of its PSF. Its CCD has 35 to 100
+/// bins beyond each end of the grid, all of them lit.
 fn world() -> impl Strategy<Value = World> {
     let psf = (2usize..=8, 0.8..1.6f64, 0.8..1.6f64, 2.0..8.0f64, 0.0..2.0f64);
     let step = (0.3f64.ln()..3f64.ln()).prop_map(f64::exp);
@@ -32,40 +36,45 @@ fn world() -> impl Strategy<Value = World> {
         (0usize..8).prop_map(Defect::Fibre),
     ];
     let defects = prop::collection::vec(defect, 0..3);
-    (any::<u64>(), psf, step, light, defects).prop_map(|(seed, psf, step, light, defects)| {
-        let (nfibre, sigma_x, sigma_y, pitch, gh_amplitude) = psf;
-        let spots = Synthetic {
-            nfibre,
-            bundlesize: nfibre,
-            sigma_x,
-            sigma_y,
-            half_x: 8,
-            half_y: 6,
-            spacing: pitch * sigma_x,
-            gh_amplitude,
-            npix_y: Some(260),
-            seed,
-            ..Synthetic::default()
-        };
-        let (step, nwave) = (step * 1.3 * sigma_y * ROW, 30);
-        let mut options = Options::default();
-        (options.patches.bundlesize, options.patches.nsubbundles) = (Some(nfibre), Some(1));
-        let start = 0.5 - 0.5 * nwave as f64 * step / (ROW * 260.0);
-        World {
-            psf: spots,
-            light,
-            defects,
-            grid: (start.max(0.0), step, nwave),
-            options,
-            ..World::plain(seed, 260, nwave)
-        }
-    })
+    (any::<u64>(), psf, (step, 35usize..=100), light, defects).prop_map(
+        |(seed, psf, (step, beyond), light, defects)| {
+            let (nfibre, sigma_x, sigma_y, pitch, gh_amplitude) = psf;
+            let rows_per_bin = step * 1.3 * sigma_y;
+            let rows = (rows_per_bin * (BINS + 2 * beyond) as f64) as usize;
+            let spots = Synthetic {
+                nfibre,
+                bundlesize: nfibre,
+                sigma_x,
+                sigma_y,
+                half_x: 8,
+                half_y: 6,
+                spacing: pitch * sigma_x,
+                gh_amplitude,
+                npix_y: Some(rows),
+                seed,
+                ..Synthetic::default()
+            };
+            let mut options = Options::default();
+            (options.patches.bundlesize, options.patches.nsubbundles) = (Some(nfibre), Some(1));
+            let start = 0.5 - 0.5 * BINS as f64 * rows_per_bin / rows as f64;
+            World {
+                psf: spots,
+                light,
+                defects,
+                lit: beyond,
+                grid: (start, rows_per_bin * ROW, BINS),
+                options,
+                ..World::plain(seed, rows, BINS)
+            }
+        },
+    )
 }
 
-/// By elimination of all fibres at once.
+/// By elimination of all fibres at once, with all bins that reach the CCD. With fewer, fine steps were 2e-3 sigma off.
 fn exact(sky: &Sky) -> Extraction {
-    let beyond = (80.0 / sky.grid.step()) as usize;
-    let mut options = dense(sky.grid.nwave(), beyond.clamp(40, 110));
+    let lit = (sky.truth_wave.len() - sky.grid.nwave()) / 2;
+    let off_the_ccd = 2.0 * sky.psf.half_y as f64 * ROW / sky.grid.step();
+    let mut options = dense(sky.grid.nwave(), lit + off_the_ccd as usize);
     options.patches = spextral::plan::PatchOptions { bundlesize: Some(sky.psf.nfibre), ..options.patches };
     sky.try_extract(&Options { solver: Solver::Patches, ..options }, &cpu()).unwrap()
 }
@@ -78,8 +87,18 @@ enum Outcome {
     InPatches,
 }
 
+/// Gives the rows of the grid and of 25 bins around it ten times the weight of others. Unknowns with less than a fraction of
+/// the largest weight of all bins get a prior; now it is the same however many bins are added at the ends.
+fn weigh_the_middle(sky: &mut Sky) {
+    let (ny, nx) = (sky.psf.npix_y as f64, sky.psf.npix_x);
+    let half = (0.5 * BINS as f64 + 25.0) * sky.grid.step() / ROW;
+    let rows = (0.5 * ny - half).max(0.0) as usize..(0.5 * ny + half).min(ny) as usize;
+    sky.ivar[rows.start * nx..rows.end * nx].iter_mut().for_each(|weight| *weight *= 10.0);
+}
+
 fn check(world: &World) -> Result<Outcome, String> {
-    let sky = world.make();
+    let mut sky = world.make();
+    weigh_the_middle(&mut sky);
     let ours = sky.try_extract(&sky.options, &cpu()).map_err(|e| e.to_string())?;
     if ours.summary.solver() != "banded" {
         let said = ours.summary.fallbacks.iter().all(|fallback| fallback.reason.len() > 20);
@@ -107,6 +126,19 @@ fn check(world: &World) -> Result<Outcome, String> {
             return Err(format!("fibre {fibre}, bin {}: {error:.1e} sigma, allowed {allowed:.1e}", k % spectra.nwave));
         }
         worst = worst.max(error - rounding);
+        if error > allowed + rounding {
+            return Err(format!("fibre {fibre}, bin {}: {error:.1e} sigma, allowed {allowed:.1e}", k % spectra.nwave));
+        }
+        worst = worst.max(error - rounding);
+        if std::env::var("ALL").is_ok() && error > rounding {
+            eprintln!(
+                "RATIO {:.3} fibre {fibre} bin {} error {error:.2e} rounding {rounding:.1e} allowed {allowed:.1e} step {:.2} pitch {:.2}",
+                (error - rounding) / (if above.is_some() { allowed / 2.0 } else { TOLERANCE }),
+                k % spectra.nwave,
+                sky.grid.step() / ROW,
+                world.psf.spacing / world.psf.sigma_x
+            );
+        }
     }
     Ok(if told { Outcome::Told } else { Outcome::Kept(worst) })
 }

@@ -15,8 +15,8 @@ pub struct BandedGroup<'a> {
     pub tolerance: f64,
     /// Step of the grid, Angstrom.
     pub step: f64,
-    /// Bins beyond each end of the grid.
-    pub padding: usize,
+    /// Bins over which correlations fall to the tolerance, by the PSF alone.
+    pub correlated: usize,
 }
 
 /// Measurements of a bundle, or of a window of a long one, for the CPU.

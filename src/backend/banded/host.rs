@@ -128,7 +128,7 @@ pub(super) fn measured(
     normal: BandedNormal,
     coupling: Coupling,
 ) -> Result<HostNormal, BandedFailure> {
-    let (step, least) = (group.step, group.padding);
+    let (step, least) = (group.step, group.correlated);
     let parameters = SolverParameters::measure(&normal, group.tolerance, step, least, coupling.neighbours)?;
     Ok(HostNormal { normal, parameters, coupling })
 }

@@ -17,6 +17,9 @@ use std::ops::Range;
 /// Bins to each side that are looked at: four times what a step of a PSF's width needs.
 const REACH: usize = 160;
 
+/// Share of a threshold that correlations with bins beyond the ends of a grid may have, for light of a signal to noise of 1000.
+const BRIGHT: f64 = 1e-2;
+
 /// Fibres to each side that are looked at, and bins of them.
 const FIBRES: usize = 32;
 const BINS: usize = 48;
@@ -26,36 +29,45 @@ const BINS: usize = 48;
 pub(crate) fn correlation_length(normal: &BandedNormal, threshold: f64) -> usize {
     // Places are spread evenly over the grid.
     let place = |fibre: usize| (2 * (fibre % 8) + 1) * normal.n / 16;
-    decay_at(normal, threshold, &place).0
+    decay_at(normal, [threshold; 2], &place).0[0]
 }
 
 /// How far light and noise of a bin reach, for a PSF alone on equal pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PsfDecay {
-    /// The largest distance in bins at which a relative correlation is above a threshold. So many bins beyond its ends make a
-    /// grid's ends as exact as its middle. 0 if spots overlap over more bins than there is code for.
+    /// The largest distance in bins at which a relative correlation is above a threshold. 0 if spots overlap over more bins than
+    /// there is code for.
     pub bins: usize,
+    /// The same for a hundredth of the threshold. So many bins beyond its ends make a grid's ends as exact as its middle:
+    /// light beyond them changes flux by a tenth of the correlation times its signal to noise.
+    pub beyond_ends: usize,
     /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`; infinite where K is singular in f64,
     /// 0 where it is too wide to be measured.
     pub noise_gain: f64,
 }
 
 impl PsfDecay {
-    /// Looks at both ends and the middle of the slit and of the grid.
+    /// Looks at both ends and the middle of the slit and of the grid. Bins are those within the range of the PSF: beyond it, its
+    /// series say nothing.
     pub fn measure(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> Self {
-        let wave = |at: usize| -> Vec<f64> {
-            let bin = |k: usize| grid.wave()[at] + (k as f64 - REACH as f64) * grid.step();
-            (0..=2 * REACH).map(bin).collect()
+        let step = grid.step();
+        let within = ((psf.wave_max - psf.wave_min) / step).max(0.0) as usize;
+        let len = within.min(2 * REACH) + 1;
+        let first = |at: usize| {
+            let last = psf.wave_max - (len - 1) as f64 * step;
+            (grid.wave()[at] - REACH as f64 * step).min(last).max(psf.wave_min)
         };
-        let places = [0, grid.nwave() / 2, grid.nwave() - 1].into_iter();
+        let wave = |at: usize| -> Vec<f64> { (0..len).map(|k| first(at) + k as f64 * step).collect() };
+        let place = |at: usize| (((grid.wave()[at] - first(at)) / step).round().max(0.0) as usize).min(len - 1);
+        let bins = [0, grid.nwave() / 2, grid.nwave() - 1];
         let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
-        let places: Vec<_> = places.flat_map(|at| fibres.map(|fibre| (wave(at), fibre))).collect();
+        let places: Vec<_> = bins.into_iter().flat_map(|at| fibres.map(|fibre| (wave(at), fibre))).collect();
         let sources = places.iter().map(|(wave, fibre)| SpotSource::new(psf, *fibre..*fibre + 1, wave, with_tails));
         let sources: Vec<SpotSource> = sources.collect();
         let half = sources.iter().map(|spots| half_bandwidth(&spots.positions(), 0)).max().unwrap_or(0);
         if half > WIDEST {
             // No band holds such spots, whatever is beyond the ends.
-            return Self { bins: 0, noise_gain: 0.0 };
+            return Self { bins: 0, beyond_ends: 0, noise_gain: 0.0 };
         }
         let own = |spots: &SpotSource| {
             let stamps = stamps(spots, 0);
@@ -65,10 +77,11 @@ impl PsfDecay {
             diagonal
         };
         let diagonal = sources.par_iter().map(own).collect();
-        let normal = BandedNormal { n: 2 * REACH + 1, half, diagonal, pairs: vec![], rhs: vec![] };
-        let (bins, variance) = decay_at(&normal, threshold, &|_| REACH);
+        let normal = BandedNormal { n: len, half, diagonal, pairs: vec![], rhs: vec![] };
+        let place = |k: usize| bins.get(k / fibres.len()).map_or(0, |&at| place(at));
+        let ([bins, beyond_ends], variance) = decay_at(&normal, [threshold, BRIGHT * threshold], &place);
         let noise_gain = if variance > 0.0 { variance.sqrt() } else { f64::INFINITY };
-        Self { bins, noise_gain }
+        Self { bins, beyond_ends, noise_gain }
     }
 }
 
@@ -120,15 +133,16 @@ fn correlated_fibres(spots: &SpotSource, centre: usize, reach: usize, threshold:
     (0..nfibre).filter(strong).map(|f| f.abs_diff(centre)).max().unwrap_or(0)
 }
 
-/// Returns the largest distance at which a correlation is above the threshold, and the largest variance of a bin, where K has
-/// a diagonal of 1; 0 if K is not positive definite.
-fn decay_at(normal: &BandedNormal, threshold: f64, place: &dyn Fn(usize) -> usize) -> (usize, f64) {
+/// Returns the largest distance at which a correlation is above each threshold, and the largest variance of a bin, where K
+/// has a diagonal of 1; 0 if K is not positive definite.
+fn decay_at(normal: &BandedNormal, thresholds: [f64; 2], place: &dyn Fn(usize) -> usize) -> ([usize; 2], f64) {
     let of_group =
-        |first| with_half_bandwidth!(normal.half, B => dispatch(Decay::<B> { normal, first, threshold, place }));
+        |first| with_half_bandwidth!(normal.half, B => dispatch(Decay::<B> { normal, first, thresholds, place }));
     let groups = (0..normal.diagonal.len()).step_by(8).map(of_group);
-    groups.fold((0, f64::MIN_POSITIVE), |(far, most), (bins, variance)| {
+    groups.fold(([0; 2], f64::MIN_POSITIVE), |(far, most), (bins, variance)| {
+        let far = [far[0].max(bins[0]), far[1].max(bins[1])];
         // Written so that 0 and NaN stay.
-        (far.max(bins), if variance > 0.0 && most > 0.0 { most.max(variance) } else { 0.0 })
+        (far, if variance > 0.0 && most > 0.0 { most.max(variance) } else { 0.0 })
     })
 }
 
@@ -171,15 +185,15 @@ impl Kernel for Overlaps<'_> {
 struct Decay<'a, const B: usize> {
     normal: &'a BandedNormal,
     first: usize,
-    threshold: f64,
+    thresholds: [f64; 2],
     place: &'a dyn Fn(usize) -> usize,
 }
 
 impl<const B: usize> Kernel for Decay<'_, B> {
-    type Output = (usize, f64);
+    type Output = ([usize; 2], f64);
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> (usize, f64) {
+    fn run<S: Simd>(self, simd: S) -> ([usize; 2], f64) {
         let (n, width, len) = (self.normal.n, self.normal.half + 1, 2 * REACH + 1);
         let fibres = &self.normal.diagonal[self.first..];
         let place: [usize; 8] = std::array::from_fn(|lane| (self.place)(self.first + lane));
@@ -201,8 +215,12 @@ impl<const B: usize> Kernel for Decay<'_, B> {
         g[REACH + B] = Octet([1.0; 8]);
         columns.solve(simd, [&mut g]);
         let centre = g[REACH + B];
-        let strong = |row: &usize| (0..8).any(|lane| g[row + B].0[lane].abs() > self.threshold * centre.0[lane].abs());
-        let bins = (0..len).filter(strong).map(|row| row.abs_diff(REACH)).max().unwrap_or(0);
+        let strong =
+            |row: usize, threshold: f64| (0..8).any(|lane| g[row + B].0[lane].abs() > threshold * centre.0[lane].abs());
+        let farthest = |threshold| {
+            (0..len).filter(|&row| strong(row, threshold)).map(|row| row.abs_diff(REACH)).max().unwrap_or(0)
+        };
+        let bins = self.thresholds.map(farthest);
         (bins, if singular { 0.0 } else { centre.0.into_iter().fold(0.0, f64::max) })
     }
 }

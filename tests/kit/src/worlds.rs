@@ -80,6 +80,8 @@ pub struct World {
     /// Decades by which ivar is spread at random; with 0 it is that of the noise.
     pub spread: f64,
     pub defects: Vec<Defect>,
+    /// Lit bins beyond each end of the grid.
+    pub lit: usize,
     /// Start of the grid as a fraction of the PSF's range, step in Angstrom, bins.
     pub grid: (f64, f64, usize),
     pub options: Options,
@@ -94,11 +96,11 @@ pub struct Sky {
     pub options: Options,
     /// Electron per bin on the nodes of [`Self::truth_wave`], `[nfibre, nodes]`.
     pub truth: Vec<f64>,
-    /// The nodes of the grid, from [`BEYOND`] before its first to as many after its last.
+    /// The nodes of the grid, from [`World::lit`] before its first to as many after its last.
     pub truth_wave: Vec<f64>,
 }
 
-/// Lit bins beyond each end of the grid.
+/// Lit bins beyond each end of the grid, unless a world has more.
 pub const BEYOND: usize = 40;
 
 fn a_psf() -> impl Strategy<Value = Synthetic> {
@@ -174,7 +176,7 @@ pub fn world() -> impl Strategy<Value = World> {
     let parts = (any::<u64>(), a_psf(), traces(), light, 1.0..10.0f64);
     (parts, spread, defects, grid, options()).prop_map(|(parts, spread, defects, grid, options)| {
         let (seed, psf, traces, light, readnoise) = parts;
-        World { seed, psf, traces, light, readnoise, spread, defects, grid, options }
+        World { seed, psf, traces, light, readnoise, spread, defects, lit: BEYOND, grid, options }
     })
 }
 
@@ -236,7 +238,7 @@ impl World {
         let range = 0.553 * npix_y as f64;
         let grid = (0.5 - 0.4 * nwave as f64 / range, 0.8, nwave);
         let (traces, light) = (Traces::Plain, Light::Sky);
-        Self { seed, psf, traces, light, readnoise: 3.0, spread: 0.0, defects: vec![], grid, options }
+        Self { seed, psf, traces, light, readnoise: 3.0, spread: 0.0, defects: vec![], lit: BEYOND, grid, options }
     }
 
     /// Makes the frame.
@@ -250,7 +252,7 @@ impl World {
         let most = ((high + 0.04 * (high - low) - low - start * (high - low)) / step).max(0.0) as usize;
         let first = low + start * (high - low);
         let grid = WaveGrid::new(first, first + (nwave.min(most + 1) - 1) as f64 * step, step).unwrap();
-        let truth_wave = grid.padded(BEYOND, BEYOND);
+        let truth_wave = grid.padded(self.lit, self.lit);
         let truth = self.light.spectra(psf.nfibre, truth_wave.len(), &mut rng);
         let tails = self.options.psf_tails;
         let expected = project(&psf, 0..psf.nfibre, &truth_wave, &truth, tails);
