@@ -3,12 +3,13 @@
 //! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of neighbouring fibres stay in a
 //! core's own cache.
 
+use super::products::Products;
 use super::window::Window;
 use crate::geometry::Ccd;
 use crate::geometry::Positions;
-use crate::stages::aligned::{AlignedPixels, AlignedSpots};
-use crate::stages::normal_equations::{Prior, overlap_lanes, weigh};
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::aligned::AlignedSpots;
+use crate::stages::normal_equations::Prior;
+use crate::stages::simd::{Octet, dispatch};
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::collections::VecDeque;
@@ -100,14 +101,14 @@ struct Block<'a> {
 }
 
 /// Output rows of one fibre in a block.
-struct Rows<'a> {
-    diagonal: &'a mut [f64],
+pub(super) struct Rows<'a> {
+    pub diagonal: &'a mut [f64],
     /// With the fibres below, the nearest first.
-    pairs: Vec<&'a mut [f64]>,
-    rhs: &'a mut [f64],
-    flux_weight: &'a mut [f64],
+    pub pairs: Vec<&'a mut [f64]>,
+    pub rhs: &'a mut [f64],
+    pub flux_weight: &'a mut [f64],
     /// The part of every spot on good pixels.
-    coverage: &'a mut [f64],
+    pub coverage: &'a mut [f64],
 }
 
 impl Block<'_> {
@@ -116,62 +117,45 @@ impl Block<'_> {
         // Partners lie up to `half` bins before and after; spots come in eights.
         let margin = half.next_multiple_of(8);
         let around = bins.start.saturating_sub(margin)..(bins.end + margin).min(spots.nbin());
-        let pixels = AlignedPixels::on(&Window::of(spots, around.clone(), ccd), ccd);
+        let window = Window::of(spots, around.clone(), ccd);
+        let pixels = Pixels::of(&window, ccd);
         // The spots of this fibre and of those below it, the nearest first.
         let mut stamps: VecDeque<AlignedSpots> = (0..=reach).map(|_| AlignedSpots::default()).collect();
         for (fibre, mut rows) in self.rows.into_iter().enumerate() {
             stamps.rotate_right(1);
-            spots.evaluate(fibre, around.clone(), &mut stamps[0]);
+            spots.evaluate_unscaled(fibre, around.clone(), &mut stamps[0]);
             let skip = bins.start - around.start;
             let (own, below) = stamps.make_contiguous().split_first().expect("its own");
-            dispatch(Products { own, below, pixels: &pixels, half, skip, out: &mut rows });
+            dispatch(Products { own, below, window: &window, pixels: &pixels, half, skip, out: &mut rows });
         }
     }
 }
 
-struct Products<'a, 'b> {
-    own: &'a AlignedSpots,
-    /// Of the fibres below, the nearest first.
-    below: &'a [AlignedSpots],
-    pixels: &'a AlignedPixels,
-    half: usize,
-    /// Spots before the first of the block.
-    skip: usize,
-    out: &'a mut Rows<'b>,
+/// Weights of the pixels of a window, zero off the CCD, `[octets, ny]`.
+#[derive(Clone)]
+pub(super) struct Pixels {
+    /// Weights W.
+    pub weight: Vec<Octet>,
+    /// Weighted values W p; pixels with weight 0 count as 0, whatever they hold.
+    pub weighted: Vec<Octet>,
+    /// 1 where W > 0.
+    pub used: Vec<Octet>,
 }
 
-impl Kernel for Products<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { own, below, pixels, half, skip, out } = self;
-        let width = 2 * half + 1;
-        let mut weighted = vec![Octet::default(); own.size()];
-        // The products of a bin before their lanes are summed, eight at a time: with its own fibre, then with those below.
-        let mut products = vec![Octet::default(); (half + 1 + out.pairs.len() * width).next_multiple_of(8)];
-        let mut sums = vec![Octet::default(); products.len() / 8];
-        for k in 0..out.rhs.len() {
-            let i = skip + k;
-            [out.rhs[k], out.flux_weight[k], out.coverage[k]] = weigh(simd, own, pixels, i, &mut weighted);
-            products.fill(Octet::default());
-            for d in 0..=half.min(own.y.len() - 1 - i) {
-                overlap_lanes(simd, (own, i), &weighted, own, i + d, &mut products[d]);
+impl Pixels {
+    fn of(window: &Window, ccd: &Ccd) -> Self {
+        let zeros = || vec![Octet::default(); window.len()];
+        let (mut weight, mut weighted, mut used) = (zeros(), zeros(), zeros());
+        let (image, ivar) = (ccd.image(), ccd.ivar());
+        window.for_each_octet(ccd, |at, lanes, pixel| {
+            let (weight, weighted, used) = (&mut weight[at].0, &mut weighted[at].0, &mut used[at].0);
+            let (image, ivar) = (&image[pixel..][..lanes.len()], &ivar[pixel..][..lanes.len()]);
+            for (lane, (&p, &w)) in lanes.zip(image.iter().zip(ivar)) {
+                weight[lane] = f64::from(w);
+                weighted[lane] = if w > 0.0 { f64::from(w) * f64::from(p) } else { 0.0 };
+                used[lane] = f64::from(u8::from(w > 0.0));
             }
-            let pairs = products[half + 1..].chunks_exact_mut(width).take(out.pairs.len());
-            for (below, products) in below.iter().zip(pairs) {
-                for j in i.saturating_sub(half)..=(i + half).min(below.y.len() - 1) {
-                    overlap_lanes(simd, (own, i), &weighted, below, j, &mut products[j + half - i]);
-                }
-            }
-            for (sum, products) in sums.iter_mut().zip(products.as_chunks().0) {
-                simd.sums(products, sum);
-            }
-            let sums: &[f64] = bytemuck::cast_slice(&sums);
-            out.diagonal[k * (half + 1)..(k + 1) * (half + 1)].copy_from_slice(&sums[..half + 1]);
-            for (pair, sums) in out.pairs.iter_mut().zip(sums[half + 1..].chunks_exact(width)) {
-                pair[k * width..(k + 1) * width].copy_from_slice(sums);
-            }
-        }
+        });
+        Self { weight, weighted, used }
     }
 }

@@ -1,8 +1,6 @@
 //! The part of the CCD under some bins of a bundle, with a margin of nothing where spots reach beyond the CCD.
 
 use crate::geometry::Ccd;
-use crate::stages::aligned::AlignedPixels;
-use crate::stages::simd::Octet;
 use crate::stages::spots::SpotSource;
 use std::ops::Range;
 
@@ -52,51 +50,29 @@ impl Window {
         self.ny() * self.nx()
     }
 
-    /// Index of the octet at which a spot begins; None where the spot lies off the CCD, outside the window.
+    /// Index of the octet at which a spot begins, `[octets, ny]`; None where the spot lies off the CCD, outside the window.
     #[inline(always)]
     pub fn at(&self, y: i64, octet: i64, ny: usize, octets: usize) -> Option<usize> {
         let inside = y >= self.rows.start
             && y + ny as i64 <= self.rows.end
             && octet >= self.octets.start
             && octet + octets as i64 <= self.octets.end;
-        inside.then(|| (y - self.rows.start) as usize * self.nx() + (octet - self.octets.start) as usize)
+        inside.then(|| (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize)
     }
 
-    /// Visits the rows on the CCD: `visit(octet, lane, pixels)`. `octet` is the row's first octet in the window, `lane` the
-    /// lane of its first pixel on the CCD, counted from there, and `pixels` the run of pixels.
-    pub fn for_each_row(&self, ccd: &Ccd, mut visit: impl FnMut(usize, usize, Range<usize>)) {
-        let columns = (8 * self.octets.start).max(0)..(8 * self.octets.end).min(ccd.nx() as i64);
-        if columns.is_empty() {
-            return;
-        }
-        let lane = (columns.start - 8 * self.octets.start) as usize;
+    /// Visits the octets with pixels on the CCD: `visit(octet, lanes, pixel)`. `lanes` of the octet at `octet`, `[octets, ny]`,
+    /// are on the CCD, and `pixel` is the first of them.
+    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, usize)) {
+        let columns = ccd.nx() as i64;
         for y in self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64) {
-            let first = y as usize * ccd.nx();
-            let row = (y - self.rows.start) as usize * self.nx();
-            visit(row, lane, first + columns.start as usize..first + columns.end as usize);
-        }
-    }
-}
-
-impl AlignedPixels {
-    /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
-    pub fn on(window: &Window, ccd: &Ccd) -> Self {
-        let mut weight = vec![Octet::default(); window.len()];
-        let (mut weighted, mut used) = (weight.clone(), weight.clone());
-        window.for_each_row(ccd, |row, lane, pixels| {
-            let octets = row..row + window.nx();
-            let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
-            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);
-            let used: &mut [f64] = bytemuck::cast_slice_mut(&mut used[octets]);
-            let planes = ccd.image()[pixels.clone()].iter().zip(&ccd.ivar()[pixels]);
-            let lanes = weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(&mut used[lane..]);
-            for (((w, wp), used), (&p, &ivar)) in lanes.zip(planes) {
-                *w = f64::from(ivar);
-                *wp = if ivar > 0.0 { f64::from(ivar) * f64::from(p) } else { 0.0 };
-                *used = f64::from(u8::from(ivar > 0.0));
+            for octet in self.octets.clone() {
+                let lanes = (-8 * octet).clamp(0, 8)..(columns - 8 * octet).clamp(0, 8);
+                if !lanes.is_empty() {
+                    let at = (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize;
+                    let pixel = y as usize * ccd.nx() + (8 * octet + lanes.start) as usize;
+                    visit(at, lanes.start as usize..lanes.end as usize, pixel);
+                }
             }
-        });
-        let (y, x) = (window.rows.start, window.octets.start);
-        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted, used }
+        }
     }
 }
