@@ -153,32 +153,32 @@ impl Simd for Portable {
         *to = lanes;
     }
 
-    type Part = [f64; 2];
-    const PARTS: usize = 4;
+    type Part = [f64; 8];
+    const PARTS: usize = 1;
 
     #[inline(always)]
-    fn splat_part(self, value: f64) -> [f64; 2] {
-        [value; 2]
+    fn splat_part(self, value: f64) -> [f64; 8] {
+        self.splat(value)
     }
     #[inline(always)]
-    fn load_part(self, from: &Octet, k: usize) -> [f64; 2] {
-        [from.0[2 * k], from.0[2 * k + 1]]
+    fn load_part(self, from: &Octet, _: usize) -> [f64; 8] {
+        self.load(from)
     }
     #[inline(always)]
-    fn store_part(self, part: [f64; 2], to: &mut Octet, k: usize) {
-        [to.0[2 * k], to.0[2 * k + 1]] = part;
+    fn store_part(self, part: [f64; 8], to: &mut Octet, _: usize) {
+        self.store(part, to);
     }
     #[inline(always)]
-    fn add_parts(self, a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
-        [a[0] + b[0], a[1] + b[1]]
+    fn add_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        self.add(a, b)
     }
     #[inline(always)]
-    fn mul_parts(self, a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
-        [a[0] * b[0], a[1] * b[1]]
+    fn mul_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        self.mul(a, b)
     }
     #[inline(always)]
-    fn mul_add_parts(self, a: [f64; 2], b: [f64; 2], c: [f64; 2]) -> [f64; 2] {
-        [mul_add(a[0], b[0], c[0]), mul_add(a[1], b[1], c[1])]
+    fn mul_add_parts(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        self.mul_add(a, b, c)
     }
 }
 

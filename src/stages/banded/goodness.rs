@@ -81,12 +81,18 @@ pub fn add_banded_model(
     let starts: Vec<usize> = (first..bins.end).step_by(BLOCK).collect();
     let strips: Vec<(Window, Vec<Octet>)> = starts.into_par_iter().map(of_block).collect();
     for (window, model) in strips {
-        window.for_each_octet(ccd, |at, lanes, pixel| {
-            let (y, x) = (pixel / ccd.nx(), pixel % ccd.nx());
-            for (x, value) in (x..).zip(&model[at].0[lanes]).filter(|(x, _)| columns.contains(x)) {
-                image[y * columns.len() + x - columns.start] += value;
+        for (octet, model) in window.octets.clone().zip(model.chunks_exact(window.ny().max(1))) {
+            for (y, model) in window.rows.clone().zip(model) {
+                if !(0..ccd.ny() as i64).contains(&y) {
+                    continue;
+                }
+                let row = &mut image[y as usize * columns.len()..(y as usize + 1) * columns.len()];
+                for (x, value) in (8 * octet..).zip(model.0) {
+                    let Some(x) = usize::try_from(x).ok().filter(|x| columns.contains(x)) else { continue };
+                    row[x - columns.start] += value;
+                }
             }
-        });
+        }
     }
 }
 
@@ -119,13 +125,14 @@ impl Planes {
     fn new(window: Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
         let (mut image, mut ivar, mut masked) = (zeros(), zeros(), zeros());
-        window.for_each_octet(ccd, |at, lanes, pixel| {
+        window.for_each_octet(ccd, |at, lanes, pixels, weights| {
             let (image, ivar, masked) = (&mut image[at].0, &mut ivar[at].0, &mut masked[at].0);
-            let (p, w) = (&ccd.image()[pixel..][..lanes.len()], &ccd.ivar()[pixel..][..lanes.len()]);
-            for (lane, (&p, &w)) in lanes.zip(p.iter().zip(w)) {
-                (image[lane], ivar[lane]) = (f64::from(p), f64::from(w));
-                masked[lane] = f64::from(u8::from(w == 0.0));
+            for lane in 0..8 {
+                (image[lane], ivar[lane]) = (f64::from(pixels[lane]), f64::from(weights[lane]));
+                masked[lane] = if weights[lane] == 0.0 { 1.0 } else { 0.0 };
             }
+            masked[..lanes.start].fill(0.0);
+            masked[lanes.end..].fill(0.0);
         });
         Self { image, ivar, model: zeros(), chi2: zeros(), used: zeros(), masked, window }
     }

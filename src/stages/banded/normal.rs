@@ -146,14 +146,13 @@ impl Pixels {
     fn of(window: &Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
         let (mut weight, mut weighted, mut used) = (zeros(), zeros(), zeros());
-        let (image, ivar) = (ccd.image(), ccd.ivar());
-        window.for_each_octet(ccd, |at, lanes, pixel| {
+        window.for_each_octet(ccd, |at, _, image, ivar| {
             let (weight, weighted, used) = (&mut weight[at].0, &mut weighted[at].0, &mut used[at].0);
-            let (image, ivar) = (&image[pixel..][..lanes.len()], &ivar[pixel..][..lanes.len()]);
-            for (lane, (&p, &w)) in lanes.zip(image.iter().zip(ivar)) {
-                weight[lane] = f64::from(w);
-                weighted[lane] = if w > 0.0 { f64::from(w) * f64::from(p) } else { 0.0 };
-                used[lane] = f64::from(u8::from(w > 0.0));
+            for lane in 0..8 {
+                let (p, w) = (f64::from(image[lane]), f64::from(ivar[lane]));
+                weight[lane] = w;
+                weighted[lane] = if w > 0.0 { w * p } else { 0.0 };
+                used[lane] = if w > 0.0 { 1.0 } else { 0.0 };
             }
         });
         Self { weight, weighted, used }

@@ -18,18 +18,37 @@ impl Window {
     pub fn of(spots: &SpotSource, bins: Range<usize>, ccd: &Ccd) -> Self {
         let (ny, nx) = (spots.shape().ny() as i64, spots.shape().nx() as i64);
         let octets = spots.shape().octets() as i64;
+        let positions = spots.positions();
         let mut window: Option<Self> = None;
+        let mut hold = |y: Range<i64>, x: Range<i64>| {
+            let x = x.start.div_euclid(8)..x.end.div_euclid(8);
+            let w = window.get_or_insert(Self { rows: y.start..y.start, octets: x.start..x.start });
+            w.rows = w.rows.start.min(y.start)..w.rows.end.max(y.end + ny);
+            w.octets = w.octets.start.min(x.start)..w.octets.end.max(x.end + octets);
+        };
+        let touches = |y: &Range<i64>, x: &Range<i64>| {
+            y.start + ny > 0 && y.end < ccd.ny() as i64 && x.start + nx > 0 && x.end < ccd.nx() as i64
+        };
         for fibre in 0..spots.nfibre() {
+            let row = fibre * spots.nbin();
+            let [y, x] = [(positions.pixel_y, ny), (positions.pixel_x, nx)].map(|(pixels, n)| {
+                let pixels = &pixels[row + bins.start..row + bins.end];
+                let (low, high) = pixels.iter().fold((i32::MAX, i32::MIN), |(l, h), &p| (l.min(p), h.max(p)));
+                i64::from(low) - n / 2..i64::from(high) - n / 2
+            });
+            if bins.is_empty() {
+                continue;
+            }
+            if touches(&y, &x) {
+                hold(y, x);
+                continue;
+            }
             for bin in bins.clone() {
                 let (y, x) = spots.corner(fibre, bin);
                 // Spots off the CCD touch nothing, and may be anywhere.
-                if y + ny <= 0 || y >= ccd.ny() as i64 || x + nx <= 0 || x >= ccd.nx() as i64 {
-                    continue;
+                if touches(&(y..y), &(x..x)) {
+                    hold(y..y, x..x);
                 }
-                let x = x.div_euclid(8);
-                let w = window.get_or_insert(Self { rows: y..y, octets: x..x });
-                w.rows = w.rows.start.min(y)..w.rows.end.max(y + ny);
-                w.octets = w.octets.start.min(x)..w.octets.end.max(x + octets);
             }
         }
         window.unwrap_or_default()
@@ -60,19 +79,34 @@ impl Window {
         inside.then(|| (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize)
     }
 
-    /// Visits the octets with pixels on the CCD: `visit(octet, lanes, pixel)`. `lanes` of the octet at `octet`, `[octets, ny]`,
-    /// are on the CCD, and `pixel` is the first of them.
-    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, usize)) {
+    /// Visits the octets with pixels on the CCD: `visit(octet, lanes, image, ivar)`. `lanes` of the octet at `octet`,
+    /// `[octets, ny]`, are on the CCD; the other pixels are 0.
+    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, [f32; 8], [f32; 8])) {
         let columns = ccd.nx() as i64;
         for y in self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64) {
+            let row = y as usize * ccd.nx()..(y as usize + 1) * ccd.nx();
+            let (image, ivar) = (&ccd.image()[row.clone()], &ccd.ivar()[row]);
             for octet in self.octets.clone() {
-                let lanes = (-8 * octet).clamp(0, 8)..(columns - 8 * octet).clamp(0, 8);
-                if !lanes.is_empty() {
-                    let at = (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize;
-                    let pixel = y as usize * ccd.nx() + (8 * octet + lanes.start) as usize;
-                    visit(at, lanes.start as usize..lanes.end as usize, pixel);
+                let at = (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize;
+                let lanes = (-8 * octet).clamp(0, 8) as usize..(columns - 8 * octet).clamp(0, 8) as usize;
+                let first = (8 * octet + lanes.start as i64) as usize;
+                match lanes.len() {
+                    0 => {}
+                    // All lanes, without a loop over some.
+                    8 => visit(at, lanes, eight(&image[first..]), eight(&ivar[first..])),
+                    n => {
+                        let (mut some_image, mut some_ivar) = ([0.0; 8], [0.0; 8]);
+                        some_image[lanes.clone()].copy_from_slice(&image[first..first + n]);
+                        some_ivar[lanes.clone()].copy_from_slice(&ivar[first..first + n]);
+                        visit(at, lanes, some_image, some_ivar);
+                    }
                 }
             }
         }
     }
+}
+
+/// The first eight pixels.
+fn eight(pixels: &[f32]) -> [f32; 8] {
+    *pixels.first_chunk().expect("the lanes are on the CCD")
 }

@@ -18,12 +18,13 @@ const FAR_FROM_1: f64 = 1e30;
 /// Most Hermite orders of the fast path.
 const MAX_DEGREE: usize = 16;
 
-/// Runs code for rows `$first..$first + $R` of `$ny`: four at a time, to use a profile more than once, then the rest.
+/// Runs code for rows `$first..$first + $R` of `$ny`: with vector registers four at a time, to use a profile more than once, then
+/// the rest.
 macro_rules! in_rows {
-    ($ny:expr, $first:ident, $R:ident => $body:block) => {
+    ($S:ident, $ny:expr, $first:ident, $R:ident => $body:block) => {
         let mut $first = 0;
         while $first < $ny {
-            match $ny - $first {
+            match if $S::VECTORS { $ny - $first } else { 1 } {
                 1 => {
                     const $R: usize = 1;
                     $body
@@ -191,7 +192,7 @@ impl Block {
         let Self { params, weights, profiles: [_, along_y], .. } = self;
         for (i, weights) in weights.chunks_exact_mut(ny).enumerate() {
             let coefficients = &params[param::GH + i * terms..][..terms];
-            in_rows!(ny, first, R => {
+            in_rows!(S, ny, first, R => {
                 let mut sums = [simd.splat(0.0); R];
                 for (c, profile) in coefficients.iter().zip(along_y.chunks_exact(ny)) {
                     let (c, profile) = (simd.load(c), &profile[first..][..R]);
@@ -244,7 +245,7 @@ impl Block {
         let (ny, orders, octets) = (self.shape.ny(), self.shape.degree_x + 1, self.shape.octets());
         let along_x = &self.along_x[lane * orders * octets..][..orders * octets];
         let mut total = simd.splat(0.0);
-        in_rows!(ny, first, R => {
+        in_rows!(S, ny, first, R => {
             let mut sums = [[simd.splat(0.0); O]; R];
             for (weights, profile) in self.weights.chunks_exact(ny).zip(along_x.chunks_exact(octets)) {
                 let (weights, profile) = (&weights[first..][..R], &profile[octet..][..O]);
