@@ -4,71 +4,14 @@
 //! Eight lanes whatever the registers' width: AVX2 and AVX-512 then do the same operations in the same order and
 //! give the same bits. Without fused multiply-add (plain x86-64) the last bits differ, on one machine they never do.
 
+mod lanes;
+mod portable;
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)] // the instructions have no other form
 pub(crate) mod x86;
 
-/// Eight f64, aligned so that no load crosses a cache line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
-pub(crate) struct Octet(pub [f64; 8]);
-
-impl Octet {
-    /// Adds lane by lane.
-    pub(crate) fn add(&mut self, more: &Self) {
-        self.0.iter_mut().zip(more.0).for_each(|(own, more)| *own += more);
-    }
-}
-
-/// Arithmetic on eight lanes. A value of an implementing type is the proof that the machine has the instructions.
-pub(crate) trait Simd: Copy {
-    /// Eight lanes in registers.
-    type Lanes: Copy;
-    /// Columns of an 8-row tile whose accumulators fit the registers: 8 with 32 of 512 bits, else 4.
-    const TILE_COLUMNS: usize;
-    /// Whether lanes are vector registers: code unrolled over lanes of plain arrays takes minutes to compile.
-    const VECTORS: bool;
-    fn splat(self, value: f64) -> Self::Lanes;
-    fn load(self, from: &Octet) -> Self::Lanes;
-    fn store(self, lanes: Self::Lanes, to: &mut Octet);
-    fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
-    fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
-    fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
-    /// `a * b + c`, fused where the machine can.
-    fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
-    /// `c - a * b`, fused where the machine can.
-    fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
-    /// The larger of each pair of lanes; b where a is NaN.
-    fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
-    /// Sum of the lanes, in halves: lanes i and i + 4, then i and i + 2, then the last two.
-    fn sum(self, lanes: Self::Lanes) -> f64;
-    /// The sums of eight vectors, each as [`Simd::sum`].
-    fn sums(self, vectors: &[Octet; 8], to: &mut Octet);
-    /// Transposes eight vectors: lane k of vector i becomes lane i of vector k.
-    fn transpose(self, rows: &[Octet; 8]) -> [Self::Lanes; 8];
-    /// Stores lanes at any f64.
-    fn store_anywhere(self, lanes: Self::Lanes, to: &mut [f64; 8]);
-
-    /// One register: a part of an octet. Kernels that hold a dozen of them take an octet part by part.
-    type Part: Copy;
-    /// Parts of an octet.
-    const PARTS: usize;
-    fn splat_part(self, value: f64) -> Self::Part;
-    /// Loads part k of an octet.
-    fn load_part(self, from: &Octet, k: usize) -> Self::Part;
-    fn store_part(self, part: Self::Part, to: &mut Octet, k: usize);
-    fn add_parts(self, a: Self::Part, b: Self::Part) -> Self::Part;
-    fn mul_parts(self, a: Self::Part, b: Self::Part) -> Self::Part;
-    /// `a * b + c`, fused where the machine can.
-    fn mul_add_parts(self, a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part;
-}
-
-/// Work to be compiled for every instruction set. `run` and all it calls with `simd` must be `#[inline(always)]`,
-/// or they are compiled without the instructions. Closures that are passed on, as to `for_each` and `fold`, are not: loops are.
-pub(crate) trait Kernel {
-    type Output;
-    fn run<S: Simd>(self, simd: S) -> Self::Output;
-}
+pub(crate) use lanes::{Kernel, Octet, Simd};
+pub(crate) use portable::Portable;
 
 /// Runs a kernel on the widest instruction set present.
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
@@ -82,104 +25,6 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
         }
     }
     kernel.run(Portable)
-}
-
-/// Plain arrays, vectorised by the compiler: SSE2 on x86-64, NEON on aarch64.
-#[derive(Clone, Copy)]
-pub(crate) struct Portable;
-
-/// `a * b + c`: fused only where that is an instruction of the baseline, since a software fma is 50 times slower.
-#[inline(always)]
-fn mul_add(a: f64, b: f64, c: f64) -> f64 {
-    if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
-}
-
-impl Simd for Portable {
-    type Lanes = [f64; 8];
-    const TILE_COLUMNS: usize = 4;
-    const VECTORS: bool = false;
-
-    #[inline(always)]
-    fn splat(self, value: f64) -> [f64; 8] {
-        [value; 8]
-    }
-    #[inline(always)]
-    fn load(self, from: &Octet) -> [f64; 8] {
-        from.0
-    }
-    #[inline(always)]
-    fn store(self, lanes: [f64; 8], to: &mut Octet) {
-        to.0 = lanes;
-    }
-    #[inline(always)]
-    fn add(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| a[i] + b[i])
-    }
-    #[inline(always)]
-    fn mul(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| a[i] * b[i])
-    }
-    #[inline(always)]
-    fn div(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| a[i] / b[i])
-    }
-    #[inline(always)]
-    fn mul_add(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| mul_add(a[i], b[i], c[i]))
-    }
-    #[inline(always)]
-    fn neg_mul_add(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| mul_add(-a[i], b[i], c[i]))
-    }
-    #[inline(always)]
-    fn max(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
-    }
-    #[inline(always)]
-    fn sum(self, v: [f64; 8]) -> f64 {
-        let q: [f64; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
-        (q[0] + q[2]) + (q[1] + q[3])
-    }
-    #[inline(always)]
-    fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
-        to.0 = std::array::from_fn(|k| self.sum(vectors[k].0));
-    }
-    #[inline(always)]
-    fn transpose(self, rows: &[Octet; 8]) -> [[f64; 8]; 8] {
-        std::array::from_fn(|k| std::array::from_fn(|i| rows[i].0[k]))
-    }
-    #[inline(always)]
-    fn store_anywhere(self, lanes: [f64; 8], to: &mut [f64; 8]) {
-        *to = lanes;
-    }
-
-    type Part = [f64; 8];
-    const PARTS: usize = 1;
-
-    #[inline(always)]
-    fn splat_part(self, value: f64) -> [f64; 8] {
-        self.splat(value)
-    }
-    #[inline(always)]
-    fn load_part(self, from: &Octet, _: usize) -> [f64; 8] {
-        self.load(from)
-    }
-    #[inline(always)]
-    fn store_part(self, part: [f64; 8], to: &mut Octet, _: usize) {
-        self.store(part, to);
-    }
-    #[inline(always)]
-    fn add_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        self.add(a, b)
-    }
-    #[inline(always)]
-    fn mul_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        self.mul(a, b)
-    }
-    #[inline(always)]
-    fn mul_add_parts(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
-        self.mul_add(a, b, c)
-    }
 }
 
 /// Every instruction set of this machine, the portable one first: kernels are tested on each.

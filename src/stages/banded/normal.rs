@@ -3,13 +3,13 @@
 //! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of neighbouring fibres stay in a
 //! core's own cache.
 
-use super::products::Products;
+use super::products::{Pixels, Products, Rows};
 use super::window::Window;
 use crate::geometry::Ccd;
 use crate::geometry::Positions;
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::normal_equations::Prior;
-use crate::stages::simd::{Octet, dispatch};
+use crate::stages::simd::dispatch;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::collections::VecDeque;
@@ -100,17 +100,6 @@ struct Block<'a> {
     rows: Vec<Rows<'a>>,
 }
 
-/// Output rows of one fibre in a block.
-pub(super) struct Rows<'a> {
-    pub diagonal: &'a mut [f64],
-    /// With the fibres below, the nearest first.
-    pub pairs: Vec<&'a mut [f64]>,
-    pub rhs: &'a mut [f64],
-    pub flux_weight: &'a mut [f64],
-    /// The part of every spot on good pixels.
-    pub coverage: &'a mut [f64],
-}
-
 impl Block<'_> {
     fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize) {
         let bins = self.first..(self.first + BLOCK).min(spots.nbin());
@@ -128,33 +117,5 @@ impl Block<'_> {
             let (own, below) = stamps.make_contiguous().split_first().expect("its own");
             dispatch(Products { own, below, window: &window, pixels: &pixels, half, skip, out: &mut rows });
         }
-    }
-}
-
-/// Weights of the pixels of a window, zero off the CCD, `[octets, ny]`.
-#[derive(Clone)]
-pub(super) struct Pixels {
-    /// Weights W.
-    pub weight: Vec<Octet>,
-    /// Weighted values W p; pixels with weight 0 count as 0, whatever they hold.
-    pub weighted: Vec<Octet>,
-    /// 1 where W > 0.
-    pub used: Vec<Octet>,
-}
-
-impl Pixels {
-    fn of(window: &Window, ccd: &Ccd) -> Self {
-        let zeros = || vec![Octet::default(); window.len()];
-        let (mut weight, mut weighted, mut used) = (zeros(), zeros(), zeros());
-        window.for_each_octet(ccd, |at, _, image, ivar| {
-            let (weight, weighted, used) = (&mut weight[at].0, &mut weighted[at].0, &mut used[at].0);
-            for lane in 0..8 {
-                let (p, w) = (f64::from(image[lane]), f64::from(ivar[lane]));
-                weight[lane] = w;
-                weighted[lane] = if w > 0.0 { w * p } else { 0.0 };
-                used[lane] = if w > 0.0 { 1.0 } else { 0.0 };
-            }
-        });
-        Self { weight, weighted, used }
     }
 }

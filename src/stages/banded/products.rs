@@ -4,8 +4,8 @@
 //! lies some rows higher or lower: every distance has its own code, in which rows are registers and offsets are constants. Some
 //! bins are taken octet by octet, so that their partners' octets stay in the nearest cache.
 
-use super::normal::{Pixels, Rows};
 use super::window::Window;
+use crate::geometry::Ccd;
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::simd::{Kernel, Octet, Simd};
 use std::ops::Range;
@@ -15,6 +15,45 @@ const TILE: usize = 8;
 
 /// Sums of a spot with pixels, before those with spots: with W p, W and W > 0.
 const WITH_PIXELS: usize = 3;
+
+/// Output rows of one fibre in a block.
+pub(super) struct Rows<'a> {
+    pub diagonal: &'a mut [f64],
+    /// With the fibres below, the nearest first.
+    pub pairs: Vec<&'a mut [f64]>,
+    pub rhs: &'a mut [f64],
+    pub flux_weight: &'a mut [f64],
+    /// The part of every spot on good pixels.
+    pub coverage: &'a mut [f64],
+}
+
+/// Weights of the pixels of a window, zero off the CCD, `[octets, ny]`.
+#[derive(Clone)]
+pub(super) struct Pixels {
+    /// Weights W.
+    pub weight: Vec<Octet>,
+    /// Weighted values W p; pixels with weight 0 count as 0, whatever they hold.
+    pub weighted: Vec<Octet>,
+    /// 1 where W > 0.
+    pub used: Vec<Octet>,
+}
+
+impl Pixels {
+    pub fn of(window: &Window, ccd: &Ccd) -> Self {
+        let zeros = || vec![Octet::default(); window.len()];
+        let (mut weight, mut weighted, mut used) = (zeros(), zeros(), zeros());
+        window.for_each_octet(ccd, |at, _, image, ivar| {
+            let (weight, weighted, used) = (&mut weight[at].0, &mut weighted[at].0, &mut used[at].0);
+            for lane in 0..8 {
+                let (p, w) = (f64::from(image[lane]), f64::from(ivar[lane]));
+                weight[lane] = w;
+                weighted[lane] = if w > 0.0 { w * p } else { 0.0 };
+                used[lane] = if w > 0.0 { 1.0 } else { 0.0 };
+            }
+        });
+        Self { weight, weighted, used }
+    }
+}
 
 /// Fills the rows of one fibre.
 pub(super) struct Products<'a, 'b> {

@@ -1,7 +1,7 @@
 //! The two x86-64 levels. Every `unsafe` here calls instructions whose presence the private field of the token
 //! proves: tokens are made by `detect` alone. Loads and stores go through references to aligned [`Octet`]s.
 
-use super::{Kernel, Octet, Simd};
+use super::lanes::{Kernel, Octet, Simd};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
