@@ -65,14 +65,17 @@ fn stages(measured: &Outcome, bundles: usize) -> Vec<Stage> {
     measured.stages.iter().map(of_stage).collect()
 }
 
+/// Units that may begin: bundle, stage and number, the first bundle first.
+type Units = BinaryHeap<Reverse<(usize, usize, usize)>>;
+
 /// Seconds until the last unit of the last bundle ends.
 fn makespan(stages: &[Stage], bundles: usize, cores: usize) -> f64 {
     // Times in nanoseconds, so that they are ordered.
     let nanoseconds = |seconds: f64| (1e9 * seconds) as u64;
-    let mut ready: BinaryHeap<Reverse<(usize, usize, usize)>> = BinaryHeap::new();
+    let mut ready = Units::new();
     // Units that have not ended.
     let mut left = vec![stages.iter().map(|stage| stage.units).collect::<Vec<_>>(); bundles];
-    let begin = |ready: &mut BinaryHeap<_>, bundle: usize, stage: usize| {
+    let begin = |ready: &mut Units, bundle: usize, stage: usize| {
         ready.extend((0..stages[stage].units).map(|unit| Reverse((bundle, stage, unit))));
     };
     (0..bundles).for_each(|bundle| begin(&mut ready, bundle, 0));

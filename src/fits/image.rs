@@ -20,7 +20,7 @@ const MOST_ZERO: f64 = 1e30;
 struct Scaling {
     scale: f64,
     zero: f64,
-    /// The zero of integers, where scale and zero have no fraction.
+    /// The zero as an integer; None where scale or zero have a fraction.
     whole_zero: Option<i128>,
     blank: Option<i64>,
 }
@@ -32,10 +32,9 @@ impl Scaling {
             false => Ok(default),
         };
         let blank = hdu.header.get_i64("BLANK").or_else(|| hdu.header.get_i64("ZBLANK"));
-        let (scale, zero): (f64, f64) = (number("BSCALE", 1.0)?, number("BZERO", 0.0)?);
-        let is_whole = scale == 1.0 && zero.fract() == 0.0 && zero.abs() < MOST_ZERO;
-        // Once for all pixels: the conversion takes longer than all else that is done to one.
-        Ok(Self { scale, zero, whole_zero: is_whole.then_some(zero as i128), blank })
+        let (scale, zero) = (number("BSCALE", 1.0)?, number("BZERO", 0.0)?);
+        let exact = scale == 1.0 && zero.fract() == 0.0 && zero.abs() < MOST_ZERO;
+        Ok(Self { scale, zero, whole_zero: exact.then_some(zero as i128), blank })
     }
 
     fn is_identity(&self) -> bool {
