@@ -1,13 +1,15 @@
 //! Whole extractions, timed stage by stage: `cargo xtask bench [OPTIONS]`, which is `cargo bench --bench extract -- [OPTIONS]`.
 //!
 //! The table has a row for every solver x device x size and one for every setting of the tunables; below it stand the
-//! growth of the cost with bins and with fibres, and for the largest size of each solver what every stage does with the
-//! machine. The frame is simulated, so the figures need no other file. Every row is a process of its own: memory and
+//! growth of the cost with bins and with fibres, for the largest size of each solver what every stage does with the
+//! machine, and, with `--threads 1`, what a node of many cores would take. The frame is simulated, so the figures need no other file. Every row is a process of its own: memory and
 //! threads are that row's alone. Times are the best of `--repeat` runs; machines are noisy, so compare ratios within one
 //! run.
 
+mod beside;
 mod case;
 mod machine;
+mod node;
 mod plan;
 mod report;
 mod work;
@@ -15,7 +17,7 @@ mod work;
 use case::Outcome;
 use machine::Machine;
 use plan::Wanted;
-use spextral::fits::{write_preproc, write_psf};
+use spextral::fits::{read_psf, write_preproc, write_psf};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::path::Path;
@@ -40,7 +42,10 @@ fn main() {
 fn bench(arguments: &[String]) -> Result<(), String> {
     let wanted = Wanted::parse(arguments)?;
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let psf = Synthetic::default().build().map_err(|e| e.to_string())?;
+    let psf = match &wanted.psf {
+        Some(file) => read_psf(file).map_err(|e| e.to_string())?,
+        None => Synthetic::default().build().map_err(|e| e.to_string())?,
+    };
     let frame = simulate(&psf, &Simulation::default()).map_err(|e| e.to_string())?;
     write_psf(folder.path().join(case::PSF), &psf, false)
         .map_err(|e| e.to_string())?
@@ -51,6 +56,9 @@ fn bench(arguments: &[String]) -> Result<(), String> {
         .persist()
         .map_err(|e| e.to_string())?;
     drop(frame);
+    if let Some(program) = &wanted.beside {
+        return beside::compare(&wanted, folder.path(), program);
+    }
     let machine = Machine::measure();
     report::head(&machine);
     let mut outcomes: Vec<Outcome> = Vec::new();
@@ -61,9 +69,10 @@ fn bench(arguments: &[String]) -> Result<(), String> {
     }
     let growth = report::growth(&outcomes);
     report::roofs(&machine, &outcomes, &psf);
+    let simulated = node::simulate(&outcomes);
     if let Some(path) = &wanted.json {
         let json = serde_json::json!({
-            "machine": machine, "growth": growth,
+            "machine": machine, "growth": growth, "simulated": simulated,
             "cases": outcomes.iter().map(|outcome| report::json(outcome, &psf)).collect::<Vec<_>>(),
         });
         std::fs::write(path, json.to_string()).map_err(|e| format!("cannot write {path}: {e}"))?;

@@ -21,6 +21,12 @@ pub struct Wanted {
     scan: bool,
     /// Whether the patches extract a whole frame, too, which takes minutes.
     full: bool,
+    /// CPU threads of the sizes; None for as many as rayon takes.
+    threads: Vec<Option<usize>>,
+    /// The PSF, where it is not the synthetic one.
+    pub psf: Option<String>,
+    /// Another program to time beside this one.
+    pub beside: Option<String>,
     pub json: Option<String>,
 }
 
@@ -35,6 +41,9 @@ impl Wanted {
             repeat: 3,
             scan: true,
             full: false,
+            threads: vec![None],
+            psf: None,
+            beside: None,
             json: None,
         };
         let mut rest = arguments.iter();
@@ -52,6 +61,12 @@ impl Wanted {
                 "--nspec" => wanted.size[0] = Some(number(value()?)?.min(FRAME[0])),
                 "--nwave" => wanted.size[1] = Some(number(value()?)?.min(2 * FRAME[1])),
                 "--repeat" => wanted.repeat = number(value()?)?,
+                "--threads" => {
+                    let counts = words(&value()?).into_iter().map(|text| number(text).map(Some));
+                    wanted.threads = counts.collect::<Result<_, _>>()?;
+                }
+                "--psf" => wanted.psf = Some(value()?),
+                "--beside" => wanted.beside = Some(value()?),
                 "--json" => wanted.json = Some(value()?),
                 "--no-scan" => wanted.scan = false,
                 "--full" => wanted.full = true,
@@ -76,7 +91,8 @@ impl Wanted {
                 }
                 [nspec, nwave] => vec![[nspec.unwrap_or(FIBRES[0]), nwave.unwrap_or(FRAME[1])]],
             };
-            cases.extend(sizes.into_iter().map(|size| self.case(solver, device, size)));
+            let with = |size: [usize; 2], &threads: &Option<usize>| Case { threads, ..self.case(solver, device, size) };
+            cases.extend(sizes.into_iter().flat_map(|size| self.threads.iter().map(move |n| with(size, n))));
         }
         if self.scan {
             for (solver, device) in pairs() {
@@ -86,6 +102,17 @@ impl Wanted {
             }
         }
         cases
+    }
+
+    /// Some bundles on one thread by bands, to be compared with another program.
+    pub fn beside_case(&self) -> Case {
+        let size = [self.size[0].unwrap_or(FIBRES[2]), self.size[1].unwrap_or(FRAME[1])];
+        Case { repeat: 1, threads: Some(1), ..self.case("banded", "cpu", size) }
+    }
+
+    /// Rounds in which the two programs take turns.
+    pub fn rounds(&self) -> usize {
+        self.repeat
     }
 
     fn case(&self, solver: &str, device: &str, [nspec, nwave]: [usize; 2]) -> Case {

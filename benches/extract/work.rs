@@ -92,18 +92,18 @@ fn banded(spot: &Spot, stage: &str) -> Option<(f64, f64)> {
     Some(match stage {
         "traces" => (spot.series, 0.0),
         "spots" => (spot.terms, REAL * spot.pixels()),
-        "normal_equations" => (spots + spot.own() + spot.other(1.0) + 2.0 * spot.pixels(), spot.image() + system),
-        "cholesky" => {
+        "banded_normal" => (spots + spot.own() + spot.other(1.0) + 2.0 * spot.pixels(), spot.image() + system),
+        "banded_solve" => {
             let multiply = 3.0 * (2.0 * half + 1.0);
             let iteration = multiply + 2.0 * half + 1.0 + 5.0;
             (0.5 * half * (half + 3.0) + ITERATIONS * iteration, system * (1.0 + ITERATIONS))
         }
-        "schur" => {
+        "banded_complement" => {
             // From both sides: a factor, a band of its inverse, and K times it times K.
             let product = (2.0 * half + 1.0) * (2.0 * INVERSE + 1.0) + (KEPT + 1.0) * (2.0 * half + 1.0);
             (2.0 * (0.5 * KEPT * (KEPT + 3.0) + INVERSE * KEPT + product), 2.0 * system + 3.0 * REAL * (KEPT + 1.0))
         }
-        "decorrelate" => {
+        "banded_root" => {
             // A factor, three right-hand sides there and back, and a band of the inverse.
             let pole = 0.5 * KEPT * (KEPT + 3.0) + 6.0 * KEPT + KEPT * KEPT;
             (POLES * pole, REAL * (KEPT + 1.0 + 3.0 + 0.5 * (spot.rows + 1.0)))

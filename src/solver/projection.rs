@@ -5,7 +5,6 @@ use super::{BundleSpectra, Job, ModelFlux, Stripe};
 use crate::geometry::{Ccd, Patch};
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::banded::add_banded_model;
-use crate::stages::simd::Octet;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -144,15 +143,18 @@ impl Light {
     fn add(&mut self, stamps: &AlignedSpots, k: usize, flux: f64, wanted: impl Fn(i64, usize) -> bool) {
         let (width, x0) = (self.columns.len(), 8 * stamps.x[k] - self.columns.start as i64);
         let ny = self.pixels.len().checked_div(width).unwrap_or(0) as i64;
-        let lanes: &[f64] = bytemuck::cast_slice::<Octet, f64>(stamps.stamp(k));
-        for (y, row) in (stamps.y[k]..).zip(lanes.chunks_exact(8 * stamps.octets)) {
-            if !(0..ny).contains(&y) {
-                continue;
-            }
-            let (first, line) = (self.columns.start, &mut self.pixels[y as usize * width..][..width]);
-            for (x, value) in (x0..).zip(row) {
-                let Some(x) = usize::try_from(x).ok().filter(|&x| x < width && wanted(y, first + x)) else { continue };
-                line[x] += flux * value;
+        for (x0, octets) in (x0..).step_by(8).zip(stamps.columns(k)) {
+            for (y, octet) in (stamps.y[k]..).zip(octets) {
+                if !(0..ny).contains(&y) {
+                    continue;
+                }
+                let (first, line) = (self.columns.start, &mut self.pixels[y as usize * width..][..width]);
+                for (x, value) in (x0..).zip(octet.0) {
+                    let Some(x) = usize::try_from(x).ok().filter(|&x| x < width && wanted(y, first + x)) else {
+                        continue;
+                    };
+                    line[x] += flux * value;
+                }
             }
         }
     }

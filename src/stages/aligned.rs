@@ -4,7 +4,8 @@ use super::patch::PatchSpots;
 use super::simd::Octet;
 use crate::geometry::PatchPixels;
 
-/// Spots of a patch or of a fibre: every row starts at a CCD column that is a multiple of eight, zero around the spot.
+/// Spots of a patch or of a fibre: they start at a CCD column that is a multiple of eight, zero around the spot. The rows of an
+/// octet of columns follow each other, so that two spots meet in one run per octet, however far apart their rows are.
 #[derive(Debug, Default)]
 pub(crate) struct AlignedSpots {
     /// Octets of a row.
@@ -15,7 +16,9 @@ pub(crate) struct AlignedSpots {
     pub y: Vec<i64>,
     /// CCD column of each spot's first octet over eight, `[n]`.
     pub x: Vec<i64>,
-    /// `[n, ny, octets]`.
+    /// Factor that makes the sum of a spot 1, `[n]`; 0 for a spot that covers nothing.
+    pub scale: Vec<f64>,
+    /// `[n, octets, ny]`.
     pub stamps: Vec<Octet>,
 }
 
@@ -30,25 +33,33 @@ impl AlignedSpots {
         for (i, stamp) in stamps.chunks_exact_mut(size).enumerate() {
             let (row, column, spot) = spots.place(i);
             let shift = column.rem_euclid(8) as usize;
-            for (line, octets) in spot.chunks_exact(spots.nx).zip(stamp.chunks_exact_mut(octets)) {
+            for (y, line) in spot.chunks_exact(spots.nx).enumerate() {
                 for (k, &value) in line.iter().enumerate() {
-                    octets[(shift + k) / 8].0[(shift + k) % 8] = value;
+                    stamp[(shift + k) / 8 * spots.ny + y].0[(shift + k) % 8] = value;
                 }
             }
             y.push(row);
             x.push(column.div_euclid(8));
         }
-        Self { octets, ny: spots.ny, y, x, stamps }
+        Self { octets, ny: spots.ny, y, x, scale: vec![1.0; n], stamps }
     }
 
     /// Octets of one spot.
+    #[inline(always)]
     pub fn size(&self) -> usize {
-        self.ny * self.octets
+        self.octets * self.ny
     }
 
-    /// One spot, `[ny, octets]`.
+    /// One spot, `[octets, ny]`.
+    #[inline(always)]
     pub fn stamp(&self, i: usize) -> &[Octet] {
-        &self.stamps[i * self.size()..(i + 1) * self.size()]
+        &self.stamps[i * self.size()..][..self.size()]
+    }
+
+    /// The octets of columns of one spot, `[ny]` each.
+    #[inline(always)]
+    pub fn columns(&self, i: usize) -> std::slice::ChunksExact<'_, Octet> {
+        self.stamp(i).chunks_exact(self.ny)
     }
 }
 
@@ -62,11 +73,11 @@ pub(crate) struct AlignedPixels {
     pub ny: i64,
     /// Octets of a row.
     pub octets: i64,
-    /// Weights W, `[ny, octets]`.
+    /// Weights W, `[octets, ny]`.
     pub weight: Vec<Octet>,
-    /// Weighted values W p, `[ny, octets]`.
+    /// Weighted values W p, `[octets, ny]`.
     pub weighted: Vec<Octet>,
-    /// 1 where W > 0, `[ny, octets]`.
+    /// 1 where W > 0, `[octets, ny]`.
     pub used: Vec<Octet>,
 }
 
@@ -80,7 +91,7 @@ impl AlignedPixels {
         let (mut weighted, mut used) = (weight.clone(), weight.clone());
         for (k, (&p, &w)) in pixels.image.iter().zip(&pixels.ivar).enumerate() {
             let column = shift + k % at.nx;
-            let (octet, lane) = (k / at.nx * octets + column / 8, column % 8);
+            let (octet, lane) = (column / 8 * at.ny + k / at.nx, column % 8);
             weight[octet].0[lane] = w;
             weighted[octet].0[lane] = w * p;
             used[octet].0[lane] = f64::from(u8::from(w > 0.0));

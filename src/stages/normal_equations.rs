@@ -97,31 +97,25 @@ impl Kernel for Products<'_, '_> {
 
 /// Fills `weighted` with spot i times W, 0 off the pixels, and gives the spot's sums with W p, W and [W > 0].
 #[inline(always)]
-pub(super) fn weigh<S: Simd>(
-    simd: S,
-    spots: &AlignedSpots,
-    pixels: &AlignedPixels,
-    i: usize,
-    weighted: &mut [Octet],
-) -> [f64; 3] {
+fn weigh<S: Simd>(simd: S, spots: &AlignedSpots, pixels: &AlignedPixels, i: usize, weighted: &mut [Octet]) -> [f64; 3] {
     let (y, x) = (spots.y[i] - pixels.y, spots.x[i] - pixels.x);
     let [mut value, mut weight, mut coverage] = [simd.splat(0.0); 3];
     let columns = (-x).max(0)..(pixels.octets - x).min(spots.octets as i64);
-    if columns.is_empty() {
+    let rows = (-y).max(0)..(pixels.ny - y).min(spots.ny as i64);
+    if columns.is_empty() || rows.is_empty() {
         weighted.fill(Octet::default());
         return [0.0; 3];
     }
-    let rows = spots.stamp(i).chunks_exact(spots.octets).zip(weighted.chunks_exact_mut(spots.octets));
-    for (k, (spot, out)) in rows.enumerate() {
-        let row = y + k as i64;
-        if !(0..pixels.ny).contains(&row) {
+    let (first, last) = (rows.start as usize, rows.end as usize);
+    let octets = spots.columns(i).zip(weighted.chunks_exact_mut(spots.ny));
+    for (k, (spot, out)) in octets.enumerate() {
+        if !columns.contains(&(k as i64)) {
             out.fill(Octet::default());
             continue;
         }
-        let (first, last) = (columns.start as usize, columns.end as usize);
         out[..first].fill(Octet::default());
         out[last..].fill(Octet::default());
-        let at = (row * pixels.octets + x + columns.start) as usize;
+        let at = ((x + k as i64) * pixels.ny + y + rows.start) as usize;
         let pixels = pixels.weight[at..].iter().zip(&pixels.weighted[at..]).zip(&pixels.used[at..]);
         for ((out, spot), ((w, wp), used)) in out[first..last].iter_mut().zip(&spot[first..last]).zip(pixels) {
             let spot = simd.load(spot);
@@ -154,19 +148,18 @@ pub(super) fn overlap_lanes<S: Simd>(
     out: &mut Octet,
 ) {
     let (down, right) = (spots.y[j] - left.0.y[left.1], spots.x[j] - left.0.x[left.1]);
-    let (ny, octets) = (spots.ny as i64, spots.octets as i64);
-    if down.abs() >= ny || right.abs() >= octets {
+    let (ny, octets) = (spots.ny, spots.octets);
+    if down.unsigned_abs() as usize >= ny || right.unsigned_abs() as usize >= octets {
         return;
     }
     let (left, spot) = (weighted, spots.stamp(j));
     // First row and octet of the common part in either stamp, and its size.
-    let (y, x) = (down.max(0), right.max(0));
-    let (rows, len) = ((ny - down.abs()) as usize, (octets - right.abs()) as usize);
-    let (a, b) = ((y * octets + x) as usize, ((y - down) * octets + x - right) as usize);
+    let ((y_left, y_right), (x_left, x_right)) = (common(down), common(right));
+    let (rows, columns) = (ny - y_left - y_right, octets - x_left - x_right);
     let mut sums = [simd.splat(0.0); 4];
-    if right == 0 {
-        // Rows follow each other in both.
-        let (a, b) = (&left[a..a + rows * len], &spot[b..b + rows * len]);
+    for octet in 0..columns {
+        let a = &left[(x_left + octet) * ny + y_left..][..rows];
+        let b = &spot[(x_right + octet) * ny + y_right..][..rows];
         let (a4, a) = a.as_chunks::<4>();
         let (b4, b) = b.as_chunks::<4>();
         for (a, b) in a4.iter().zip(b4) {
@@ -177,16 +170,14 @@ pub(super) fn overlap_lanes<S: Simd>(
         for (k, (a, b)) in a.iter().zip(b).enumerate() {
             sums[k] = simd.mul_add(simd.load(a), simd.load(b), sums[k]);
         }
-    } else {
-        let octets = spots.octets;
-        for row in 0..rows {
-            let (a, b) = (&left[a + row * octets..][..len], &spot[b + row * octets..][..len]);
-            for (k, (a, b)) in a.iter().zip(b).enumerate() {
-                sums[k % 4] = simd.mul_add(simd.load(a), simd.load(b), sums[k % 4]);
-            }
-        }
     }
     simd.store(simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3])), out);
+}
+
+/// Returns where the common part begins in a stamp and in one that lies `apart` farther.
+#[inline(always)]
+fn common(apart: i64) -> (usize, usize) {
+    (apart.max(0) as usize, (-apart).max(0) as usize)
 }
 
 /// Adds `alpha^2 + Prior::FLOOR` to the diagonal. alpha is `minweight - fluxweight` if that is not negative and the spot is not

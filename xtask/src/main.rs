@@ -35,7 +35,9 @@ cargo xtask fuzz [TARGET…]     damaged and invented files for all readers, or 
 cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames per hour, memory and stages by solver, device
                                and size, a scan over what can be set, how cost grows, what the machine would allow;
                                --solver S,… (banded,patches), --device D,… (cpu), --nspec N --nwave N (one size only),
-                               --repeat K (3), --no-scan, --full (a whole frame by patches, too), --json FILE
+                               --threads N,…, --repeat K (3), --no-scan, --full (a whole frame by patches, too), --psf FILE
+                               (the synthetic one), --json FILE; --beside PROGRAM: only stages of 100 fibres, on one thread, in
+                               turns with a program whose last line is a JSON object of ns per bin by stage
 cargo xtask bench stages       time single stages by criterion
 cargo xtask bench files        time reading and writing by kind of file; --nfibre N (500), --repeat K (5), --json FILE
 cargo xtask bench exposure     many frames with and without overlap; --frames N (8), --nspec N (100), --nwave N (2326),

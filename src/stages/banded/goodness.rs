@@ -71,7 +71,7 @@ pub fn add_banded_model(
         let mut model = vec![Octet::default(); window.len()];
         let mut stamps = AlignedSpots::default();
         for (k, fibre) in wanted.clone().enumerate() {
-            spots.evaluate(fibre, around.clone(), &mut stamps);
+            spots.evaluate_unscaled(fibre, around.clone(), &mut stamps);
             let flux = |bin: usize| bin.checked_sub(bins.start).map_or(0.0, |b| x[k * bins.len() + b]);
             let flux: Vec<f64> = around.clone().map(flux).collect();
             dispatch(Add { stamps: &stamps, flux: &flux, window: &window, model: &mut model });
@@ -81,15 +81,18 @@ pub fn add_banded_model(
     let starts: Vec<usize> = (first..bins.end).step_by(BLOCK).collect();
     let strips: Vec<(Window, Vec<Octet>)> = starts.into_par_iter().map(of_block).collect();
     for (window, model) in strips {
-        window.for_each_row(ccd, |row, lane, pixels| {
-            let model: &[f64] = bytemuck::cast_slice(&model[row..row + window.nx()]);
-            let (y, x) = (pixels.start / ccd.nx(), pixels.start % ccd.nx());
-            let inside = x.max(columns.start)..(x + pixels.len()).min(columns.end);
-            if !inside.is_empty() {
-                let to = &mut image[y * columns.len() + inside.start - columns.start..][..inside.len()];
-                to.iter_mut().zip(&model[lane + inside.start - x..]).for_each(|(p, m)| *p += m);
+        for (octet, model) in window.octets.clone().zip(model.chunks_exact(window.ny().max(1))) {
+            for (y, model) in window.rows.clone().zip(model) {
+                if !(0..ccd.ny() as i64).contains(&y) {
+                    continue;
+                }
+                let row = &mut image[y as usize * columns.len()..(y as usize + 1) * columns.len()];
+                for (x, value) in (8 * octet..).zip(model.0) {
+                    let Some(x) = usize::try_from(x).ok().filter(|x| columns.contains(x)) else { continue };
+                    row[x - columns.start] += value;
+                }
             }
-        });
+        }
     }
 }
 
@@ -104,7 +107,7 @@ struct Block<'a, 'b> {
     complete: i64,
 }
 
-/// Pixels of a window; all is zero off the CCD.
+/// Pixels of a window, `[octets, ny]`; all is zero off the CCD.
 struct Planes {
     window: Window,
     image: Vec<Octet>,
@@ -122,16 +125,14 @@ impl Planes {
     fn new(window: Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
         let (mut image, mut ivar, mut masked) = (zeros(), zeros(), zeros());
-        window.for_each_row(ccd, |row, lane, pixels| {
-            let octets = row..row + window.nx();
-            let image = &mut bytemuck::cast_slice_mut(&mut image[octets.clone()])[lane..];
-            let ivar = &mut bytemuck::cast_slice_mut(&mut ivar[octets.clone()])[lane..];
-            let masked = &mut bytemuck::cast_slice_mut(&mut masked[octets])[lane..];
-            let planes = image.iter_mut().zip(ivar).zip(masked);
-            for (((p, w), m), k) in planes.zip(pixels) {
-                (*p, *w) = (f64::from(ccd.image()[k]), f64::from(ccd.ivar()[k]));
-                *m = f64::from(u8::from(*w == 0.0));
+        window.for_each_octet(ccd, |at, lanes, pixels, weights| {
+            let (image, ivar, masked) = (&mut image[at].0, &mut ivar[at].0, &mut masked[at].0);
+            for lane in 0..8 {
+                (image[lane], ivar[lane]) = (f64::from(pixels[lane]), f64::from(weights[lane]));
+                masked[lane] = if weights[lane] == 0.0 { 1.0 } else { 0.0 };
             }
+            masked[..lanes.start].fill(0.0);
+            masked[lanes.end..].fill(0.0);
         });
         Self { image, ivar, model: zeros(), chi2: zeros(), used: zeros(), masked, window }
     }
@@ -150,7 +151,7 @@ impl<'a, 'b> Block<'a, 'b> {
         let mut spare: Vec<AlignedSpots> = Vec::new();
         for fibre in 0..self.spots.nfibre() {
             let mut stamps = spare.pop().unwrap_or_default();
-            self.spots.evaluate(fibre, self.around.clone(), &mut stamps);
+            self.spots.evaluate_unscaled(fibre, self.around.clone(), &mut stamps);
             let Planes { window, model, .. } = &mut self.planes;
             dispatch(Add { stamps: &stamps, flux: &x[fibre][self.around.clone()], window, model });
             waiting.push_back((fibre, stamps));
@@ -183,28 +184,24 @@ impl<'a, 'b> Block<'a, 'b> {
             return;
         }
         self.complete = octet;
-        for row in 0..window.ny() {
-            let part = row * window.nx() + columns.start..row * window.nx() + columns.end;
-            dispatch(PixelChi2 {
-                image: bytemuck::cast_slice(&image[part.clone()]),
-                ivar: bytemuck::cast_slice(&ivar[part.clone()]),
-                model: bytemuck::cast_slice(&model[part.clone()]),
-                psferr: self.psferr,
-                chi2: bytemuck::cast_slice_mut(&mut chi2[part.clone()]),
-                used: bytemuck::cast_slice_mut(&mut used[part]),
-            });
-        }
+        let part = columns.start * window.ny()..columns.end * window.ny();
+        dispatch(PixelChi2 {
+            image: bytemuck::cast_slice(&image[part.clone()]),
+            ivar: bytemuck::cast_slice(&ivar[part.clone()]),
+            model: bytemuck::cast_slice(&model[part.clone()]),
+            psferr: self.psferr,
+            chi2: bytemuck::cast_slice_mut(&mut chi2[part.clone()]),
+            used: bytemuck::cast_slice_mut(&mut used[part]),
+        });
     }
 
     fn judge_fibre(&self, fibre: usize, stamps: &AlignedSpots, bins: Range<usize>, out: &mut [Goodness]) {
-        for (bin, out) in bins.zip(out) {
+        let mut sums = vec![[0.0; 3]; bins.len()];
+        dispatch(Sums { stamps, first: bins.start - self.around.start, planes: &self.planes, out: &mut sums });
+        for ((bin, out), [chi2, used, masked]) in bins.zip(out).zip(sums) {
             let k = bin - self.around.start;
-            let at = self.planes.window.at(stamps.y[k], stamps.x[k], stamps.ny, stamps.octets);
-            let sums = at.map_or([0.0; 3], |at| dispatch(Sums { stamps, k, planes: &self.planes, at }));
-            let [chi2, used, masked] = sums;
-            // A spot that is zero throughout covers nothing: all of it is absent.
-            let covers = || used + masked > 0.0 || stamps.stamp(k).iter().any(|o| *o != Octet::default());
-            let whole = self.is_on_ccd(fibre, bin) && covers();
+            // A spot that covers nothing is absent as a whole.
+            let whole = stamps.scale[k] > 0.0 && self.is_on_ccd(fibre, bin);
             let off = if whole { 0.0 } else { (1.0 - self.part_on_ccd(stamps, k)).clamp(0.0, 1.0) };
             *out = Goodness {
                 chi2pix: if used > 0.0 { chi2 / used } else { 0.0 },
@@ -223,14 +220,13 @@ impl<'a, 'b> Block<'a, 'b> {
     /// The sum of a spot's pixels on the CCD.
     fn part_on_ccd(&self, stamps: &AlignedSpots, k: usize) -> f64 {
         let mut sum = 0.0;
-        for (p, value) in bytemuck::cast_slice::<Octet, f64>(stamps.stamp(k)).iter().enumerate() {
-            let y = stamps.y[k] + (p / (8 * stamps.octets)) as i64;
-            let x = 8 * stamps.x[k] + (p % (8 * stamps.octets)) as i64;
-            if (0..self.ccd.ny() as i64).contains(&y) && (0..self.ccd.nx() as i64).contains(&x) {
-                sum += value;
+        let (rows, columns) = (0..self.ccd.ny() as i64, 0..self.ccd.nx() as i64);
+        for (x, octets) in (8 * stamps.x[k]..).step_by(8).zip(stamps.columns(k)) {
+            for (_, octet) in (stamps.y[k]..).zip(octets).filter(|(y, _)| rows.contains(y)) {
+                sum += (x..).zip(octet.0).filter(|(x, _)| columns.contains(x)).map(|(_, value)| value).sum::<f64>();
             }
         }
-        sum
+        stamps.scale[k] * sum
     }
 }
 
@@ -250,9 +246,9 @@ impl Kernel for Add<'_> {
         let Self { stamps, flux, window, model } = self;
         for (k, &flux) in flux.iter().enumerate() {
             let Some(at) = window.at(stamps.y[k], stamps.x[k], stamps.ny, stamps.octets) else { continue };
-            let flux = simd.splat(flux);
-            for (row, spot) in stamps.stamp(k).chunks_exact(stamps.octets).enumerate() {
-                let model = &mut model[at + row * window.nx()..][..stamps.octets];
+            let flux = simd.splat(flux * stamps.scale[k]);
+            for (octet, spot) in stamps.columns(k).enumerate() {
+                let model = &mut model[at + octet * window.ny()..][..stamps.ny];
                 for (m, s) in model.iter_mut().zip(spot) {
                     simd.store(simd.mul_add(flux, simd.load(s), simd.load(m)), m);
                 }
@@ -290,31 +286,38 @@ impl Kernel for PixelChi2<'_> {
     }
 }
 
-/// Sums of one spot with chi^2, the used and the masked pixels.
+/// Sums of spots with chi^2, the used and the masked pixels.
 struct Sums<'a> {
     stamps: &'a AlignedSpots,
-    k: usize,
+    /// The first of them.
+    first: usize,
     planes: &'a Planes,
-    at: usize,
+    out: &'a mut [[f64; 3]],
 }
 
 impl Kernel for Sums<'_> {
-    type Output = [f64; 3];
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> [f64; 3] {
-        let Self { stamps, k, planes, at } = self;
-        let mut sums = [simd.splat(0.0); 3];
-        for (row, spot) in stamps.stamp(k).chunks_exact(stamps.octets).enumerate() {
-            let part = at + row * planes.window.nx()..at + row * planes.window.nx() + stamps.octets;
-            let (chi2, used, masked) = (&planes.chi2[part.clone()], &planes.used[part.clone()], &planes.masked[part]);
-            for (((s, c), u), m) in spot.iter().zip(chi2).zip(used).zip(masked) {
-                let s = simd.load(s);
-                sums[0] = simd.mul_add(s, simd.load(c), sums[0]);
-                sums[1] = simd.mul_add(s, simd.load(u), sums[1]);
-                sums[2] = simd.mul_add(s, simd.load(m), sums[2]);
+    fn run<S: Simd>(self, simd: S) {
+        let Self { stamps, first, planes, out } = self;
+        let (window, ny) = (&planes.window, stamps.ny);
+        for (k, out) in (first..).zip(out) {
+            let Some(at) = window.at(stamps.y[k], stamps.x[k], ny, stamps.octets) else { continue };
+            let mut sums = [simd.splat(0.0); 3];
+            for (octet, spot) in stamps.columns(k).enumerate() {
+                let part = at + octet * window.ny()..at + octet * window.ny() + ny;
+                let (chi2, used, masked) =
+                    (&planes.chi2[part.clone()], &planes.used[part.clone()], &planes.masked[part]);
+                for (((s, c), u), m) in spot.iter().zip(chi2).zip(used).zip(masked) {
+                    let s = simd.load(s);
+                    sums[0] = simd.mul_add(s, simd.load(c), sums[0]);
+                    sums[1] = simd.mul_add(s, simd.load(u), sums[1]);
+                    sums[2] = simd.mul_add(s, simd.load(m), sums[2]);
+                }
             }
+            let scale = stamps.scale[k];
+            *out = [scale * simd.sum(sums[0]), scale * simd.sum(sums[1]), scale * simd.sum(sums[2])];
         }
-        [simd.sum(sums[0]), simd.sum(sums[1]), simd.sum(sums[2])]
     }
 }

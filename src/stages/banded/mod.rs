@@ -66,6 +66,7 @@ mod inverse;
 mod normal;
 mod parameters;
 mod poles;
+mod products;
 mod root;
 pub(crate) mod scalar;
 mod solve;

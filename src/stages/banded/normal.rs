@@ -3,12 +3,13 @@
 //! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of neighbouring fibres stay in a
 //! core's own cache.
 
+use super::products::{Pixels, Products, Rows};
 use super::window::Window;
 use crate::geometry::Ccd;
 use crate::geometry::Positions;
-use crate::stages::aligned::{AlignedPixels, AlignedSpots};
-use crate::stages::normal_equations::{Prior, overlap_lanes, weigh};
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::aligned::AlignedSpots;
+use crate::stages::normal_equations::Prior;
+use crate::stages::simd::dispatch;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::collections::VecDeque;
@@ -99,79 +100,22 @@ struct Block<'a> {
     rows: Vec<Rows<'a>>,
 }
 
-/// Output rows of one fibre in a block.
-struct Rows<'a> {
-    diagonal: &'a mut [f64],
-    /// With the fibres below, the nearest first.
-    pairs: Vec<&'a mut [f64]>,
-    rhs: &'a mut [f64],
-    flux_weight: &'a mut [f64],
-    /// The part of every spot on good pixels.
-    coverage: &'a mut [f64],
-}
-
 impl Block<'_> {
     fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize) {
         let bins = self.first..(self.first + BLOCK).min(spots.nbin());
         // Partners lie up to `half` bins before and after; spots come in eights.
         let margin = half.next_multiple_of(8);
         let around = bins.start.saturating_sub(margin)..(bins.end + margin).min(spots.nbin());
-        let pixels = AlignedPixels::on(&Window::of(spots, around.clone(), ccd), ccd);
+        let window = Window::of(spots, around.clone(), ccd);
+        let pixels = Pixels::of(&window, ccd);
         // The spots of this fibre and of those below it, the nearest first.
         let mut stamps: VecDeque<AlignedSpots> = (0..=reach).map(|_| AlignedSpots::default()).collect();
         for (fibre, mut rows) in self.rows.into_iter().enumerate() {
             stamps.rotate_right(1);
-            spots.evaluate(fibre, around.clone(), &mut stamps[0]);
+            spots.evaluate_unscaled(fibre, around.clone(), &mut stamps[0]);
             let skip = bins.start - around.start;
             let (own, below) = stamps.make_contiguous().split_first().expect("its own");
-            dispatch(Products { own, below, pixels: &pixels, half, skip, out: &mut rows });
-        }
-    }
-}
-
-struct Products<'a, 'b> {
-    own: &'a AlignedSpots,
-    /// Of the fibres below, the nearest first.
-    below: &'a [AlignedSpots],
-    pixels: &'a AlignedPixels,
-    half: usize,
-    /// Spots before the first of the block.
-    skip: usize,
-    out: &'a mut Rows<'b>,
-}
-
-impl Kernel for Products<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { own, below, pixels, half, skip, out } = self;
-        let width = 2 * half + 1;
-        let mut weighted = vec![Octet::default(); own.size()];
-        // The products of a bin before their lanes are summed, eight at a time: with its own fibre, then with those below.
-        let mut products = vec![Octet::default(); (half + 1 + out.pairs.len() * width).next_multiple_of(8)];
-        let mut sums = vec![Octet::default(); products.len() / 8];
-        for k in 0..out.rhs.len() {
-            let i = skip + k;
-            [out.rhs[k], out.flux_weight[k], out.coverage[k]] = weigh(simd, own, pixels, i, &mut weighted);
-            products.fill(Octet::default());
-            for d in 0..=half.min(own.y.len() - 1 - i) {
-                overlap_lanes(simd, (own, i), &weighted, own, i + d, &mut products[d]);
-            }
-            let pairs = products[half + 1..].chunks_exact_mut(width).take(out.pairs.len());
-            for (below, products) in below.iter().zip(pairs) {
-                for j in i.saturating_sub(half)..=(i + half).min(below.y.len() - 1) {
-                    overlap_lanes(simd, (own, i), &weighted, below, j, &mut products[j + half - i]);
-                }
-            }
-            for (sum, products) in sums.iter_mut().zip(products.as_chunks().0) {
-                simd.sums(products, sum);
-            }
-            let sums: &[f64] = bytemuck::cast_slice(&sums);
-            out.diagonal[k * (half + 1)..(k + 1) * (half + 1)].copy_from_slice(&sums[..half + 1]);
-            for (pair, sums) in out.pairs.iter_mut().zip(sums[half + 1..].chunks_exact(width)) {
-                pair[k * width..(k + 1) * width].copy_from_slice(sums);
-            }
+            dispatch(Products { own, below, window: &window, pixels: &pixels, half, skip, out: &mut rows });
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The part of the CCD under some bins of a bundle, with a margin of nothing where spots reach beyond the CCD.
 
 use crate::geometry::Ccd;
-use crate::stages::aligned::AlignedPixels;
-use crate::stages::simd::Octet;
 use crate::stages::spots::SpotSource;
 use std::ops::Range;
 
@@ -20,18 +18,37 @@ impl Window {
     pub fn of(spots: &SpotSource, bins: Range<usize>, ccd: &Ccd) -> Self {
         let (ny, nx) = (spots.shape().ny() as i64, spots.shape().nx() as i64);
         let octets = spots.shape().octets() as i64;
+        let positions = spots.positions();
         let mut window: Option<Self> = None;
+        let mut hold = |y: Range<i64>, x: Range<i64>| {
+            let x = x.start.div_euclid(8)..x.end.div_euclid(8);
+            let w = window.get_or_insert(Self { rows: y.start..y.start, octets: x.start..x.start });
+            w.rows = w.rows.start.min(y.start)..w.rows.end.max(y.end + ny);
+            w.octets = w.octets.start.min(x.start)..w.octets.end.max(x.end + octets);
+        };
+        let touches = |y: &Range<i64>, x: &Range<i64>| {
+            y.start + ny > 0 && y.end < ccd.ny() as i64 && x.start + nx > 0 && x.end < ccd.nx() as i64
+        };
         for fibre in 0..spots.nfibre() {
+            let row = fibre * spots.nbin();
+            let [y, x] = [(positions.pixel_y, ny), (positions.pixel_x, nx)].map(|(pixels, n)| {
+                let pixels = &pixels[row + bins.start..row + bins.end];
+                let (low, high) = pixels.iter().fold((i32::MAX, i32::MIN), |(l, h), &p| (l.min(p), h.max(p)));
+                i64::from(low) - n / 2..i64::from(high) - n / 2
+            });
+            if bins.is_empty() {
+                continue;
+            }
+            if touches(&y, &x) {
+                hold(y, x);
+                continue;
+            }
             for bin in bins.clone() {
                 let (y, x) = spots.corner(fibre, bin);
                 // Spots off the CCD touch nothing, and may be anywhere.
-                if y + ny <= 0 || y >= ccd.ny() as i64 || x + nx <= 0 || x >= ccd.nx() as i64 {
-                    continue;
+                if touches(&(y..y), &(x..x)) {
+                    hold(y..y, x..x);
                 }
-                let x = x.div_euclid(8);
-                let w = window.get_or_insert(Self { rows: y..y, octets: x..x });
-                w.rows = w.rows.start.min(y)..w.rows.end.max(y + ny);
-                w.octets = w.octets.start.min(x)..w.octets.end.max(x + octets);
             }
         }
         window.unwrap_or_default()
@@ -52,51 +69,44 @@ impl Window {
         self.ny() * self.nx()
     }
 
-    /// Index of the octet at which a spot begins; None where the spot lies off the CCD, outside the window.
+    /// Index of the octet at which a spot begins, `[octets, ny]`; None where the spot lies off the CCD, outside the window.
     #[inline(always)]
     pub fn at(&self, y: i64, octet: i64, ny: usize, octets: usize) -> Option<usize> {
         let inside = y >= self.rows.start
             && y + ny as i64 <= self.rows.end
             && octet >= self.octets.start
             && octet + octets as i64 <= self.octets.end;
-        inside.then(|| (y - self.rows.start) as usize * self.nx() + (octet - self.octets.start) as usize)
+        inside.then(|| (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize)
     }
 
-    /// Visits the rows on the CCD: `visit(octet, lane, pixels)`. `octet` is the row's first octet in the window, `lane` the
-    /// lane of its first pixel on the CCD, counted from there, and `pixels` the run of pixels.
-    pub fn for_each_row(&self, ccd: &Ccd, mut visit: impl FnMut(usize, usize, Range<usize>)) {
-        let columns = (8 * self.octets.start).max(0)..(8 * self.octets.end).min(ccd.nx() as i64);
-        if columns.is_empty() {
-            return;
-        }
-        let lane = (columns.start - 8 * self.octets.start) as usize;
+    /// Visits the octets with pixels on the CCD: `visit(octet, lanes, image, ivar)`. `lanes` of the octet at `octet`,
+    /// `[octets, ny]`, are on the CCD; the other pixels are 0.
+    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, [f32; 8], [f32; 8])) {
+        let columns = ccd.nx() as i64;
         for y in self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64) {
-            let first = y as usize * ccd.nx();
-            let row = (y - self.rows.start) as usize * self.nx();
-            visit(row, lane, first + columns.start as usize..first + columns.end as usize);
+            let row = y as usize * ccd.nx()..(y as usize + 1) * ccd.nx();
+            let (image, ivar) = (&ccd.image()[row.clone()], &ccd.ivar()[row]);
+            for octet in self.octets.clone() {
+                let at = (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize;
+                let lanes = (-8 * octet).clamp(0, 8) as usize..(columns - 8 * octet).clamp(0, 8) as usize;
+                let first = (8 * octet + lanes.start as i64) as usize;
+                match lanes.len() {
+                    0 => {}
+                    // All lanes, without a loop over some.
+                    8 => visit(at, lanes, eight(&image[first..]), eight(&ivar[first..])),
+                    n => {
+                        let (mut some_image, mut some_ivar) = ([0.0; 8], [0.0; 8]);
+                        some_image[lanes.clone()].copy_from_slice(&image[first..first + n]);
+                        some_ivar[lanes.clone()].copy_from_slice(&ivar[first..first + n]);
+                        visit(at, lanes, some_image, some_ivar);
+                    }
+                }
+            }
         }
     }
 }
 
-impl AlignedPixels {
-    /// The pixels of a window of the CCD; pixels with weight 0 count as 0, whatever they hold.
-    pub fn on(window: &Window, ccd: &Ccd) -> Self {
-        let mut weight = vec![Octet::default(); window.len()];
-        let (mut weighted, mut used) = (weight.clone(), weight.clone());
-        window.for_each_row(ccd, |row, lane, pixels| {
-            let octets = row..row + window.nx();
-            let weight: &mut [f64] = bytemuck::cast_slice_mut(&mut weight[octets.clone()]);
-            let weighted: &mut [f64] = bytemuck::cast_slice_mut(&mut weighted[octets.clone()]);
-            let used: &mut [f64] = bytemuck::cast_slice_mut(&mut used[octets]);
-            let planes = ccd.image()[pixels.clone()].iter().zip(&ccd.ivar()[pixels]);
-            let lanes = weight[lane..].iter_mut().zip(&mut weighted[lane..]).zip(&mut used[lane..]);
-            for (((w, wp), used), (&p, &ivar)) in lanes.zip(planes) {
-                *w = f64::from(ivar);
-                *wp = if ivar > 0.0 { f64::from(ivar) * f64::from(p) } else { 0.0 };
-                *used = f64::from(u8::from(ivar > 0.0));
-            }
-        });
-        let (y, x) = (window.rows.start, window.octets.start);
-        Self { y, x, ny: window.ny() as i64, octets: window.nx() as i64, weight, weighted, used }
-    }
+/// The first eight pixels.
+fn eight(pixels: &[f32]) -> [f32; 8] {
+    *pixels.first_chunk().expect("the lanes are on the CCD")
 }

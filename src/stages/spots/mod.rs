@@ -2,6 +2,7 @@
 
 mod block;
 mod model;
+mod profile;
 mod sampled;
 mod source;
 mod spot;
@@ -26,13 +27,15 @@ pub fn spots(traces: &Traces, shape: &SpotShape) -> Vec<f64> {
     let of_fibre = |(fibre, out): (usize, &mut [f64])| {
         let mut block = Block::new(shape);
         let mut stamps = vec![Octet::default(); LANES * block.size()];
+        let mut scale = [0.0; LANES];
         for (k, out) in out.chunks_mut(LANES * shape.size()).enumerate() {
             load(&mut block, traces, fibre * traces.nbin + LANES * k, out.len() / shape.size());
-            block.evaluate(&mut stamps);
-            for (out, stamp) in out.chunks_exact_mut(shape.size()).zip(stamps.chunks_exact(block.size())) {
-                let rows = stamp.chunks_exact(shape.octets());
-                for (out, row) in out.chunks_exact_mut(shape.nx()).zip(rows) {
-                    out.copy_from_slice(&bytemuck::cast_slice(row)[..shape.nx()]);
+            block.evaluate(&mut stamps, &mut scale);
+            let spots = out.chunks_exact_mut(shape.size()).zip(stamps.chunks_exact(block.size()));
+            for ((out, stamp), scale) in spots.zip(scale) {
+                for (k, pixel) in out.iter_mut().enumerate() {
+                    let (y, x) = (k / shape.nx(), k % shape.nx());
+                    *pixel = scale * stamp[x / 8 * shape.ny() + y].0[x % 8];
                 }
             }
         }

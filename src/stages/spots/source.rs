@@ -92,9 +92,19 @@ impl<'a> SpotSource<'a> {
         (i64::from(self.pixel_y[at]) - self.shape.half_y as i64, i64::from(self.pixel_x[at]) - self.shape.half_x as i64)
     }
 
-    /// Evaluates the spots of one fibre at `bins`, which start at a multiple of eight. So the bits of a spot do not
-    /// depend on the other bins of the call.
+    /// Evaluates the spots of one fibre at `bins`, normalised, as [`Self::evaluate_unscaled`].
     pub(crate) fn evaluate(&self, fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
+        self.evaluate_unscaled(fibre, bins, out);
+        let size = out.size();
+        for (stamp, scale) in out.stamps.chunks_exact_mut(size).zip(&mut out.scale) {
+            bytemuck::cast_slice_mut(stamp).iter_mut().for_each(|pixel: &mut f64| *pixel *= *scale);
+            *scale = if *scale > 0.0 { 1.0 } else { 0.0 };
+        }
+    }
+
+    /// Evaluates the spots of one fibre at `bins`, which start at a multiple of eight. So the bits of a spot do not
+    /// depend on the other bins of the call. Their sums are not yet 1: that takes [`AlignedSpots::scale`].
+    pub(crate) fn evaluate_unscaled(&self, fibre: usize, bins: Range<usize>, out: &mut AlignedSpots) {
         debug_assert!(bins.start.is_multiple_of(LANES) && bins.end <= self.nbin());
         out.reset(&self.shape, bins.len());
         for bin in bins.clone() {
@@ -135,22 +145,22 @@ impl<'a> SpotSource<'a> {
             }
             dispatch(Parameters { table, row, first, block: &mut block });
             let size = block.size();
-            let at = (first - bins.start) * size;
-            block.evaluate(&mut out.stamps[at..at + used * size]);
+            let at = first - bins.start;
+            block.evaluate(&mut out.stamps[at * size..(at + used) * size], &mut out.scale[at..at + used]);
         }
     }
 
     /// Copies spots of a fibre, those of bins `first ..`, to the lanes of their columns.
     fn align(&self, spots: &[f64], fibre: usize, first: usize, bins: Range<usize>, out: &mut AlignedSpots) {
-        let (nx, width, stamp) = (self.shape.nx(), 8 * out.octets, out.ny * out.octets);
-        out.stamps[..bins.len() * stamp].fill(Octet::default());
-        let lanes: &mut [f64] = bytemuck::cast_slice_mut(&mut out.stamps);
-        for (k, bin) in bins.enumerate() {
+        let (nx, ny, size) = (self.shape.nx(), out.ny, out.size());
+        out.stamps.fill(Octet::default());
+        for ((stamp, scale), bin) in out.stamps.chunks_exact_mut(size).zip(&mut out.scale).zip(bins) {
             let shift = self.corner(fibre, bin).1.rem_euclid(8) as usize;
             let spot = &spots[(bin - first) * self.shape.size()..][..self.shape.size()];
-            let to = lanes[8 * k * stamp..8 * (k + 1) * stamp].chunks_exact_mut(width);
-            for (to, row) in to.zip(spot.chunks_exact(nx)) {
-                to[shift..shift + nx].copy_from_slice(row);
+            *scale = f64::from(u8::from(spot.iter().any(|pixel| *pixel > 0.0)));
+            for (k, pixel) in spot.iter().enumerate() {
+                let column = shift + k % nx;
+                stamp[column / 8 * ny + k / nx].0[column % 8] = *pixel;
             }
         }
     }
@@ -182,9 +192,11 @@ impl Kernel for Parameters<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { table, row, first, block } = self;
         for axis in 0..2 {
-            let mut position = Octet::default();
-            simd.store(table.at(simd, axis, row, first / LANES), &mut position);
-            block.offset[axis] = Octet(position.0.map(|p| split(p).1));
+            let offset = &mut block.offset[axis];
+            simd.store(table.at(simd, axis, row, first / LANES), offset);
+            for position in &mut offset.0 {
+                *position = split(*position).1;
+            }
         }
         for (k, param) in block.params.iter_mut().enumerate() {
             simd.store(table.at(simd, 2 + k, row, first / LANES), param);
@@ -199,6 +211,7 @@ impl AlignedSpots {
         self.y.clear();
         self.x.clear();
         // What was there before is overwritten.
-        self.stamps.resize(n * self.ny * self.octets, Octet::default());
+        self.stamps.resize(n * self.size(), Octet::default());
+        self.scale.resize(n, 0.0);
     }
 }

@@ -1,0 +1,63 @@
+//! Octets, arithmetic on them, and what is compiled for every instruction set.
+
+/// Eight f64, aligned so that no load crosses a cache line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+pub(crate) struct Octet(pub [f64; 8]);
+
+impl Octet {
+    /// Adds lane by lane.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.0.iter_mut().zip(more.0).for_each(|(own, more)| *own += more);
+    }
+}
+
+/// Arithmetic on eight lanes. A value of an implementing type is the proof that the machine has the instructions.
+pub(crate) trait Simd: Copy {
+    /// Eight lanes in registers.
+    type Lanes: Copy;
+    /// Columns of an 8-row tile whose accumulators fit the registers: 8 with 32 of 512 bits, else 4.
+    const TILE_COLUMNS: usize;
+    /// Whether lanes are vector registers: code unrolled over lanes of plain arrays takes minutes to compile.
+    const VECTORS: bool;
+    fn splat(self, value: f64) -> Self::Lanes;
+    fn load(self, from: &Octet) -> Self::Lanes;
+    fn store(self, lanes: Self::Lanes, to: &mut Octet);
+    fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    /// `a * b + c`, fused where the machine can.
+    fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
+    /// `c - a * b`, fused where the machine can.
+    fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
+    /// The larger of each pair of lanes; b where a is NaN.
+    fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    /// Sum of the lanes, in halves: lanes i and i + 4, then i and i + 2, then the last two.
+    fn sum(self, lanes: Self::Lanes) -> f64;
+    /// The sums of eight vectors, each as [`Simd::sum`].
+    fn sums(self, vectors: &[Octet; 8], to: &mut Octet);
+    /// Transposes eight vectors: lane k of vector i becomes lane i of vector k.
+    fn transpose(self, rows: &[Octet; 8]) -> [Self::Lanes; 8];
+    /// Stores lanes at any f64.
+    fn store_anywhere(self, lanes: Self::Lanes, to: &mut [f64; 8]);
+
+    /// One register: a part of an octet. Kernels that hold a dozen of them take an octet part by part.
+    type Part: Copy;
+    /// Parts of an octet.
+    const PARTS: usize;
+    fn splat_part(self, value: f64) -> Self::Part;
+    /// Loads part k of an octet.
+    fn load_part(self, from: &Octet, k: usize) -> Self::Part;
+    fn store_part(self, part: Self::Part, to: &mut Octet, k: usize);
+    fn add_parts(self, a: Self::Part, b: Self::Part) -> Self::Part;
+    fn mul_parts(self, a: Self::Part, b: Self::Part) -> Self::Part;
+    /// `a * b + c`, fused where the machine can.
+    fn mul_add_parts(self, a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part;
+}
+
+/// Work to be compiled for every instruction set. `run` and all it calls with `simd` must be `#[inline(always)]`,
+/// or they are compiled without the instructions. Closures that are passed on, as to `for_each` and `fold`, are not: loops are.
+pub(crate) trait Kernel {
+    type Output;
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}

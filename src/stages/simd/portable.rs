@@ -1,0 +1,101 @@
+//! Octets without instructions of any machine.
+
+use super::lanes::{Octet, Simd};
+
+/// Plain arrays, vectorised by the compiler: SSE2 on x86-64, NEON on aarch64.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+/// `a * b + c`: fused only where that is an instruction of the baseline, since a software fma is 50 times slower.
+#[inline(always)]
+fn mul_add(a: f64, b: f64, c: f64) -> f64 {
+    if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+}
+
+impl Simd for Portable {
+    type Lanes = [f64; 8];
+    const TILE_COLUMNS: usize = 4;
+    const VECTORS: bool = false;
+
+    #[inline(always)]
+    fn splat(self, value: f64) -> [f64; 8] {
+        [value; 8]
+    }
+    #[inline(always)]
+    fn load(self, from: &Octet) -> [f64; 8] {
+        from.0
+    }
+    #[inline(always)]
+    fn store(self, lanes: [f64; 8], to: &mut Octet) {
+        to.0 = lanes;
+    }
+    #[inline(always)]
+    fn add(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    fn mul(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    fn div(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| a[i] / b[i])
+    }
+    #[inline(always)]
+    fn mul_add(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| mul_add(a[i], b[i], c[i]))
+    }
+    #[inline(always)]
+    fn neg_mul_add(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| mul_add(-a[i], b[i], c[i]))
+    }
+    #[inline(always)]
+    fn max(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn sum(self, v: [f64; 8]) -> f64 {
+        let q: [f64; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
+        (q[0] + q[2]) + (q[1] + q[3])
+    }
+    #[inline(always)]
+    fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
+        to.0 = std::array::from_fn(|k| self.sum(vectors[k].0));
+    }
+    #[inline(always)]
+    fn transpose(self, rows: &[Octet; 8]) -> [[f64; 8]; 8] {
+        std::array::from_fn(|k| std::array::from_fn(|i| rows[i].0[k]))
+    }
+    #[inline(always)]
+    fn store_anywhere(self, lanes: [f64; 8], to: &mut [f64; 8]) {
+        *to = lanes;
+    }
+
+    type Part = [f64; 8];
+    const PARTS: usize = 1;
+
+    #[inline(always)]
+    fn splat_part(self, value: f64) -> [f64; 8] {
+        self.splat(value)
+    }
+    #[inline(always)]
+    fn load_part(self, from: &Octet, _: usize) -> [f64; 8] {
+        self.load(from)
+    }
+    #[inline(always)]
+    fn store_part(self, part: [f64; 8], to: &mut Octet, _: usize) {
+        self.store(part, to);
+    }
+    #[inline(always)]
+    fn add_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        self.add(a, b)
+    }
+    #[inline(always)]
+    fn mul_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
+        self.mul(a, b)
+    }
+    #[inline(always)]
+    fn mul_add_parts(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
+        self.mul_add(a, b, c)
+    }
+}
