@@ -1,5 +1,4 @@
-// Model image A x, the spots times a flux, on the pixels of every patch. Each pixel gathers the spots that reach it. A workgroup
-// first writes the positions and fluxes of all spots that reach its row to its memory.
+// Model image A x, the spots times a flux, on the pixels of every patch. Each pixel gathers the spots that reach it.
 #import grid
 #import patch
 
@@ -7,16 +6,6 @@ alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
-// Fibres, and bins of each, whose spots are in workgroup memory at a time.
-const FIBRES: u32 = 32;
-const BINS: u32 = 16;
-// A column beyond any spot's.
-const NOWHERE: i32 = 0x40000000;
-
-// First column of each spot on the patch, [fibre, bin], its first value in this row, and its flux.
-var<workgroup> spot_column: array<i32, FIBRES * BINS>;
-var<workgroup> spot_value: array<u32, FIBRES * BINS>;
-var<workgroup> spot_flux: array<real, FIBRES * BINS>;
 
 // Flux of the unknowns. Bin b of a patch's fibres begins at patch args.flux_patch + b args.flux_bin, b counted from the
 // bundle's first bin.
@@ -58,7 +47,7 @@ fn reaches(
     }
 }
 
-// One workgroup per row, args.rows per patch. Sums run over the fibres, and for each over its bins.
+// One workgroup per row, args.rows per patch.
 @compute @workgroup_size(THREADS)
 fn images(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -78,60 +67,23 @@ fn images(
     }
     let first = p * args.flux_patch + patch_.bin * args.flux_bin;
     let marked = 4u * (patch_.first_row + u32(row)) * args.nspec;
-    let pixels = patch_.first_pixel + u32(row * patch_.nx);
-    let nx = u32(patch_.nx);
-    var most = 1u;
-    for (var fibre = 0u; fibre < args.nspec; fibre += 1u) {
-        most = max(most, bins_of(marked + 4u * fibre));
-    }
-    for (var fibre = 0u; fibre < args.nspec; fibre += FIBRES) {
-        let fibres = min(FIBRES, args.nspec - fibre);
-        for (var bin = 0u; bin < most; bin += BINS) {
-            workgroupBarrier();
-            for (var slot = thread; slot < fibres * BINS; slot += THREADS) {
-                let of_fibre = fibre + slot / BINS;
-                let at = marked + 4u * of_fibre;
-                let of_bin = bin + slot % BINS;
-                var column = NOWHERE;
-                if of_bin < bins_of(at) {
-                    let i = args.nbin - reach[at] + of_bin;
-                    let spot = stamp_at(patch_, of_fibre, i);
-                    let y = row - spot.y;
-                    if y >= 0 && y < i32(spot_ny()) {
-                        column = spot.x;
-                        spot_value[slot] = spot.first + u32(y) * spot_nx();
-                        spot_flux[slot] = flux[first + i * args.nspec + of_fibre];
-                    }
-                }
-                spot_column[slot] = column;
+    for (var column = thread; column < u32(patch_.nx); column += THREADS) {
+        var sum: real = 0.0;
+        for (var fibre = 0u; fibre < args.nspec; fibre += 1u) {
+            let at = marked + 4u * fibre;
+            if column + reach[at + 2u] < u32(patch_.nx) || column >= reach[at + 3u] {
+                continue;
             }
-            workgroupBarrier();
-            for (var column = thread; column < nx; column += THREADS) {
-                var sum: real = 0.0;
-                if fibre + bin > 0u {
-                    sum = model[pixels + column];
+            for (var bin = args.nbin - reach[at]; bin < reach[at + 1u]; bin += 1u) {
+                let i = bin * args.nspec + fibre;
+                let spot = stamp_of(patch_, i);
+                let y = row - spot.y;
+                let x = i32(column) - spot.x;
+                if y >= 0 && y < i32(spot_ny()) && x >= 0 && x < i32(spot_nx()) {
+                    sum += flux[first + i] * spots[spot.first + u32(y) * spot_nx() + u32(x)];
                 }
-                for (var k = 0u; k < fibres; k += 1u) {
-                    let at = marked + 4u * (fibre + k);
-                    if column + reach[at + 2u] < nx || column >= reach[at + 3u] {
-                        continue;
-                    }
-                    let end = k * BINS + min(max(bins_of(at), bin) - bin, BINS);
-                    for (var slot = k * BINS; slot < end; slot += 1u) {
-                        // Columns left of the spot's first are beyond its last, too.
-                        let x = u32(i32(column) - spot_column[slot]);
-                        if x < spot_nx() {
-                            sum += spot_flux[slot] * spots[spot_value[slot] + x];
-                        }
-                    }
-                }
-                model[pixels + column] = sum;
             }
         }
+        model[patch_.first_pixel + u32(row * patch_.nx) + column] = sum;
     }
-}
-
-// Returns the number of bins from the first to the last that reach a fibre's row.
-fn bins_of(at: u32) -> u32 {
-    return max(reach[at] + reach[at + 1u], args.nbin) - args.nbin;
 }

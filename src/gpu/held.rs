@@ -14,14 +14,17 @@ pub(super) struct Held(Arc<Inner>);
 struct Inner {
     buffer: wgpu::Buffer,
     label: String,
+    number: u64,
     /// Present until dropped.
     lease: Option<Lease>,
     pool: Weak<Pool>,
 }
 
 impl Held {
-    pub fn new(buffer: wgpu::Buffer, label: &str, lease: Lease, pool: &Arc<Pool>) -> Self {
-        Self(Arc::new(Inner { buffer, label: label.to_string(), lease: Some(lease), pool: Arc::downgrade(pool) }))
+    /// Holds a buffer, which has a number in its pool.
+    pub fn new((number, buffer): (u64, wgpu::Buffer), label: &str, lease: Lease, pool: &Arc<Pool>) -> Self {
+        let (label, pool) = (label.to_string(), Arc::downgrade(pool));
+        Self(Arc::new(Inner { buffer, label, number, lease: Some(lease), pool }))
     }
 }
 
@@ -29,7 +32,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.lease.take());
         if let Some(pool) = self.pool.upgrade() {
-            pool.give(std::mem::take(&mut self.label), self.buffer.clone());
+            pool.give(std::mem::take(&mut self.label), self.number, self.buffer.clone());
         }
     }
 }

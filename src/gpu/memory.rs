@@ -113,8 +113,8 @@ impl Memory {
         content: Content,
     ) -> Result<Held, GpuError> {
         self.driver().touch(Touch::Buffer, label);
-        if let Some(buffer) = self.pool.take(label, bytes, usage) {
-            let held = Held::new(buffer, label, self.lease(label, bytes)?, &self.pool);
+        if let Some(idle) = self.pool.take(label, bytes, usage) {
+            let held = Held::new(idle, label, self.lease(label, bytes)?, &self.pool);
             self.driver().check(label)?;
             if content == Content::Zeros {
                 self.pool.clear(&held);
@@ -126,7 +126,7 @@ impl Memory {
         let buffer = self.driver().device().create_buffer(&descriptor);
         self.driver().check(label).inspect_err(|_| self.pool.shrink(0))?;
         self.driver().traffic().add_buffer();
-        Ok(Held::new(buffer, label, lease, &self.pool))
+        Ok(Held::new((self.pool.next_number(), buffer), label, lease, &self.pool))
     }
 
     /// Creates a small buffer that lives as long as the device and counts as none of a frame's.
@@ -137,7 +137,7 @@ impl Memory {
         self.driver().check(label)?;
         self.driver().traffic().add_buffer();
         let lease = self.account.lease(0, u64::MAX).expect("no bytes are within any limit");
-        Ok(Held::new(buffer, label, lease, &self.pool))
+        Ok(Held::new((self.pool.next_number(), buffer), label, lease, &self.pool))
     }
 
     /// Overwrites all of a buffer before later submissions run.

@@ -21,10 +21,20 @@ pub(super) struct Pool {
     state: Mutex<State>,
 }
 
+/// A buffer that nobody holds.
+#[derive(Debug)]
+struct Idle {
+    label: String,
+    number: u64,
+    buffer: wgpu::Buffer,
+}
+
 #[derive(Debug, Default)]
 struct State {
+    /// Buffers made so far.
+    made: u64,
     /// From the first given back to the last.
-    idle: Vec<(String, wgpu::Buffer)>,
+    idle: Vec<Idle>,
     /// Buffers that must be zeroed before the next command runs.
     clears: Vec<wgpu::Buffer>,
     groups: HashMap<Key, wgpu::BindGroup>,
@@ -40,23 +50,32 @@ impl Pool {
     }
 
     /// Takes back a buffer that nobody holds any more.
-    pub fn give(&self, label: String, buffer: wgpu::Buffer) {
+    pub fn give(&self, label: String, number: u64, buffer: wgpu::Buffer) {
         let mut state = self.state();
         state.clears.retain(|clear| *clear != buffer);
-        state.idle.push((label, buffer));
+        state.idle.push(Idle { label, number, buffer });
         self.count(&state);
     }
 
-    /// Returns an idle buffer.
-    pub fn take(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Option<wgpu::Buffer> {
+    /// Returns the number of a new buffer.
+    pub fn next_number(&self) -> u64 {
         let mut state = self.state();
-        let fits = |(known, buffer): &(String, wgpu::Buffer)| {
+        state.made += 1;
+        state.made
+    }
+
+    /// Returns an idle buffer with its number, the first that was made: so equal frames bind equal buffers together.
+    pub fn take(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Option<(u64, wgpu::Buffer)> {
+        let mut state = self.state();
+        let fits = |idle: &Idle| {
+            let Idle { label: known, buffer, .. } = idle;
             known == label && buffer.size() == bytes && buffer.usage() == usage
         };
-        let at = state.idle.iter().position(fits)?;
-        let (_, buffer) = state.idle.remove(at);
+        let fitting = state.idle.iter().enumerate().filter(|(_, idle)| fits(idle));
+        let (at, _) = fitting.min_by_key(|(_, idle)| idle.number)?;
+        let Idle { number, buffer, .. } = state.idle.remove(at);
         self.count(&state);
-        Some(buffer)
+        Some((number, buffer))
     }
 
     /// Drops idle buffers, the first given back first, until they take no more than `bytes`.
@@ -64,7 +83,7 @@ impl Pool {
         let mut state = self.state();
         let mut all = self.account.idle();
         while all > bytes && !state.idle.is_empty() {
-            let (_, buffer) = state.idle.remove(0);
+            let Idle { buffer, .. } = state.idle.remove(0);
             all -= buffer.size();
             state.groups.retain(|(_, bound), _| !bound.contains(&buffer));
         }
@@ -72,7 +91,7 @@ impl Pool {
     }
 
     fn count(&self, state: &State) {
-        self.account.set_idle(state.idle.iter().map(|(_, buffer)| buffer.size()).sum());
+        self.account.set_idle(state.idle.iter().map(|idle| idle.buffer.size()).sum());
     }
 
     /// Notes that a buffer must be zeros for the next command.
