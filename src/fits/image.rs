@@ -20,6 +20,8 @@ const MOST_ZERO: f64 = 1e30;
 struct Scaling {
     scale: f64,
     zero: f64,
+    /// The zero as an integer; None where scale or zero have a fraction.
+    whole_zero: Option<i128>,
     blank: Option<i64>,
 }
 
@@ -30,7 +32,9 @@ impl Scaling {
             false => Ok(default),
         };
         let blank = hdu.header.get_i64("BLANK").or_else(|| hdu.header.get_i64("ZBLANK"));
-        Ok(Self { scale: number("BSCALE", 1.0)?, zero: number("BZERO", 0.0)?, blank })
+        let (scale, zero) = (number("BSCALE", 1.0)?, number("BZERO", 0.0)?);
+        let exact = scale == 1.0 && zero.fract() == 0.0 && zero.abs() < MOST_ZERO;
+        Ok(Self { scale, zero, whole_zero: exact.then_some(zero as i128), blank })
     }
 
     fn is_identity(&self) -> bool {
@@ -39,8 +43,7 @@ impl Scaling {
 
     /// Returns the exact value of an integer; None where scale or zero have a fraction.
     fn whole(&self, v: i64) -> Option<i128> {
-        let exact = self.scale == 1.0 && self.zero.fract() == 0.0 && self.zero.abs() < MOST_ZERO;
-        exact.then(|| i128::from(v) + self.zero as i128)
+        self.whole_zero.map(|zero| i128::from(v) + zero)
     }
 
     fn of_int(&self, v: i64) -> f64 {
