@@ -31,9 +31,9 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 /// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
-/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: 25 MB per fibre.
-const MOST_FIBRES: usize = 96;
-const CORE_FIBRES: usize = 72;
+/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: on the CPU, where a fibre
+/// takes 10 MB, and on a device, whose buffers hold fewer.
+const MOST_FIBRES: [[usize; 2]; 2] = [[128, 100], [96, 72]];
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -145,7 +145,7 @@ impl<'j> Banded<'j> {
             reach: nearest,
             pixels: (0..0, 0..0),
             fibres: bundle.fibres.clone(),
-            window: HostWindow { core: all, neighbours: 1, coupling: Coupling::default() },
+            window: HostWindow { core: all, around: None, neighbours: 1, coupling: Coupling::default() },
             bands: &[],
             long_refinement: false,
             wider_helps: on_gpu,
@@ -175,7 +175,8 @@ impl<'j> Banded<'j> {
     /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
     fn windows(&self, task: Task<'j>) -> Vec<Task<'j>> {
         let (job, all, neighbours) = (self.job, task.bundle.fibres.clone(), task.window.neighbours);
-        if all.len() <= MOST_FIBRES {
+        let [most, core] = MOST_FIBRES[usize::from(self.stages.is_on_gpu())];
+        if all.len() <= most {
             return vec![task];
         }
         let threshold = DECAY_OVER_FIBRES * self.tolerance;
@@ -183,13 +184,13 @@ impl<'j> Banded<'j> {
         let measured = psf_fibre_correlation(job.psf, &all, self.wave, tails, neighbours, threshold);
         // Beside masks and bright fibres light is correlated farther.
         let margin = (measured + measured / 2).max(2 * neighbours) + 2;
-        let count = all.len().div_ceil(CORE_FIBRES);
+        let count = all.len().div_ceil(core);
         tracing::debug!("{}: {count} windows, {margin} fibres around each", task.bundle);
         let window = |k: usize| {
             let [first, last] = [k, k + 1].map(|k| all.start + k * all.len() / count);
             let fibres = first.saturating_sub(margin).max(all.start)..(last + margin).min(all.end);
             let core = first - fibres.start..last - fibres.start;
-            let window = HostWindow { core, ..task.window.clone() };
+            let window = HostWindow { core, around: Some(margin), ..task.window.clone() };
             (first < task.bundle.selected.end && last > task.bundle.selected.start).then(|| Task {
                 fibres,
                 window,

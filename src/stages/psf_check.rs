@@ -98,8 +98,7 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
         }
         let gh00 = at(&psf.gh[0], wave);
         found.gh00 = [found.gh00[0].min(gh00), found.gh00[1].max(gh00)];
-        let gh: Vec<f64> = psf.gh.iter().map(|series| at(series, wave)).collect();
-        let cut = cut_off(psf, [at(&psf.sigma_x, wave), at(&psf.sigma_y, wave)], &gh);
+        let cut = cut_off(psf, [at(&psf.sigma_x, wave), at(&psf.sigma_y, wave)], |k| at(&psf.gh[k], wave));
         if cut > CUT_BAD {
             let percent = 100.0 * cut;
             return Err(bad(
@@ -112,14 +111,19 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
     Ok(found)
 }
 
-/// Returns the fraction of a spot's light outside its stamp, for a spot at the centre of a pixel.
-fn cut_off(psf: &Psf, [sigma_x, sigma_y]: [f64; 2], gh: &[f64]) -> f64 {
+/// Returns the fraction of a spot's light outside its stamp, for a spot at the centre of a pixel; `gh` returns a term.
+fn cut_off(psf: &Psf, [sigma_x, sigma_y]: [f64; 2], gh: impl Fn(usize) -> f64) -> f64 {
     let along_x = within(psf.half_x, sigma_x, psf.gh_degree_x);
     let along_y = within(psf.half_y, sigma_y, psf.gh_degree_y);
-    let rows = gh.chunks_exact(psf.gh_degree_y + 1).zip(&along_x);
-    let light: f64 = rows.map(|(gh, x)| x * gh.iter().zip(&along_y).map(|(c, y)| c * y).sum::<f64>()).sum();
+    let mut light = 0.0;
+    // Odd orders have as much light on one side as they lack on the other.
+    for (i, x) in along_x.iter().enumerate().step_by(2) {
+        for (j, y) in along_y.iter().enumerate().step_by(2) {
+            light += x * y * gh(i * (psf.gh_degree_y + 1) + j);
+        }
+    }
     // Over the whole plane only GH-0-0 has light.
-    (1.0 - light / gh[0]).clamp(0.0, 1.0)
+    (1.0 - light / gh(0)).clamp(0.0, 1.0)
 }
 
 /// Returns the integral of each order's profile over a stamp: of order 0 an error function, of order k

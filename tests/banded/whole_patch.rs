@@ -133,6 +133,34 @@ fn fibres_that_share_light_with_two_and_three_neighbours_are_exact() {
 }
 
 #[test]
+fn fibres_without_gaps_are_exact_at_any_pitch() {
+    for (seed, nfibre, pitch, sigma) in [(51, 14, 6.4, 1.3), (52, 14, 5.5, 1.3), (53, 14, 5.0, 1.3), (54, 48, 4.0, 1.1)]
+    {
+        let psf = Synthetic {
+            nfibre,
+            bundlesize: nfibre,
+            spacing: pitch,
+            sigma_x: sigma,
+            sigma_y: sigma,
+            npix_y: Some(320),
+            ..Synthetic::default()
+        };
+        let mut small = Small::on(psf.build().unwrap(), seed);
+        let middle = small.grid.wave()[50];
+        small.grid = WaveGrid::new(middle - 16.0, middle + 16.0, 0.8).unwrap();
+        let whole = |mut options: Options| {
+            options.patches.bundlesize = Some(nfibre);
+            small.extract(&options, &cpu())
+        };
+        let (ours, exact) = (whole(Small::banded()), whole(dense(small.grid.nwave(), 80)));
+        note!("{nfibre} fibres, {pitch} pixels apart, of a width of {sigma}:");
+        assert_eq!(ours.summary.solver(), "banded");
+        let [flux, ivar, r] = worst(&ours.spectra, &exact.spectra);
+        assert!(flux < 1e-5 && ivar < 1e-5 && r < 1e-6, "{nfibre} fibres, {pitch} pixels apart");
+    }
+}
+
+#[test]
 fn a_fibre_without_light_is_exact() {
     let mut small = Small::new(24);
     small.image.fill(0.0);

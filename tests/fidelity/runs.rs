@@ -85,7 +85,7 @@ impl Runs {
     /// Extracts a scene on the CPU with both solvers.
     pub fn on_cpu(scene: &Scene, report: impl Fn(&Outcome)) -> Self {
         let mut runs = Self::default();
-        for solver in SOLVERS {
+        for &solver in solvers(scene) {
             let (outcome, spectra) = judge(scene, solver, &the_cpu());
             runs.twins.extend(spectra.map(|spectra| (solver, spectra.into())));
             report(&outcome);
@@ -106,11 +106,15 @@ impl Runs {
             report(&outcome);
             outcome
         };
-        SOLVERS.into_iter().filter(short).map(run).collect()
+        solvers(scene).iter().copied().filter(short).map(run).collect()
     }
 }
 
 const SOLVERS: [Solver; 2] = [Solver::Banded, Solver::Patches];
+
+fn solvers(scene: &Scene) -> &'static [Solver] {
+    if scene.of_series { &SOLVERS[..1] } else { &SOLVERS }
+}
 
 fn judge(scene: &Scene, solver: Solver, (device, engine): &Device) -> (Outcome, Option<Spectra>) {
     let words = if solver == Solver::Banded { "banded" } else { "patches" };

@@ -30,11 +30,49 @@ pub struct Scene {
     pub truth: Option<Truth>,
     /// Whether a software GPU is spared the patches, which take it minutes.
     pub long: bool,
+    /// Whether it is one of a series, by bands alone: a row of a table.
+    pub of_series: bool,
 }
 
 /// Names of the scenes, the quick ones first.
-pub const NAMES: [&str; 12] =
-    ["small", "edge", "dead", "fine", "noise-2", "noise-1", "noise-3", "coarse", "r0-low", "r0-high", "v2", "sim11"];
+pub const NAMES: [&str; 30] = [
+    "small",
+    "edge",
+    "dead",
+    "fine",
+    "noise-2",
+    "noise-1",
+    "noise-3",
+    "coarse",
+    "r0-low",
+    "r0-high",
+    "v2",
+    "sim11",
+    "pitch-6.4",
+    "pitch-5.5",
+    "pitch-5.0",
+    "pitch-4.0",
+    "r0-by-1.2",
+    "r0-by-1.0",
+    "r0-by-0.8",
+    "r0-by-0.6",
+    "r0-by-0.5",
+    "r0-by-0.45",
+    "r0-by-0.4",
+    "short-by-1.2",
+    "short-by-1.0",
+    "short-by-0.9",
+    "short-by-0.8",
+    "short-by-0.7",
+    "short-by-0.65",
+    "short-by-0.6",
+];
+
+/// A step of a series, Angstrom, or a pitch, pixels, at the end of a scene's name.
+fn number(name: &str) -> f64 {
+    let digits = name.rsplit('-').next().expect("a name has an end");
+    digits.parse().expect("a scene of a series ends in its number")
+}
 
 /// Makes a scene; None if the shared files it wants are absent.
 pub fn make(name: &'static str) -> Option<Scene> {
@@ -51,6 +89,9 @@ pub fn make(name: &'static str) -> Option<Scene> {
         "r0-high" => real(name, "psf/psf-r0-00051060.fits", 7700.0)?,
         "v2" => real(name, "psf/psf-gausshermite-v2.fits", 6000.0)?,
         "sim11" => sim11(name)?,
+        _ if name.starts_with("pitch-") => pitch(name),
+        _ if name.starts_with("r0-by-") => real_by(name)?,
+        _ if name.starts_with("short-by-") => short_by(name),
         _ => return None,
     })
 }
@@ -76,6 +117,7 @@ impl Scene {
     /// Whole bundles as one patch each, all pixels, with 64 Angstrom beyond both ends: dense elimination.
     fn solve_exactly(&mut self) {
         let mut options = Options { solver: Solver::Patches, ..self.options.clone() };
+        options.patches.bundlesize = options.patches.bundlesize.or(Some(self.psf.nfibre));
         options.patches.nsubbundles = Some(1);
         options.patches.nwavestep = self.grid.nwave();
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
@@ -84,6 +126,12 @@ impl Scene {
         let out = try_extract(&self.psf, &self.ccd(), &self.grid, &options, &cpu());
         let spectra = out.expect("dense elimination serves every scene").spectra;
         self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));
+    }
+
+    /// Makes it a row of a table: its dense solution is all that it is compared with.
+    fn as_one_of_a_series(&mut self) {
+        (self.truth, self.of_series) = (None, true);
+        self.solve_exactly();
     }
 
     fn on(name: &'static str, what: String, psf: Psf, simulation: &Simulation) -> Self {
@@ -96,7 +144,20 @@ impl Scene {
         options.patches.bundlesize = Some(5);
         options.patches.nsubbundles = Some(5);
         let truth = Some(sim.truth);
-        Self { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth, long: false }
+        Self {
+            name,
+            what,
+            psf,
+            image,
+            ivar,
+            grid,
+            options,
+            exact: None,
+            published: None,
+            truth,
+            long: false,
+            of_series: false,
+        }
     }
 }
 
@@ -173,7 +234,20 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
         let what = format!("8 fibres of a real r camera from {start} Angstrom, where traces leave the CCD");
         let (grid, options) = (WaveGrid::new(start, start + 96.0, 0.8).expect("a grid"), Options::default());
         let [image, ivar] = p.ccd.into_planes();
-        Scene { name, what, psf, image, ivar, grid, options, exact: None, published: None, truth: None, long: true }
+        Scene {
+            name,
+            what,
+            psf,
+            image,
+            ivar,
+            grid,
+            options,
+            exact: None,
+            published: None,
+            truth: None,
+            long: true,
+            of_series: false,
+        }
     };
     scene.grid = WaveGrid::new(start, start + 80.0, 0.8).expect("a grid");
     scene.options = Options { nspec: Some(8), ..Options::default() };
@@ -182,6 +256,61 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
     (scene.truth, scene.long) = (None, true);
     scene.solve_exactly();
     Some(scene)
+}
+
+/// Fibres without gaps: 20 of a width of 1.3 pixels; by 4 pixels 48 of 1.1.
+fn pitch(name: &'static str) -> Scene {
+    let spacing = number(name);
+    let (nfibre, sigma) = if spacing < 5.0 { (48, 1.1) } else { (20, 1.3) };
+    let what = format!("{nfibre} fibres of a width of {sigma} pixels, {spacing} pixels apart");
+    let psf = Synthetic {
+        nfibre,
+        bundlesize: nfibre,
+        spacing,
+        sigma_x: sigma,
+        sigma_y: sigma,
+        npix_y: Some(400),
+        ..Synthetic::default()
+    };
+    let psf = psf.build().expect("a PSF");
+    let mut scene = Scene::on(name, what, psf, &Simulation { seed: 41, ..Simulation::default() });
+    scene.options.patches.bundlesize = None;
+    scene.as_one_of_a_series();
+    scene
+}
+
+/// Five fibres x 150 bins of a real r camera by any step.
+fn real_by(name: &'static str) -> Option<Scene> {
+    let mut scene = real(name, "psf/psf-r0-00051060.fits", 6000.0)?;
+    let step = number(name);
+    scene.what = format!("5 fibres x 150 bins of a real r camera by {step} Angstrom");
+    scene.grid = WaveGrid::new(6000.0, 6000.0 + 149.0 * step, step).expect("a grid");
+    scene.options.nspec = Some(5);
+    scene.options.patches.bundlesize = Some(5);
+    scene.as_one_of_a_series();
+    Some(scene)
+}
+
+/// Five fibres on 150 rows from end to end, by any step.
+fn short_by(name: &'static str) -> Scene {
+    let psf = Synthetic {
+        nfibre: 5,
+        bundlesize: 5,
+        spacing: 7.5,
+        sigma_x: 1.05,
+        sigma_y: 1.12,
+        npix_y: Some(150),
+        wave_min: Some(6000.0),
+        wave_max: Some(6100.0),
+        ..Synthetic::default()
+    };
+    let step = number(name);
+    let what = format!("5 fibres on 150 rows of 0.67 Angstrom, from end to end by {step} Angstrom");
+    let psf = psf.build().expect("a PSF");
+    let mut scene = Scene::on(name, what, psf, &Simulation { seed: 43, ..Simulation::default() });
+    scene.grid = WaveGrid::new(6004.0, 6004.0 + (92.0 / step).floor() * step, step).expect("a grid");
+    scene.as_one_of_a_series();
+    scene
 }
 
 /// A simulated bundle on a real PSF, with its exact solution and its published patches made by other programs.
@@ -211,5 +340,6 @@ fn sim11(name: &'static str) -> Option<Scene> {
         published: solution("reference/sim11-patches50.fits.gz"),
         truth: Some(truth),
         long: true,
+        of_series: false,
     })
 }

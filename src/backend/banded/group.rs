@@ -24,6 +24,8 @@ pub struct BandedGroup<'a> {
 pub struct HostWindow {
     /// The fibres whose spectra are exact, counted from the window's first. The others share light with them.
     pub core: Range<usize>,
+    /// Fibres around some of the core that matter to them; None for all of a bundle.
+    pub around: Option<usize>,
     /// The largest distance at which fibres share light.
     pub neighbours: usize,
     /// How strongly fibres overlap.

@@ -72,7 +72,7 @@ pub(super) fn spectra(
     };
     let half = of.half_diagonals;
     let fibres = &group.wanted[0];
-    let wanted = Wanted { core: window.core.clone(), fibres, half, counts: &counts };
+    let wanted = Wanted { core: window.core.clone(), around: window.around, fibres, half, counts: &counts };
     let stage = |part: Part| match part {
         Part::Complements => Stage::BandedComplement,
         Part::Roots => Stage::BandedRoot,

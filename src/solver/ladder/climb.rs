@@ -16,8 +16,7 @@ use crate::stages::banded::CouplingError;
 use rayon::prelude::*;
 use std::cmp::Ordering::{Equal, Less};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Threads that a window of a long bundle keeps busy.
@@ -231,7 +230,7 @@ impl<'a> Climb<'a> {
                     _ => unreachable!("errors alone are accepted"),
                 };
                 let (index, rows, information) = (task.index, task.held_rows(), task.information);
-                Next::Served(Served { index, rows, in_f32: false, error, above, information })
+                Next::Served(Served { index, rows, spectra: None, in_f32: false, error, above, information })
             }
             step => Next::Move(task.index, step),
         };
@@ -271,33 +270,42 @@ impl<'a> Climb<'a> {
     /// Bundles on the CPU, several at once, each until it leaves the rung; windows of long ones take turns, as each has the memory
     /// of several bundles and work for several threads.
     fn host_pass<'j>(&mut self, engines: &Engines, banded: &Banded<'j>, tasks: Vec<Task<'j>>) -> Result<(), Unserved> {
-        let finished = AtomicUsize::new(self.done.len());
+        let finished = Mutex::new(self.done.len());
         let parts = |index: usize| tasks.iter().filter(|task| task.index == index).count();
         let whole: Vec<bool> = tasks.iter().map(|task| parts(task.index) == 1).collect();
         let run = |task: &Task<'j>| {
-            let done = self.until_it_leaves(engines, banded, task.clone())?;
+            let (mut next, fallbacks) = self.until_it_leaves(engines, banded, task.clone())?;
             // A bundle that moves on is not done.
-            if parts(task.index) == 1 && matches!(done.0, Next::Served(..)) {
-                let done = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                (self.progress)(done.min(self.bundles.len()), self.bundles.len());
+            if parts(task.index) == 1 && matches!(next, Next::Served(..)) {
+                self.add_rows(&mut next);
+                // Reported under the lock, so that numbers come in order.
+                let mut done = finished.lock().unwrap_or_else(PoisonError::into_inner);
+                *done += 1;
+                (self.progress)((*done).min(self.bundles.len()), self.bundles.len());
             }
-            Ok(done)
+            Ok((next, fallbacks))
         };
         let at_once = rayon::current_num_threads().div_ceil(THREADS_OF_WINDOW);
         let of_kind = |kind: bool| tasks.iter().zip(&whole).filter(move |(_, whole)| **whole == kind);
         let bundles: Vec<&Task> = of_kind(true).map(|(task, _)| task).collect();
         let windows: Vec<&Task> = of_kind(false).map(|(task, _)| task).collect();
-        let mut all: Vec<Result<_, Unserved>> = bundles.into_par_iter().map(run).collect();
-        for windows in windows.chunks(at_once) {
-            all.extend(windows.par_iter().map(|task| run(task)).collect::<Vec<_>>());
+        let mut found: Vec<Result<_, Unserved>> = bundles.into_par_iter().map(run).collect();
+        let mut by_bundle: BTreeMap<usize, Next> = BTreeMap::new();
+        let mut moves = Vec::new();
+        for windows in std::iter::once(&[][..]).chain(windows.chunks(at_once)) {
+            found.extend(windows.par_iter().map(|task| run(task)).collect::<Vec<_>>());
+            // Rows of a window are twice as large as its part of the spectra.
+            for result in found.drain(..) {
+                let (next, fallbacks) = result?;
+                moves.extend(fallbacks);
+                let k = next.bundle();
+                let mut all = Next::joined(by_bundle.remove(&k).into_iter().chain([next]).collect());
+                self.add_rows(&mut all);
+                by_bundle.insert(k, all);
+            }
         }
-        let mut by_bundle: BTreeMap<usize, Vec<Next>> = BTreeMap::new();
-        for result in all {
-            let (next, fallbacks) = result?;
-            self.record.fallbacks.extend(fallbacks);
-            by_bundle.entry(next.bundle()).or_default().push(next);
-        }
-        by_bundle.into_values().for_each(|parts| self.settle(Next::joined(parts)));
+        self.record.fallbacks.extend(moves);
+        by_bundle.into_values().for_each(|next| self.settle(next));
         Ok(())
     }
 
@@ -318,7 +326,8 @@ impl<'a> Climb<'a> {
             let next = match self.or_injected(engines, judged) {
                 Judged::Served(done, rows, error) => {
                     let (index, information) = (done.index, done.information);
-                    Next::Served(Served { index, rows, in_f32: false, error, above: vec![], information })
+                    let above = vec![];
+                    Next::Served(Served { index, rows, spectra: None, in_f32: false, error, above, information })
                 }
                 Judged::Unserved(why, open) => {
                     let (next, fallback) = self.decide(engines, why, open)?;
@@ -341,10 +350,19 @@ impl<'a> Climb<'a> {
         }
     }
 
+    /// Makes rows that a bundle has got a part of its spectra.
+    fn add_rows(&self, next: &mut Next) {
+        if let Next::Served(Served { index, rows, spectra, .. }) = next {
+            let spectra = spectra.get_or_insert_with(|| Box::new(self.empty(*index)));
+            spectra.add_rows(&std::mem::take(rows), self.job.beyond_ends());
+        }
+    }
+
     /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
-    pub(super) fn settle(&mut self, next: Next) {
+    pub(super) fn settle(&mut self, mut next: Next) {
+        self.add_rows(&mut next);
         match next {
-            Next::Served(Served { index: k, rows, in_f32, error, above, information }) => {
+            Next::Served(Served { index: k, spectra, in_f32, error, above, information, .. }) => {
                 self.record.banded += 1;
                 self.record.in_f32 += usize::from(in_f32);
                 self.record.note_error(Some(error), above);
@@ -352,9 +370,7 @@ impl<'a> Climb<'a> {
                 if let Some(why) = information.and_then(|left| crowding(self.job, &self.bundles[k], left)) {
                     tracing::warn!("{why}");
                 }
-                let mut spectra = self.empty(k);
-                spectra.add_rows(&rows, self.job.beyond_ends());
-                self.done.insert(k, spectra);
+                self.done.extend(spectra.map(|spectra| (k, *spectra)));
                 self.pending.remove(&k);
             }
             Next::Move(k, step) => {

@@ -117,7 +117,7 @@ impl Climb<'_> {
             Judged::Served(task, rows, error) => {
                 let in_f32 = banded.precision() == Precision::F32;
                 let (index, information) = (task.index, task.information);
-                let served = Served { index, rows, in_f32, error, above: vec![], information };
+                let served = Served { index, rows, spectra: None, in_f32, error, above: vec![], information };
                 windows.add(Next::Served(served)).into_iter().for_each(|next| self.settle(next));
             }
             Judged::Unserved(why, task) => self.unserved(engines, why, task, (open, windows))?,

@@ -2,12 +2,16 @@
 
 use super::{Excess, Step};
 use crate::backend::FibreRow;
+use crate::solver::BundleSpectra;
 use crate::solver::banded::Task;
 
 /// A bundle, or a window of a long one, that bands serve.
 pub(super) struct Served {
     pub(super) index: usize,
+    /// Spectra on the padded grid that are not part of the bundle's yet.
     pub(super) rows: Vec<FibreRow>,
+    /// The bundle's spectra so far; None if there are none.
+    pub(super) spectra: Option<Box<BundleSpectra>>,
     pub(super) in_f32: bool,
     /// The largest estimated error of flux, sigma.
     pub(super) error: f64,
@@ -42,6 +46,7 @@ impl Next<'_> {
         let first = parts.next().expect("a bundle has a window");
         parts.fold(first, |all, part| match (all, part) {
             (Self::Served(mut all), Self::Served(more)) => {
+                // Spectra, if there are any, are the first part's.
                 all.rows.extend(more.rows);
                 all.error = all.error.max(more.error);
                 all.above.extend(more.above);

@@ -10,7 +10,8 @@
 //! place of Y would have to be several times as wide. Lanes are eight chunks of the bins, which overlap.
 
 use super::front::{Band, Front, Term};
-use super::gram::{Difference, Gram, Solve};
+use super::gram::{Gram, Solve, Subtract};
+use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, scalar, with_half_bandwidth};
 use crate::stages::simd::{Octet, dispatch};
@@ -45,14 +46,6 @@ impl Complement {
         Self { band, matrix, rhs: self.rhs.clone() }
     }
 
-    /// Returns the largest of `z - S x` at bins that count, each over the root of the diagonal of S.
-    pub(crate) fn largest_residual(&self, x: &[f64], counts: impl Fn(usize) -> bool) -> f64 {
-        let scale = |bin: usize| self.matrix[bin * (self.band + 1)].max(f64::MIN_POSITIVE).sqrt();
-        let rest = self.residual(x);
-        let counted = rest.iter().enumerate().filter(|(bin, _)| counts(*bin));
-        counted.map(|(bin, rest)| rest.abs() / scale(bin)).fold(0.0, f64::max)
-    }
-
     /// Returns `z - S x`: what x, which is exact, leaves in the banded equations.
     pub(crate) fn residual(&self, x: &[f64]) -> Vec<f64> {
         let (n, stride) = (x.len(), self.band + 1);
@@ -80,58 +73,61 @@ pub struct Recursion {
     pub overlap: usize,
 }
 
-/// S_f and z_f of the fibres `wanted`; `rhs` is y of all fibres, less what fibres beyond the frontier contribute.
+/// S_f and z_f of the fibres `wanted` when all others of `among` are eliminated; `rhs` is y of all fibres, less what fibres beyond
+/// the frontier contribute.
 pub(crate) fn complements(
     normal: &BandedNormal,
     rhs: &[Vec<f64>],
     recursion: Recursion,
+    among: Range<usize>,
     wanted: Range<usize>,
 ) -> Result<Vec<Complement>, BandFailure> {
-    with_half_bandwidth!(recursion.kept, B => complements_with::<B>(normal, rhs, recursion, wanted))
+    with_half_bandwidth!(recursion.kept, B => complements_with::<B>(normal, rhs, recursion, among, wanted))
 }
 
 fn complements_with<const B: usize>(
     normal: &BandedNormal,
     rhs: &[Vec<f64>],
     recursion: Recursion,
+    among: Range<usize>,
     wanted: Range<usize>,
 ) -> Result<Vec<Complement>, BandFailure> {
-    let nfibre = normal.diagonal.len();
+    let nfibre = among.len();
     let frontier = recursion.frontier.clamp(1, nfibre.saturating_sub(1).max(1));
     let chunks = Chunks::new(normal, rhs, recursion, frontier);
     // The first fibre of every frontier on which both sides meet.
     let first = |k: usize| (k * frontier).min(nfibre - frontier);
     let meetings: Vec<usize> = (0..nfibre.div_ceil(frontier)).collect();
-    let of = |k: usize| k * frontier..((k + 1) * frontier).min(nfibre);
+    let of = |k: usize| among.start + k * frontier..among.end.min(among.start + (k + 1) * frontier);
     let meetings: Vec<usize> = meetings.into_iter().filter(|&k| of(k).any(|fibre| wanted.contains(&fibre))).collect();
-    let Some((&low, &high)) = meetings.first().zip(meetings.last()) else { return Ok(vec![]) };
-    // Fronts from the first to the last that is needed: fibre f from below, from above nfibre - 1 - f.
-    let run = |at: &(dyn Fn(usize) -> usize + Sync), needed: Range<usize>| {
-        let mut front = Arc::new(Front::<B>::new((0..frontier).map(at)));
+    // Fronts at the steps that are needed, counted from either end.
+    let run = |at: &(dyn Fn(usize) -> usize + Sync), needed: Vec<usize>| {
+        let mut front = Front::<B>::new((0..frontier).map(at));
         let mut fronts = Vec::with_capacity(needed.len());
-        for step in 0..needed.end {
+        for step in 0..needed.last().map_or(0, |last| last + 1) {
             if step > 0 {
-                front = Arc::new(chunks.without(&front.with(at(step + frontier - 1)), 0)?);
+                front = chunks.without(&front.with(at(step + frontier - 1)), 0)?;
             }
-            if needed.contains(&step) {
+            if needed.binary_search(&step).is_ok() {
                 fronts.push(front.clone());
             }
         }
         Ok::<_, BandFailure>(fronts)
     };
-    let (low, high) = (first(low), first(high));
+    let from_above = |&k: &usize| nfibre - frontier - first(k);
     let (below, above) = rayon::join(
-        || run(&|f| f, low..high + 1),
-        || run(&|f| nfibre - 1 - f, nfibre - frontier - high..nfibre - frontier - low + 1),
+        || run(&|f| among.start + f, meetings.iter().map(|&k| first(k)).collect()),
+        || run(&|f| among.end - 1 - f, meetings.iter().rev().map(from_above).collect()),
     );
-    let (below, above) = (below?, above?);
-    let meet = |k: usize| -> Result<Vec<Complement>, BandFailure> {
-        let start = first(k);
-        let front = below[start - low].joined(&above[high - start], chunks.fill);
+    let (below, mut above) = (below?, above?);
+    above.reverse();
+    let meet = |((k, below), above): ((usize, Front<B>), Front<B>)| -> Result<Vec<Complement>, BandFailure> {
+        let front = below.joined(&above, chunks.fill);
         let own = of(k).filter(|fibre| wanted.contains(fibre));
         own.map(|fibre| Ok(chunks.complement(&chunks.alone(front.clone(), fibre)?))).collect()
     };
-    let found = meetings.into_par_iter().map(meet).collect::<Result<Vec<_>, _>>()?;
+    let fronts = meetings.into_par_iter().zip(below).zip(above);
+    let found = fronts.map(meet).collect::<Result<Vec<_>, _>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -171,10 +167,11 @@ impl<'a> Chunks<'a> {
     }
 
     /// K_ff: rows beyond the grid are those of the identity.
-    fn columns<const B: usize>(&self, fibre: usize) -> Vec<Band<B>> {
+    fn columns<const B: usize>(&self, fibre: usize) -> Columns<B> {
         let (diagonal, half) = (&self.normal.diagonal[fibre], self.normal.half);
-        let mut out = vec![Band::ZERO; self.len()];
-        for (row, column) in out.iter_mut().enumerate() {
+        let mut out = Columns::new(self.len());
+        for row in 0..self.len() {
+            let column = out.column_mut(row);
             for lane in 0..8 {
                 match self.bin(row, lane) {
                     Some(bin) => {
@@ -229,9 +226,11 @@ impl<'a> Chunks<'a> {
     /// Returns a front without one of its members, which is eliminated.
     fn without<const B: usize>(&self, front: &Front<B>, k: usize) -> Result<Front<B>, BandFailure> {
         let (fibre, n) = (front.fibres[k], self.len());
-        let diagonal = self.columns::<B>(fibre);
-        let own = front.own[k].as_ref();
-        let mut columns = dispatch(Difference { diagonal: &diagonal, term: own.map(|own| &own.band[..]) });
+        let mut columns = self.columns::<B>(fibre);
+        let own = front.own[k].as_deref();
+        if let Some(own) = own {
+            dispatch(Subtract { columns: &mut columns, term: &own.band });
+        }
         columns.factor(n);
         if let Some((row, lane)) = columns.bad_pivot(n) {
             let bin = self.bin(row, lane).unwrap_or(0);
@@ -247,7 +246,8 @@ impl<'a> Chunks<'a> {
         let left: Vec<usize> = (0..front.fibres.len()).filter(|&a| a != k).collect();
         let couplings: Vec<Vec<Octet>> = left.iter().map(|&a| self.coupling(front, a, k)).collect();
         let zero = || Term { band: vec![Band::ZERO; n], reduced: vec![Octet::default(); n] };
-        let mut own: Vec<Term<B>> = left.iter().map(|&a| front.own[a].clone().unwrap_or_else(zero)).collect();
+        let terms = left.iter().map(|&a| front.own[a].as_deref().cloned().unwrap_or_else(zero));
+        let mut own: Vec<Term<B>> = terms.collect();
         let pairs = left.iter().enumerate().flat_map(|(i, &a)| left[..i].iter().map(move |&b| (a, b)));
         let nothing = || vec![Octet::default(); n * (2 * self.fill + 1)];
         let cross = pairs.map(|(a, b)| front.cross_rows(a, b, self.fill).unwrap_or_else(nothing));
@@ -264,8 +264,8 @@ impl<'a> Chunks<'a> {
         });
         Ok(Front {
             fibres: left.iter().map(|&a| front.fibres[a]).collect(),
-            own: own.into_iter().map(Some).collect(),
-            cross: cross.into_iter().map(Some).collect(),
+            own: own.into_iter().map(|own| Some(Arc::new(own))).collect(),
+            cross: cross.into_iter().map(|cross| Some(Arc::new(cross))).collect(),
         })
     }
 
@@ -349,9 +349,9 @@ mod tests {
             let (k, rhs, normal) = bundle([nfibre, n, half, far], &seed);
             // Bands and overlaps that hold everything.
             let recursion = Recursion { kept: 64, frontier: far, overlap: n };
-            let ours = complements(&normal, &normal.rhs, recursion, 0..nfibre).unwrap();
+            let ours = complements(&normal, &normal.rhs, recursion, 0..nfibre, 0..nfibre).unwrap();
             let some = nfibre / 3..(nfibre / 3 + 2).min(nfibre);
-            prop_assert!(complements(&normal, &normal.rhs, recursion, some.clone()).unwrap() == ours[some]);
+            prop_assert!(complements(&normal, &normal.rhs, recursion, 0..nfibre, some.clone()).unwrap() == ours[some]);
             let inverse = k.clone().try_inverse().unwrap();
             let x = &inverse * &rhs;
             for (f, s) in ours.iter().enumerate() {

@@ -1,22 +1,23 @@
-//! Q of the fibres of a bundle, each in the narrowest band that serves it.
+//! Q of the fibres of a bundle, each block of bins in the narrowest band that serves it.
 
+use super::block::{BlockRoot, block_root, cores};
 use super::complement::{Complement, Recursion, complements};
 use super::frontier::{self, Neglected, larger};
 use super::normal::BandedNormal;
 use super::parameters::SolverParameters;
-use super::root::{BandedRoot, root};
-use super::{BandFailure, CouplingError};
+use super::root::{BandedRoot, joined};
+use super::{BandFailure, CouplingError, WIDEST_CODE, scalar};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Where fibres share much light, S is formed in the first of the wide bands at once, and this part of it tried first.
-const CROWDED: usize = 16;
-
-/// The share of the tolerance that a band is predicted to leave before it is tried.
-const PREDICTED: f64 = 0.7;
+/// The share of the tolerance that a band is to promise before it is tried: the error was up to twice what is estimated.
+const PROMISED: f64 = 0.4;
 
 /// Bands of S for fibres that the first bands do not serve: the narrower costs a third of the wider.
 const WIDE: [usize; 2] = [32, 64];
+
+/// Fibres for which S is formed together in a wider band, if one of them is open.
+const TILE: usize = 8;
 
 /// The share of the tolerance that fibres beyond the frontier may take before they are made up for.
 const BEYOND_FRONTIER: f64 = 0.5;
@@ -25,6 +26,8 @@ const BEYOND_FRONTIER: f64 = 0.5;
 pub struct Wanted<'a> {
     /// The fibres that S is formed for, whatever is selected.
     pub core: Range<usize>,
+    /// Fibres around some of them that matter to them; None for all.
+    pub around: Option<usize>,
     /// Those to be decorrelated, of the core.
     pub fibres: &'a [usize],
     /// Diagonals of Q to each side.
@@ -50,7 +53,7 @@ pub type Timed<'a> = &'a (dyn Fn(Part, &mut dyn FnMut()) + Sync);
 pub struct Decorrelated {
     /// Q.
     pub root: BandedRoot,
-    /// Half bandwidth of its S.
+    /// Half bandwidth of its S: the widest of its blocks.
     pub kept: usize,
     /// The largest estimated error of flux at bins that count, sigma; infinite where it is no number.
     pub error: f64,
@@ -69,8 +72,9 @@ pub enum DecorrelationFailure {
 
 /// Q of the wanted fibres, and the median of S_ii / K_ii, the information that neighbours leave.
 ///
-/// A fibre's band follows from its own estimates: first the narrowest, then the first part of S in a wide band whose residual
-/// promises the tolerance. So a fibre's bits do not depend on what is selected besides.
+/// The band of a block of bins follows from its own estimates: first the narrowest, then the first part of S in a wide band whose
+/// residual promises the tolerance. So a fibre's bits do not depend on what is selected besides. Where fibres share much light, S
+/// is formed in the first of the wide bands at once.
 ///
 /// # Errors
 /// [`DecorrelationFailure`]: a matrix is not positive definite, or fibres farther apart than the recursion holds still matter.
@@ -119,60 +123,95 @@ struct Choice<'a> {
     timed: Timed<'a>,
 }
 
+/// Q of a block in the best band so far.
+#[derive(Clone)]
+struct Tried {
+    root: BlockRoot,
+    kept: usize,
+    /// The largest estimated error at bins that count, the block's ends apart, sigma.
+    error: f64,
+}
+
+/// Blocks of a fibre.
+type Blocks = Vec<Option<Tried>>;
+
 impl Choice<'_> {
     fn run(&self) -> Result<(Vec<Decorrelated>, f64), BandFailure> {
-        let (narrowest, crowded) = (self.parameters.bands[0], self.parameters.crowded);
-        let (first, part) =
-            if crowded { (narrowest.max(WIDE[0]), narrowest.max(CROWDED)) } else { (narrowest, narrowest) };
-        let mut done: Vec<Option<Decorrelated>> = vec![None; self.wanted.fibres.len()];
-        let open = |found: &Option<Decorrelated>| found.as_ref().is_none_or(|found| !self.serves(found));
-        let narrow = self.complements(first);
+        let narrowest = self.parameters.bands[0];
+        let first = if self.parameters.crowded { narrowest.max(WIDE[0]) } else { narrowest };
+        let blocks = vec![None; cores(self.normal.n).count()];
+        let mut done: Vec<Blocks> = vec![blocks; self.wanted.fibres.len()];
+        let narrow = self.complements(first, 0..self.normal.diagonal.len(), self.wanted.core.clone());
         if let Ok(s) = &narrow {
-            self.roots(&mut done, open, |found, fibre| {
-                let s = &s[self.at(fibre)];
-                *found = Some(if part < s.band { self.try_one(&s.cut(part), fibre) } else { self.try_one(s, fibre) });
-                self.choose(found, s, fibre);
-            });
+            self.roots(&mut done, |blocks, fibre| self.choose(blocks, &s[self.at(fibre)], fibre));
         }
         let mut failure = None;
         for kept in WIDE.into_iter().filter(|kept| *kept > first) {
-            if done.iter().any(open) {
-                match self.complements(kept) {
-                    Ok(s) => self.roots(&mut done, open, |found, fibre| self.choose(found, &s[self.at(fibre)], fibre)),
-                    Err(why) => failure = Some(why),
-                }
+            match self.wider(kept, &done) {
+                Ok(s) => self.roots(&mut done, |blocks, fibre| {
+                    s[self.at(fibre)].iter().for_each(|s| self.choose(blocks, s, fibre));
+                }),
+                Err(why) => failure = Some(why),
             }
         }
+        if let Ok(s) = &narrow {
+            self.roots(&mut done, |blocks, fibre| {
+                let without = (0..blocks.len()).filter(|&k| blocks[k].is_none()).collect();
+                self.try_all(blocks, without, &s[self.at(fibre)], None, fibre);
+            });
+        }
         let none = || narrow.as_ref().err().or(failure.as_ref()).expect("else there is one").clone();
-        let found = done.into_iter().map(|found| found.ok_or_else(none)).collect::<Result<_, _>>()?;
+        let joined = |(blocks, fibre): (Blocks, &usize)| {
+            let blocks = blocks.into_iter().collect::<Option<Vec<_>>>().ok_or_else(none)?;
+            Ok(self.joined(blocks, *fibre))
+        };
+        let found = done.into_iter().zip(self.wanted.fibres).map(joined).collect::<Result<_, _>>()?;
         Ok((found, narrow.as_ref().map_or(1.0, |s| self.information(s))))
     }
 
-    /// S_f of the core in a band; its right-hand side has what the recursion lacks.
-    fn complements(&self, kept: usize) -> Result<Vec<Complement>, BandFailure> {
-        tracing::debug!("S in a band of {kept} bins by a frontier of {}", self.frontier);
+    /// S_f of some fibres in a band, when all others of `among` are eliminated; its right-hand side has what the recursion lacks.
+    fn complements(
+        &self,
+        kept: usize,
+        among: Range<usize>,
+        wanted: Range<usize>,
+    ) -> Result<Vec<Complement>, BandFailure> {
+        tracing::debug!("S of {} fibres in a band of {kept} bins by a frontier of {}", wanted.len(), self.frontier);
         let recursion = Recursion { kept, frontier: self.frontier, overlap: self.parameters.overlap };
         let mut found = Ok(vec![]);
         (self.timed)(Part::Complements, &mut || {
-            found = complements(self.normal, &self.rhs, recursion, self.wanted.core.clone());
+            found = complements(self.normal, &self.rhs, recursion, among.clone(), wanted.clone());
         });
         let mut found = found?;
-        for (s, neglected) in found.iter_mut().zip(&self.neglected) {
+        for (s, neglected) in found.iter_mut().zip(&self.neglected[self.at(wanted.start)..]) {
             s.rhs.iter_mut().zip(&neglected.t).for_each(|(z, t)| *z += t);
         }
         Ok(found)
     }
 
-    /// Works on some of the wanted fibres.
-    fn roots(
-        &self,
-        done: &mut [Option<Decorrelated>],
-        which: impl Fn(&Option<Decorrelated>) -> bool + Sync,
-        work: impl Fn(&mut Option<Decorrelated>, usize) + Sync,
-    ) {
+    /// S_f in a wider band of the fibres of the core that are close to an open one, by a recursion over the fibres around them.
+    fn wider(&self, kept: usize, done: &[Blocks]) -> Result<Vec<Option<Complement>>, BandFailure> {
+        let core = &self.wanted.core;
+        // Tiles are fixed: a fibre's S does not depend on which others are open.
+        let (tile, around) = self.wanted.around.map_or((core.len(), usize::MAX), |around| (TILE, around));
+        let mut found = Vec::with_capacity(core.len());
+        for first in core.clone().step_by(tile.max(1)) {
+            let wanted = first..(first + tile).min(core.end);
+            let fibres = done.iter().zip(self.wanted.fibres).filter(|(_, fibre)| wanted.contains(fibre));
+            if !fibres.into_iter().any(|(blocks, fibre)| !self.open(blocks, *fibre).is_empty()) {
+                found.extend(wanted.map(|_| None));
+                continue;
+            }
+            let among = first.saturating_sub(around)..wanted.end.saturating_add(around).min(self.normal.diagonal.len());
+            found.extend(self.complements(kept, among, wanted)?.into_iter().map(Some));
+        }
+        Ok(found)
+    }
+
+    /// Works on all wanted fibres.
+    fn roots(&self, done: &mut [Blocks], work: impl Fn(&mut Blocks, usize) + Sync) {
         (self.timed)(Part::Roots, &mut || {
-            let fibres = done.par_iter_mut().zip(self.wanted.fibres).filter(|(found, _)| which(found));
-            fibres.for_each(|(found, &fibre)| work(found, fibre));
+            done.par_iter_mut().zip(self.wanted.fibres).for_each(|(blocks, &fibre)| work(blocks, fibre));
         });
     }
 
@@ -181,41 +220,111 @@ impl Choice<'_> {
         fibre - self.wanted.core.start
     }
 
-    fn serves(&self, found: &Decorrelated) -> bool {
-        found.error <= self.parameters.tolerance
+    /// The bins whose errors count for a block: those that it is computed from, as an estimate is a bound for all around a bin only.
+    fn around(&self, core: &Range<usize>) -> Range<usize> {
+        let overlap = self.parameters.overlap;
+        core.start.saturating_sub(overlap)..(core.end + overlap).min(self.normal.n)
     }
 
-    fn try_one(&self, s: &Complement, fibre: usize) -> Decorrelated {
-        let mut root = root(s, &self.x[fibre], self.wanted.half, &self.parameters.accuracy);
+    /// The blocks with an estimated error above the tolerance in them or around them, and those that there is no Q of.
+    fn open(&self, blocks: &Blocks, fibre: usize) -> Vec<usize> {
+        let tolerance = self.parameters.tolerance / self.parameters.over_estimate;
+        let seam = |k: usize| match (blocks.get(k), blocks.get(k + 1)) {
+            (Some(Some(block)), Some(Some(next))) => block.root.seam(&next.root),
+            _ => 0.0,
+        };
+        // Written so that a NaN is bad.
+        let is_good = |told: f64| told <= tolerance;
+        let counts = |bin: usize| (self.wanted.counts)(fibre, bin);
+        let is_open = |&k: &usize| {
+            let Some(Tried { root, .. }) = &blocks[k] else { return true };
+            let around = self.around(&root.core);
+            let near =
+                blocks.iter().flatten().flat_map(|block| block.root.core.clone().zip(&block.root.truncation_error));
+            let own = near.filter(|(bin, _)| around.contains(bin) && counts(*bin)).all(|(_, told)| is_good(*told));
+            let (first, last) = (root.core.start, root.core.end - 1);
+            let before = k > 0 && counts(first) && !is_good(root.truncation_error[0] + seam(k - 1));
+            let after = counts(last) && !is_good(root.truncation_error[last - first] + seam(k));
+            !own || before || after
+        };
+        (0..blocks.len()).filter(is_open).collect()
+    }
+
+    /// Tries some blocks in one band.
+    fn try_all(&self, blocks: &mut Blocks, which: Vec<usize>, s: &Complement, rest: Option<&[f64]>, fibre: usize) {
+        if which.is_empty() {
+            return;
+        }
+        let x = &self.x[fibre];
+        let own;
+        let rest = match rest {
+            Some(rest) => rest,
+            None => {
+                own = s.residual(x);
+                &own
+            }
+        };
+        let half = self.wanted.half.min(WIDEST_CODE);
+        let cores: Vec<Range<usize>> = cores(x.len()).collect();
+        for k in which {
+            let root = block_root(s, (x, rest), cores[k].clone(), half, &self.parameters.accuracy);
+            let told =
+                cores[k].clone().zip(&root.truncation_error).filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
+            let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
+            if blocks[k].as_ref().is_none_or(|best| error < best.error) {
+                blocks[k] = Some(Tried { root, kept: s.band, error });
+            }
+        }
+    }
+
+    /// Tries open blocks in the bands of S that promise the tolerance, from the narrowest; the narrowest of all and the widest of
+    /// all whatever they promise.
+    fn choose(&self, blocks: &mut Blocks, s: &Complement, fibre: usize) {
+        let x = &self.x[fibre];
+        if s.band == self.parameters.bands[0] {
+            return self.try_all(blocks, (0..blocks.len()).collect(), s, None, fibre);
+        }
+        let cores: Vec<Range<usize>> = cores(x.len()).collect();
+        let mut factor: Option<Vec<f64>> = None;
+        let mut open = self.open(blocks, fibre);
+        for &kept in self.parameters.bands.iter().filter(|&&kept| kept <= s.band) {
+            if open.is_empty() {
+                return;
+            }
+            let mut tried: Vec<usize> = open.clone();
+            tried.retain(|&k| blocks[k].as_ref().is_none_or(|tried| tried.kept < kept));
+            let part = s.cut(kept);
+            let rest = part.residual(x);
+            if kept < WIDE[WIDE.len() - 1] {
+                let factor =
+                    factor.get_or_insert_with(|| frontier::factored(&self.normal.diagonal[fibre], self.normal.half));
+                let promised = self.promised(factor, &rest);
+                tried.retain(|&k| {
+                    let counted = self.around(&cores[k]).filter(|&bin| (self.wanted.counts)(fibre, bin));
+                    let largest = counted.map(|bin| promised[bin]).fold(0.0, larger);
+                    self.parameters.over_estimate * largest <= PROMISED * self.parameters.tolerance
+                });
+            }
+            self.try_all(blocks, tried.clone(), &part, Some(&rest), fibre);
+            let still = self.open(blocks, fibre);
+            open.retain(|k| !tried.contains(k) || still.contains(k));
+        }
+    }
+
+    /// Estimates what `S^-1/2 (z - S x) / 2` will be, sigma, by the factor of K_ff. It was 0.8 to 2.3 times that, in the mean 1.2.
+    fn promised(&self, factor: &[f64], rest: &[f64]) -> Vec<f64> {
+        let solved = scalar::solve(factor, self.normal.half, rest);
+        rest.iter().zip(solved).map(|(rest, solved)| 0.5 * (rest * solved).abs().sqrt()).collect()
+    }
+
+    fn joined(&self, blocks: Vec<Tried>, fibre: usize) -> Decorrelated {
+        let kept = blocks.iter().map(|tried| tried.kept).max().unwrap_or(0);
+        let blocks: Vec<BlockRoot> = blocks.into_iter().map(|tried| tried.root).collect();
+        let mut root = joined(&blocks, self.wanted.half);
         root.truncation_error.iter_mut().for_each(|error| *error *= self.parameters.over_estimate);
         let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
         let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
-        Decorrelated { root, kept: s.band, error }
-    }
-
-    /// Tries the wider bands of S that promise the tolerance, from the narrowest.
-    fn choose(&self, found: &mut Option<Decorrelated>, s: &Complement, fibre: usize) {
-        let x = &self.x[fibre];
-        let counts = |bin: usize| (self.wanted.counts)(fibre, bin);
-        // Sigma per residual, as the best band so far has it.
-        let scale = found.as_ref().and_then(|found| {
-            let rest = s.cut(found.kept).largest_residual(x, counts);
-            (found.error.is_finite() && rest > 0.0).then(|| found.error / rest)
-        });
-        let tried = found.as_ref().map_or(0, |found| found.kept);
-        for &kept in self.parameters.bands.iter().filter(|&&kept| kept > tried && kept <= s.band) {
-            if found.as_ref().is_some_and(|found| self.serves(found)) {
-                return;
-            }
-            let part = s.cut(kept);
-            let promising = match scale {
-                Some(scale) => scale * part.largest_residual(x, counts) <= PREDICTED * self.parameters.tolerance,
-                None => kept == s.band,
-            };
-            if promising || kept == WIDE[WIDE.len() - 1] {
-                keep_better(found, self.try_one(&part, fibre));
-            }
-        }
+        Decorrelated { root, kept, error }
     }
 
     /// The median of S_ii / K_ii at bins that count.
@@ -234,12 +343,5 @@ impl Choice<'_> {
         }
         let middle = all.len() / 2;
         *all.select_nth_unstable_by(middle, f64::total_cmp).1
-    }
-}
-
-/// Keeps the better of two.
-fn keep_better(found: &mut Option<Decorrelated>, more: Decorrelated) {
-    if found.as_ref().is_none_or(|found| more.error < found.error) {
-        *found = Some(more);
     }
 }

@@ -1,6 +1,7 @@
 //! Fibres next to those that are eliminated, and what elimination has added to their blocks.
 
 use crate::stages::simd::Octet;
+use std::sync::Arc;
 
 /// One column of a symmetric band: the diagonal and what is below it.
 #[derive(Clone, Copy)]
@@ -27,13 +28,13 @@ pub(super) struct Term<const B: usize> {
     pub(super) reduced: Vec<Octet>,
 }
 
-/// Terms that eliminated fibres add to those next to them. None is zero.
+/// Terms that eliminated fibres add to those next to them. None is zero. Fronts share terms that they have in common.
 #[derive(Clone)]
 pub(super) struct Front<const B: usize> {
     pub(super) fibres: Vec<usize>,
-    pub(super) own: Vec<Option<Term<B>>>,
+    pub(super) own: Vec<Option<Arc<Term<B>>>>,
     /// A_ab for a > b, at a (a - 1) / 2 + b: `[row, 2 fill + 1]`, element d of row i is A_ab[i, i + d - fill].
-    pub(super) cross: Vec<Option<Vec<Octet>>>,
+    pub(super) cross: Vec<Option<Arc<Vec<Octet>>>>,
 }
 
 impl<const B: usize> Front<B> {
@@ -60,7 +61,7 @@ impl<const B: usize> Front<B> {
     /// A_ab of different fibres, counted from the front's first: the block and whether it is to be transposed.
     pub(super) fn block(&self, a: usize, b: usize) -> Option<(&[Octet], bool)> {
         let (high, low) = (a.max(b), a.min(b));
-        self.cross[high * (high - 1) / 2 + low].as_deref().map(|block| (block, a < b))
+        self.cross[high * (high - 1) / 2 + low].as_ref().map(|block| (&block[..], a < b))
     }
 
     /// Adds what fibres on the other side leave of the same fibres, which are counted from the other end there.
@@ -69,10 +70,11 @@ impl<const B: usize> Front<B> {
         let last = self.fibres.len() - 1;
         for a in 0..=last {
             front.own[a] = match (front.own[a].take(), &other.own[last - a]) {
-                (Some(mut own), Some(more)) => {
+                (Some(own), Some(more)) => {
+                    let mut own = Arc::unwrap_or_clone(own);
                     own.band.iter_mut().zip(&more.band).for_each(|(own, more)| own.add(more));
                     own.reduced.iter_mut().zip(&more.reduced).for_each(|(own, more)| own.add(more));
-                    Some(own)
+                    Some(Arc::new(own))
                 }
                 (own, more) => own.or_else(|| more.clone()),
             };
@@ -80,8 +82,10 @@ impl<const B: usize> Front<B> {
                 let more = other.cross_rows(last - a, last - b, fill);
                 let own = &mut front.cross[a * (a - 1) / 2 + b];
                 match (own, more) {
-                    (Some(own), Some(more)) => own.iter_mut().zip(&more).for_each(|(own, more)| own.add(more)),
-                    (own, Some(more)) => *own = Some(more),
+                    (Some(own), Some(more)) => {
+                        Arc::make_mut(own).iter_mut().zip(&more).for_each(|(own, more)| own.add(more));
+                    }
+                    (own, Some(more)) => *own = Some(Arc::new(more)),
                     (_, None) => {}
                 }
             }

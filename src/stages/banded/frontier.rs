@@ -63,7 +63,8 @@ pub(super) fn larger(a: f64, b: f64) -> f64 {
     if b <= a || a.is_nan() { a } else { b }
 }
 
-fn factored(columns: &[f64], half: usize) -> Vec<f64> {
+/// Returns the factor of a symmetric band, by [`scalar::factor`].
+pub(super) fn factored(columns: &[f64], half: usize) -> Vec<f64> {
     let mut columns = columns.to_vec();
     scalar::factor(&mut columns, half);
     columns

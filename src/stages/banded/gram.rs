@@ -4,24 +4,27 @@ use super::front::{Band, Term};
 use super::inverse::Columns;
 use crate::stages::simd::{Kernel, Octet, Simd};
 
-/// D - A, to be factored.
-pub(super) struct Difference<'a, const B: usize> {
-    pub(super) diagonal: &'a [Band<B>],
-    pub(super) term: Option<&'a [Band<B>]>,
+/// D - A, to be factored, from D.
+pub(super) struct Subtract<'a, const B: usize> {
+    pub(super) columns: &'a mut Columns<B>,
+    pub(super) term: &'a [Band<B>],
 }
 
-impl<const B: usize> Kernel for Difference<'_, B> {
-    type Output = Columns<B>;
+impl<const B: usize> Kernel for Subtract<'_, B> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Columns<B> {
-        let mut columns = Columns::<B>::new(self.diagonal.len());
-        let minus = |d: &Octet, a: &Octet| simd.neg_mul_add(simd.splat(1.0), simd.load(a), simd.load(d));
-        for (j, d) in self.diagonal.iter().enumerate() {
-            let a = self.term.map_or(&Band::ZERO, |term| &term[j]);
-            columns.set(simd, j, minus(&d.diagonal, &a.diagonal), |i| minus(&d.lower[i], &a.lower[i]));
+    fn run<S: Simd>(self, simd: S) {
+        let subtract = |from: &mut Octet, a: &Octet| {
+            simd.store(simd.neg_mul_add(simd.splat(1.0), simd.load(a), simd.load(from)), from);
+        };
+        for (j, term) in self.term.iter().enumerate() {
+            let column = self.columns.column_mut(j);
+            subtract(&mut column.diagonal, &term.diagonal);
+            for i in 0..B {
+                subtract(&mut column.lower[i], &term.lower[i]);
+            }
         }
-        columns
     }
 }
 
@@ -55,54 +58,100 @@ pub(super) struct Gram<'a, const B: usize> {
     pub(super) cross: &'a mut [Vec<Octet>],
 }
 
-/// The newest columns of D^-1 Y, in a ring.
-struct Past {
-    columns: Vec<Octet>,
-    /// Rows of a column: those of Y, and zeros as far as a product with a later column reaches.
-    stride: usize,
-    kept: usize,
+/// Columns of Y that are followed together: each element of L then serves as many.
+const TOGETHER: usize = 4;
+
+/// Rows of four columns.
+type Rows = [Octet; TOGETHER];
+
+/// Columns of Y, four at a time.
+struct Block {
+    /// The newest columns, from row j - fill of the first on, below as many zeros as L is wide.
+    y: Vec<Rows>,
+    /// D^-1 Y of these and of those before, in a ring.
+    scaled: Vec<Rows>,
+    /// Rows of a block.
+    rows: usize,
+    /// Blocks in the ring.
+    blocks: usize,
 }
 
-impl Past {
-    fn new(kept: usize, length: usize) -> Self {
-        let stride = length + kept;
-        Self { columns: vec![Octet::default(); (kept + 1) * stride], stride, kept }
+impl Block {
+    fn new(half: usize, rows: usize, kept: usize) -> Self {
+        let blocks = kept.div_ceil(TOGETHER) + 1;
+        let zeros = |rows: usize| vec![[Octet::default(); TOGETHER]; rows];
+        Self { y: zeros(half + rows), scaled: zeros(blocks * rows), rows, blocks }
     }
 
+    /// D^-1 Y of the block whose first column is `j`.
     #[inline(always)]
-    fn column(&self, j: usize) -> &[Octet] {
-        &self.columns[j % (self.kept + 1) * self.stride..][..self.stride]
+    fn scaled(&self, j: usize) -> &[Rows] {
+        &self.scaled[j / TOGETHER % self.blocks * self.rows..][..self.rows]
     }
 
+    /// Columns from `j` on of `Y = L^-1 O^T` from as many rows of O, and those of D^-1 Y.
     #[inline(always)]
-    fn column_mut(&mut self, j: usize) -> &mut [Octet] {
-        &mut self.columns[j % (self.kept + 1) * self.stride..][..self.stride]
-    }
-
-    /// `(D^-1 Y_{j-d})^T y` for four d from `first` on, where y is column j of a Y.
-    #[inline(always)]
-    fn products<S: Simd>(&self, simd: S, j: usize, first: usize, y: &[Octet]) -> [S::Lanes; 4] {
-        let mut sums = [simd.splat(0.0); 4];
-        if first + 3 <= self.kept.min(j) {
-            let past: [&[Octet]; 4] = std::array::from_fn(|k| &self.column(j - first - k)[first + k..][..y.len()]);
-            for r in 0..y.len() {
-                let value = simd.load(&y[r]);
-                for k in 0..4 {
-                    sums[k] = simd.mul_add(value, simd.load(&past[k][r]), sums[k]);
+    fn advance<S: Simd, const B: usize>(
+        &mut self,
+        simd: S,
+        factor: &Columns<B>,
+        (j, n, fill): (usize, usize, usize),
+        coupling: &[Octet],
+    ) {
+        let width = 2 * fill + 1;
+        let first = j / TOGETHER % self.blocks * self.rows;
+        let scaled = &mut self.scaled[first..first + self.rows];
+        for r in 0..self.rows {
+            let Some(row) = (j + r).checked_sub(fill).filter(|&row| row < n) else {
+                (self.y[B + r], scaled[r]) = ([Octet::default(); TOGETHER], [Octet::default(); TOGETHER]);
+                continue;
+            };
+            let mut sums = [[simd.splat(0.0); TOGETHER]; 2];
+            for c in 0..TOGETHER {
+                if r >= c && r - c < width && j + c < n {
+                    sums[0][c] = simd.load(&coupling[(j + c) * width + r - c]);
                 }
             }
-            return sums;
-        }
-        for d in first..=self.kept.min(j) {
-            let past = &self.column(j - d)[d..][..y.len()];
-            let mut parts = [simd.splat(0.0); 4];
-            for r in 0..y.len() {
-                parts[r % 4] = simd.mul_add(simd.load(&y[r]), simd.load(&past[r]), parts[r % 4]);
+            factor.forward_together(simd, row, B.saturating_sub(r), &self.y[r..], &mut sums);
+            let inverse = simd.load(&factor.column(row).diagonal);
+            for c in 0..TOGETHER {
+                let value = simd.add(sums[0][c], sums[1][c]);
+                simd.store(value, &mut self.y[B + r][c]);
+                simd.store(simd.mul(value, inverse), &mut scaled[r][c]);
             }
-            sums[d - first] = simd.add(simd.add(parts[0], parts[1]), simd.add(parts[2], parts[3]));
         }
-        sums
     }
+
+    /// The newest columns of Y.
+    #[inline(always)]
+    fn newest<const B: usize>(&self) -> &[Rows] {
+        &self.y[B..]
+    }
+}
+
+/// `Y_a^T D^-1 Y_b` of a block of Y_a and one of Y_b whose first column is `before` columns before: `[column of a][column of b]`.
+#[inline(always)]
+fn products<S: Simd>(simd: S, y: &[Rows], scaled: &[Rows], before: usize) -> [[S::Lanes; TOGETHER]; TOGETHER] {
+    let mut sums = [[simd.splat(0.0); TOGETHER]; TOGETHER];
+    // Rows above the newer block's first and below the older one's last are zero in one of them.
+    for (y, scaled) in y.iter().zip(&scaled[before.min(scaled.len())..]) {
+        let mut lanes = [simd.splat(0.0); TOGETHER];
+        for p in 0..TOGETHER {
+            lanes[p] = simd.load(&scaled[p]);
+        }
+        for c in 0..TOGETHER {
+            let value = simd.load(&y[c]);
+            for p in 0..TOGETHER {
+                sums[c][p] = simd.mul_add(value, lanes[p], sums[c][p]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn add<S: Simd>(simd: S, value: S::Lanes, to: &mut Octet) {
+    simd.store(simd.add(simd.load(to), value), to);
 }
 
 impl<const B: usize> Kernel for Gram<'_, B> {
@@ -112,41 +161,43 @@ impl<const B: usize> Kernel for Gram<'_, B> {
     fn run<S: Simd>(self, simd: S) {
         let Self { factor, couplings, solved, fill, kept, tail, own, cross } = self;
         let (n, width) = (solved.len(), 2 * fill + 1);
-        let length = width + tail;
-        let mut y = vec![vec![Octet::default(); B + length]; couplings.len()];
-        let mut past: Vec<Past> = couplings.iter().map(|_| Past::new(kept, length)).collect();
-        for j in 0..n {
-            for ((coupling, y), past) in couplings.iter().zip(&mut y).zip(&mut past) {
-                column_of_y(simd, factor, (j, n, fill), &coupling[j * width..][..width], y, past.column_mut(j));
+        let rows = width + tail + TOGETHER - 1;
+        let mut blocks: Vec<Block> = couplings.iter().map(|_| Block::new(B, rows, kept)).collect();
+        for j in (0..n).step_by(TOGETHER) {
+            for (coupling, block) in couplings.iter().zip(&mut blocks) {
+                block.advance(simd, factor, (j, n, fill), coupling);
             }
             for (a, own) in own.iter_mut().enumerate() {
-                for first in (0..=kept.min(j)).step_by(4) {
-                    let products = past[a].products(simd, j, first, &y[a][B..]);
-                    for (d, product) in (first..=kept.min(j)).zip(products) {
-                        let band = &mut own.band[j - d];
-                        let to = if d == 0 { &mut band.diagonal } else { &mut band.lower[d - 1] };
-                        simd.store(simd.add(simd.load(to), product), to);
+                for i in (j.saturating_sub(kept) / TOGETHER * TOGETHER..=j).step_by(TOGETHER) {
+                    let products = products(simd, blocks[a].newest::<B>(), blocks[a].scaled(i), j - i);
+                    for c in 0..TOGETHER {
+                        for p in 0..TOGETHER {
+                            match (j + c).checked_sub(i + p) {
+                                Some(0) if j + c < n => add(simd, products[c][p], &mut own.band[i + p].diagonal),
+                                Some(d) if (1..=kept).contains(&d) && j + c < n => {
+                                    add(simd, products[c][p], &mut own.band[i + p].lower[d - 1]);
+                                }
+                                _ => {}
+                            }
+                        }
                     }
                 }
-                let coupling = &couplings[a][j * width..][..width];
-                let mut sum = simd.load(&own.reduced[j]);
-                for i in j.saturating_sub(fill)..=(j + fill).min(n - 1) {
-                    sum = simd.mul_add(simd.load(&coupling[i + fill - j]), simd.load(&solved[i]), sum);
+                for j in j..(j + TOGETHER).min(n) {
+                    let coupling = &couplings[a][j * width..][..width];
+                    let mut sum = simd.load(&own.reduced[j]);
+                    for i in j.saturating_sub(fill)..=(j + fill).min(n - 1) {
+                        sum = simd.mul_add(simd.load(&coupling[i + fill - j]), simd.load(&solved[i]), sum);
+                    }
+                    simd.store(sum, &mut own.reduced[j]);
                 }
-                simd.store(sum, &mut own.reduced[j]);
                 for b in 0..a {
                     let cross = &mut cross[a * (a - 1) / 2 + b];
-                    for first in (0..=fill.min(j)).step_by(4) {
-                        // Rows j of A_ab left of its diagonal, and columns j above it.
-                        let left = past[b].products(simd, j, first, &y[a][B..]);
-                        let above = past[a].products(simd, j, first, &y[b][B..]);
-                        for (k, d) in (first..=fill.min(j)).enumerate().take(4) {
-                            let to = &mut cross[j * width + fill - d];
-                            simd.store(simd.add(simd.load(to), left[k]), to);
-                            if d > 0 {
-                                let to = &mut cross[(j - d) * width + fill + d];
-                                simd.store(simd.add(simd.load(to), above[k]), to);
-                            }
+                    for i in (j.saturating_sub(fill) / TOGETHER * TOGETHER..=j).step_by(TOGETHER) {
+                        let left = products(simd, blocks[a].newest::<B>(), blocks[b].scaled(i), j - i);
+                        add_cross(simd, &left, (j, i), (n, fill), false, cross);
+                        if i < j {
+                            let above = products(simd, blocks[b].newest::<B>(), blocks[a].scaled(i), j - i);
+                            add_cross(simd, &above, (j, i), (n, fill), true, cross);
                         }
                     }
                 }
@@ -155,24 +206,22 @@ impl<const B: usize> Kernel for Gram<'_, B> {
     }
 }
 
-/// Column j of `Y = L^-1 O^T` from row j of O, and that of D^-1 Y; both begin at row j - fill.
+/// Adds rows from j on and columns from i on to a block `[row, 2 fill + 1]`, or the transposed to rows from i on.
 #[inline(always)]
-fn column_of_y<S: Simd, const B: usize>(
+fn add_cross<S: Simd>(
     simd: S,
-    factor: &Columns<B>,
-    (j, n, fill): (usize, usize, usize),
-    coupling: &[Octet],
-    y: &mut [Octet],
-    scaled: &mut [Octet],
+    products: &[[S::Lanes; TOGETHER]; TOGETHER],
+    (j, i): (usize, usize),
+    (n, fill): (usize, usize),
+    transposed: bool,
+    cross: &mut [Octet],
 ) {
-    for r in 0..y.len() - B {
-        let Some(row) = (j + r).checked_sub(fill).filter(|&row| row < n) else {
-            (y[B + r], scaled[r]) = (Octet::default(), Octet::default());
-            continue;
-        };
-        let value = if r < coupling.len() { simd.load(&coupling[r]) } else { simd.splat(0.0) };
-        let value = factor.forward(simd, row, value, &y[r..]);
-        simd.store(value, &mut y[B + r]);
-        simd.store(simd.mul(value, simd.load(&factor.column(row).diagonal)), &mut scaled[r]);
+    for c in 0..TOGETHER {
+        for p in 0..TOGETHER {
+            let (row, column) = if transposed { (i + p, j + c) } else { (j + c, i + p) };
+            if row < n && column < n && row.abs_diff(column) <= fill {
+                add(simd, products[c][p], &mut cross[row * (2 * fill + 1) + column + fill - row]);
+            }
+        }
     }
 }

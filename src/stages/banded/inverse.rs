@@ -99,6 +99,12 @@ impl<const B: usize> Columns<B> {
         &self.columns[j + B]
     }
 
+    /// Column j, to be filled.
+    #[inline(always)]
+    pub(crate) fn column_mut(&mut self, j: usize) -> &mut Column<B> {
+        &mut self.columns[j + B]
+    }
+
     /// Makes `n` the number of columns: those beyond become zeros.
     pub(crate) fn truncate(&mut self, n: usize) {
         self.columns[n + B..n + 2 * B].fill(Column::ZERO);
@@ -181,6 +187,29 @@ impl<const B: usize> Columns<B> {
                 simd.neg_mul_add(simd.load(&past[2 * k + 1].lower[B - 2 - 2 * k]), simd.load(&before[2 * k + 1]), odd);
         }
         simd.add(even, odd)
+    }
+
+    /// Subtracts from elements j of four vectors what L^-1 takes of the B elements before them, from `first` on, as
+    /// [`Columns::forward`] does: even and odd ones apart.
+    #[inline(always)]
+    pub(crate) fn forward_together<S: Simd>(
+        &self,
+        simd: S,
+        j: usize,
+        first: usize,
+        before: &[[Octet; 4]],
+        sums: &mut [[S::Lanes; 4]; 2],
+    ) {
+        let past: &[Column<B>; B] = self.columns[j..].first_chunk().expect("zeros precede the first column");
+        let before: &[[Octet; 4]; B] = before.first_chunk().expect("B elements before");
+        for k in first / 2..B / 2 {
+            for odd in 0..2 {
+                let factor = simd.load(&past[2 * k + odd].lower[B - 1 - 2 * k - odd]);
+                for c in 0..4 {
+                    sums[odd][c] = simd.neg_mul_add(factor, simd.load(&before[2 * k + odd][c]), sums[odd][c]);
+                }
+            }
+        }
     }
 
     /// Element j of (L D L^T)^-1 v from element j of L^-1 v and the B elements after it, `after[0]` the nearest.

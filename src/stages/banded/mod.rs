@@ -17,7 +17,7 @@
 //! S_f is cut to a band S'. Because x is exact, the rest E = S - S' shows: E x = z - S' x. To first order it changes Q x by
 //! `S^-1/2 E x / 2`, in sigma, which is added to Q x. The poles give S^-1/2 = sum_k w_k (S + sigma_k)^-1 as well, so every flux
 //! comes with an estimate of its error: the size of that correction, what poles and their floor neglect, and how far blocks differ
-//! where they meet. A fibre whose estimate is above the tolerance gets wider bands (`decorrelate`). Where the true error is known the
+//! where they meet. Blocks of bins whose estimate is above the tolerance get wider bands (`decorrelate`). Where the true error is known the
 //! estimate was 1.2 to 5 times as large.
 //!
 //! Long bundles are solved in windows of fibres, as long grids are in blocks of bins.
@@ -29,7 +29,7 @@
 //! | fibres that K couples | overlaps above the tolerance over 3e5, what a saturating bin is in sigma of a faint one |
 //! | fibres of the frontier | `frontier::neglected`: at most half the tolerance, before it is made up for |
 //! | fibres around a window | the decay of (A^T A)^-1 over fibres to a hundredth of the tolerance, half as many more, and two |
-//! | bands of S_f | `S^-1/2 (z - S x) / 2` of this fibre, mostly masked bins left out |
+//! | bands of S_f in a block of bins | `S^-1/2 (z - S x) / 2` there and around it, mostly masked bins left out |
 //! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
 //! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place of every fibre; at least that of the PSF alone |
 //! | poles of a block | its Gershgorin bound, its smallest eigenvalue (pivots of S - tau I), its signal to noise |
@@ -54,6 +54,7 @@
 //! the error.
 
 mod bands;
+mod block;
 mod complement;
 mod coupling;
 mod decay;
@@ -72,6 +73,7 @@ pub(crate) mod scalar;
 mod solve;
 mod window;
 
+pub use block::RESOLVED;
 pub use complement::{Complement, Recursion};
 pub use coupling::{Coupling, CouplingError, MOST_NEIGHBOURS, Overlaps};
 pub use decay::{PsfDecay, psf_fibre_correlation};
@@ -81,7 +83,7 @@ pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
 pub(crate) use parameters::SOLVER_TOLERANCE_SHARE;
 pub use parameters::{SolverParameters, banded_complements, banded_flux, banded_root, widened};
 pub(crate) use poles::Root;
-pub use root::{BandedRoot, RESOLVED};
+pub use root::BandedRoot;
 
 /// The largest half bandwidth there is code for.
 const WIDEST_CODE: usize = 96;

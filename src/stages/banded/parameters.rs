@@ -1,11 +1,12 @@
 //! From the normal equations of a bundle to decorrelated spectra; bandwidths and overlaps follow from the tolerance.
 
 use super::bands::{self, WIDEST};
+use super::block::{Accuracy, Roots};
 use super::complement::{Complement, Recursion, complements};
 use super::coupling::CouplingError;
 use super::decay::correlation_length;
 use super::normal::BandedNormal;
-use super::root::{Accuracy, BandedRoot, Roots, root};
+use super::root::{BandedRoot, root};
 use super::solve::solve;
 use super::{BandFailure, frontier};
 
@@ -100,7 +101,8 @@ pub fn banded_complements(
 ) -> Result<Vec<Complement>, BandFailure> {
     let recursion =
         Recursion { kept, frontier: frontier::candidates(normal.pairs.len()).end - 1, overlap: choice.overlap };
-    complements(normal, &normal.rhs, recursion, 0..normal.diagonal.len())
+    let all = 0..normal.diagonal.len();
+    complements(normal, &normal.rhs, recursion, all.clone(), all)
 }
 
 /// Q of one fibre, with `half` diagonals to each side, from its S and its deconvolved flux.
