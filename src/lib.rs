@@ -52,6 +52,7 @@ pub mod base;
 pub mod compare;
 pub mod exposure;
 pub mod extract;
+pub mod fit;
 pub mod fits;
 #[doc(hidden)]
 pub mod frame;

@@ -7,6 +7,7 @@
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
+//! | `line_list`, `truth` | wavelengths of a lamp; true spectra |
 //! | `keywords` | cards that belong to one file |
 //! | `verify` | the check of a whole file by its checksums |
 //!
@@ -22,6 +23,7 @@ mod gzip;
 mod hdu;
 mod image;
 mod keywords;
+mod line_list;
 mod positioned_io;
 mod preproc;
 mod preproc_options;
@@ -40,6 +42,7 @@ pub use crate::frame::{ColumnData, Header, Table, Value};
 pub use error::FitsError;
 pub use frame::{read_frame, write_frame, write_model};
 pub use image::read_image_f64;
+pub use line_list::{Line, Medium, read_line_list};
 pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, read_preproc, write_preproc};
 pub use preproc_options::PreprocOptions;

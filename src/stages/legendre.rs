@@ -17,3 +17,15 @@ pub fn legendre(coeff: &[f64], u: f64) -> f64 {
 pub fn unit(domain: [f64; 2], wave: f64) -> f64 {
     2.0 * (wave - domain[0]) / (domain[1] - domain[0]) - 1.0
 }
+
+/// Values of the Legendre polynomials P_0, P_1, … at `u`.
+pub fn polynomials(count: usize, u: f64) -> Vec<f64> {
+    let (mut before, mut current) = (0.0, 1.0);
+    (0..count)
+        .map(|k| {
+            let (value, n) = (current, k as f64);
+            (before, current) = (current, ((2.0 * n + 1.0) * u * current - n * before) / (n + 1.0));
+            value
+        })
+        .collect()
+}
