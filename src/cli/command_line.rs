@@ -3,7 +3,7 @@
 #[cfg(all(feature = "plot", feature = "simulate"))]
 use super::demo;
 use super::output::Outcome;
-use super::{compare, devices, exposure, extract, logging, manual};
+use super::{compare, devices, exposure, extract, fit_psf, logging, manual};
 #[cfg(feature = "simulate")]
 use super::{make_psf, simulate};
 #[cfg(feature = "plot")]
@@ -38,6 +38,7 @@ pub enum Command {
     Extract(Box<extract::Arguments>),
     /// Extract many frames: reading, computing and writing at the same time, over MPI if built with it
     Exposure(Box<exposure::Arguments>),
+    FitPsf(Box<fit_psf::Arguments>),
     #[cfg(feature = "simulate")]
     MakePsf(make_psf::Arguments),
     #[cfg(feature = "simulate")]
@@ -61,6 +62,7 @@ impl Command {
         match self {
             Self::Extract(arguments) => arguments.json.is_wanted(),
             Self::Exposure(arguments) => arguments.json.is_wanted(),
+            Self::FitPsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
             Self::MakePsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
@@ -84,6 +86,7 @@ impl Command {
         match self {
             Self::Extract(arguments) => extract::run(*arguments),
             Self::Exposure(arguments) => exposure::run(&arguments),
+            Self::FitPsf(arguments) => fit_psf::run(&arguments),
             #[cfg(feature = "simulate")]
             Self::MakePsf(arguments) => make_psf::run(&arguments),
             #[cfg(feature = "simulate")]

@@ -99,15 +99,14 @@ impl<'a> Bundle<'a> {
     /// Checks that there is enough to fit.
     fn check(&self) -> Result<(), String> {
         let fibres = self.model.layout.fibres;
-        let moves = |l: &usize| {
-            self.exposures.iter().any(|e| (0..fibres).any(|f| e.spots[e.index(*l, f)].trusted))
-        };
+        let moves = |l: &usize| self.exposures.iter().any(|e| (0..fibres).any(|f| e.spots[e.index(*l, f)].trusted));
         let (lines, live) = ((0..self.model.lines.len()).filter(moves).count(), self.model.live.iter().any(|l| *l));
         match (live, lines) {
             (false, _) => Err("no fibre has light".into()),
-            (_, lines) if lines < FEWEST => {
-                Err(format!("only {lines} of {} lines are bright and sound enough, at least {FEWEST} are needed", self.model.layout.lines))
-            }
+            (_, lines) if lines < FEWEST => Err(format!(
+                "only {lines} of {} lines are bright and sound enough, at least {FEWEST} are needed",
+                self.model.layout.lines
+            )),
             _ => Ok(()),
         }
     }

@@ -75,7 +75,10 @@ impl Bundle<'_> {
         let moved: Vec<(usize, usize, f64)> =
             moved.into_iter().filter_map(|(unknown, local, weight)| Some((place[unknown]?, local, weight))).collect();
         let error = |a: usize| {
-            let row = DVector::from_iterator(moved.len(), moved.iter().map(|&(_, local, weight)| weight * response[(a, local)]));
+            let row = DVector::from_iterator(
+                moved.len(),
+                moved.iter().map(|&(_, local, weight)| weight * response[(a, local)]),
+            );
             let sum: f64 = (0..moved.len())
                 .map(|i| row[i] * (0..moved.len()).map(|j| covariance[(moved[i].0, moved[j].0)] * row[j]).sum::<f64>())
                 .sum();

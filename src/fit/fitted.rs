@@ -32,7 +32,9 @@ pub struct ArcFrame<'a> {
 #[non_exhaustive]
 pub enum FitError {
     /// A frame has not the CCD of the start.
-    #[error("arc frame {frame} has {found:?} rows and columns, the start PSF's CCD has {needed:?}; give frames of its camera")]
+    #[error(
+        "arc frame {frame} has {found:?} rows and columns, the start PSF's CCD has {needed:?}; give frames of its camera"
+    )]
     Shape {
         /// The frame, from 0.
         frame: usize,
@@ -42,7 +44,9 @@ pub enum FitError {
         needed: [usize; 2],
     },
     /// Too few lines are on the CCD.
-    #[error("{lines} lines of the list are within the start PSF's range {low} to {high} Angstrom, at least 4 are needed; give a list of the lamp")]
+    #[error(
+        "{lines} lines of the list are within the start PSF's range {low} to {high} Angstrom, at least 4 are needed; give a list of the lamp"
+    )]
     Lines {
         /// Number of lines.
         lines: usize,

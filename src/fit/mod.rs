@@ -9,6 +9,7 @@ mod bundle;
 mod coarse;
 mod errors;
 mod exposure;
+mod file;
 mod fitted;
 mod flux;
 mod layout;
@@ -24,6 +25,10 @@ mod rounds;
 mod select;
 mod unlisted;
 
+pub use file::{FitDone, FitFileError, FitRequest, fit_file, remarks};
 pub use fitted::{ArcFrame, FitError, Fitted, fit_psf};
 pub use options::FitOptions;
 pub use result::{BundleFit, FoundLine, LostLine, Quality, SpotFit, TraceError};
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,8 @@ impl Model {
     /// Returns the mean width of the own fibres at the lines.
     fn mean_width(&self, width: &LegendreSeries) -> f64 {
         let at = |line: &LineState| {
-            let own = self.own.clone().map(|k| legendre(width.of(self.fibres.start + k), unit(width.domain, line.wave)));
+            let own =
+                self.own.clone().map(|k| legendre(width.of(self.fibres.start + k), unit(width.domain, line.wave)));
             own.sum::<f64>()
         };
         self.lines.iter().map(at).sum::<f64>() / (self.lines.len() * self.own.len()) as f64

@@ -5,8 +5,9 @@ use crate::base::median::median;
 use crate::geometry::SpotShape;
 use std::ops::Range;
 
-/// Rows over which the read noise is estimated where the frame does not have it.
-const ROWS: usize = 64;
+/// Rows and columns of a block for which the read noise is estimated where the frame does not have it. An arc is dark
+/// between its lines.
+const BLOCK: [usize; 2] = [64, 32];
 
 /// Pixels of the columns that a bundle's spots may reach, `[ny, nx]`, electron.
 #[derive(Clone, Debug)]
@@ -38,9 +39,10 @@ impl Region {
         let ok: Vec<bool> = ivar.iter().map(|&w| w > 0.0).collect();
         let read = match frame.readnoise {
             Some(noise) => cut(noise).into_iter().map(|noise| noise * noise).collect(),
-            None => ivar.chunks(ROWS * nx.max(1)).flat_map(least_variance).collect(),
+            None => least_variances(&ivar, nx),
         };
-        let mut region = Self { x0: columns.start as i32, nx, ny, var: Vec::new(), model: vec![0.0; data.len()], data, ok, read };
+        let mut region =
+            Self { x0: columns.start as i32, nx, ny, var: Vec::new(), model: vec![0.0; data.len()], data, ok, read };
         let smooth = region.smoothed();
         region.var = region.read.iter().zip(smooth).map(|(read, signal)| read + signal.max(0.0)).collect();
         region
@@ -86,14 +88,26 @@ impl Region {
     }
 }
 
-/// Estimates the variance of the read noise of some rows: that of their darkest pixels.
-fn least_variance(ivar: &[f64]) -> Vec<f64> {
-    let mut used: Vec<f64> = ivar.iter().copied().filter(|w| *w > 0.0).collect();
-    used.sort_by(f64::total_cmp);
-    // The largest tenth of the weights, whose median a few odd pixels do not decide.
-    let darkest = used.split_off(used.len() - used.len().div_ceil(10));
-    let read = if darkest.is_empty() { 1.0 } else { 1.0 / median(darkest) };
-    vec![read; ivar.len()]
+/// Estimates the variance of the read noise, `[ny, nx]`: in each block that of the darkest pixels.
+fn least_variances(ivar: &[f64], nx: usize) -> Vec<f64> {
+    let mut read = Vec::with_capacity(ivar.len());
+    for rows in ivar.chunks(BLOCK[0] * nx.max(1)) {
+        let of_block = |first: usize| {
+            let block = rows.chunks(nx).flat_map(|row| &row[first..nx.min(first + BLOCK[1])]);
+            least_variance(block.copied().filter(|w| *w > 0.0).collect())
+        };
+        let blocks: Vec<f64> = (0..nx).step_by(BLOCK[1]).map(of_block).collect();
+        read.extend((0..rows.len()).map(|i| blocks[i % nx / BLOCK[1]]));
+    }
+    read
+}
+
+/// Estimates the variance of the read noise by weights: the median of the largest tenth, which a few odd pixels do not
+/// decide.
+fn least_variance(mut weights: Vec<f64>) -> f64 {
+    weights.sort_by(f64::total_cmp);
+    let darkest = weights.split_off(weights.len() - weights.len().div_ceil(10));
+    if darkest.is_empty() { 1.0 } else { 1.0 / median(darkest) }
 }
 
 /// The part of a spot's window that lies in a region: columns and rows of the region.

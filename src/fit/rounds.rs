@@ -206,7 +206,8 @@ impl System {
     /// Returns the damped step; None where the matrix is not positive.
     fn step(&self, damping: f64) -> Option<DVector<f64>> {
         let n = self.gradient.len();
-        let scale: Vec<f64> = (0..n).map(|i| self.matrix[(i, i)].sqrt()).map(|d| if d > 0.0 { d } else { 1.0 }).collect();
+        let scale: Vec<f64> =
+            (0..n).map(|i| self.matrix[(i, i)].sqrt()).map(|d| if d > 0.0 { d } else { 1.0 }).collect();
         let of = |i: usize, j: usize| {
             let own = if i == j { damping } else { 0.0 };
             self.matrix[(i, j)] / (scale[i] * scale[j]) + own

@@ -91,7 +91,9 @@ impl Bundle<'_> {
             for &i in &bad {
                 let (x, y) = (i % nx, i / nx);
                 region.ok[i] = false;
-                for (near, inside) in [(i.wrapping_sub(1), x > 0), (i + 1, x + 1 < nx), (i.wrapping_sub(nx), y > 0), (i + nx, y + 1 < ny)] {
+                for (near, inside) in
+                    [(i.wrapping_sub(1), x > 0), (i + 1, x + 1 < nx), (i.wrapping_sub(nx), y > 0), (i + nx, y + 1 < ny)]
+                {
                     if inside {
                         region.ok[near] = false;
                     }

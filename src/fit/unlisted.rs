@@ -12,6 +12,8 @@ const STEP: f64 = 0.4;
 /// Least signal over noise, and that of a quick look at the pixels in the middle.
 const SIGNAL: f64 = 10.0;
 const QUICK: f64 = 4.0;
+/// Least usable fraction of a spot's light.
+const COVER: f64 = 0.6;
 /// Most lines of one pass.
 const MOST: usize = 20;
 /// Distance within which listed lines set the least brightness of a find, pixels.
@@ -85,9 +87,8 @@ impl Bundle<'_> {
         for i in order {
             let wave = grid[i].wave;
             let distance = |other: f64| (other - wave).abs() / per_pixel;
-            let faint = |(l, line): (usize, &LineState)| {
-                distance(line.wave) < NEIGHBOUR && bright[l] * fraction >= flux[i]
-            };
+            let faint =
+                |(l, line): (usize, &LineState)| distance(line.wave) < NEIGHBOUR && bright[l] * fraction >= flux[i];
             let crowded = model.lines.iter().any(|line| {
                 // Beside a core without pixels the model is free: a line must stand apart from it.
                 let least = if line.listed.is_none() { EARLIER } else { LISTED };
@@ -157,7 +158,7 @@ impl Search<'_> {
             let params = model.spot_at(&model.theta, self.number, fibre, line);
             let spot = Spot::new(0, model, region, [0, fibre], params);
             evaluator.value(spot.offset, &spot.shape, &mut values);
-            let (mut sum, mut power) = (0.0, 1e-30);
+            let (mut sum, mut power, mut cover) = (0.0, 1e-30, 0.0);
             for row in spot.window.rows.clone() {
                 let columns = &spot.window.columns;
                 let places = spot.window.in_spot(model.spot.nx(), row, columns);
@@ -166,10 +167,17 @@ impl Search<'_> {
                     let weight = region.weight(pixel);
                     sum += values[place] * weight * (region.data[pixel] - region.model[pixel]);
                     power += values[place] * values[place] * weight;
+                    cover += if weight > 0.0 { values[place] } else { 0.0 };
                 }
             }
-            signals.push(sum / f64::sqrt(power));
-            fluxes.push(sum / power);
+            // Beyond the CCD's end and on masked cores the wings of other lines would pass for a line.
+            if cover > COVER {
+                signals.push(sum / f64::sqrt(power));
+                fluxes.push(sum / power);
+            }
+        }
+        if 2 * signals.len() <= self.live.len() {
+            return [0.0; 2];
         }
         [median(signals) * (self.live.len() as f64).sqrt(), median(fluxes)]
     }

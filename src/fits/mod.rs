@@ -48,7 +48,7 @@ pub use preproc::{Preproc, read_preproc, write_preproc};
 pub use preproc_options::PreprocOptions;
 pub(crate) use psf::psf_of;
 pub use psf::read_psf;
-pub use psf_write::write_psf;
+pub use psf_write::{PsfExtras, write_psf, write_psf_with};
 pub use reader::read_headers;
 pub(crate) use reader::with_digest;
 pub use table::read_fibermap;

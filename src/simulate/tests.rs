@@ -101,7 +101,12 @@ fn requests_that_make_no_frame_are_named() {
 fn lamp(psf: &Psf) -> Vec<Line> {
     let middle = 0.5 * (psf.wave_min + psf.wave_max);
     let line = |wave, weight| Line { wave, ion: "Ne".into(), weight };
-    vec![line(middle / 2.0, None), line(middle, Some(2.0)), line(middle + 30.0, Some(1.0)), line(middle + 40.0, Some(1.0))]
+    vec![
+        line(middle / 2.0, None),
+        line(middle, Some(2.0)),
+        line(middle + 30.0, Some(1.0)),
+        line(middle + 40.0, Some(1.0)),
+    ]
 }
 
 #[test]

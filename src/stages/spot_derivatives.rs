@@ -34,8 +34,7 @@ pub(crate) struct SpotDerivatives {
 impl SpotDerivatives {
     /// Prepares the evaluation of spots of one shape; without `clip` negative pixels stay.
     pub fn new(shape: &SpotShape, clip: bool) -> Self {
-        let profiles =
-            [vec![0.0; shape.nx() * (shape.degree_x + 3)], vec![0.0; shape.ny() * (shape.degree_y + 3)]];
+        let profiles = [vec![0.0; shape.nx() * (shape.degree_x + 3)], vec![0.0; shape.ny() * (shape.degree_y + 3)]];
         let sums = [0; 3].map(|_| vec![0.0; shape.degree_x + 1]);
         Self { shape: *shape, clip, profiles, sums }
     }
