@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom
     #[arg(long, value_name = "LIST")]
     lines: PathBuf,
-    /// Whether the list's wavelengths are in air or in vacuum [default: as the list says]
+    /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"])]
     lines_in: Option<String>,
     /// Fibres that are fitted together [default: those between gaps, at most 40]
@@ -42,6 +42,9 @@ pub struct Arguments {
     /// Degree of widths and Hermite terms along wavelength [default: the start's]
     #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u32).range(0..=10))]
     legdeg: Option<u32>,
+    /// Degree of widths and Hermite terms across a bundle: more than 1 where it is a large part of the slit
+    #[arg(long, value_name = "DEGREE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=4))]
+    degree_across: u32,
     /// Error of the list's wavelengths in pixels; 0 takes them as exact
     #[arg(long, value_name = "PIXELS", default_value_t = FitOptions::default().line_error, value_parser = size)]
     line_error: f64,
@@ -97,6 +100,7 @@ impl Arguments {
                 bundlesize: self.bundlesize.map(|n| n as usize),
                 gh_degree: self.ghdeg.map(|n| n as usize),
                 legendre_degree: self.legdeg.map(|n| n as usize),
+                degree_across: self.degree_across as usize,
                 line_error: self.line_error,
                 trace_error: self.trace_error,
                 reach: self.reach,

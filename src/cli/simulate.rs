@@ -65,7 +65,7 @@ pub struct Arguments {
     /// Light the fibres by an arc lamp, whose line list this is: text or a FITS table, wavelength [ion] [weight]
     #[arg(long, value_name = "LIST", conflicts_with_all = ["flat", "spectra", "wavelength"])]
     arc: Option<PathBuf>,
-    /// Whether the list's wavelengths are in air or in vacuum [default: as the list says]
+    /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", requires = "arc", value_parser = ["air", "vacuum"])]
     lines_in: Option<String>,
     /// Electrons of the arc's line of median brightness
@@ -77,7 +77,7 @@ pub struct Arguments {
     /// Light the fibres by the spectra of a file as --truth writes it, all light included: one for all, or one per fibre
     #[arg(long, value_name = "FILE", conflicts_with = "wavelength")]
     spectra: Option<PathBuf>,
-    /// Fraction of the cosmic rays that neither MASK nor IVAR tells of
+    /// Fraction of the cosmic rays without a flag in MASK or IVAR
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
     unmasked_cosmics: f64,
     /// Electrons at which a pixel is full; MASK flags it [default: none is]

@@ -4,8 +4,8 @@
 //! displacement and widening, which every unknown moves a little.
 
 use super::bundle::Bundle;
-use super::placed::Spot;
 use super::result::TraceError;
+use super::spot::Spot;
 use crate::stages::simd::Octet;
 use crate::stages::spot_derivatives::{SpotDerivatives, column};
 use nalgebra::{Cholesky, DMatrix, DVector, Matrix4};

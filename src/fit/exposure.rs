@@ -1,15 +1,14 @@
 //! One exposure of a bundle: its pixels, and the state of its spots.
 
-use super::flux::Solution;
 use super::model::Model;
-use super::placed::Spot;
 use super::region::Region;
+use super::spot::Spot;
 use crate::stages::spot_derivatives::SpotDerivatives;
 
 /// Error of the model of spots that move nothing, as a fraction of their light.
 const LOOSE: f64 = 0.1;
 
-/// What is known of a spot.
+/// The state of a spot.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SpotState {
     /// Whether it is in the model.
@@ -46,16 +45,7 @@ impl Exposure {
         if state.trusted { state.flux } else { 0.0 }
     }
 
-    /// Takes over fluxes and model of a solution.
-    pub fn accept(&mut self, solution: Solution) {
-        for (spot, (flux, power)) in solution.placed.spots.iter().zip(solution.flux.iter().zip(&solution.power)) {
-            let state = &mut self.spots[spot.index];
-            (state.flux, state.sn) = (*flux, flux * power.max(0.0).sqrt());
-        }
-        self.region.model = solution.image;
-    }
-
-    /// Renews the variance: read noise, photons of the model, and the error of spots that are not trusted. Otherwise a
+    /// Computes the variance anew: read noise, photons of the model, and the error of spots that are not trusted. Otherwise a
     /// bright one of these would decide whether a step is good.
     pub fn renew_variance(&mut self, model: &Model, number: usize) {
         let mut loose = vec![0.0; self.region.data.len()];

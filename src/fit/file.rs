@@ -26,7 +26,7 @@ pub struct FitRequest {
     pub output: PathBuf,
     /// The line list.
     pub lines: PathBuf,
-    /// The medium of its wavelengths; None for what the list says.
+    /// The medium of its wavelengths; None for that of the list.
     pub medium: Option<Medium>,
     /// How the frames are read.
     pub preproc: PreprocOptions,

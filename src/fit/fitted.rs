@@ -1,11 +1,10 @@
 //! All bundles of a PSF fitted, and the PSF that they make.
 
 use super::bundle::Bundle;
-use super::{BundleFit, FitOptions};
+use super::{ArcFrame, BundleFit, FitOptions};
 use crate::base::cancel::CancelToken;
 use crate::base::median::median;
 use crate::fits::Line;
-use crate::geometry::Ccd;
 use crate::psf::{LegendreSeries, Psf, PsfError, PsfParts};
 use crate::stages::legendre::{legendre, polynomials, unit};
 use nalgebra::{DMatrix, DVector};
@@ -17,15 +16,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const GAP: f64 = 1.4;
 /// Most fibres of a bundle: their shapes are linear across it.
 const MOST: usize = 40;
-
-/// An arc frame.
-#[derive(Clone, Copy, Debug)]
-pub struct ArcFrame<'a> {
-    /// Its pixels, electron.
-    pub ccd: &'a Ccd<'a>,
-    /// Its read noise, electron, `[ny, nx]`; None takes that of the darkest pixels.
-    pub readnoise: Option<&'a [f32]>,
-}
 
 /// Reason why no fit begins.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -40,7 +30,7 @@ pub enum FitError {
         frame: usize,
         /// Its rows and columns.
         found: [usize; 2],
-        /// Those of the start.
+        /// Rows and columns of the start.
         needed: [usize; 2],
     },
     /// Too few lines are on the CCD.
@@ -169,7 +159,7 @@ impl Bundle<'_> {
             let of = |f: usize| {
                 let mut coeff = vec![0.0; degrees];
                 for (m, &(a, b)) in self.model.monomials.iter().enumerate() {
-                    coeff[b] += self.model.theta[layout.shape(term, m)] * if a == 0 { 1.0 } else { self.model.z[f] };
+                    coeff[b] += self.model.theta[layout.shape(term, m)] * self.model.z[f].powi(a as i32);
                 }
                 coeff
             };

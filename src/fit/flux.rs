@@ -2,8 +2,9 @@
 
 use super::exposure::Exposure;
 use super::model::Model;
-use super::placed::{Placed, Spot};
+use super::placed::Placed;
 use super::region::Region;
+use super::spot::Spot;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use crate::stages::skyline::{Backward, BadPivot, Factor, Forward, Skyline, TILE};
 use crate::stages::spot_derivatives::SpotDerivatives;
@@ -25,6 +26,15 @@ impl Solution {
     /// Returns chi2 over the pixels of `pixels`.
     pub fn chi2(&self, region: &Region, weights: &[f64], pixels: &[usize]) -> f64 {
         pixels.iter().map(|&i| weights[i] * (region.data[i] - self.image[i]).powi(2)).sum()
+    }
+
+    /// Gives fluxes and model to the exposure.
+    pub fn give_to(self, exposure: &mut Exposure) {
+        for (spot, (flux, power)) in self.placed.spots.iter().zip(self.flux.iter().zip(&self.power)) {
+            let state = &mut exposure.spots[spot.index];
+            (state.flux, state.sn) = (*flux, flux * power.max(0.0).sqrt());
+        }
+        exposure.region.model = self.image;
     }
 
     /// Returns the pixels of all windows, ascending.

@@ -5,8 +5,10 @@
 //! Marquardt steps move all of them at once, with fluxes eliminated; every line of the list may be displaced a little,
 //! and every exposure is shifted as a whole. Bundles are independent, so that results do not depend on threads.
 
+mod arc;
 mod bundle;
 mod coarse;
+mod course;
 mod errors;
 mod exposure;
 mod file;
@@ -23,10 +25,12 @@ mod region;
 mod result;
 mod rounds;
 mod select;
+mod spot;
 mod unlisted;
 
+pub use arc::ArcFrame;
 pub use file::{FitDone, FitFileError, FitRequest, fit_file, remarks};
-pub use fitted::{ArcFrame, FitError, Fitted, fit_psf};
+pub use fitted::{FitError, Fitted, fit_psf};
 pub use options::FitOptions;
 pub use result::{BundleFit, FoundLine, LostLine, Quality, SpotFit, TraceError};
 

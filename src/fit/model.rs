@@ -75,8 +75,10 @@ impl Model {
             ..SpotShape::new(psf, false)
         };
         let along = options.legendre_degree.unwrap_or(psf.sigma_x.ncoeff - 1);
-        let linear = if own.len() > 1 { 0..=along.min(1) } else { 1..=0 };
-        let monomials: Vec<_> = (0..=along).map(|b| (0, b)).chain(linear.map(|b| (1, b))).collect();
+        // Across the bundle shapes change little: only their mean and slope along wavelength do.
+        let across =
+            (1..=options.degree_across.min(own.len() - 1)).flat_map(|a| (0..=along.min(1)).map(move |b| (a, b)));
+        let monomials: Vec<_> = (0..=along).map(|b| (0, b)).chain(across).collect();
         let layout = Layout {
             terms: 1 + (spot.degree_x + 1) * (spot.degree_y + 1),
             monomials: monomials.len(),
@@ -130,10 +132,15 @@ impl Model {
         LineState { wave, listed, trace: [at(0, x), at(1, y)], shape: at(2, degrees), lost: None }
     }
 
+    /// Number of powers of z among the monomials.
+    pub fn powers(&self) -> usize {
+        self.monomials.iter().map(|m| m.0 + 1).max().unwrap_or(1)
+    }
+
     /// Returns the values of the monomials for a fibre at a line.
     pub fn monomials_at(&self, fibre: usize, line: &LineState) -> impl Iterator<Item = f64> {
         let z = self.z[fibre];
-        self.monomials.iter().map(move |&(a, b)| if a == 0 { line.shape[b] } else { z * line.shape[b] })
+        self.monomials.iter().map(move |&(a, b)| z.powi(a as i32) * line.shape[b])
     }
 
     /// Returns the position of a spot of an exposure under the unknowns `theta`.

@@ -6,7 +6,8 @@
 use super::exposure::Exposure;
 use super::flux::{FluxMatrix, Solution};
 use super::model::Model;
-use super::placed::{Placed, Spot};
+use super::placed::Placed;
+use super::spot::Spot;
 use crate::stages::gram::gram;
 use crate::stages::simd::Octet;
 use crate::stages::spot_derivatives::{SpotDerivatives, column};
@@ -21,7 +22,7 @@ pub(super) struct Normal {
     pub gradient: Vec<f64>,
 }
 
-/// Products of the shapes of two lines' spots, by powers of z: `[2, 2, terms, terms]`.
+/// Products of the shapes of two lines' spots, by powers of z: `[powers, powers, terms, terms]`.
 type LineProducts = BTreeMap<[usize; 2], Vec<f64>>;
 
 impl Normal {
@@ -198,10 +199,12 @@ impl<'a> Sums<'a> {
         }
         self.add_positions([n, m], light, &at);
         let [spot, other] = [n, m].map(|k| &self.placed.spots[k]);
-        let sums = of_lines.entry([spot.line, other.line]).or_insert_with(|| vec![0.0; 4 * terms * terms]);
+        let powers = self.model.powers();
+        let sums =
+            of_lines.entry([spot.line, other.line]).or_insert_with(|| vec![0.0; powers * powers * terms * terms]);
         let [zn, zm] = [spot, other].map(|s| self.model.z[s.fibre]);
         for (power, sums) in sums.chunks_exact_mut(terms * terms).enumerate() {
-            let factor = light * if power / 2 == 1 { zn } else { 1.0 } * if power % 2 == 1 { zm } else { 1.0 };
+            let factor = light * zn.powi((power / powers) as i32) * zm.powi((power % powers) as i32);
             for (a, sums) in sums.chunks_exact_mut(terms).enumerate() {
                 let from = &product[(column::SHAPE + a) * stride + column::SHAPE..][..terms];
                 sums.iter_mut().zip(from).for_each(|(sum, p)| *sum += factor * p);
@@ -236,13 +239,13 @@ impl<'a> Sums<'a> {
 
     /// Spreads the products of shapes over the monomials.
     fn add_lines(&mut self, of_lines: &LineProducts) {
-        let terms = self.model.layout.terms;
+        let (terms, powers) = (self.model.layout.terms, self.model.powers());
         for ([line, other], sums) in of_lines {
             let [own, theirs] = [line, other].map(|l| &self.model.lines[*l].shape);
             for (k, &(a, b)) in self.model.monomials.iter().enumerate() {
                 for (l, &(c, d)) in self.model.monomials.iter().enumerate() {
                     let factor = own[b] * theirs[d];
-                    let sums = &sums[(2 * a + c) * terms * terms..][..terms * terms];
+                    let sums = &sums[(powers * a + c) * terms * terms..][..terms * terms];
                     for (t, sums) in sums.chunks_exact(terms).enumerate() {
                         let mut row = self.half.row_mut(k * terms + t);
                         let to = &mut row.as_slice_mut().expect("rows are contiguous")[l * terms..(l + 1) * terms];

@@ -1,4 +1,4 @@
-//! What is held true before the data speak: weak priors on unknowns that trade places.
+//! Weak priors on unknowns that trade places.
 
 use super::FitOptions;
 use super::model::Model;

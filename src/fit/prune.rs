@@ -1,7 +1,8 @@
 //! Lines and spots that do not fit: blends, wrong wavelengths, cosmic rays on a core.
 
 use super::bundle::Bundle;
-use super::placed::{Placed, Spot};
+use super::placed::Placed;
+use super::spot::Spot;
 use crate::base::median::median;
 use crate::stages::simd::Octet;
 use crate::stages::spot_derivatives::{SpotDerivatives, column};
@@ -85,7 +86,7 @@ impl Bundle<'_> {
     /// lines lost it.
     pub(super) fn prune(&mut self) -> usize {
         let solutions = self.solutions(&self.model.theta);
-        self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| e.accept(solution));
+        self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| solution.give_to(e));
         let departures = self.departures(|e, spot| {
             let found = self.model.lines[spot.line].listed.is_none();
             self.exposures[e].spots[spot.index].trusted || (found && self.model.live[spot.fibre])

@@ -1,4 +1,4 @@
-//! What a bundle's fit found.
+//! The record of a bundle's fit.
 
 use super::bundle::Bundle;
 use super::prune::Departure;

@@ -1,17 +1,17 @@
 //! Levenberg-Marquardt rounds: which unknowns are free, steps, and when they end.
 
 use super::FitOptions;
-use super::bundle::Bundle;
+use super::bundle::{Accepted, Bundle};
 use super::flux::{Solution, solve};
 use super::layout::Layout;
 use super::normal::Normal;
 use super::prior::Prior;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
-/// Trials of a round, from a damping that is tenfold at each.
+/// Trials of a round, each with ten times the weight of the last that keeps the step short (Levenberg's parameter).
 const TRIALS: usize = 10;
-/// Damping at first and at least.
-const DAMPING: [f64; 2] = [1e-4, 1e-9];
+/// Levenberg's parameter at first and at least.
+const LEVENBERG: [f64; 2] = [1e-4, 1e-9];
 /// Farthest move of a spot in a step, pixels.
 const FARTHEST: f64 = 2.0;
 /// Narrowest width of a spot, pixels.
@@ -61,18 +61,6 @@ impl Freedom {
     }
 }
 
-/// The state of the last accepted step.
-#[derive(Clone, Debug)]
-pub(super) struct Accepted {
-    pub chi2: f64,
-    /// Good pixels less unknowns and fluxes.
-    pub freedom: f64,
-    /// Unknowns and fluxes.
-    pub unknowns: usize,
-    /// Good pixels.
-    pub pixels: usize,
-}
-
 /// The normal matrix at the end, of the free unknowns.
 #[derive(Clone, Debug)]
 pub(super) struct Curvature {
@@ -87,10 +75,10 @@ impl Bundle<'_> {
         exposures.map(|(e, exposure)| solve(&self.model, theta, e, exposure, &exposure.region.weights())).collect()
     }
 
-    /// Takes at most `most` rounds, until chi2 falls by less than `tolerance`; renews weights after each.
+    /// Takes at most `most` rounds, until chi2 falls by less than `tolerance`; computes weights anew after each.
     pub(super) fn rounds(&mut self, most: usize, freedom: Freedom, tolerance: f64) {
         let free = freedom.unknowns(&self.model.layout, self.options);
-        let mut damping = DAMPING[0];
+        let mut levenberg = LEVENBERG[0];
         for _ in 0..most {
             if self.cancel.is_cancelled() {
                 return;
@@ -105,11 +93,11 @@ impl Bundle<'_> {
                 (0..solutions.len()).map(of).sum::<f64>() + prior.chi2(theta)
             };
             let before = total(&solutions, &self.model.theta);
-            self.exposures.iter_mut().zip(solutions.iter().cloned()).for_each(|(e, solution)| e.accept(solution));
+            self.exposures.iter_mut().zip(solutions.iter().cloned()).for_each(|(e, solution)| solution.give_to(e));
             let curvature = self.curvature(&free, &solutions, &weights, &prior);
             let mut accepted = None;
             for _ in 0..TRIALS {
-                let step = curvature.step(damping);
+                let step = curvature.step(levenberg);
                 if let Some(theta) = step.and_then(|step| self.moved(&free, &step)) {
                     let trial = self.solutions(&theta);
                     let after = {
@@ -117,20 +105,20 @@ impl Bundle<'_> {
                         (0..trial.len()).map(of).sum::<f64>() + prior.chi2(&theta)
                     };
                     if after <= before + 1e-6 {
-                        damping = (damping / 10.0).max(DAMPING[1]);
+                        levenberg = (levenberg / 10.0).max(LEVENBERG[1]);
                         accepted = Some((theta, trial, after));
                         break;
                     }
                 }
-                damping = damping.max(1e-6) * 10.0;
+                levenberg = levenberg.max(1e-6) * 10.0;
             }
             let Some((theta, solutions, after)) = accepted else { return };
             self.note(&weights, &pixels, free.len(), after - prior.chi2(&theta));
             self.model.theta = theta;
-            self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| e.accept(solution));
+            self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| solution.give_to(e));
             self.renew_variance();
             tracing::debug!(
-                "fibres {} to {}, {freedom:?}: chi2 {after:.1} of {before:.1}, damping {damping:.0e}",
+                "fibres {} to {}, {freedom:?}: chi2 {after:.1} of {before:.1}, levenberg {levenberg:.0e}",
                 self.first_fibre(),
                 self.last_fibre()
             );
@@ -186,8 +174,8 @@ impl Bundle<'_> {
                     }
                     let [old, new] = [&self.model.theta, &theta].map(|theta| self.model.at(theta, e, fibre, line));
                     let shape = self.model.spot_at(&theta, e, fibre, line).shape;
-                    let far = (0..2).any(|a| !((new[a] - old[a]).abs() < FARTHEST));
-                    if far || shape[..2].iter().any(|sigma| !(*sigma > NARROWEST)) {
+                    let near = (0..2).all(|a| (new[a] - old[a]).abs() < FARTHEST);
+                    if !near || !shape[..2].iter().all(|sigma| *sigma > NARROWEST) {
                         return None;
                     }
                 }
@@ -204,12 +192,12 @@ struct System {
 
 impl System {
     /// Returns the damped step; None where the matrix is not positive.
-    fn step(&self, damping: f64) -> Option<DVector<f64>> {
+    fn step(&self, levenberg: f64) -> Option<DVector<f64>> {
         let n = self.gradient.len();
         let scale: Vec<f64> =
             (0..n).map(|i| self.matrix[(i, i)].sqrt()).map(|d| if d > 0.0 { d } else { 1.0 }).collect();
         let of = |i: usize, j: usize| {
-            let own = if i == j { damping } else { 0.0 };
+            let own = if i == j { levenberg } else { 0.0 };
             self.matrix[(i, j)] / (scale[i] * scale[j]) + own
         };
         let factor: Cholesky<f64, Dyn> = Cholesky::new(DMatrix::from_fn(n, n, of))?;

@@ -2,8 +2,8 @@
 
 use super::bundle::Bundle;
 use super::exposure::{Exposure, SpotState};
-use super::placed::Spot;
 use super::region::Region;
+use super::spot::Spot;
 use crate::base::median::median;
 use crate::stages::spot_derivatives::SpotDerivatives;
 
@@ -40,7 +40,7 @@ impl Bundle<'_> {
             core.push(of_exposure);
         }
         let solutions = self.solutions(&self.model.theta);
-        self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| e.accept(solution));
+        self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| solution.give_to(e));
         let layout = self.model.layout;
         for fibre in 0..layout.fibres {
             let alive = |exposure: &Exposure| {
@@ -104,7 +104,7 @@ impl Bundle<'_> {
         count
     }
 
-    /// Renews the variances of all exposures.
+    /// Computes the variances of all exposures anew.
     pub(super) fn renew_variance(&mut self) {
         let model = &self.model;
         self.exposures.iter_mut().enumerate().for_each(|(e, exposure)| exposure.renew_variance(model, e));

@@ -182,7 +182,7 @@ fn reduced_normal_equations_are_those_of_the_whole_jacobian() {
         *theta += 0.004 * (1.9 * k as f64).sin();
     }
     let solutions = bundle.solutions(&bundle.model.theta);
-    bundle.exposures.iter_mut().zip(solutions.iter().cloned()).for_each(|(e, s)| e.accept(s));
+    bundle.exposures.iter_mut().zip(solutions.iter().cloned()).for_each(|(e, s)| s.give_to(e));
     let e = 1;
     let (exposure, solution) = (&bundle.exposures[e], &solutions[e]);
     let weights = exposure.region.weights();

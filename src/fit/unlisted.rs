@@ -3,7 +3,7 @@
 use super::bundle::Bundle;
 use super::exposure::Exposure;
 use super::model::LineState;
-use super::placed::Spot;
+use super::spot::Spot;
 use crate::base::median::median;
 use crate::stages::spot_derivatives::SpotDerivatives;
 

@@ -20,7 +20,7 @@ pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<P
     write_psf_with(path, psf, &PsfExtras { status, ..PsfExtras::default() }, overwrite)
 }
 
-/// What a PSF file may hold beside the PSF.
+/// Contents of a PSF file beside the PSF.
 #[derive(Clone, Debug, Default)]
 pub struct PsfExtras {
     /// STATUS of every fibre: 0 where its PSF is fitted.
@@ -34,7 +34,8 @@ pub struct PsfExtras {
 /// Writes a PSF file of PSFVER 3 with more in it than the PSF.
 ///
 /// # Errors
-/// As [`write_psf`].
+/// [`FitsError::Invalid`] if the series of the table differ in their domain. [`FitsError::Write`] if the file exists and
+/// may not be replaced, or cannot be written.
 pub fn write_psf_with(
     path: impl AsRef<Path>,
     psf: &Psf,

@@ -2,9 +2,9 @@
 
 use super::objects::Target;
 use super::random::{Purpose, stream};
-use super::request::{SimulateError, Simulation};
+use super::request::{Light, SimulateError, Simulation};
 use super::sky;
-use crate::fits::{Line, Truth};
+use crate::fits::Line;
 use crate::psf::Psf;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
@@ -18,24 +18,6 @@ const LINE_RANGE: [f64; 2] = [0.015, 50.0];
 const SPOT_SCATTER: f64 = 0.01;
 /// Electrons per Angstrom of a flat lamp in 1000 s.
 const FLAT: f64 = 20_000.0;
-
-/// What lights the fibres.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Light {
-    /// The night sky with stars, galaxies and quasars.
-    Sky,
-    /// An arc lamp.
-    Arc {
-        /// Its lines; weights are relative, and lines without one take any brightness, by the seed.
-        lines: Vec<Line>,
-        /// Electrons of the line of median brightness per fibre.
-        electrons: f64,
-    },
-    /// A flat lamp: a smooth continuum.
-    Flat,
-    /// Spectra in electron per bin, all light included: one for all fibres, or one per lit fibre.
-    Spectra(Truth),
-}
 
 impl Light {
     /// Returns FLAVOR and OBSTYPE of the header.

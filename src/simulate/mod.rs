@@ -16,9 +16,9 @@ mod sky;
 pub mod synthetic;
 
 pub use crate::fits::{Truth, read_truth, write_truth};
-pub use light::Light;
+pub use objects::broken_fibres;
 pub use range::OutOfRange;
-pub use request::{SimulateError, Simulation};
+pub use request::{Light, SimulateError, Simulation};
 pub use simulated::{Simulated, simulate};
 
 #[cfg(test)]

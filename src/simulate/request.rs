@@ -1,9 +1,9 @@
 //! The request of a simulation: its parameters and their checks.
 
-use super::light::Light;
 use super::range::{OutOfRange, count, within};
 use crate::base::number::short;
 use crate::base::option_name::OptionName::{Nspec, PsfTails, Specmin};
+use crate::fits::{Line, Truth};
 use crate::psf::{Psf, Tails};
 use crate::solver::default_step;
 use std::ops::Range;
@@ -98,6 +98,24 @@ pub enum SimulateError {
     OutOfRange(#[from] OutOfRange),
 }
 
+/// The light of the fibres.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Light {
+    /// The night sky with stars, galaxies and quasars.
+    Sky,
+    /// An arc lamp.
+    Arc {
+        /// Its lines; weights are relative, and lines without one take any brightness, by the seed.
+        lines: Vec<Line>,
+        /// Electrons of the line of median brightness per fibre.
+        electrons: f64,
+    },
+    /// A flat lamp: a smooth continuum.
+    Flat,
+    /// Spectra in electron per bin, all light included: one for all fibres, or one per lit fibre.
+    Spectra(Truth),
+}
+
 /// The parameters of a simulated frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulation {
@@ -126,9 +144,9 @@ pub struct Simulation {
     pub dead_patches: Option<usize>,
     /// Whether light falls into the PSF's power-law tails.
     pub psf_tails: bool,
-    /// What lights the fibres; broken ones stay dark but for [`Light::Spectra`].
+    /// The light of the fibres; broken ones stay dark but for [`Light::Spectra`].
     pub light: Light,
-    /// Fraction of the cosmic rays that no flag tells of.
+    /// Fraction of the cosmic rays without a flag.
     pub unmasked_cosmics: f64,
     /// Electrons at which a pixel is full; None for none.
     pub saturation: Option<f64>,
