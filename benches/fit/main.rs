@@ -5,7 +5,6 @@
 
 mod cases;
 mod images;
-#[cfg(not(without_science))]
 mod science;
 
 use cases::{CASES, Case, Truth};
@@ -32,7 +31,6 @@ fn main() -> ExitCode {
             eprintln!("{}", row.text);
             page += &row.text;
         }
-        #[cfg(not(without_science))]
         if only.is_none() {
             page += &science::section(truth);
         }
