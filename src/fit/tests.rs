@@ -194,7 +194,7 @@ fn reduced_normal_equations_are_those_of_the_whole_jacobian() {
         let mut image = DVector::zeros(weights.len());
         let mut spots = crate::stages::spot_derivatives::SpotDerivatives::new(&bundle.model.spot, true);
         let mut values = vec![0.0; bundle.model.spot.size()];
-        for (n, spot) in super::placed::Placed::new(&bundle.model, theta, e, exposure).spots.iter().enumerate() {
+        for (n, spot) in placed::Placed::new(&bundle.model, theta, e, exposure).spots.iter().enumerate() {
             let flux = match only {
                 Some(only) => f64::from(u8::from(only == n)),
                 None => exposure.moving(spot),
