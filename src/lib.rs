@@ -55,6 +55,7 @@ pub mod bench;
 pub mod compare;
 pub mod exposure;
 pub mod extract;
+pub mod fit;
 pub mod fits;
 #[doc(hidden)]
 pub mod frame;

@@ -92,6 +92,9 @@ option_names! {
     Image = "image",
     Model = "model",
     Truth = "truth",
+    LinesIn = "lines-in",
+    Arc = "arc",
+    Spectra = "spectra",
 }
 
 /// The spelling of the current front end.

@@ -5,7 +5,7 @@ use super::demo;
 use super::output::Outcome;
 #[cfg(feature = "simulate")]
 use super::{bench, make_psf, simulate};
-use super::{compare, devices, exposure, extract, logging, manual, psf_convert, psf_info};
+use super::{compare, devices, exposure, extract, fit_psf, logging, manual, psf_convert, psf_info};
 #[cfg(feature = "plot")]
 use super::{plot_psf, report};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -38,6 +38,7 @@ pub enum Command {
     Extract(Box<extract::Arguments>),
     /// Extract many frames: reading, computing and writing at the same time, over MPI if built with it
     Exposure(Box<exposure::Arguments>),
+    FitPsf(Box<fit_psf::Arguments>),
     #[cfg(feature = "simulate")]
     MakePsf(make_psf::Arguments),
     #[cfg(feature = "simulate")]
@@ -65,6 +66,7 @@ impl Command {
         match self {
             Self::Extract(arguments) => arguments.json.is_wanted(),
             Self::Exposure(arguments) => arguments.json.is_wanted(),
+            Self::FitPsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
             Self::MakePsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
@@ -92,6 +94,7 @@ impl Command {
         match self {
             Self::Extract(arguments) => extract::run(*arguments),
             Self::Exposure(arguments) => exposure::run(&arguments),
+            Self::FitPsf(arguments) => fit_psf::run(&arguments),
             #[cfg(feature = "simulate")]
             Self::MakePsf(arguments) => make_psf::run(&arguments),
             #[cfg(feature = "simulate")]

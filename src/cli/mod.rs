@@ -10,6 +10,7 @@ mod device_arguments;
 mod devices;
 mod exposure;
 mod extract;
+mod fit_psf;
 pub mod json;
 mod like;
 pub mod logging;

@@ -7,13 +7,14 @@ use serde_json::json;
 use spextral::PendingFile;
 use spextral::base::output_path::{Format, check_outputs};
 use spextral::extract::WaveRange;
-use spextral::fits::{read_psf_with, write_preproc, write_truth};
+use spextral::fits::{Medium, read_line_list, read_psf_with, read_truth, write_preproc, write_truth};
 use spextral::psf::Gh00;
-use spextral::simulate::{SimulateError, Simulation, simulate};
+use spextral::simulate::{Light, SimulateError, Simulation, simulate};
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Simulate a frame: sky, stars, galaxies, quasars, noise, cosmic rays and CCD defects, as a preproc file
+/// Simulate a frame: sky, stars, galaxies, quasars, or lamps; noise, cosmic rays and CCD defects; as a preproc file
 ///
 /// The same seed gives the same bytes, whatever the number of threads.
 #[derive(clap::Args, Debug)]
@@ -66,6 +67,27 @@ pub struct Arguments {
     /// GH-0-0 of the PSF: as in the file, or 1 as specex fits it
     #[arg(long, value_name = "VALUE", value_parser = PossibleValuesParser::new(Gh00::ALL.iter().map(|v| v.word())).try_map(|word| word.parse::<Gh00>()), default_value = Gh00::File.word())]
     psf_gh00: Gh00,
+    /// Light the fibres by an arc lamp, whose line list this is: text or a FITS table, wavelength [ion] [weight]
+    #[arg(long, value_name = "LIST", conflicts_with_all = ["flat", "spectra", "wavelength"])]
+    arc: Option<PathBuf>,
+    /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
+    #[arg(long, value_name = "MEDIUM", requires = "arc", value_parser = ["air", "vacuum"])]
+    lines_in: Option<String>,
+    /// Electrons of the arc's line of median brightness
+    #[arg(long, value_name = "ELECTRON", requires = "arc", default_value_t = 20_000.0)]
+    arc_electrons: f64,
+    /// Light the fibres by a flat lamp
+    #[arg(long, conflicts_with = "spectra")]
+    flat: bool,
+    /// Light the fibres by the spectra of a file as --truth writes it, all light included: one for all, or one per fibre
+    #[arg(long, value_name = "FILE", conflicts_with = "wavelength")]
+    spectra: Option<PathBuf>,
+    /// Fraction of the cosmic rays without a flag in MASK or IVAR
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0)]
+    unmasked_cosmics: f64,
+    /// Electrons at which a pixel is full; MASK flags it [default: none is]
+    #[arg(long, value_name = "ELECTRON")]
+    saturation: Option<f64>,
     /// Replace outputs that exist
     #[arg(long)]
     overwrite: bool,
@@ -74,8 +96,18 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn request(&self) -> Simulation {
-        Simulation {
+    fn request(&self) -> Result<Simulation, Box<dyn Error>> {
+        let medium = self.lines_in.as_deref().map(str::parse::<Medium>).transpose()?;
+        let light = match (&self.arc, &self.spectra) {
+            (Some(list), _) => Light::Arc { lines: read_line_list(list, medium)?, electrons: self.arc_electrons },
+            (None, Some(spectra)) => Light::Spectra(read_truth(spectra)?),
+            (None, None) if self.flat => Light::Flat,
+            (None, None) => Light::Sky,
+        };
+        Ok(Simulation {
+            light,
+            unmasked_cosmics: self.unmasked_cosmics,
+            saturation: self.saturation,
             seed: self.seed,
             specmin: self.specmin,
             nspec: self.nspec,
@@ -88,7 +120,7 @@ impl Arguments {
             bad_columns: self.bad_columns,
             dead_patches: self.dead_patches,
             psf_tails: self.psf_tails,
-        }
+        })
     }
 }
 
@@ -99,7 +131,8 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     let outputs = [&args.output].into_iter().chain(&args.truth).map(|path| (path.as_path(), Format::Fits));
     let outputs: Vec<(&Path, Format)> = outputs.collect();
-    check_outputs(&[&args.psf], &outputs, args.overwrite)?;
+    let inputs = [&args.psf].into_iter().chain(&args.arc).chain(&args.spectra).map(PathBuf::as_path);
+    check_outputs(&inputs.collect::<Vec<_>>(), &outputs, args.overwrite)?;
     let psf = read_psf_with(&args.psf, args.psf_gh00)?;
     let of_psf = |error: SimulateError| match error {
         SimulateError::Fibres { .. } | SimulateError::Range { .. } | SimulateError::NoTails => {
@@ -107,7 +140,7 @@ pub fn run(args: &Arguments) -> Outcome {
         }
         other => other.to_string(),
     };
-    let simulated = simulate(&psf, &args.request()).map_err(of_psf)?;
+    let simulated = simulate(&psf, &args.request()?).map_err(of_psf)?;
     let truth = args.truth.as_ref().map(|path| write_truth(path, &simulated.truth, args.overwrite)).transpose()?;
     let preproc = write_preproc(&args.output, &simulated.preproc, args.overwrite)?;
     PendingFile::persist_all(truth.into_iter().chain([preproc]))?;
@@ -115,6 +148,7 @@ pub fn run(args: &Arguments) -> Outcome {
     if args.json.is_wanted() {
         let fields = json!({
             "output": text(&args.output), "truth": args.truth.as_deref().map(text), "psf": text(&args.psf),
+            "arc": args.arc.as_deref().map(text), "spectra": args.spectra.as_deref().map(text), "flat": args.flat,
             "seed": args.seed, "nspec": truth.fibres.len(), "nwave": wave.len(),
             "wave_min": wave[0], "wave_max": wave[wave.len() - 1],
         });
@@ -122,10 +156,11 @@ pub fn run(args: &Arguments) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!(
-        "{}: {} fibres lit, {} bins from {:.1} to {:.1} Angstrom, seed {}",
+        "{}: {} fibres lit, {} {} from {:.1} to {:.1} Angstrom, seed {}",
         args.output.display(),
         truth.fibres.len(),
         wave.len(),
+        if args.arc.is_some() { "lines" } else { "bins" },
         wave[0],
         wave[wave.len() - 1],
         args.seed

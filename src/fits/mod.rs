@@ -8,6 +8,7 @@
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
+//! | `line_list`, `truth` | wavelengths of a lamp; true spectra |
 //! | `spot_table` | measured spots and plain traces, of which a PSF is made |
 //! | `keywords` | cards that belong to one file |
 //! | `verify` | the check of a whole file by its checksums |
@@ -24,6 +25,7 @@ mod gzip;
 mod hdu;
 mod image;
 mod keywords;
+mod line_list;
 mod positioned_io;
 mod preproc;
 mod preproc_options;
@@ -45,12 +47,13 @@ pub use crate::frame::{ColumnData, Header, Table, Value};
 pub use error::FitsError;
 pub use frame::{read_frame, write_frame, write_model};
 pub use image::read_image_f64;
+pub use line_list::{Line, Medium, read_line_list};
 pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, read_preproc, write_preproc};
 pub use preproc_options::PreprocOptions;
 pub(crate) use psf::psf_of;
 pub use psf::{read_psf, read_psf_with};
-pub use psf_write::write_psf;
+pub use psf_write::{PsfExtras, write_psf, write_psf_with};
 pub use reader::read_headers;
 pub(crate) use reader::with_digest;
 pub use spot_table::{FittedPsf, psf_from_spots};

@@ -14,6 +14,34 @@ use std::path::Path;
 /// [`FitsError::Invalid`] if the series of the table differ in their domain, as PSFVER 3 has one for all, or the PSF is of
 /// another kind. [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<PendingFile, FitsError> {
+    // Stand-ins must not pass for fits.
+    let bad = &psf.defects().fibres;
+    let status =
+        (!bad.is_empty()).then(|| (0..psf.nfibre).map(|f| f64::from(u8::from(psf.defects().has(f)))).collect());
+    write_psf_with(path, psf, &PsfExtras { status, ..PsfExtras::default() }, overwrite)
+}
+
+/// Contents of a PSF file beside the PSF.
+#[derive(Clone, Debug, Default)]
+pub struct PsfExtras {
+    /// STATUS of every fibre: 0 where its PSF is fitted.
+    pub status: Option<Vec<f64>>,
+    /// Cards of the PSF table.
+    pub cards: Header,
+    /// Further tables.
+    pub tables: Vec<(&'static str, Table)>,
+}
+
+/// Writes a PSF file with more in it than the PSF; images on a grid have no place for it.
+///
+/// # Errors
+/// As [`write_psf`].
+pub fn write_psf_with(
+    path: impl AsRef<Path>,
+    psf: &Psf,
+    extras: &PsfExtras,
+    overwrite: bool,
+) -> Result<PendingFile, FitsError> {
     match &psf.form {
         Form::GaussHermite => {}
         Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, overwrite),
@@ -32,14 +60,15 @@ pub fn write_psf(path: impl AsRef<Path>, psf: &Psf, overwrite: bool) -> Result<P
         );
         return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: "HDU 2 (PSF)".into(), what });
     }
-    let table = param_table(psf, &rows);
+    let table = param_table(psf, &rows, extras);
     write_file(path.as_ref(), overwrite, |out| {
         for (name, trace) in [("XTRACE", &psf.trace_x), ("YTRACE", &psf.trace_y)] {
             let image =
                 Image { name, unit: "", shape: vec![psf.nfibre, trace.ncoeff], pixels: Pixels::F64(&trace.coeff) };
             out.image(&image, &common_cards(psf, trace.domain))?;
         }
-        out.table("PSF", &table)
+        out.table("PSF", &table)?;
+        extras.tables.iter().try_for_each(|(name, table)| out.table(name, table))
     })
 }
 
@@ -97,7 +126,7 @@ fn common_cards(psf: &Psf, domain: [f64; 2]) -> Header {
 }
 
 /// Builds the PSF table; shorter series are padded with zero coefficients.
-fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
+fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)], extras: &PsfExtras) -> Table {
     let ncoeff = rows.iter().map(|(_, s)| s.ncoeff).max().unwrap_or(1);
     let mut coeff = Vec::new();
     for (_, series) in rows {
@@ -108,11 +137,10 @@ fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
         }
     }
     let mut names: Vec<String> = rows.iter().map(|(name, _)| name.clone()).collect();
-    // Stand-ins must not pass for fits.
-    if !psf.defects().fibres.is_empty() {
+    if let Some(status) = &extras.status {
         names.push("STATUS".into());
-        let status = |fibre| [f64::from(u8::from(psf.defects().has(fibre)))].into_iter().chain(std::iter::repeat(0.0));
-        coeff.extend((0..psf.nfibre).flat_map(|fibre| status(fibre).take(ncoeff)));
+        let padded = |status: &f64| [*status].into_iter().chain(std::iter::repeat(0.0)).take(ncoeff);
+        coeff.extend(status.iter().flat_map(padded));
     }
     let nrows = names.len();
     let mut table = Table::new(nrows).with_column("PARAM", "", &ColumnData::Str(names)).with_column(
@@ -133,5 +161,6 @@ fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)]) -> Table {
     header.set("GHDEGX", psf.gh_degree_x, "Gauss-Hermite degree along columns");
     header.set("GHDEGY", psf.gh_degree_y, "Gauss-Hermite degree along rows");
     header.set("PSFERR", psf.psferr, "fractional error of the PSF");
+    header.append(&extras.cards);
     table
 }

@@ -32,7 +32,8 @@ impl Tails {
         [&self.amplitude, &self.core, &self.x_scale, &self.y_scale, &self.index]
     }
 
-    fn series_mut(&mut self) -> [&mut LegendreSeries; 5] {
+    /// Returns the series of all parameters, to be changed.
+    pub(crate) fn series_mut(&mut self) -> [&mut LegendreSeries; 5] {
         [&mut self.amplitude, &mut self.core, &mut self.x_scale, &mut self.y_scale, &mut self.index]
     }
 }

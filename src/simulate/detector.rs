@@ -11,6 +11,8 @@ pub mod ccdmask {
     pub const BAD: i32 = 1 << 0;
     /// A pixel that records no light.
     pub const DEAD: i32 = 1 << 2;
+    /// A pixel that is full.
+    pub const SATURATED: i32 = 1 << 3;
     /// A cosmic ray.
     pub const COSMIC: i32 = 1 << 4;
 }
@@ -23,8 +25,8 @@ pub const AMPLIFIERS: [char; 4] = ['A', 'B', 'C', 'D'];
 const COSMICS: f64 = 1.2e-4;
 /// Mean length of a cosmic ray's track, pixels.
 const TRACK: f64 = 7.0;
-/// Fraction of cosmic rays that are flagged by ivar = 0 rather than by a mask bit.
-const UNMASKED: f64 = 0.1;
+/// Fraction of the flagged cosmic rays that are flagged by ivar = 0 rather than by a mask bit.
+const BY_IVAR: f64 = 0.1;
 /// Signal of a bad column, electron.
 const BAD_COLUMN_SIGNAL: f32 = 700.0;
 
@@ -63,6 +65,14 @@ pub fn expose(expected: &[f64], nx: usize, readnoise: f64, seed: u64) -> Exposed
     Exposed { nx, ny, image, ivar, mask: vec![0; nx * ny] }
 }
 
+/// How a cosmic ray is flagged.
+#[derive(Clone, Copy, Debug)]
+enum Flag {
+    Mask,
+    Ivar,
+    None,
+}
+
 impl Exposed {
     /// Adds `columns` bad columns, bad over most of their height, and `patches` dead blocks of pixels.
     pub fn add_defects(&mut self, columns: usize, patches: usize, seed: u64) {
@@ -94,8 +104,9 @@ impl Exposed {
 
     /// Adds the cosmic rays of `exptime` seconds, `rate` times the usual number.
     ///
-    /// All are flagged, nine in ten by [`ccdmask::COSMIC`] alone, the others by ivar = 0 alone.
-    pub fn add_cosmics(&mut self, rate: f64, exptime: f64, seed: u64) {
+    /// A fraction `unmasked` of them has no flag, as those that preprocessing overlooks. Of the others nine in ten are
+    /// flagged by [`ccdmask::COSMIC`] alone, the rest by ivar = 0 alone.
+    pub fn add_cosmics(&mut self, rate: f64, exptime: f64, unmasked: f64, seed: u64) {
         let rng = &mut stream(seed, Purpose::Cosmics, 0);
         let mean = COSMICS * rate * (self.nx * self.ny) as f64 * exptime / 1000.0;
         let count = Poisson::new(mean).map_or(0.0, |p| p.sample(rng)) as usize;
@@ -104,24 +115,39 @@ impl Exposed {
             let angle: f64 = rng.random_range(0.0..std::f64::consts::TAU);
             let length: f64 = Exp1.sample(rng);
             let charge = 10f64.powf(rng.random_range(2.2..3.9));
-            let masked = rng.random_range(0.0..1.0) >= UNMASKED;
+            let flag = match rng.random_range(0.0..1.0) >= BY_IVAR {
+                true => Flag::Mask,
+                false => Flag::Ivar,
+            };
+            // No number is drawn where all are flagged: such frames keep their bytes.
+            let flag = if unmasked > 0.0 && rng.random_range(0.0..1.0) < unmasked { Flag::None } else { flag };
             for _ in 0..1 + (TRACK * length) as usize {
-                self.hit(x.floor(), y.floor(), charge, masked);
+                self.hit(x.floor(), y.floor(), charge, flag);
                 (x, y) = (x + angle.cos(), y + angle.sin());
             }
         }
     }
 
-    fn hit(&mut self, x: f64, y: f64, charge: f64, masked: bool) {
+    fn hit(&mut self, x: f64, y: f64, charge: f64, flag: Flag) {
         if x < 0.0 || y < 0.0 || x >= self.nx as f64 || y >= self.ny as f64 {
             return;
         }
         let i = y as usize * self.nx + x as usize;
         self.image[i] += charge as f32;
-        if masked {
-            self.mask[i] |= ccdmask::COSMIC;
-        } else {
-            self.ivar[i] = 0.0;
+        match flag {
+            Flag::Mask => self.mask[i] |= ccdmask::COSMIC,
+            Flag::Ivar => self.ivar[i] = 0.0,
+            Flag::None => {}
+        }
+    }
+
+    /// Cuts pixels off at `level` electron, and flags them by [`ccdmask::SATURATED`].
+    pub fn saturate(&mut self, level: f64) {
+        for (pixel, mask) in self.image.iter_mut().zip(&mut self.mask) {
+            if f64::from(*pixel) >= level {
+                *pixel = level as f32;
+                *mask |= ccdmask::SATURATED;
+            }
         }
     }
 }
@@ -145,11 +171,33 @@ mod tests {
     }
 
     #[test]
+    fn cosmic_rays_that_are_not_masked_hit_where_those_of_the_mask_would() {
+        let ruined = |unmasked| {
+            let clean = expose(&vec![5.0; 300 * 300], 300, 3.0, 3);
+            let mut e = clean.clone();
+            e.add_cosmics(20.0, 1000.0, unmasked, 3);
+            let hit: Vec<usize> = (0..e.image.len()).filter(|&i| e.image[i] != clean.image[i]).collect();
+            let flagged = hit.iter().filter(|&&i| e.mask[i] != 0 || e.ivar[i] == 0.0).count();
+            (hit.len(), flagged)
+        };
+        let ((all, flagged), (none_of, none), (some_of, some)) = (ruined(0.0), ruined(1.0), ruined(0.3));
+        assert!(all > 500 && flagged == all && none_of > 500 && none == 0);
+        assert!((0.4..0.9).contains(&(some as f64 / some_of as f64)), "{some} of {some_of}");
+    }
+
+    #[test]
+    fn a_saturated_pixel_is_cut_off_and_flagged() {
+        let mut e = expose(&[0.0, 1000.0, 90_000.0], 3, 3.0, 1);
+        e.saturate(60_000.0);
+        assert_eq!((e.image[2], &e.mask[..]), (60_000.0, &[0, 0, ccdmask::SATURATED][..]));
+    }
+
+    #[test]
     fn every_ruined_pixel_is_flagged_and_no_other() {
         let clean = expose(&vec![5.0; 500 * 600], 500, 3.0, 3);
         let mut e = clean.clone();
         e.add_defects(2, 3, 3);
-        e.add_cosmics(5.0, 1000.0, 3);
+        e.add_cosmics(5.0, 1000.0, 0.0, 3);
         let mut counts = [0; 4];
         for i in 0..e.image.len() {
             let flagged = e.mask[i] != 0 || e.ivar[i] == 0.0;

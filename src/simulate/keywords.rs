@@ -29,8 +29,9 @@ pub fn header(psf: &Psf, request: &Simulation) -> Header {
     h.set("EXPID", request.expid, "exposure number");
     h.set("NIGHT", night(request.mjd), "night, YYYYMMDD");
     h.set("TILEID", 1i64, "tile number");
-    h.set("FLAVOR", "science", "exposure flavor");
-    h.set("OBSTYPE", "SCIENCE", "observation type");
+    let [flavor, obstype] = request.light.names();
+    h.set("FLAVOR", flavor, "exposure flavor");
+    h.set("OBSTYPE", obstype, "observation type");
     h.set("PROGRAM", "SIM", "simulated by spextral");
     h.set("EXPTIME", request.exptime, "[s] exposure time");
     h.set("MJD-OBS", request.mjd, "modified Julian date of the start, UTC");

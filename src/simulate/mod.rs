@@ -1,10 +1,11 @@
 //! Simulated frames: the image that a DESI-like camera records of a sky full of targets, and the truth behind it.
 //!
-//! The way of an electron: `sky` and `objects` give the light per fibre, [`project`](mod@project) spreads it over the
+//! The way of an electron: `light`, `sky` and `objects` give the light per fibre, [`project`](mod@project) spreads it over the
 //! CCD, `detector` adds noise and defects, `keywords` adds DESI's header and fibermap. `synthetic` makes a PSF for it.
 
 mod detector;
 mod keywords;
+mod light;
 mod objects;
 pub mod project;
 mod random;
@@ -15,8 +16,9 @@ mod sky;
 pub mod synthetic;
 
 pub use crate::fits::{Truth, read_truth, write_truth};
+pub use objects::broken_fibres;
 pub use range::OutOfRange;
-pub use request::{SimulateError, Simulation};
+pub use request::{Light, SimulateError, Simulation};
 pub use simulated::{Simulated, simulate};
 
 #[cfg(test)]

@@ -179,6 +179,11 @@ impl Target {
     }
 }
 
+/// Returns the fibres, rows of the PSF, that have no light in simulations of a seed: the broken ones of `nfibre`.
+pub fn broken_fibres(seed: u64, nfibre: usize) -> impl Iterator<Item = usize> {
+    (0..nfibre).filter(move |&fibre| Target::of_fibre(seed, fibre).kind == Kind::Dark)
+}
+
 /// Returns the 4000 Angstrom break, smoothed over 60 Angstrom: `1 - depth` shortward of it, 1 longward.
 fn break_at_4000(rest: f64, depth: f64) -> f64 {
     1.0 - depth / (1.0 + ((rest - 4000.0) / 30.0).exp())

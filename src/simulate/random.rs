@@ -16,6 +16,10 @@ pub enum Purpose {
     Position = 5,
     /// Bad columns and dead patches of the CCD.
     Defects = 4,
+    /// The lines of a lamp in one fibre.
+    Lamp = 6,
+    /// The brightness of a lamp's lines.
+    Lines = 7,
 }
 
 /// Returns the stream of `index` (a fibre, a row) for `purpose` under the user's `seed`.

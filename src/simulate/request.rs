@@ -3,6 +3,7 @@
 use super::range::{OutOfRange, count, within};
 use crate::base::number::short;
 use crate::base::option_name::OptionName::{Nspec, PsfTails, Specmin};
+use crate::fits::{Line, Truth};
 use crate::psf::{Psf, Tails};
 use crate::solver::default_step;
 use std::ops::Range;
@@ -64,9 +65,55 @@ pub enum SimulateError {
         Tails::NAMES.join(", ")
     )]
     NoTails,
+    /// The line list has no line that the PSF reaches.
+    #[error("the line list has no line within the PSF's range {low} to {high} Angstrom: give one of its lamp")]
+    NoLine {
+        /// Lower end of the PSF, Angstrom.
+        low: f64,
+        /// Upper end of the PSF, Angstrom.
+        high: f64,
+    },
+    /// The spectra are not those of the lit fibres.
+    #[error(
+        "there are {found} spectra for {nspec} lit fibres: give one, or as many as fibres, by {Specmin} and {Nspec}"
+    )]
+    Spectra {
+        /// Number of spectra.
+        found: usize,
+        /// Number of lit fibres.
+        nspec: usize,
+    },
+    /// A spectrum has a value that is no light.
+    #[error("spectrum {row} has {value} electron at bin {bin}: light is a finite number, not negative")]
+    NoLight {
+        /// The spectrum, from 0.
+        row: usize,
+        /// The bin.
+        bin: usize,
+        /// Its value.
+        value: f64,
+    },
     /// A parameter outside its limits.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
+}
+
+/// The light of the fibres.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Light {
+    /// The night sky with stars, galaxies and quasars.
+    Sky,
+    /// An arc lamp.
+    Arc {
+        /// Its lines; weights are relative, and lines without one take any brightness, by the seed.
+        lines: Vec<Line>,
+        /// Electrons of the line of median brightness per fibre.
+        electrons: f64,
+    },
+    /// A flat lamp: a smooth continuum.
+    Flat,
+    /// Spectra in electron per bin, all light included: one for all fibres, or one per lit fibre.
+    Spectra(Truth),
 }
 
 /// The parameters of a simulated frame.
@@ -97,6 +144,12 @@ pub struct Simulation {
     pub dead_patches: Option<usize>,
     /// Whether light falls into the PSF's power-law tails.
     pub psf_tails: bool,
+    /// The light of the fibres; broken ones stay dark but for [`Light::Spectra`].
+    pub light: Light,
+    /// Fraction of the cosmic rays without a flag.
+    pub unmasked_cosmics: f64,
+    /// Electrons at which a pixel is full; None for none.
+    pub saturation: Option<f64>,
 }
 
 impl Default for Simulation {
@@ -114,6 +167,9 @@ impl Default for Simulation {
             bad_columns: None,
             dead_patches: None,
             psf_tails: false,
+            light: Light::Sky,
+            unmasked_cosmics: 0.0,
+            saturation: None,
         }
     }
 }
@@ -155,6 +211,11 @@ impl Simulation {
         within("the read noise", self.readnoise, 1e-3, 1e4, "0.001 to 10000 electron")?;
         within("the exposure time", self.exptime, 1e-3, 1e6, "0.001 to 1000000 s")?;
         within("the date", self.mjd, 15_000.0, 100_000.0, "an MJD of 15000 to 100000")?;
+        within("the fraction of unmasked cosmic rays", self.unmasked_cosmics, 0.0, 1.0, "0 to 1")?;
+        within("the saturation", self.saturation.unwrap_or(1e5), 100.0, 1e9, "100 to 1e9 electron")?;
+        if let Light::Arc { electrons, .. } = self.light {
+            within("the brightness of the arc", electrons, 1.0, 1e9, "1 to 1e9 electron")?;
+        }
         within("the rate of cosmic rays", self.cosmics, 0.0, 100.0, "0 to 100 times the usual")?;
         let most = |name, n: Option<usize>, most: usize, rule| count(name, n.unwrap_or(0), 0, most, rule);
         most("the number of bad columns", self.bad_columns, psf.npix_x, "0 to the number of columns of the CCD")?;

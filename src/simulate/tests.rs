@@ -4,6 +4,7 @@ use super::project::project;
 use super::request::MARGIN;
 use super::synthetic::Synthetic;
 use super::*;
+use crate::fits::Line;
 use crate::psf::Psf;
 
 fn small_psf() -> Psf {
@@ -94,4 +95,60 @@ fn requests_that_make_no_frame_are_named() {
     assert!(refused(Simulation { dead_patches: Some(usize::MAX), ..base() }).contains("dead patches is 1.8"));
     assert!(refused(Simulation { readnoise: 0.0, ..base() }).contains("read noise is 0"));
     assert!(refused(Simulation { exptime: f64::NAN, ..base() }).contains("exposure time is NaN"));
+}
+
+/// Four lines of a lamp from the middle of a PSF's range on; the first is far from it.
+fn lamp(psf: &Psf) -> Vec<Line> {
+    let middle = 0.5 * (psf.wave_min + psf.wave_max);
+    let line = |wave, weight| Line { wave, ion: "Ne".into(), weight };
+    vec![
+        line(middle / 2.0, None),
+        line(middle, Some(2.0)),
+        line(middle + 30.0, Some(1.0)),
+        line(middle + 40.0, Some(1.0)),
+    ]
+}
+
+#[test]
+fn an_arc_has_the_lines_of_its_list_by_their_weights_in_every_fibre_but_broken_ones() {
+    let psf = small_psf();
+    let light = Light::Arc { lines: lamp(&psf), electrons: 1000.0 };
+    let s = simulate(&psf, &Simulation { light, seed: 2, ..Simulation::default() }).unwrap();
+    assert_eq!(s.truth.wave.len(), 3);
+    let status = s.preproc.fibermap.unwrap().column_i64("FIBERSTATUS").unwrap();
+    for (flux, status) in s.truth.flux.chunks(3).zip(status) {
+        assert!(if status == 0 { flux[0] > 1.5 * flux[1] } else { flux == [0.0; 3] }, "{flux:?}");
+    }
+    assert_eq!(s.preproc.header.get_str("OBSTYPE").as_deref(), Some("ARC"));
+}
+
+#[test]
+fn spectra_of_a_file_are_the_light_and_those_that_cannot_be_are_refused() {
+    let psf = small_psf();
+    let with = |truth: Truth| {
+        let light = Light::Spectra(truth);
+        simulate(&psf, &Simulation { light, specmin: 3, nspec: Some(2), ..Simulation::default() })
+    };
+    let middle = 0.5 * (psf.wave_min + psf.wave_max);
+    let truth = Truth { fibres: vec![0], wave: vec![middle, middle + 1.0], flux: vec![7.0, 9.0] };
+    assert_eq!(with(truth.clone()).unwrap().truth.flux, [7.0, 9.0, 7.0, 9.0]);
+    let refused = |change: &dyn Fn(&mut Truth)| {
+        let mut truth = truth.clone();
+        change(&mut truth);
+        with(truth).unwrap_err().to_string()
+    };
+    assert!(refused(&|t| t.flux[1] = f64::NAN).contains("spectrum 0 has NaN electron at bin 1"));
+    assert!(refused(&|t| t.wave[1] = 9000.0).contains("leaves the PSF's range"));
+    assert!(refused(&|t| (t.fibres, t.flux) = (vec![0; 3], vec![1.0; 6])).contains("3 spectra for 2 lit fibres"));
+}
+
+#[test]
+fn a_flat_lamp_lights_every_bin_and_a_lamp_without_lines_is_refused() {
+    let psf = small_psf();
+    let flat = simulate(&psf, &Simulation { light: Light::Flat, seed: 2, ..Simulation::default() }).unwrap().truth;
+    let dark = flat.flux.chunks(flat.wave.len()).filter(|flux| flux.iter().all(|f| *f == 0.0)).count();
+    assert!(flat.flux.iter().filter(|f| **f > 100.0).count() == (60 - dark) * flat.wave.len());
+    let light = Light::Arc { lines: lamp(&psf)[..1].to_vec(), electrons: 1000.0 };
+    let error = simulate(&psf, &Simulation { light, ..Simulation::default() }).unwrap_err();
+    assert!(error.to_string().contains("no line within"));
 }

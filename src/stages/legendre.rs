@@ -20,6 +20,18 @@ pub fn unit(domain: [f64; 2], wave: f64) -> f64 {
     2.0 * (wave - domain[0]) / (domain[1] - domain[0]) - 1.0
 }
 
+/// Values of the Legendre polynomials P_0, P_1, … at `u`.
+pub fn polynomials(count: usize, u: f64) -> Vec<f64> {
+    let (mut before, mut current) = (0.0, 1.0);
+    (0..count)
+        .map(|k| {
+            let (value, n) = (current, k as f64);
+            (before, current) = (current, ((2.0 * n + 1.0) * u * current - n * before) / (n + 1.0));
+            value
+        })
+        .collect()
+}
+
 /// Fits the Legendre series of `ncoeff` terms to `values` at `u` by least squares; the shortest one where the points leave a
 /// choice.
 pub fn legendre_fit(u: &[f64], values: &[f64], ncoeff: usize) -> Vec<f64> {
@@ -29,12 +41,8 @@ pub fn legendre_fit(u: &[f64], values: &[f64], ncoeff: usize) -> Vec<f64> {
     if u.is_empty() || u.iter().any(|u| !u.is_finite()) {
         return vec![0.0; ncoeff];
     }
-    let polynomial = |row: usize, k: usize| {
-        let mut one = vec![0.0; k + 1];
-        one[k] = 1.0;
-        legendre(&one, u[row])
-    };
-    let svd = DMatrix::from_fn(u.len(), ncoeff, polynomial).svd(true, true);
+    let rows: Vec<Vec<f64>> = u.iter().map(|&u| polynomials(ncoeff, u)).collect();
+    let svd = DMatrix::from_fn(u.len(), ncoeff, |row, k| rows[row][k]).svd(true, true);
     let least = DEPENDENT * svd.singular_values.max();
     let found = svd.solve(&DVector::from_column_slice(values), least);
     found.map_or_else(|_| vec![0.0; ncoeff], |coeff| coeff.as_slice().to_vec())

@@ -1,5 +1,6 @@
 //! The commands around an extraction: make-psf, simulate, compare, demo.
 
+use spextral::fits::{read_headers, read_psf};
 use testkit::{Folder, bytes};
 
 const MAKE_PSF: [&str; 8] = ["make-psf", "-o", "made.fits", "--nfibre", "5", "--bundlesize", "5", "--npix-y=120"];
@@ -80,4 +81,60 @@ fn demo_leaves_its_files_agrees_with_its_truth_and_can_be_run_again() {
     }
     let unknown = folder.run(&["demo", "-o", "other", "--device", "no such device"]);
     unknown.fails_saying(&["no such device"]);
+}
+
+/// Makes a PSF, its lines and an arc: `true.fits`, `lines.txt`, `arc.fits`.
+fn arc(folder: &Folder) {
+    let psf = "make-psf -o true.fits --nfibre 5 --bundlesize 5 --npix-y 300 --ghdeg 2 --legdeg 1";
+    folder.run(&psf.split(' ').collect::<Vec<_>>()).succeeds();
+    let middle = read_psf(folder.path("true.fits")).map(|psf| 0.5 * (psf.wave_min + psf.wave_max)).unwrap();
+    let line = |k: i32| format!("{} Xx\n", middle + 9.3 * f64::from(k) + 2.0 * f64::from(k * k % 3));
+    std::fs::write(folder.path("lines.txt"), format!("# vacuum\n{}", (-8..9).map(line).collect::<String>())).unwrap();
+    folder.run(&["simulate", "-p", "true.fits", "-o", "arc.fits", "--arc", "lines.txt", "--seed", "3"]).succeeds();
+}
+
+#[test]
+fn a_psf_fitted_to_an_arc_is_a_psf_that_extracts_and_tells_what_it_was_made_of() {
+    let folder = Folder::new();
+    arc(&folder);
+    let fit = "fit-psf -i arc.fits -p true.fits -o fitted.fits --lines lines.txt --loglevel error";
+    let fit: Vec<&str> = fit.split(' ').collect();
+    let run = folder.run(&[&fit[..], &["--json", "--degree-across", "2"]].concat());
+    run.succeeds();
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let bundle = &json["bundles"][0];
+    assert_eq!((json["schema"].as_str(), json["lines"].as_u64()), (Some("spextral.fit-psf/1"), Some(17)));
+    assert!((0.9..1.15).contains(&bundle["reduced_chi2"].as_f64().unwrap()), "{bundle}");
+    let headers = read_headers(folder.path("fitted.fits")).unwrap();
+    let names: Vec<String> = headers.iter().filter_map(|header| header.get_str("EXTNAME")).collect();
+    assert_eq!(names, ["XTRACE", "YTRACE", "PSF", "BUNDLES", "LINES", "TRACEERR"]);
+    assert_eq!(headers[2].get_f64("B00RCHI2"), bundle["reduced_chi2"].as_f64());
+    folder.run(&["simulate", "-p", "true.fits", "-o", "sky.fits"]).succeeds();
+    folder.extract(&["-i", "sky.fits", "-p", "fitted.fits", "-o", "spectra.fits", "--loglevel", "error"]).succeeds();
+    folder.run(&fit).fails_saying(&["fitted.fits exists already"]);
+}
+
+#[test]
+fn a_fit_that_cannot_be_leaves_no_file_and_says_why() {
+    let folder = Folder::new();
+    arc(&folder);
+    let before = folder.names();
+    let fit = |more: &[&str]| {
+        let words = ["fit-psf", "-p", "true.fits", "-o", "fitted.fits", "--loglevel", "error"];
+        folder.run(&[&words, more].concat())
+    };
+    fit(&["-i", "none.fits", "--lines", "lines.txt"]).fails_saying(&["none.fits", "No such file"]);
+    fit(&["-i", "arc.fits", "--lines", "arc.fits"]).fails_saying(&["arc.fits", "no column WAVELENGTH"]);
+    fit(&["-i", "preproc.fits", "--lines", "lines.txt"]).fails_saying(&["true.fits", "rows and columns"]);
+    std::fs::write(folder.path("lines.txt"), "6000\n6010\n").unwrap();
+    fit(&["-i", "arc.fits", "--lines", "lines.txt"]).fails_saying(&["lines.txt", "air or in vacuum", "--lines-in"]);
+    fit(&["-i", "arc.fits", "--lines", "lines.txt", "--lines-in", "air"]).fails_saying(&["true.fits", "at least 4"]);
+    folder.run(&["simulate", "-p", "true.fits", "-o", "dark.fits", "-n", "1", "--exptime", "0.01"]).succeeds();
+    let wave = read_psf(folder.path("true.fits")).map(|psf| 0.5 * (psf.wave_min + psf.wave_max)).unwrap();
+    let list: String = (0..9).map(|k| format!("{}\n", wave + 10.0 * f64::from(k))).collect();
+    std::fs::write(folder.path("lines.txt"), list).unwrap();
+    fit(&["-i", "dark.fits", "--lines", "lines.txt", "--lines-in", "vacuum"])
+        .fails_saying(&["no bundle can be fitted", "no fibre has light"]);
+    std::fs::remove_file(folder.path("dark.fits")).unwrap();
+    assert_eq!(folder.names(), before);
 }

@@ -28,6 +28,8 @@ cargo xtask python             build the Python package, check its types, run it
 cargo xtask docs               run the commands and programs that README.md and docs/ give
 cargo xtask fidelity           measure every accuracy that is claimed, minutes, and write docs/fidelity.md with its pictures;
                                --only SCENE (that one, and no page), --device DEVICE (the GPU; llvmpipe)
+cargo xtask fit                measure how right fitted PSFs are, minutes, and write docs/psf-fit.md;
+                               --psf FILE --first FIBRE (a bundle of that PSF, too), --only CASE (that one, and no page)
 cargo xtask deny               licences, sources and known faults of all dependencies, as deny.toml allows them
                                (cargo-deny, into target/tools; known faults where RustSec's database can be had)
 cargo xtask fuzz [TARGET…]     damaged and invented files for all readers, or those named, guided by coverage (libFuzzer);
@@ -54,6 +56,16 @@ fn fidelity(options: &[&str]) -> Result<(), String> {
     steps::run(&mut command)
 }
 
+/// The whole page, or one case to look at.
+fn fit(options: &[&str]) -> Result<(), String> {
+    let mut command = steps::cargo();
+    command.args(["bench", "--bench", "fit", "--"]).args(options);
+    if !options.contains(&"--only") {
+        command.arg("--page").arg(steps::root().join("docs/psf-fit.md"));
+    }
+    steps::run(&mut command)
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -63,6 +75,7 @@ fn main() -> ExitCode {
         ["clients"] => clients::run(),
         ["docs"] => docs::run(),
         ["fidelity", options @ ..] => fidelity(options),
+        ["fit", options @ ..] => fit(options),
         ["deny"] => deny::run(),
         ["floors"] => floors::run(),
         ["prose"] => prose::run(false),

@@ -1,0 +1,294 @@
+//! The cases: true PSFs, arcs with their defects, starts, lists, and the bounds of the figures.
+
+use spextral::fit::BundleFit;
+use spextral::fits::{Line, Preproc, read_psf};
+use spextral::psf::{LegendreSeries, Psf, PsfParts};
+use spextral::simulate::synthetic::Synthetic;
+use spextral::simulate::{Light, Simulation, simulate};
+
+/// Fibres of the bundle.
+const FIBRES: usize = 25;
+/// Lines, and the electrons of their median.
+const LINES: usize = 88;
+const ELECTRONS: f64 = 13_000.0;
+/// A line that lists may lack, and one that they have wrong.
+const MISSING: usize = 40;
+
+/// Bounds: of |chi2/ndf - 1|, of the peak difference of half and of 99 % of the images in %, of x and y in pixels, of widths in %.
+pub struct Bounds {
+    pub chi2: f64,
+    pub peak: [f64; 2],
+    pub at: [f64; 2],
+    pub widths: f64,
+}
+
+/// Widths of the synthetic PSF bend across a bundle by 0.1 %, which the fit's linear shapes lack.
+const USUAL: Bounds = Bounds { chi2: 0.03, peak: [0.3, 1.0], at: [0.004, 0.004], widths: 0.15 };
+
+/// A case.
+pub struct Case {
+    pub name: &'static str,
+    /// Displacement of the start, pixels, and the factor of its widths.
+    pub start: ([f64; 2], f64),
+    /// Electrons of the median line.
+    pub electrons: f64,
+    pub change: fn(&mut Simulation),
+    /// Lines that the lamp has beside those of the list: brightness relative to the neighbour and distance from it, Angstrom.
+    pub unlisted: Option<(f64, f64)>,
+    /// Changes the list.
+    pub list: fn(&mut Vec<Line>),
+    pub line_error: f64,
+    /// Displacements of the exposures, pixels.
+    pub exposures: &'static [[f64; 2]],
+    /// Whether a fibre has no light.
+    pub dead: bool,
+    pub bounds: Bounds,
+    /// Whether the remarks are right.
+    pub found: fn(&Truth, &BundleFit) -> bool,
+}
+
+const CLEAN: Case = Case {
+    name: "clean",
+    start: ([0.3, -0.3], 1.05),
+    electrons: ELECTRONS,
+    change: |_| (),
+    unlisted: None,
+    list: |_| (),
+    line_error: 0.01,
+    exposures: &[[0.0; 2]],
+    dead: false,
+    bounds: USUAL,
+    found: |_, bundle| bundle.found.is_empty(),
+};
+
+fn defects(request: &mut Simulation) {
+    (request.cosmics, request.unmasked_cosmics, request.bad_columns) = (12.0, 0.2, Some(1));
+}
+
+fn near_missing(truth: &Truth, bundle: &BundleFit, offset: f64) -> bool {
+    let wave = truth.lines[MISSING].wave + offset;
+    bundle.found.iter().any(|line| (line.wave - wave).abs() < 0.5 * truth.pixel)
+}
+
+pub const CASES: &[Case] = &[
+    CLEAN,
+    Case {
+        name: "75 times as bright",
+        electrons: 75.0 * ELECTRONS,
+        bounds: Bounds { chi2: 0.4, peak: [0.2, 0.7], at: [0.001, 0.001], widths: 0.15 },
+        ..CLEAN
+    },
+    Case { name: "unmasked cosmic rays, a bad column", change: defects, ..CLEAN },
+    Case { name: "start 3 pixels off", start: ([3.0, -3.0], 1.05), change: defects, ..CLEAN },
+    Case { name: "start -3 and 9 pixels off, widths +15 %", start: ([-3.0, 9.0], 1.15), change: defects, ..CLEAN },
+    Case { name: "a fibre without light", dead: true, found: |_, bundle| bundle.dead.contains(&7), ..CLEAN },
+    Case {
+        name: "an unlisted blend of 30 %, 2 pixels away",
+        unlisted: Some((0.3, 1.2)),
+        found: |truth, bundle| near_missing(truth, bundle, 1.2),
+        ..CLEAN
+    },
+    Case {
+        name: "an unlisted blend of 3 %, 2 pixels away",
+        unlisted: Some((0.03, 1.2)),
+        found: |truth, bundle| near_missing(truth, bundle, 1.2),
+        ..CLEAN
+    },
+    Case {
+        name: "the list lacks a line",
+        list: |lines| {
+            lines.remove(MISSING);
+        },
+        found: |truth, bundle| near_missing(truth, bundle, 0.0),
+        ..CLEAN
+    },
+    Case {
+        name: "a line of the list is 0.1 Angstrom off",
+        list: |lines| lines[MISSING].wave += 0.1,
+        found: |_, bundle| bundle.lost.len() == 1,
+        ..CLEAN
+    },
+    Case { name: "pixels above 30 000 electron saturated", change: |r| r.saturation = Some(3e4), ..CLEAN },
+    Case {
+        name: "1/30 as bright",
+        electrons: ELECTRONS / 30.0,
+        bounds: Bounds { chi2: 0.05, peak: [1.5, 7.0], at: [0.02, 0.02], widths: 0.25 },
+        ..CLEAN
+    },
+    Case {
+        name: "list errors of 0.005 Angstrom",
+        list: |lines| lines.iter_mut().enumerate().for_each(|(k, line)| line.wave += 0.007 * (3.7 * k as f64).sin()),
+        bounds: Bounds { at: [0.004, 0.008], peak: [0.4, 2.5], ..USUAL },
+        ..CLEAN
+    },
+    Case {
+        name: "20 lines",
+        list: |lines| *lines = (0..20).map(|k| lines[k * (LINES - 1) / 19].clone()).collect(),
+        bounds: Bounds { at: [0.012, 0.012], peak: [0.7, 3.0], widths: 0.15, ..USUAL },
+        found: |_, _| true,
+        ..CLEAN
+    },
+    Case { name: "the list is exact (`--line-error 0`)", line_error: 0.0, ..CLEAN },
+    Case {
+        name: "4 exposures, one of them 0.2 pixels off",
+        exposures: &[[0.0, 0.0], [0.2, -0.2], [0.0, 0.0], [0.0, 0.0]],
+        bounds: Bounds { at: [0.002, 0.002], ..USUAL },
+        found: |_, bundle| (bundle.shifts[1][0] - bundle.shifts[0][0] - 0.2).abs() < 0.005,
+        ..CLEAN
+    },
+];
+
+/// A true PSF of one bundle and its lamp.
+pub struct Truth {
+    pub name: String,
+    pub psf: Psf,
+    pub lines: Vec<Line>,
+    /// Angstrom per pixel.
+    pub pixel: f64,
+}
+
+impl Truth {
+    /// Makes a PSF of its own geometry.
+    pub fn made() -> Self {
+        let synthetic = Synthetic {
+            nfibre: 300,
+            legendre_degree: 3,
+            spacing: 7.9,
+            bundle_gap: 18.0,
+            sigma_x: 1.05,
+            sigma_y: 1.15,
+            npix_y: Some(3000),
+            seed: 20,
+            ..Synthetic::default()
+        };
+        let name = "A synthetic PSF: pitch 7.9 pixels, LEGDEG 3, 3000 rows";
+        Self::cut(name.into(), synthetic.build().expect("parameters of a PSF"), 50)
+    }
+
+    /// Reads one bundle of a file, with GH-0-0 = 1.
+    pub fn read(path: &str, first: usize) -> Self {
+        let psf = read_psf(path).expect("a PSF file");
+        let camera = psf.camera.clone().unwrap_or_default();
+        let name = format!("Fibres {first} to {} of a real camera, {camera}, GH-0-0 set to 1", first + FIBRES - 1);
+        Self::cut(name, psf, first)
+    }
+
+    /// Takes one bundle, with the columns of it alone.
+    fn cut(name: String, psf: Psf, first: usize) -> Self {
+        let mut parts = psf.into_parts();
+        let cut = |series: &mut LegendreSeries| {
+            let n = series.ncoeff;
+            series.coeff = series.coeff[first * n..(first + FIBRES) * n].to_vec();
+        };
+        let PsfParts { trace_x, trace_y, sigma_x, sigma_y, gh, .. } = &mut parts;
+        [trace_x, trace_y, sigma_x, sigma_y].into_iter().chain(gh).for_each(cut);
+        let n = parts.gh[0].ncoeff;
+        parts.gh[0].coeff.iter_mut().enumerate().for_each(|(k, c)| *c = f64::from(u8::from(k % n == 0)));
+        let ends = [0, FIBRES - 1].map(|fibre| parts.trace_x.of(fibre)[0]);
+        let left = (ends[0].min(ends[1]) - 60.0).floor();
+        let n = parts.trace_x.ncoeff;
+        parts.trace_x.coeff.iter_mut().step_by(n).for_each(|c| *c -= left);
+        (parts.nfibre, parts.fibermin, parts.tails) = (FIBRES, 0, None);
+        parts.npix_x = (ends[0].max(ends[1]) - left + 60.0) as usize;
+        Self::new(name, Psf::new(parts).expect("a part of a PSF"))
+    }
+
+    fn new(name: String, psf: Psf) -> Self {
+        let pixel = (psf.wave_max - psf.wave_min) / psf.npix_y as f64;
+        let beside = 40.0 * pixel;
+        let step = (psf.wave_max - psf.wave_min - 2.0 * beside) / LINES as f64;
+        let uneven = |k: usize| k as f64 + 0.5 + 0.35 * (2.1 * k as f64).sin();
+        let line = |k: usize| Line {
+            wave: psf.wave_min + beside + step * uneven(k),
+            ion: String::new(),
+            // Log-normal brightness, the same in all cases: quartiles a factor of 3.4 from the median.
+            weight: Some((1.8 * normal(k)).exp().clamp(0.04, 75.0)),
+        };
+        let lines = (0..LINES).map(line).collect();
+        Self { name, psf, lines, pixel }
+    }
+
+    /// Wavelengths at which PSFs are compared.
+    pub fn waves(&self, lines: &[Line]) -> Vec<f64> {
+        let ends = [lines[0].wave, lines[lines.len() - 1].wave];
+        (0..40).map(|k| ends[0] + (ends[1] - ends[0]) * f64::from(k) / 39.0).collect()
+    }
+
+    /// The list of a case.
+    pub fn listed(&self, case: &Case) -> Vec<Line> {
+        let mut lines = self.lines.clone();
+        (case.list)(&mut lines);
+        lines
+    }
+
+    /// The start of a case.
+    pub fn start(&self, case: &Case) -> Psf {
+        moved(&self.psf, case.start.0, case.start.1)
+    }
+
+    /// The arcs of a case.
+    pub fn frames(&self, case: &Case) -> Vec<Preproc> {
+        let mut lines = self.lines.clone();
+        if case.name == "20 lines" {
+            (case.list)(&mut lines);
+        }
+        if let Some((bright, offset)) = case.unlisted {
+            let near = &lines[MISSING];
+            let weight = near.weight.map(|weight| bright * weight);
+            lines.insert(MISSING + 1, Line { wave: near.wave + offset, weight, ..near.clone() });
+        }
+        let of_exposure = |(k, shift): (usize, &[f64; 2])| {
+            let mut request = Simulation {
+                light: Light::Arc { lines: lines.clone(), electrons: case.electrons },
+                // Seeds whose targets, and so fibres without light, are the wanted ones.
+                seed: seed(case.dead, k),
+                cosmics: 0.0,
+                bad_columns: Some(0),
+                dead_patches: Some(0),
+                ..Simulation::default()
+            };
+            (case.change)(&mut request);
+            let simulated = simulate(&moved(&self.psf, *shift, 1.0), &request).expect("a frame of the PSF");
+            let frame = simulated.preproc.masked_by(u32::MAX).expect("a mask of the frame");
+            let noise = vec![request.readnoise as f32; frame.ccd.image().len()];
+            let half = self.psf.npix_y / 2;
+            let amplifier = |i: usize| {
+                let (x, y) = (i % self.psf.npix_x, i / self.psf.npix_x);
+                [1.0, 1.04, 0.97, 1.02][2 * usize::from(y >= half) + usize::from(x >= self.psf.npix_x / 2)]
+            };
+            let noise = noise.iter().enumerate().map(|(i, noise)| noise * amplifier(i)).collect();
+            Preproc { readnoise: Some(noise), ..frame }
+        };
+        case.exposures.iter().enumerate().map(of_exposure).collect()
+    }
+}
+
+/// Returns a seed of the simulation in which no fibre is broken, or fibre 7 alone.
+fn seed(dead: bool, which: usize) -> u64 {
+    let broken = |seed: u64| -> Vec<usize> {
+        let all = spextral::simulate::broken_fibres(seed, FIBRES);
+        all.collect()
+    };
+    let wanted: &[usize] = if dead { &[7] } else { &[] };
+    (0..).filter(|seed| broken(*seed) == wanted).nth(which).expect("seeds do not end")
+}
+
+/// Returns numbers of a normal distribution, from a fixed sequence without a pattern.
+fn normal(k: usize) -> f64 {
+    let uniform = |s: f64| (s * (k as f64 + 1.0)).fract();
+    let (a, b) = (uniform(0.754_877_666), uniform(0.569_840_291));
+    (-2.0 * (1.0 - a).ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+}
+
+/// Returns a PSF with traces displaced and widths scaled.
+pub fn moved(psf: &Psf, [dx, dy]: [f64; 2], width: f64) -> Psf {
+    let mut moved = psf.clone();
+    let change = |p: &mut PsfParts| {
+        for (trace, d) in [(&mut p.trace_x, dx), (&mut p.trace_y, dy)] {
+            trace.coeff.iter_mut().step_by(trace.ncoeff).for_each(|c| *c += d);
+        }
+        [&mut p.sigma_x, &mut p.sigma_y].into_iter().flat_map(|s| &mut s.coeff).for_each(|c| *c *= width);
+    };
+    moved.update(change).expect("a small change");
+    moved
+}

@@ -1,0 +1,176 @@
+//! `spextral fit-psf`: a PSF from arc frames.
+
+use super::json::{Json, object, print_object, text};
+use super::logging::Progress;
+use super::output::{Outcome, print};
+use super::signals::cancel_on_signals;
+use serde_json::{Value, json};
+use spextral::fit::{BundleFit, FitDone, FitOptions, FitRequest, fit_file, remarks};
+use spextral::fits::{Medium, PreprocOptions};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Fit a PSF to arc frames: traces and Gauss-Hermite shapes of every bundle, from a start that is right to some pixels
+///
+/// Traces may be off by up to --reach, widths by 15 %. Lines may be missing in the list and the list may have lines that
+/// the lamp lacks. Several arcs are fitted together: traces and shapes in common, fluxes and a rigid shift for each.
+/// The PSF file has the tables BUNDLES, LINES (every spot, and why it did not count) and TRACEERR; STATUS of a fibre is 0
+/// fitted, 1 without light, 2 as in the start. The exit code is 1 if a bundle kept the start's PSF.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Preproc file of an arc; may be given several times
+    #[arg(short = 'i', long, value_name = "ARC", required = true)]
+    input: Vec<PathBuf>,
+    /// PSF file to start from
+    #[arg(short = 'p', long, value_name = "PSF")]
+    psf: PathBuf,
+    /// PSF file to write (.fits or .fits.gz)
+    #[arg(short = 'o', long, value_name = "PSF")]
+    output: PathBuf,
+    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom
+    #[arg(long, value_name = "LIST")]
+    lines: PathBuf,
+    /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
+    #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"])]
+    lines_in: Option<String>,
+    /// Fibres that are fitted together [default: those between gaps, at most 40]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    bundlesize: Option<u32>,
+    /// Highest Hermite order along either axis [default: the start's]
+    #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u32).range(0..=16))]
+    ghdeg: Option<u32>,
+    /// Degree of widths and Hermite terms along wavelength [default: the start's]
+    #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u32).range(0..=10))]
+    legdeg: Option<u32>,
+    /// Degree of widths and Hermite terms across a bundle: more than 1 where it is a large part of the slit
+    #[arg(long, value_name = "DEGREE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=4))]
+    degree_across: u32,
+    /// Error of the list's wavelengths in pixels; 0 takes them as exact
+    #[arg(long, value_name = "PIXELS", default_value_t = FitOptions::default().line_error, value_parser = size)]
+    line_error: f64,
+    /// Departure of a fibre's trace from the start in pixels, apart from what its whole bundle needs
+    #[arg(long, value_name = "PIXELS", default_value_t = FitOptions::default().trace_error, value_parser = size)]
+    trace_error: f64,
+    /// How far the start's traces may be off along columns and rows in pixels
+    #[arg(long, value_name = "DX,DY", default_value = "4,15", value_parser = pair)]
+    reach: [f64; 2],
+    /// Do not look for lines that the list lacks
+    #[arg(long)]
+    no_unlisted: bool,
+    /// Read noise in electron, for frames without weights
+    #[arg(long, value_name = "ELECTRON", value_parser = size)]
+    readnoise: Option<f64>,
+    /// Electrons per unit of the image [default: the image is in electron]
+    #[arg(long, value_name = "ELECTRON", value_parser = size)]
+    gain: Option<f64>,
+    /// Replace the output where it exists
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// Parses a size in pixels or electron.
+fn size(word: &str) -> Result<f64, String> {
+    match word.parse() {
+        Ok(size) if (0.0..=1e6).contains(&size) => Ok(size),
+        _ => Err("a number from 0 to 1e6 is needed".into()),
+    }
+}
+
+/// Parses a distance along columns and one along rows.
+fn pair(words: &str) -> Result<[f64; 2], String> {
+    let numbers: Vec<f64> = words.split(',').map_while(|word| word.trim().parse().ok()).collect();
+    match numbers[..] {
+        [dx, dy] if (0.0..=100.0).contains(&dx) && (0.0..=100.0).contains(&dy) => Ok([dx, dy]),
+        _ => Err("two numbers of pixels from 0 to 100 are needed, DX,DY".into()),
+    }
+}
+
+impl Arguments {
+    fn request(&self) -> Result<FitRequest, Box<dyn std::error::Error>> {
+        Ok(FitRequest {
+            inputs: self.input.clone(),
+            start: self.psf.clone(),
+            output: self.output.clone(),
+            lines: self.lines.clone(),
+            medium: self.lines_in.as_deref().map(str::parse::<Medium>).transpose()?,
+            preproc: PreprocOptions { readnoise: self.readnoise, gain: self.gain, ..PreprocOptions::default() },
+            options: FitOptions {
+                bundlesize: self.bundlesize.map(|n| n as usize),
+                gh_degree: self.ghdeg.map(|n| n as usize),
+                legendre_degree: self.legdeg.map(|n| n as usize),
+                degree_across: self.degree_across as usize,
+                line_error: self.line_error,
+                trace_error: self.trace_error,
+                reach: self.reach,
+                find_lines: !self.no_unlisted,
+            },
+            overwrite: self.overwrite,
+        })
+    }
+}
+
+/// Fits and writes.
+///
+/// # Errors
+/// A file that cannot be read or written, inputs that do not fit each other, or no bundle that can be fitted.
+pub fn run(args: &Arguments) -> Outcome {
+    let request = args.request()?;
+    let cancel = cancel_on_signals()?;
+    tracing::info!("fitting {} arc(s) from {}", request.inputs.len(), request.start.display());
+    let progress = Progress::new("bundles");
+    let done = fit_file(&request, &cancel, &|done, total| progress.report(done, total))?;
+    drop(progress);
+    let failed = done.fitted.bundles.iter().filter(|bundle| bundle.outcome.is_err()).count();
+    for bundle in &done.fitted.bundles {
+        remarks(&done.fitted.psf, bundle).iter().for_each(|remark| tracing::warn!("{remark}"));
+    }
+    if args.json.is_wanted() {
+        print_object("fit-psf", object(fields(&request, &done)))?;
+    } else {
+        print(&summary(&request, &done))?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn summary(request: &FitRequest, done: &FitDone) -> String {
+    let fitted: Vec<_> = done.fitted.bundles.iter().filter_map(|bundle| bundle.outcome.as_ref().ok()).collect();
+    let chi2 = fitted.iter().map(|quality| quality.reduced_chi2);
+    let ends = chi2.fold([f64::MAX, f64::MIN], |[low, high], chi2| [low.min(chi2), high.max(chi2)]);
+    format!(
+        "{}: {} of {} bundles fitted by {} lines in {:.1} s, reduced chi2 {:.3} to {:.3}",
+        request.output.display(),
+        fitted.len(),
+        done.fitted.bundles.len(),
+        done.lines,
+        done.compute.as_secs_f64(),
+        ends[0],
+        ends[1]
+    )
+}
+
+fn fields(request: &FitRequest, done: &FitDone) -> Value {
+    let bundle = |bundle: &BundleFit| {
+        let quality = bundle.outcome.as_ref().ok();
+        let lost = bundle.lost.iter().map(|line| json!({ "wave": line.wave, "reason": line.reason }));
+        let found = bundle.found.iter().map(|line| json!({ "wave": line.wave, "flux": line.flux }));
+        json!({
+            "first": bundle.fibres.start, "last": bundle.fibres.end - 1,
+            "reason": bundle.outcome.as_ref().err(),
+            "reduced_chi2": quality.map(|q| q.reduced_chi2),
+            "pixels": quality.map(|q| q.pixels), "unknowns": quality.map(|q| q.unknowns),
+            "dead": bundle.dead, "shifts": bundle.shifts,
+            "lost": lost.collect::<Vec<_>>(), "found": found.collect::<Vec<_>>(),
+            "rejected_pixels": bundle.rejected,
+            "spots": bundle.spots.len(), "spots_used": bundle.spots.iter().filter(|s| s.reason.is_none()).count(),
+        })
+    };
+    json!({
+        "output": text(&request.output), "start": text(&request.start), "lines_file": text(&request.lines),
+        "inputs": request.inputs.iter().map(|path| text(path)).collect::<Vec<_>>(),
+        "nspec": done.fitted.psf.nfibre, "lines": done.lines, "notes": done.notes,
+        "bundles": done.fitted.bundles.iter().map(bundle).collect::<Vec<_>>(),
+        "compute_seconds": done.compute.as_secs_f64(),
+    })
+}

@@ -1,0 +1,67 @@
+//! Where the traces lie at all: the rigid shift that puts the expected spots on light.
+
+use super::bundle::Bundle;
+use super::region::Region;
+
+/// Step of the search, pixels.
+const STEP: f64 = 0.5;
+
+impl Bundle<'_> {
+    /// Shifts the traces of each exposure to where the sum of log(1 + signal / noise) over all spots is largest. The
+    /// logarithm keeps a few bright lines from deciding. Shifts of further exposures count from the first.
+    pub(super) fn shift_coarsely(&mut self) {
+        let model = &self.model;
+        let found: Vec<[f64; 2]> = self
+            .exposures
+            .iter()
+            .map(|exposure| {
+                let own = model
+                    .own
+                    .clone()
+                    .flat_map(|fibre| model.lines.iter().map(move |line| model.at(&model.theta, 0, fibre, line)));
+                best_shift(&exposure.region, &own.collect::<Vec<_>>(), self.options.reach)
+            })
+            .collect();
+        let layout = self.model.layout;
+        for axis in 0..2 {
+            for fibre in 0..layout.fibres {
+                let at = layout.trace(axis, fibre);
+                self.model.theta[at] += found[0][axis];
+                self.model.start[at] += found[0][axis];
+            }
+            for (e, shift) in found.iter().enumerate().skip(1) {
+                self.model.theta[layout.shift(e, axis)] = shift[axis] - found[0][axis];
+            }
+        }
+        self.coarse = found;
+    }
+}
+
+fn best_shift(region: &Region, spots: &[[f64; 2]], reach: [f64; 2]) -> [f64; 2] {
+    let smooth: Vec<f64> =
+        region.smoothed().iter().zip(&region.read).map(|(s, read)| (s.max(0.0) / read.sqrt()).ln_1p()).collect();
+    let at = |x: f64, y: f64| -> f64 {
+        let (x, y) = (x - f64::from(region.x0), y);
+        let (i, j) = (x.floor(), y.floor());
+        if !(i >= 0.0 && j >= 0.0 && i + 1.0 < region.nx as f64 && j + 1.0 < region.ny as f64) {
+            return 0.0;
+        }
+        let (u, v, corner) = (x - i, y - j, j as usize * region.nx + i as usize);
+        let row = |from: usize| (1.0 - u) * smooth[from] + u * smooth[from + 1];
+        (1.0 - v) * row(corner) + v * row(corner + region.nx)
+    };
+    let steps = reach.map(|reach| (reach.max(0.0) / STEP).round() as i32);
+    let mut best = (f64::MIN, [0.0; 2]);
+    for a in -steps[0]..=steps[0] {
+        for b in -steps[1]..=steps[1] {
+            let shift = [a, b].map(|n| f64::from(n) * STEP);
+            let sum: f64 = spots.iter().map(|[x, y]| at(x + shift[0], y + shift[1])).sum();
+            // Of equals the smallest.
+            let nearer = |best: [f64; 2]| shift[0].hypot(shift[1]) < best[0].hypot(best[1]);
+            if sum > best.0 || (sum == best.0 && nearer(best.1)) {
+                best = (sum, shift);
+            }
+        }
+    }
+    best.1
+}

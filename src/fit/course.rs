@@ -1,0 +1,84 @@
+//! The course of a bundle's fit, stage by stage.
+
+use super::bundle::{Accepted, Bundle};
+use super::rounds::Freedom;
+use crate::base::median::median;
+
+/// Fewest lines that may move traces.
+const FEWEST: usize = 4;
+/// Reduced chi2 from which on the model does not describe the arc.
+const POOR: f64 = 5.0;
+/// Most passes that look for lost and unlisted lines.
+const PASSES: usize = 5;
+
+impl Bundle<'_> {
+    /// Fits the bundle; the error is a clause with the reason why it cannot be.
+    pub fn fit(&mut self) -> Result<(), String> {
+        self.shift_coarsely();
+        self.choose_spots();
+        self.check()?;
+        self.renew_variance();
+        self.rounds(4, Freedom::Offsets, 1e3);
+        self.choose_spots();
+        self.renew_variance();
+        self.rounds(3, Freedom::Widths, 1e3);
+        // Unlisted lines before rejection, or they would be rejected; both after the first free fit.
+        self.find_lines(0.2);
+        self.rejected += self.reject(8.0, 0.5);
+        for pass in 0..PASSES {
+            self.rounds(4, Freedom::All, 30.0);
+            let found = self.find_lines(0.01);
+            self.rejected += self.reject(5.0, if pass == 0 { 0.1 } else { 0.02 });
+            let lost = self.prune();
+            if pass > 0 && found == 0 && lost == 0 {
+                break;
+            }
+        }
+        self.check()?;
+        self.rounds(12, Freedom::All, 5.0);
+        self.centre_exposures();
+        self.verdict()
+    }
+
+    /// Checks that there is enough to fit.
+    fn check(&self) -> Result<(), String> {
+        let fibres = self.model.layout.fibres;
+        let moves = |l: &usize| self.exposures.iter().any(|e| (0..fibres).any(|f| e.spots[e.index(*l, f)].trusted));
+        let (lines, live) = ((0..self.model.lines.len()).filter(moves).count(), self.model.live.iter().any(|l| *l));
+        match (live, lines) {
+            (false, _) => Err("no fibre has light".into()),
+            (_, lines) if lines < FEWEST => Err(format!(
+                "only {lines} of {} lines are bright and sound enough, at least {FEWEST} are needed",
+                self.model.layout.lines
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn verdict(&self) -> Result<(), String> {
+        if self.cancel.is_cancelled() {
+            return Err("the fit was cancelled".into());
+        }
+        match &self.accepted {
+            None => Err("no step makes the model better".into()),
+            Some(Accepted { chi2, freedom, .. }) if (chi2 / freedom).is_nan() || chi2 / freedom >= POOR => {
+                Err(format!("the model does not describe the arc, its reduced chi2 is {:.1}", chi2 / freedom))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Puts the traces where the median exposure has them.
+    fn centre_exposures(&mut self) {
+        let layout = self.model.layout;
+        for axis in 0..2 {
+            let shifts = (0..layout.exposures).map(|e| self.model.theta[layout.shift(e, axis)]);
+            let middle = median(shifts.collect());
+            (0..layout.exposures).for_each(|e| self.model.theta[layout.shift(e, axis)] -= middle);
+            for fibre in 0..layout.fibres {
+                self.model.theta[layout.trace(axis, fibre)] += middle;
+                self.model.start[layout.trace(axis, fibre)] += middle;
+            }
+        }
+    }
+}

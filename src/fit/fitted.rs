@@ -1,0 +1,239 @@
+//! All bundles of a PSF fitted, and the PSF that they make.
+
+use super::bundle::Bundle;
+use super::{ArcFrame, BundleFit, FitOptions};
+use crate::base::cancel::CancelToken;
+use crate::base::median::median;
+use crate::fits::Line;
+use crate::psf::{LegendreSeries, Psf, PsfError, PsfParts};
+use crate::stages::legendre::{legendre, polynomials, unit};
+use nalgebra::{DMatrix, DVector};
+use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A gap between fibres, in median distances of neighbours.
+const GAP: f64 = 1.4;
+/// Most fibres of a bundle: their shapes are linear across it.
+const MOST: usize = 40;
+
+/// Reason why no fit begins.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// A frame has not the CCD of the start.
+    #[error(
+        "arc frame {frame} has {found:?} rows and columns, the start PSF's CCD has {needed:?}; give frames of its camera"
+    )]
+    Shape {
+        /// The frame, from 0.
+        frame: usize,
+        /// Its rows and columns.
+        found: [usize; 2],
+        /// Rows and columns of the start.
+        needed: [usize; 2],
+    },
+    /// Too few lines are on the CCD.
+    #[error(
+        "{lines} lines of the list are within the start PSF's range {low} to {high} Angstrom, at least 4 are needed; give a list of the lamp"
+    )]
+    Lines {
+        /// Number of lines.
+        lines: usize,
+        /// Lower end, Angstrom.
+        low: f64,
+        /// Upper end, Angstrom.
+        high: f64,
+    },
+    /// There is no frame.
+    #[error("there is no arc frame; give at least one")]
+    NoFrame,
+    /// The result is no PSF.
+    #[error("the fitted PSF cannot be: {0}; give another start")]
+    Psf(#[from] PsfError),
+}
+
+/// A fitted PSF and the fits of its bundles.
+#[derive(Clone, Debug)]
+pub struct Fitted {
+    /// The PSF; bundles without a fit have the start's.
+    pub psf: Psf,
+    /// The bundles in order.
+    pub bundles: Vec<BundleFit>,
+}
+
+impl Fitted {
+    /// Returns STATUS of every fibre: 0 fitted, 1 without light, 2 as in the start.
+    pub fn status(&self) -> Vec<f64> {
+        let mut status = vec![0.0; self.psf.nfibre];
+        for bundle in &self.bundles {
+            match bundle.outcome {
+                Ok(_) => bundle.dead.iter().for_each(|&fibre| status[fibre] = 1.0),
+                Err(_) => status[bundle.fibres.clone()].fill(2.0),
+            }
+        }
+        status
+    }
+}
+
+/// Fits a PSF to arc frames of one camera, from a start that is right to some pixels. Lines need not be in the frames.
+///
+/// Bundles are fitted in parallel, each by one thread. A bundle that cannot be fitted keeps the start's PSF.
+///
+/// # Errors
+/// [`FitError`] if the inputs do not fit together.
+pub fn fit_psf(
+    start: &Psf,
+    frames: &[ArcFrame],
+    lines: &[Line],
+    options: &FitOptions,
+    cancel: &CancelToken,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Fitted, FitError> {
+    let needed = [start.npix_y, start.npix_x];
+    for (frame, arc) in frames.iter().enumerate() {
+        let found = [arc.ccd.ny(), arc.ccd.nx()];
+        if found != needed {
+            return Err(FitError::Shape { frame, found, needed });
+        }
+    }
+    if frames.is_empty() {
+        return Err(FitError::NoFrame);
+    }
+    let mut inside: Vec<Line> = lines.iter().filter(|line| start.reaches(line.wave)).cloned().collect();
+    inside.dedup_by(|a, b| a.wave == b.wave);
+    if inside.len() < 4 {
+        return Err(FitError::Lines { lines: inside.len(), low: start.wave_min, high: start.wave_max });
+    }
+    let groups = groups(start, options.bundlesize);
+    let done = AtomicUsize::new(0);
+    let fitted: Vec<(BundleFit, Option<Series>)> = groups
+        .par_iter()
+        .map(|own| {
+            let mut bundle = Bundle::new(start, own.clone(), frames, &inside, options, cancel);
+            let outcome = bundle.fit();
+            let record = bundle.record(outcome);
+            let series = record.outcome.is_ok().then(|| bundle.series());
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, groups.len());
+            (record, series)
+        })
+        .collect();
+    let psf = assemble(start, options, &fitted)?;
+    Ok(Fitted { psf, bundles: fitted.into_iter().map(|(record, _)| record).collect() })
+}
+
+/// Returns bundles of a size, or those between gaps, cut where they are long.
+fn groups(psf: &Psf, size: Option<usize>) -> Vec<Range<usize>> {
+    let of_size = |whole: Range<usize>, size: usize| {
+        let size = size.max(1);
+        whole.clone().step_by(size).map(move |first| first..(first + size).min(whole.end))
+    };
+    if let Some(size) = size {
+        return of_size(0..psf.nfibre, size).collect();
+    }
+    let x: Vec<f64> = (0..psf.nfibre).map(|fibre| psf.trace_x.of(fibre)[0]).collect();
+    let steps: Vec<f64> = x.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    let usual = median(steps.clone());
+    let cuts = steps.iter().enumerate().filter(|(_, step)| **step > GAP * usual).map(|(k, _)| k + 1);
+    let ends: Vec<usize> = [0].into_iter().chain(cuts).chain([psf.nfibre]).collect();
+    let long = |pair: &[usize]| {
+        let count = pair[1] - pair[0];
+        of_size(pair[0]..pair[1], count.div_ceil(count.div_ceil(MOST)))
+    };
+    ends.windows(2).flat_map(long).collect()
+}
+
+/// Coefficients of a bundle's own fibres: traces along x and y, then the shape terms, `[fibre][coefficient]`.
+type Series = Vec<Vec<Vec<f64>>>;
+
+impl Bundle<'_> {
+    /// Returns the Legendre series of the own fibres: a fibre's place is a number, so that they are exact.
+    fn series(&self) -> Series {
+        let layout = &self.model.layout;
+        let trace = |axis: usize| {
+            let of = |f: usize| self.model.theta[layout.trace(axis, f)..][..layout.orders[axis]].to_vec();
+            self.model.own.clone().map(of).collect()
+        };
+        let degrees = self.model.monomials.iter().map(|m| m.1 + 1).max().unwrap_or(1);
+        let shape = |term: usize| {
+            let of = |f: usize| {
+                let mut coeff = vec![0.0; degrees];
+                for (m, &(a, b)) in self.model.monomials.iter().enumerate() {
+                    coeff[b] += self.model.theta[layout.shape(term, m)] * self.model.z[f].powi(a as i32);
+                }
+                coeff
+            };
+            self.model.own.clone().map(of).collect()
+        };
+        [trace(0), trace(1)].into_iter().chain((0..layout.terms).map(shape)).collect()
+    }
+}
+
+/// Puts the bundles into a PSF; series of bundles without a fit are the start's.
+fn assemble(start: &Psf, options: &FitOptions, fitted: &[(BundleFit, Option<Series>)]) -> Result<Psf, PsfError> {
+    let degree = |along: usize| options.gh_degree.unwrap_or(along);
+    let (degree_x, degree_y) = (degree(start.gh_degree_x), degree(start.gh_degree_y));
+    let domain = start.sigma_x.domain;
+    let along = options.legendre_degree.map_or(0, |degree| degree + 1);
+    let ncoeff = start.table_rows().iter().map(|(_, series)| series.ncoeff).max().unwrap_or(1).max(along);
+    let again = |series: &LegendreSeries| on_domain(series, domain, ncoeff, start.nfibre);
+    let zero = LegendreSeries { domain, ncoeff, coeff: vec![0.0; ncoeff * start.nfibre] };
+    let mut gh = Vec::new();
+    for i in 0..=degree_x {
+        for j in 0..=degree_y {
+            let inside = i <= start.gh_degree_x && j <= start.gh_degree_y;
+            gh.push(if inside { again(&start.gh[i * (start.gh_degree_y + 1) + j]) } else { zero.clone() });
+        }
+    }
+    let mut parts = PsfParts {
+        sigma_x: again(&start.sigma_x),
+        sigma_y: again(&start.sigma_y),
+        gh,
+        gh_degree_x: degree_x,
+        gh_degree_y: degree_y,
+        ..start.clone().into_parts()
+    };
+    if let Some(tails) = &mut parts.tails {
+        tails.series_mut().into_iter().for_each(|series| *series = on_domain(series, domain, ncoeff, start.nfibre));
+    }
+    for (record, series) in fitted {
+        let Some(series) = series else { continue };
+        for (k, fibre) in record.fibres.clone().enumerate() {
+            parts.trace_x.set(fibre, &series[0][k]);
+            parts.trace_y.set(fibre, &series[1][k]);
+            let padded = |coeff: &[f64]| {
+                let mut all = coeff.to_vec();
+                all.resize(ncoeff, 0.0);
+                all
+            };
+            parts.sigma_x.set(fibre, &padded(&series[2][k]));
+            parts.sigma_y.set(fibre, &padded(&series[3][k]));
+            parts.gh[0].set(fibre, &padded(&[1.0]));
+            for (term, gh) in parts.gh[1..].iter_mut().enumerate() {
+                gh.set(fibre, &padded(&series[4 + term][k]));
+            }
+        }
+    }
+    Psf::new(parts)
+}
+
+/// Returns a series on another domain with as many or more coefficients: the same polynomials.
+fn on_domain(series: &LegendreSeries, domain: [f64; 2], ncoeff: usize, nfibre: usize) -> LegendreSeries {
+    let fibres = 0..nfibre;
+    if series.domain == domain {
+        let padded = |fibre| series.of(fibre).iter().copied().chain(std::iter::repeat(0.0)).take(ncoeff);
+        return LegendreSeries { domain, ncoeff, coeff: fibres.flat_map(padded).collect() };
+    }
+    // At as many Chebyshev nodes as coefficients a polynomial is known exactly.
+    let node = |k: usize| (std::f64::consts::PI * (k as f64 + 0.5) / ncoeff as f64).cos();
+    let table = DMatrix::from_fn(ncoeff, ncoeff, |k, j| polynomials(ncoeff, node(k))[j]).lu();
+    let coeff = fibres.flat_map(|fibre| {
+        let at = |k: usize| {
+            let wave = domain[0] + 0.5 * (node(k) + 1.0) * (domain[1] - domain[0]);
+            legendre(series.of(fibre), unit(series.domain, wave))
+        };
+        let values = DVector::from_fn(ncoeff, |k, _| at(k));
+        table.solve(&values).map_or(vec![0.0; ncoeff], |c| c.iter().copied().collect())
+    });
+    LegendreSeries { domain, ncoeff, coeff: coeff.collect() }
+}

@@ -1,0 +1,38 @@
+//! A PSF from arc frames: traces and shapes of every bundle, from a start that is roughly right.
+//!
+//! The model of a pixel is the sum over spots of flux times `max(0, sum c_ij X_i Y_j)`, c_00 = 1. Traces are Legendre series
+//! per fibre; widths and Hermite terms are polynomials in a fibre's place in its bundle and in wavelength. Levenberg-
+//! Marquardt steps move all of them at once, with fluxes eliminated; every line of the list may be displaced a little,
+//! and every exposure is shifted as a whole. Bundles are independent, so that results do not depend on threads.
+
+mod arc;
+mod bundle;
+mod coarse;
+mod course;
+mod errors;
+mod exposure;
+mod file;
+mod fitted;
+mod flux;
+mod layout;
+mod model;
+mod normal;
+mod options;
+mod placed;
+mod prior;
+mod prune;
+mod region;
+mod result;
+mod rounds;
+mod select;
+mod spot;
+mod unlisted;
+
+pub use arc::ArcFrame;
+pub use file::{FitDone, FitFileError, FitRequest, fit_file, remarks};
+pub use fitted::{FitError, Fitted, fit_psf};
+pub use options::FitOptions;
+pub use result::{BundleFit, FoundLine, LostLine, Quality, SpotFit, TraceError};
+
+#[cfg(test)]
+mod tests;

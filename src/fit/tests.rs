@@ -1,0 +1,241 @@
+//! Properties of fits to simulated arcs.
+
+use super::bundle::Bundle;
+use super::normal::Normal;
+use super::*;
+use crate::base::cancel::CancelToken;
+use crate::fits::{Line, Preproc};
+use crate::psf::Psf;
+use crate::simulate::synthetic::Synthetic;
+use crate::simulate::{Light, Simulation, simulate};
+use crate::stages::traces::{Traces, traces};
+use nalgebra::{DMatrix, DVector};
+
+/// Two bundles of five fibres on 500 rows.
+fn psf() -> Psf {
+    let small = Synthetic {
+        nfibre: 10,
+        bundlesize: 5,
+        npix_y: Some(500),
+        legendre_degree: 1,
+        gh_degree: 3,
+        ..Synthetic::default()
+    };
+    small.build().unwrap()
+}
+
+/// Lines at uneven distances over the whole range.
+fn lines(psf: &Psf, count: usize) -> Vec<Line> {
+    let step = (psf.wave_max - psf.wave_min) / count as f64;
+    let at = |k: usize| psf.wave_min + step * (k as f64 + 0.5 + 0.3 * (2.3 * k as f64).sin());
+    (0..count).map(|k| Line { wave: at(k), ion: "X".into(), weight: None }).collect()
+}
+
+/// An arc without defects.
+fn arc(psf: &Psf, lines: &[Line], seed: u64) -> Preproc {
+    let light = Light::Arc { lines: lines.to_vec(), electrons: 20_000.0 };
+    let request =
+        Simulation { light, seed, cosmics: 0.0, bad_columns: Some(0), dead_patches: Some(0), ..Simulation::default() };
+    simulate(psf, &request).unwrap().preproc.masked_by(u32::MAX).unwrap()
+}
+
+/// The PSF with traces moved and widths scaled.
+fn moved(psf: &Psf, [dx, dy]: [f64; 2], width: f64) -> Psf {
+    let mut moved = psf.clone();
+    let change = |p: &mut crate::psf::PsfParts| {
+        for (trace, d) in [(&mut p.trace_x, dx), (&mut p.trace_y, dy)] {
+            trace.coeff.iter_mut().step_by(trace.ncoeff).for_each(|c| *c += d);
+        }
+        [&mut p.sigma_x, &mut p.sigma_y].into_iter().flat_map(|s| &mut s.coeff).for_each(|c| *c *= width);
+    };
+    moved.update(change).unwrap();
+    moved
+}
+
+fn fit(start: &Psf, arcs: &[&Preproc], lines: &[Line]) -> Fitted {
+    let arcs: Vec<ArcFrame> = arcs.iter().map(|arc| ArcFrame { ccd: &arc.ccd, readnoise: None }).collect();
+    fit_psf(start, &arcs, lines, &FitOptions::default(), &CancelToken::default(), &|_, _| ()).unwrap()
+}
+
+/// Largest distances of the traces along x and y at the lines within the CCD, pixels, and of the widths, as a fraction.
+fn distances(psf: &Psf, fitted: &Psf, fibres: std::ops::Range<usize>, lines: &[Line]) -> [f64; 2] {
+    let waves: Vec<f64> = lines.iter().map(|line| line.wave).collect();
+    let [a, b] = [psf, fitted].map(|psf| traces(psf, fibres.clone(), &waves, false));
+    let x = |t: &Traces, k: usize| f64::from(t.pixel_x[k]) + t.offset_x[k];
+    let y = |t: &Traces, k: usize| f64::from(t.pixel_y[k]) + t.offset_y[k];
+    let inside = |k: &usize| (2.0..f64::from(psf.npix_y as u32) - 3.0).contains(&y(&a, *k));
+    let all = || (0..a.pixel_x.len()).filter(inside);
+    let most = |of: &dyn Fn(&Traces, usize) -> f64| all().map(|k| (of(&a, k) - of(&b, k)).abs()).fold(0.0, f64::max);
+    [most(&x), most(&y)]
+}
+
+#[test]
+fn a_start_that_is_off_leads_back_to_the_truth_with_the_errors_that_are_stated() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let arc = arc(&psf, &lines, 3);
+    let start = moved(&psf, [-2.0, 6.3], 1.1);
+    let fitted = fit(&start, &[&arc], &lines);
+    for bundle in &fitted.bundles {
+        let quality = bundle.outcome.as_ref().unwrap();
+        assert!((0.95..1.06).contains(&quality.reduced_chi2), "{quality:?}");
+        assert!((bundle.shifts[0][0] - 2.0).abs() < 0.6 && (bundle.shifts[0][1] + 6.3).abs() < 0.6);
+        assert!(bundle.lost.is_empty() && bundle.found.is_empty(), "{:?} {:?}", bundle.lost, bundle.found);
+        let live = bundle.errors.iter().filter(|e| !bundle.dead.contains(&e.fibre));
+        assert!(
+            live.clone().count() > 0 && live.clone().all(|e| e.at[0] > 1e-4 && e.at[0] < 0.1 && e.widths[0] < 0.02)
+        );
+    }
+    let [dx, dy] = distances(&psf, &fitted.psf, 0..10, &lines);
+    assert!(dx < 0.05 && dy < 0.08, "{dx} {dy}");
+    assert!(fitted.status().iter().all(|status| *status < 2.0));
+}
+
+#[test]
+fn a_line_that_the_list_lacks_is_found_and_one_that_it_has_wrong_loses_trust() {
+    let psf = psf();
+    let all = lines(&psf, 24);
+    let arc = arc(&psf, &all, 5);
+    let mut listed = all.clone();
+    let missing = listed.remove(12).wave;
+    listed[6].wave += 0.12;
+    let fitted = fit(&moved(&psf, [0.3, -0.3], 1.05), &[&arc], &listed);
+    for bundle in &fitted.bundles {
+        assert!(bundle.found.iter().any(|line| (line.wave - missing).abs() < 0.3), "{:?}", bundle.found);
+        assert!(bundle.lost.iter().any(|line| line.wave == listed[6].wave), "{:?}", bundle.lost);
+    }
+    let [dx, dy] = distances(&psf, &fitted.psf, 0..10, &all);
+    assert!(dx < 0.05 && dy < 0.1, "{dx} {dy}");
+}
+
+#[test]
+fn a_bundle_without_pixels_keeps_the_start_and_the_others_their_bits_for_any_number_of_threads() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let whole = arc(&psf, &lines, 3);
+    let start = moved(&psf, [0.2, 0.2], 1.0);
+    let (nx, cut) = (psf.npix_x, 0.5 * (psf.trace_x.of(4)[0] + psf.trace_x.of(5)[0]));
+    let [image, mut ivar] = whole.ccd.clone().into_planes();
+    ivar.iter_mut().enumerate().filter(|(i, _)| ((i % nx) as f64) > cut).for_each(|(_, w)| *w = 0.0);
+    let half = Preproc::new([psf.npix_y, nx], image, ivar, None, 0).unwrap();
+    let in_pool = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| fit(&start, &[&half], &lines))
+    };
+    let [one, three] = [1, 3].map(in_pool);
+    assert_eq!((&one.psf, &one.bundles), (&three.psf, &three.bundles));
+    assert_eq!(one.bundles[1].outcome, Err("no fibre has light".into()));
+    assert!(one.bundles[0].outcome.is_ok());
+    assert_eq!(one.status()[5..], [2.0; 5]);
+    assert_eq!(one.psf.trace_x.of(7), start.trace_x.of(7));
+    assert_eq!(one.psf.sigma_x.of(7), start.sigma_x.of(7));
+}
+
+#[test]
+fn exposures_are_fitted_together_whatever_their_shifts() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let arcs = [arc(&psf, &lines, 3), arc(&moved(&psf, [0.2, -0.25], 1.0), &lines, 4), arc(&psf, &lines, 6)];
+    let alone = fit(&psf, &[&arcs[0]], &lines);
+    let all = fit(&psf, &arcs.iter().collect::<Vec<_>>(), &lines);
+    for (bundle, single) in all.bundles.iter().zip(&alone.bundles) {
+        let [first, second, _] = bundle.shifts[..] else { panic!("three exposures") };
+        assert!(
+            (second[0] - first[0] - 0.2).abs() < 0.02 && (second[1] - first[1] + 0.25).abs() < 0.02,
+            "{:?}",
+            bundle.shifts
+        );
+        let error = |bundle: &BundleFit| bundle.errors.iter().map(|e| e.at[0]).sum::<f64>();
+        assert!((1.3..2.3).contains(&(error(single) / error(bundle))), "{} {}", error(single), error(bundle));
+    }
+    let [dx, dy] = distances(&psf, &all.psf, 0..10, &lines);
+    assert!(dx < 0.04 && dy < 0.06, "{dx} {dy}");
+}
+
+#[test]
+fn inputs_that_do_not_fit_together_are_refused() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let arc = arc(&psf, &lines, 3);
+    let options = FitOptions::default();
+    let refused = |start: &Psf, arcs: &[ArcFrame], lines: &[Line]| {
+        fit_psf(start, arcs, lines, &options, &CancelToken::default(), &|_, _| ()).unwrap_err().to_string()
+    };
+    let frame = ArcFrame { ccd: &arc.ccd, readnoise: None };
+    assert!(refused(&psf, &[], &lines).contains("no arc frame"));
+    assert!(refused(&psf, &[frame], &lines[..3]).contains("3 lines of the list are within"));
+    let mut other = psf.clone();
+    other.update(|p| p.npix_y += 1).unwrap();
+    assert!(refused(&other, &[frame], &lines).contains("arc frame 0 has [500, "));
+}
+
+#[test]
+fn reduced_normal_equations_are_those_of_the_whole_jacobian() {
+    let psf = psf();
+    let lines = lines(&psf, 12);
+    let (one, two) = (arc(&psf, &lines, 3), arc(&psf, &lines, 4));
+    let arcs = [&one, &two].map(|arc| ArcFrame { ccd: &arc.ccd, readnoise: None });
+    let (options, cancel) = (FitOptions::default(), CancelToken::default());
+    let mut bundle = Bundle::new(&psf, 0..5, &arcs, &lines, &options, &cancel);
+    bundle.choose_spots();
+    for (k, theta) in bundle.model.theta.iter_mut().enumerate().take(bundle.model.layout.shapes()) {
+        *theta += 0.004 * (1.9 * k as f64).sin();
+    }
+    let solutions = bundle.solutions(&bundle.model.theta);
+    bundle.exposures.iter_mut().zip(solutions.iter().cloned()).for_each(|(e, s)| s.give_to(e));
+    let e = 1;
+    let (exposure, solution) = (&bundle.exposures[e], &solutions[e]);
+    let weights = exposure.region.weights();
+    let mut normal = Normal::new(bundle.model.layout.len());
+    normal.add(&bundle.model, e, exposure, solution, &weights);
+
+    // The Jacobian by differences of whole images: fluxes first, then the unknowns, which move trusted spots only.
+    let image = |theta: &[f64], only: Option<usize>| -> DVector<f64> {
+        let mut image = DVector::zeros(weights.len());
+        let mut spots = crate::stages::spot_derivatives::SpotDerivatives::new(&bundle.model.spot, true);
+        let mut values = vec![0.0; bundle.model.spot.size()];
+        for (n, spot) in placed::Placed::new(&bundle.model, theta, e, exposure).spots.iter().enumerate() {
+            let flux = match only {
+                Some(only) => f64::from(u8::from(only == n)),
+                None => exposure.moving(spot),
+            };
+            spots.value(spot.offset, &spot.shape, &mut values);
+            for row in spot.window.rows.clone() {
+                let columns = &spot.window.columns;
+                let places = spot.window.in_spot(bundle.model.spot.nx(), row, columns);
+                for (place, column) in places.zip(columns.clone()) {
+                    image[row * exposure.region.nx + column] += flux * values[place];
+                }
+            }
+        }
+        image
+    };
+    let (count, unknowns, h) = (solution.flux.len(), bundle.model.layout.len(), 1e-5);
+    let mut jacobian = DMatrix::zeros(weights.len(), count + unknowns);
+    (0..count).for_each(|n| jacobian.set_column(n, &image(&bundle.model.theta, Some(n))));
+    for k in 0..unknowns {
+        let at = |step: f64| {
+            let mut theta = bundle.model.theta.clone();
+            theta[k] += step;
+            image(&theta, None)
+        };
+        jacobian.set_column(count + k, &((at(h) - at(-h)) / (2.0 * h)));
+    }
+    let weighted = DMatrix::from_fn(weights.len(), count + unknowns, |p, k| weights[p] * jacobian[(p, k)]);
+    let residual = DVector::from_fn(weights.len(), |p, _| exposure.region.data[p] - solution.image[p]);
+    let (full, gradient) = (weighted.transpose() * &jacobian, weighted.transpose() * residual);
+    let fluxes = full.view((0, 0), (count, count)).into_owned().cholesky().unwrap();
+    let mixed = full.view((0, count), (count, unknowns)).into_owned();
+    let reduced = full.view((count, count), (unknowns, unknowns)) - mixed.transpose() * fluxes.solve(&mixed);
+    let pull = gradient.rows(count, unknowns) - mixed.transpose() * fluxes.solve(&gradient.rows(0, count).into_owned());
+    let scale = |k: usize| full[(count + k, count + k)].sqrt().max(1e-30);
+    let largest = (0..unknowns).map(|k| pull[k].abs() / scale(k)).fold(0.0, f64::max);
+    for i in 0..unknowns {
+        for j in 0..unknowns {
+            let off = (normal.matrix[[i, j]] - reduced[(i, j)]).abs();
+            assert!(off < 1e-5 * scale(i) * scale(j), "{i}, {j}: {} {}", normal.matrix[[i, j]], reduced[(i, j)]);
+        }
+        let off = (normal.gradient[i] - pull[i]).abs();
+        assert!(off < 1e-4 * scale(i) * largest, "{i}: {} {}", normal.gradient[i], pull[i]);
+    }
+}

@@ -1,0 +1,134 @@
+//! The light of a frame: the night sky and targets, an arc lamp, a flat lamp, or spectra of a file.
+
+use super::objects::Target;
+use super::random::{Purpose, stream};
+use super::request::{Light, SimulateError, Simulation};
+use super::sky;
+use crate::fits::Line;
+use crate::psf::Psf;
+use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Spread of the lines of a list without weights: standard deviation of ln(electrons).
+const LINE_SPREAD: f64 = 1.8;
+/// Faintest and brightest such line, electrons per electron of the median one.
+const LINE_RANGE: [f64; 2] = [0.015, 50.0];
+/// Scatter of a line from fibre to fibre, beyond that of the throughput.
+const SPOT_SCATTER: f64 = 0.01;
+/// Electrons per Angstrom of a flat lamp in 1000 s.
+const FLAT: f64 = 20_000.0;
+
+impl Light {
+    /// Returns FLAVOR and OBSTYPE of the header.
+    pub(super) fn names(&self) -> [&'static str; 2] {
+        match self {
+            Self::Sky | Self::Spectra(_) => ["science", "SCIENCE"],
+            Self::Arc { .. } => ["arc", "ARC"],
+            Self::Flat => ["flat", "FLAT"],
+        }
+    }
+
+    /// Computes wavelengths, `[nwave]`, and electrons per bin or line, `[nspec, nwave]`, exact in f32.
+    pub(super) fn spectra(
+        &self,
+        psf: &Psf,
+        request: &Simulation,
+        fibres: Range<usize>,
+        targets: &[Target],
+    ) -> Result<(Vec<f64>, Vec<f64>), SimulateError> {
+        let lit = &targets[fibres.clone()];
+        let camera = |wave: f64| throughput(psf, wave);
+        match self {
+            Self::Sky => {
+                let wave = request.grid(psf)?;
+                let (sky, step) = (sky::spectrum(&wave), wave[1] - wave[0]);
+                let flux = per_fibre(lit, wave.len(), |_, target, flux| {
+                    let object = target.spectrum(&wave);
+                    for (j, f) in flux.iter_mut().enumerate() {
+                        let electrons = (sky[j] + object[j]) * step * request.exptime / 1000.0;
+                        *f = electrons * target.throughput * camera(wave[j]);
+                    }
+                });
+                Ok((wave, flux))
+            }
+            Self::Flat => {
+                let wave = request.grid(psf)?;
+                let electrons = FLAT * (wave[1] - wave[0]) * request.exptime / 1000.0;
+                let flux = per_fibre(lit, wave.len(), |_, target, flux| {
+                    flux.iter_mut().zip(&wave).for_each(|(f, w)| *f = electrons * target.throughput * camera(*w));
+                });
+                Ok((wave, flux))
+            }
+            Self::Arc { lines, electrons } => {
+                let lines: Vec<&Line> = lines.iter().filter(|line| psf.reaches(line.wave)).collect();
+                if lines.is_empty() {
+                    return Err(SimulateError::NoLine { low: psf.wave_min, high: psf.wave_max });
+                }
+                let wave: Vec<f64> = lines.iter().map(|line| line.wave).collect();
+                let bright = brightness(&lines, *electrons, request.seed);
+                let flux = per_fibre(lit, wave.len(), |k, target, flux| {
+                    let rng = &mut stream(request.seed, Purpose::Lamp, fibres.start + k);
+                    let scatter = Normal::new(1.0, SPOT_SCATTER).expect("the scatter is a positive constant");
+                    // A broken fibre has throughput 0, and every fibre draws the same numbers whatever others are lit.
+                    for ((f, bright), w) in flux.iter_mut().zip(&bright).zip(&wave) {
+                        *f = bright * scatter.sample(rng).max(0.0) * target.throughput * camera(*w);
+                    }
+                });
+                Ok((wave, flux))
+            }
+            Self::Spectra(truth) => {
+                let (found, nspec) = (truth.fibres.len(), lit.len());
+                if found != 1 && found != nspec {
+                    return Err(SimulateError::Spectra { found, nspec });
+                }
+                let ends = [truth.wave.first(), truth.wave.last()].map(|wave| *wave.unwrap_or(&f64::NAN));
+                if !ends.iter().all(|wave| psf.reaches(*wave)) || !truth.wave.is_sorted() {
+                    let (min, max, low, high) = (ends[0], ends[1], psf.wave_min, psf.wave_max);
+                    return Err(SimulateError::Range { min, max, low, high });
+                }
+                if let Some(at) = truth.flux.iter().position(|f| !(0.0..1e12).contains(f)) {
+                    let (row, bin) = (at / truth.wave.len(), at % truth.wave.len());
+                    return Err(SimulateError::NoLight { row, bin, value: truth.flux[at] });
+                }
+                let flux = per_fibre(lit, truth.wave.len(), |k, _, flux| {
+                    let row = if found == 1 { 0 } else { k };
+                    flux.copy_from_slice(&truth.flux[row * flux.len()..][..flux.len()]);
+                });
+                Ok((truth.wave.clone(), flux))
+            }
+        }
+    }
+}
+
+/// Fills the spectra of the lit fibres in parallel and rounds them to f32: the truth file is f32, and must hold exactly
+/// the light on the CCD.
+fn per_fibre(lit: &[Target], nwave: usize, fill: impl Fn(usize, &Target, &mut [f64]) + Sync) -> Vec<f64> {
+    let mut flux = vec![0.0; lit.len() * nwave];
+    flux.par_chunks_mut(nwave).zip(lit).enumerate().for_each(|(k, (flux, target))| {
+        fill(k, target, flux);
+        flux.iter_mut().for_each(|f| *f = f64::from(*f as f32));
+    });
+    flux
+}
+
+/// Returns the electrons of each line: by its weight, or drawn where no line of the list has one.
+fn brightness(lines: &[&Line], electrons: f64, seed: u64) -> Vec<f64> {
+    let mut weights: Vec<f64> = lines.iter().filter_map(|line| line.weight).collect();
+    if weights.is_empty() {
+        let rng = &mut stream(seed, Purpose::Lines, 0);
+        let spread = Normal::new(0.0, LINE_SPREAD).expect("the spread is a positive constant");
+        let draw = |_: &&Line| electrons * f64::exp(spread.sample(rng)).clamp(LINE_RANGE[0], LINE_RANGE[1]);
+        return lines.iter().map(draw).collect();
+    }
+    weights.sort_by(f64::total_cmp);
+    let median = weights[weights.len() / 2];
+    // Of a list with weights, a line without one is among its faintest.
+    lines.iter().map(|line| electrons * line.weight.unwrap_or(weights[0]) / median).collect()
+}
+
+/// Returns the throughput of the camera relative to its middle; it falls by a third to either end.
+fn throughput(psf: &Psf, wave: f64) -> f64 {
+    let u = 2.0 * (wave - psf.wave_min) / (psf.wave_max - psf.wave_min) - 1.0;
+    1.0 - 0.33 * u.clamp(-1.0, 1.0).powi(2)
+}
