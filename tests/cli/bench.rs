@@ -27,7 +27,7 @@ fn the_object_has_the_cpu_and_the_hosts_part_by_steps_and_is_the_file_to_send() 
         assert!(steps.contains(&step), "no {step} in {steps:?}");
     }
     let traffic = &json["host"]["traffic"];
-    assert_eq!(traffic["buffers"], 0, "a later frame makes none");
+    assert_eq!((&traffic["buffers"], &traffic["bind_groups"]), (&0.into(), &0.into()), "a later frame makes none");
     assert!(positive(&traffic["bytes_up"]) && positive(&traffic["bytes_down"]));
 }
 
@@ -36,7 +36,7 @@ fn the_table_names_what_was_measured_and_sizes_that_cannot_be_are_refused() {
     let folder = Folder::new();
     let run = small(&folder, &[]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    for part in ["CPU f64", "kernels that do nothing", "0 buffers and ", "No GPU was measured"] {
+    for part in ["CPU f64", "kernels that do nothing", "0 buffers and 0 bind groups made", "No GPU was measured"] {
         assert!(run.stdout.contains(part), "{part}: {}", run.stdout);
     }
     folder.run(&["bench", "--fibres", "0"]).fails_saying(&["0 fibres", "1 to 500 fibres"]);
