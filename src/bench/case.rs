@@ -31,7 +31,7 @@ impl Size {
     /// Two bundles of fewer bins: seconds on a software GPU.
     pub const QUICK: Self = Self { fibres: 50, bins: 600 };
 
-    fn check(self) -> Result<Self, BenchError> {
+    pub(super) fn check(self) -> Result<Self, BenchError> {
         let Self { fibres, bins } = self;
         let fits = (1..=Self::FRAME.fibres).contains(&fibres) && (FEWEST_BINS..=Self::FRAME.bins).contains(&bins);
         if fits { Ok(self) } else { Err(BenchError::Size { fibres, bins }) }

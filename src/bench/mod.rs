@@ -45,7 +45,7 @@ pub struct Settings {
 /// # Errors
 /// [`BenchError`] if the frame cannot be made, or the CPU cannot extract it.
 pub fn run(settings: &Settings, progress: &dyn Fn(&str)) -> Result<Report, BenchError> {
-    let size = settings.size.unwrap_or(if settings.quick { Size::QUICK } else { Size::FRAME });
+    let size = settings.size.unwrap_or(if settings.quick { Size::QUICK } else { Size::FRAME }).check()?;
     let frames = settings.frames.unwrap_or(if settings.quick { FRAMES_QUICK } else { FRAMES }).max(1);
     progress(&format!("making a frame of {} fibres by {} bins", size.fibres, size.bins));
     let case = Case::new(size)?;
