@@ -35,7 +35,8 @@ pub struct PsfExtras {
 /// Writes a PSF file with more in it than the PSF; images on a grid have no place for it.
 ///
 /// # Errors
-/// As [`write_psf`].
+/// [`FitsError::Invalid`] if the series of the table differ in their domain, or the PSF is of a kind that is not written.
+/// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written.
 pub fn write_psf_with(
     path: impl AsRef<Path>,
     psf: &Psf,

@@ -31,9 +31,10 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 /// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
-/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: on the CPU, where a fibre
-/// takes 10 MB, and on a device, whose buffers hold fewer.
-const MOST_FIBRES: [[usize; 2]; 2] = [[128, 100], [96, 72]];
+/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: 10 MB per fibre. The
+/// prior beside dead pixels depends on the largest weight in a window: with 128 and 100 a bin there moved by 0.6 sigma.
+const MOST_FIBRES: usize = 96;
+const CORE_FIBRES: usize = 72;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -175,8 +176,7 @@ impl<'j> Banded<'j> {
     /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
     fn windows(&self, task: Task<'j>) -> Vec<Task<'j>> {
         let (job, all, neighbours) = (self.job, task.bundle.fibres.clone(), task.window.neighbours);
-        let [most, core] = MOST_FIBRES[usize::from(self.stages.is_on_gpu())];
-        if all.len() <= most {
+        if all.len() <= MOST_FIBRES {
             return vec![task];
         }
         let threshold = DECAY_OVER_FIBRES * self.tolerance;
@@ -184,7 +184,7 @@ impl<'j> Banded<'j> {
         let measured = psf_fibre_correlation(job.psf, &all, self.wave, tails, neighbours, threshold);
         // Beside masks and bright fibres light is correlated farther.
         let margin = (measured + measured / 2).max(2 * neighbours) + 2;
-        let count = all.len().div_ceil(core);
+        let count = all.len().div_ceil(CORE_FIBRES);
         tracing::debug!("{}: {count} windows, {margin} fibres around each", task.bundle);
         let window = |k: usize| {
             let [first, last] = [k, k + 1].map(|k| all.start + k * all.len() / count);

@@ -38,8 +38,8 @@ pub struct PsfDecay {
     /// The largest distance in bins at which a relative correlation is above a threshold. 0 if spots overlap over more bins than
     /// there is code for.
     pub bins: usize,
-    /// The same for a hundredth of the threshold. So many bins beyond its ends make a grid's ends as exact as its middle:
-    /// light beyond them changes flux by a tenth of the correlation times its signal to noise.
+    /// The largest distance at which it is above a hundredth of the threshold. So many bins beyond its ends make a grid's ends
+    /// as exact as its middle: light beyond changes flux by a tenth of the correlation times its signal to noise.
     pub beyond_ends: usize,
     /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`; infinite where K is singular in f64,
     /// 0 where it is too wide to be measured.
