@@ -1,8 +1,8 @@
 // Traces: the PSF's Legendre series at every fibre and wavelength bin.
 //
 // Positions reach 4000 px and are needed to 1e-6 px, more digits than f32 has. The host expands each series in f64 around the
-// centres of chunks of bins. It subtracts the integer nearest to the position there, and a line in the bin with an integer
-// slope. The rest is a short polynomial of a pixel or two. All other parameters are plain Legendre series.
+// centres of short chunks of bins, and subtracts the integer nearest to the position there. The rest is a short polynomial
+// of a few pixels. All other parameters are plain Legendre series.
 #import grid
 
 alias real = f32;
@@ -30,8 +30,6 @@ struct Args {
 @group(0) @binding(1) var<storage, read> local: array<real>;
 // Integer pixel subtracted from each chunk, [2, nfibre, nchunk], x before y.
 @group(0) @binding(2) var<storage, read> base: array<i32>;
-// Slope of each chunk, 1/65536 px per bin, [2, nfibre, nchunk].
-@group(0) @binding(9) var<storage, read> slope: array<i32>;
 // Polynomial of each chunk, lowest power first, pixels, [2, nfibre, nchunk, terms].
 @group(0) @binding(3) var<storage, read> chunks: array<real>;
 // Nearest pixel of each spot, [2, nfibre, nbin], x before y.
@@ -65,16 +63,12 @@ fn positions(
     for (var k = args.terms; k > 0u; k -= 1u) {
         position = position * v + chunks[at * args.terms + k - 1u];
     }
-    // Whole pixels of the line and the rest, both exact.
-    let line = slope[at] * i32(bin % args.chunk);
-    let whole = line >> 16u;
-    position += real(line - (whole << 16u)) * (1.0 / 65536.0);
     var nearest = floor(position + 0.5);
     // The sum may round up to the next integer; the subtraction is exact and shows it.
     if position - nearest < -0.5 {
         nearest -= 1.0;
     }
-    pixel[i] = base[at] + whole + i32(nearest);
+    pixel[i] = base[at] + i32(nearest);
     offset[i] = position - nearest;
 }
 

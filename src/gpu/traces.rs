@@ -1,30 +1,17 @@
 //! Traces on the GPU: the host expands the series in chunks of bins in f64, and the device evaluates them in f32 or f64.
-//!
-//! Most of a position is linear in the bin. That part is a product of integers, which is exact; what remains of a chunk is a
-//! polynomial of a pixel or two.
 
 use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant};
 use crate::psf::{LegendreSeries, Psf};
 use crate::stages::traces::{legendre, shape_series, unit};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Invocations of a workgroup, one per value.
 const THREADS: usize = 64;
 
-/// Largest distance of a position from the linear part of its chunk, pixels. In f32 sums up to 2 px are rounded by 6e-8 px, and
-/// about four roundings add up.
-const REACH: f64 = 2.0;
-
-/// Steps of a slope per pixel, a power of two.
-const SLOPE_STEPS: f64 = 65_536.0;
-
-/// The largest slope, pixels per bin: its product with a chunk's bins stays within an i32.
-const STEEPEST: f64 = 256.0;
-
-/// Deviation of wavelengths from an even grid, in steps, up to which a position's linear part is linear in the bin.
-const EVEN: f64 = 1e-6;
+/// Largest distance of a position from its chunk's integer, pixels: sums up to 8 px are rounded by 2.4e-7 px in f32, and about
+/// four roundings add up.
+const REACH: f64 = 8.0;
 
 /// Bins of the longest chunk.
 const LONGEST_CHUNK: usize = 64;
@@ -95,7 +82,6 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         &[
             gpu.upload_reals("local", &expansion.local)?.named("local"),
             gpu.upload("base", &expansion.base)?.named("base"),
-            gpu.upload("slope", &expansion.slope)?.named("slope"),
             gpu.upload_reals("chunks", &expansion.chunks)?.named("chunks"),
             pixel.named("pixel"),
             offset.named("offset"),
@@ -130,12 +116,12 @@ pub(crate) fn bytes(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], wi
     let pixels = 8 * spots as u64;
     let terms = 2 * nfibre * nchunk * most(&positions).max(1);
     let uploaded =
-        gpu.real_bytes(nbin + terms + series.len() * (nbin + nfibre * ncoeff)) + 16 * (nfibre * nchunk) as u64;
+        gpu.real_bytes(nbin + terms + series.len() * (nbin + nfibre * ncoeff)) + 8 * (nfibre * nchunk) as u64;
     // Uploads are held twice until they are done.
     [pixels + gpu.real_bytes((2 + series.len()) * spots), 2 * uploaded + pixels]
 }
 
-/// Series expanded around the centres of chunks of bins, less an integer and a line per chunk.
+/// Series expanded around the centres of chunks of bins, less an integer per chunk.
 struct Expansion {
     /// Bins per chunk.
     chunk: usize,
@@ -145,112 +131,53 @@ struct Expansion {
     local: Vec<f64>,
     /// The integers, `[series, nfibre, nchunk]`.
     base: Vec<i32>,
-    /// The slopes, 1 / [`SLOPE_STEPS`] px per bin, `[series, nfibre, nchunk]`.
-    slope: Vec<i32>,
     /// Polynomials in `local`, lowest power first, `[series, nfibre, nchunk, terms]`.
     chunks: Vec<f64>,
 }
 
-/// Bins of one chunk.
-#[derive(Clone, Copy)]
-struct Chunk {
-    centre: f64,
-    half: f64,
-    /// Its bins less one.
-    last: usize,
-}
-
-impl Chunk {
-    fn all(wave: &[f64], length: usize) -> Vec<Self> {
-        let of = |bins: &[f64]| {
-            let (centre, half) = centre_and_half(bins);
-            Self { centre, half, last: bins.len() - 1 }
-        };
-        wave.chunks(length).map(of).collect()
-    }
-
-    /// Returns the slope of the line through a position's ends in the chunk; 0 if it is too steep.
-    fn slope(self, ends: [f64; 2]) -> i32 {
-        let slope = (ends[1] - ends[0]) / self.last.max(1) as f64;
-        if slope.abs() <= STEEPEST { (slope * SLOPE_STEPS).round() as i32 } else { 0 }
-    }
-
-    /// Returns half of what a slope adds up to over the chunk, pixels.
-    fn half_rise(self, slope: i32) -> f64 {
-        0.5 * f64::from(slope) / SLOPE_STEPS * self.last as f64
-    }
-}
-
 impl Expansion {
     fn new(series: [&LegendreSeries; 2], fibres: Range<usize>, wave: &[f64], precision: Precision) -> Self {
-        let (chunk, even) = (chunk_length(series, &fibres, wave), is_even(wave));
-        let all = Chunk::all(wave, chunk);
+        let chunk = chunk_length(series, &fibres, wave);
+        let ranges: Vec<(f64, f64)> = wave.chunks(chunk).map(centre_and_half).collect();
         let local = |(k, &w): (usize, &f64)| {
-            let Chunk { centre, half, .. } = all[k / chunk];
+            let (centre, half) = ranges[k / chunk];
             if half == 0.0 { 0.0 } else { (w - centre) / half }
         };
         let local = wave.iter().enumerate().map(local).collect();
         let most = series.iter().map(|s| s.ncoeff).max().unwrap_or(0).max(1);
-        let traces: Vec<(&LegendreSeries, usize)> =
-            series.into_iter().flat_map(|s| fibres.clone().map(move |fibre| (s, fibre))).collect();
-        let count = traces.len() * all.len();
-        let (mut base, mut slope) = (vec![0; count], vec![0; count]);
-        let mut polynomials = vec![0.0; count * most];
-        let of_trace = (base.par_chunks_mut(all.len().max(1)), slope.par_chunks_mut(all.len().max(1)));
-        let of_trace = (of_trace, polynomials.par_chunks_mut((all.len() * most).max(1)), &traces).into_par_iter();
-        of_trace.for_each(|((base, slope), polynomials, (s, fibre))| {
-            let derivatives = derivatives(s.of(*fibre));
-            for (k, (of, polynomial)) in all.iter().zip(polynomials.chunks_exact_mut(most)).enumerate() {
-                if even {
-                    slope[k] = of.slope(ends(s, *fibre, of));
+        let mut base = Vec::new();
+        let mut polynomials = Vec::new();
+        for s in series {
+            for fibre in fibres.clone() {
+                let derivatives = derivatives(s.of(fibre));
+                for &range in &ranges {
+                    let mut polynomial = expand(&derivatives, s.domain, range);
+                    let nearest = (polynomial[0] + 0.5).floor();
+                    polynomial[0] -= nearest;
+                    polynomial.resize(most, 0.0);
+                    base.push(nearest as i32);
+                    polynomials.push(polynomial);
                 }
-                expand(&derivatives, s.domain, (of.centre, of.half), polynomial);
-                let half_rise = of.half_rise(slope[k]);
-                polynomial[0] -= half_rise;
-                if let Some(linear) = polynomial.get_mut(1) {
-                    *linear -= half_rise;
-                }
-                let nearest = (polynomial[0] + 0.5).floor();
-                polynomial[0] -= nearest;
-                base[k] = nearest as i32;
             }
-        });
+        }
         let negligible = NEGLIGIBLE * precision.epsilon();
-        let used = |p: &[f64]| p.iter().rposition(|c| c.abs() > negligible).map_or(1, |k| k + 1);
-        let terms = polynomials.chunks_exact(most).map(used).max().unwrap_or(1);
-        let chunks = polynomials.chunks_exact(most).flat_map(|p| &p[..terms]).copied().collect();
-        Self { chunk, terms, local, base, slope, chunks }
+        let used = |p: &Vec<f64>| p.iter().rposition(|c| c.abs() > negligible).map_or(1, |k| k + 1);
+        let terms = polynomials.iter().map(used).max().unwrap_or(1);
+        let chunks = polynomials.iter().flat_map(|p| p[..terms].iter().copied()).collect();
+        Self { chunk, terms, local, base, chunks }
     }
 }
 
-/// Whether wavelengths are even, so that a line in the bin is one in the wavelength.
-fn is_even(wave: &[f64]) -> bool {
-    let [first, .., last] = wave else { return true };
-    let step = (last - first) / (wave.len() - 1) as f64;
-    let off = |(k, w): (usize, &f64)| (w - (first + step * k as f64)).abs();
-    wave.iter().enumerate().all(|bin| off(bin) <= EVEN * step.abs())
-}
-
-/// Returns a position at a chunk's first and last bin, pixels.
-fn ends(series: &LegendreSeries, fibre: usize, chunk: &Chunk) -> [f64; 2] {
-    let at = |w: f64| legendre(series.of(fibre), unit(series.domain, w));
-    [at(chunk.centre - chunk.half), at(chunk.centre + chunk.half)]
-}
-
-/// Returns the longest chunk, a power of two of bins, in which every position is within [`REACH`] of its line.
+/// Returns the longest chunk, a power of two of bins, in which every position is within [`REACH`] of the centre's.
 fn chunk_length(series: [&LegendreSeries; 2], fibres: &Range<usize>, wave: &[f64]) -> usize {
-    let even = is_even(wave);
-    let near = |s: &LegendreSeries, fibre: usize, chunk: &Chunk| {
-        let centre = legendre(s.of(fibre), unit(s.domain, chunk.centre));
-        let ends = ends(s, fibre, chunk);
-        let slope = if even { chunk.slope(ends) } else { 0 };
-        let rise = chunk.half_rise(slope);
-        (ends[0] + rise - centre).abs() <= REACH && (ends[1] - rise - centre).abs() <= REACH
-    };
     let fits = |length: usize| {
-        let all = Chunk::all(wave, length);
-        let of_fibre = |fibre: usize| series.iter().all(|s| all.iter().all(|chunk| near(s, fibre, chunk)));
-        fibres.clone().into_par_iter().all(of_fibre)
+        let near = |s: &LegendreSeries, fibre: usize, bins: &[f64]| {
+            let at = |w: f64| legendre(s.of(fibre), unit(s.domain, w));
+            let centre = at(centre_and_half(bins).0);
+            [bins[0], bins[bins.len() - 1]].iter().all(|&w| (at(w) - centre).abs() <= REACH)
+        };
+        let of_series = |s: &LegendreSeries| wave.chunks(length).all(|bins| fibres.clone().all(|f| near(s, f, bins)));
+        series.into_iter().all(of_series)
     };
     let mut length = LONGEST_CHUNK;
     while length > 1 && !fits(length) {
@@ -276,18 +203,19 @@ fn derivatives(coeff: &[f64]) -> Vec<Vec<f64>> {
     all
 }
 
-/// Fills in the Taylor polynomial of a series around a chunk's centre, in the chunk's coordinate -1..=1; zero for a series
+/// Returns the Taylor polynomial of a series around a chunk's centre, in the chunk's coordinate -1..=1; zero for a series
 /// without coefficients.
-fn expand(derivatives: &[Vec<f64>], domain: [f64; 2], (centre, half): (f64, f64), polynomial: &mut [f64]) {
+fn expand(derivatives: &[Vec<f64>], domain: [f64; 2], (centre, half): (f64, f64)) -> Vec<f64> {
     let u = unit(domain, centre);
     let step = 2.0 * half / (domain[1] - domain[0]);
     let mut power = 1.0;
-    for (m, (derivative, term)) in derivatives.iter().zip(polynomial).enumerate() {
+    let term = |(m, derivative): (usize, &Vec<f64>)| {
         if m > 0 {
             power *= step / m as f64;
         }
-        *term = legendre(derivative, u) * power;
-    }
+        legendre(derivative, u) * power
+    };
+    derivatives.iter().enumerate().map(term).collect()
 }
 
 #[cfg(test)]
@@ -308,32 +236,11 @@ mod tests {
             // In f32 and in the order of the shader.
             let local = expansion.local[b] as f32;
             let value = terms.iter().rev().fold(0.0f32, |sum, &c| sum * local + c as f32);
-            let line = expansion.slope[at] * (b % expansion.chunk) as i32;
-            let (whole, part) = (line >> 16, f64::from(line & 0xffff) / SLOPE_STEPS);
-            let position = f64::from(expansion.base[at] + whole) + f64::from(value + part as f32);
+            let position = f64::from(expansion.base[at]) + f64::from(value);
             let error = (position - legendre(series.of(0), unit(series.domain, w))).abs();
-            assert!(error < 5e-7, "bin {b}: {error:e} px");
+            assert!(error < 2e-6, "bin {b}: {error:e} px");
         }
         assert_eq!(expansion.base.len(), 2 * nchunk);
-    }
-
-    #[test]
-    fn chunks_are_long_on_an_even_grid_and_short_where_a_line_in_the_bin_is_none_in_the_wavelength() {
-        let series = LegendreSeries { domain: [5000.0, 7000.0], ncoeff: 2, coeff: vec![2000.0, 2000.0] };
-        let even: Vec<f64> = (0..300).map(|b| 5500.0 + 0.8 * f64::from(b)).collect();
-        let logarithmic: Vec<f64> = (0..300).map(|b| 5500.0 * (1.5e-4 * f64::from(b)).exp()).collect();
-        let length = |wave: &[f64]| chunk_length([&series, &series], &(0..1), wave);
-        assert_eq!(length(&even), LONGEST_CHUNK);
-        assert!((1..8).contains(&length(&logarithmic)), "{}", length(&logarithmic));
-    }
-
-    #[test]
-    fn a_trace_too_steep_for_a_slope_is_a_polynomial_of_single_bins() {
-        let series = LegendreSeries { domain: [5000.0, 5100.0], ncoeff: 2, coeff: vec![0.0, 1e6] };
-        let wave: Vec<f64> = (0..64).map(|b| 5000.0 + 0.8 * f64::from(b)).collect();
-        let expansion = Expansion::new([&series, &series], 0..1, &wave, Precision::F32);
-        assert_eq!(expansion.chunk, 1);
-        assert!(expansion.slope.iter().all(|slope| *slope == 0));
     }
 
     #[test]
