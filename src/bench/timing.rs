@@ -217,7 +217,8 @@ fn agreement(found: &Spectra, reference: &Spectra) -> Agreement {
         .filter(|((_, ivar), (_, reference_ivar))| **ivar > 0.0 && **reference_ivar > 0.0)
         .map(|((flux, _), (reference, ivar))| (flux - reference).abs() * ivar.sqrt())
         .collect();
-    let largest = differences.iter().copied().fold(0.0, |a: f64, b| if b.is_nan() { b } else { a.max(b) });
+    // A NaN stays.
+    let largest = differences.iter().copied().fold(0.0, |a: f64, b| if a >= b || a.is_nan() { a } else { b });
     Agreement { bins: differences.len(), largest_sigma: Some(largest).filter(|l| l.is_finite()) }
 }
 

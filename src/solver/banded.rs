@@ -24,15 +24,13 @@ use crate::stages::spots::SpotSource;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux. Measured on sim11: 0.4 sigma over 9e-3 with too short
-/// an overlap of chunks, 0.13 over 2e-3 with too few fibres eliminated.
+/// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux; on sim11 0.4 over 9e-3.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
 
 /// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
-/// Most fibres that are solved at a time, and about as many of a long bundle without those around them: 10 MB per fibre. The
-/// prior beside dead pixels depends on the largest weight in a window: with 128 and 100 a bin there moved by 0.6 sigma.
+/// Most fibres that are solved at a time, 10 MB each, and about as many of a long bundle without those around them.
 const MOST_FIBRES: usize = 96;
 const CORE_FIBRES: usize = 72;
 
@@ -180,8 +178,7 @@ impl<'j> Banded<'j> {
             return vec![task];
         }
         let threshold = DECAY_OVER_FIBRES * self.tolerance;
-        let tails = job.options.psf_tails;
-        let measured = psf_fibre_correlation(job.psf, &all, self.wave, tails, neighbours, threshold);
+        let measured = psf_fibre_correlation(job.psf, &all, self.wave, job.options.psf_tails, neighbours, threshold);
         // Beside masks and bright fibres light is correlated farther.
         let margin = (measured + measured / 2).max(2 * neighbours) + 2;
         let count = all.len().div_ceil(CORE_FIBRES);
@@ -376,8 +373,7 @@ impl<'j> Banded<'j> {
                     let rounding = ROUNDING_F32 * row.flux[bin].abs() * row.ivar[bin].sqrt();
                     OVER_ESTIMATE_F32 * (truncation - rounding)
                 }
-                Precision::F64 if truncation > self.tolerance => OVER_ESTIMATE_F64 * truncation,
-                Precision::F64 => truncation,
+                Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
             };
             // An error that is no number is the largest.
             let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
@@ -395,8 +391,7 @@ impl<'j> Banded<'j> {
 
     /// Returns why a bundle's numbers do not serve, whatever its bands cost.
     fn failure(&self, found: &Exactness) -> Option<Unserved> {
-        let precision = self.precision;
-        let (error, least) = (found.residual / RESIDUAL_OVER_ERROR, found.health.least_pivot);
+        let (precision, error) = (self.precision, found.residual / RESIDUAL_OVER_ERROR);
         if self.stages.is_on_gpu()
             && let Err(why) = found.coupling.check(self.tolerance)
         {
@@ -405,6 +400,7 @@ impl<'j> Banded<'j> {
         if let Some((fibre, bin)) = found.health.bad_pivot {
             return Some(Unserved::NotDefinite { precision, fibre, bin });
         }
+        let least = found.health.least_pivot;
         if least < least_pivot(precision) {
             return Some(Unserved::IllConditioned { condition: 1.0 / least, precision });
         }

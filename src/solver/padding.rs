@@ -6,6 +6,7 @@ use crate::geometry::WaveGrid;
 use crate::psf::Psf;
 use crate::stages::banded::{Overlaps, PsfDecay, half_bandwidth, widened};
 use crate::stages::spots::SpotSource;
+use crate::stages::traces::{legendre, unit};
 
 /// Fewest bins beyond each end of the grid, extracted and thrown away: with 12 the first and the last bin are 3e-2 sigma off.
 const FEWEST_BEYOND_ENDS: usize = 30;
@@ -30,9 +31,24 @@ impl Correlation {
         let tolerance = options.tolerance.unwrap_or(TOLERANCE);
         let decay = PsfDecay::measure(psf, grid, options.psf_tails, tolerance);
         let neighbours = neighbours(psf, grid, options.psf_tails);
-        let bins = |alone: usize| widened(alone, neighbours).max(FEWEST_BEYOND_ENDS);
-        Self { bins: bins(decay.bins), beyond_ends: bins(decay.beyond_ends), noise_gain: decay.noise_gain }
+        let [bins, beyond_ends] = [decay.bins, decay.beyond_ends].map(|alone| widened(alone, neighbours));
+        Self {
+            bins: bins.max(FEWEST_BEYOND_ENDS),
+            beyond_ends: beyond_ends.min(to_the_end(psf, grid)).max(FEWEST_BEYOND_ENDS),
+            noise_gain: decay.noise_gain,
+        }
     }
+}
+
+/// Returns the bins from the farther end of the grid to that of the PSF's range, and those whose spots reach back from beyond it.
+/// There is no light farther out, and series are not to be extrapolated far.
+fn to_the_end(psf: &Psf, grid: &WaveGrid) -> usize {
+    let (step, first, last) = (grid.step(), grid.wave()[0], grid.wave()[grid.nwave() - 1]);
+    let y = |wave: f64| legendre(psf.trace_y.of(psf.nfibre / 2), unit(psf.trace_y.domain, wave));
+    let middle = 0.5 * (psf.wave_min + psf.wave_max);
+    let rows = (y(middle + 0.5 * step) - y(middle - 0.5 * step)).abs();
+    let beyond = (first - psf.wave_min).max(psf.wave_max - last).max(0.0) / step;
+    (beyond + psf.half_y as f64 / rows).ceil() as usize
 }
 
 /// Returns the relative overlap of neighbouring fibres in the middle of the slit and of the grid.
