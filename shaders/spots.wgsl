@@ -1,19 +1,18 @@
 // Spots: the pixel-integrated Gauss-Hermite PSF of every fibre and bin, clipped at 0 and normalised to sum 1.
 #import grid
 #import functions_real
-#import lanes
+#import reduction
 
 alias real = f32;
 alias Partial = real;
 
-// Invocations of a workgroup, and those that make one spot, a power of two up to THREADS.
+// Invocations of a workgroup, which makes one spot.
 const THREADS: u32 = 64;
-const LANES: u32 = 16;
 // Values of workgroup memory per spot: at least (degree_x + 1) (nx + ny) + (degree_y + 1) ny.
 const PROFILES: u32 = 512;
 
 struct Args {
-    // Spots, and the first of them.
+    // Workgroups, one per spot, and the first spot.
     count: u32,
     first_spot: u32,
     // Bins per fibre in `offset` and `shape`.
@@ -41,9 +40,9 @@ struct Args {
 // [fibre, take, ny, nx].
 @group(0) @binding(3) var<storage, read_write> spots: array<real>;
 
-// Of each spot the profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny]. Then the sums of the latter over their
-// orders for each order along x [degree_x + 1, ny].
-var<workgroup> profiles: array<real, PROFILES * (THREADS / LANES)>;
+// Profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny], and the sums of the latter over their orders for each
+// order along x [degree_x + 1, ny].
+var<workgroup> profiles: array<real, PROFILES>;
 
 // Writes the profiles of all orders at one pixel, at a distance of n. Order 0 is the normal distribution between the pixel's
 // edges; order k > 0 is the difference of He_{k-1}(e) phi(e) between the left and the right edge.
@@ -83,32 +82,26 @@ fn spots_of_traces(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let group_index = workgroup_index(group, groups);
-    if group_index * (THREADS / LANES) >= args.count {
+    if group_index >= args.count {
         return;
     }
-    let lane = thread % LANES;
-    let own = group_index * (THREADS / LANES) + thread / LANES;
-    // Threads beyond the last spot make it, too: all meet at the barriers.
-    let spot = args.first_spot + min(own, args.count - 1u);
+    let spot = args.first_spot + group_index;
     let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
     let nx = 2u * args.half_x + 1u;
     let ny = 2u * args.half_y + 1u;
-    let along_x = PROFILES * (thread / LANES);
-    let along_y = along_x + (args.degree_x + 1u) * nx;
+    let along_y = (args.degree_x + 1u) * nx;
     let summed = along_y + (args.degree_y + 1u) * ny;
     let dx = offset[at];
     let dy = offset[args.stride + at];
-    for (var i = lane; i < nx + ny; i += LANES) {
-        // Both axes by one call, as threads of both run together.
-        let is_x = i < nx;
-        let first = select(along_y, along_x, is_x);
-        let pixel = select(i - min(i, nx), i, is_x);
-        let sigma = shape[select(args.stride, 0u, is_x) + at];
-        let half = select(args.half_y, args.half_x, is_x);
-        profile(first, pixel, select(ny, nx, is_x), half, select(dy, dx, is_x), sigma, select(args.degree_y, args.degree_x, is_x));
+    for (var i = thread; i < nx + ny; i += THREADS) {
+        if i < nx {
+            profile(0u, i, nx, args.half_x, dx, shape[at], args.degree_x);
+        } else {
+            profile(along_y, i - nx, ny, args.half_y, dy, shape[args.stride + at], args.degree_y);
+        }
     }
     workgroupBarrier();
-    for (var k = lane; k < (args.degree_x + 1u) * ny; k += LANES) {
+    for (var k = thread; k < (args.degree_x + 1u) * ny; k += THREADS) {
         let first = 2u + (k / ny) * (args.degree_y + 1u);
         var sum: real = 0.0;
         for (var j = 0u; j <= args.degree_y; j += 1u) {
@@ -118,39 +111,25 @@ fn spots_of_traces(
     }
     workgroupBarrier();
     let tails = (2u + (args.degree_x + 1u) * (args.degree_y + 1u)) * args.stride + at;
-    let first = spot * nx * ny;
-    // From a pixel to the next of this thread.
-    let rows = LANES / nx;
-    let columns = LANES % nx;
-    var y = lane / nx;
-    var x = lane % nx;
     var total: real = 0.0;
-    for (var p = lane; p < nx * ny; p += LANES) {
+    for (var p = thread; p < nx * ny; p += THREADS) {
+        let x = p % nx;
+        let y = p / nx;
         var value: real = 0.0;
         for (var i = 0u; i <= args.degree_x; i += 1u) {
-            value += profiles[summed + i * ny + y] * profiles[along_x + i * nx + x];
+            value += profiles[summed + i * ny + y] * profiles[i * nx + x];
         }
         if args.tails != 0u {
             value += tail(tails, real(x) - real(args.half_x) - dx, real(y) - real(args.half_y) - dy);
         }
         value = max(value, 0.0);
         total += value;
-        if own < args.count {
-            spots[first + p] = value;
-        }
-        x += columns;
-        y += rows;
-        if x >= nx {
-            x -= nx;
-            y += 1u;
-        }
+        spots[spot * nx * ny + p] = value;
     }
     // A spot without positive pixels stays zero and covers nothing.
-    let sum = lanes_sum(thread, total);
+    let sum = workgroup_sum(thread, total);
     let scale = select(0.0, 1.0 / sum, sum > 0.0);
-    if own < args.count {
-        for (var p = lane; p < nx * ny; p += LANES) {
-            spots[first + p] *= scale;
-        }
+    for (var p = thread; p < nx * ny; p += THREADS) {
+        spots[spot * nx * ny + p] *= scale;
     }
 }

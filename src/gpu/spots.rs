@@ -1,4 +1,4 @@
-//! Spots on the GPU: a workgroup makes one large spot, or several at once.
+//! Spots on the GPU: one workgroup per spot.
 
 use super::args::kernel_args;
 use super::traces::Traces;
@@ -6,12 +6,11 @@ use super::{GpuError, Reals, Recording, Variant};
 use crate::geometry::SpotShape;
 use std::ops::Range;
 
-/// Invocations of a workgroup.
+/// Invocations of a workgroup: a spot has 187 pixels in DESI.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory for a spot's profiles, one variant each, and invocations that share the spot. DESI's spots have 187
-/// pixels and 273 values; four of them fill 11 KiB in f64. In f32 the largest fills WebGPU's 16 KiB.
-const PROFILES: [(usize, usize); 5] = [(320, 16), (512, 64), (1024, 64), (2048, 64), (4096 - THREADS, 64)];
+/// Values of workgroup memory for profiles, one variant each; in f32 the largest fills WebGPU's 16 KiB.
+const PROFILES: [usize; 4] = [512, 1024, 2048, 4096 - THREADS];
 
 kernel_args! {
     struct Args {
@@ -33,8 +32,8 @@ pub(super) fn variants() -> Vec<Variant> {
     PROFILES.into_iter().map(variant).collect()
 }
 
-fn variant((profiles, lanes): (usize, usize)) -> Variant {
-    Variant::new("spots").set("THREADS", THREADS).set("LANES", lanes).set("PROFILES", profiles)
+fn variant(profiles: usize) -> Variant {
+    Variant::new("spots").set("THREADS", THREADS).set("PROFILES", profiles)
 }
 
 /// Computes the spots of `bins` of all fibres, `[nfibre, bins, ny, nx]`; the twin of [`crate::stages::spots::spots`].
@@ -48,10 +47,10 @@ pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<R
     traces.offset.expect_len(2 * stride)?;
     traces.shape.expect_len(shape.nparam() * stride)?;
     let needed = (shape.degree_x + 1) * (shape.nx() + shape.ny()) + (shape.degree_y + 1) * shape.ny();
-    let profiles = PROFILES.into_iter().find(|&(values, _)| values >= needed).ok_or_else(|| GpuError::Limit {
+    let profiles = PROFILES.into_iter().find(|&p| p >= needed).ok_or_else(|| GpuError::Limit {
         what: "values of a spot's profiles in workgroup memory".to_string(),
         value: needed as u64,
-        limit: PROFILES[PROFILES.len() - 1].0 as u64,
+        limit: PROFILES[PROFILES.len() - 1] as u64,
     })?;
     let count = traces.nfibre * bins.len();
     let spots = gpu.reals("spots", count * shape.size())?;
@@ -73,7 +72,7 @@ pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<R
     let bound = [traces.offset.named("offset"), traces.shape.named("shape"), spots.named("spots")];
     let operations = 2 * shape.size() * (shape.degree_x + 1) + 4 * needed;
     for items in gpu.dispatches(count, operations as u64) {
-        recording.dispatch(&kernel, items.len().div_ceil(THREADS / profiles.1), &args(&items), &bound)?;
+        recording.dispatch(&kernel, items.len(), &args(&items), &bound)?;
     }
     gpu.run(recording)?;
     Ok(spots)
