@@ -135,10 +135,12 @@ def test_ctrl_c_ends_the_work(psf, preproc):
         last.append(done)
         begun.set()
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        spextral.extract_frame(preproc, psf, solver="patches", device="cpu", threads=1, progress=progress)
+        # Long patches, so that the work lasts seconds.
+        options = {"solver": "patches", "nwavestep": 200}
+        spextral.extract_frame(preproc, psf, device="cpu", threads=1, progress=progress, **options)
     thread.join()
     assert last[-1] < 2
 
