@@ -22,8 +22,7 @@ pub struct Bounds {
     pub widths: f64,
 }
 
-/// Widths of the synthetic PSF bend across a bundle by 0.1 %, which the fit's linear shapes lack.
-const USUAL: Bounds = Bounds { chi2: 0.03, peak: [0.3, 1.0], at: [0.004, 0.004], widths: 0.15 };
+const USUAL: Bounds = Bounds { chi2: 0.03, peak: [0.3, 1.0], at: [0.004, 0.004], widths: 0.06 };
 
 /// A case.
 pub struct Case {
@@ -75,7 +74,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "75 times as bright",
         electrons: 75.0 * ELECTRONS,
-        bounds: Bounds { chi2: 0.4, peak: [0.2, 0.7], at: [0.001, 0.001], widths: 0.15 },
+        bounds: Bounds { chi2: 0.2, peak: [0.2, 0.6], at: [0.001, 0.001], widths: 0.05 },
         ..CLEAN
     },
     Case { name: "unmasked cosmic rays, a bad column", change: defects, ..CLEAN },

@@ -47,7 +47,7 @@ pub(super) fn profile<S: Simd, const D: usize>(
                 edge.step(simd);
                 before = edge.derivatives::<D>(simd);
                 let after = quadrature(simd, &weights, &before);
-                // What is odd has opposite signs at the two ends.
+                // Odd derivatives have opposite signs at the two ends.
                 let odd = simd.neg_mul_add(simd.splat(1.0), terms[1], after[1]);
                 integral = simd.add(integral, simd.add(terms[0], after[0]));
                 integral = simd.mul_add(simd.splat(direction), odd, integral);

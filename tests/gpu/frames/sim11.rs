@@ -7,15 +7,15 @@ use spextral::geometry::WaveGrid;
 use spextral::gpu::Precision;
 use testkit::{Engine, Sim11, cpu, gpu_with_default_limits, in_each_precision, on, shared};
 
-/// The first 25 fibres of sim11.
-fn first_bundle(grid: &WaveGrid, engine: &Engine) -> Extraction {
-    Sim11::open().extract(grid, &Options { nspec: Some(25), solver: Solver::Banded, ..Options::default() }, engine)
+/// The first 25 fibres of sim11, to a tolerance or the default of the precision.
+fn first_bundle(grid: &WaveGrid, tolerance: Option<f64>, engine: &Engine) -> Extraction {
+    let options = Options { nspec: Some(25), solver: Solver::Banded, tolerance, ..Options::default() };
+    Sim11::open().extract(grid, &options, engine)
 }
 
 /// Bounds of all and of 99.9 % of the errors of flux, ivar and R.
 const F32: [[f64; 2]; 3] = [[3e-3, 5e-4], [2e-4, 2e-4], [1e-3, 5e-5]];
-/// In f64 both keep to the tolerance of 1e-5 sigma, each in bands of its own.
-const F64: [[f64; 2]; 3] = [[1e-5, 3e-6], [2e-7, 1e-7], [1e-7, 1e-8]];
+const F64: [[f64; 2]; 3] = [[5e-6, 3e-6], [1e-7, 1e-8], [1e-7, 1e-8]];
 
 /// Spectra to compare with, in electron/Angstrom; R as stored diagonals.
 struct Exact {
@@ -62,13 +62,15 @@ fn cuts_of_sim11_beside_a_bad_column_and_a_bright_line_are_those_of_the_twin() {
             Precision::F32 => (F32, &[[6620.0, 6700.0, 0.8]]),
             Precision::F64 => (F64, &[[6620.0, 6700.0, 0.8], [6500.0, 6540.0, 0.4]]),
         };
+        // Device and twin choose bands of their own: by this tolerance these do not count.
+        let tolerance = (gpu.precision() == Precision::F64).then_some(1e-6);
         let engine = on(&gpu);
         for &[first, last, step] in cuts {
             let grid = WaveGrid::new(first, last, step).unwrap();
-            let twin = first_bundle(&grid, &cpu()).spectra;
+            let twin = first_bundle(&grid, tolerance, &cpu()).spectra;
             assert!(step < 0.8 || twin.pixmask_fraction.iter().any(|&m| m > 0.5), "some bins are masked");
             let SpectraParts { flux, ivar, pixmask_fraction: masked, resolution, .. } = twin.into_parts();
-            let ours = first_bundle(&grid, &engine);
+            let ours = first_bundle(&grid, tolerance, &engine);
             assert_eq!(ours.summary.redone, 0);
             check(&ours.spectra, &Exact { flux, ivar, masked, resolution }, bounds);
         }
@@ -80,7 +82,7 @@ fn the_first_bundle_of_sim11_is_the_exact_solution_within_3e_3_sigma() {
     let gpu = gpu_with_default_limits();
     let path = shared("reference/sim11-exact.fits.gz");
     let grid = WaveGrid::new(5760.0, 7620.0, 0.8).unwrap();
-    let ours = first_bundle(&grid, &on(&gpu));
+    let ours = first_bundle(&grid, None, &on(&gpu));
     assert_eq!(ours.summary.redone, 0);
     let array = |name: &str| read_image_f64(&path, name).unwrap().1;
     let (flux, ivar, masked) = (array("FLUX"), array("IVAR"), array("PIXMASK_FRACTION"));
