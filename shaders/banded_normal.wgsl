@@ -1,4 +1,4 @@
-// Banded normal equations of whole bundles: K_ff, K_{f,f-d}, y and the flux weight (BS10 eq. 4), the prior, and the coupling of
+// Banded normal equations of whole bundles: K_ff, K_{f,f-d}, y and the flux weight (BS10 eq. 4), and the coupling of
 // fibres. A bundle is a patch of all its fibres; blocks of K are laid out as in shared/k_blocks.wgsl.
 #import grid
 #import patch
@@ -33,7 +33,7 @@ const PRIOR_FLOOR = 1e-15;
 @group(0) @binding(7) var<storage, read_write> k_pair: array<real>;
 // y, flux weight, norm and part on good pixels of every spot, [4, fibre, 4 nblock].
 @group(0) @binding(8) var<storage, read_write> spot_sums: array<real>;
-// Bits of the largest flux weight, of the largest coupling of neighbours, and of fibres without blocks in K, [patch, 3].
+// Bits of the largest coupling of neighbours, and of fibres without blocks in K, [patch, 2].
 @group(0) @binding(9) var<storage, read_write> largest: array<atomic<u32>>;
 
 // Returns the blocks per fibre.
@@ -46,7 +46,8 @@ fn fibres() -> u32 {
     return args.pixel_stride / args.pixel_bins;
 }
 
-// Column i of K_ff without the prior, row i of every K_{f,f-d}, y and the flux weight: one workgroup per spot of the core.
+// Column i of K_ff with the prior of normal_equations.wgsl, row i of every K_{f,f-d}, y and the flux weight: one workgroup per spot of the core. Bins
+// that pad the last block become copies of the last one without coupling.
 @compute @workgroup_size(THREADS)
 fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -98,10 +99,20 @@ fn rows(
         if j < 0 || j >= i32(args.pixel_bins) || apart > fibre {
             continue;
         }
-        let value = overlap(a, stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + fibre - apart));
+        var value = overlap(a, stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + fibre - apart));
         let row = i % 4u;
         let column = u32(j) % 4u;
         let down = i / 4u - u32(j) / 4u;
+        if k == 0u {
+            let is_empty = total.y <= least_weight() && total.w < real(COVERED);
+            let alpha = select(regularize(), least_weight() - total.y, is_empty);
+            value += alpha * alpha + PRIOR_FLOOR;
+            if i + 1u == args.pixel_bins {
+                for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {
+                    k_own[(f * blocks() + beyond / 4u) * COLUMN_BLOCKS * 16u + 5u * (beyond % 4u)] = value;
+                }
+            }
+        }
         if same {
             let at = ((f * blocks() + u32(j) / 4u) * COLUMN_BLOCKS + down) * 16u;
             k_own[at + 4u * row + column] = value;
@@ -112,64 +123,6 @@ fn rows(
             let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + i32(REACH));
             let place = ((apart - 1u) * fibres() + f) * blocks() + i / 4u;
             k_pair[(place * ROW_BLOCKS + to) * 16u + 4u * row + column] = value;
-        }
-    }
-}
-
-// The largest flux weight of every bundle: one workgroup per THREADS bins of a fibre.
-@compute @workgroup_size(THREADS)
-fn heaviest(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let g = workgroup_index(group, groups);
-    if g >= args.count {
-        return;
-    }
-    let each = (4u * blocks() + THREADS - 1u) / THREADS;
-    let f = g / each;
-    let i = (g % each) * THREADS + thread;
-    // Weights are not negative.
-    var weight: real = 0.0;
-    if i < 4u * blocks() {
-        weight = spot_sums[(fibres() + f) * 4u * blocks() + i];
-    }
-    let heaviest = workgroup_max(thread, vec4(weight, 0.0, 0.0, 0.0)).x;
-    if thread == 0u {
-        // Bits of positive floats are in the order of their values.
-        atomicMax(&largest[3u * (f / args.nspec)], bitcast<u32>(f32(max(heaviest, 0.0))));
-    }
-}
-
-// Returns the index of K_ff[i, i].
-fn diagonal(f: u32, i: u32) -> u32 {
-    return (f * blocks() + i / 4u) * COLUMN_BLOCKS * 16u + 5u * (i % 4u);
-}
-
-// Adds the prior to the diagonal, see normal_equations.wgsl. Bins that pad the last block become copies of the last one without
-// coupling. One thread per bin.
-@compute @workgroup_size(THREADS)
-fn prior(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let g = workgroup_index(group, groups) * THREADS + thread;
-    if g >= args.count {
-        return;
-    }
-    let f = g / args.pixel_bins;
-    let i = g % args.pixel_bins;
-    let least = min_weight() * real(bitcast<f32>(atomicLoad(&largest[3u * (f / args.nspec)])));
-    let weight = spot_sums[(fibres() + f) * 4u * blocks() + i];
-    let coverage = spot_sums[(3u * fibres() + f) * 4u * blocks() + i];
-    let alpha = select(regularize(), least - weight, weight <= least && coverage < real(COVERED));
-    let value = k_own[diagonal(f, i)] + alpha * alpha + PRIOR_FLOOR;
-    k_own[diagonal(f, i)] = value;
-    if i + 1u == args.pixel_bins {
-        for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {
-            k_own[diagonal(f, beyond)] = value;
         }
     }
 }
@@ -219,6 +172,6 @@ fn couplings(
         let next = select(0.0, relative, other == fibre + 1u);
         found = max(found, vec2(next, select(0.0, relative, other > fibre + args.distances)));
     }
-    atomicMax(&largest[3u * p + 1u], bitcast<u32>(f32(found.x)));
-    atomicMax(&largest[3u * p + 2u], bitcast<u32>(f32(found.y)));
+    atomicMax(&largest[2u * p], bitcast<u32>(f32(found.x)));
+    atomicMax(&largest[2u * p + 1u], bitcast<u32>(f32(found.y)));
 }

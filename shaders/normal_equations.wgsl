@@ -12,6 +12,8 @@ const THREADS: u32 = 64;
 
 // An unknown with this part of its spot on good pixels has information, whatever its weight.
 const COVERED: f32 = 0.5;
+// Fraction of the largest flux weight up to which an unknown has no information.
+const MIN_WEIGHT: f32 = 1e-4;
 // Added to the diagonal of every unknown.
 const PRIOR_FLOOR = 1e-15;
 
@@ -72,9 +74,9 @@ fn rows(
     }
 }
 
-// Adds the prior alpha^2 + PRIOR_FLOOR to the diagonal. With minweight = min_weight max(fluxweight), alpha is minweight -
-// fluxweight if that is not negative and less than COVERED of the spot lies on good pixels, else regularize. One workgroup per
-// patch.
+// Adds the prior alpha^2 + PRIOR_FLOOR to the diagonal. alpha is least_weight - fluxweight if that is not negative and less than
+// COVERED of the spot lies on good pixels, else regularize. A least_weight of 0 stands for MIN_WEIGHT max(fluxweight). One
+// workgroup per patch.
 @compute @workgroup_size(THREADS)
 fn prior(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -91,7 +93,8 @@ fn prior(
     for (var i = thread; i < n; i += THREADS) {
         largest = max(largest, flux_weight[p * n + i].x);
     }
-    let least = min_weight() * workgroup_max(thread, vec3(largest, 0.0, 0.0)).x;
+    let of_patch = real(MIN_WEIGHT) * workgroup_max(thread, vec3(largest, 0.0, 0.0)).x;
+    let least = select(of_patch, least_weight(), least_weight() > 0.0);
     for (var i = thread; i < n; i += THREADS) {
         let weight = flux_weight[p * n + i];
         let alpha = select(regularize(), least - weight.x, weight.x <= least && weight.y < real(COVERED));

@@ -16,7 +16,7 @@ use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{self, ExtractError, Extraction, Job, JobError, LastRung, Options, Summary};
 use spextral::fits;
 use spextral::geometry::WaveGrid;
-use spextral::plan::{Bundle, PatchOptions};
+use spextral::plan::{Bundle, PatchOptions, WeightScale};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A checked request: inputs, grid, options and bundles of one frame.
@@ -97,7 +97,15 @@ impl Plan {
             tolerance,
             precision: extract::precision_of(precision).map_err(unknown("precision"))?,
             max_device_memory,
-            patches: PatchOptions { bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac },
+            patches: PatchOptions {
+                bundlesize,
+                nsubbundles,
+                nwavestep,
+                wavepad,
+                wavepad_frac,
+                pixpad_frac,
+                weight_scale: WeightScale::Patch,
+            },
             model: model.map(str::parse).transpose().map_err(unknown("model_flux"))?,
             barycentric,
         };

@@ -35,8 +35,8 @@ struct Args {
     // normal_equations: the prior; goodness: fractional error of the PSF. Each is a sum of two f32.
     regularize: f32,
     regularize_low: f32,
-    min_weight: f32,
-    min_weight_low: f32,
+    least_weight: f32,
+    least_weight_low: f32,
     psferr: f32,
     psferr_low: f32,
 }
@@ -54,8 +54,8 @@ fn regularize() -> real {
     return real(args.regularize) + real(args.regularize_low);
 }
 
-fn min_weight() -> real {
-    return real(args.min_weight) + real(args.min_weight_low);
+fn least_weight() -> real {
+    return real(args.least_weight) + real(args.least_weight_low);
 }
 
 fn psferr() -> real {

@@ -12,7 +12,7 @@ use crate::psf::Psf;
 use crate::stages::cholesky;
 use crate::stages::decorrelate::{Decorrelated, FibreIndex, Modes};
 use crate::stages::goodness::{Goodness, pixel_chi2};
-use crate::stages::normal_equations::{NormalEquations, Prior};
+use crate::stages::normal_equations::{NormalEquations, PatchPrior};
 use crate::stages::patch::PatchSpots;
 use crate::stages::spots::SpotModel;
 use crate::stages::traces::Traces;
@@ -77,7 +77,7 @@ pub fn normal_equations(
     ccd: &CcdField,
     traces: &BundleTraces,
     spots: &BundleSpots,
-    prior: Prior,
+    prior: PatchPrior,
 ) -> Result<NormalField> {
     let n = batch.n();
     let all = spots.view(traces)?;

@@ -21,7 +21,7 @@ use crate::psf::Psf;
 use crate::stages::cholesky::NonPositivePivot;
 use crate::stages::goodness::Goodness;
 use crate::stages::jacobi::{NotFinite, Sweeps};
-use crate::stages::normal_equations::Prior;
+use crate::stages::normal_equations::PatchPrior;
 use crate::stages::spots::SpotModel;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -77,7 +77,7 @@ pub fn normal_equations(
     ccd: &CcdField,
     traces: &BundleTraces,
     spots: &BundleSpots,
-    prior: Prior,
+    prior: PatchPrior,
 ) -> Result<NormalField> {
     let spots = on_device(gpu, traces, spots)?;
     let found = normal::normal_equations(&Patches::new(batch, &spots)?, ccd.device(gpu)?, prior)?;

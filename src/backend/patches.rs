@@ -10,7 +10,7 @@ use crate::gpu::Gpu;
 use crate::plan::Batch;
 use crate::psf::Psf;
 use crate::stages::goodness::Goodness;
-use crate::stages::normal_equations::Prior;
+use crate::stages::normal_equations::PatchPrior;
 use std::ops::Range;
 
 /// Host memory that a batch may take, bytes: some hundred patches, enough to keep all threads busy.
@@ -70,7 +70,7 @@ impl Engine {
         ccd: &CcdField,
         traces: &BundleTraces,
         spots: &BundleSpots,
-        prior: Prior,
+        prior: PatchPrior,
     ) -> Result<NormalField> {
         let on_gpu = |gpu: &Gpu| gpu::normal_equations(gpu, batch, ccd, traces, spots, prior);
         self.run(Stage::NormalEquations, on_gpu, || cpu::normal_equations(batch, ccd, traces, spots, prior))

@@ -1,6 +1,6 @@
 //! The CCD behind its border: every pixel is a finite number with a weight that a detector can have.
 
-use super::pixels::{absurd_limit, count_absurd, count_unsound, mask_absurd, mask_pixels};
+use super::pixels::{ABSURD, count_absurd, count_unsound, dark_weight, mask_absurd, mask_pixels};
 use super::{Patch, Rectangle};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -45,6 +45,7 @@ pub struct Ccd<'a> {
     nx: usize,
     image: Cow<'a, [f32]>,
     ivar: Cow<'a, [f32]>,
+    dark_weight: f32,
     rejected: Rejected,
 }
 
@@ -93,23 +94,24 @@ impl<'a> Ccd<'a> {
             let (mask, bits) = mask.map_or((None, 0), |(mask, bits)| (Some(mask), bits));
             rejected.unsound = mask_pixels(image.to_mut(), ivar.to_mut(), mask, bits);
         }
-        let limit = absurd_limit(&ivar);
+        let dark_weight = dark_weight(&ivar).unwrap_or(0.0);
+        let limit = if dark_weight > 0.0 { ABSURD * dark_weight } else { f32::MAX };
         if count_absurd(&ivar, limit) > 0 {
             rejected.absurd = mask_absurd(ivar.to_mut(), limit);
         }
-        Ok(Self { ny, nx, image, ivar, rejected })
+        Ok(Self { ny, nx, image, ivar, dark_weight, rejected })
     }
 
     /// Builds the CCD of a frame of which only some columns are known: the others have ivar 0. The planes are those of
-    /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already.
+    /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already; `dark_weight` is [`Ccd::dark_weight`] of the whole.
     ///
     /// # Errors
     /// [`CcdError`] if a plane does not have `ny * columns.len()` pixels.
     pub fn from_columns(
         [ny, nx]: [usize; 2],
         columns: Range<usize>,
-        image: &[f32],
-        ivar: &[f32],
+        [image, ivar]: [&[f32]; 2],
+        dark_weight: f32,
     ) -> Result<Self, CcdError> {
         for (plane, found) in [("the image", image.len()), ("ivar", ivar.len())] {
             if found != ny * columns.len() {
@@ -124,7 +126,7 @@ impl<'a> Ccd<'a> {
             }
             Cow::Owned(pixels)
         };
-        Ok(Self { ny, nx, image: whole(image), ivar: whole(ivar), rejected: Rejected::default() })
+        Ok(Self { ny, nx, image: whole(image), ivar: whole(ivar), dark_weight, rejected: Rejected::default() })
     }
 
     /// Returns image and ivar of some columns, `[ny, columns]`.
@@ -151,6 +153,11 @@ impl<'a> Ccd<'a> {
     /// Inverse variances, 1/electron^2, 0 = do not use, `[ny, nx]`.
     pub fn ivar(&self) -> &[f32] {
         &self.ivar
+    }
+
+    /// The weight of a dark pixel, 1/electron^2: 99 in 100 of the weights above 0 are smaller; 0 if there is none.
+    pub fn dark_weight(&self) -> f32 {
+        self.dark_weight
     }
 
     /// Returns image and ivar, `[ny, nx]`.
@@ -217,8 +224,9 @@ mod tests {
     fn columns_make_the_same_ccd_with_the_others_masked() {
         let ccd = Ccd::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![1.0; 6]).unwrap();
         let [image, ivar] = ccd.columns(&(1..3));
-        let part = Ccd::from_columns([2, 3], 1..3, &image, &ivar).unwrap();
+        let part = Ccd::from_columns([2, 3], 1..3, [&image, &ivar], ccd.dark_weight()).unwrap();
         assert_eq!(part.image(), [0.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
         assert_eq!(part.ivar(), [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
+        assert_eq!(part.dark_weight(), ccd.dark_weight());
     }
 }

@@ -8,10 +8,8 @@ const CHUNK: usize = 1 << 16;
 /// Pixels that stand for all when the largest sensible ivar is looked for.
 const SAMPLES: usize = 1 << 16;
 
-/// Ratio of an ivar to the 99th percentile beyond which no detector explains it. Dark pixels between the fibres have the largest
-/// weight, that of the read noise, and amplifiers differ by less than a factor of ten. One such
-/// pixel would lift the prior's threshold, 1e-4 of the largest flux weight, above every bin of its bundle from 1e4 on.
-const ABSURD: f32 = 1e3;
+/// Ratio of an ivar to that of a dark pixel beyond which no detector explains it: amplifiers differ by less than a factor of ten.
+pub(super) const ABSURD: f32 = 1e3;
 
 /// Whether arithmetic can meet a pixel.
 fn is_sound(value: f32, ivar: f32) -> bool {
@@ -64,16 +62,17 @@ pub(super) fn mask_absurd(ivar: &mut [f32], limit: f32) -> usize {
     ivar.par_chunks_mut(CHUNK).map(of_chunk).sum()
 }
 
-/// Returns [`ABSURD`] times the weight that 99 in 100 of the weights above 0 stay below.
-pub(super) fn absurd_limit(ivar: &[f32]) -> f32 {
+/// Returns the weight of a dark pixel: what 99 in 100 of the weights above 0 stay below. Dark pixels between the fibres have the
+/// largest weight, that of the read noise. None if no pixel has a weight.
+pub(super) fn dark_weight(ivar: &[f32]) -> Option<f32> {
     // Pixels all over the frame, whatever its width: Knuth's multiplicative hash.
     let at = |k: usize| (k as u64 * 2_654_435_761 % ivar.len() as u64) as usize;
     let mut weights: Vec<f32> = (0..SAMPLES.min(ivar.len())).map(|k| ivar[at(k)]).filter(|w| *w > 0.0).collect();
     if weights.is_empty() {
-        return f32::MAX;
+        weights = ivar.iter().copied().filter(|w| *w > 0.0).collect();
     }
     let rank = weights.len() * 99 / 100;
-    *weights.select_nth_unstable_by(rank, f32::total_cmp).1 * ABSURD
+    (!weights.is_empty()).then(|| *weights.select_nth_unstable_by(rank, f32::total_cmp).1)
 }
 
 #[cfg(test)]
@@ -83,6 +82,18 @@ mod tests {
     /// Weights of a frame whose lower half is dark and whose upper half is 1e8 times as noisy.
     fn frame() -> Vec<f32> {
         (0..200_000).map(|k| if k < 100_000 { 0.1 * (1.0 + (k % 7) as f32) } else { 1e-9 }).collect()
+    }
+
+    fn absurd_limit(ivar: &[f32]) -> f32 {
+        dark_weight(ivar).map_or(f32::MAX, |weight| ABSURD * weight)
+    }
+
+    #[test]
+    fn a_dark_pixel_weighs_what_the_read_noise_leaves_wherever_the_few_good_pixels_are() {
+        assert_eq!(dark_weight(&frame()), Some(0.7));
+        let mut lonely = vec![0.0; 1 << 20];
+        lonely[777_777] = 0.3;
+        assert_eq!((dark_weight(&lonely), dark_weight(&[0.0; 9])), (Some(0.3), None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Named, Reals};
 use crate::geometry::{Ccd, Patch, SpotShape};
 use crate::plan::Batch;
-use crate::stages::normal_equations::Prior;
+use crate::stages::normal_equations::{PatchPrior, Prior};
 use std::ops::Range;
 
 /// A CCD on a device, in f32 as in files.
@@ -81,8 +81,8 @@ kernel_args! {
         ncore_bin: u32,
         regularize: f32,
         regularize_low: f32,
-        min_weight: f32,
-        min_weight_low: f32,
+        least_weight: f32,
+        least_weight_low: f32,
         psferr: f32,
         psferr_low: f32,
     }
@@ -110,8 +110,13 @@ impl Args {
 
     pub(super) fn with_prior(mut self, prior: Prior) -> Self {
         [self.regularize, self.regularize_low] = split(prior.regularize);
-        [self.min_weight, self.min_weight_low] = split(prior.min_weight);
+        [self.least_weight, self.least_weight_low] = split(prior.least_weight);
         self
+    }
+
+    /// Adds the prior of patches. A least weight of 0 stands for that of the patch.
+    pub(super) fn with_patch_prior(self, prior: PatchPrior) -> Self {
+        self.with_prior(prior.of(0.0))
     }
 
     pub(super) fn with_psferr(mut self, psferr: f64) -> Self {

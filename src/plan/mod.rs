@@ -6,4 +6,4 @@ mod patches;
 
 pub use batches::{Batch, batches};
 pub use groups::{Bundle, Groups, bundles};
-pub use patches::{PatchOptions, PlanError, half_bandwidth, patches};
+pub use patches::{PatchOptions, PlanError, WeightScale, half_bandwidth, patches};

@@ -91,11 +91,31 @@ pub struct PatchOptions {
     pub wavepad_frac: f64,
     /// How much of the padding bins' pixel rows are used, as a fraction.
     pub pixpad_frac: f64,
+    /// What the weight of an unknown is compared with before it gets a prior.
+    pub weight_scale: WeightScale,
+}
+
+/// The weight that stands for full information on an unknown of a patch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WeightScale {
+    /// The largest flux weight of its patch, as in the peers.
+    #[default]
+    Patch,
+    /// The weight of a dark pixel of the frame, as in the banded solver.
+    Frame,
 }
 
 impl Default for PatchOptions {
     fn default() -> Self {
-        Self { bundlesize: None, nsubbundles: None, nwavestep: 50, wavepad: 10, wavepad_frac: 0.2, pixpad_frac: 0.8 }
+        Self {
+            bundlesize: None,
+            nsubbundles: None,
+            nwavestep: 50,
+            wavepad: 10,
+            wavepad_frac: 0.2,
+            pixpad_frac: 0.8,
+            weight_scale: WeightScale::Patch,
+        }
     }
 }
 

@@ -1,12 +1,10 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
-use super::accuracy::accuracy;
-use super::extent::extent;
 use super::finer::FineGrid;
 use super::ladder::Excess;
 use super::options::{TOLERANCE, TOLERANCE_F32};
 use super::precision::least_pivot;
-use super::{Job, Unserved};
+use super::{Job, Unserved, accuracy::accuracy, extent::extent};
 use crate::backend::{
     BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Exactness,
     FibreRow, HostWindow,
@@ -31,8 +29,8 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 const DECAY_OVER_FIBRES: f64 = 1e-2;
 
 /// Most fibres that are solved at a time, 10 MB each, and about as many of a long bundle without those around them.
-const MOST_FIBRES: usize = 96;
-const CORE_FIBRES: usize = 72;
+const MOST_FIBRES: usize = 132;
+const CORE_FIBRES: usize = 100;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -40,10 +38,10 @@ const LEAST_TOLERANCE_F32: f64 = 3e-4;
 /// Factor from the estimated to the real error of flux in f32, where the estimate is in part rounding: 1 to 3 in all tests.
 const OVER_ESTIMATE_F32: f64 = 4.0;
 
-/// Factor from the estimated to the real error of flux in f64 above the tolerance, where the estimate was down to 0.45 of it.
+/// Further factor on estimates in f64 above the tolerance.
 const OVER_ESTIMATE_F64: f64 = 2.0;
 
-/// The fraction of flux that f32's roundings are worth, which no band mends: 2e-6 in a star's own flux, whatever it is.
+/// The fraction of flux that f32's roundings are worth, which no band mends.
 const ROUNDING_F32: f64 = 1.5e-6;
 
 /// In f32 bands that are wider by a half, or more, help if they leave less than this of the error; else it is rounding.
@@ -228,7 +226,7 @@ impl<'j> Banded<'j> {
 
     fn group(&self, tasks: &[Task<'j>]) -> BandedGroup<'j> {
         let job = self.job;
-        let core_bins = job.beyond_ends()..job.beyond_ends() + job.grid.nwave();
+        let (beyond, nwave) = (job.beyond_ends(), job.grid.nwave());
         let wanted = |task: &Task<'j>| match self.stages.is_on_gpu() {
             true => (0..task.fibres.len()).collect(),
             false => task.selected().collect(),
@@ -244,14 +242,16 @@ impl<'j> Banded<'j> {
                 kept: tasks[0].bands.first().copied().unwrap_or(0),
                 distances: tasks[0].window.neighbours,
                 long_refinement: tasks[0].long_refinement,
-                core_bins,
+                core_bins: beyond..beyond + nwave,
                 pixels: tasks.iter().map(|task| task.pixels.clone()).collect(),
-                prior: Prior::new(job.options.regularize),
+                prior: Prior::new(job.options.regularize, job.ccd.dark_weight().into()),
                 psferr: job.psferr(),
             },
             wanted: tasks.iter().map(wanted).collect(),
             tolerance: self.tolerance,
-            step: job.grid.step(),
+            grid: &job.grid,
+            end_correlation: job.end_correlation(),
+            most_beyond_ends: job.most_beyond_ends(),
             correlated: job.correlated_bins(),
         }
     }

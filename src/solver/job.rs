@@ -148,7 +148,8 @@ impl<'a> Job<'a> {
     pub fn columns(&self, fibres: Range<usize>) -> Range<usize> {
         let (psf, patches) = (self.psf, self.patches());
         let pad = patches.padding();
-        let wave = self.grid.padded(self.beyond_ends().max(pad), self.beyond_ends().max(pad + patches.nwavestep));
+        let beyond = self.most_beyond_ends();
+        let wave = self.grid.padded(beyond.max(pad), beyond.max(pad + patches.nwavestep));
         let series = &psf.trace_x;
         let of_fibre = |fibre: usize| wave.iter().map(move |&w| legendre(series.of(fibre), unit(series.domain, w)));
         let ends = fibres.flat_map(of_fibre).fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
@@ -167,6 +168,16 @@ impl<'a> Job<'a> {
     /// Bins that the banded solver adds beyond each end of the grid.
     pub(super) fn beyond_ends(&self) -> usize {
         self.facts.correlation.beyond_ends
+    }
+
+    /// Correlation of a grid's ends with those of the padded one by the PSF alone, in units of a bin's own noise.
+    pub(super) fn end_correlation(&self) -> f64 {
+        self.facts.correlation.of_ends
+    }
+
+    /// The most bins that the banded solver adds beyond each end of the grid.
+    pub(super) fn most_beyond_ends(&self) -> usize {
+        self.facts.correlation.most_beyond_ends
     }
 
     /// Bins over which correlations fall to the tolerance, by the PSF alone.

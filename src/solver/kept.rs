@@ -58,7 +58,9 @@ impl Facts {
         let (correlation, grouping) =
             rayon::join(|| Correlation::measure(psf, grid, options), || grouping(psf, options));
         // R's diagonals stay on the padded grid.
-        let correlation = Correlation { beyond_ends: correlation.beyond_ends.max(half_diagonals), ..correlation };
+        let [beyond_ends, most_beyond_ends] =
+            [correlation.beyond_ends, correlation.most_beyond_ends].map(|bins| bins.max(half_diagonals));
+        let correlation = Correlation { beyond_ends, most_beyond_ends, ..correlation };
         Self {
             psf: psf.clone(),
             wave: grid.wave().to_vec(),

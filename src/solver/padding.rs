@@ -21,6 +21,10 @@ pub(super) struct Correlation {
     pub bins: usize,
     /// Bins beyond each end of the grid, so that its ends are as exact as its middle.
     pub beyond_ends: usize,
+    /// The most bins beyond each end that may hold light.
+    pub most_beyond_ends: usize,
+    /// Correlation over the bins beyond an end, in units of a bin's own noise.
+    pub of_ends: f64,
     /// Noise of a deconvolved bin over that of a bin alone.
     pub noise_gain: f64,
 }
@@ -32,9 +36,12 @@ impl Correlation {
         let decay = PsfDecay::measure(psf, grid, options.psf_tails, tolerance);
         let neighbours = neighbours(psf, grid, options.psf_tails);
         let [bins, beyond_ends] = [decay.bins, decay.beyond_ends].map(|alone| widened(alone, neighbours));
+        let most_beyond_ends = to_the_end(psf, grid).max(FEWEST_BEYOND_ENDS);
         Self {
             bins: bins.max(FEWEST_BEYOND_ENDS),
-            beyond_ends: beyond_ends.min(to_the_end(psf, grid)).max(FEWEST_BEYOND_ENDS),
+            beyond_ends: beyond_ends.clamp(FEWEST_BEYOND_ENDS, most_beyond_ends),
+            most_beyond_ends,
+            of_ends: decay.of_ends(tolerance),
             noise_gain: decay.noise_gain,
         }
     }

@@ -6,8 +6,8 @@ use crate::backend::{
     BundleSpots, BundleTraces, CcdField, Decorrelate, Engine, EngineError, PatchFailure, PatchResults, PatchStatus,
 };
 use crate::geometry::Patch;
-use crate::plan::{Batch, Bundle, batches, half_bandwidth, patches};
-use crate::stages::normal_equations::Prior;
+use crate::plan::{Batch, Bundle, WeightScale, batches, half_bandwidth, patches};
+use crate::stages::normal_equations::PatchPrior;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -97,7 +97,12 @@ impl Window<'_> {
     fn solve(&self, engine: &Engine, batch: &Batch) -> Result<(Vec<PatchSpectra>, PatchResults), EngineError> {
         let Self { job, ccd, traces, spots } = self;
         let how = job.options.decorrelate;
-        let normal = engine.normal_equations(batch, ccd, traces, spots, Prior::new(job.options.regularize))?;
+        let dark_weight = match job.options.patches.weight_scale {
+            WeightScale::Patch => None,
+            WeightScale::Frame => Some(job.ccd.dark_weight().into()),
+        };
+        let prior = PatchPrior { regularize: job.options.regularize, dark_weight };
+        let normal = engine.normal_equations(batch, ccd, traces, spots, prior)?;
         let (x, solved) = engine.solve(batch, &normal)?;
         let (matrices, n, factored) = match how {
             Decorrelate::Signal => {

@@ -10,13 +10,29 @@ use crate::geometry::PatchPixels;
 pub struct Prior {
     /// Added (squared) to the diagonal of unknowns with information.
     pub regularize: f64,
-    /// Below this fraction of the patch's largest flux weight an unknown counts as without information, unless
-    /// [`Prior::COVERED`] of its spot lies on good pixels.
-    pub min_weight: f64,
+    /// Up to this flux weight, 1/electron^2, an unknown counts as without information, unless [`Prior::COVERED`] of its spot
+    /// lies on good pixels.
+    pub least_weight: f64,
+}
+
+/// The prior of patches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PatchPrior {
+    /// See [`Prior::regularize`].
+    pub regularize: f64,
+    /// The weight of a dark pixel of the frame, 1/electron^2. None takes the largest flux weight of each patch, as the peers do.
+    pub dark_weight: Option<f64>,
+}
+
+impl PatchPrior {
+    /// Returns the prior of a patch whose largest flux weight is `largest`.
+    pub fn of(self, largest: f64) -> Prior {
+        Prior::new(self.regularize, self.dark_weight.unwrap_or(largest))
+    }
 }
 
 impl Prior {
-    /// gpu_specter's `weight_scale`.
+    /// Fraction of a dark pixel's weight up to which an unknown counts as without information; gpu_specter's `weight_scale`.
     pub const MIN_WEIGHT: f64 = 1e-4;
 
     /// Fraction of a spot on good pixels from which its unknown has information, however small their weight. Pixels of a star
@@ -27,15 +43,20 @@ impl Prior {
     /// Added to the diagonal of every unknown, so that none is zero.
     pub const FLOOR: f64 = 1e-15;
 
-    /// The peers' prior with the given regularisation.
-    pub fn new(regularize: f64) -> Self {
-        Self { regularize, min_weight: Self::MIN_WEIGHT }
+    /// Makes the prior with the given regularisation. `dark_weight` is the weight of a dark pixel, see
+    /// [`Ccd::dark_weight`](crate::geometry::Ccd::dark_weight): it belongs to the frame, so that a bin's prior does not depend on
+    /// which other bins and fibres are solved with it.
+    pub fn new(regularize: f64, dark_weight: f64) -> Self {
+        Self { regularize, least_weight: Self::MIN_WEIGHT * dark_weight }
     }
 
-    /// alpha of an unknown whose flux weight is `weight` and `coverage` of whose spot lies on good pixels; `min_weight` is
-    /// the smallest weight that counts.
-    pub(crate) fn alpha(&self, weight: f64, coverage: f64, min_weight: f64) -> f64 {
-        if weight <= min_weight && coverage < Self::COVERED { min_weight - weight } else { self.regularize }
+    /// Returns alpha of an unknown whose flux weight is `weight` and `coverage` of whose spot lies on good pixels.
+    pub(crate) fn alpha(&self, weight: f64, coverage: f64) -> f64 {
+        if weight <= self.least_weight && coverage < Self::COVERED {
+            self.least_weight - weight
+        } else {
+            self.regularize
+        }
     }
 }
 
@@ -56,7 +77,7 @@ pub fn normal_equations(
     spots: &PatchSpots,
     pixels: &PatchPixels,
     half_bandwidth: usize,
-    prior: Prior,
+    prior: PatchPrior,
     mut out: NormalEquations,
 ) {
     let (spots, pixels) = (AlignedSpots::new(spots), AlignedPixels::new(pixels));
@@ -180,12 +201,12 @@ fn common(apart: i64) -> (usize, usize) {
     (apart.max(0) as usize, (-apart).max(0) as usize)
 }
 
-/// Adds `alpha^2 + Prior::FLOOR` to the diagonal. alpha is `minweight - fluxweight` if that is not negative and the spot is not
-/// [`Prior::COVERED`], else `regularize`; `minweight = min_weight * max(fluxweight)`.
-fn add_prior(prior: Prior, half_bandwidth: usize, coverage: &[f64], out: NormalEquations) {
-    let min_weight = prior.min_weight * out.flux_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+/// Adds `alpha^2 + Prior::FLOOR` to the diagonal. alpha is `least_weight - fluxweight` if that is not negative and the spot is not
+/// [`Prior::COVERED`], else `regularize`.
+fn add_prior(prior: PatchPrior, half_bandwidth: usize, coverage: &[f64], out: NormalEquations) {
+    let prior = prior.of(out.flux_weight.iter().copied().fold(f64::NEG_INFINITY, f64::max));
     for (i, (alpha, &weight)) in out.alpha.iter_mut().zip(out.flux_weight.iter()).enumerate() {
-        *alpha = prior.alpha(weight, coverage[i], min_weight);
+        *alpha = prior.alpha(weight, coverage[i]);
         out.band[i * (half_bandwidth + 1) + half_bandwidth] += *alpha * *alpha + Prior::FLOOR;
     }
 }

@@ -7,7 +7,7 @@ use spextral::plan::half_bandwidth;
 use spextral::stages::banded::{self, add_banded_model, banded_goodness, banded_normal_equations};
 use spextral::stages::goodness::{goodness, pixel_chi2};
 use spextral::stages::model::add_model;
-use spextral::stages::normal_equations::{NormalEquations, Prior, normal_equations};
+use spextral::stages::normal_equations::{NormalEquations, PatchPrior, normal_equations};
 use spextral::stages::patch::PatchSpots;
 use spextral::stages::spots::{SpotSource, spots};
 use spextral::stages::traces::{Traces, traces};
@@ -83,7 +83,7 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
         let zeros = || vec![0.0; n];
         let (mut band, mut rhs, mut flux_weight, mut alpha) = (vec![0.0; n * (width + 1)], zeros(), zeros(), zeros());
         let out = NormalEquations { band: &mut band, rhs: &mut rhs, flux_weight: &mut flux_weight, alpha: &mut alpha };
-        let prior = Prior::new(0.3);
+        let prior = PatchPrior { regularize: 0.3, dark_weight: Some(bundle.small.ccd().dark_weight().into()) };
         normal_equations(&bundle.spots(), &bundle.pixels(), width, prior, out);
         let element = |i: usize, j: usize| {
             let (i, j) = (i.max(j), i.min(j));
@@ -92,7 +92,7 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
 
         let source = bundle.source();
         let half = banded::half_bandwidth(&source.positions(), 2);
-        let ours = banded_normal_equations(&source, &bundle.small.ccd(), half, 2, prior);
+        let ours = banded_normal_equations(&source, &bundle.small.ccd(), half, 2, prior.of(0.0));
         let largest = band.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         let close = |a: f64, b: f64| (a - b).abs() < 1e-12 * largest;
         for f in 0..5 {

@@ -4,6 +4,7 @@ use spextral::backend::Decorrelate;
 use spextral::extract::{ExtractError, JobError, Options, Solver};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
+use spextral::plan::WeightScale;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
 use testkit::{Small, cpu, in_pool};
@@ -16,6 +17,7 @@ pub fn dense(nwave: usize, beyond: usize) -> Options {
     options.patches.wavepad = beyond;
     options.patches.wavepad_frac = 0.0;
     options.patches.pixpad_frac = 1.0;
+    options.patches.weight_scale = WeightScale::Frame;
     options
 }
 

@@ -15,7 +15,7 @@ fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
         let (first, last) = (bundles.first()?, bundles.last()?);
         let seen = job.columns(first.fibres.start..last.fibres.end);
         let [image, ivar] = ccd.columns(&seen);
-        let part = Ccd::from_columns([ccd.ny(), ccd.nx()], seen, &image, &ivar).unwrap();
+        let part = Ccd::from_columns([ccd.ny(), ccd.nx()], seen, [&image, &ivar], ccd.dark_weight()).unwrap();
         let job = Job::new(&small.psf, &part, &small.grid, options).unwrap();
         let share = extract_share(&job, bundles, &cpu(), LastRung::Cpu, &|_, _| {}).unwrap();
         let (head, numbers) = share.pack();

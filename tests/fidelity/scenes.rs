@@ -6,6 +6,7 @@ use spextral::fits::{PreprocOptions, read_image_f64, read_preproc, read_psf};
 use spextral::fits::{Truth, read_truth};
 use spextral::frame::Spectra;
 use spextral::geometry::{Ccd, WaveGrid};
+use spextral::plan::WeightScale;
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
@@ -123,6 +124,7 @@ impl Scene {
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
         options.patches.wavepad_frac = 0.0;
         options.patches.pixpad_frac = 1.0;
+        options.patches.weight_scale = WeightScale::Frame;
         let out = try_extract(&self.psf, &self.ccd(), &self.grid, &options, &cpu());
         let spectra = out.expect("dense elimination serves every scene").spectra;
         self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));

@@ -9,7 +9,7 @@ use spextral::stages::decorrelate::{Decorrelated, FibreIndex, Modes, decorrelate
 use spextral::stages::goodness::{goodness, pixel_chi2};
 use spextral::stages::jacobi::eigen;
 use spextral::stages::model::add_model;
-use spextral::stages::normal_equations::{NormalEquations, Prior, normal_equations};
+use spextral::stages::normal_equations::{NormalEquations, PatchPrior, normal_equations};
 use spextral::stages::patch::PatchSpots;
 use spextral::stages::schur::{Block, schur};
 use spextral::stages::spots::spots;
@@ -82,7 +82,7 @@ impl Case {
         let (mut band, mut rhs) = (vec![0.0; n * (hb + 1)], vec![0.0; n]);
         let (mut weight, mut alpha) = (vec![0.0; n], vec![0.0; n]);
         let out = NormalEquations { band: &mut band, rhs: &mut rhs, flux_weight: &mut weight, alpha: &mut alpha };
-        normal_equations(&self.spots(), &self.pixels, hb, Prior::new(regularize), out);
+        normal_equations(&self.spots(), &self.pixels, hb, PatchPrior { regularize, dark_weight: None }, out);
         Normal { layout: Layout::band(n, hb), band, rhs, weight, alpha }
     }
 

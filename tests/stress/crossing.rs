@@ -2,6 +2,7 @@
 
 use spextral::extract::{Options, Solver};
 use spextral::frame::Spectra;
+use spextral::plan::WeightScale;
 use spextral::simulate::synthetic::Synthetic;
 use testkit::cpu;
 use testkit::sound::sound;
@@ -20,6 +21,7 @@ fn exact(sky: &Sky) -> Spectra {
     let mut options = Options { solver: Solver::Patches, ..sky.options.clone() };
     (options.patches.nwavestep, options.patches.wavepad) = (sky.grid.nwave(), 60);
     (options.patches.wavepad_frac, options.patches.pixpad_frac) = (0.0, 1.0);
+    options.patches.weight_scale = WeightScale::Frame;
     sky.try_extract(&options, &cpu()).unwrap().spectra
 }
 

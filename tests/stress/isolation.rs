@@ -32,7 +32,7 @@ fn with_absurd_weight(sky: &Sky, pixel: usize) -> Extraction {
     let mut ivar = sky.ivar.clone();
     ivar[pixel] = 1e30;
     let shape = [sky.psf.npix_y, sky.psf.npix_x];
-    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, &sky.image, &ivar).unwrap();
+    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, [&sky.image, &ivar], sky.ccd().dark_weight()).unwrap();
     testkit::extract(&sky.psf, &ccd, &sky.grid, &sky.options, &cpu())
 }
 

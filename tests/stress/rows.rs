@@ -32,7 +32,13 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
     if SolverParameters::check_width(half, sky.grid.step()).is_err() {
         return Ok(0);
     }
-    let normal = banded_normal_equations(&spots, &sky.ccd(), half, reach, Prior::new(sky.options.regularize));
+    let normal = banded_normal_equations(
+        &spots,
+        &sky.ccd(),
+        half,
+        reach,
+        Prior::new(sky.options.regularize, sky.ccd().dark_weight().into()),
+    );
     let neighbours = overlaps.coupling(1).neighbours;
     let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20, neighbours);
     let choice = choice.map_err(|e| e.to_string())?;

@@ -1,5 +1,6 @@
 //! A group of bundles, and what the CPU's stages need to know of it besides.
 
+use crate::geometry::WaveGrid;
 use crate::gpu::banded::Group;
 use crate::stages::banded::Coupling;
 use std::ops::Range;
@@ -13,8 +14,12 @@ pub struct BandedGroup<'a> {
     pub wanted: Vec<Vec<usize>>,
     /// Error of flux allowed, sigma.
     pub tolerance: f64,
-    /// Step of the grid, Angstrom.
-    pub step: f64,
+    /// The grid, not padded.
+    pub grid: &'a WaveGrid,
+    /// Correlation with the ends of the padded grid by the PSF alone, in units of a bin's own noise.
+    pub end_correlation: f64,
+    /// Bins beyond each end of the grid that may hold light.
+    pub most_beyond_ends: usize,
     /// Bins over which correlations fall to the tolerance, by the PSF alone.
     pub correlated: usize,
 }

@@ -5,14 +5,18 @@ use super::layout::rows_of;
 use super::{BandedGroup, HostWindow};
 use crate::backend::{Engine, EngineError, Stage};
 use crate::geometry::Ccd;
-use crate::gpu::banded::Health;
+use crate::gpu::banded::{Group, Health};
 use crate::stages::banded::{
     BandFailure, BandedNormal, BandedRoot, Complement, Coupling, CouplingError, Decorrelated, DecorrelationFailure,
     Overlaps, Part, SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux, banded_goodness,
-    banded_normal_equations, banded_root,
+    banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth,
 };
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
+
+/// By which factor masks may raise the correlation with the ends of a padded grid. In DESI frames it is up to 55, where flux moves
+/// by less than 1e-7 sigma; in random worlds whose ends were 1e-5 to 1e-4 sigma off it was more than 100.
+const ENDS: f64 = 100.0;
 
 /// Why a banded stage gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,18 @@ pub enum BandedFailure {
     /// A matrix is not positive definite, or the iteration for x does not converge.
     #[error(transparent)]
     Band(#[from] BandFailure),
+}
+
+impl BandedFailure {
+    /// Counts bins as if `more` bins were taken from each end of a grid of `n` bins; they become its first or last bin.
+    fn without_ends(self, more: usize, n: usize) -> Self {
+        match self {
+            Self::Band(BandFailure::Pivot { what, fibre, bin }) => {
+                Self::Band(BandFailure::Pivot { what, fibre, bin: bin.clamp(more, n - more - 1) - more })
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<DecorrelationFailure> for BandedFailure {
@@ -45,31 +61,69 @@ pub(super) struct HostNormal {
     pub coupling: Coupling,
 }
 
-/// Takes a window through all stages.
+/// Takes a window through all stages. Where masks carry correlations from the ends of the grid to its core, it is solved again
+/// with more bins beyond them, as the bundle alone decides.
 pub(super) fn spectra(
     group: &BandedGroup,
     window: &HostWindow,
     engine: &Engine,
     ccd: &Ccd,
 ) -> Result<BandedOutcome, BandedFailure> {
+    let (grid, planned) = (group.grid, group.group.core_bins.start);
+    let mut beyond = planned;
+    loop {
+        let wave = grid.padded(beyond, beyond);
+        let padded = Group { wave: &wave, core_bins: beyond..beyond + grid.nwave(), ..group.group.clone() };
+        let padded = BandedGroup { group: padded, ..group.clone() };
+        let found =
+            on_grid(&padded, window, engine, ccd).map_err(|why| why.without_ends(beyond - planned, wave.len()))?;
+        if let Some(outcome) = found {
+            return Ok(outcome.without_ends(beyond - planned));
+        }
+        beyond = (2 * beyond).min(group.most_beyond_ends);
+    }
+}
+
+/// Takes a window through all stages on its padded grid; None if that has too few bins beyond the ends.
+fn on_grid(
+    group: &BandedGroup,
+    window: &HostWindow,
+    engine: &Engine,
+    ccd: &Ccd,
+) -> Result<Option<BandedOutcome>, BandedFailure> {
     let of = &group.group;
     engine.check_cancel()?;
     let source = || SpotSource::new(of.psf, of.fibres.clone(), of.wave, of.with_tails);
     let spots = engine.timed(Stage::Traces, source);
-    SolverParameters::check_width(of.reach, group.step)?;
-    let form = || banded_normal_equations(&spots, ccd, of.reach, window.neighbours, of.prior);
+    let reach = of.reach.max(half_bandwidth(&spots.positions(), window.neighbours));
+    SolverParameters::check_width(reach, group.grid.step())?;
+    let form = || banded_normal_equations(&spots, ccd, reach, window.neighbours, of.prior);
     let normal = engine.timed(Stage::BandedNormal, form);
     let HostNormal { normal, parameters, coupling } = measured(group, normal, window.coupling)?;
     let (x, iterations) = engine.timed(Stage::BandedSolve, || banded_flux(&normal, &parameters))?;
     engine.check_cancel()?;
     // Of the whole core: what becomes of a window does not depend on what is selected of it.
-    let judge = || banded_goodness(&spots, ccd, &x, of.psferr, of.reach, window.core.clone(), of.core_bins.clone());
+    let judge = || banded_goodness(&spots, ccd, &x, of.psferr, reach, window.core.clone(), of.core_bins.clone());
     let goodness = engine.timed(Stage::Goodness, judge);
     let judged = |fibre: usize| &goodness[(fibre - window.core.start) * of.core_bins.len()..][..of.core_bins.len()];
     let counts = |fibre: usize, bin: usize| {
         let core = bin.checked_sub(of.core_bins.start);
         core.and_then(|core| judged(fibre).get(core)).is_some_and(|g| g.pixmask_fraction < 0.5)
     };
+    if of.core_bins.start < group.most_beyond_ends {
+        let allowed = ENDS * group.end_correlation;
+        let ends = || correlation_with_ends(&normal, &of.core_bins, &counts, 0.1 * allowed);
+        let found = engine.timed(Stage::BandedSolve, ends)?;
+        tracing::debug!(
+            "{} bins beyond the ends are correlated by {found:.1e}, {allowed:.1e} allowed",
+            of.core_bins.start
+        );
+        // Written so that a NaN has more bins.
+        let good = found <= allowed;
+        if !good {
+            return Ok(None);
+        }
+    }
     let half = of.half_diagonals;
     let fibres = &group.wanted[0];
     let wanted = Wanted { core: window.core.clone(), around: window.around, fibres, half, counts: &counts };
@@ -98,10 +152,10 @@ pub(super) fn spectra(
     };
     let fibres = fibres.iter().zip(found).map(row).collect();
     let health = Health { bad_pivot: None, least_pivot: 1.0 };
-    Ok(BandedOutcome {
+    Ok(Some(BandedOutcome {
         fibres,
         exactness: Exactness { residual: 0.0, coupling, health, information: Some(information) },
-    })
+    }))
 }
 
 /// The bands of the fibres, each once.
@@ -116,7 +170,7 @@ fn bands_of(found: &[Decorrelated]) -> Vec<usize> {
 pub(super) fn normal(group: &BandedGroup, spots: &SpotSource, ccd: &Ccd) -> Result<HostNormal, BandedFailure> {
     let (half, distances) = (group.group.reach, group.group.distances);
     // Before anything is as wide as that.
-    SolverParameters::check_width(half, group.step)?;
+    SolverParameters::check_width(half, group.grid.step())?;
     let coupling = Overlaps::measure(spots, half).coupling(distances);
     coupling.check(group.tolerance)?;
     measured(group, banded_normal_equations(spots, ccd, half, distances, group.group.prior), coupling)
@@ -128,7 +182,7 @@ pub(super) fn measured(
     normal: BandedNormal,
     coupling: Coupling,
 ) -> Result<HostNormal, BandedFailure> {
-    let (step, least) = (group.step, group.correlated);
+    let (step, least) = (group.grid.step(), group.correlated);
     let parameters = SolverParameters::measure(&normal, group.tolerance, step, least, coupling.neighbours)?;
     Ok(HostNormal { normal, parameters, coupling })
 }

@@ -26,6 +26,23 @@ pub struct FibreRow {
     pub goodness: Vec<Goodness>,
 }
 
+impl FibreRow {
+    /// Takes `more` bins from each end of the padded grid.
+    fn without_ends(self, more: usize) -> Self {
+        let (n, kept) = (self.x.len(), more..self.x.len() - more);
+        let ndiag = self.resolution.len() / n;
+        let cut = |values: Vec<f64>| values[kept.clone()].to_vec();
+        Self {
+            x: cut(self.x),
+            flux: cut(self.flux),
+            ivar: cut(self.ivar),
+            truncation_error: cut(self.truncation_error),
+            resolution: self.resolution[kept.start * ndiag..kept.end * ndiag].to_vec(),
+            ..self
+        }
+    }
+}
+
 /// Evidence of how exact a bundle is, its bands apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exactness {
@@ -47,6 +64,13 @@ pub struct BandedOutcome {
     pub fibres: Vec<FibreRow>,
     /// How exact they are.
     pub exactness: Exactness,
+}
+
+impl BandedOutcome {
+    /// Takes `more` bins from each end of the padded grid.
+    pub(super) fn without_ends(self, more: usize) -> Self {
+        Self { fibres: self.fibres.into_iter().map(|row| row.without_ends(more)).collect(), ..self }
+    }
 }
 
 /// A group whose stages are submitted.

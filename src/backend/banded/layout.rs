@@ -35,7 +35,7 @@ pub(super) fn upload_normal(work: &Workspace, of: &[(&BandedNormal, Coupling)]) 
     work.normal.own.write(&own)?;
     work.normal.pairs.write(&pairs)?;
     work.normal.sums.write(&sums)?;
-    let couplings = of.iter().flat_map(|(_, c)| [0, bits(c.neighbours), bits(c.beyond)]).collect::<Vec<_>>();
+    let couplings = of.iter().flat_map(|(_, c)| [bits(c.neighbours), bits(c.beyond)]).collect::<Vec<_>>();
     work.normal.largest.write(&couplings)
 }
 

@@ -9,8 +9,7 @@ use crate::backend::gpu::{goodness_of, model_of, on_device};
 use crate::backend::run::corrupt;
 use crate::backend::{BundleSpots, CcdField, Engine, EngineError, Field, Stage, cpu};
 use crate::gpu::banded::{
-    Accuracy, BandedDevice, Workspace, couplings, record_complements, record_prior, record_products, record_root,
-    record_solve,
+    Accuracy, BandedDevice, Workspace, couplings, record_complements, record_products, record_root, record_solve,
 };
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
@@ -132,12 +131,10 @@ impl BandedStages<'_> {
                 let (batch, spots) = (group.group.batch(windows, window), on_device(gpu, traces, &made)?);
                 let patches = Patches::new(&batch, &spots)?;
                 let mut recording = Recording::new();
-                record_products(&mut recording, &patches, ccd.device(gpu)?, &work.shape, &work.normal)?;
+                let (ccd, prior) = (ccd.device(gpu)?, group.group.prior);
+                record_products(&mut recording, &patches, ccd, &work.shape, prior, &work.normal)?;
                 gpu.run(recording)?;
                 if window + 1 == windows.count() {
-                    let mut recording = Recording::new();
-                    record_prior(&mut recording, &patches, &work.shape, group.group.prior, &work.normal)?;
-                    gpu.run(recording)?;
                     corrupt(gpu, Stage::BandedNormal, &[&work.normal.own, &work.normal.pairs, &work.normal.sums])?;
                 }
                 Ok(())

@@ -31,6 +31,7 @@ struct Order<'a> {
     grid: Cow<'a, WaveGrid>,
     bundles: Cow<'a, [Bundle]>,
     columns: Range<usize>,
+    dark_weight: f32,
     on_cpu: bool,
 }
 
@@ -94,6 +95,7 @@ impl<'a> FrameGroup<'a> {
                 grid: Cow::Borrowed(inputs.grid()),
                 bundles: Cow::Borrowed(bundles),
                 columns: columns.clone(),
+                dark_weight: job.ccd.dark_weight(),
                 on_cpu,
             };
             send(rank, ORDER, &Some(order));
@@ -163,7 +165,7 @@ pub fn serve(leader: usize, engine: &Engine) {
 fn carry_out(leader: usize, order: &Order, engine: &Engine) -> Result<Share, Failure> {
     let (psf, columns) = (&order.psf, &order.columns);
     let [image, ivar]: [Vec<f32>; 2] = [receive_numbers(leader, PIXELS), receive_numbers(leader, PIXELS)];
-    let ccd = &Ccd::from_columns([psf.npix_y, psf.npix_x], columns.clone(), &image, &ivar)
+    let ccd = &Ccd::from_columns([psf.npix_y, psf.npix_x], columns.clone(), [&image, &ivar], order.dark_weight)
         .expect("columns are received as they were sent");
     let cpu = engine.cpu_instead();
     let job = Job::new(psf, ccd, &order.grid, &order.options).map_err(ExtractError::from)?;

@@ -56,7 +56,7 @@ pub use complement::{Complements, record_complements};
 pub use group::{Group, Windows};
 pub use inverse::{Health, Poles, poles};
 pub(crate) use normal::couplings;
-pub use normal::{Normal, record_prior, record_products};
+pub use normal::{Normal, record_products};
 pub use root::{Roots, record_root};
 pub use shape::{BLOCK, MOST_DISTANCES, Shape, WIDEST, kept};
 pub use solve::{Solution, record_solve};

@@ -6,7 +6,6 @@ use crate::gpu::shaders::COUPLING_STEP;
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Coupling;
 use crate::stages::normal_equations::Prior;
-use std::ops::Range;
 
 /// Invocations of a workgroup: a spot has 187 pixels in DESI and 38 products with others.
 const THREADS: usize = 64;
@@ -31,7 +30,7 @@ pub struct Normal {
     pub pairs: Reals,
     /// y, flux weight, norm and part on good pixels of every spot, `[4, fibre, BLOCK nblock]`.
     pub sums: Reals,
-    /// Bits of the largest flux weight and of the couplings, `[bundle, 3]`.
+    /// Bits of the couplings, `[bundle, 2]`.
     pub largest: Buffer<u32>,
 }
 
@@ -45,7 +44,7 @@ impl Normal {
             own: gpu.reals("k_own", shape.nfibre * shape.matrix_len())?,
             pairs: gpu.reals("k_pair", shape.distances * shape.pairs_len())?,
             sums: gpu.reals("spot_sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
-            largest: gpu.zeros("largest", 3 * shape.nfibre.div_ceil(shape.bundle))?,
+            largest: gpu.zeros("largest", 2 * shape.nfibre.div_ceil(shape.bundle))?,
         })
     }
 
@@ -61,11 +60,11 @@ impl Normal {
 /// Returns the couplings in [`Normal::largest`].
 pub(crate) fn couplings(largest: &[u32]) -> Vec<Coupling> {
     let value = |bits: u32| f64::from(f32::from_bits(bits));
-    let of_bundle = |l: &[u32]| Coupling { neighbours: value(l[1]), beyond: value(l[2]) };
-    largest.chunks_exact(3).map(of_bundle).collect()
+    let of_bundle = |l: &[u32]| Coupling { neighbours: value(l[0]), beyond: value(l[1]) };
+    largest.chunks_exact(2).map(of_bundle).collect()
 }
 
-/// Records the normal equations of the core bins of `patches` without the prior, and the coupling of their fibres. A patch is a
+/// Records the normal equations of the core bins of `patches`, and the coupling of their fibres. A patch is a
 /// bundle with all its fibres. The spots must include the bins within K's reach of the core.
 ///
 /// # Errors
@@ -75,6 +74,7 @@ pub fn record_products(
     patches: &Patches,
     ccd: &CcdBuffers,
     shape: &Shape,
+    prior: Prior,
     out: &Normal,
 ) -> Result<(), GpuError> {
     let gpu = out.own.gpu();
@@ -96,7 +96,7 @@ pub fn record_products(
     // Spots overlap in half of their rows or columns.
     let products = reach + 1 + shape.distances * (2 * reach + 1);
     for items in gpu.dispatches(fibres * bins, (products * size / 2) as u64) {
-        let args = patches.args(&items, ccd.nx).with_distances(shape.distances);
+        let args = patches.args(&items, ccd.nx).with_distances(shape.distances).with_prior(prior);
         recording.dispatch(&kernel, items.len(), &args, &bound)?;
     }
     let kernel = gpu.kernel(&variant, "couplings")?;
@@ -107,27 +107,4 @@ pub fn record_products(
         recording.dispatch(&kernel, items.len().div_ceil(THREADS), &args, &bound)?;
     }
     Ok(())
-}
-
-/// Records the prior of all bins, after the products of all of them.
-///
-/// # Errors
-/// [`GpuError::Limit`] if a spot exceeds workgroup memory.
-pub fn record_prior(
-    recording: &mut Recording,
-    patches: &Patches,
-    shape: &Shape,
-    prior: Prior,
-    out: &Normal,
-) -> Result<(), GpuError> {
-    let gpu = out.own.gpu();
-    recording.stage("banded_normal");
-    let args = |items: &Range<usize>| patches.args(items, 0).with_prior(prior);
-    let groups = 0..shape.nfibre * (BLOCK * shape.nblock()).div_ceil(THREADS);
-    let (sums, largest) = (out.sums.named("spot_sums"), out.largest.named("largest"));
-    let kernel = |entry| gpu.kernel(&variant(shape.blocks(), SPOT[0]), entry);
-    recording.dispatch(&kernel("heaviest")?, groups.len(), &args(&groups), &[sums, largest])?;
-    let bins = 0..shape.nfibre * shape.nbin;
-    let bound = [out.own.named("k_own"), sums, largest];
-    recording.dispatch(&kernel("prior")?, bins.len().div_ceil(THREADS), &args(&bins), &bound)
 }

@@ -20,7 +20,7 @@ macro_rules! registry {
         $apply! {
             ("traces", Some("traces"), Some("traces.rs"), traces, []);
             ("spots", Some("spots"), Some("spots/mod.rs"), spots, []);
-            ("normal_equations", Some("normal_equations"), Some("normal_equations.rs"), normal_equations, [COVERED, PRIOR_FLOOR]);
+            ("normal_equations", Some("normal_equations"), Some("normal_equations.rs"), normal_equations, [COVERED, MIN_WEIGHT, PRIOR_FLOOR]);
             ("cholesky", Some("cholesky"), Some("cholesky.rs"), cholesky, []);
             ("schur", Some("schur"), Some("schur.rs"), schur, []);
             ("jacobi", Some("jacobi"), Some("jacobi.rs"), jacobi, [WORDS]);
@@ -74,6 +74,7 @@ mod constants {
     use super::*;
 
     pub const COVERED: f64 = Prior::COVERED;
+    pub const MIN_WEIGHT: f64 = Prior::MIN_WEIGHT;
     pub const PRIOR_FLOOR: f64 = Prior::FLOOR;
     pub const EIGENVALUE_FLOOR: f64 = super::EIGENVALUE_FLOOR;
     pub const RESOLVED: f64 = super::RESOLVED;

@@ -20,6 +20,9 @@ const REACH: usize = 160;
 /// Share of a threshold that correlations with bins beyond the ends of a grid may have, for light of a signal to noise of 1000.
 const BRIGHT: f64 = 1e-2;
 
+/// Largest noise gain that correlations are scaled by.
+const MOST_GAIN: f64 = 300.0;
+
 /// Fibres to each side that are looked at, and bins of them.
 const FIBRES: usize = 32;
 const BINS: usize = 48;
@@ -47,6 +50,11 @@ pub struct PsfDecay {
 }
 
 impl PsfDecay {
+    /// Returns the correlation over the bins beyond the ends, in units of a bin's own noise.
+    pub fn of_ends(&self, threshold: f64) -> f64 {
+        BRIGHT * threshold * self.noise_gain.clamp(1.0, MOST_GAIN).powi(2)
+    }
+
     /// Looks at both ends and the middle of the slit and of the grid. Bins are those within the range of the PSF: beyond it, its
     /// series say nothing.
     pub fn measure(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> Self {

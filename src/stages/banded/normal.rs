@@ -80,15 +80,12 @@ pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, reach
     out
 }
 
-/// Adds `alpha^2 + Prior::FLOOR` to the diagonal, see [`crate::stages::normal_equations`]; the largest flux weight is that of the
-/// bundle.
+/// Adds `alpha^2 + Prior::FLOOR` to the diagonal, see [`crate::stages::normal_equations`].
 fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], coverage: &[Vec<f64>], prior: Prior) {
-    let largest = flux_weight.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-    let min_weight = prior.min_weight * largest;
     for ((diagonal, flux_weight), coverage) in out.diagonal.iter_mut().zip(flux_weight).zip(coverage) {
         let columns = diagonal.chunks_exact_mut(out.half + 1).zip(flux_weight).zip(coverage);
         for ((column, &weight), &coverage) in columns {
-            let alpha = prior.alpha(weight, coverage, min_weight);
+            let alpha = prior.alpha(weight, coverage);
             column[0] += alpha * alpha + Prior::FLOOR;
         }
     }

@@ -3,7 +3,7 @@
 use super::case::Case;
 use spextral::gpu::banded::{
     BLOCK, Complements, Health, Normal, Poles, Refinement, Roots, Shape, Solution, kept, poles, record_complements,
-    record_prior, record_products, record_root, record_solve,
+    record_products, record_root, record_solve,
 };
 use spextral::gpu::patch::Patches;
 use spextral::gpu::{Gpu, Precision, Reals, Recording};
@@ -90,7 +90,7 @@ fn k_and_y_of_a_bundle_are_within_3e_6_of_the_twin() {
     let gpu = gpu_with_default_limits();
     let case = bundle();
     for (regularize, kept) in [0.0, 0.03].into_iter().flat_map(|r| all_kept().map(move |kept| (r, kept))) {
-        let prior = Prior::new(regularize);
+        let prior = Prior::new(regularize, 0.25);
         // Blocks of second neighbours, too, though they hold nothing here.
         let distances = if kept == 16 { 2 } else { 1 };
         let expected = twin_of(&case, prior, distances);
@@ -99,8 +99,7 @@ fn k_and_y_of_a_bundle_are_within_3e_6_of_the_twin() {
         let spots = case.spots_on(&gpu);
         let patches = Patches::new(&case.batch, &spots).unwrap();
         let mut recording = Recording::new();
-        record_products(&mut recording, &patches, &case.ccd_on(&gpu), &shape, &found).unwrap();
-        record_prior(&mut recording, &patches, &shape, prior, &found).unwrap();
+        record_products(&mut recording, &patches, &case.ccd_on(&gpu), &shape, prior, &found).unwrap();
         gpu.run(recording).unwrap();
         let expected = upload(&gpu, &shape, &expected);
         let error = |found: &Reals, expected: &Reals, count: usize| {
@@ -139,7 +138,7 @@ const F64: [f64; 7] = [1e-9, 1e-7, 1e-7, 1e-9, 1e-9, 1e-9, 1e-7];
 #[test]
 fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
     let case = bundle();
-    let expected = twin(&case, Prior::new(0.0));
+    let expected = twin(&case, Prior::new(0.0, 0.25));
     let good: Vec<Vec<bool>> =
         (0..case.traces.nfibre).map(|f| (0..case.wave.len()).map(|i| masked(&case, f, i) < 0.5).collect()).collect();
     for gpu in in_each_precision() {
@@ -285,7 +284,7 @@ fn compare_spectra(
 fn a_matrix_that_is_not_positive_definite_is_named() {
     let gpu = gpu_with_default_limits();
     let case = bundle();
-    let mut expected = twin(&case, Prior::new(0.0));
+    let mut expected = twin(&case, Prior::new(0.0, 0.25));
     expected.diagonal[4][93 * (expected.half + 1)] *= -1.0;
     for kept in all_kept() {
         let shape = shape(&case, &expected, kept);

@@ -3,7 +3,7 @@
 use super::case::Case;
 use spextral::gpu::patch::Patches;
 use spextral::gpu::{GpuError, normal_equations as device};
-use spextral::stages::normal_equations::{NormalEquations, Prior, normal_equations};
+use spextral::stages::normal_equations::{NormalEquations, PatchPrior, normal_equations};
 use testkit::{allowed, gpu_with_default_limits, in_each_precision, largest, worst};
 
 struct Twin {
@@ -12,7 +12,7 @@ struct Twin {
     flux_weight: Vec<f64>,
 }
 
-fn twin(case: &Case, prior: Prior) -> Twin {
+fn twin(case: &Case, prior: PatchPrior) -> Twin {
     let (n, len) = (case.batch.n(), case.batch.band_len());
     let count = case.batch.len();
     let (mut band, mut rhs) = (vec![0.0; count * len], vec![0.0; count * n]);
@@ -32,9 +32,9 @@ fn twin(case: &Case, prior: Prior) -> Twin {
 #[test]
 fn k_y_and_flux_weight_are_within_3e_6_of_the_twin() {
     for gpu in in_each_precision() {
-        for (tails, regularize) in [(false, 0.0), (true, 0.03)] {
+        for (tails, regularize, dark_weight) in [(false, 0.0, None), (true, 0.03, None), (false, 0.0, Some(5.0))] {
             let case = Case::synthetic(tails);
-            let prior = Prior::new(regularize);
+            let prior = PatchPrior { regularize, dark_weight };
             let spots = case.spots_on(&gpu);
             let patches = Patches::new(&case.batch, &spots).unwrap();
             let found = device::normal_equations(&patches, &case.ccd_on(&gpu), prior).unwrap();
@@ -59,7 +59,9 @@ fn unknowns_without_pixels_have_the_prior_alone() {
     case.ivar.fill(0.0);
     let spots = case.spots_on(&gpu);
     let patches = Patches::new(&case.batch, &spots).unwrap();
-    let found = device::normal_equations(&patches, &case.ccd_on(&gpu), Prior::new(0.0)).unwrap();
+    let found =
+        device::normal_equations(&patches, &case.ccd_on(&gpu), PatchPrior { regularize: 0.0, dark_weight: None })
+            .unwrap();
     let width = case.batch.half_bandwidth + 1;
     for (k, value) in found.band.download().unwrap().into_iter().enumerate() {
         assert_eq!(value as f32, if k % width == width - 1 { 1e-15 } else { 0.0 });

@@ -6,7 +6,7 @@ use spextral::geometry::Patch;
 use spextral::gpu::Gpu;
 use spextral::plan::Batch;
 use spextral::stages::goodness::Goodness;
-use spextral::stages::normal_equations::Prior;
+use spextral::stages::normal_equations::PatchPrior;
 use testkit::{Engine, Reference, allowed, gpu_with_default_limits, in_each_precision, on, worst};
 
 /// Results of the stages for a batch, spectra `[patch, core fibre, nbin]`.
@@ -26,7 +26,9 @@ fn run(engine: &Engine, case: &Case, batch: &Batch, half: usize) -> Found {
     let ccd = engine.load(&ccd);
     let traces = engine.traces(&case.psf, case.fibres(), &case.wave, case.shape.tails).unwrap();
     let spots = engine.spots(&traces, 0..case.wave.len()).unwrap();
-    let normal = engine.normal_equations(batch, &ccd, &traces, &spots, Prior::new(0.0)).unwrap();
+    let normal = engine
+        .normal_equations(batch, &ccd, &traces, &spots, PatchPrior { regularize: 0.0, dark_weight: None })
+        .unwrap();
     let (x, solved) = engine.solve(batch, &normal).unwrap();
     let (schur, factored) = engine.schur(batch, &normal).unwrap();
     let (modes, converged) = engine.jacobi(batch, &schur, batch.nbin).unwrap();

@@ -5,7 +5,7 @@ use spextral::backend::{Decorrelate, Engine, EngineError, NormalField};
 use spextral::extract::{Extraction, Job, ModelFlux, Options};
 use spextral::frame::specmask;
 use spextral::plan::{Batch, batches, half_bandwidth, patches};
-use spextral::stages::normal_equations::Prior;
+use spextral::stages::normal_equations::PatchPrior;
 
 /// Checks the properties of every extraction; the error is the first that does not hold.
 pub fn sound(extraction: &Extraction) -> Result<(), String> {
@@ -82,7 +82,7 @@ pub fn check_patches(sky: &Sky, engine: &Engine, rounding: f64) -> Result<usize,
         let all = patches(options, &positions, &wanted, sky.grid.nwave(), (sky.psf.npix_y, sky.psf.npix_x));
         let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patch_bins());
         for batch in batches(all, bandwidth, |batch| engine.batch_size(batch, Decorrelate::Signal)) {
-            let prior = Prior::new(sky.options.regularize);
+            let prior = PatchPrior { regularize: sky.options.regularize, dark_weight: None };
             let normal = engine.normal_equations(&batch, &ccd, &traces, &spots, prior).map_err(failed)?;
             rows += check_batch(engine, &batch, &normal, rounding)?;
         }
