@@ -91,7 +91,7 @@ pub struct PatchOptions {
     pub wavepad_frac: f64,
     /// How much of the padding bins' pixel rows are used, as a fraction.
     pub pixpad_frac: f64,
-    /// What the weight of an unknown is compared with before it gets a prior.
+    /// The weight that tells unknowns with information from those that get a prior.
     pub weight_scale: WeightScale,
 }
 

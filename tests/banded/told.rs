@@ -131,7 +131,7 @@ fn flux_of_any_instrument_is_exact_to_the_tolerance_or_told() {
         .run(&world(), |world| {
             let outcome = check(&world).map_err(|why| {
                 let World { psf, defects, light, grid, .. } = &world;
-                TestCaseError::fail(format!("{why}: {defects:?}, {light:?}, {:.2} rows a bin, {psf:?}", grid.1 / ROW))
+                TestCaseError::fail(format!("{why}: {defects:?}, {light:?}, {:.2} rows per bin, {psf:?}", grid.1 / ROW))
             })?;
             let mut all = counts.get();
             let kind = match outcome {
