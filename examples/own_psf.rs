@@ -6,7 +6,7 @@
 use spextral::compare::against_truth;
 use spextral::low_level::frame::Frame;
 use spextral::low_level::plan::PatchOptions;
-use spextral::low_level::psf::{Form, LegendreSeries, PsfError, PsfParts};
+use spextral::low_level::psf::{Dispersion, Form, LegendreSeries, PsfError, PsfParts};
 use spextral::simulate::{Simulation, simulate};
 use spextral::{Engine, Job, Options, Psf, WaveGrid, extract};
 use std::error::Error;
@@ -28,6 +28,7 @@ fn own_psf() -> Result<Psf, PsfError> {
     let parts = PsfParts {
         nfibre: NFIBRE,
         fibermin: 0,
+        dispersion: Dispersion::AlongY,
         trace_x: series(|fibre| [15.0 + 10.0 * fibre, 0.0, 1.5]),
         trace_y: series(|_| [149.5, 145.0]),
         form: Form::GaussHermite,

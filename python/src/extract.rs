@@ -12,11 +12,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use spextral::backend::EngineError;
 use spextral::base::cancel::CancelToken;
+use spextral::base::transpose::transposed;
 use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{self, ExtractError, Extraction, Job, JobError, LastRung, Options, Summary};
 use spextral::fits;
 use spextral::geometry::WaveGrid;
 use spextral::plan::{Bundle, PatchOptions};
+use spextral::psf::Dispersion;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A checked request: inputs, grid, options and bundles of one frame.
@@ -83,6 +85,11 @@ impl Plan {
         pixpad_frac: f64,
     ) -> PyResult<Self> {
         let (psf, preproc) = (psf.get().0.clone(), preproc.get().0.clone());
+        // Here alone: everything behind has dispersion along y.
+        let preproc = match preproc.ccd.dispersion() == psf.dispersion {
+            true => preproc,
+            false => Arc::new(fits::Preproc { mask: None, readnoise: None, ..(*preproc).clone() }.turned()),
+        };
         if let Some(factor) = barycentric.filter(|f| !(0.99..=1.01).contains(f)) {
             return Err(input(format!("barycentric is {factor}: give a factor from 0.99 to 1.01")));
         }
@@ -186,8 +193,12 @@ impl Plan {
         let Extraction { spectra, model, summary } = extraction;
         let s = spectra.into_parts();
         let (bins, matrix) = ([s.nspec, s.nwave], [s.nspec, s.ndiag, s.nwave]);
-        let model =
-            model.map(|pixels| to_numpy(py, pixels, &[self.preproc.ccd.ny(), self.preproc.ccd.nx()])).transpose()?;
+        let (axis, shape) = (self.psf.dispersion, [self.preproc.ccd.ny(), self.preproc.ccd.nx()]);
+        let in_file = |pixels: Vec<f32>| match axis {
+            Dispersion::AlongX => transposed(&pixels, shape),
+            Dispersion::AlongY => pixels,
+        };
+        let model = model.map(|pixels| to_numpy(py, in_file(pixels), &axis.in_file(shape))).transpose()?;
         let frame = PyDict::new(py);
         frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
         frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;
@@ -206,6 +217,7 @@ impl Plan {
         dict.set_item("specmin", self.options.specmin)?;
         dict.set_item("fibermin", self.psf.fibermin + self.options.specmin as i64)?;
         dict.set_item("wavestep", self.grid.step())?;
+        dict.set_item("dispaxis", self.psf.dispersion.dispaxis())?;
         dict.set_item("barycentric", self.options.barycentric)?;
         dict.set_item("device", &summary.device)?;
         dict.set_item("retried", &summary.retried)?;

@@ -7,10 +7,11 @@ use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
 use crate::base::error_chain::one_line;
+use crate::base::transpose::transposed;
 use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
-use crate::psf::{Form, Psf};
+use crate::psf::{Dispersion, Form, Psf};
 use std::time::{Duration, Instant};
 
 /// The result of a request.
@@ -28,6 +29,8 @@ pub struct Done {
     pub device: String,
     /// First wavelength, last one, and step of the grid, Angstrom.
     pub grid: [f64; 3],
+    /// The axis of dispersion of the CCD.
+    pub dispersion: Dispersion,
     /// BLAKE3 of the inputs.
     pub digests: Digests,
     /// Defects of the inputs, in sentences.
@@ -95,6 +98,13 @@ impl Inputs {
         let (mut preproc, psf, digests) = read_inputs(request)?;
         // Their work is done; a queue of frames is spared their memory.
         (preproc.mask, preproc.readnoise) = (None, None);
+        // Here alone: everything behind has dispersion along y.
+        let preproc = preproc.turned_for(psf.dispersion);
+        if psf.dispersion == Dispersion::AlongX {
+            tracing::info!(
+                "dispersion is along x (DISPAXIS 1): rows and columns are exchanged as they are read and written"
+            );
+        }
         let grid = grid_of(request, &psf)?;
         let barycentric = barycentric_factor(request, &preproc)?;
         let mut notes = defects(request, &preproc, &psf);
@@ -156,6 +166,7 @@ impl Product {
             barycentric: inputs.barycentric,
             device: extraction.summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
+            dispersion: inputs.psf.dispersion,
             digests: inputs.digests.clone(),
             notes: inputs.notes.clone(),
             bad_fibres: inputs.psf.defects().fibres.iter().map(|bad| bad.fibre).collect(),
@@ -170,10 +181,16 @@ impl Product {
         let ccd_header = header(request, &inputs, spectra.nspec, &done.summary);
         let mut header = ccd_header.clone();
         header.remove_image_axes();
-        let Inputs { preproc, grid, fibermap, .. } = inputs;
+        let Inputs { preproc, psf, grid, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
-        Self { frame, model: extraction.model, ccd_header, ccd: [preproc.ccd.nx(), preproc.ccd.ny()], done }
+        let (nx, ny) = (preproc.ccd.nx(), preproc.ccd.ny());
+        let in_file = |model: Vec<f32>| match psf.dispersion {
+            Dispersion::AlongX => transposed(&model, [ny, nx]),
+            Dispersion::AlongY => model,
+        };
+        let (model, ccd) = (extraction.model.map(in_file), psf.dispersion.in_file([nx, ny]));
+        Self { frame, model, ccd_header, ccd, done }
     }
 
     /// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
@@ -270,6 +287,13 @@ fn defects(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     {
         notes.push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
     }
+    let stated = preproc.header.get_i64("DISPAXIS");
+    if let Some(value) = stated.filter(|&value| Dispersion::of_dispaxis(value) != Some(psf.dispersion)) {
+        notes.push(format!(
+            "{input} has DISPAXIS {value}, but {psf_path} has dispersion along {}; is it the PSF of this frame?",
+            psf.dispersion.letter()
+        ));
+    }
     let n = preproc.ccd.rejected().total();
     if n > 0 {
         notes.push(format!(
@@ -292,6 +316,7 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
     note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
     record::note(&mut header, request, &inputs.digests, &inputs.notes);
+    record::note_axis(&mut header, inputs.psf.dispersion);
     header
 }
 

@@ -5,6 +5,7 @@ use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
+use crate::psf::Dispersion;
 use std::path::{Path, PathBuf};
 
 /// Errors of reading the header record of a frame.
@@ -42,6 +43,7 @@ pub enum RecordError {
 /// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
+/// | SPXDISP | x where the CCD has dispersion along x; absent elsewhere |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXNOT1, SPXNOT2, … | defects of the inputs: HDUs that are missing, fibres without a usable PSF, … |
@@ -131,6 +133,12 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, no
     for (k, note) in notes.iter().enumerate() {
         header.set(&format!("SPXNOT{}", k + 1), note.as_str(), "");
     }
+}
+
+/// Sets the card of an axis of dispersion that is not DESI's.
+pub(super) fn note_axis(header: &mut Header, axis: Dispersion) {
+    let along_x = axis == Dispersion::AlongX;
+    set(header, [("SPXDISP", along_x.then(|| axis.letter().into()), "Axis of dispersion of the CCD")]);
 }
 
 /// Sets the cards of [`Record`] for the program and the outcome.

@@ -1,6 +1,7 @@
 //! The PSF model and its check.
 
 use super::defects::{Defects, stand_in};
+use super::dispersion::Dispersion;
 use super::error::{PsfError, in_range};
 use super::form::Form;
 use super::series::{LegendreSeries, check_domain};
@@ -68,9 +69,12 @@ pub struct PsfParts {
     pub nfibre: usize,
     /// Number of the first fibre (FIBERMIN).
     pub fibermin: i64,
-    /// Trace along CCD columns, pixels; pixel 0's centre is at 0.
+    /// The axis of dispersion of the CCD's files. Along x the other parts have rows and columns exchanged against the file.
+    #[serde(default)]
+    pub dispersion: Dispersion,
+    /// Trace along CCD columns, across the dispersion, pixels; pixel 0's centre is at 0.
     pub trace_x: LegendreSeries,
-    /// Trace along CCD rows, pixels.
+    /// Trace along CCD rows, along the dispersion, pixels.
     pub trace_y: LegendreSeries,
     /// The kind of the PSF, and what it alone has.
     #[serde(default)]
@@ -208,6 +212,11 @@ impl Psf {
         self.parts
     }
 
+    /// Changes the parts in a way that leaves them as good as they were.
+    pub(super) fn map_parts(self, change: impl FnOnce(PsfParts) -> PsfParts) -> Self {
+        Self { parts: change(self.parts), defects: self.defects }
+    }
+
     /// Returns the defects of the PSF; none unless it was read from a file, or judged by
     /// [`crate::stages::psf_check`].
     pub fn defects(&self) -> &Defects {
@@ -279,6 +288,7 @@ mod tests {
         PsfParts {
             nfibre: 3,
             fibermin: 0,
+            dispersion: Dispersion::AlongY,
             trace_x: series(10.0),
             trace_y: series(20.0),
             form: Form::GaussHermite,

@@ -1,7 +1,7 @@
 //! A PSF from measured places and widths of spots, by Legendre series of every fibre.
 
 use super::traces::{legendre, legendre_fit, unit};
-use crate::psf::{Form, LegendreSeries, MOST_HALF_SIZE, Psf, PsfError, PsfParts};
+use crate::psf::{Dispersion, Form, LegendreSeries, MOST_HALF_SIZE, Psf, PsfError, PsfParts};
 use std::collections::BTreeMap;
 
 /// Half of a window in units of the largest width: what is outside is less than 1e-6 of a Gaussian.
@@ -139,7 +139,7 @@ impl Spots {
     }
 }
 
-/// Fits a Gauss-Hermite PSF to spots; its fibres are those of the spots, in the order of their numbers. Returns it with the
+/// Fits a Gauss-Hermite PSF to spots, turned where their traces run along x; its fibres are those of the spots, in the order of their numbers. Returns it with the
 /// residuals of every quantity.
 ///
 /// # Errors
@@ -203,6 +203,7 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
     let psf = Psf::new(PsfParts {
         nfibre: numbers.len(),
         fibermin: if follow { numbers[0] } else { 0 },
+        dispersion: Dispersion::AlongY,
         trace_x: series[0].clone(),
         trace_y: series[1].clone(),
         form: Form::GaussHermite,
@@ -221,7 +222,7 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
         psferr: 0.01,
         camera: how.camera.clone(),
     })?;
-    Ok((psf, residuals))
+    Ok((psf.turned_by_traces(), residuals))
 }
 
 /// Measures how far spots are from a series.
