@@ -55,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let psf = own_psf()?;
     // About one bin per sigma of the PSF along the dispersion.
     let [min, max, step] = [DOMAIN[0] + 10.0, DOMAIN[1] - 10.0, 1.0];
-    let light = Simulation { seed: 5, wave: Some([min, max, step]), ..Simulation::default() };
+    let light = Simulation { seed: 5, wave: Some((min, max, step).into()), ..Simulation::default() };
     let simulated = simulate(&psf, &light)?;
 
     let grid = WaveGrid::new(min, max, step)?;

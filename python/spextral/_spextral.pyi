@@ -160,7 +160,7 @@ class Plan:
         *,
         specmin: int,
         nspec: Optional[int],
-        wavelength: Optional[Tuple[float, float, float]],
+        wavelength: Optional[str],
         barycentric: Optional[float],
         model: Optional[str],
         regularize: float,

@@ -16,7 +16,7 @@ use spextral::base::transpose::transposed;
 use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{self, ExtractError, Extraction, Job, JobError, LastRung, Options, Summary};
 use spextral::fits;
-use spextral::geometry::WaveGrid;
+use spextral::geometry::{WaveGrid, WaveRange};
 use spextral::plan::{Bundle, PatchOptions};
 use spextral::psf::Dispersion;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,7 +66,7 @@ impl Plan {
         preproc: &Bound<Preproc>,
         specmin: usize,
         nspec: Option<usize>,
-        wavelength: Option<(f64, f64, f64)>,
+        wavelength: Option<&str>,
         barycentric: Option<f64>,
         model: Option<&str>,
         regularize: f64,
@@ -108,9 +108,9 @@ impl Plan {
             model: model.map(str::parse).transpose().map_err(unknown("model_flux"))?,
             barycentric,
         };
-        let default = || extract::default_wavelength(&psf, specmin, nspec);
-        let (wmin, wmax, dw) = wavelength.unwrap_or_else(default);
-        let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;
+        let range = wavelength.map(str::parse::<WaveRange>).transpose().map_err(|error| input(error.to_string()))?;
+        let default = || extract::default_wavelength(&psf, specmin, nspec).into();
+        let grid = range.unwrap_or_else(default).grid().map_err(Raise::raise)?;
         let plan = || {
             let job = Job::new(&psf, &preproc.ccd, &grid, &options)?;
             Ok::<_, JobError>((job.bundles()?, extract::warnings(&job)))

@@ -63,7 +63,7 @@ pub fn simulate<'py>(
         seed,
         specmin,
         nspec,
-        wave: wave.map(|wave| [wave[0], wave[1], wave[2]]),
+        wave: wave.map(|wave| (wave[0], wave[1], wave[2]).into()),
         readnoise: or("readnoise", readnoise, "electron", defaults.readnoise)?,
         exptime: or("exptime", exptime, "s", defaults.exptime)?,
         mjd: or("mjd", mjd, "d", defaults.mjd)?,

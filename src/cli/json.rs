@@ -111,6 +111,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "stage_seconds": stages.collect::<Map<String, Value>>(),
         "like": like,
     }));
+    fields.insert("wave_dln".into(), done.log_step.into());
     fields.insert("dispaxis".into(), done.dispersion.dispaxis().into());
     Value::Object(fields)
 }

@@ -111,7 +111,7 @@ impl Arguments {
             seed: self.seed,
             specmin: self.specmin,
             nspec: self.nspec,
-            wave: self.wavelength.map(|range| [range.min, range.max, range.step]),
+            wave: self.wavelength,
             readnoise: self.readnoise,
             exptime: self.exptime,
             mjd: self.mjd,

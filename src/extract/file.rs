@@ -27,8 +27,10 @@ pub struct Done {
     pub barycentric: Option<f64>,
     /// Description of the device.
     pub device: String,
-    /// First wavelength, last one, and step of the grid, Angstrom.
+    /// First wavelength, last one, and step of the grid, Angstrom; the step in its middle.
     pub grid: [f64; 3],
+    /// Step of ln(wavelength) of a logarithmic grid.
+    pub log_step: Option<f64>,
     /// The axis of dispersion of the CCD.
     pub dispersion: Dispersion,
     /// BLAKE3 of the inputs.
@@ -166,6 +168,7 @@ impl Product {
             barycentric: inputs.barycentric,
             device: extraction.summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
+            log_step: inputs.grid.log_step(),
             dispersion: inputs.psf.dispersion,
             digests: inputs.digests.clone(),
             notes: inputs.notes.clone(),
@@ -241,9 +244,8 @@ fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Re
 }
 
 fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {
-    let default = || default_wavelength(psf, request.options.specmin, request.options.nspec);
-    let (wmin, wmax, dw) = request.wavelength.unwrap_or_else(default);
-    Ok(WaveGrid::new(wmin, wmax, dw)?)
+    let default = || default_wavelength(psf, request.options.specmin, request.options.nspec).into();
+    Ok(request.wavelength.unwrap_or_else(default).grid()?)
 }
 
 fn barycentric_factor(request: &Request, preproc: &Preproc) -> Result<Option<f64>, FileError> {
@@ -315,6 +317,10 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
     note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
+    match inputs.grid.log_step() {
+        Some(log_step) => header.set("WAVEDLN", log_step, "Step of ln(wavelength); WAVESTEP is the middle's"),
+        None => header.remove("WAVEDLN"),
+    }
     record::note(&mut header, request, &inputs.digests, &inputs.notes);
     record::note_axis(&mut header, inputs.psf.dispersion);
     header

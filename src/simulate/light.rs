@@ -42,11 +42,11 @@ impl Light {
         match self {
             Self::Sky => {
                 let wave = request.grid(psf)?;
-                let (sky, step) = (sky::spectrum(&wave), wave[1] - wave[0]);
+                let (sky, widths) = (sky::spectrum(&wave), request.widths(&wave));
                 let flux = per_fibre(lit, wave.len(), |_, target, flux| {
                     let object = target.spectrum(&wave);
                     for (j, f) in flux.iter_mut().enumerate() {
-                        let electrons = (sky[j] + object[j]) * step * request.exptime / 1000.0;
+                        let electrons = (sky[j] + object[j]) * widths[j] * request.exptime / 1000.0;
                         *f = electrons * target.throughput * camera(wave[j]);
                     }
                 });
@@ -54,9 +54,11 @@ impl Light {
             }
             Self::Flat => {
                 let wave = request.grid(psf)?;
-                let electrons = FLAT * (wave[1] - wave[0]) * request.exptime / 1000.0;
+                let electrons: Vec<f64> =
+                    request.widths(&wave).into_iter().map(|width| FLAT * width * request.exptime / 1000.0).collect();
                 let flux = per_fibre(lit, wave.len(), |_, target, flux| {
-                    flux.iter_mut().zip(&wave).for_each(|(f, w)| *f = electrons * target.throughput * camera(*w));
+                    let bins = flux.iter_mut().zip(&wave).zip(&electrons);
+                    bins.for_each(|((f, w), electrons)| *f = electrons * target.throughput * camera(*w));
                 });
                 Ok((wave, flux))
             }

@@ -132,3 +132,28 @@ fn an_arc_along_x_gives_the_psf_that_it_gives_along_y() {
     assert_eq!(along_x, along_y);
     assert_eq!(shifts_x[0][0], shifts_y[0][1]);
 }
+
+#[test]
+fn a_logarithmic_grid_is_true_and_is_repeated_by_its_record() {
+    let folder = simulated();
+    let grid = "4640,5360,95km/s";
+    folder.run(&["simulate", "-p", "ifu.fits", "-o", "log.fits", "--truth", "t.fits", "-w", grid]).succeeds();
+    let words = ["extract", "-i", "log.fits", "-p", "ifu.fits", "-o", "frame.fits", "-w", grid, "--device", "cpu"];
+    let done = json(&folder, &[&words[..], &["--json"]].concat());
+    let (step, log_step) = (done["wave_step"].as_f64().unwrap(), done["wave_dln"].as_f64().unwrap());
+    assert!((log_step - 95.0 / 299_792.458).abs() < 1e-15 && (step / log_step / 5000.0 - 1.0).abs() < 0.01, "{done}");
+    let frame = read_frame(folder.path("frame.fits")).unwrap();
+    assert!(frame.wave.windows(2).all(|w| ((w[1] / w[0]).ln() - log_step).abs() < 1e-13));
+    assert_eq!(frame.header.get_f64("WAVEDLN"), Some(log_step));
+    let chi = json(&folder, &["compare", "frame.fits", "--truth", "t.fits", "--json"]);
+    let value = |name: &str| chi[name].as_f64().unwrap();
+    assert!(value("mean").abs() < 0.02 && (value("std") - 1.0).abs() < 0.01, "{chi}");
+    let again = json(&folder, &["extract", "--like", "frame.fits", "-o", "again.fits", "--json", "--device", "cpu"]);
+    assert_eq!(again["options"]["wavelength"].as_str(), Some(grid));
+    assert_eq!(read_frame(folder.path("again.fits")).unwrap().spectra, frame.spectra);
+    for (step, what) in [("R0", "in ln(wavelength)"), ("R-5", "in ln(wavelength)"), ("R1e9", "has")] {
+        let range = format!("4640,5360,{step}");
+        let run = folder.run(&["extract", "-i", "log.fits", "-p", "ifu.fits", "-o", "c.fits", "-w", &range]);
+        run.fails_saying(&[what]);
+    }
+}
