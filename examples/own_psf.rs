@@ -43,6 +43,7 @@ fn own_psf() -> Result<Psf, PsfError> {
         half_y: 6,
         npix_x: NPIX[0],
         npix_y: NPIX[1],
+        ranges: None,
         wave_min: DOMAIN[0],
         wave_max: DOMAIN[1],
         psferr: 0.01,

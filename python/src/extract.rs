@@ -203,7 +203,10 @@ impl Plan {
         frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
         frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;
         frame.set_item("specmask", to_numpy(py, s.mask, &bins)?)?;
-        frame.set_item("wave", to_numpy(py, self.grid.wave().to_vec(), &[s.nwave])?)?;
+        let first = self.options.specmin;
+        let wave = self.psf.wavelengths(first..first + s.nspec, self.grid.wave());
+        let of_waves = if wave.len() == s.nwave { &bins[1..] } else { &bins[..] };
+        frame.set_item("wave", to_numpy(py, wave, of_waves)?)?;
         frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
         frame.set_item("pixmask_fraction", to_numpy(py, s.pixmask_fraction, &bins)?)?;
         frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;

@@ -51,6 +51,10 @@ fn lines(name: &str, facts: &PsfFacts) -> String {
         format!("  sigma x     {} pixels", spread(&facts.sigma_x, 3)),
         format!("  sigma y     {} pixels", spread(&facts.sigma_y, 3)),
     ];
+    if let Some([low, high]) = facts.ranges {
+        let scale = "the wavelengths above are those of the middle one";
+        lines.push(format!("  ranges      one per fibre, from {low} to {high} Angstrom; {scale}"));
+    }
     if *nfibre > 1 {
         let [pixels, sigmas] = [spread(&facts.pitch, 2), spread(&facts.pitch_sigma, 1)];
         lines.push(format!("  neighbours  {pixels} pixels apart, {sigmas} sigma"));

@@ -49,9 +49,10 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let mask = (0..bins).into_par_iter().map(bits).collect();
     let dark = dark(&raw);
     let width = grid.widths();
+    let stretch: Vec<f64> = (specmin..specmin + nspec).map(|fibre| job.psf.stretch(fibre)).collect();
     let of_bins = raw.flux.par_iter_mut().zip(&mut raw.ivar).zip(&mut raw.chi2pix).enumerate();
     of_bins.for_each(|(at, ((flux, ivar), chi2pix))| {
-        let width = width[at % nwave];
+        let width = width[at % nwave] * stretch[at / nwave];
         (*flux, *ivar) = if none[at] { (0.0, 0.0) } else { (*flux / width, *ivar * (width * width)) };
         if none[at] && (bad[at / nwave] || !chi2pix.is_finite()) {
             *chi2pix = 0.0;

@@ -102,6 +102,14 @@ impl Inputs {
         (preproc.mask, preproc.readnoise) = (None, None);
         // Here alone: everything behind has dispersion along y.
         let preproc = preproc.turned_for(psf.dispersion);
+        if psf.ranges.is_some() {
+            tracing::info!(
+                "every fibre has a range of its own: the grid is on the scale of the middle one, {:.2} to {:.2} Angstrom; WAVELENGTH is \
+                 [nspec, nwave]",
+                psf.wave_min,
+                psf.wave_max
+            );
+        }
         if psf.dispersion == Dispersion::AlongX {
             tracing::info!(
                 "dispersion is along x (DISPAXIS 1): rows and columns are exchanged as they are read and written"
@@ -160,20 +168,23 @@ impl Inputs {
 impl Product {
     /// Builds the frame of an extraction from `inputs`, with header and scores.
     pub fn new(request: &Request, inputs: Inputs, extraction: Extraction, compute: Duration) -> Self {
-        let spectra = extraction.spectra;
+        let (spectra, mut summary) = (extraction.spectra, extraction.summary);
+        for excess in &mut summary.record.above_tolerance {
+            excess.wave = excess.wave.map(|wave| inputs.psf.wavelength(excess.fibre, wave));
+        }
         let done = Done {
             nspec: spectra.nspec,
             nwave: spectra.nwave,
             bad_pixels: inputs.preproc.ccd.rejected().total(),
             barycentric: inputs.barycentric,
-            device: extraction.summary.device.clone(),
+            device: summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
             log_step: inputs.grid.log_step(),
             dispersion: inputs.psf.dispersion,
             digests: inputs.digests.clone(),
             notes: inputs.notes.clone(),
             bad_fibres: inputs.psf.defects().fibres.iter().map(|bad| bad.fibre).collect(),
-            summary: extraction.summary,
+            summary,
             read: inputs.read,
             compute,
             write: Duration::ZERO,
@@ -185,8 +196,11 @@ impl Product {
         let mut header = ccd_header.clone();
         header.remove_image_axes();
         let Inputs { preproc, psf, grid, fibermap, .. } = inputs;
-        let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
-        let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
+        let wanted = request.scores && psf.ranges.is_none();
+        let scores = wanted.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
+        let first = request.options.specmin;
+        let wave = psf.wavelengths(first..first + spectra.nspec, grid.wave());
+        let frame = Frame { spectra, wave, header, fibermap, scores };
         let (nx, ny) = (preproc.ccd.nx(), preproc.ccd.ny());
         let in_file = |model: Vec<f32>| match psf.dispersion {
             Dispersion::AlongX => transposed(&model, [ny, nx]),
@@ -323,6 +337,8 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     }
     record::note(&mut header, request, &inputs.digests, &inputs.notes);
     record::note_axis(&mut header, inputs.psf.dispersion);
+    let fibres = request.options.specmin..request.options.specmin + nspec;
+    record::note_ranges(&mut header, &inputs.psf, fibres, wave);
     header
 }
 

@@ -37,8 +37,10 @@ pub struct PsfFacts {
     pub npix: [usize; 2],
     /// Columns and rows of a spot.
     pub window: [usize; 2],
-    /// Ends of the wavelength range, Angstrom.
+    /// Ends of the wavelength range, Angstrom; of ranges per fibre those of the scale, the middle one's.
     pub wave: [f64; 2],
+    /// Ends of all ranges, where every fibre has its own.
+    pub ranges: Option<[f64; 2]>,
     /// Wavelength per pixel along the dispersion, Angstrom; None where no trace is on the CCD.
     pub row: Option<f64>,
     /// Default step of an extraction, Angstrom.
@@ -110,6 +112,9 @@ pub fn psf_facts(psf: &Psf) -> PsfFacts {
         npix: axis.in_file([psf.npix_x, psf.npix_y]),
         window: axis.in_file([2 * psf.half_x + 1, 2 * psf.half_y + 1]),
         wave: [psf.wave_min, psf.wave_max],
+        ranges: psf.ranges.as_ref().map(|ranges| {
+            ranges.iter().fold([f64::MAX, f64::MIN], |all, own| [all[0].min(own[0]), all[1].max(own[1])])
+        }),
         row: Sampling::measure(psf).map(|sampling| sampling.row),
         default_step: default_step(psf),
         psferr: psf.psferr,

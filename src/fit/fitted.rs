@@ -21,6 +21,9 @@ const MOST: usize = 40;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FitError {
+    /// Fibres have a range of wavelengths each.
+    #[error("its fibres have a range of wavelengths each: fit the PSF of each range in a file of its own")]
+    Ranges,
     /// A frame has not the CCD of the start.
     #[error(
         "arc frame {frame} has {found:?} rows and columns, the start PSF's CCD has {needed:?}; give frames of its camera"
@@ -102,6 +105,9 @@ pub fn fit_psf(
     cancel: &CancelToken,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Fitted, FitError> {
+    if start.ranges.is_some() {
+        return Err(FitError::Ranges);
+    }
     let needed = [start.npix_y, start.npix_x];
     for (frame, arc) in frames.iter().enumerate() {
         let found = [arc.ccd.ny(), arc.ccd.nx()];

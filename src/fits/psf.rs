@@ -4,6 +4,7 @@
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
 use super::psf_axes::oriented;
+use super::psf_ranges::read_ranges;
 use super::psf_sampled::{mono_spot, pixel_polynomial, spot_grid};
 use super::psf_table::{DEFAULT_PSFERR, ParamTable, camera};
 use super::reader::FitsFile;
@@ -93,6 +94,7 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
         half_y: half("HSIZEY")?,
         npix_x: integer("NPIX_X")?,
         npix_y: integer("NPIX_Y")?,
+        ranges: read_ranges(file, rows.nfibre)?,
         wave_min,
         wave_max,
         psferr: match hdu.header.contains("PSFERR") {

@@ -6,6 +6,7 @@
 use super::error::FitsError;
 use super::hdu::Hdu;
 use super::psf_axes::oriented;
+use super::psf_ranges::read_ranges;
 use super::psf_table::{DEFAULT_PSFERR, camera};
 use super::reader::FitsFile;
 use super::table::read_table;
@@ -221,6 +222,7 @@ impl<'a> Common<'a> {
             half_y: half[0],
             npix_x,
             npix_y,
+            ranges: read_ranges(file, nfibre)?,
             wave_min,
             wave_max,
             psferr,

@@ -2,6 +2,7 @@
 
 use super::error::FitsError;
 use super::psf_axes::DISPAXIS;
+use super::psf_ranges::write_ranges;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{ColumnData, Header, Table};
@@ -73,6 +74,7 @@ pub fn write_psf_with(
             out.image(&image, &common_cards(psf, axis, trace.domain))?;
         }
         out.table("PSF", &table)?;
+        write_ranges(out, psf)?;
         extras.tables.iter().try_for_each(|(name, table)| out.table(name, table))
     })
 }
@@ -120,6 +122,7 @@ fn write_grid(
             cards.set("WAVEMAX", trace.domain[1], "Angstrom, where the Legendre variable is 1");
             out.image(&image(name, &[psf.nfibre, trace.ncoeff], &trace.coeff), &cards)?;
         }
+        write_ranges(out, psf)?;
         if grid.images.is_single() {
             return out.image(&image("SPOT", &[parts.ny, parts.nx], &parts.samples), &spots);
         }

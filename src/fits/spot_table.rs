@@ -200,6 +200,7 @@ fn of_traces(file: &FitsFile, how: &TraceFit, sigma: [f64; 2]) -> Result<FittedP
         tails: None,
         npix_x: how.npix[0],
         npix_y: how.npix[1],
+        ranges: None,
         wave_min: domain[0],
         wave_max: domain[1],
         psferr: 0.01,

@@ -126,7 +126,7 @@ fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let size = [shape.nx(), shape.ny()].map(|n| (n as f64 * pixel) as i32);
     for (line, &row) in rows.iter().rev().enumerate() {
         let t = traces(psf, row..row + 1, &wave, false);
-        for (bin, wave) in wave.iter().enumerate() {
+        for (bin, wave) in wave.iter().map(|&wave| psf.wavelength(row, wave)).enumerate() {
             let (x, y) = (left + bin as i32 * cell[0], top + line as i32 * cell[1]);
             canvas.text(&format!("fibre {}, {wave:.0} Å", psf.fibermin + row as i64), (x, y + 8), 18, INK)?;
             let place = [x, y, x + size[0] + 14, y + size[1] + 30];

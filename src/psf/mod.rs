@@ -7,6 +7,7 @@ mod form;
 mod gh00;
 mod images;
 mod model;
+mod ranges;
 mod series;
 mod turned;
 

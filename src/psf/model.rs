@@ -99,6 +99,10 @@ pub struct PsfParts {
     pub npix_x: usize,
     /// Rows of the CCD (NPIX_Y).
     pub npix_y: usize,
+    /// The range of every fibre, Angstrom (WAVERANGE), where they differ; wavelengths of series and grids are on the scale of
+    /// `wave_min` to `wave_max` then.
+    #[serde(default)]
+    pub ranges: Option<Vec<[f64; 2]>>,
     /// WAVEMIN of the PSF table, Angstrom.
     pub wave_min: f64,
     /// WAVEMAX of the PSF table, Angstrom.
@@ -163,6 +167,7 @@ impl PsfParts {
         self.check_form()?;
         self.table_rows().into_iter().try_for_each(|(name, series)| series.check(&name, self.nfibre))?;
         check_domain("PSF", [self.wave_min, self.wave_max])?;
+        self.check_ranges()?;
         match self.psferr.is_finite() && self.psferr >= 0.0 {
             true => Ok(()),
             false => Err(PsfError::Psferr(self.psferr)),
@@ -302,6 +307,7 @@ mod tests {
             half_y: 3,
             npix_x: 50,
             npix_y: 40,
+            ranges: None,
             wave_min: 5000.0,
             wave_max: 6000.0,
             psferr: 0.01,

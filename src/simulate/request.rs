@@ -66,6 +66,9 @@ pub enum SimulateError {
         Tails::NAMES.join(", ")
     )]
     NoTails,
+    /// The light is of wavelengths that the fibres do not share.
+    #[error("fibres have a range of wavelengths each: light them by the sky or a flat lamp")]
+    Ranges,
     /// The line list has no line that the PSF reaches.
     #[error("the line list has no line within the PSF's range {low} to {high} Angstrom: give one of its lamp")]
     NoLine {

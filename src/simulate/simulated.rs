@@ -38,6 +38,7 @@ pub fn simulate(psf: &Psf, request: &Simulation) -> Result<Simulated, SimulateEr
     if let Some(level) = request.saturation {
         ccd.saturate(level);
     }
+    let wave = psf.wavelengths(fibres.clone(), &wave);
     let numbers = fibres.map(|f| psf.fibermin + f as i64).collect();
     let truth = Truth { fibres: numbers, wave, flux };
     let fibermap = keywords::fibermap(psf, &targets, request);

@@ -51,6 +51,12 @@ pub enum JobError {
         /// Rows of the PSF's CCD.
         psf_ny: usize,
     },
+    /// Wavelengths of fibres with a range each do not follow from one factor.
+    #[error(
+        "fibres have a range of wavelengths each: leave out {}, and correct WAVELENGTH afterwards",
+        OptionName::BarycentricCorrection
+    )]
+    BarycentricRanges,
     /// The CCD and the PSF are turned differently.
     #[error(
         "the PSF has dispersion along {}, the CCD was {}turned: turn it (Ccd::turned) where the PSF has dispersion along x, and there only",
@@ -213,6 +219,9 @@ fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(),
     let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
     if !(psf.reaches(wmin) && psf.reaches(wmax)) {
         return Err(JobError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
+    }
+    if options.barycentric.is_some() && psf.ranges.is_some() {
+        return Err(JobError::BarycentricRanges);
     }
     if options.psf_tails && psf.tails.is_none() {
         return Err(JobError::NoTails);

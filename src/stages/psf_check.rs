@@ -92,6 +92,7 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
             let value = at(series, wave);
             if value.is_nan() || value <= least {
                 let name = in_file(name);
+                let wave = psf.wavelength(fibre, wave);
                 return Err(bad(false, format!("{name} is {value:.3} at {wave:.1} Angstrom, not above {least}")));
             }
         }
@@ -102,7 +103,7 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
         found.gh00 = [found.gh00[0].min(gh00), found.gh00[1].max(gh00)];
         let cut = cut_off(psf, [at(&psf.sigma_x, wave), at(&psf.sigma_y, wave)], |k| at(&psf.gh[k], wave));
         if cut > CUT_BAD {
-            let percent = 100.0 * cut;
+            let (percent, wave) = (100.0 * cut, psf.wavelength(fibre, wave));
             return Err(bad(
                 false,
                 format!("its stamp cuts off {percent:.0} % of the light at {wave:.1} Angstrom (GHSIGX, GHSIGY)"),
@@ -176,6 +177,7 @@ mod tests {
             half_y: 5,
             npix_x: 80,
             npix_y: 100,
+            ranges: None,
             wave_min: 5000.0,
             wave_max: 6000.0,
             psferr: 0.01,

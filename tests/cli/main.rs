@@ -10,6 +10,7 @@ mod bench;
 mod comparisons;
 mod defects;
 mod dispersion;
+mod echelle;
 mod json;
 mod like;
 mod manual;

@@ -55,6 +55,7 @@ impl Synthetic {
             half_y: self.half_y,
             npix_x,
             npix_y,
+            ranges: None,
             wave_min: domain[0],
             wave_max: domain[1],
             psferr: 0.01,

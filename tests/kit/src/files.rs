@@ -113,6 +113,7 @@ pub fn psf() -> Psf {
         half_y: 5,
         npix_x: 4114,
         npix_y: 4128,
+        ranges: None,
         wave_min: 5543.0,
         wave_max: 7827.0,
         psferr: 0.02,
