@@ -54,7 +54,6 @@ impl Psf {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::simulate::synthetic::Synthetic;
 
     #[test]
