@@ -6,7 +6,7 @@
 use spextral::compare::against_truth;
 use spextral::low_level::frame::Frame;
 use spextral::low_level::plan::PatchOptions;
-use spextral::low_level::psf::{Form, LegendreSeries, PsfError, PsfParts};
+use spextral::low_level::psf::{Dispersion, Form, LegendreSeries, PsfError, PsfParts};
 use spextral::simulate::{Simulation, simulate};
 use spextral::{Engine, Job, Options, Psf, WaveGrid, extract};
 use std::error::Error;
@@ -28,6 +28,7 @@ fn own_psf() -> Result<Psf, PsfError> {
     let parts = PsfParts {
         nfibre: NFIBRE,
         fibermin: 0,
+        dispersion: Dispersion::AlongY,
         trace_x: series(|fibre| [15.0 + 10.0 * fibre, 0.0, 1.5]),
         trace_y: series(|_| [149.5, 145.0]),
         form: Form::GaussHermite,
@@ -42,6 +43,7 @@ fn own_psf() -> Result<Psf, PsfError> {
         half_y: 6,
         npix_x: NPIX[0],
         npix_y: NPIX[1],
+        ranges: None,
         wave_min: DOMAIN[0],
         wave_max: DOMAIN[1],
         psferr: 0.01,
@@ -54,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let psf = own_psf()?;
     // About one bin per sigma of the PSF along the dispersion.
     let [min, max, step] = [DOMAIN[0] + 10.0, DOMAIN[1] - 10.0, 1.0];
-    let light = Simulation { seed: 5, wave: Some([min, max, step]), ..Simulation::default() };
+    let light = Simulation { seed: 5, wave: Some((min, max, step).into()), ..Simulation::default() };
     let simulated = simulate(&psf, &light)?;
 
     let grid = WaveGrid::new(min, max, step)?;

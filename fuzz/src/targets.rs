@@ -12,7 +12,6 @@ use spextral::fits::{
     verify, write_frame, write_preproc,
 };
 use spextral::frame::{Header, Table};
-use spextral::geometry::WaveGrid;
 use spextral::gpu::DeviceChoice;
 use spextral::stages::spots::SpotModel;
 use spextral::stages::trace_fit::TraceFit;
@@ -247,8 +246,8 @@ fn manifest(bytes: &[u8]) {
 
 fn options(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(WaveRange { min, max, step }) = text.parse()
-        && let Ok(grid) = WaveGrid::new(min, max, step)
+    if let Ok(range) = text.parse::<WaveRange>()
+        && let Ok(grid) = range.grid()
     {
         assert!(grid.nwave() > 0 && grid.wave().iter().all(|w| w.is_finite()));
     }

@@ -71,7 +71,7 @@ def extract_frame(
     specmin, nspec : int
         Fibres, rows of the PSF; by default all from ``specmin`` on. Any values.
     wavelength : (float, float, float) or str
-        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``; by default where
+        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``, where dw may be R5000 or 69km/s; by default where
         the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about 1.35 sigma of the PSF along the dispersion.
     nwavestep, nsubbundles, wavepad, wavepad_frac, pixpad_frac
         How patches are cut, see ``spextral extract --help``.
@@ -295,11 +295,12 @@ def _count_or_auto(name: str, value: Union[int, str, None]) -> Optional[int]:
     return _count(name, value)
 
 
-def _range(wavelength: Any) -> Optional[Tuple[float, float, float]]:
-    if wavelength is None:
-        return None
+def _range(wavelength: Any) -> Optional[str]:
+    # A step by resolving power or velocity is text that the engine reads.
+    if wavelength is None or (isinstance(wavelength, str) and ("R" in wavelength or "km/s" in wavelength)):
+        return wavelength
     wmin, wmax, dw = wavelengths("wavelength", wavelength, "wmin, wmax, dw")
-    return wmin, wmax, dw
+    return f"{wmin!r},{wmax!r},{dw!r}"
 
 
 def _maybe(name: str, value: Any) -> Optional[float]:

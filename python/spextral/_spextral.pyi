@@ -79,6 +79,8 @@ class Psf:
     @property
     def ccd_shape(self) -> Tuple[int, int]: ...
     @property
+    def dispaxis(self) -> int: ...
+    @property
     def spot_shape(self) -> Tuple[int, int]: ...
     @property
     def wave_min(self) -> float: ...
@@ -158,7 +160,7 @@ class Plan:
         *,
         specmin: int,
         nspec: Optional[int],
-        wavelength: Optional[Tuple[float, float, float]],
+        wavelength: Optional[str],
         barycentric: Optional[float],
         model: Optional[str],
         regularize: float,

@@ -16,6 +16,7 @@ class Summary(TypedDict):
     fibermin: int
     """Its number."""
     wavestep: float
+    dispaxis: int
     """Step of the grid in Angstrom."""
     barycentric: Optional[float]
     """The barycentric factor, where one was given."""

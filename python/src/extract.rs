@@ -12,11 +12,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use spextral::backend::EngineError;
 use spextral::base::cancel::CancelToken;
+use spextral::base::transpose::transposed;
 use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{self, ExtractError, Extraction, Job, JobError, LastRung, Options, Summary};
 use spextral::fits;
-use spextral::geometry::WaveGrid;
+use spextral::geometry::{WaveGrid, WaveRange};
 use spextral::plan::{Bundle, PatchOptions, WeightScale};
+use spextral::psf::Dispersion;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A checked request: inputs, grid, options and bundles of one frame.
@@ -64,7 +66,7 @@ impl Plan {
         preproc: &Bound<Preproc>,
         specmin: usize,
         nspec: Option<usize>,
-        wavelength: Option<(f64, f64, f64)>,
+        wavelength: Option<&str>,
         barycentric: Option<f64>,
         model: Option<&str>,
         regularize: f64,
@@ -83,6 +85,11 @@ impl Plan {
         pixpad_frac: f64,
     ) -> PyResult<Self> {
         let (psf, preproc) = (psf.get().0.clone(), preproc.get().0.clone());
+        // Here alone: everything behind has dispersion along y.
+        let preproc = match preproc.ccd.dispersion() == psf.dispersion {
+            true => preproc,
+            false => Arc::new(fits::Preproc { mask: None, readnoise: None, ..(*preproc).clone() }.turned()),
+        };
         if let Some(factor) = barycentric.filter(|f| !(0.99..=1.01).contains(f)) {
             return Err(input(format!("barycentric is {factor}: give a factor from 0.99 to 1.01")));
         }
@@ -109,9 +116,9 @@ impl Plan {
             model: model.map(str::parse).transpose().map_err(unknown("model_flux"))?,
             barycentric,
         };
-        let default = || extract::default_wavelength(&psf, specmin, nspec);
-        let (wmin, wmax, dw) = wavelength.unwrap_or_else(default);
-        let grid = WaveGrid::new(wmin, wmax, dw).map_err(Raise::raise)?;
+        let range = wavelength.map(str::parse::<WaveRange>).transpose().map_err(|error| input(error.to_string()))?;
+        let default = || extract::default_wavelength(&psf, specmin, nspec).into();
+        let grid = range.unwrap_or_else(default).grid().map_err(Raise::raise)?;
         let plan = || {
             let job = Job::new(&psf, &preproc.ccd, &grid, &options)?;
             Ok::<_, JobError>((job.bundles()?, extract::warnings(&job)))
@@ -194,13 +201,20 @@ impl Plan {
         let Extraction { spectra, model, summary } = extraction;
         let s = spectra.into_parts();
         let (bins, matrix) = ([s.nspec, s.nwave], [s.nspec, s.ndiag, s.nwave]);
-        let model =
-            model.map(|pixels| to_numpy(py, pixels, &[self.preproc.ccd.ny(), self.preproc.ccd.nx()])).transpose()?;
+        let (axis, shape) = (self.psf.dispersion, [self.preproc.ccd.ny(), self.preproc.ccd.nx()]);
+        let in_file = |pixels: Vec<f32>| match axis {
+            Dispersion::AlongX => transposed(&pixels, shape),
+            Dispersion::AlongY => pixels,
+        };
+        let model = model.map(|pixels| to_numpy(py, in_file(pixels), &axis.in_file(shape))).transpose()?;
         let frame = PyDict::new(py);
         frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
         frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;
         frame.set_item("specmask", to_numpy(py, s.mask, &bins)?)?;
-        frame.set_item("wave", to_numpy(py, self.grid.wave().to_vec(), &[s.nwave])?)?;
+        let first = self.options.specmin;
+        let wave = self.psf.wavelengths(first..first + s.nspec, self.grid.wave());
+        let of_waves = if wave.len() == s.nwave { &bins[1..] } else { &bins[..] };
+        frame.set_item("wave", to_numpy(py, wave, of_waves)?)?;
         frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
         frame.set_item("pixmask_fraction", to_numpy(py, s.pixmask_fraction, &bins)?)?;
         frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;
@@ -214,6 +228,7 @@ impl Plan {
         dict.set_item("specmin", self.options.specmin)?;
         dict.set_item("fibermin", self.psf.fibermin + self.options.specmin as i64)?;
         dict.set_item("wavestep", self.grid.step())?;
+        dict.set_item("dispaxis", self.psf.dispersion.dispaxis())?;
         dict.set_item("barycentric", self.options.barycentric)?;
         dict.set_item("device", &summary.device)?;
         dict.set_item("retried", &summary.retried)?;

@@ -152,7 +152,10 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
         return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
     }
-    let wave = numbers("wave", &item("wave")?, "Angstrom")?.need_shape("wave", &[nwave], "one per bin of specflux")?;
+    let wave = numbers("wave", &item("wave")?, "Angstrom")?;
+    // Where fibres have wavelengths of their own, there is one per bin.
+    let of_waves = if wave.values.len() == nwave { &bins[1..] } else { &bins[..] };
+    let wave = wave.need_shape("wave", of_waves, "one per bin of specflux")?;
     let ivar = numbers("specivar", &item("specivar")?, "Angstrom2 / electron2")?.need_shape("specivar", &bins, why)?;
     let chi2pix = numbers("chi2pix", &item("chi2pix")?, "")?.need_shape("chi2pix", &bins, why)?;
     let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;

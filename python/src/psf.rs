@@ -30,6 +30,11 @@ impl From<spextral::psf::Psf> for Psf {
 }
 
 impl Psf {
+    /// The PSF as its file has it, x along the columns of the CCD.
+    fn in_file(&self) -> spextral::psf::Psf {
+        (*self.0).clone().as_in_file()
+    }
+
     /// Wavelengths in Angstrom, `[nwave]`, where the series serve.
     fn wavelengths(&self, argument: &Bound<PyAny>) -> PyResult<(Vec<f64>, usize)> {
         let (wave, [nwave]) = numbers::<f64>("wave", argument, "Angstrom")?.need_axes("wave", "[nwave]")?;
@@ -74,14 +79,22 @@ impl Psf {
     /// Rows and columns of the CCD in pixels, (NPIX_Y, NPIX_X).
     #[getter]
     fn ccd_shape(&self) -> (usize, usize) {
-        (self.0.npix_y, self.0.npix_x)
+        let [nx, ny] = self.0.dispersion.in_file([self.0.npix_x, self.0.npix_y]);
+        (ny, nx)
+    }
+
+    /// Axis of dispersion as the card DISPAXIS: 1 for spectra along x, 2 for spectra along y.
+    #[getter]
+    fn dispaxis(&self) -> i64 {
+        self.0.dispersion.dispaxis()
     }
 
     /// Rows and columns of a spot in pixels.
     #[getter]
     fn spot_shape(&self) -> (usize, usize) {
         let shape = SpotShape::new(&self.0, false);
-        (shape.ny(), shape.nx())
+        let [nx, ny] = self.0.dispersion.in_file([shape.nx(), shape.ny()]);
+        (ny, nx)
     }
 
     /// First wavelength in Angstrom (WAVEMIN).
@@ -145,7 +158,7 @@ impl Psf {
         let fibres = self.fibres(specmin, nspec)?;
         let shape = [fibres.len(), nwave];
         let [x, y] = released(py, None, || {
-            let traces = traces(&self.0, fibres, &wave, false);
+            let traces = traces(&self.in_file(), fibres, &wave, false);
             let sum = |(&pixel, &offset): (&i32, &f64)| f64::from(pixel) + offset;
             [(&traces.pixel_x, &traces.offset_x), (&traces.pixel_y, &traces.offset_y)]
                 .map(|(pixel, offset)| pixel.iter().zip(offset).map(sum).collect())
@@ -184,11 +197,12 @@ impl Psf {
         if tails && self.0.tails.is_none() {
             return Err(input("the PSF has no power-law tails: leave out tails=True, or give a PSF with them"));
         }
-        let model = SpotModel::new(&self.0, tails);
+        let psf = self.in_file();
+        let model = SpotModel::new(&psf, tails);
         let spot = *model.shape();
         let (shape, bins) = ([fibres.len(), nwave, spot.ny(), spot.nx()], [fibres.len(), nwave]);
         let (pixels, x0, y0) = released(py, None, || {
-            let traces = traces(&self.0, fibres, &wave, tails);
+            let traces = traces(&psf, fibres, &wave, tails);
             let corner = |pixels: &[i32], half: usize| pixels.iter().map(|p| p.saturating_sub(half as i32)).collect();
             let corners = [corner(&traces.pixel_x, spot.half_x), corner(&traces.pixel_y, spot.half_y)];
             let [x0, y0]: [Vec<i32>; 2] = corners;
@@ -206,7 +220,7 @@ impl Psf {
     /// wave, x, y, sigma_x, sigma_y : arrays, [nspot]
     ///     Wavelengths in Angstrom; columns and rows of the centres and standard deviations along both, in pixels.
     /// ccd_shape : (int, int)
-    ///     Rows and columns of the CCD.
+    ///     Rows and columns of the CCD. Spectra may run along either; ``dispaxis`` is the axis that the traces have.
     /// trace_degree, width_degree : int
     ///     Largest degrees of the series.
     ///
@@ -264,7 +278,7 @@ impl Psf {
 
     fn __repr__(&self) -> String {
         let Self(psf) = self;
-        let (nfibre, ny, nx) = (psf.nfibre, psf.npix_y, psf.npix_x);
+        let (nfibre, (ny, nx)) = (psf.nfibre, self.ccd_shape());
         format!("<spextral.Psf: {nfibre} fibres on {nx} x {ny} pixels, {} to {} Angstrom>", psf.wave_min, psf.wave_max)
     }
 

@@ -63,7 +63,7 @@ pub fn simulate<'py>(
         seed,
         specmin,
         nspec,
-        wave: wave.map(|wave| [wave[0], wave[1], wave[2]]),
+        wave: wave.map(|wave| (wave[0], wave[1], wave[2]).into()),
         readnoise: or("readnoise", readnoise, "electron", defaults.readnoise)?,
         exptime: or("exptime", exptime, "s", defaults.exptime)?,
         mjd: or("mjd", mjd, "d", defaults.mjd)?,
@@ -78,10 +78,11 @@ pub fn simulate<'py>(
     // As where it is read from a file.
     let preproc = released(py, None, || preproc.masked_by(PreprocOptions::default().mask_bits))?;
     let preproc = preproc.map_err(|error| input(error.to_string()))?;
-    let (nspec, nwave) = (truth.fibres.len(), truth.wave.len());
+    let (nspec, nwave) = (truth.fibres.len(), truth.nwave());
     let dict = PyDict::new(py);
     dict.set_item("fibres", to_numpy(py, truth.fibres, &[nspec])?)?;
-    dict.set_item("wave", to_numpy(py, truth.wave, &[nwave])?)?;
+    let of_waves = if truth.wave.len() == nwave { vec![nwave] } else { vec![nspec, nwave] };
+    dict.set_item("wave", to_numpy(py, truth.wave, &of_waves)?)?;
     dict.set_item("flux", to_numpy(py, truth.flux, &[nspec, nwave])?)?;
     Ok((preproc.into(), dict))
 }

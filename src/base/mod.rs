@@ -1,4 +1,5 @@
-//! Tools without astronomy: atomic writes, output paths, cancellation, panics and errors as text, medians, the process, the trace.
+//! Tools without astronomy: atomic writes, output paths, cancellation, panics and errors as text, medians, planes turned, the process,
+//! the trace.
 
 pub mod atomic_file;
 pub mod cancel;
@@ -11,5 +12,6 @@ pub mod option_name;
 pub mod output_path;
 pub(crate) mod process;
 pub mod trace;
+pub mod transpose;
 pub mod version;
 pub mod word_enum;

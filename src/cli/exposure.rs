@@ -281,7 +281,7 @@ mod tests {
                      a,p,x,\"5000,6000,1\",,true,m,none,500M\n\
                      b,p,y,,7,false,,,\n";
         let found = requests(table, &["--nspec", "5", "--psf-tails", "--specmin", "2", "--no-scores"]).unwrap();
-        assert_eq!(found[0].wavelength, Some((5000.0, 6000.0, 1.0)));
+        assert_eq!(found[0].wavelength, Some((5000.0, 6000.0, 1.0).into()));
         assert_eq!((found[0].options.nspec, found[1].options.nspec), (Some(5), Some(7)));
         assert_eq!((found[0].options.psf_tails, found[1].options.psf_tails), (true, false));
         assert_eq!((found[0].mask_bits, found[1].mask_bits), (0, 0x2ff));

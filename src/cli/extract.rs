@@ -156,7 +156,7 @@ fn report(request: &Request, done: &Done) {
     for (stage, time) in &summary.stage_time {
         tracing::debug!("{:>8.3} s in {}", time.as_secs_f64(), stage.name());
     }
-    tracing::info!("{}", summary.decisions(done.grid));
+    tracing::info!("{}", summary.decisions(done.grid, done.log_step));
     if let Some(memory) = summary.device_memory {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         tracing::info!("device memory: {:.1} MiB at most, {:.1} planned for", mib(memory.peak), mib(memory.planned));

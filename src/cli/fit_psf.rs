@@ -51,8 +51,8 @@ pub struct Arguments {
     /// Departure of a fibre's trace from the start in pixels, apart from what its whole bundle needs
     #[arg(long, value_name = "PIXELS", default_value_t = FitOptions::default().trace_error, value_parser = size)]
     trace_error: f64,
-    /// How far the start's traces may be off along columns and rows in pixels
-    #[arg(long, value_name = "DX,DY", default_value = "4,15", value_parser = pair)]
+    /// How far the start's traces may be off across and along the dispersion in pixels
+    #[arg(long, value_name = "ACROSS,ALONG", default_value = "4,15", value_parser = pair)]
     reach: [f64; 2],
     /// Do not look for lines that the list lacks
     #[arg(long)]
@@ -78,12 +78,12 @@ fn size(word: &str) -> Result<f64, String> {
     }
 }
 
-/// Parses a distance along columns and one along rows.
+/// Parses a distance across and one along the dispersion.
 fn pair(words: &str) -> Result<[f64; 2], String> {
     let numbers: Vec<f64> = words.split(',').map_while(|word| word.trim().parse().ok()).collect();
     match numbers[..] {
         [dx, dy] if (0.0..=100.0).contains(&dx) && (0.0..=100.0).contains(&dy) => Ok([dx, dy]),
-        _ => Err("two numbers of pixels from 0 to 100 are needed, DX,DY".into()),
+        _ => Err("two numbers of pixels from 0 to 100 are needed, ACROSS,ALONG".into()),
     }
 }
 

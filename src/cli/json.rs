@@ -69,7 +69,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
     let memory = |used: MemoryUse| json!({ "planned_bytes": used.planned, "peak_bytes": used.peak });
     let stages = summary.stage_time.iter().map(|(stage, time)| (stage.name().into(), time.as_secs_f64().into()));
     let [wave_min, wave_max, wave_step] = done.grid;
-    json!({
+    let mut fields = object(json!({
         "output": text(&request.output),
         "model": request.model.as_ref().map(|(path, _)| text(path)),
         "input": file(&request.input, &digests.input),
@@ -110,5 +110,8 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "write_seconds": done.write.as_secs_f64(),
         "stage_seconds": stages.collect::<Map<String, Value>>(),
         "like": like,
-    })
+    }));
+    fields.insert("wave_dln".into(), done.log_step.into());
+    fields.insert("dispaxis".into(), done.dispersion.dispaxis().into());
+    Value::Object(fields)
 }

@@ -6,7 +6,8 @@ use clap::ValueEnum;
 use serde_json::json;
 use spextral::base::output_path::{Format, check_outputs};
 use spextral::fits::{FittedPsf, psf_from_spots, write_psf};
-use spextral::simulate::synthetic::{Camera, Synthetic};
+use spextral::psf::{Dispersion, Psf};
+use spextral::simulate::synthetic::{Camera, Synthetic, SyntheticError};
 use spextral::stages::trace_fit::{Residual, TraceFit};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,6 +31,9 @@ pub struct Arguments {
     /// Arm of the spectrograph: sets the wavelength range and the size of the CCD
     #[arg(long, value_enum, default_value_t = Arm::R)]
     camera: Arm,
+    /// Axis of dispersion: 2 for spectra along y, as DESI has them, 1 for spectra along x; --from takes it from the traces
+    #[arg(long, value_name = "AXIS", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=2), conflicts_with = "from")]
+    dispaxis: i64,
     /// Number of fibres
     #[arg(long, value_name = "N", default_value_t = Synthetic::default().nfibre)]
     nfibre: usize,
@@ -54,12 +58,12 @@ pub struct Arguments {
     /// Distance of neighbouring fibres across the gap between two bundles in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().bundle_gap)]
     bundle_gap: f64,
-    /// Width of the PSF along columns (x): standard deviation in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().sigma_x)]
-    sigma_x: f64,
-    /// Width of the PSF along rows (y): standard deviation in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = Synthetic::default().sigma_y)]
-    sigma_y: f64,
+    /// Width of the PSF along columns (x): standard deviation in pixels [default: DESI's across or along the dispersion]
+    #[arg(long, value_name = "PIXELS")]
+    sigma_x: Option<f64>,
+    /// Width of the PSF along rows (y): standard deviation in pixels [default: DESI's across or along the dispersion]
+    #[arg(long, value_name = "PIXELS")]
+    sigma_y: Option<f64>,
     /// Departure from a Gaussian: the Hermite terms relative to DESI's, 0 for none
     #[arg(long, value_name = "FACTOR", default_value_t = Synthetic::default().gh_amplitude)]
     gh_amplitude: f64,
@@ -111,8 +115,20 @@ impl Arguments {
         }
     }
 
-    fn request(&self) -> Synthetic {
-        Synthetic {
+    /// Widths for traces without their own.
+    fn widths(&self) -> [f64; 2] {
+        let default = Synthetic::default();
+        [self.sigma_x.unwrap_or(default.sigma_x), self.sigma_y.unwrap_or(default.sigma_y)]
+    }
+
+    /// Builds the PSF of the numbers. Options are along x and y of the file, the model has dispersion along y.
+    fn build(&self) -> Result<Psf, SyntheticError> {
+        let axis = Dispersion::of_dispaxis(self.dispaxis).unwrap_or_default();
+        let [npix_x, npix_y] = axis.in_file([self.npix_x, self.npix_y]);
+        let [sigma_x, sigma_y] = axis.in_file([self.sigma_x, self.sigma_y]);
+        let default = Synthetic::default();
+        let [half_x, half_y] = axis.in_file([self.hsizex, self.hsizey]);
+        let synthetic = Synthetic {
             camera: match self.camera {
                 Arm::B => Camera::B,
                 Arm::R => Camera::R,
@@ -122,20 +138,23 @@ impl Arguments {
             bundlesize: self.bundlesize,
             spacing: self.spacing,
             bundle_gap: self.bundle_gap,
-            npix_x: self.npix_x,
-            npix_y: self.npix_y,
+            npix_x,
+            npix_y,
             wave_min: self.wave_min,
             wave_max: self.wave_max,
-            sigma_x: self.sigma_x,
-            sigma_y: self.sigma_y,
+            sigma_x: sigma_x.unwrap_or(default.sigma_x),
+            sigma_y: sigma_y.unwrap_or(default.sigma_y),
             gh_amplitude: self.gh_amplitude,
             gh_degree: self.ghdeg,
             tail_amplitude: self.tail_amplitude,
-            half_x: self.hsizex.unwrap_or(Synthetic::default().half_x),
-            half_y: self.hsizey.unwrap_or(Synthetic::default().half_y),
+            half_x: half_x.unwrap_or(default.half_x),
+            half_y: half_y.unwrap_or(default.half_y),
             legendre_degree: self.legdeg,
             seed: self.seed,
-        }
+        };
+        let mut psf = synthetic.build()?;
+        psf.update(|parts| parts.dispersion = axis)?;
+        Ok(psf)
     }
 }
 
@@ -147,28 +166,30 @@ pub fn run(args: &Arguments) -> Outcome {
     let inputs: Vec<&Path> = args.from.iter().map(PathBuf::as_path).collect();
     check_outputs(&inputs, &[(&args.output, Format::Fits)], args.overwrite)?;
     let FittedPsf { psf, residuals, notes } = match &args.from {
-        Some(from) => psf_from_spots(from, &args.fit(), [args.sigma_x, args.sigma_y])?,
-        None => FittedPsf { psf: args.request().build()?, residuals: Vec::new(), notes: Vec::new() },
+        Some(from) => psf_from_spots(from, &args.fit(), args.widths())?,
+        None => FittedPsf { psf: args.build()?, residuals: Vec::new(), notes: Vec::new() },
     };
     notes.iter().for_each(|note| tracing::warn!("{note}"));
     write_psf(&args.output, &psf, args.overwrite)?.persist()?;
+    let [npix_x, npix_y] = psf.dispersion.in_file([psf.npix_x, psf.npix_y]);
     if args.json.is_wanted() {
+        let [hsizex, hsizey] = psf.dispersion.in_file([psf.half_x, psf.half_y]);
         let fields = json!({
-            "output": text(&args.output), "nfibre": psf.nfibre, "npix_x": psf.npix_x, "npix_y": psf.npix_y,
-            "wave_min": psf.wave_min, "wave_max": psf.wave_max, "hsizex": psf.half_x, "hsizey": psf.half_y,
+            "output": text(&args.output), "nfibre": psf.nfibre, "npix_x": npix_x, "npix_y": npix_y,
+            "wave_min": psf.wave_min, "wave_max": psf.wave_max, "hsizex": hsizex, "hsizey": hsizey,
+            "dispaxis": psf.dispersion.dispaxis(),
             "residuals": residuals.iter().map(residual).collect::<Vec<_>>(), "notes": notes,
         });
         print_object("make-psf", object(fields))?;
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!(
-        "{}: {} fibres on {} x {} pixels, {} to {} Angstrom",
+        "{}: {} fibres on {npix_x} x {npix_y} pixels, {} to {} Angstrom along {}",
         args.output.display(),
         psf.nfibre,
-        psf.npix_x,
-        psf.npix_y,
         psf.wave_min,
-        psf.wave_max
+        psf.wave_max,
+        psf.dispersion.letter()
     ))?;
     for Residual { quantity, rms, worst, fibre, wave } in &residuals {
         print(&format!(

@@ -81,7 +81,7 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[&args.psf], &[(&args.output, Format::Fits)], args.overwrite)?;
     let psf = read_psf_with(&args.psf, Gh00::File)?;
     let result = args.convert(&psf).map_err(|error| format!("{}: {error}", args.psf.display()))?;
-    let difference = args.check.then(|| psf_difference(&psf, &result));
+    let difference = args.check.then(|| psf_difference(&psf, &result).in_file(psf.dispersion));
     write_psf(&args.output, &result, args.overwrite)?.persist()?;
     let kinds = [psf.form.name(), result.form.name()];
     if args.json.is_wanted() {

@@ -39,17 +39,22 @@ fn lines(name: &str, facts: &PsfFacts) -> String {
     let spread =
         |of: &Spread, digits: usize| format!("{:.digits$} ({:.digits$} to {:.digits$})", of.median, of.least, of.most);
     let camera = facts.camera.as_ref().map(|camera| format!(", camera {camera}")).unwrap_or_default();
-    let row = facts.row.map_or_else(|| "no trace on the CCD".into(), |row| format!("{row:.4} Angstrom per row"));
+    let row = facts.row.map_or_else(|| "no trace on the CCD".into(), |row| format!("{row:.4} Angstrom per pixel"));
+    let along = if facts.dispaxis == 1 { "x" } else { "y" };
     let tails = if facts.tails { ", power-law tails" } else { "" };
     let mut lines = vec![
         format!("{name}: {kind}{camera}"),
         format!("  fibres      {nfibre} from number {fibermin} on; groups that share no light: {groups}"),
         format!("  CCD         {} x {} pixels", npix[0], npix[1]),
-        format!("  wavelength  {} to {} Angstrom, {row}; default step {default_step}", wave[0], wave[1]),
+        format!("  wavelength  {} to {} Angstrom along {along}, {row}; default step {default_step}", wave[0], wave[1]),
         format!("  spots       {} x {} pixels, fractional error {psferr}{tails}", window[0], window[1]),
         format!("  sigma x     {} pixels", spread(&facts.sigma_x, 3)),
         format!("  sigma y     {} pixels", spread(&facts.sigma_y, 3)),
     ];
+    if let Some([low, high]) = facts.ranges {
+        let scale = "the wavelengths above are those of the middle one";
+        lines.push(format!("  ranges      one per fibre, from {low} to {high} Angstrom; {scale}"));
+    }
     if *nfibre > 1 {
         let [pixels, sigmas] = [spread(&facts.pitch, 2), spread(&facts.pitch_sigma, 1)];
         lines.push(format!("  neighbours  {pixels} pixels apart, {sigmas} sigma"));

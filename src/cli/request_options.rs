@@ -37,7 +37,7 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Wavelength,
                 Some('w'),
                 "WMIN,WMAX,DW",
-                "The grid [Angstrom]; by default where the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about \
+                "The grid [Angstrom]; DW may be R5000 or 69km/s for equal steps of ln(wavelength); by default where the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about \
                  1.35 sigma of the PSF along the dispersion",
             ),
             (

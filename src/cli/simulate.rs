@@ -111,7 +111,7 @@ impl Arguments {
             seed: self.seed,
             specmin: self.specmin,
             nspec: self.nspec,
-            wave: self.wavelength.map(|range| [range.min, range.max, range.step]),
+            wave: self.wavelength,
             readnoise: self.readnoise,
             exptime: self.exptime,
             mjd: self.mjd,
@@ -144,13 +144,14 @@ pub fn run(args: &Arguments) -> Outcome {
     let truth = args.truth.as_ref().map(|path| write_truth(path, &simulated.truth, args.overwrite)).transpose()?;
     let preproc = write_preproc(&args.output, &simulated.preproc, args.overwrite)?;
     PendingFile::persist_all(truth.into_iter().chain([preproc]))?;
-    let (truth, wave) = (&simulated.truth, &simulated.truth.wave);
+    let truth = &simulated.truth;
+    let (nwave, ends) = (truth.nwave(), wave_ends(&truth.wave));
     if args.json.is_wanted() {
         let fields = json!({
             "output": text(&args.output), "truth": args.truth.as_deref().map(text), "psf": text(&args.psf),
             "arc": args.arc.as_deref().map(text), "spectra": args.spectra.as_deref().map(text), "flat": args.flat,
-            "seed": args.seed, "nspec": truth.fibres.len(), "nwave": wave.len(),
-            "wave_min": wave[0], "wave_max": wave[wave.len() - 1],
+            "seed": args.seed, "nspec": truth.fibres.len(), "nwave": nwave,
+            "wave_min": ends[0], "wave_max": ends[1],
         });
         print_object("simulate", object(fields))?;
         return Ok(ExitCode::SUCCESS);
@@ -159,11 +160,16 @@ pub fn run(args: &Arguments) -> Outcome {
         "{}: {} fibres lit, {} {} from {:.1} to {:.1} Angstrom, seed {}",
         args.output.display(),
         truth.fibres.len(),
-        wave.len(),
+        nwave,
         if args.arc.is_some() { "lines" } else { "bins" },
-        wave[0],
-        wave[wave.len() - 1],
+        ends[0],
+        ends[1],
         args.seed
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The smallest and the largest wavelength.
+fn wave_ends(wave: &[f64]) -> [f64; 2] {
+    wave.iter().fold([f64::MAX, f64::MIN], |[low, high], w| [low.min(*w), high.max(*w)])
 }

@@ -95,7 +95,7 @@ pub struct Parity {
 /// [`CompareError::NoFibres`] or [`CompareError::NoWaves`] if they have none in common.
 pub fn compare(a: &Side, b: &Side) -> Result<Parity, CompareError> {
     let fibres = common_fibres(a, b)?;
-    let waves = common_waves(a, b)?;
+    let waves = common_waves(a, b, &fibres)?;
     let with_resolution = a.resolution.is_some() && b.resolution.is_some();
     let names = [a.name.clone(), b.name.clone()];
     let resolution = with_resolution.then(Spread::default);
@@ -103,15 +103,15 @@ pub fn compare(a: &Side, b: &Side) -> Result<Parity, CompareError> {
     let mut parity = Parity {
         names,
         fibres: fibres.len(),
-        waves: waves.len(),
+        waves: waves.iter().map(Vec::len).max().unwrap_or(0),
         all: empty.clone(),
         good: empty,
         one_sided: [0, 0],
         masks: (a.mask.is_some() && b.mask.is_some()).then_some([0, 0]),
         worst: Vec::new(),
     };
-    for &(fa, fb) in &fibres {
-        for &(ja, jb) in &waves {
+    for (k, &(fa, fb)) in fibres.iter().enumerate() {
+        for &(ja, jb) in &waves[k.min(waves.len() - 1)] {
             parity.add(a, (fa, ja), b, (fb, jb));
         }
     }
@@ -129,7 +129,7 @@ impl Parity {
     }
 
     fn add(&mut self, a: &Side, (fa, ja): (usize, usize), b: &Side, (fb, jb): (usize, usize)) {
-        let (ia, ib) = (fa * a.wave.len() + ja, fb * b.wave.len() + jb);
+        let (ia, ib) = (fa * a.nwave + ja, fb * b.nwave + jb);
         if let (Some(counts), Some(ma), Some(mb)) = (&mut self.masks, &a.mask, &b.mask) {
             counts[usize::from(ma[ia] != mb[ib])] += 1;
         }
@@ -157,7 +157,7 @@ impl Parity {
                 spread.add(step);
             }
         }
-        let (fibre, wave) = (b.fibres[fb], b.wave[jb]);
+        let (fibre, wave) = (b.fibres[fb], b.wave_of(fb)[jb]);
         self.keep_worst(Bin { fibre, wave, flux: [a.flux[ia], b.flux[ib]], sigma, difference, good });
     }
 
@@ -176,7 +176,7 @@ fn largest_step(a: &Side, ra: &[f64], (fa, ja): (usize, usize), b: &Side, rb: &[
     let most = a.ndiag.max(b.ndiag);
     let of = |side: &Side, r: &[f64], f: usize, j: usize, k: usize| {
         let diagonal = (k + side.ndiag / 2).checked_sub(most / 2).filter(|d| *d < side.ndiag);
-        diagonal.map_or(0.0, |d| r[(f * side.ndiag + d) * side.wave.len() + j])
+        diagonal.map_or(0.0, |d| r[(f * side.ndiag + d) * side.nwave + j])
     };
     (0..most).fold(0.0, |largest: f64, k| {
         let step = (of(a, ra, fa, ja, k) - of(b, rb, fb, jb, k)).abs();

@@ -57,6 +57,8 @@ pub struct Side {
     pub fibres: Vec<i64>,
     /// Wavelengths in Angstrom, ascending, `[nwave]`.
     pub wave: Vec<f64>,
+    /// Number of bins.
+    pub nwave: usize,
     /// Flux in electron/Angstrom, `[nspec, nwave]`.
     pub flux: Vec<f64>,
     /// Inverse variance, `[nspec, nwave]`.
@@ -72,6 +74,11 @@ pub struct Side {
 }
 
 impl Side {
+    /// Returns the wavelengths of a row.
+    pub(super) fn wave_of(&self, row: usize) -> &[f64] {
+        if self.wave.len() == self.nwave { &self.wave } else { &self.wave[row * self.nwave..][..self.nwave] }
+    }
+
     /// Takes a side from a frame.
     pub fn of_frame(name: &str, frame: &Frame) -> Self {
         let s = &frame.spectra;
@@ -85,6 +92,7 @@ impl Side {
             name: name.to_string(),
             fibres: fibre_numbers(frame),
             wave: frame.wave.clone(),
+            nwave: s.nwave,
             flux: s.flux.clone(),
             ivar: s.ivar.clone(),
             ndiag: s.ndiag,
@@ -143,7 +151,7 @@ fn read_arrays(path: &Path, (rshape, resolution): (Vec<usize>, Vec<f64>)) -> Res
     let good = masked.into_iter().map(|f| f < USABLE).collect();
     let fibres = (0..nspec as i64).collect();
     let resolution = Some(resolution);
-    Ok(Side { name: file_name(path), fibres, wave, flux, ivar, ndiag, resolution, good, mask: None })
+    Ok(Side { name: file_name(path), fibres, wave, nwave, flux, ivar, ndiag, resolution, good, mask: None })
 }
 
 /// Pairs the rows of the common fibres.
@@ -162,21 +170,15 @@ pub(super) fn common_fibres(a: &Side, b: &Side) -> Result<Vec<(usize, usize)>, C
     Ok(common)
 }
 
-/// Pairs the bins whose wavelengths differ by less than a thousandth of B's step.
-pub(super) fn common_waves(a: &Side, b: &Side) -> Result<Vec<(usize, usize)>, CompareError> {
-    let step = b.wave.windows(2).map(|w| w[1] - w[0]).fold(f64::MAX, f64::min);
-    let near = |x: f64, y: f64| (x - y).abs() < 1e-3 * step.min(1.0);
-    let mut common = Vec::new();
-    let mut jb = 0;
-    for (ja, &wave) in a.wave.iter().enumerate() {
-        while jb < b.wave.len() && b.wave[jb] < wave && !near(b.wave[jb], wave) {
-            jb += 1;
-        }
-        if jb < b.wave.len() && near(b.wave[jb], wave) {
-            common.push((ja, jb));
-        }
-    }
-    if common.is_empty() {
+/// Bins that a pair of rows has in common.
+pub(super) type Paired = Vec<(usize, usize)>;
+
+/// Pairs the bins of pairs of rows: `[pair]`, or one that serves all where no row has wavelengths of its own.
+pub(super) fn common_waves(a: &Side, b: &Side, rows: &[(usize, usize)]) -> Result<Vec<Paired>, CompareError> {
+    let alike = a.wave.len() == a.nwave && b.wave.len() == b.nwave;
+    let rows = if alike { &rows[..1] } else { rows };
+    let paired: Vec<Paired> = rows.iter().map(|&(ra, rb)| paired(a.wave_of(ra), b.wave_of(rb))).collect();
+    if paired.iter().all(Vec::is_empty) {
         let grid = |s: &Side| match (s.wave.first(), s.wave.get(1), s.wave.last()) {
             (Some(first), Some(second), Some(last)) => format!("{first},{last},{:.4}", second - first),
             _ => "no bins".into(),
@@ -184,5 +186,22 @@ pub(super) fn common_waves(a: &Side, b: &Side) -> Result<Vec<(usize, usize)>, Co
         let names = [a.name.clone(), b.name.clone()];
         return Err(CompareError::NoWaves { names, grids: [grid(a), grid(b)] });
     }
-    Ok(common)
+    Ok(paired)
+}
+
+/// Pairs the bins whose wavelengths differ by less than a thousandth of B's step.
+fn paired(a: &[f64], b: &[f64]) -> Paired {
+    let step = b.windows(2).map(|w| w[1] - w[0]).fold(f64::MAX, f64::min);
+    let near = |x: f64, y: f64| (x - y).abs() < 1e-3 * step.min(1.0);
+    let mut common = Vec::new();
+    let mut jb = 0;
+    for (ja, &wave) in a.iter().enumerate() {
+        while jb < b.len() && b[jb] < wave && !near(b[jb], wave) {
+            jb += 1;
+        }
+        if jb < b.len() && near(b[jb], wave) {
+            common.push((ja, jb));
+        }
+    }
+    common
 }

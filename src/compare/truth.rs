@@ -79,10 +79,10 @@ pub(crate) fn resolution_row(
 ///
 /// `row` is the fibre's row in the frame, `truth` its true electrons per bin on that grid.
 fn resolve(frame: &Frame, row: usize, truth: &[f64]) -> Vec<f64> {
-    let n = frame.wave.len();
+    let (n, wave) = (frame.spectra.nwave, frame.wave_of(row));
     let size = frame.spectra.ndiag * n;
     let diagonals = &frame.spectra.resolution[row * size..(row + 1) * size];
-    let density: Vec<f64> = (0..n).map(|j| truth[j] / step(&frame.wave, j)).collect();
+    let density: Vec<f64> = (0..n).map(|j| truth[j] / step(wave, j)).collect();
     (0..n).map(|i| resolution_row(diagonals, n, i).map(|(j, r)| r * density[j]).sum()).collect()
 }
 
@@ -119,18 +119,23 @@ impl TrueSpectra {
 /// [`CompareError::NoFibres`] or [`CompareError::NoWaves`] if truth and frame have none in common.
 pub fn resolve_truth(frame: &Frame, truth: &Truth) -> Result<TrueSpectra, CompareError> {
     let side = Side::of_frame("the frame", frame);
-    let known =
-        Side { name: "the truth".into(), fibres: truth.fibres.clone(), wave: truth.wave.clone(), ..Side::default() };
+    let known = Side {
+        name: "the truth".into(),
+        fibres: truth.fibres.clone(),
+        wave: truth.wave.clone(),
+        nwave: truth.nwave(),
+        ..Side::default()
+    };
     let rows = common_fibres(&side, &known)?;
-    let waves = common_waves(&side, &known)?;
-    let n = frame.wave.len();
+    let waves = common_waves(&side, &known, &rows)?;
+    let n = frame.spectra.nwave;
     let edge = frame.spectra.ndiag / 2 + 1;
     let mut expected = vec![f64::NAN; side.flux.len()];
     let mut chi = vec![f64::NAN; side.flux.len()];
-    for &(row, known_row) in &rows {
+    for (k, &(row, known_row)) in rows.iter().enumerate() {
         let mut on_grid = vec![f64::NAN; n];
-        for &(j, known_j) in &waves {
-            on_grid[j] = truth.flux[known_row * truth.wave.len() + known_j];
+        for &(j, known_j) in &waves[k.min(waves.len() - 1)] {
+            on_grid[j] = truth.flux[known_row * truth.nwave() + known_j];
         }
         expected[row * n..(row + 1) * n].copy_from_slice(&resolve(frame, row, &on_grid));
         for i in row * n + edge..((row + 1) * n).saturating_sub(edge) {

@@ -15,7 +15,7 @@ pub fn longest_first(requests: &[Request]) -> Vec<usize> {
 
 /// Estimates the cost of a frame: bins to extract, then bytes of the input.
 fn cost(request: &Request) -> (usize, u64) {
-    let nwave = request.wavelength.map_or(DEFAULT_SIZE[1], |(min, max, step)| ((max - min) / step).max(0.0) as usize);
+    let nwave = request.wavelength.map_or(DEFAULT_SIZE[1], |range| range.steps().max(0.0) as usize);
     let nspec = request.options.nspec.unwrap_or(DEFAULT_SIZE[0]);
     let bytes = std::fs::metadata(&request.input).map_or(0, |file| file.len());
     (nspec.saturating_mul(nwave), bytes)
@@ -30,7 +30,7 @@ mod tests {
         let request = |nspec, wmax| {
             let mut request = Request::new("none.fits", "psf.fits", "frame.fits");
             request.options.nspec = nspec;
-            request.wavelength = Some((5000.0, wmax, 1.0));
+            request.wavelength = Some((5000.0, wmax, 1.0).into());
             request
         };
         let requests = [request(Some(25), 6000.0), request(None, 5100.0), request(None, 6000.0), request(None, 5100.0)];

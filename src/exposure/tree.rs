@@ -62,11 +62,12 @@ impl CameraFrame {
     /// Builds a request with the survey's wavelengths (Angstrom) and PSF error for this camera.
     pub fn request(&self) -> Request {
         let mut request = Request::new(&self.input, &self.psf, &self.output);
-        request.wavelength = Some(match self.camera.as_bytes()[0] {
+        let survey = match self.camera.as_bytes()[0] {
             b'b' => (3600.0, 5800.0, 0.8),
             b'r' => (5760.0, 7620.0, 0.8),
             _ => (7520.0, 9824.0, 0.8),
-        });
+        };
+        request.wavelength = Some(survey.into());
         request.psf_or.clone_from(&self.psf_or);
         request.options.psferr = self.camera.starts_with('b').then_some(0.04);
         request
@@ -188,9 +189,9 @@ mod tests {
             };
             (frame.request().wavelength.unwrap(), frame.request().options.psferr)
         };
-        assert_eq!(of("b3"), ((3600.0, 5800.0, 0.8), Some(0.04)));
-        assert_eq!(of("r3"), ((5760.0, 7620.0, 0.8), None));
-        assert_eq!(of("z3"), ((7520.0, 9824.0, 0.8), None));
+        assert_eq!(of("b3"), ((3600.0, 5800.0, 0.8).into(), Some(0.04)));
+        assert_eq!(of("r3"), ((5760.0, 7620.0, 0.8).into(), None));
+        assert_eq!(of("z3"), ((7520.0, 9824.0, 0.8).into(), None));
     }
 
     #[test]

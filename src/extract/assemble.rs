@@ -49,9 +49,10 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let mask = (0..bins).into_par_iter().map(bits).collect();
     let dark = dark(&raw);
     let width = grid.widths();
+    let stretch: Vec<f64> = (specmin..specmin + nspec).map(|fibre| job.psf.stretch(fibre)).collect();
     let of_bins = raw.flux.par_iter_mut().zip(&mut raw.ivar).zip(&mut raw.chi2pix).enumerate();
     of_bins.for_each(|(at, ((flux, ivar), chi2pix))| {
-        let width = width[at % nwave];
+        let width = width[at % nwave] * stretch[at / nwave];
         (*flux, *ivar) = if none[at] { (0.0, 0.0) } else { (*flux / width, *ivar * (width * width)) };
         if none[at] && (bad[at / nwave] || !chi2pix.is_finite()) {
             *chi2pix = 0.0;
@@ -61,6 +62,9 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let inside = edge..nwave.saturating_sub(edge);
     let counts = |at: usize| inside.contains(&(at % nwave)) && !none[at] && raw.pixmask_fraction[at] < MASKED;
     let cut_rows = cut_rows(&raw.resolution, [nspec, nwave, ndiag], specmin, counts);
+    if grid.log_step().is_some() {
+        to_density(&mut raw.resolution, &width, ndiag);
+    }
     let BundleSpectra { flux, ivar, resolution, chi2pix, pixmask_fraction, .. } = raw;
     let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
@@ -94,6 +98,19 @@ fn mask_of(raw: &BundleSpectra, at: usize, bad_fit: bool) -> u32 {
         (raw.off_ccd[at] > 1.0 - ROUNDING, specmask::NODATA),
     ];
     bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
+}
+
+/// Makes R, which is of electron per bin, that of electron/Angstrom, on bins of different widths.
+fn to_density(resolution: &mut [f64], width: &[f64], ndiag: usize) {
+    let nwave = width.len();
+    resolution.par_chunks_mut(nwave).enumerate().for_each(|(line, elements)| {
+        let d = line % ndiag;
+        for (column, element) in elements.iter_mut().enumerate() {
+            if let Some(row) = (column + d).checked_sub(ndiag / 2).filter(|&row| row < nwave) {
+                *element *= width[column] / width[row];
+            }
+        }
+    });
 }
 
 /// Empties the row of R of one bin: element d of column j is in row j - ndiag/2 + d.

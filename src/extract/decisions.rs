@@ -3,6 +3,7 @@
 use super::Summary;
 use crate::base::number::{rounded, short};
 use crate::base::option_name::{OptionName, Remedy};
+use crate::geometry::Step;
 use crate::solver::{Job, Sampling, default_step};
 
 /// A step outside these factors of the default one is worth a word.
@@ -41,11 +42,12 @@ fn step_warning(job: &Job) -> Option<String> {
 
 impl Summary {
     /// Returns the choices of the extraction in one line: groups of fibres, grid, solver, precision and error. The grid is its first and
-    /// last wavelength and its step, Angstrom.
-    pub fn decisions(&self, [first, last, step]: [f64; 3]) -> String {
+    /// last wavelength and its step, Angstrom; of a logarithmic one the step of ln(wavelength) counts.
+    pub fn decisions(&self, [first, last, step]: [f64; 3], log_step: Option<f64>) -> String {
         let bundles = format!("bundles of {} fibres", self.groups);
         // Sums of steps end in digits that mean nothing.
         let [first, last, step] = [first, last, step].map(|w| short((w * 1e6).round() / 1e6));
+        let step = log_step.map_or(step, |step| format!("{} km/s", short((Step::velocity(step) * 1e6).round() / 1e6)));
         let grid = format!("{first} to {last} Angstrom by {step}");
         let error = self.flux_error.map(|e| format!("; flux at most {e:.1e} sigma off in bands")).unwrap_or_default();
         format!("{bundles}; {grid}; solver {}, {}{error}", self.solver(), self.precision())

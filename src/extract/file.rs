@@ -7,10 +7,11 @@ use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
 use crate::base::error_chain::one_line;
+use crate::base::transpose::transposed;
 use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
-use crate::psf::{Form, Psf};
+use crate::psf::{Dispersion, Form, Psf};
 use std::time::{Duration, Instant};
 
 /// The result of a request.
@@ -26,8 +27,12 @@ pub struct Done {
     pub barycentric: Option<f64>,
     /// Description of the device.
     pub device: String,
-    /// First wavelength, last one, and step of the grid, Angstrom.
+    /// First wavelength, last one, and step of the grid, Angstrom; the step in its middle.
     pub grid: [f64; 3],
+    /// Step of ln(wavelength) of a logarithmic grid.
+    pub log_step: Option<f64>,
+    /// The axis of dispersion of the CCD.
+    pub dispersion: Dispersion,
     /// BLAKE3 of the inputs.
     pub digests: Digests,
     /// Defects of the inputs, in sentences.
@@ -95,6 +100,21 @@ impl Inputs {
         let (mut preproc, psf, digests) = read_inputs(request)?;
         // Their work is done; a queue of frames is spared their memory.
         (preproc.mask, preproc.readnoise) = (None, None);
+        // Here alone: everything behind has dispersion along y.
+        let preproc = preproc.turned_for(psf.dispersion);
+        if psf.ranges.is_some() {
+            tracing::info!(
+                "every fibre has a range of its own: the grid is on the scale of the middle one, {:.2} to {:.2} Angstrom; WAVELENGTH is \
+                 [nspec, nwave]",
+                psf.wave_min,
+                psf.wave_max
+            );
+        }
+        if psf.dispersion == Dispersion::AlongX {
+            tracing::info!(
+                "dispersion is along x (DISPAXIS 1): rows and columns are exchanged as they are read and written"
+            );
+        }
         let grid = grid_of(request, &psf)?;
         let barycentric = barycentric_factor(request, &preproc)?;
         let mut notes = defects(request, &preproc, &psf);
@@ -148,18 +168,23 @@ impl Inputs {
 impl Product {
     /// Builds the frame of an extraction from `inputs`, with header and scores.
     pub fn new(request: &Request, inputs: Inputs, extraction: Extraction, compute: Duration) -> Self {
-        let spectra = extraction.spectra;
+        let (spectra, mut summary) = (extraction.spectra, extraction.summary);
+        for excess in &mut summary.record.above_tolerance {
+            excess.wave = excess.wave.map(|wave| inputs.psf.wavelength(excess.fibre, wave));
+        }
         let done = Done {
             nspec: spectra.nspec,
             nwave: spectra.nwave,
             bad_pixels: inputs.preproc.ccd.rejected().total(),
             barycentric: inputs.barycentric,
-            device: extraction.summary.device.clone(),
+            device: summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
+            log_step: inputs.grid.log_step(),
+            dispersion: inputs.psf.dispersion,
             digests: inputs.digests.clone(),
             notes: inputs.notes.clone(),
             bad_fibres: inputs.psf.defects().fibres.iter().map(|bad| bad.fibre).collect(),
-            summary: extraction.summary,
+            summary,
             read: inputs.read,
             compute,
             write: Duration::ZERO,
@@ -170,10 +195,19 @@ impl Product {
         let ccd_header = header(request, &inputs, spectra.nspec, &done.summary);
         let mut header = ccd_header.clone();
         header.remove_image_axes();
-        let Inputs { preproc, grid, fibermap, .. } = inputs;
-        let scores = request.scores.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
-        let frame = Frame { spectra, wave: grid.wave().to_vec(), header, fibermap, scores };
-        Self { frame, model: extraction.model, ccd_header, ccd: [preproc.ccd.nx(), preproc.ccd.ny()], done }
+        let Inputs { preproc, psf, grid, fibermap, .. } = inputs;
+        let wanted = request.scores && psf.ranges.is_none();
+        let scores = wanted.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
+        let first = request.options.specmin;
+        let wave = psf.wavelengths(first..first + spectra.nspec, grid.wave());
+        let frame = Frame { spectra, wave, header, fibermap, scores };
+        let (nx, ny) = (preproc.ccd.nx(), preproc.ccd.ny());
+        let in_file = |model: Vec<f32>| match psf.dispersion {
+            Dispersion::AlongX => transposed(&model, [ny, nx]),
+            Dispersion::AlongY => model,
+        };
+        let (model, ccd) = (extraction.model.map(in_file), psf.dispersion.in_file([nx, ny]));
+        Self { frame, model, ccd_header, ccd, done }
     }
 
     /// Fills all outputs before the first of them takes its place, the frame last: it is there only when all of them are.
@@ -224,9 +258,8 @@ fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Re
 }
 
 fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {
-    let default = || default_wavelength(psf, request.options.specmin, request.options.nspec);
-    let (wmin, wmax, dw) = request.wavelength.unwrap_or_else(default);
-    Ok(WaveGrid::new(wmin, wmax, dw)?)
+    let default = || default_wavelength(psf, request.options.specmin, request.options.nspec).into();
+    Ok(request.wavelength.unwrap_or_else(default).grid()?)
 }
 
 fn barycentric_factor(request: &Request, preproc: &Preproc) -> Result<Option<f64>, FileError> {
@@ -270,6 +303,13 @@ fn defects(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     {
         notes.push(format!("{input} is of camera {of_image}, {psf_path} of {of_psf}; is it the PSF of this frame?"));
     }
+    let stated = preproc.header.get_i64("DISPAXIS");
+    if let Some(value) = stated.filter(|&value| Dispersion::of_dispaxis(value) != Some(psf.dispersion)) {
+        notes.push(format!(
+            "{input} has DISPAXIS {value}, but {psf_path} has dispersion along {}; is it the PSF of this frame?",
+            psf.dispersion.letter()
+        ));
+    }
     let n = preproc.ccd.rejected().total();
     if n > 0 {
         notes.push(format!(
@@ -291,7 +331,14 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
     note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
+    match inputs.grid.log_step() {
+        Some(log_step) => header.set("WAVEDLN", log_step, "Step of ln(wavelength); WAVESTEP is the middle's"),
+        None => header.remove("WAVEDLN"),
+    }
     record::note(&mut header, request, &inputs.digests, &inputs.notes);
+    record::note_axis(&mut header, inputs.psf.dispersion);
+    let fibres = request.options.specmin..request.options.specmin + nspec;
+    record::note_ranges(&mut header, &inputs.psf, fibres, wave);
     header
 }
 

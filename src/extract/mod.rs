@@ -16,6 +16,7 @@ mod record;
 mod request;
 mod share;
 
+pub use crate::geometry::WaveRange;
 pub use crate::solver::ladder::Progress;
 pub use crate::solver::{Job, JobError, LastRung, ModelFlux, Options, Solver, precision_of};
 pub use decisions::warnings;
@@ -27,7 +28,7 @@ pub use fibermap::{FibermapRows, fibermap_rows};
 pub use file::{Done, Inputs, Product, extract_file, note_run};
 pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};
-pub use option_values::{MaskBits, WaveRange};
+pub use option_values::MaskBits;
 pub use psf_facts::{PsfFacts, Spread, psf_facts};
 pub use record::{Record, RecordError, differing_data};
 pub use request::Request;

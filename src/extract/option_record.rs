@@ -2,11 +2,12 @@
 //!
 //! Headers, `SPXOPT` among them, manifests, repeated frames and front ends all go through this table.
 
-use super::option_values::{MaskBits, WaveRange};
+use super::option_values::MaskBits;
 use super::{ModelFlux, Request, Solver};
 use crate::backend::{Decorrelate, Stage};
 use crate::base::memory_size::MemorySize;
 use crate::base::option_name::OptionName;
+use crate::geometry::WaveRange;
 use crate::psf::Gh00;
 use crate::solver::{PRECISIONS, precision_of, precision_word};
 use std::str::FromStr;
@@ -88,8 +89,8 @@ static TABLE: [Row; 27] = [
     Row {
         name: OptionName::Wavelength,
         kind: OptionKind::Value,
-        get: |request| request.wavelength.map(|range| WaveRange::from(range).to_string()),
-        set: |request, text| parse::<WaveRange>(text).map(|range| request.wavelength = Some(range.into())),
+        get: |request| request.wavelength.map(|range| range.to_string()),
+        set: |request, text| parse::<WaveRange>(text).map(|range| request.wavelength = Some(range)),
     },
     field!(Specmin, OptionKind::Value, whole, options.specmin),
     optional!(Nspec, whole, options.nspec),

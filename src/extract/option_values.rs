@@ -1,54 +1,7 @@
-//! Values of options that have a spelling of their own: wavelength ranges and mask bits.
+//! Values of options that have a spelling of their own: mask bits.
 
 use std::fmt;
 use std::str::FromStr;
-
-/// A wavelength grid as text: `WMIN,WMAX,DW` in Angstrom. Whether the numbers make a grid is checked by
-/// [`WaveGrid`](crate::geometry::WaveGrid).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WaveRange {
-    /// First wavelength, Angstrom.
-    pub min: f64,
-    /// Last wavelength, Angstrom.
-    pub max: f64,
-    /// Step, Angstrom.
-    pub step: f64,
-}
-
-/// A text that is no [`WaveRange`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no wavelength range: give three numbers in Angstrom, WMIN,WMAX,DW, as in 5760,7620,0.8")]
-pub struct NoWaveRange(String);
-
-impl FromStr for WaveRange {
-    type Err = NoWaveRange;
-
-    fn from_str(text: &str) -> Result<Self, NoWaveRange> {
-        let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
-        match numbers.as_deref() {
-            Ok(&[min, max, step]) => Ok(Self { min, max, step }),
-            _ => Err(NoWaveRange(text.into())),
-        }
-    }
-}
-
-impl fmt::Display for WaveRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{},{},{}", self.min, self.max, self.step)
-    }
-}
-
-impl From<(f64, f64, f64)> for WaveRange {
-    fn from((min, max, step): (f64, f64, f64)) -> Self {
-        Self { min, max, step }
-    }
-}
-
-impl From<WaveRange> for (f64, f64, f64) {
-    fn from(range: WaveRange) -> Self {
-        (range.min, range.max, range.step)
-    }
-}
 
 /// Bits of a CCD mask; as text `0-7,9`, `0x2ff` or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,14 +54,6 @@ mod tests {
     fn mask_bits_out_of_range_or_order_are_refused() {
         for text in ["", "32", "7-3", "-1", "0x", "0x1ffffffff", "1,,2", "all"] {
             assert!(text.parse::<MaskBits>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_wavelength_range_is_three_numbers() {
-        assert_eq!("5760, 7620,0.8".parse(), Ok(WaveRange { min: 5760.0, max: 7620.0, step: 0.8 }));
-        for text in ["", "5760,7620", "5760,7620,0.8,1", "a,b,c"] {
-            assert!(text.parse::<WaveRange>().is_err(), "{text}");
         }
     }
 }

@@ -31,13 +31,17 @@ pub struct PsfFacts {
     pub fibermin: i64,
     /// CAMERA.
     pub camera: Option<String>,
-    /// Columns and rows of the CCD.
+    /// Axis of dispersion: 1 for x, 2 for y.
+    pub dispaxis: i64,
+    /// Columns and rows of the CCD, as of all that is along x and y here those of the file.
     pub npix: [usize; 2],
     /// Columns and rows of a spot.
     pub window: [usize; 2],
-    /// Ends of the wavelength range, Angstrom.
+    /// Ends of the wavelength range, Angstrom; of ranges per fibre those of the scale, the middle one's.
     pub wave: [f64; 2],
-    /// Wavelength per CCD row, Angstrom; None where no trace is on the CCD.
+    /// Ends of all ranges, where every fibre has its own.
+    pub ranges: Option<[f64; 2]>,
+    /// Wavelength per pixel along the dispersion, Angstrom; None where no trace is on the CCD.
     pub row: Option<f64>,
     /// Default step of an extraction, Angstrom.
     pub default_step: f64,
@@ -53,7 +57,7 @@ pub struct PsfFacts {
     pub sigma_y: Spread,
     /// Distances of neighbouring traces, pixels.
     pub pitch: Spread,
-    /// Distances of neighbouring traces in units of the width along columns.
+    /// Distances of neighbouring traces in units of the width across the dispersion.
     pub pitch_sigma: Spread,
     /// Largest relative overlaps of the spots of neighbours, `s_f . s_g / (|s_f| |s_g|)`.
     pub overlap: Spread,
@@ -95,23 +99,29 @@ pub fn psf_facts(psf: &Psf) -> PsfFacts {
     let turned: Vec<usize> = turned.collect();
     if let Some(first) = turned.first() {
         let count = turned.len();
-        odd.push(format!("the traces of {count} fibres turn back along rows, the first of them row {first}"));
+        odd.push(format!("the traces of {count} fibres turn back along the dispersion, the first of them row {first}"));
     }
+    let axis = psf.dispersion;
+    let [sigma_x, sigma_y] = axis.in_file([width(&psf.sigma_x), width(&psf.sigma_y)]);
     PsfFacts {
+        dispaxis: axis.dispaxis(),
         kind: psf.form.name(),
         nfibre: psf.nfibre,
         fibermin: psf.fibermin,
         camera: psf.camera.clone(),
-        npix: [psf.npix_x, psf.npix_y],
-        window: [2 * psf.half_x + 1, 2 * psf.half_y + 1],
+        npix: axis.in_file([psf.npix_x, psf.npix_y]),
+        window: axis.in_file([2 * psf.half_x + 1, 2 * psf.half_y + 1]),
         wave: [psf.wave_min, psf.wave_max],
+        ranges: psf.ranges.as_ref().map(|ranges| {
+            ranges.iter().fold([f64::MAX, f64::MIN], |all, own| [all[0].min(own[0]), all[1].max(own[1])])
+        }),
         row: Sampling::measure(psf).map(|sampling| sampling.row),
         default_step: default_step(psf),
         psferr: psf.psferr,
         tails: psf.tails.is_some(),
         groups: grouping(psf, &Options::default()).groups.to_string(),
-        sigma_x: width(&psf.sigma_x),
-        sigma_y: width(&psf.sigma_y),
+        sigma_x,
+        sigma_y,
         pitch: Spread::of(neighbours().map(pitch)),
         pitch_sigma: Spread::of(neighbours().map(relative)),
         overlap: Spread::of(overlaps_across(psf, false, |_| true, f64::INFINITY).into_iter().skip(1)),

@@ -5,6 +5,8 @@ use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
+use crate::psf::{Dispersion, Psf};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Errors of reading the header record of a frame.
@@ -42,6 +44,8 @@ pub enum RecordError {
 /// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
+/// | SPXDISP | x where the CCD has dispersion along x; absent elsewhere |
+/// | SPXRANGE | T where every fibre has wavelengths of its own; absent elsewhere |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXNOT1, SPXNOT2, … | defects of the inputs: HDUs that are missing, fibres without a usable PSF, … |
@@ -130,6 +134,24 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, no
     set(header, cards);
     for (k, note) in notes.iter().enumerate() {
         header.set(&format!("SPXNOT{}", k + 1), note.as_str(), "");
+    }
+}
+
+/// Sets the card of an axis of dispersion that is not DESI's.
+pub(super) fn note_axis(header: &mut Header, axis: Dispersion) {
+    let along_x = axis == Dispersion::AlongX;
+    set(header, [("SPXDISP", along_x.then(|| axis.letter().into()), "Axis of dispersion of the CCD")]);
+}
+
+/// Sets the cards of a PSF whose fibres have a range each: the ends of all, where `wave` is the grid on the PSF's scale.
+pub(super) fn note_ranges(header: &mut Header, psf: &Psf, fibres: Range<usize>, wave: &[f64]) {
+    header.remove("SPXRANGE");
+    if psf.ranges.is_some() {
+        let own = psf.wavelengths(fibres, &[wave[0], wave[wave.len() - 1]]);
+        let ends = own.iter().fold([f64::MAX, f64::MIN], |[low, high], w| [low.min(*w), high.max(*w)]);
+        header.set("WAVEMIN", ends[0], "First wavelength [Angstrom]");
+        header.set("WAVEMAX", ends[1], "Last wavelength [Angstrom]");
+        header.set("SPXRANGE", true, "Fibres have their own wavelengths; WAVESTEP is the middle's");
     }
 }
 

@@ -4,6 +4,7 @@ use super::{Digests, ModelFlux, Options};
 use crate::backend::Stage;
 use crate::base::output_path::{Format, check_outputs};
 use crate::fits::{FitsError, PreprocOptions};
+use crate::geometry::WaveRange;
 use crate::psf::Gh00;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -23,8 +24,8 @@ pub struct Request {
     pub fibermap: Option<PathBuf>,
     /// The model image to write, and what it shows.
     pub model: Option<(PathBuf, ModelFlux)>,
-    /// (WMIN, WMAX, DW) in Angstrom; None for [`super::default_wavelength`].
-    pub wavelength: Option<(f64, f64, f64)>,
+    /// The grid; None for [`super::default_wavelength`].
+    pub wavelength: Option<WaveRange>,
     /// Pixels with any of these bits in MASK get ivar = 0.
     pub mask_bits: u32,
     /// HDU of the image, by EXTNAME or number; None for IMAGE, or a primary image without EXTNAME.

@@ -39,7 +39,7 @@ pub struct FitRequest {
 /// The result of a request.
 #[derive(Clone, Debug)]
 pub struct FitDone {
-    /// The PSF and the fits of its bundles.
+    /// The PSF and the fits of its bundles, these along x and y of the files.
     pub fitted: Fitted,
     /// Lines of the list within the PSF's range.
     pub lines: usize,
@@ -98,7 +98,7 @@ pub fn fit_file(
     let lines = read_line_list(&request.lines, request.medium)?;
     let (mut frames, mut notes) = (Vec::new(), Vec::new());
     for path in &request.inputs {
-        let mut frame = read_preproc(path, &request.preproc)?;
+        let mut frame = read_preproc(path, &request.preproc)?.turned_for(start.dispersion);
         frame.mask = None;
         // A fit needs no fibermap.
         let of_frame = frame.notes.iter().filter(|note| !note.contains("FIBERMAP"));
@@ -109,7 +109,7 @@ pub fn fit_file(
     let arcs: Vec<ArcFrame> = frames.iter().map(arc_of).collect();
     let begin = Instant::now();
     let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
-    let fitted = fit_psf(&start, &arcs, &lines, &request.options, cancel, progress).map_err(failed)?;
+    let fitted = fit_psf(&start, &arcs, &lines, &request.options, cancel, progress).map_err(failed)?.in_file();
     let compute = begin.elapsed();
     if let (true, Some(bundle)) = (fitted.bundles.iter().all(|b| b.outcome.is_err()), fitted.bundles.first()) {
         return Err(FitFileError::Nothing {

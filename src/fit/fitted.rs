@@ -21,6 +21,9 @@ const MOST: usize = 40;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FitError {
+    /// Fibres have a range of wavelengths each.
+    #[error("its fibres have a range of wavelengths each: fit the PSF of each range in a file of its own")]
+    Ranges,
     /// A frame has not the CCD of the start.
     #[error(
         "arc frame {frame} has {found:?} rows and columns, the start PSF's CCD has {needed:?}; give frames of its camera"
@@ -63,6 +66,18 @@ pub struct Fitted {
 }
 
 impl Fitted {
+    /// Returns the fit with positions, widths and shifts along x and y of the files; the PSF stays as it is.
+    #[must_use]
+    pub fn in_file(mut self) -> Self {
+        let turn = |pair: &mut [f64; 2]| *pair = self.psf.dispersion.in_file(*pair);
+        for bundle in &mut self.bundles {
+            bundle.shifts.iter_mut().for_each(turn);
+            bundle.spots.iter_mut().for_each(|spot| turn(&mut spot.at));
+            bundle.errors.iter_mut().for_each(|error| [&mut error.at, &mut error.widths].into_iter().for_each(turn));
+        }
+        self
+    }
+
     /// Returns STATUS of every fibre: 0 fitted, 1 without light, 2 as in the start.
     pub fn status(&self) -> Vec<f64> {
         let mut status = vec![0.0; self.psf.nfibre];
@@ -90,10 +105,14 @@ pub fn fit_psf(
     cancel: &CancelToken,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Fitted, FitError> {
+    if start.ranges.is_some() {
+        return Err(FitError::Ranges);
+    }
     let needed = [start.npix_y, start.npix_x];
     for (frame, arc) in frames.iter().enumerate() {
         let found = [arc.ccd.ny(), arc.ccd.nx()];
         if found != needed {
+            let [found, needed] = [found, needed].map(|shape| start.dispersion.in_file(shape));
             return Err(FitError::Shape { frame, found, needed });
         }
     }

@@ -15,7 +15,7 @@ pub struct FitOptions {
     pub line_error: f64,
     /// How far a fibre's trace may depart from the start, after the correction that the whole bundle needs; pixels.
     pub trace_error: f64,
-    /// How far traces are looked for along x and y, pixels.
+    /// How far traces are looked for across and along the dispersion, pixels.
     pub reach: [f64; 2],
     /// Whether lines that the list lacks are looked for.
     pub find_lines: bool,

@@ -24,7 +24,8 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
         out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &frame.header)?;
         out.image(&image("IVAR", "", &spectra, Pixels::F32Rounded(&s.ivar)), &none)?;
         out.image(&image("MASK", "", &spectra, Pixels::U32(&s.mask)), &none)?;
-        out.image(&image("WAVELENGTH", "Angstrom", &[s.nwave], Pixels::F64(&frame.wave)), &none)?;
+        let of_waves = if frame.has_own_waves() { &spectra } else { &spectra[1..] };
+        out.image(&image("WAVELENGTH", "Angstrom", of_waves, Pixels::F64(&frame.wave)), &none)?;
         let resolution = [s.nspec, s.ndiag, s.nwave];
         out.image(&image("RESOLUTION", "", &resolution, Pixels::F32Rounded(&s.resolution)), &none)?;
         if let Some(fibermap) = &frame.fibermap {
@@ -55,7 +56,10 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         file.image_f64(hdu)
     };
     let wave_hdu = file.hdu("WAVELENGTH")?;
-    file.need_shape(wave_hdu, &[nwave], "one per bin of FLUX")?;
+    // Where fibres have wavelengths of their own, it has the shape of FLUX.
+    if file.image_shape(wave_hdu)? != [nspec, nwave] {
+        file.need_shape(wave_hdu, &[nwave], "one per bin of FLUX")?;
+    }
     let resolution_hdu = file.hdu("RESOLUTION")?;
     let ndiag = file.image_shape(resolution_hdu)?.get(1).copied().unwrap_or(1);
     file.need_shape(resolution_hdu, &[nspec, ndiag, nwave], "[nspec, ndiag, nwave] of FLUX")?;

@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
-//! | `psf_table`, `psf_sampled` | the table of a Gauss-Hermite PSF; PSFs of sampled spots |
+//! | `psf_table`, `psf_sampled`, `psf_axes`, `psf_ranges` | the table of a Gauss-Hermite PSF; PSFs of sampled spots; the axis of dispersion; ranges of fibres |
 //! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
@@ -30,6 +30,8 @@ mod positioned_io;
 mod preproc;
 mod preproc_options;
 mod psf;
+mod psf_axes;
+mod psf_ranges;
 mod psf_sampled;
 mod psf_table;
 mod psf_write;

@@ -9,8 +9,10 @@ use super::table::{fibermap_of, read_table};
 use super::weights;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
+use crate::base::transpose::transposed;
 use crate::frame::{Header, Table};
 use crate::geometry::{Ccd, CcdError};
+use crate::psf::Dispersion;
 use std::path::Path;
 
 /// A preprocessed CCD frame.
@@ -47,6 +49,24 @@ impl Preproc {
             None => Ccd::new(ny, nx, image, ivar)?,
         };
         Ok(Self { ccd, mask, readnoise: None, header: Header::new(), fibermap: None, notes: Vec::new() })
+    }
+
+    /// Returns the frame with rows and columns exchanged: what a PSF with dispersion along x asks for, or back.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        let shape = [self.ccd.ny(), self.ccd.nx()];
+        Self {
+            ccd: self.ccd.turned(),
+            mask: self.mask.map(|mask| transposed(&mask, shape)),
+            readnoise: self.readnoise.map(|noise| transposed(&noise, shape)),
+            ..self
+        }
+    }
+
+    /// Returns the frame turned as a PSF is whose file has this axis of dispersion.
+    #[must_use]
+    pub fn turned_for(self, dispersion: Dispersion) -> Self {
+        if self.ccd.dispersion() == dispersion { self } else { self.turned() }
     }
 
     /// Returns the frame with ivar 0 also where its mask has any of `mask_bits`.

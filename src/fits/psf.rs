@@ -3,12 +3,16 @@
 
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
+use super::psf_axes::oriented;
+use super::psf_ranges::read_ranges;
 use super::psf_sampled::{mono_spot, pixel_polynomial, spot_grid};
 use super::psf_table::{DEFAULT_PSFERR, ParamTable, camera};
 use super::reader::FitsFile;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::frame::Header;
-use crate::psf::{BadFibre, Defects, Form, Gh00, LegendreSeries, Psf, PsfError, PsfParts, SecondCore, in_range};
+use crate::psf::{
+    BadFibre, Defects, Dispersion, Form, Gh00, LegendreSeries, Psf, PsfError, PsfParts, SecondCore, in_range,
+};
 use crate::stages::gh00::gh00_effect;
 use crate::stages::psf_check::judged;
 use std::path::Path;
@@ -76,6 +80,7 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
     let mut parts = PsfParts {
         nfibre: rows.nfibre,
         fibermin: integer("FIBERMIN")? as i64,
+        dispersion: Dispersion::AlongY,
         trace_x: trace(file, &rows, "XTRACE", "X")?,
         trace_y: trace(file, &rows, "YTRACE", "Y")?,
         form,
@@ -89,6 +94,7 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
         half_y: half("HSIZEY")?,
         npix_x: integer("NPIX_X")?,
         npix_y: integer("NPIX_Y")?,
+        ranges: read_ranges(file, rows.nfibre)?,
         wave_min,
         wave_max,
         psferr: match hdu.header.contains("PSFERR") {
@@ -100,11 +106,12 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
     let mut defects = Defects { fibres: failed_fibres(&mut parts, &rows), notes: notes_of(file, hdu, &rows) };
     defects.fibres.dedup_by_key(|bad| bad.fibre);
     let constant = rows.is_constant("GH-0-0");
-    let built = Psf::new(parts).and_then(|psf| judged(with_gh00(psf, gh00, constant, &mut defects)?, defects));
-    built.map_err(|source| {
+    let failed = |source: PsfError| {
         let traces = ["XTRACE", "YTRACE"].into_iter().find(|name| *name == source.parameter());
         refuse(traces.and_then(|name| file.find(name)).unwrap_or(hdu), source)
-    })
+    };
+    let built = Psf::new(parts).and_then(|psf| with_gh00(psf, gh00, constant, &mut defects)).map_err(failed)?;
+    judged(oriented(file, built)?, defects).map_err(failed)
 }
 
 /// Reads the second core of a PSF.

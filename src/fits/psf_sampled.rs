@@ -5,13 +5,15 @@
 
 use super::error::FitsError;
 use super::hdu::Hdu;
+use super::psf_axes::oriented;
+use super::psf_ranges::read_ranges;
 use super::psf_table::{DEFAULT_PSFERR, camera};
 use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::{Header, Table};
 use crate::psf::{
-    Defects, Form, LegendreSeries, PixelPolynomial, PolynomialImages, PolynomialParts, Psf, PsfError, PsfParts,
-    Remainder, SpotGrid, SpotImages, SpotImagesParts, in_range,
+    Defects, Dispersion, Form, LegendreSeries, PixelPolynomial, PolynomialImages, PolynomialParts, Psf, PsfError,
+    PsfParts, Remainder, SpotGrid, SpotImages, SpotImagesParts, in_range,
 };
 use crate::stages::psf_check::judged;
 use crate::stages::spot_widths::with_measured_widths;
@@ -206,6 +208,7 @@ impl<'a> Common<'a> {
         let parts = PsfParts {
             nfibre,
             fibermin,
+            dispersion: Dispersion::AlongY,
             trace_x: self.trace_x.clone(),
             trace_y: self.trace_y.clone(),
             form,
@@ -219,14 +222,17 @@ impl<'a> Common<'a> {
             half_y: half[0],
             npix_x,
             npix_y,
+            ranges: read_ranges(file, nfibre)?,
             wave_min,
             wave_max,
             psferr,
             camera: camera(header),
         };
         notes.extend(file.end_notes());
+        let refuse = |source| self.refuse(hdu, source);
+        let psf = oriented(file, Psf::new(parts).map_err(refuse)?)?;
         let judge = |psf| judged(psf, Defects { fibres: Vec::new(), notes });
-        Psf::new(parts).and_then(with_measured_widths).and_then(judge).map_err(|source| self.refuse(hdu, source))
+        with_measured_widths(psf).and_then(judge).map_err(refuse)
     }
 }
 

@@ -1,10 +1,13 @@
 //! PSF files written: Gauss-Hermite as PSFVER 3, traces as images and one row of the table per parameter; spot grids.
 
 use super::error::FitsError;
+use super::psf_axes::DISPAXIS;
+use super::psf_ranges::write_ranges;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{ColumnData, Header, Table};
-use crate::psf::{Form, LegendreSeries, Psf, SpotGrid};
+use crate::psf::{Dispersion, Form, LegendreSeries, Psf, SpotGrid};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Writes a PSF file: a Gauss-Hermite PSF as PSFVER 3 (XTRACE, YTRACE and the PSF table), images on a grid as SPOTGRID or
@@ -43,9 +46,11 @@ pub fn write_psf_with(
     extras: &PsfExtras,
     overwrite: bool,
 ) -> Result<PendingFile, FitsError> {
+    // Files have x along the columns of the CCD.
+    let (axis, psf) = (psf.dispersion, &*as_in_file(psf));
     match &psf.form {
         Form::GaussHermite => {}
-        Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, overwrite),
+        Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, axis, overwrite),
         other => {
             let what =
                 format!("PSFs of kind {} are not written; convert it to SPOTGRID or GAUSS-HERMITE", other.name());
@@ -61,26 +66,42 @@ pub fn write_psf_with(
         );
         return Err(FitsError::Invalid { path: path.as_ref().into(), hdu: "HDU 2 (PSF)".into(), what });
     }
-    let table = param_table(psf, &rows, extras);
+    let table = param_table(psf, &rows, axis, extras);
     write_file(path.as_ref(), overwrite, |out| {
         for (name, trace) in [("XTRACE", &psf.trace_x), ("YTRACE", &psf.trace_y)] {
             let image =
                 Image { name, unit: "", shape: vec![psf.nfibre, trace.ncoeff], pixels: Pixels::F64(&trace.coeff) };
-            out.image(&image, &common_cards(psf, trace.domain))?;
+            out.image(&image, &common_cards(psf, axis, trace.domain))?;
         }
         out.table("PSF", &table)?;
+        write_ranges(out, psf)?;
         extras.tables.iter().try_for_each(|(name, table)| out.table(name, table))
     })
 }
 
+/// Returns a PSF as its file has it.
+fn as_in_file(psf: &Psf) -> Cow<'_, Psf> {
+    match psf.dispersion {
+        Dispersion::AlongY => Cow::Borrowed(psf),
+        Dispersion::AlongX => Cow::Owned(psf.clone().as_in_file()),
+    }
+}
+
 /// Writes images on a grid in specter's layout; what specter does not know has cards of its own.
-fn write_grid(path: &Path, psf: &Psf, grid: &SpotGrid, overwrite: bool) -> Result<PendingFile, FitsError> {
+fn write_grid(
+    path: &Path,
+    psf: &Psf,
+    grid: &SpotGrid,
+    axis: Dispersion,
+    overwrite: bool,
+) -> Result<PendingFile, FitsError> {
     let parts = grid.images.parts();
     let mut common = Header::new();
     common.set("PSFTYPE", psf.form.name(), "");
     common.set("NPIX_X", psf.npix_x, "columns of the CCD");
     common.set("NPIX_Y", psf.npix_y, "rows of the CCD");
     common.set("NSPEC", psf.nfibre, "number of fibres");
+    common.set(DISPAXIS, axis.dispaxis(), "axis of dispersion: 1 x, 2 y");
     common.set("FIBERMIN", psf.fibermin, "first fibre");
     common.set("PSFERR", psf.psferr, "fractional error of the PSF");
     common.set("CAMERA", psf.camera.clone().unwrap_or_default(), "camera");
@@ -101,6 +122,7 @@ fn write_grid(path: &Path, psf: &Psf, grid: &SpotGrid, overwrite: bool) -> Resul
             cards.set("WAVEMAX", trace.domain[1], "Angstrom, where the Legendre variable is 1");
             out.image(&image(name, &[psf.nfibre, trace.ncoeff], &trace.coeff), &cards)?;
         }
+        write_ranges(out, psf)?;
         if grid.images.is_single() {
             return out.image(&image("SPOT", &[parts.ny, parts.nx], &parts.samples), &spots);
         }
@@ -115,7 +137,7 @@ fn write_grid(path: &Path, psf: &Psf, grid: &SpotGrid, overwrite: bool) -> Resul
 }
 
 /// Returns the cards of every HDU of a PSF file.
-fn common_cards(psf: &Psf, domain: [f64; 2]) -> Header {
+fn common_cards(psf: &Psf, axis: Dispersion, domain: [f64; 2]) -> Header {
     let mut header = Header::new();
     header.set("PSFTYPE", "GAUSS-HERMITE", "");
     header.set("PSFVER", 3i64, "");
@@ -123,11 +145,12 @@ fn common_cards(psf: &Psf, domain: [f64; 2]) -> Header {
     header.set("FIBERMAX", psf.fibermin + psf.nfibre as i64 - 1, "last fibre, included");
     header.set("WAVEMIN", domain[0], "Angstrom, where the Legendre variable is -1");
     header.set("WAVEMAX", domain[1], "Angstrom, where the Legendre variable is 1");
+    header.set(DISPAXIS, axis.dispaxis(), "axis of dispersion: 1 x, 2 y");
     header
 }
 
 /// Builds the PSF table; shorter series are padded with zero coefficients.
-fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)], extras: &PsfExtras) -> Table {
+fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)], axis: Dispersion, extras: &PsfExtras) -> Table {
     let ncoeff = rows.iter().map(|(_, s)| s.ncoeff).max().unwrap_or(1);
     let mut coeff = Vec::new();
     for (_, series) in rows {
@@ -151,7 +174,7 @@ fn param_table(psf: &Psf, rows: &[(String, &LegendreSeries)], extras: &PsfExtras
     );
     let header = table.header_mut();
     header.set("TDIM2", format!("({ncoeff},{})", psf.nfibre), "");
-    header.append(&common_cards(psf, psf.sigma_x.domain));
+    header.append(&common_cards(psf, axis, psf.sigma_x.domain));
     header.set("CAMERA", psf.camera.clone().unwrap_or_default(), "camera");
     header.set("NPIX_X", psf.npix_x, "columns of the CCD");
     header.set("NPIX_Y", psf.npix_y, "rows of the CCD");

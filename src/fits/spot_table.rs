@@ -5,7 +5,7 @@ use super::hdu::Kind;
 use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::Header;
-use crate::psf::{Form, LegendreSeries, MOST_HALF_SIZE, Psf, PsfParts, in_range};
+use crate::psf::{Dispersion, Form, LegendreSeries, MOST_HALF_SIZE, Psf, PsfParts, in_range};
 use crate::stages::trace_fit::{Residual, Spots, TraceFit, TraceFitError, fit_traces};
 use std::io::Read;
 use std::path::Path;
@@ -186,6 +186,7 @@ fn of_traces(file: &FitsFile, how: &TraceFit, sigma: [f64; 2]) -> Result<FittedP
     let parts = PsfParts {
         nfibre,
         fibermin,
+        dispersion: Dispersion::AlongY,
         half_x: half(how.half[0], &sigma_x),
         half_y: half(how.half[1], &sigma_y),
         trace_x,
@@ -199,10 +200,11 @@ fn of_traces(file: &FitsFile, how: &TraceFit, sigma: [f64; 2]) -> Result<FittedP
         tails: None,
         npix_x: how.npix[0],
         npix_y: how.npix[1],
+        ranges: None,
         wave_min: domain[0],
         wave_max: domain[1],
         psferr: 0.01,
         camera: how.camera.clone(),
     };
-    Ok(FittedPsf { psf: Psf::new(parts).map_err(refuse)?, residuals: Vec::new(), notes })
+    Ok(FittedPsf { psf: Psf::new(parts).map_err(refuse)?.turned_by_traces(), residuals: Vec::new(), notes })
 }

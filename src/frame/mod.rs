@@ -15,7 +15,7 @@ pub use spectra::{Spectra, SpectraError, SpectraParts};
 pub struct Frame {
     /// Spectra.
     pub spectra: Spectra,
-    /// Extraction grid in Angstrom, `[nwave]`.
+    /// Extraction grid in Angstrom: `[nwave]`, or `[nspec, nwave]` where fibres have their own.
     pub wave: Vec<f64>,
     /// Cards of the primary HDU: those of the input's IMAGE and those of the run.
     pub header: Header,
@@ -23,4 +23,22 @@ pub struct Frame {
     pub fibermap: Option<Table>,
     /// Summaries per fibre, if wanted.
     pub scores: Option<Scores>,
+}
+
+impl Frame {
+    /// Whether every fibre has wavelengths of its own.
+    pub fn has_own_waves(&self) -> bool {
+        self.wave.len() != self.spectra.nwave
+    }
+
+    /// Returns the wavelengths of a row, Angstrom, `[nwave]`.
+    pub fn wave_of(&self, row: usize) -> &[f64] {
+        let nwave = self.spectra.nwave;
+        if self.has_own_waves() { &self.wave[row * nwave..][..nwave] } else { &self.wave }
+    }
+
+    /// Returns wavelengths that stand for all rows, Angstrom, `[nwave]`: those of the middle one.
+    pub fn scale(&self) -> &[f64] {
+        self.wave_of(self.spectra.nspec / 2)
+    }
 }

@@ -23,12 +23,16 @@ impl Scores {
     /// - MEDIAN_RAW_COUNT_x, the median of flux/dw,
     /// - MEDIAN_RAW_SNR_x, the median of sqrt(ivar) flux / sqrt(dw).
     ///
-    /// The band follows from the mean of `wave`; None if no bin is in its range or `wave` has fewer than two.
+    /// The band follows from the mean of `wave`; None if no bin is in its range or `wave` has fewer than two, or if fibres have
+    /// wavelengths of their own, for which these scores have no meaning.
     ///
     /// # Panics
-    /// If `wave` is not `[nwave]`.
+    /// If `wave` is neither `[nwave]` nor `[nspec, nwave]`.
     pub fn of(spectra: &Spectra, wave: &[f64], targetid: Option<Vec<i64>>) -> Option<Self> {
-        assert_eq!(wave.len(), spectra.nwave, "one wavelength per bin");
+        if wave.len() != spectra.nwave {
+            assert_eq!(wave.len(), spectra.nspec * spectra.nwave, "one wavelength per bin");
+            return None;
+        }
         let (band, low, high) = band_of(wave)?;
         let bins: Vec<usize> = (0..wave.len()).filter(|&j| wave[j] >= low && wave[j] < high).collect();
         if bins.is_empty() {

@@ -2,6 +2,8 @@
 
 use super::pixels::{ABSURD, count_absurd, count_unsound, dark_weight, mask_absurd, mask_pixels};
 use super::{Patch, Rectangle};
+use crate::base::transpose::transposed;
+use crate::psf::Dispersion;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -39,6 +41,8 @@ impl Rejected {
 ///
 /// [`Ccd::new`] is the only border for pixels. A pixel whose value is not finite, or whose ivar is negative or not finite,
 /// gets value 0 and ivar 0. A pixel whose ivar is absurdly large beside all others gets ivar 0.
+///
+/// Its planes are those of its file until [`Ccd::turned`]; solvers know spectra along y alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ccd<'a> {
     ny: usize,
@@ -47,6 +51,7 @@ pub struct Ccd<'a> {
     ivar: Cow<'a, [f32]>,
     dark_weight: f32,
     rejected: Rejected,
+    dispersion: Dispersion,
 }
 
 impl<'a> Ccd<'a> {
@@ -99,7 +104,7 @@ impl<'a> Ccd<'a> {
         if count_absurd(&ivar, limit) > 0 {
             rejected.absurd = mask_absurd(ivar.to_mut(), limit);
         }
-        Ok(Self { ny, nx, image, ivar, dark_weight, rejected })
+        Ok(Self { ny, nx, image, ivar, dark_weight, rejected, dispersion: Dispersion::AlongY })
     }
 
     /// Builds the CCD of a frame of which only some columns are known: the others have ivar 0. The planes are those of
@@ -126,7 +131,28 @@ impl<'a> Ccd<'a> {
             }
             Cow::Owned(pixels)
         };
-        Ok(Self { ny, nx, image: whole(image), ivar: whole(ivar), dark_weight, rejected: Rejected::default() })
+        let (rejected, dispersion) = (Rejected::default(), Dispersion::AlongY);
+        Ok(Self { ny, nx, image: whole(image), ivar: whole(ivar), dark_weight, rejected, dispersion })
+    }
+
+    /// Returns the CCD with rows and columns exchanged: along y are then the spectra that its file has along x, or back.
+    #[must_use]
+    pub fn turned(self) -> Ccd<'static> {
+        let (ny, nx, rejected, dispersion) = (self.nx, self.ny, self.rejected, self.dispersion.other());
+        let dark_weight = self.dark_weight;
+        let [image, ivar] = [&self.image, &self.ivar].map(|plane| Cow::Owned(transposed(plane, [self.ny, self.nx])));
+        Ccd { ny, nx, image, ivar, dark_weight, rejected, dispersion }
+    }
+
+    /// Returns the CCD as one that has been turned already, or not.
+    #[must_use]
+    pub fn with_dispersion(self, dispersion: Dispersion) -> Self {
+        Self { dispersion, ..self }
+    }
+
+    /// The axis of dispersion of its file, as far as it is known: AlongX for a CCD that has been turned.
+    pub fn dispersion(&self) -> Dispersion {
+        self.dispersion
     }
 
     /// Returns image and ivar of some columns, `[ny, columns]`.
@@ -218,6 +244,16 @@ mod tests {
     fn planes_of_another_shape_are_refused_by_name() {
         let error = Ccd::new(2, 2, vec![0.0; 4], vec![0.0; 3]).unwrap_err();
         assert_eq!(error, CcdError { plane: "ivar", found: 3, ny: 2, nx: 2 });
+    }
+
+    #[test]
+    fn a_turned_ccd_has_its_pixels_in_the_other_order_and_says_so() {
+        let ccd = Ccd::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, f32::NAN], vec![1.0; 6]).unwrap();
+        let turned = ccd.clone().turned();
+        assert_eq!((turned.ny(), turned.nx(), turned.dispersion()), (3, 2, Dispersion::AlongX));
+        assert_eq!(turned.image(), [1.0, 4.0, 2.0, 5.0, 3.0, 0.0]);
+        assert_eq!((turned.ivar()[5], turned.rejected()), (0.0, ccd.rejected()));
+        assert_eq!(turned.turned(), ccd);
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub enum GridError {
     /// The step is not a positive number.
     #[error("wavelength step {0:?} Angstrom: give a step above 0 that the wavelengths can resolve, as 0.8")]
     Step(f64),
+    /// A step of ln(wavelength) that is not a positive number.
+    #[error("the step is {0:?} in ln(wavelength): give a resolving power or a velocity above 0, as R5000 or 69km/s")]
+    LogStep(f64),
     /// The range holds no bin.
     #[error("wavelength range {0} to {1} Angstrom is empty: give WMIN below WMAX")]
     Empty(f64, f64),
@@ -22,11 +25,13 @@ pub enum GridError {
 /// Above this a step was mistyped: a 4k CCD resolves a few thousand bins.
 const MAX_BINS: usize = 1_000_000;
 
-/// The extraction grid `wmin, wmin + dw, ... <= wmax + dw/2`, in Angstrom.
+/// The extraction grid `wmin, wmin + dw, ... <= wmax + dw/2`, in Angstrom, or one with equal steps of ln(wavelength).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WaveGrid {
     wave: Vec<f64>,
     step: f64,
+    #[serde(default)]
+    log_step: Option<f64>,
 }
 
 impl WaveGrid {
@@ -48,7 +53,28 @@ impl WaveGrid {
             return Err(GridError::TooMany(wmin, wmax, dw, count));
         }
         let wave = (0..count as usize).map(|i| wmin + i as f64 * dw).collect();
-        Ok(Self { wave, step: dw })
+        Ok(Self { wave, step: dw, log_step: None })
+    }
+
+    /// The grid from `wmin` to `wmax`, in Angstrom, by equal steps of ln(wavelength).
+    ///
+    /// # Errors
+    /// A step that is not positive, an empty range, or an absurd number of bins.
+    pub fn logarithmic(wmin: f64, wmax: f64, log_step: f64) -> Result<Self, GridError> {
+        // A bin of a third of its wavelength is mistyped.
+        if !(log_step > 1e-12 && log_step < 0.3) {
+            return Err(GridError::LogStep(log_step));
+        }
+        if !(wmin > 0.0 && wmin <= wmax && (2.0 * wmax).is_finite()) {
+            return Err(GridError::Empty(wmin, wmax));
+        }
+        let count = ((wmax / wmin).ln() / log_step + 0.5).ceil().max(1.0);
+        if count > MAX_BINS as f64 {
+            return Err(GridError::TooMany(wmin, wmax, wmin * log_step, count));
+        }
+        let wave: Vec<f64> = (0..count as usize).map(|i| wmin * (i as f64 * log_step).exp()).collect();
+        let step = wave[wave.len() / 2] * log_step;
+        Ok(Self { wave, step, log_step: Some(log_step) })
     }
 
     /// The wavelengths, Angstrom, `[nwave]`.
@@ -61,22 +87,37 @@ impl WaveGrid {
         self.wave.len()
     }
 
-    /// The step, Angstrom.
+    /// The step, Angstrom; of a logarithmic grid the one in the middle.
     pub fn step(&self) -> f64 {
         self.step
+    }
+
+    /// The step of ln(wavelength) of a logarithmic grid.
+    pub fn log_step(&self) -> Option<f64> {
+        self.log_step
+    }
+
+    /// Returns the step at a bin, Angstrom.
+    pub fn step_at(&self, bin: usize) -> f64 {
+        self.log_step.map_or(self.step, |log_step| self.wave[bin] * log_step)
     }
 
     /// Returns the grid with wavelengths and step divided by `factor`
     /// (barycentric correction: extract on w/f by dw/f).
     pub fn divided_by(&self, factor: f64) -> Self {
-        Self { wave: self.wave.iter().map(|w| w / factor).collect(), step: self.step / factor }
+        let wave = self.wave.iter().map(|w| w / factor).collect();
+        Self { wave, step: self.step / factor, log_step: self.log_step }
     }
 
     /// The grid continued by `before` bins below its start and `after` bins beyond its end.
     pub fn padded(&self, before: usize, after: usize) -> Vec<f64> {
         let (first, last) = (self.wave[0], self.wave[self.nwave() - 1]);
-        let below = (1..=before).rev().map(|i| first - i as f64 * self.step);
-        let beyond = (1..=after).map(|i| last + i as f64 * self.step);
+        let from = |start: f64, bins: f64| match self.log_step {
+            Some(log_step) => start * (bins * log_step).exp(),
+            None => start + bins * self.step,
+        };
+        let below = (1..=before).rev().map(|i| from(first, -(i as f64)));
+        let beyond = (1..=after).map(|i| from(last, i as f64));
         below.chain(self.wave.iter().copied()).chain(beyond).collect()
     }
 
@@ -132,6 +173,21 @@ mod tests {
     fn padding_continues_the_grid_by_its_step() {
         let padded = WaveGrid::new(100.0, 104.0, 1.0).unwrap().padded(2, 3);
         assert_eq!(padded, vec![98.0, 99.0, 100.0, 101.0, 102.0, 103.0, 104.0, 105.0, 106.0, 107.0]);
+    }
+
+    #[test]
+    fn a_logarithmic_grid_has_equal_ratios_also_beyond_its_ends() {
+        let grid = WaveGrid::logarithmic(3600.0, 9800.0, 1e-4).unwrap();
+        let all = grid.padded(3, 4);
+        assert_eq!((grid.nwave(), all.len()), (10015, 10022));
+        assert!(all.windows(2).all(|w| (w[1] / w[0] - 1e-4f64.exp()).abs() < 1e-14));
+        assert!(grid.wave()[10014] <= 9800.0 * 5e-5f64.exp() && grid.wave()[10014] > 9800.0 * (-5e-5f64).exp());
+        assert!((grid.widths()[500] / grid.step_at(500) - 1.0).abs() < 1e-8);
+        assert_eq!(grid.divided_by(1.1).log_step(), Some(1e-4));
+        for (wmin, wmax, step) in [(3600.0, 9800.0, 0.0), (3600.0, 9800.0, f64::NAN), (9800.0, 3600.0, 1e-4)] {
+            assert!(WaveGrid::logarithmic(wmin, wmax, step).is_err());
+        }
+        assert!(matches!(WaveGrid::logarithmic(1.0, 1e9, 1e-8), Err(GridError::TooMany(..))));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::error::PlotError;
 use super::heatmap::{Grid, Heatmap, Keep};
 use super::scale::Scale;
 use crate::geometry::Ccd;
-use crate::psf::Psf;
+use crate::psf::{Dispersion, Psf};
 use crate::stages::spots::SpotModel;
 use crate::stages::traces::{Traces, traces};
 use plotters::style::RGBColor;
@@ -87,6 +87,8 @@ pub fn psf_png(psf: &Psf, name: &str, image: Option<&Ccd>) -> Result<Vec<u8>, Pl
     if psf.nfibre == 0 {
         return Err(PlotError::Empty);
     }
+    // As the file has it, so that the picture lies as the image does.
+    let (axis, psf) = (psf.dispersion, &psf.clone().as_in_file());
     if let Some(ccd) = image.filter(|ccd| [ccd.nx(), ccd.ny()] != [psf.npix_x, psf.npix_y]) {
         return Err(PlotError::Image { image: [ccd.nx(), ccd.ny()], psf: [psf.npix_x, psf.npix_y] });
     }
@@ -101,14 +103,14 @@ pub fn psf_png(psf: &Psf, name: &str, image: Option<&Ccd>) -> Result<Vec<u8>, Pl
         psf.wave_min,
         psf.wave_max,
         2 * psf.half_x + 1,
-        psf.ndiag(),
+        2 * psf.half_y + 1,
         kind
     );
     Canvas::png(SIZE, |canvas| {
         canvas.text(&title, (30, 18), 23, INK)?;
         draw_spots(psf, canvas)?;
         draw_traces(psf, image, canvas)?;
-        draw_widths(psf, canvas)
+        draw_widths(psf, axis, canvas)
     })
 }
 
@@ -124,7 +126,7 @@ fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
     let size = [shape.nx(), shape.ny()].map(|n| (n as f64 * pixel) as i32);
     for (line, &row) in rows.iter().rev().enumerate() {
         let t = traces(psf, row..row + 1, &wave, false);
-        for (bin, wave) in wave.iter().enumerate() {
+        for (bin, wave) in wave.iter().map(|&wave| psf.wavelength(row, wave)).enumerate() {
             let (x, y) = (left + bin as i32 * cell[0], top + line as i32 * cell[1]);
             canvas.text(&format!("fibre {}, {wave:.0} Å", psf.fibermin + row as i64), (x, y + 8), 18, INK)?;
             let place = [x, y, x + size[0] + 14, y + size[1] + 30];
@@ -168,7 +170,7 @@ fn draw_traces(psf: &Psf, image: Option<&Ccd>, canvas: &Canvas) -> Result<(), Pl
     canvas.heatmap_below(&panel, &Heatmap::of(&grid, scale), &shapes)
 }
 
-fn draw_widths(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
+fn draw_widths(psf: &Psf, along: Dispersion, canvas: &Canvas) -> Result<(), PlotError> {
     let (model, wave) = (SpotModel::new(psf, false), waves(psf, ALONG));
     let rows = spread(psf.nfibre, FIBRES);
     let widths = |&row: &usize| -> Vec<[f64; 2]> {
@@ -176,7 +178,11 @@ fn draw_widths(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
         (0..wave.len()).map(|j| Spot::of(&model, &t, j).widths()).collect()
     };
     let widths: Vec<Vec<[f64; 2]>> = rows.iter().map(widths).collect();
-    for (axis, name) in ["across (x)", "along the dispersion (y)"].into_iter().enumerate() {
+    let names = match along {
+        Dispersion::AlongY => ["across (x)", "along the dispersion (y)"],
+        Dispersion::AlongX => ["along the dispersion (x)", "across (y)"],
+    };
+    for (axis, name) in names.into_iter().enumerate() {
         let finite = widths.iter().flatten().map(|w| w[axis]).filter(|w| w.is_finite());
         let ends = finite.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], w| [low.min(w), high.max(w)]);
         let [low, high] = if ends[0] < ends[1] { ends } else { [0.0, 1.0] };

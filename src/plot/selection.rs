@@ -53,13 +53,13 @@ pub fn cut_out(picture: &Picture) -> Option<CutOut> {
 /// Returns the wavelength of the largest median flux, away from the upper and lower sixth of the CCD.
 fn brightest_wave(picture: &Picture, psf_rows: &[usize]) -> Option<f64> {
     let (frame, ny) = (picture.frame, picture.psf.npix_y as i32);
-    let (nspec, n) = (frame.spectra.nspec, frame.wave.len());
+    let (nspec, n) = (frame.spectra.nspec, frame.spectra.nwave);
     let row = *psf_rows.get(nspec / 2)?;
-    let t = traces(picture.psf, row..row + 1, &frame.wave, false);
+    let t = traces(picture.psf, row..row + 1, frame.scale(), false);
     let inside = (0..n).filter(|&j| (ny / 6..ny - ny / 6).contains(&t.pixel_y[j]));
     let typical = |j: usize| median((0..nspec).map(|s| frame.spectra.flux[s * n + j]).collect());
     let brightest = inside.map(|j| (j, typical(j))).max_by(|a, b| a.1.total_cmp(&b.1))?;
-    Some(frame.wave[brightest.0])
+    Some(frame.scale()[brightest.0])
 }
 
 /// A spectrum to show.
@@ -84,7 +84,7 @@ pub fn kinds(frame: &Frame) -> Vec<String> {
 
 /// Selects `count` spectra from bright to faint, of different kinds where the fibermap has kinds.
 pub fn spectra(frame: &Frame, count: usize) -> Vec<Selected> {
-    let n = frame.wave.len();
+    let n = frame.spectra.nwave;
     let fibres = fibre_numbers(frame);
     let mut all: Vec<Selected> = kinds(frame)
         .into_iter()
@@ -111,7 +111,7 @@ pub fn spectra(frame: &Frame, count: usize) -> Vec<Selected> {
 
 /// Returns the bins whose spots lie on the CCD for all `selected` spectra; all bins if there are none.
 pub fn bins_on_ccd(picture: &Picture, selected: &[Selected]) -> Range<usize> {
-    let (psf, wave) = (picture.psf, &picture.frame.wave);
+    let (psf, wave) = (picture.psf, picture.frame.scale());
     let half = psf.half_y as i32;
     let rows = half..psf.npix_y as i32 - half;
     let mut bins = 0..wave.len();

@@ -33,7 +33,7 @@ pub fn draw(picture: &Picture, cut: &CutOut, canvas: &Canvas) -> Result<(), Plot
         histogram(truth, canvas)?;
     }
     let selected = selection::spectra(picture.frame, COUNT);
-    let bins = shown(&picture.frame.wave, cut.wave, selection::bins_on_ccd(picture, &selected));
+    let bins = shown(picture.frame.scale(), cut.wave, selection::bins_on_ccd(picture, &selected));
     for (k, spectrum) in selected.iter().enumerate() {
         draw_spectrum(picture, truth.as_ref(), spectrum, bins.clone(), TOP + HEIGHT * k as i32, canvas)?;
     }
@@ -56,7 +56,7 @@ fn draw_spectrum(
     top: i32,
     canvas: &Canvas,
 ) -> Result<(), PlotError> {
-    let (wave, spectra) = (&picture.frame.wave, &picture.frame.spectra);
+    let (wave, spectra) = (picture.frame.scale(), &picture.frame.spectra);
     let row = spectrum.row * wave.len();
     let flux = |j: usize| spectra.flux[row + j];
     let sigma = |j: usize| if spectra.ivar[row + j] > 0.0 { spectra.ivar[row + j].powf(-0.5) } else { 0.0 };

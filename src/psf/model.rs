@@ -1,6 +1,7 @@
 //! The PSF model and its check.
 
 use super::defects::{Defects, stand_in};
+use super::dispersion::Dispersion;
 use super::error::{PsfError, in_range};
 use super::form::Form;
 use super::series::{LegendreSeries, check_domain};
@@ -68,9 +69,12 @@ pub struct PsfParts {
     pub nfibre: usize,
     /// Number of the first fibre (FIBERMIN).
     pub fibermin: i64,
-    /// Trace along CCD columns, pixels; pixel 0's centre is at 0.
+    /// The axis of dispersion of the CCD's files. Along x the other parts have rows and columns exchanged against the file.
+    #[serde(default)]
+    pub dispersion: Dispersion,
+    /// Trace along CCD columns, across the dispersion, pixels; pixel 0's centre is at 0.
     pub trace_x: LegendreSeries,
-    /// Trace along CCD rows, pixels.
+    /// Trace along CCD rows, along the dispersion, pixels.
     pub trace_y: LegendreSeries,
     /// The kind of the PSF, and what it alone has.
     #[serde(default)]
@@ -95,6 +99,10 @@ pub struct PsfParts {
     pub npix_x: usize,
     /// Rows of the CCD (NPIX_Y).
     pub npix_y: usize,
+    /// The range of every fibre, Angstrom (WAVERANGE), where they differ; wavelengths of series and grids are on the scale of
+    /// `wave_min` to `wave_max` then.
+    #[serde(default)]
+    pub ranges: Option<Vec<[f64; 2]>>,
     /// WAVEMIN of the PSF table, Angstrom.
     pub wave_min: f64,
     /// WAVEMAX of the PSF table, Angstrom.
@@ -159,6 +167,7 @@ impl PsfParts {
         self.check_form()?;
         self.table_rows().into_iter().try_for_each(|(name, series)| series.check(&name, self.nfibre))?;
         check_domain("PSF", [self.wave_min, self.wave_max])?;
+        self.check_ranges()?;
         match self.psferr.is_finite() && self.psferr >= 0.0 {
             true => Ok(()),
             false => Err(PsfError::Psferr(self.psferr)),
@@ -206,6 +215,11 @@ impl Psf {
     /// Returns the parts.
     pub fn into_parts(self) -> PsfParts {
         self.parts
+    }
+
+    /// Changes the parts in a way that leaves them as good as they were.
+    pub(super) fn map_parts(self, change: impl FnOnce(PsfParts) -> PsfParts) -> Self {
+        Self { parts: change(self.parts), defects: self.defects }
     }
 
     /// Returns the defects of the PSF; none unless it was read from a file, or judged by
@@ -279,6 +293,7 @@ mod tests {
         PsfParts {
             nfibre: 3,
             fibermin: 0,
+            dispersion: Dispersion::AlongY,
             trace_x: series(10.0),
             trace_y: series(20.0),
             form: Form::GaussHermite,
@@ -292,6 +307,7 @@ mod tests {
             half_y: 3,
             npix_x: 50,
             npix_y: 40,
+            ranges: None,
             wave_min: 5000.0,
             wave_max: 6000.0,
             psferr: 0.01,

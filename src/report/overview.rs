@@ -46,7 +46,7 @@ fn draw(report: &Report, canvas: &Canvas) -> Result<(), PlotError> {
     let y = room(snr.iter().copied(), true);
     let (place, title) = ([10, 445, 800, 735], "median S/N per bin, against wavelength");
     let panel = Panel { place, title, labels: ["wavelength, Å", "S/N"], x: waves, y };
-    canvas.curves(&panel, &[Shape::Line(CURVE, 1, frame.wave.iter().copied().zip(snr).collect())])?;
+    canvas.curves(&panel, &[Shape::Line(CURVE, 1, frame.scale().iter().copied().zip(snr).collect())])?;
     let snr = statistics.by_fibre(&statistics.snr);
     let y = room(snr.iter().copied(), true);
     let (place, title) = ([800, 445, 1590, 735], "median S/N per bin, by fibre");

@@ -46,7 +46,7 @@ impl Report {
             env!("CARGO_PKG_VERSION")
         );
         let data = json!({
-            "wave": packed(&frame.wave), "fibres": self.statistics.fibres, "views": page.views, "spectra": spectra,
+            "wave": packed(frame.scale()), "fibres": self.statistics.fibres, "views": page.views, "spectra": spectra,
         });
         let parts = [
             ("{{title}}", escaped(&title)),

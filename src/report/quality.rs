@@ -38,7 +38,7 @@ fn wave_figure(
     let axes = Axes { x: report.wave_axis(), y: y(&[&band[..], &upper].concat()) };
     let name = format!("{:.0} to {:.0} % of the fibres", 100.0 * low, 100.0 * high);
     let shown = [Curve::band(&name, band, upper), Curve::new("median", Kind::Line, 0, median)];
-    curves(caption, &report.material.frame.wave, &axes, &shown)
+    curves(caption, report.material.frame.scale(), &axes, &shown)
 }
 
 /// Makes points, one per fibre.
@@ -131,7 +131,7 @@ pub fn masks(report: &Report, page: &mut Page) {
     let curve = [Curve::new("masked, % of the fibres", Kind::Line, 0, by_wave)];
     page.side_by_side([
         fibre_figure(report, &of_fibre, "masked, % of the bins", statistics.masked_by_fibre()),
-        curves(&of_wave, &report.material.frame.wave, &axes, &curve),
+        curves(&of_wave, report.material.frame.scale(), &axes, &curve),
     ]);
 }
 

@@ -149,5 +149,5 @@ fn one_spectrum(report: &Report, which: &str, flux: Vec<f64>, bins: std::ops::Ra
         labels: ["wavelength, Å", "electron/Å"],
         over: "wave",
     };
-    curves(&caption, &frame.wave, &Axes { x: report.wave_axis(), y }, &shown)
+    curves(&caption, frame.scale(), &Axes { x: report.wave_axis(), y }, &shown)
 }

@@ -56,12 +56,12 @@ impl Statistics {
 
 /// Computes the width of the resolution of one fibre, `[nwave]` in Angstrom: the second moment of R's rows.
 fn sigma_of_fibre(frame: &Frame, row: usize) -> Vec<f64> {
-    let n = frame.spectra.nwave;
+    let (n, wave) = (frame.spectra.nwave, frame.wave_of(row));
     let size = frame.spectra.ndiag * n;
     let diagonals = &frame.spectra.resolution[row * size..(row + 1) * size];
     (0..n)
         .map(|i| {
-            let elements = resolution_row(diagonals, n, i).map(|(j, r)| (frame.wave[j], r));
+            let elements = resolution_row(diagonals, n, i).map(|(j, r)| (wave[j], r));
             let total: f64 = elements.clone().map(|(_, r)| r).sum();
             let mean = elements.clone().map(|(w, r)| w * r).sum::<f64>() / total;
             let variance = elements.map(|(w, r)| (w - mean).powi(2) * r).sum::<f64>() / total;

@@ -31,7 +31,7 @@ impl Report {
 
     /// Returns the ends of an axis of wavelengths: half a bin beyond the outermost.
     pub(super) fn wave_axis(&self) -> [f64; 2] {
-        let wave = &self.material.frame.wave;
+        let wave = self.material.frame.scale();
         let (first, last) = (wave[0], wave[wave.len() - 1]);
         let half = 0.5 * (last - first) / (wave.len() - 1).max(1) as f64;
         let half = if half > 0.0 { half } else { 0.5 };

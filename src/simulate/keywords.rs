@@ -5,7 +5,7 @@ use super::objects::{Kind, Target};
 use super::random::{Purpose, stream};
 use super::request::Simulation;
 use crate::frame::{ColumnData, Header, Table};
-use crate::psf::Psf;
+use crate::psf::{Dispersion, Psf};
 use rand::RngExt;
 
 /// Right ascension and declination of the field, degrees.
@@ -45,6 +45,9 @@ pub fn header(psf: &Psf, request: &Simulation) -> Header {
         let noise = request.readnoise * factor;
         h.set(&format!("OBSRDN{amplifier}"), noise, "[electron] read noise of the amplifier");
         h.set(&format!("GAIN{amplifier}"), 1.0, "[electron/ADU] gain of the amplifier");
+    }
+    if psf.dispersion == Dispersion::AlongX {
+        h.set("DISPAXIS", psf.dispersion.dispaxis(), "axis of dispersion: 1 x, 2 y");
     }
     h.set("SIMSEED", request.seed.to_string(), "seed of the simulation");
     h

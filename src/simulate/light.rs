@@ -29,7 +29,7 @@ impl Light {
         }
     }
 
-    /// Computes wavelengths, `[nwave]`, and electrons per bin or line, `[nspec, nwave]`, exact in f32.
+    /// Computes wavelengths on the PSF's scale, `[nwave]`, and electrons per bin or line, `[nspec, nwave]`, exact in f32.
     pub(super) fn spectra(
         &self,
         psf: &Psf,
@@ -39,14 +39,19 @@ impl Light {
     ) -> Result<(Vec<f64>, Vec<f64>), SimulateError> {
         let lit = &targets[fibres.clone()];
         let camera = |wave: f64| throughput(psf, wave);
+        if psf.ranges.is_some() && matches!(self, Self::Arc { .. } | Self::Spectra(_)) {
+            return Err(SimulateError::Ranges);
+        }
         match self {
             Self::Sky => {
                 let wave = request.grid(psf)?;
-                let (sky, step) = (sky::spectrum(&wave), wave[1] - wave[0]);
-                let flux = per_fibre(lit, wave.len(), |_, target, flux| {
-                    let object = target.spectrum(&wave);
+                let (of_all, widths) = (sky::spectrum(&wave), request.widths(&wave));
+                let flux = per_fibre(lit, wave.len(), |k, target, flux| {
+                    let own = psf.wavelengths(fibres.start + k..fibres.start + k + 1, &wave);
+                    let sky = if psf.ranges.is_some() { &sky::spectrum(&own) } else { &of_all };
+                    let (object, stretch) = (target.spectrum(&own), psf.stretch(fibres.start + k));
                     for (j, f) in flux.iter_mut().enumerate() {
-                        let electrons = (sky[j] + object[j]) * step * request.exptime / 1000.0;
+                        let electrons = (sky[j] + object[j]) * (widths[j] * stretch) * request.exptime / 1000.0;
                         *f = electrons * target.throughput * camera(wave[j]);
                     }
                 });
@@ -54,9 +59,11 @@ impl Light {
             }
             Self::Flat => {
                 let wave = request.grid(psf)?;
-                let electrons = FLAT * (wave[1] - wave[0]) * request.exptime / 1000.0;
+                let electrons: Vec<f64> =
+                    request.widths(&wave).into_iter().map(|width| FLAT * width * request.exptime / 1000.0).collect();
                 let flux = per_fibre(lit, wave.len(), |_, target, flux| {
-                    flux.iter_mut().zip(&wave).for_each(|(f, w)| *f = electrons * target.throughput * camera(*w));
+                    let bins = flux.iter_mut().zip(&wave).zip(&electrons);
+                    bins.for_each(|((f, w), electrons)| *f = electrons * target.throughput * camera(*w));
                 });
                 Ok((wave, flux))
             }

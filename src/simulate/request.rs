@@ -4,6 +4,7 @@ use super::range::{OutOfRange, count, within};
 use crate::base::number::short;
 use crate::base::option_name::OptionName::{Nspec, PsfTails, Specmin};
 use crate::fits::{Line, Truth};
+use crate::geometry::WaveRange;
 use crate::psf::{Psf, Tails};
 use crate::solver::default_step;
 use std::ops::Range;
@@ -65,6 +66,9 @@ pub enum SimulateError {
         Tails::NAMES.join(", ")
     )]
     NoTails,
+    /// The light is of wavelengths that the fibres do not share.
+    #[error("fibres have a range of wavelengths each: light them by the sky or a flat lamp")]
+    Ranges,
     /// The line list has no line that the PSF reaches.
     #[error("the line list has no line within the PSF's range {low} to {high} Angstrom: give one of its lamp")]
     NoLine {
@@ -125,9 +129,9 @@ pub struct Simulation {
     pub specmin: usize,
     /// Number of lit fibres; None takes all from `specmin` on.
     pub nspec: Option<usize>,
-    /// Lower end, upper end and step of the grid, Angstrom; None takes the PSF's range by the default step of
+    /// The grid; None takes the PSF's range by the default step of
     /// an extraction.
-    pub wave: Option<[f64; 3]>,
+    pub wave: Option<WaveRange>,
     /// Read noise, electron.
     pub readnoise: f64,
     /// Exposure time, s.
@@ -189,8 +193,9 @@ impl Simulation {
 
     /// Returns the truth's grid: the extraction grid, at either end longer by [`MARGIN`].
     pub(super) fn grid(&self, psf: &Psf) -> Result<Vec<f64>, SimulateError> {
-        let [min, max, step] = self.wave.unwrap_or_else(|| [psf.wave_min, psf.wave_max, default_step(psf)]);
-        let bins = ((max - min) / step + 0.5).floor();
+        let range = self.wave.unwrap_or_else(|| (psf.wave_min, psf.wave_max, default_step(psf)).into());
+        let (WaveRange { min, max, .. }, step) = (range, range.first_step());
+        let bins = (range.steps() + 0.5).floor();
         if !(min > 0.0 && step > 0.0 && (1.0..1e6).contains(&bins)) {
             return Err(SimulateError::Grid { min, max, step });
         }
@@ -199,7 +204,13 @@ impl Simulation {
             return Err(SimulateError::Range { min, max, low, high });
         }
         let last = bins as i64 + MARGIN as i64;
-        Ok((-(MARGIN as i64)..=last).map(|k| min + k as f64 * step).collect())
+        Ok((-(MARGIN as i64)..=last).map(|k| range.wave(k as f64)).collect())
+    }
+
+    /// Returns the widths of the bins of that grid, Angstrom.
+    pub(super) fn widths(&self, wave: &[f64]) -> Vec<f64> {
+        let log_step = self.wave.and_then(|range| range.step.logarithmic());
+        wave.iter().map(|w| log_step.map_or(wave[1] - wave[0], |log_step| w * log_step)).collect()
     }
 
     /// Checks all parameters but fibres and grid.

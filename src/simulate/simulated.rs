@@ -6,7 +6,7 @@ use super::objects::Target;
 use super::project::project;
 use super::request::{SimulateError, Simulation};
 use crate::fits::{Preproc, Truth};
-use crate::psf::Psf;
+use crate::psf::{Dispersion, Psf};
 
 /// Pixels per bad column and per dead patch by default.
 const PIXELS_PER_DEFECT: usize = 4_000_000;
@@ -14,7 +14,7 @@ const PIXELS_PER_DEFECT: usize = 4_000_000;
 /// A simulated frame and the truth behind it.
 #[derive(Clone, Debug)]
 pub struct Simulated {
-    /// The frame, preprocessed.
+    /// The frame, preprocessed; its planes are as its file has them, with the axis of dispersion of the PSF's file.
     pub preproc: Preproc,
     /// The spectra that lit it.
     pub truth: Truth,
@@ -38,12 +38,14 @@ pub fn simulate(psf: &Psf, request: &Simulation) -> Result<Simulated, SimulateEr
     if let Some(level) = request.saturation {
         ccd.saturate(level);
     }
+    let wave = psf.wavelengths(fibres.clone(), &wave);
     let numbers = fibres.map(|f| psf.fibermin + f as i64).collect();
     let truth = Truth { fibres: numbers, wave, flux };
     let fibermap = keywords::fibermap(psf, &targets, request);
     // No mask bit clears ivar here: whoever reads the frame chooses the bits.
     let planes =
         Preproc::new([ccd.ny, ccd.nx], ccd.image, ccd.ivar, Some(ccd.mask), 0).expect("planes of one exposure");
+    let planes = Preproc { ccd: planes.ccd.with_dispersion(psf.dispersion), ..planes };
     let preproc = Preproc { header: keywords::header(psf, request), fibermap: Some(fibermap), ..planes };
-    Ok(Simulated { preproc, truth })
+    Ok(Simulated { preproc: preproc.turned_for(Dispersion::AlongY), truth })
 }

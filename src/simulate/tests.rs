@@ -70,7 +70,7 @@ fn fibermap_has_a_row_for_every_fibre_of_the_psf() {
 fn truth_covers_the_extraction_grid_and_a_margin() {
     let psf = small_psf();
     let middle = (0.5 * (psf.wave_min + psf.wave_max)).round();
-    let request = Simulation { wave: Some([middle, middle + 40.0, 0.8]), ..Simulation::default() };
+    let request = Simulation { wave: Some((middle, middle + 40.0, 0.8).into()), ..Simulation::default() };
     let wave = simulate(&psf, &request).unwrap().truth.wave;
     assert_eq!(wave.len(), 51 + 2 * MARGIN);
     assert_eq!(wave[MARGIN], middle);
@@ -88,9 +88,11 @@ fn requests_that_make_no_frame_are_named() {
         refused(Simulation { specmin: 60, ..base() }).starts_with("specmin 60 leaves the PSF's 60 fibres (0 to 59)")
     );
     assert!(refused(Simulation { nspec: Some(0), ..base() }).contains("nspec is 0"));
-    assert!(refused(Simulation { wave: Some([6600.0, 6650.0, 0.0]), ..base() }).contains("no bins"));
-    assert!(refused(Simulation { wave: Some([3600.0, 3650.0, 0.8]), ..base() }).contains("leaves the PSF's range"));
-    assert!(refused(Simulation { wave: Some([1e300, 2e300, 1e299]), ..base() }).contains("grid 1e300 to 2e300"));
+    assert!(refused(Simulation { wave: Some((6600.0, 6650.0, 0.0).into()), ..base() }).contains("no bins"));
+    assert!(
+        refused(Simulation { wave: Some((3600.0, 3650.0, 0.8).into()), ..base() }).contains("leaves the PSF's range")
+    );
+    assert!(refused(Simulation { wave: Some((1e300, 2e300, 1e299).into()), ..base() }).contains("grid 1e300 to 2e300"));
     assert!(refused(Simulation { bad_columns: Some(psf.npix_x + 1), ..base() }).contains("number of bad columns is"));
     assert!(refused(Simulation { dead_patches: Some(usize::MAX), ..base() }).contains("dead patches is 1.8"));
     assert!(refused(Simulation { readnoise: 0.0, ..base() }).contains("read noise is 0"));

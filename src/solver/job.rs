@@ -7,7 +7,7 @@ use crate::backend::Decorrelate;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
-use crate::psf::{Psf, Tails};
+use crate::psf::{Dispersion, Psf, Tails};
 use crate::stages::traces::{legendre, unit};
 use std::ops::Range;
 use std::sync::Arc;
@@ -50,6 +50,21 @@ pub enum JobError {
         psf_nx: usize,
         /// Rows of the PSF's CCD.
         psf_ny: usize,
+    },
+    /// Wavelengths of fibres with a range each do not follow from one factor.
+    #[error(
+        "fibres have a range of wavelengths each: leave out {}, and correct WAVELENGTH afterwards",
+        OptionName::BarycentricCorrection
+    )]
+    BarycentricRanges,
+    /// The CCD and the PSF are turned differently.
+    #[error(
+        "the PSF has dispersion along {}, the CCD was {}turned: turn it (Ccd::turned) where the PSF has dispersion along x, and there only",
+        psf.letter(), if *psf == Dispersion::AlongX { "not " } else { "" }
+    )]
+    Dispersion {
+        /// The axis of the PSF's file.
+        psf: Dispersion,
     },
     /// The grid reaches further beyond the PSF's range than its series can be extrapolated.
     #[error(
@@ -204,12 +219,20 @@ impl<'a> Job<'a> {
 
 fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(), JobError> {
     options.patches.check()?;
+    if ccd.dispersion() != psf.dispersion {
+        return Err(JobError::Dispersion { psf: psf.dispersion });
+    }
     if (ccd.nx(), ccd.ny()) != (psf.npix_x, psf.npix_y) {
-        return Err(JobError::CcdSize { nx: ccd.nx(), ny: ccd.ny(), psf_nx: psf.npix_x, psf_ny: psf.npix_y });
+        let [nx, ny] = psf.dispersion.in_file([ccd.nx(), ccd.ny()]);
+        let [psf_nx, psf_ny] = psf.dispersion.in_file([psf.npix_x, psf.npix_y]);
+        return Err(JobError::CcdSize { nx, ny, psf_nx, psf_ny });
     }
     let (wmin, wmax) = (grid.wave()[0], grid.wave()[grid.nwave() - 1]);
     if !(psf.reaches(wmin) && psf.reaches(wmax)) {
         return Err(JobError::OutsidePsf { wmin, wmax, psf_min: psf.wave_min, psf_max: psf.wave_max });
+    }
+    if options.barycentric.is_some() && psf.ranges.is_some() {
+        return Err(JobError::BarycentricRanges);
     }
     if options.psf_tails && psf.tails.is_none() {
         return Err(JobError::NoTails);

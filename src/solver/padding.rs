@@ -50,7 +50,7 @@ impl Correlation {
 /// Returns the bins from the farther end of the grid to that of the PSF's range, and those whose spots reach back from beyond it.
 /// There is no light farther out, and series are not to be extrapolated far.
 fn to_the_end(psf: &Psf, grid: &WaveGrid) -> usize {
-    let (step, first, last) = (grid.step(), grid.wave()[0], grid.wave()[grid.nwave() - 1]);
+    let (step, first, last) = (grid.step_at(0), grid.wave()[0], grid.wave()[grid.nwave() - 1]);
     let y = |wave: f64| legendre(psf.trace_y.of(psf.nfibre / 2), unit(psf.trace_y.domain, wave));
     let middle = 0.5 * (psf.wave_min + psf.wave_max);
     let rows = (y(middle + 0.5 * step) - y(middle - 0.5 * step)).abs();

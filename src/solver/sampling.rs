@@ -69,7 +69,7 @@ impl Sampling {
 /// than rows, they are as many as these rows have bins.
 pub(super) fn half_diagonals(psf: &Psf, grid: &WaveGrid) -> usize {
     let rows = psf.half_y as f64;
-    let bins = Sampling::measure(psf).map_or(rows, |sampling| (rows * sampling.highest_row / grid.step()).ceil());
+    let bins = Sampling::measure(psf).map_or(rows, |sampling| (rows * sampling.highest_row / grid.step_at(0)).ceil());
     (bins.min(MOST_DIAGONALS as f64) as usize).max(psf.half_y)
 }
 

@@ -43,11 +43,10 @@ pub fn judged(psf: Psf, known: Defects) -> Result<Psf, PsfError> {
     }
     defects.fibres.sort_by_key(|bad| bad.fibre);
     if let Some((cut, fibre)) = most_cut.filter(|(cut, _)| *cut > CUT_TOLD) {
+        let [nx, ny] = psf.dispersion.in_file([2 * psf.half_x + 1, 2 * psf.half_y + 1]);
         defects.notes.push(format!(
-            "its spots are wider than their stamps of {} x {} pixels (HSIZEX, HSIZEY), which cut off up to {:.1} % of the \
+            "its spots are wider than their stamps of {nx} x {ny} pixels (HSIZEX, HSIZEY), which cut off up to {:.1} % of the \
              light (fibre {fibre}): flux is too low by as much; make the PSF with larger stamps",
-            2 * psf.half_x + 1,
-            2 * psf.half_y + 1,
             100.0 * cut
         ));
     }
@@ -69,17 +68,19 @@ struct Found {
 fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
     let at = |series: &LegendreSeries, wave: f64| legendre(series.of(fibre), unit(series.domain, wave));
     let bad = |trace: bool, reason: String| BadFibre { fibre, reason, trace };
+    let in_file = |name: &str| psf.dispersion.name_in_file(name);
     for (name, series) in [("XTRACE", &psf.trace_x), ("YTRACE", &psf.trace_y)] {
         let coeff = series.of(fibre);
         let filled = FILLS.iter().find(|fill| coeff.len() > 1 && coeff.iter().all(|c| c == *fill));
         if let Some(fill) = filled {
-            return Err(bad(true, format!("{name} has nothing but {fill}")));
+            return Err(bad(true, format!("{} has nothing but {fill}", in_file(name))));
         }
     }
     let rows = waves.iter().map(|&wave| at(&psf.trace_y, wave));
     let ends = rows.fold([f64::MAX, f64::MIN], |[low, high], y| [low.min(y), high.max(y)]);
     if ends[1] - ends[0] < MIN_SPAN {
-        return Err(bad(true, format!("YTRACE is {:.2} to {:.2} from end to end, no dispersion", ends[0], ends[1])));
+        let name = in_file("YTRACE");
+        return Err(bad(true, format!("{name} is {:.2} to {:.2} from end to end, no dispersion", ends[0], ends[1])));
     }
     let half_y = psf.half_y as f64;
     let on_ccd = |wave: &&f64| (-0.5 - half_y..psf.npix_y as f64 - 0.5 + half_y).contains(&at(&psf.trace_y, **wave));
@@ -90,6 +91,8 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
         for (name, series, least) in shapes {
             let value = at(series, wave);
             if value.is_nan() || value <= least {
+                let name = in_file(name);
+                let wave = psf.wavelength(fibre, wave);
                 return Err(bad(false, format!("{name} is {value:.3} at {wave:.1} Angstrom, not above {least}")));
             }
         }
@@ -100,7 +103,7 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
         found.gh00 = [found.gh00[0].min(gh00), found.gh00[1].max(gh00)];
         let cut = cut_off(psf, [at(&psf.sigma_x, wave), at(&psf.sigma_y, wave)], |k| at(&psf.gh[k], wave));
         if cut > CUT_BAD {
-            let percent = 100.0 * cut;
+            let (percent, wave) = (100.0 * cut, psf.wavelength(fibre, wave));
             return Err(bad(
                 false,
                 format!("its stamp cuts off {percent:.0} % of the light at {wave:.1} Angstrom (GHSIGX, GHSIGY)"),
@@ -143,7 +146,7 @@ fn within(half: usize, sigma: f64, degree: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::psf::PsfParts;
+    use crate::psf::{Dispersion, PsfParts};
 
     /// Eight fibres, two coefficients per series.
     fn psf(change: impl FnOnce(&mut PsfParts)) -> Psf {
@@ -155,6 +158,7 @@ mod tests {
         let mut parts = PsfParts {
             nfibre: 8,
             fibermin: 0,
+            dispersion: Dispersion::AlongY,
             trace_x: series(&|fibre| [10.0 + 7.0 * fibre, 0.5]),
             trace_y: series(&|_| [50.0, 48.0]),
             form: Form::GaussHermite,
@@ -173,6 +177,7 @@ mod tests {
             half_y: 5,
             npix_x: 80,
             npix_y: 100,
+            ranges: None,
             wave_min: 5000.0,
             wave_max: 6000.0,
             psferr: 0.01,

@@ -3,7 +3,7 @@
 use super::spot_widths::Moments;
 use super::spots::SpotModel;
 use super::traces::{legendre, shape_series, split, unit};
-use crate::psf::{LegendreSeries, Psf};
+use crate::psf::{Dispersion, LegendreSeries, Psf};
 use rayon::prelude::*;
 
 /// Fibres and wavelengths that are looked at, evenly over the PSFs.
@@ -23,6 +23,14 @@ pub struct PsfDifference {
     pub centroid: [f64; 2],
     /// Largest differences of widths along x and y, as fractions.
     pub width: [f64; 2],
+}
+
+impl PsfDifference {
+    /// Returns the difference along x and y of the files of PSFs with this axis of dispersion.
+    #[must_use]
+    pub fn in_file(self, axis: Dispersion) -> Self {
+        Self { centroid: axis.in_file(self.centroid), width: axis.in_file(self.width), ..self }
+    }
 }
 
 /// A spot with its corner pixel.

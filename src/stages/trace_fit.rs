@@ -1,13 +1,16 @@
 //! A PSF from measured places and widths of spots, by Legendre series of every fibre.
 
 use super::traces::{legendre, legendre_fit, unit};
-use crate::psf::{Form, LegendreSeries, MOST_HALF_SIZE, Psf, PsfError, PsfParts};
+use crate::psf::{Dispersion, Form, LegendreSeries, MOST_HALF_SIZE, Psf, PsfError, PsfParts};
 use std::collections::BTreeMap;
 
 /// Half of a window in units of the largest width: what is outside is less than 1e-6 of a Gaussian.
 const SIGMAS: f64 = 5.0;
 /// Most terms of a series; beyond them it is no fit.
 const MOST_TRACE_TERMS: usize = 21;
+
+/// Fibres whose ranges have less than this of the longest in common get a range each.
+const LEAST_COMMON: f64 = 0.5;
 
 /// Measured spots: one per place of each list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -139,7 +142,7 @@ impl Spots {
     }
 }
 
-/// Fits a Gauss-Hermite PSF to spots; its fibres are those of the spots, in the order of their numbers. Returns it with the
+/// Fits a Gauss-Hermite PSF to spots. Fibres whose wavelengths have little in common get a range each. The PSF is turned where their traces run along x; its fibres are those of the spots, in the order of their numbers. Returns it with the
 /// residuals of every quantity.
 ///
 /// # Errors
@@ -158,10 +161,17 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
             return Err(TraceFitError::Few { fibre: *fibre, found: waves.len() });
         }
     }
-    let ends = spots.wave.iter().fold([f64::MAX, f64::MIN], |[low, high], w| [low.min(*w), high.max(*w)]);
+    let own: Vec<[f64; 2]> = fibres.values().map(|own| ends_of(own.iter().map(|&spot| spots.wave[spot]))).collect();
+    let ranges = have_little_in_common(&own).then_some(own);
+    // The scale of ranges is the one in the middle.
+    let ends = match &ranges {
+        Some(own) => own[own.len() / 2],
+        None => ends_of(spots.wave.iter().copied()),
+    };
+    let on_scale = |row: usize, wave: f64| unit(ranges.as_ref().map_or(ends, |own| own[row]), wave);
     let fit = |values: &[f64], degree: usize| {
-        let of_fibre = |own: &Vec<usize>| {
-            let u: Vec<f64> = own.iter().map(|&spot| unit(ends, spots.wave[spot])).collect();
+        let of_fibre = |(row, own): (usize, &Vec<usize>)| {
+            let u: Vec<f64> = own.iter().map(|&spot| on_scale(row, spots.wave[spot])).collect();
             let values: Vec<f64> = own.iter().map(|&spot| values[spot]).collect();
             // Half as many terms as spots, so that residuals tell of the fit.
             let terms = (degree + 1).min((own.len() / 2).max(2));
@@ -169,16 +179,22 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
             coeff.resize(degree + 1, 0.0);
             coeff
         };
-        LegendreSeries { domain: ends, ncoeff: degree + 1, coeff: fibres.values().flat_map(of_fibre).collect() }
+        LegendreSeries {
+            domain: ends,
+            ncoeff: degree + 1,
+            coeff: fibres.values().enumerate().flat_map(of_fibre).collect(),
+        }
     };
     let quantities = spots.quantities();
     let is_trace = |k: usize| k < 2;
     let degree = |k: usize| if is_trace(k) { how.trace_degree } else { how.width_degree };
     let series: Vec<LegendreSeries> =
         quantities.iter().enumerate().map(|(k, (_, values))| fit(values, degree(k))).collect();
-    let residuals =
-        quantities.iter().zip(&series).map(|((name, values), series)| residual(name, values, series, spots, &fibres));
-    let residuals = residuals.collect();
+    let residuals = quantities
+        .iter()
+        .zip(&series)
+        .map(|((name, values), series)| residual(name, values, series, spots, &fibres, &on_scale))
+        .collect();
     let constant = |value: f64| {
         let ncoeff = how.width_degree + 1;
         let mut coeff = vec![0.0; ncoeff * fibres.len()];
@@ -203,6 +219,7 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
     let psf = Psf::new(PsfParts {
         nfibre: numbers.len(),
         fibermin: if follow { numbers[0] } else { 0 },
+        dispersion: Dispersion::AlongY,
         trace_x: series[0].clone(),
         trace_y: series[1].clone(),
         form: Form::GaussHermite,
@@ -216,12 +233,25 @@ pub fn fit_traces(spots: &Spots, how: &TraceFit) -> Result<(Psf, Vec<Residual>),
         half_y: half(how.half[1], &spots.sigma_y),
         npix_x: how.npix[0],
         npix_y: how.npix[1],
+        ranges,
         wave_min: ends[0],
         wave_max: ends[1],
         psferr: 0.01,
         camera: how.camera.clone(),
     })?;
-    Ok((psf, residuals))
+    Ok((psf.turned_by_traces(), residuals))
+}
+
+/// Returns the smallest and the largest of some wavelengths.
+fn ends_of(waves: impl Iterator<Item = f64>) -> [f64; 2] {
+    waves.fold([f64::MAX, f64::MIN], |[low, high], w| [low.min(w), high.max(w)])
+}
+
+/// Whether fibres need a range each: orders of an echelle, or fields that are staggered far.
+fn have_little_in_common(ranges: &[[f64; 2]]) -> bool {
+    let common = ranges.iter().fold([0.0, f64::MAX], |all, own| [f64::max(all[0], own[0]), f64::min(all[1], own[1])]);
+    let longest = ranges.iter().map(|[low, high]| high - low).fold(0.0, f64::max);
+    common[1] - common[0] < LEAST_COMMON * longest
 }
 
 /// Measures how far spots are from a series.
@@ -231,12 +261,13 @@ fn residual(
     series: &LegendreSeries,
     spots: &Spots,
     fibres: &BTreeMap<i64, Vec<usize>>,
+    on_scale: &dyn Fn(usize, f64) -> f64,
 ) -> Residual {
     let mut found = Residual { quantity: name.into(), rms: 0.0, worst: 0.0, fibre: 0, wave: 0.0 };
     for (row, (fibre, own)) in fibres.iter().enumerate() {
         for &spot in own {
             let wave = spots.wave[spot];
-            let off = (values[spot] - legendre(series.of(row), unit(series.domain, wave))).abs();
+            let off = (values[spot] - legendre(series.of(row), on_scale(row, wave))).abs();
             found.rms += off * off;
             if off > found.worst || found.wave == 0.0 {
                 (found.worst, found.fibre, found.wave) = (off, *fibre, wave);

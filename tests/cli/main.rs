@@ -9,6 +9,8 @@ mod bad_options;
 mod bench;
 mod comparisons;
 mod defects;
+mod dispersion;
+mod echelle;
 mod json;
 mod like;
 mod manual;

@@ -70,7 +70,7 @@ fn files_of_another_frame_are_refused_in_one_sentence() {
     let shape = ["report", "frame.fits", "--image", "small.fits", "--model", "model.fits", "-o", "r.html"];
     folder.run(&shape).fails_saying(&["model.fits: MODEL has", "IMAGE of small.fits has", "119"]);
 
-    let grid = Simulation { wave: Some([6660.35, 6700.0, 0.8]), ..Simulation::default() };
+    let grid = Simulation { wave: Some((6660.35, 6700.0, 0.8).into()), ..Simulation::default() };
     write_truth(folder.path("grid.fits"), &simulate(&psf, &grid).unwrap().truth, false).unwrap().persist().unwrap();
     let truth = ["report", "frame.fits", "--truth", "grid.fits", "-o", "r.html"];
     folder.run(&truth).fails_saying(&["grid.fits", "frame.fits", "grid"]);

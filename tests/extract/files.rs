@@ -14,7 +14,7 @@ fn request(folder: &Path, seed: u64) -> (Small, Request) {
     write_preproc(&preproc, &small.sim.preproc, false).unwrap().persist().unwrap();
     let wave = small.grid.wave();
     let mut request = Request::new(preproc, psf, folder.join("frame.fits"));
-    request.wavelength = Some((wave[0], wave[wave.len() - 1], small.grid.step()));
+    request.wavelength = Some((wave[0], wave[wave.len() - 1], small.grid.step()).into());
     request.options = Small::options();
     (small, request)
 }

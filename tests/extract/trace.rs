@@ -38,7 +38,7 @@ fn traced(folder: &Path, solver: Solver) -> (Done, Vec<Region>) {
     let wave = small.grid.wave();
     let mut request = Request::new(preproc, psf, folder.join("frame.fits"));
     request.overwrite = true;
-    request.wavelength = Some((wave[0], wave[wave.len() - 1], small.grid.step()));
+    request.wavelength = Some((wave[0], wave[wave.len() - 1], small.grid.step()).into());
     request.options = Small::options();
     request.options.solver = solver;
     let collector = Arc::new(Trace::new());

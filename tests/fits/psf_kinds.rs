@@ -2,7 +2,7 @@
 
 use spextral::fits::{read_psf, write_psf};
 use spextral::geometry::SpotShape;
-use spextral::psf::{Form, Psf};
+use spextral::psf::{Dispersion, Form, Psf};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::spot_samples::{GridSize, sampled};
 use spextral::stages::spot_widths::Moments;
@@ -235,4 +235,27 @@ fn every_hazard_of_sampled_psfs_is_refused_by_a_sentence() {
     }
     let nan = changed(spot_grid(&[]), "SPOTPOS ", "SPOTPOT ");
     assert!(error(&nan).contains("has no SPOTPOS HDU"));
+}
+
+#[test]
+fn a_psf_turned_has_its_spots_turned_and_twice_turned_is_itself() {
+    let synthetic = Synthetic { nfibre: 3, npix_y: Some(200), half_x: 7, tail_amplitude: 0.01, ..Synthetic::default() };
+    let kinds = [spot_grid(&[]), mono_spot(), pca_pix(), two_cores()].map(|bytes| read(&bytes));
+    for psf in kinds.into_iter().chain([synthetic.build().unwrap()]) {
+        let turned = psf.clone().turned();
+        assert_eq!((turned.dispersion, turned.npix_x, turned.half_y), (Dispersion::AlongX, psf.npix_y, psf.half_x));
+        for tails in [false, psf.tails.is_some()] {
+            let shape = [2 * psf.half_y + 1, 2 * psf.half_x + 1];
+            for (own, other) in spots_of(&psf, 1, tails).into_iter().zip(spots_of(&turned, 1, tails)) {
+                assert_eq!(((own.0, own.1), (own.2, own.3)), ((other.1, other.0), (other.3, other.2)));
+                assert_eq!(own.4.len(), shape[0] * shape[1]);
+                let worst =
+                    (0..own.4.len()).map(|k| (own.4[k] - other.4[k % shape[1] * shape[0] + k / shape[1]]).abs());
+                // A sinc goes on from the end of a row to the next one, or of a column.
+                let bound = if matches!(psf.form.name(), "MONOSPOT" | "PCA-PIX") { 1e-3 } else { 1e-15 };
+                assert!(worst.fold(0.0, f64::max) < bound, "{}", psf.form.name());
+            }
+        }
+        assert_eq!(turned.turned(), psf, "{}", psf.form.name());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::parameters::{Synthetic, SyntheticError};
 use super::slit::{Slit, clipped_normal};
-use crate::psf::{Form, Psf, PsfParts, Tails};
+use crate::psf::{Dispersion, Form, Psf, PsfParts, Tails};
 use crate::simulate::range::OutOfRange;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -35,6 +35,7 @@ impl Synthetic {
         Ok(Psf::new(PsfParts {
             nfibre: self.nfibre,
             fibermin: 0,
+            dispersion: Dispersion::AlongY,
             trace_x: slit.trace_x(&positions, npix_x),
             trace_y: slit.trace_y([npix_x, npix_y]),
             form: Form::GaussHermite,
@@ -54,6 +55,7 @@ impl Synthetic {
             half_y: self.half_y,
             npix_x,
             npix_y,
+            ranges: None,
             wave_min: domain[0],
             wave_max: domain[1],
             psferr: 0.01,

@@ -58,15 +58,17 @@ impl PsfDecay {
     /// Looks at both ends and the middle of the slit and of the grid. Bins are those within the range of the PSF: beyond it, its
     /// series say nothing.
     pub fn measure(psf: &Psf, grid: &WaveGrid, with_tails: bool, threshold: f64) -> Self {
-        let step = grid.step();
-        let within = ((psf.wave_max - psf.wave_min) / step).max(0.0) as usize;
+        let widest = grid.step_at(grid.nwave() - 1);
+        let within = ((psf.wave_max - psf.wave_min) / widest).max(0.0) as usize;
         let len = within.min(2 * REACH) + 1;
         let first = |at: usize| {
+            let step = grid.step_at(at);
             let last = psf.wave_max - (len - 1) as f64 * step;
             (grid.wave()[at] - REACH as f64 * step).min(last).max(psf.wave_min)
         };
-        let wave = |at: usize| -> Vec<f64> { (0..len).map(|k| first(at) + k as f64 * step).collect() };
-        let place = |at: usize| (((grid.wave()[at] - first(at)) / step).round().max(0.0) as usize).min(len - 1);
+        let wave = |at: usize| -> Vec<f64> { (0..len).map(|k| first(at) + k as f64 * grid.step_at(at)).collect() };
+        let place =
+            |at: usize| (((grid.wave()[at] - first(at)) / grid.step_at(at)).round().max(0.0) as usize).min(len - 1);
         let bins = [0, grid.nwave() / 2, grid.nwave() - 1];
         let fibres = [0, psf.nfibre / 2, psf.nfibre - 1];
         let places: Vec<_> = bins.into_iter().flat_map(|at| fibres.map(|fibre| (wave(at), fibre))).collect();

@@ -7,7 +7,7 @@ use spextral::fits::{Preproc, write_preproc};
 use spextral::frame::Scores;
 use spextral::frame::{ColumnData, Header, Table};
 use spextral::frame::{Frame, Spectra, SpectraParts, specmask};
-use spextral::psf::{Form, LegendreSeries, Psf, PsfParts, Tails};
+use spextral::psf::{Dispersion, Form, LegendreSeries, Psf, PsfParts, Tails};
 
 /// A folder of its own for a test.
 pub fn folder() -> tempfile::TempDir {
@@ -87,6 +87,7 @@ pub fn psf() -> Psf {
     Psf::new(PsfParts {
         nfibre: 2,
         fibermin: 25,
+        dispersion: Dispersion::AlongY,
         trace_x: series(4, 100.0, [5543.0, 7826.0]),
         trace_y: series(4, 2000.0, [5543.0, 7826.0]),
         form: Form::GaussHermite,
@@ -112,6 +113,7 @@ pub fn psf() -> Psf {
         half_y: 5,
         npix_x: 4114,
         npix_y: 4128,
+        ranges: None,
         wave_min: 5543.0,
         wave_max: 7827.0,
         psferr: 0.02,

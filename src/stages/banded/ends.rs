@@ -1,0 +1,109 @@
+//! Bins beyond the ends of a grid: whether masks carry the effect of their end into the core.
+
+use super::BandFailure;
+use super::normal::BandedNormal;
+use super::solve::solve;
+use std::ops::Range;
+
+/// Bins of the core that are looked at besides those beyond an end.
+const INSIDE: usize = 32;
+
+/// Returns how strongly the bins `core` are correlated with the outermost ones, which take up the light and the noise of bins beyond
+/// that have no unknowns: the largest over the fibres and bins that count. `counts` is asked for fibres and bins.
+///
+/// `K e = r` is solved at each end to an error of `resolved`, where r is `sqrt(K_ii)` with alternating signs at as many outermost
+/// bins as overlap with bins beyond, and 0 elsewhere; the correlation is `|e_i| sqrt(K_ii)`. Signs that alternate excite the modes
+/// that decay slowest. All masks and weights are in K.
+///
+/// # Errors
+/// [`BandFailure`]: K is not positive definite, or the iteration does not converge.
+pub fn correlation_with_ends(
+    normal: &BandedNormal,
+    core: &Range<usize>,
+    counts: &(dyn Fn(usize, usize) -> bool + Sync),
+    resolved: f64,
+) -> Result<f64, BandFailure> {
+    let n = normal.n;
+    let parts = [0..(core.start + INSIDE).min(n), core.end.saturating_sub(INSIDE)..n];
+    let mut largest = 0.0f64;
+    for part in parts {
+        let outermost = if part.start == 0 { 0..normal.half.min(n) } else { n.saturating_sub(normal.half)..n };
+        let mut cut = cut(normal, &part);
+        for (rhs, diagonal) in cut.rhs.iter_mut().zip(&cut.diagonal) {
+            for (k, value) in rhs.iter_mut().enumerate() {
+                let noise = diagonal[k * (normal.half + 1)].sqrt();
+                let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
+                *value = if outermost.contains(&(part.start + k)) { sign * noise } else { 0.0 };
+            }
+        }
+        let (e, _) = solve(&cut, resolved)?;
+        let counted = part.clone().filter(|bin| core.contains(bin));
+        for (fibre, e) in e.iter().enumerate() {
+            for bin in counted.clone().filter(|&bin| counts(fibre, bin)) {
+                let found = e[bin - part.start].abs() * normal.diagonal[fibre][bin * (normal.half + 1)].sqrt();
+                largest = if found <= largest { largest } else { found };
+            }
+        }
+    }
+    Ok(largest)
+}
+
+/// Returns the equations of some bins, as if there were no others.
+fn cut(normal: &BandedNormal, bins: &Range<usize>) -> BandedNormal {
+    let (n, half, width) = (bins.len(), normal.half, 2 * normal.half + 1);
+    let own = |diagonal: &Vec<f64>| {
+        let mut rows = diagonal[bins.start * (half + 1)..bins.end * (half + 1)].to_vec();
+        for (i, row) in rows.chunks_exact_mut(half + 1).enumerate() {
+            row[(n - i).min(half + 1)..].fill(0.0);
+        }
+        rows
+    };
+    let pair = |pair: &Vec<f64>| {
+        let mut rows = pair[bins.start * width..bins.end * width].to_vec();
+        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            row[..half.saturating_sub(i)].fill(0.0);
+            row[(n - i + half).min(width)..].fill(0.0);
+        }
+        rows
+    };
+    BandedNormal {
+        n,
+        half,
+        diagonal: normal.diagonal.iter().map(own).collect(),
+        pairs: normal.pairs.iter().map(|pairs| pairs.iter().map(pair).collect()).collect(),
+        rhs: normal.rhs.iter().map(|rhs| rhs[bins.clone()].to_vec()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One fibre of `n` bins, each coupled to the next by `coupling` of the diagonal.
+    fn chain(n: usize, coupling: f64) -> BandedNormal {
+        let diagonal = (0..n).flat_map(|i| [1.0, if i + 1 < n { coupling } else { 0.0 }]).collect();
+        BandedNormal { n, half: 1, diagonal: vec![diagonal], pairs: vec![], rhs: vec![vec![100.0; n]] }
+    }
+
+    #[test]
+    fn the_correlation_falls_with_the_bins_beyond_and_rises_with_their_coupling() {
+        // x falls by rho = (1 - sqrt(1 - 4 c^2)) / 2c per bin of a long chain.
+        for coupling in [0.2f64, 0.4] {
+            let rho = (1.0 - (1.0 - 4.0 * coupling * coupling).sqrt()) / (2.0 * coupling);
+            for beyond in [5, 10] {
+                let n = 100 + 2 * beyond;
+                let found =
+                    correlation_with_ends(&chain(n, coupling), &(beyond..100 + beyond), &|_, _| true, 1e-9).unwrap();
+                let expected = rho.powi(beyond as i32 + 1) / coupling;
+                assert!((found / expected - 1.0).abs() < 1e-3, "{found} for {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn bins_that_do_not_count_and_short_grids_are_no_error() {
+        let normal = chain(12, 0.4);
+        assert_eq!(correlation_with_ends(&normal, &(1..11), &|_, _| false, 1e-9), Ok(0.0));
+        assert!(correlation_with_ends(&normal, &(1..11), &|_, _| true, 1e-9).unwrap() > 0.1);
+    }
+}
