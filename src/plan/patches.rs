@@ -91,7 +91,7 @@ pub struct PatchOptions {
     pub wavepad_frac: f64,
     /// How much of the padding bins' pixel rows are used, as a fraction.
     pub pixpad_frac: f64,
-    /// The weight that tells unknowns with information from those that get a prior.
+    /// The weight of full information; unknowns with a small fraction of it get a prior.
     pub weight_scale: WeightScale,
 }
 
