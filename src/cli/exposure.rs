@@ -19,11 +19,15 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const USAGE: &str = "\
+spextral exposure --manifest FILE [OPTIONS]
+       spextral exposure --reduxdir DIR --night N --expid E [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   spextral exposure --manifest frames.csv --report report.json
   spextral exposure --reduxdir $REDUX --night 20200314 --expid 51060 --cameras r0,r1 --resume
-  mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2     (built with --features mpi)
+  mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2      # built with mpi
 
 A manifest is CSV with a header row: input, psf, output, and where wanted fibermap, model, and any option below by its name
 (wavelength, specmin, nspec, ...); empty cells and missing columns take the command line's.
@@ -39,7 +43,7 @@ const TIMELINE: &[&str] = if cfg!(feature = "plot") { &["csv", "trace.json", "sv
 
 /// Arguments of `spextral exposure`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct Arguments {
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "resume")]

@@ -18,10 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+const USAGE: &str = "\
+spextral extract -i PREPROC -p PSF -o FRAME [OPTIONS]
+       spextral extract --like FRAME [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   spextral extract -i preproc-r0-00051060.fits.gz -p psf-r0-00051060.fits -o frame-r0-00051060.fits
-  spextral extract -i preproc.fits -p psf.fits -o frame.fits -w 5760,7620,0.8 --barycentric-correction
+  spextral extract -i preproc.fits -p psf.fits -o frame.fits -w 5760,7620,0.8
   spextral extract -i preproc.fits -p psf.fits -o part.fits -s 25 -n 50 -m model.fits --device cpu
   spextral extract --like frame.fits -o again.fits
 
@@ -31,12 +35,12 @@ Exit codes: 0 done, 1 failed, or `--solver banded` did not serve all bundles (th
 
 /// Arguments of `spextral extract`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, mut_arg("model-flux", |model_flux| model_flux.requires("model")))]
+#[command(after_help = EXAMPLES, override_usage = USAGE, mut_arg("model-flux", |model_flux| model_flux.requires("model")))]
 pub struct Arguments {
     /// The preprocessed frame: IMAGE, IVAR, MASK (.fits, .fits.gz or .fits.fz)
     #[arg(short, long, value_name = "PREPROC", required_unless_present = "like")]
     input: Option<PathBuf>,
-    /// The Gauss-Hermite PSF of this camera
+    /// The PSF of this camera
     #[arg(short, long, required_unless_present = "like")]
     psf: Option<PathBuf>,
     /// The frame to write: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES

@@ -10,7 +10,7 @@ use crate::frame::{Frame, Header, Scores, Spectra, SpectraParts};
 use std::path::Path;
 
 /// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES, of which the last three are
-/// left out if the frame has none.
+/// left out if the frame has none. FLUX and IVAR have the world coordinates of an even wavelength grid.
 ///
 /// # Errors
 /// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or `frame.wave` does not have one
@@ -19,10 +19,12 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
     let s = &frame.spectra;
     let spectra = vec![s.nspec, s.nwave];
     let image = |name, unit, shape: &[usize], pixels| Image { name, unit, shape: shape.to_vec(), pixels };
-    let none = Header::new();
+    let (none, mut flux, mut ivar) = (Header::new(), frame.header.clone(), Header::new());
+    let is_air = frame.header.get_str("AIRORVAC").is_some_and(|medium| medium.eq_ignore_ascii_case("air"));
+    [&mut flux, &mut ivar].into_iter().for_each(|header| header.set_wavelength_axis(&frame.wave, is_air));
     write_file(path.as_ref(), overwrite, |out| {
-        out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &frame.header)?;
-        out.image(&image("IVAR", "", &spectra, Pixels::F32Rounded(&s.ivar)), &none)?;
+        out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &flux)?;
+        out.image(&image("IVAR", "Angstrom**2 electron**-2", &spectra, Pixels::F32Rounded(&s.ivar)), &ivar)?;
         out.image(&image("MASK", "", &spectra, Pixels::U32(&s.mask)), &none)?;
         out.image(&image("WAVELENGTH", "Angstrom", &[s.nwave], Pixels::F64(&frame.wave)), &none)?;
         let resolution = [s.nspec, s.ndiag, s.nwave];

@@ -9,6 +9,7 @@ mod bad_options;
 mod bench;
 mod comparisons;
 mod defects;
+mod info;
 mod json;
 mod like;
 mod manual;
