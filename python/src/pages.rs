@@ -120,7 +120,7 @@ pub fn page(
     let sources = Sources { frame, ccd, truth };
     let made = || {
         let report = Report::new(Material::read(&sources)?);
-        let warnings = report.warnings().iter().map(|w| (w.severity == Severity::Bad, w.text.clone())).collect();
+        let warnings = report.warnings().iter().map(|w| (w.severity != Severity::Note, w.text.clone())).collect();
         Ok::<_, ReportError>((report.html()?, warnings))
     };
     released(py, None, made)?.map_err(Raise::raise)

@@ -6,6 +6,8 @@ use super::like::Like;
 use super::logging::Progress;
 use super::output::Outcome;
 use super::peer_flags::PeerFlags;
+#[cfg(feature = "plot")]
+use super::report_files::{Files, MODEL};
 use super::request_options::RequestOptions;
 use clap::Args;
 use spextral::base::option_name::OptionName;
@@ -13,6 +15,8 @@ use spextral::base::output_path::{Format, check_outputs};
 use spextral::base::trace::Trace;
 use spextral::extract::{Done, ModelFlux, Request, extract_file};
 use spextral::gpu::{DeviceChoice, Precision};
+#[cfg(feature = "plot")]
+use spextral::report::Sources;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +64,10 @@ pub struct Arguments {
     /// Write what ran when and on which thread: JSON that ui.perfetto.dev shows
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Also write a page about the frame, as `spextral report` makes it (.html)
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "PAGE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     options: RequestOptions,
     #[command(flatten)]
@@ -77,7 +85,9 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Outcome {
     arguments.peers.check();
     let like = arguments.like.as_deref().map(Like::read).transpose()?;
-    let request = arguments.request(like.as_ref())?;
+    let mut request = arguments.request(like.as_ref())?;
+    #[cfg(feature = "plot")]
+    let page = arguments.page(&mut request)?;
     let trace = arguments.trace.as_ref().map(|path| (path, Arc::new(Trace::new())));
     if let Some(like) = &like {
         let trace = trace.iter().map(|(path, _)| path.as_path());
@@ -102,6 +112,13 @@ pub fn run(arguments: Arguments) -> Outcome {
     let done = extract_file(&request, &engine, &|done, total| progress.report(done, total))?;
     drop(progress);
     report(&request, &done);
+    #[cfg(feature = "plot")]
+    if let Some((page, files)) = page {
+        let made = super::report::write(&files, &page, None, request.overwrite)?;
+        if !arguments.json.is_wanted() {
+            super::report::say(&made, [page.as_path()])?;
+        }
+    }
     if let Some((path, trace)) = &trace {
         trace.write(path, request.overwrite)?;
     }
@@ -146,6 +163,29 @@ impl Arguments {
         self.options.apply(&mut request)?;
         self.peers.apply(&mut request);
         Ok(request)
+    }
+
+    /// Returns the page that is wanted and its files; the request then makes a model, which goes with them unless it is wanted, too.
+    #[cfg(feature = "plot")]
+    fn page(&self, request: &mut Request) -> Result<Option<(PathBuf, Files)>, Box<dyn Error>> {
+        let Some(page) = &self.report else { return Ok(None) };
+        let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
+        check_outputs(&others, &[(page, Format::Html)], request.overwrite)?;
+        let (frame, image) = (&request.output, &request.input);
+        let files = match &request.model {
+            Some((model, _)) => {
+                let ccd = Some([image.clone(), model.clone()]);
+                Files::given(Sources { frame: frame.clone(), ccd, truth: None })
+            }
+            None => {
+                let folder = tempfile::tempdir()?;
+                let model = folder.path().join(MODEL);
+                let files = Files::in_folder(frame, image, folder);
+                request.model = Some((model, ModelFlux::default()));
+                files
+            }
+        };
+        Ok(Some((page.clone(), files)))
     }
 
     /// Returns the device: the one given, the recorded one where it is there, or the best.

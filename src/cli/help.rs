@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 /// Options that only the whole help shows.
-const WHOLE_ONLY: [&str; 23] = [
+const WHOLE_ONLY: [&str; 26] = [
     "trace",
     "model-flux",
     "no-scores",
@@ -24,6 +24,9 @@ const WHOLE_ONLY: [&str; 23] = [
     "max-device-memory",
     "precision",
     "decorrelate",
+    "psferr",
+    "outdir",
+    "no_barycentric_correction",
     "timeline",
     "ranks_per_frame",
     "no_overlap",

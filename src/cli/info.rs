@@ -16,7 +16,7 @@ const CARDS: [&str; 14] = [
     "SPXSOLV", "SPXOPT", "PSFTYPE",
 ];
 /// Cards of files that it was made from.
-const INPUTS: [&str; 3] = ["IN_IMG", "IN_PSF", "IN_FMP"];
+const INPUTS: [&str; 3] = ["IN_IMG", "IN_PSF", "IN_FMAP"];
 
 /// Say what a file holds: kind, HDUs with their shapes and units, exposure, and how it was made
 ///

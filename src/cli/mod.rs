@@ -29,6 +29,8 @@ mod psf_convert;
 mod psf_info;
 #[cfg(feature = "plot")]
 mod report;
+#[cfg(feature = "plot")]
+mod report_files;
 mod request_options;
 mod signals;
 #[cfg(feature = "simulate")]
