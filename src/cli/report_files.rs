@@ -28,7 +28,7 @@ impl Files {
     }
 
     /// Finds the image of a frame by its header and extracts its model again, by the recorded options and on the CPU. Without
-    /// them the page has no residual, and the log says why.
+    /// them the page has no residual, and the log has the reason.
     pub fn of_frame(frame: &Path, truth: Option<PathBuf>) -> Self {
         let alone = Sources { frame: frame.into(), ccd: None, truth };
         let is_frame = |header: &Header| header.get_str("EXTNAME").is_some_and(|name| name == "FLUX");
@@ -55,7 +55,8 @@ pub const MODEL: &str = "model.fits";
 /// Extracts the model of a frame again: its image, and the folder with the model.
 fn again(frame: &Path) -> Result<(PathBuf, TempDir), Box<dyn Error>> {
     let like = Like::read(frame)?;
-    let [input, psf] = like.inputs(None, None)?;
+    let gone = |what: String| format!("{}; give --image and --model", what.split("; give").next().unwrap_or_default());
+    let [input, psf] = like.inputs(None, None).map_err(gone)?;
     let folder = tempfile::tempdir()?;
     let mut request = Request {
         model: Some((folder.path().join(MODEL), ModelFlux::default())),

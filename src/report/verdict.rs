@@ -1,4 +1,4 @@
-//! The verdict on a frame in words: whether its spectra can be used, and what weighs against it.
+//! The verdict on a frame: whether its spectra can be used, and what weighs against it.
 
 use super::statistics::{Statistics, median};
 use super::warnings::{NO_FLUX, Severity, Warning};

@@ -1,4 +1,4 @@
-//! Packages say what Cargo.toml says.
+//! Packages agree with Cargo.toml.
 
 #[cfg(test)]
 mod tests {
