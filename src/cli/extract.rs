@@ -85,6 +85,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Outcome {
     arguments.peers.check();
     let like = arguments.like.as_deref().map(Like::read).transpose()?;
+    #[cfg_attr(not(feature = "plot"), allow(unused_mut))]
     let mut request = arguments.request(like.as_ref())?;
     #[cfg(feature = "plot")]
     let page = arguments.page(&mut request)?;

@@ -122,14 +122,12 @@ impl Facts {
         let hdus: Vec<Hdu> = headers.iter().enumerate().filter_map(|(index, header)| Hdu::of(index, header)).collect();
         let text = |keyword: &&str| first(keyword).map(|value| value.to_string());
         let inputs = INPUTS.iter().filter_map(text).collect();
-        let psf = match first("PSFTYPE") {
-            // A PSF that can't be used still has its HDUs.
-            Some(_) => Some(match read_psf(path) {
-                Ok(psf) => psf_info::lines(&psf_facts(&psf)),
-                Err(error) => format!("  not usable  {error}"),
-            }),
-            None => None,
+        // A PSF that can't be used still has its HDUs.
+        let of_psf = |_| match read_psf(path) {
+            Ok(psf) => psf_info::lines(&psf_facts(&psf)),
+            Err(error) => format!("  not usable  {error}"),
         };
+        let psf = first("PSFTYPE").map(of_psf);
         Ok(Self { path: path.into(), kind: kind(&hdus, psf.is_some()), hdus, cards, inputs, psf })
     }
 
