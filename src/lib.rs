@@ -45,6 +45,9 @@
 //!
 //! `default-features = false` leaves what an extraction needs.
 
+// The command line names the library as programs do.
+extern crate self as spextral;
+
 #[doc(hidden)]
 pub mod backend;
 pub mod barycentric;
@@ -52,6 +55,9 @@ pub mod barycentric;
 pub mod base;
 #[cfg(feature = "simulate")]
 pub mod bench;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod compare;
 pub mod exposure;
 pub mod extract;

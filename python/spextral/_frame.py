@@ -6,26 +6,25 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from ._errors import ExtractionWarning, InputError
-from ._spextral import Plan, Preproc, Psf, Share, read_psf
-from ._units import is_nddata, number, planes_of_nddata, wavelengths
+from ._progress import teller
+from ._spectra import Frame
+from ._spextral import Plan, Preproc, Psf, Share, read_preproc, read_psf
+from ._units import number, wavelengths
 
-if TYPE_CHECKING:
-    from ._types import Frame
-
+Path_ = Union[str, "os.PathLike[str]"]
 Progress = Callable[[int, int], Any]
 Wavelength = Union[str, Tuple[Any, Any, Any], npt.NDArray[np.float64], None]
 
 
 def extract_frame(
     image: Any,
-    psf: Union[Psf, str, "os.PathLike[str]", None],
+    psf: Union[Psf, Path_, None],
     bundlesize: Union[int, str, None] = None,
     specmin: int = 0,
     nspec: Optional[int] = None,
@@ -55,15 +54,15 @@ def extract_frame(
     model_flux: str = "deconvolved",
     barycentric: Optional[float] = None,
     threads: Optional[int] = None,
-    progress: Optional[Progress] = None,
+    progress: Union[Progress, bool, None] = None,
 ) -> Frame:
     """Extract 1-D spectra from a 2-D image.
 
     Parameters
     ----------
-    image : Preproc, mapping or CCDData
-        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8. Of a CCDData or
-        NDData: its data, its uncertainty, and as ivar = 0 its mask. Here and below, quantities are converted or refused.
+    image : Preproc, path, mapping, CCDData or HDUList
+        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8, or whatever
+        :class:`Preproc` is made of. Here and below, quantities are converted or refused.
     psf : Psf or path
         Its PSF.
     bundlesize : int or "auto"
@@ -85,7 +84,7 @@ def extract_frame(
         Its ranks share the frame's bundles; all of them call. Inputs are those of rank 0 (the others may give None), and
         rank 0 gets the frame, the others None. The same bits for any number of ranks.
     gpu : bool
-        False: the CPU, as ``device="cpu"``; only looked at without ``device``.
+        False: the CPU, as ``device="cpu"``; only looked at without ``device``. True: a CPU is an error.
     loglevel, batch_subbundle, ranks_per_bundle
         Without effect: here because gpu_specter has them.
     timing : dict
@@ -113,16 +112,16 @@ def extract_frame(
         Factor f of the barycentric correction: extraction runs on w/f by dw/f; see :meth:`Preproc.barycentric_factor`.
     threads : int
         Computing threads; by default ``RAYON_NUM_THREADS`` or all cores, or this rank's share of them.
-    progress : callable
+    progress : callable or bool
         Called by this thread with (bundles done, bundles in all); an exception of it ends the work. With ``comm`` these
-        are the bundles of this rank.
+        are the bundles of this rank. True: a bar of tqdm where that is installed, else a line on the standard error.
 
     Returns
     -------
     Frame
         Dictionary of ``specflux`` [nspec, nwave] (electron/Angstrom), ``specivar``, ``specmask``, ``wave`` [nwave]
         (Angstrom), ``Rdiags`` [nspec, ndiag, nwave], ``pixmask_fraction``, ``chi2pix``, ``modelimage`` ([ny, nx] in
-        electron, or None) and ``summary``.
+        electron, or None), ``summary``, ``header`` and ``fibermap``; with attributes for them, see :class:`Frame`.
 
     Raises
     ------
@@ -153,20 +152,23 @@ def extract_frame(
     )
     if threads is not None and _count("threads", threads) == 0:
         raise InputError("threads is 0: give at least 1, or None for all cores")
-    device = _device(device, gpu)
-    if comm is None:
-        plan = Plan(_psf(psf), _preproc(image), **options)
-        _advise(plan)
-        share = plan.run(0, 1, device=device, threads=threads, progress=progress)
-        frame = plan.assemble([share])
-    else:
-        gathered = _over_ranks(comm, image, psf, options, device, threads, progress)
-        if gathered is None:
-            # Typed for all who have no communicator.
-            return None  # type: ignore[return-value]
-        frame = gathered
-    if gpu and frame["summary"]["device"].startswith("CPU") and device == "auto":
-        _say("gpu is true, but there is no GPU: the CPU extracted", stacklevel=3)
+    run: Dict[str, Any] = {"device": _device(device, gpu), "gpu": bool(gpu) and device is None, "threads": threads}
+    entries: Optional[Dict[str, Any]]
+    with teller(progress) as told:
+        run["progress"] = told
+        if comm is None:
+            plan = Plan(as_psf(psf), as_preproc(image), **options)
+            _advise(plan)
+            entries = plan.assemble([plan.run(0, 1, **run)])
+        else:
+            entries = _over_ranks(comm, image, psf, options, run)
+    if entries is None:
+        # Typed for all who have no communicator.
+        return None  # type: ignore[return-value]
+    refusal = entries.pop("_refusal")
+    if refusal is not None:
+        _say(f"the fibermap {refusal}; the frame has none", stacklevel=3)
+    frame = Frame._of(entries)
     _warn(frame, solver)
     if timing is not None:
         timing["extract"] = time.perf_counter() - start
@@ -179,10 +181,8 @@ def _over_ranks(
     image: Any,
     psf: Any,
     options: Dict[str, Any],
-    device: str,
-    threads: Optional[int],
-    progress: Optional[Progress],
-) -> Optional[Frame]:
+    run: Dict[str, Any],
+) -> Optional[Dict[str, Any]]:
     """Each rank extracts its share of the bundles; rank 0 puts them together."""
 
     # What is wrong on one rank is raised by all: none may wait for a message that does not come.
@@ -199,7 +199,7 @@ def _over_ranks(
         raise first if problem is None or rank == comm.rank else problem
 
     root = comm.rank == 0
-    preproc, psf, options = together(lambda: (_preproc(image), _psf(psf), options) if root else (None, None, None))
+    preproc, psf, options = together(lambda: (as_preproc(image), as_psf(psf), options) if root else (None, None, None))
     psf, options, shape = comm.bcast((psf, options, preproc.shape if root else None), root=0)
     pixels = [np.ascontiguousarray(p) if root else np.empty(shape, np.float32) for p in _images(preproc)]
     for array in pixels:
@@ -211,7 +211,7 @@ def _over_ranks(
     process, own = _seat(comm)
     parts = min(comm.size, plan.nbundle)
     at_work = comm.rank < parts
-    run = dict(device=device, process=process, threads=threads or own, progress=progress)
+    run = {**run, "process": process, "threads": run["threads"] or own}
     share = together(lambda: plan.run(comm.rank, parts, **run) if at_work else None)
     if root:
         others = [_receive(comm, plan, rank) for rank in range(1, parts)]
@@ -250,10 +250,13 @@ def _seat(comm: Any) -> Tuple[int, Optional[int]]:
     return process, max(1, len(cores) // sharing)
 
 
-def _preproc(image: Any) -> Preproc:
+def as_preproc(image: Any) -> Preproc:
+    """Returns the CCD of a Preproc, of a path, or of what a Preproc is made of."""
     if isinstance(image, Preproc):
         return image
-    preproc = Preproc(*(planes_of_nddata(image) if is_nddata(image) else _planes(image)))
+    if isinstance(image, (str, os.PathLike)):
+        return read_preproc(image)
+    preproc = Preproc(image)
     if preproc.bad_pixels:
         _say(
             f"{preproc.bad_pixels} pixels are not finite or have a negative, non-finite or absurdly large ivar; they count "
@@ -262,16 +265,8 @@ def _preproc(image: Any) -> Preproc:
     return preproc
 
 
-def _planes(image: Any) -> Tuple[Any, Any]:
-    try:
-        return image["image"], image["ivar"]
-    except (TypeError, KeyError, IndexError, ValueError) as error:
-        missing = [name for name in ("image", "ivar") if name not in image] if isinstance(image, Mapping) else []
-        what = f"has no {' and no '.join(missing)}" if missing else f"is of type {type(image).__name__}"
-        raise InputError(f"image {what}: give a Preproc, a CCDData, or a mapping with \"image\" and \"ivar\"") from error
-
-
-def _psf(psf: Any) -> Psf:
+def as_psf(psf: Any) -> Psf:
+    """Returns a PSF, read where it is a path."""
     if isinstance(psf, Psf):
         return psf
     if isinstance(psf, (str, os.PathLike)):

@@ -4,7 +4,7 @@ from typing import Any, Callable, Dict, List, Literal, Optional, Sequence, Tuple
 import numpy as np
 import numpy.typing as npt
 
-from ._types import Device, Frame, Truth
+from ._types import Device, Truth
 
 _Path = Union[str, PathLike[str]]
 _Real = npt.NDArray[Union[np.float32, np.float64]]
@@ -17,23 +17,41 @@ __all__ = [
     "__version__",
     "cholesky",
     "cholesky_solve",
+    "compare_frames",
+    "compare_with_truth",
     "devices",
     "jacobi",
+    "main",
     "make_psf",
+    "page",
+    "psf_picture",
+    "read_frame",
     "read_preproc",
     "read_psf",
     "simulate",
     "write_frame",
+    "write_model",
+    "write_truth",
 ]
 
 __version__: str
 
 def devices() -> List[Device]: ...
+def main(words: Sequence[str]) -> int: ...
+def read_frame(path: _Path) -> Dict[str, Any]: ...
+def compare_frames(a: Any, b: Any, *, tolerance: Optional[float] = None) -> Tuple[str, str, Optional[bool]]: ...
+def compare_with_truth(frame: Any, truth: Any) -> Tuple[str, str]: ...
+def write_model(path: _Path, model: Any) -> None: ...
+def write_truth(path: _Path, truth: Any) -> None: ...
+def page(
+    frame: _Path, ccd: Optional[List[str]] = None, truth: Optional[_Path] = None
+) -> Tuple[str, List[Tuple[bool, str]]]: ...
+def psf_picture(psf: Psf, title: str, image: Optional[Preproc] = None) -> bytes: ...
 def read_psf(path: _Path, *, psf_gh00: str = "file") -> Psf: ...
 def read_preproc(
     path: _Path,
     *,
-    mask_bits: int = ...,
+    mask_bits: Optional[int] = None,
     fibermap: Optional[_Path] = None,
     image_hdu: Union[str, int, None] = None,
     readnoise: Optional[float] = None,
@@ -41,7 +59,7 @@ def read_preproc(
     ignore_checksum: bool = False,
 ) -> Preproc: ...
 def write_frame(
-    path: _Path, frame: Frame, preproc: Optional[Preproc] = None, *, scores: bool = True, overwrite: bool = False
+    path: _Path, frame: Any, preproc: Optional[Preproc] = None, *, scores: bool = True, overwrite: bool = False
 ) -> None: ...
 def make_psf(
     nfibre: int = 500,
@@ -123,11 +141,12 @@ class Psf:
 class Preproc:
     def __new__(
         cls,
-        image: npt.ArrayLike,
-        ivar: npt.ArrayLike,
-        mask: Optional[npt.ArrayLike] = None,
+        image: Any,
+        ivar: Any = None,
+        mask: Any = None,
         *,
-        mask_bits: int = ...,
+        mask_bits: Optional[int] = None,
+        header: Any = None,
     ) -> Preproc: ...
     @property
     def shape(self) -> Tuple[int, int]: ...
@@ -150,6 +169,15 @@ class Preproc:
     def barycentric_factor(self) -> float: ...
     def write(self, path: _Path, *, overwrite: bool = False) -> None: ...
     def __getitem__(self, key: Literal["image", "ivar"], /) -> npt.NDArray[np.float32]: ...
+    def __reduce__(self) -> Tuple[Callable[..., Preproc], Tuple[Any, ...]]: ...
+    @staticmethod
+    def _of_parts(
+        image: npt.NDArray[np.float32],
+        ivar: npt.NDArray[np.float32],
+        mask: Optional[npt.NDArray[np.int32]],
+        readnoise: Optional[npt.NDArray[np.float32]],
+        rest: bytes,
+    ) -> Preproc: ...
 
 @final
 class Plan:
@@ -188,11 +216,12 @@ class Plan:
         n: int,
         *,
         device: str,
+        gpu: bool = False,
         process: Optional[int] = None,
         threads: Optional[int] = None,
         progress: Optional[Callable[[int, int], Any]] = None,
     ) -> Share: ...
-    def assemble(self, shares: Sequence[Share]) -> Frame: ...
+    def assemble(self, shares: Sequence[Share]) -> Dict[str, Any]: ...
     def unpack(self, head: bytes, packed: npt.NDArray[np.float64]) -> Share: ...
 
 @final

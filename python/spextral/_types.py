@@ -62,29 +62,6 @@ class Summary(TypedDict):
     """Time spent in each stage."""
 
 
-class Frame(TypedDict):
-    """Extracted spectra."""
-
-    specflux: npt.NDArray[np.float64]
-    """Flux in electron/Angstrom, [nspec, nwave]."""
-    specivar: npt.NDArray[np.float64]
-    """Inverse variance of ``specflux``, [nspec, nwave]."""
-    specmask: npt.NDArray[np.uint32]
-    """Bits, [nspec, nwave]: 0 SOMEBADPIX, 1 ALLBADPIX, 7 BAD2DFIT, 8 NODATA."""
-    wave: npt.NDArray[np.float64]
-    """Wavelengths in Angstrom, [nwave]."""
-    Rdiags: npt.NDArray[np.float64]
-    """Diagonals of the resolution matrix, [nspec, ndiag, nwave]: element (k, j) is R[j - ndiag // 2 + k, j]."""
-    pixmask_fraction: npt.NDArray[np.float64]
-    """Fraction of the PSF on masked pixels, 0 to 1, [nspec, nwave]."""
-    chi2pix: npt.NDArray[np.float64]
-    """Goodness of the 2-D fit, [nspec, nwave]."""
-    modelimage: Optional[npt.NDArray[np.float32]]
-    """Model of the CCD in electron, [ny, nx]; None where not asked for."""
-    summary: Summary
-    """Summary of the extraction."""
-
-
 class Truth(TypedDict):
     """The spectra behind a simulated frame."""
 

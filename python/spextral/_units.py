@@ -5,7 +5,7 @@ None of these packages is imported: what has a unit shows it by its attributes.
 
 from __future__ import annotations
 
-from typing import Any, List, Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def plain(name: str, value: Any, unit: str) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(f"{name}[{k}]", one, unit) for k, one in enumerate(value)] if _has_unit(value) else value
     if is_nddata(value):
-        raise InputError(f"{name} is of type {type(value).__name__}: give extract_frame the whole, or here its numbers")
+        raise InputError(f"{name} is of type {type(value).__name__}: give Preproc the whole, or here its numbers")
     if hasattr(value, "unmasked"):
         raise InputError(f"{name} is masked: fill it, and give masked pixels ivar = 0")
     found = unit_of(value)
@@ -78,35 +78,6 @@ def wavelengths(name: str, value: Any, names: str) -> Tuple[float, ...]:
 def is_nddata(value: Any) -> bool:
     """Whether a value is an NDData or CCDData of astropy, or alike."""
     return all(hasattr(value, attribute) for attribute in ("data", "uncertainty", "mask", "unit"))
-
-
-def planes_of_nddata(value: Any) -> List[Any]:
-    """Returns image and ivar, in electron, of an NDData: of its data, uncertainty and mask."""
-    kinds = {"std": "electron", "var": "electron2", "ivar": "1 / electron2"}
-    kind = getattr(value.uncertainty, "uncertainty_type", None)
-    if kind not in kinds:
-        raise InputError(
-            f"image has {'no uncertainty' if kind is None else f'an uncertainty of type {kind}'}: "
-            "give it an InverseVariance, VarianceUncertainty or StdDevUncertainty"
-        )
-    image = _converted("image", value.data, value.unit, "electron")
-    spread = _converted("the uncertainty of image", value.uncertainty.array, value.uncertainty.unit, kinds[kind])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ivar = spread if kind == "ivar" else 1 / (spread if kind == "var" else spread * spread)
-    unknown = np.zeros(ivar.shape, bool) if kind == "ivar" else spread == 0
-    if value.mask is not None:
-        unknown = unknown | (np.asarray(value.mask) != 0)
-    return [image, np.where(unknown, 0, ivar)]
-
-
-def _converted(name: str, numbers: Any, found: Any, unit: str) -> Any:
-    numbers = np.asarray(numbers, np.float64)
-    if found is None:
-        return numbers
-    try:
-        return found.to(unit, numbers)
-    except Exception as error:
-        raise _refused(name, found, unit) from error
 
 
 def _has_unit(values: Any) -> bool:

@@ -3,6 +3,7 @@
 use crate::arrays::{numbers, to_numpy};
 use crate::device::{choice, engine, forget, open};
 use crate::error::{Kind, Raise, exception, input};
+use crate::frame::Head;
 use crate::preproc::Preproc;
 use crate::psf::Psf;
 use crate::work::{released, watched};
@@ -17,6 +18,7 @@ use spextral::base::word_enum::UnknownWord;
 use spextral::extract::{self, ExtractError, Extraction, Job, JobError, LastRung, Options, Summary};
 use spextral::fits;
 use spextral::geometry::{WaveGrid, WaveRange};
+use spextral::gpu::Device;
 use spextral::plan::{Bundle, PatchOptions, WeightScale};
 use spextral::psf::Dispersion;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,14 +141,16 @@ impl Plan {
         self.bundles.len()
     }
 
-    /// Extracts part ``k`` of ``n``; ``process`` of this machine's processes takes its turn among the GPUs that fit.
-    #[pyo3(signature = (k, n, *, device, process = None, threads = None, progress = None))]
+    /// Extracts part ``k`` of ``n``; ``process`` of this machine's processes takes its turn among the GPUs that fit. With ``gpu``
+    /// a CPU is an error.
+    #[pyo3(signature = (k, n, *, device, gpu = false, process = None, threads = None, progress = None))]
     fn run(
         &self,
         py: Python,
         k: usize,
         n: usize,
         device: &str,
+        gpu: bool,
         process: Option<usize>,
         threads: Option<usize>,
         progress: Option<&Bound<PyAny>>,
@@ -155,6 +159,12 @@ impl Plan {
             return Err(input(format!("part {k} of {n}: the frame has {} bundles", self.bundles.len())));
         }
         let wanted = choice(device);
+        let is_cpu = || released(py, None, || open(&wanted).map(|device| matches!(device, Device::Cpu)));
+        if gpu && is_cpu()?.map_err(Raise::raise)? {
+            let sentence =
+                "there is no GPU: leave out gpu=True for the CPU, or name a device that spextral.devices() lists";
+            return Err(exception(Kind::Device, sentence));
+        }
         let stop = CancelToken::default();
         let done = watched(py, threads, &stop, progress, |progress| -> Result<_, ExtractError> {
             let wanted = process.map_or_else(|| wanted.clone(), |process| wanted.for_process(process));
@@ -220,6 +230,10 @@ impl Plan {
         frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;
         frame.set_item("modelimage", model)?;
         frame.set_item("summary", self.summary(py, &summary)?)?;
+        let fibres = self.options.specmin..self.options.specmin + s.nspec;
+        let (head, refusal) = Head::of_image(&self.preproc, self.psf.fibermin, fibres);
+        head.into_entries(&frame)?;
+        frame.set_item("_refusal", refusal)?;
         Ok(frame)
     }
 

@@ -1,19 +1,16 @@
 //! Files read and written.
 
-use crate::arrays::{integers, number, numbers};
+use crate::arrays::number;
 use crate::error::{Raise, input};
-use crate::preproc::Preproc;
+use crate::frame::frame_of;
+use crate::preproc::{Preproc, bits};
 use crate::psf::Psf;
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use spextral::base::word_enum::UnknownWord;
-use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
 use spextral::fits::{self, FitsError, PreprocOptions};
-use spextral::frame::{Frame, Scores, Spectra, SpectraParts};
-use spextral::plan::Groups;
 use spextral::psf::Gh00;
-use spextral::solver::{Excess, Record};
 use std::path::{Path, PathBuf};
 
 /// Reads a PSF file (PSFTYPE GAUSS-HERMITE, PSFVER 3 or 2).
@@ -72,12 +69,12 @@ fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
 /// -------
 /// Preproc
 #[pyfunction]
-#[pyo3(signature = (path, *, mask_bits = PreprocOptions::default().mask_bits, fibermap = None, image_hdu = None,
-    readnoise = None, gain = None, ignore_checksum = false))]
+#[pyo3(signature = (path, *, mask_bits = None, fibermap = None, image_hdu = None, readnoise = None, gain = None,
+    ignore_checksum = false))]
 pub fn read_preproc(
     py: Python,
     path: PathBuf,
-    mask_bits: u32,
+    mask_bits: Option<u32>,
     fibermap: Option<PathBuf>,
     image_hdu: Option<Bound<PyAny>>,
     readnoise: Option<Bound<PyAny>>,
@@ -92,23 +89,23 @@ pub fn read_preproc(
         }
     }
     let image_hdu = image_hdu.map(|hdu| hdu.str().map(|text| text.to_string())).transpose()?;
-    let options = PreprocOptions { mask_bits, fibermap, image_hdu, readnoise, gain, ignore_checksum };
+    let options = PreprocOptions { mask_bits: bits(mask_bits), fibermap, image_hdu, readnoise, gain, ignore_checksum };
     let preproc = released(py, None, || fits::read_preproc(&path, &options))?.map_err(Raise::raise)?;
     warn(py, &path, &preproc.notes)?;
     Ok(preproc.into())
 }
 
-/// Writes a frame file as ``spextral extract`` does: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, CHI2PIX, and of ``preproc``
-/// its header, FIBERMAP and SCORES. The write is atomic.
+/// Writes a frame file as ``spextral extract`` does: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, CHI2PIX, FIBERMAP and SCORES,
+/// with the header of the image. The write is atomic.
 ///
 /// Parameters
 /// ----------
 /// path : str or path
 ///     ``.fits`` or ``.fits.gz``.
-/// frame : dict
-///     What :func:`extract_frame` returned.
+/// frame : Frame
+///     What :func:`extract_frame` or :func:`read_frame` returned.
 /// preproc : Preproc
-///     The frame that was extracted, for its header and fibermap.
+///     Its header and fibermap are written in place of the frame's own; a plain dictionary has none.
 /// scores : bool
 ///     Whether to write SCORES.
 /// overwrite : bool
@@ -123,93 +120,6 @@ pub fn write_frame(
     scores: bool,
     overwrite: bool,
 ) -> PyResult<()> {
-    let (spectra, wave) = spectra_of(frame)?;
-    let run = Run::of(frame)?;
-    let preproc = preproc.map(|preproc| &*preproc.get().0);
-    let fibermap = preproc.and_then(|preproc| preproc.fibermap.as_ref());
-    let mut header = preproc.map(|preproc| preproc.header.clone()).unwrap_or_default();
-    let (camera, spectra_rows) = (header.get_str("CAMERA"), run.specmin..run.specmin + spectra.nspec);
-    let rows = |table| fibermap_rows(table, run.fibermin - run.specmin as i64, spectra_rows, camera.as_deref());
-    let rows = fibermap.map(rows).transpose().map_err(|what| input(format!("the fibermap of preproc {what}")))?;
-    let fibermap = rows.map(|rows| rows.table);
-    header.remove_image_axes();
-    let smallest = fibermap.as_ref().and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min());
-    let fibermin = smallest.unwrap_or(run.fibermin);
-    note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
-    let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
-    let scores = scores.then(|| Scores::of(&spectra, &wave, targets())).flatten();
-    let frame = Frame { spectra, wave, header, fibermap, scores };
+    let frame = frame_of(frame, preproc.map(Bound::get), scores)?;
     released(py, None, || Ok(fits::write_frame(&path, &frame, overwrite)?.persist()?))?.map_err(FitsError::raise)
-}
-
-fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
-    let item = |name: &str| frame.get_item(name)?.ok_or_else(|| input(format!("the frame has no {name}")));
-    let (flux, [nspec, nwave]) =
-        numbers("specflux", &item("specflux")?, "electron / Angstrom")?.need_axes("specflux", "[nspec, nwave]")?;
-    let (bins, why) = ([nspec, nwave], "as specflux");
-    let (resolution, [_, ndiag, _]) =
-        numbers("Rdiags", &item("Rdiags")?, "")?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
-    if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
-        return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
-    }
-    let wave = numbers("wave", &item("wave")?, "Angstrom")?;
-    // Where fibres have wavelengths of their own, there is one per bin.
-    let of_waves = if wave.values.len() == nwave { &bins[1..] } else { &bins[..] };
-    let wave = wave.need_shape("wave", of_waves, "one per bin of specflux")?;
-    let ivar = numbers("specivar", &item("specivar")?, "Angstrom2 / electron2")?.need_shape("specivar", &bins, why)?;
-    let chi2pix = numbers("chi2pix", &item("chi2pix")?, "")?.need_shape("chi2pix", &bins, why)?;
-    let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
-    let parts =
-        SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask };
-    Ok((Spectra::new(parts).map_err(|error| input(error.to_string()))?, wave))
-}
-
-/// Parameters of the run, for the header.
-struct Run {
-    specmin: usize,
-    fibermin: i64,
-    step: f64,
-    barycentric: Option<f64>,
-    summary: Summary,
-}
-
-fn cut_rows((fibre, rows, least): (usize, usize, f64)) -> CutRows {
-    CutRows { fibre, rows, least }
-}
-
-fn excess((fibre, first, last, bins, error): (usize, f64, f64, usize, f64)) -> Excess {
-    Excess { fibre, wave: [first, last], bins, error }
-}
-
-impl Run {
-    fn of(frame: &Bound<PyDict>) -> PyResult<Self> {
-        let missing = || input("the frame has no summary: give what extract_frame returned");
-        let summary = frame.get_item("summary")?.ok_or_else(missing)?;
-        let item = |name: &str| summary.get_item(name);
-        Ok(Self {
-            specmin: item("specmin")?.extract()?,
-            fibermin: item("fibermin")?.extract()?,
-            step: item("wavestep")?.extract()?,
-            barycentric: item("barycentric")?.extract()?,
-            summary: Summary {
-                device: item("device")?.extract()?,
-                dark: Dark { masked: item("dark_fibres")?.extract()?, ..Dark::default() },
-                record: Record {
-                    retried: item("retried")?.extract()?,
-                    banded: item("banded")?.extract()?,
-                    patches: item("patches")?.extract()?,
-                    in_patches: item("in_patches")?.extract()?,
-                    flux_error: item("flux_error")?.extract()?,
-                    above_tolerance: item("above_tolerance")?.extract::<Vec<_>>()?.into_iter().map(excess).collect(),
-                    information: item("information")?.extract()?,
-                    noise_gain: item("noise_gain")?.extract()?,
-                    ..Record::default()
-                },
-                groups: Groups::of_sizes(&item("bundles")?.extract::<Vec<usize>>()?),
-                forced_cut: item("forced_cut")?.extract()?,
-                cut_rows: item("resolution_cut_rows")?.extract::<Vec<_>>()?.into_iter().map(cut_rows).collect(),
-                ..Summary::default()
-            },
-        })
-    }
 }

@@ -5,11 +5,14 @@
 #![cfg(feature = "extension")]
 
 mod arrays;
+mod command;
 mod device;
 mod error;
 mod extract;
 mod files;
+mod frame;
 mod linalg;
+mod pages;
 mod preproc;
 mod psf;
 mod simulate;
@@ -20,13 +23,19 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _spextral {
     #[pymodule_export]
+    use super::command::main;
+    #[pymodule_export]
     use super::device::devices;
     #[pymodule_export]
     use super::extract::{Plan, Share};
     #[pymodule_export]
     use super::files::{read_preproc, read_psf, write_frame};
     #[pymodule_export]
+    use super::frame::read_frame;
+    #[pymodule_export]
     use super::linalg::{cholesky, cholesky_solve, jacobi};
+    #[pymodule_export]
+    use super::pages::{compare_frames, compare_with_truth, page, psf_picture, write_model, write_truth};
     #[pymodule_export]
     use super::preproc::Preproc;
     #[pymodule_export]

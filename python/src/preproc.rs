@@ -3,13 +3,14 @@
 use crate::arrays::{integers, numbers, to_frozen};
 use crate::error::{Raise, input};
 use crate::work::released;
-use numpy::PyArrayDyn;
+use numpy::{PyArrayDyn, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
 use spextral::barycentric::factor_of_exposure;
 use spextral::fits::{self, FitsError, PreprocOptions};
 use spextral::frame::{Header, Table, Value};
+use spextral::geometry::{Ccd, Rejected};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,22 +18,26 @@ type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 
 /// A preprocessed CCD frame: pixels in electron and their inverse variances.
 ///
-/// Made by :func:`read_preproc`, :func:`simulate`, or of arrays.
+/// Made by :func:`read_preproc`, :func:`simulate`, of arrays, or of what holds them.
 ///
 /// Parameters
 /// ----------
 /// image : array of f4 or f8, [ny, nx]
-///     Pixels in electron. Kept in f4.
+///     Pixels in electron. Kept in f4. Or in place of all: a CCDData or NDData with its uncertainty and mask, an HDUList,
+///     an image of desispec, a mapping with "image" and "ivar".
 /// ivar : array of f4 or f8, [ny, nx]
 ///     Inverse variances in 1/electron²; 0 where a pixel is not to be used. Kept in f4.
 /// mask : array of integers, [ny, nx], optional
 ///     CCD mask bits.
 /// mask_bits : int
 ///     Pixels with any of these bits in ``mask`` get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE.
+/// header : mapping, optional
+///     Cards for the header, as a dict or a Header of astropy; by default those of ``image``.
 ///
 /// Notes
 /// -----
-/// Quantities, of astropy and alike, are converted to these units; other units are refused.
+/// Quantities, of astropy and alike, are converted to these units; other units are refused. Masked elements of masked arrays
+/// get ivar = 0. Can be pickled.
 ///
 /// Pixels that are not finite, or whose ivar is negative, not finite, or absurdly large, get ivar = 0.
 /// ``bad_pixels`` counts them.
@@ -48,14 +53,22 @@ impl From<fits::Preproc> for Preproc {
 #[pymethods]
 impl Preproc {
     #[new]
-    #[pyo3(signature = (image, ivar, mask = None, *, mask_bits = PreprocOptions::default().mask_bits))]
+    #[pyo3(signature = (image, ivar = None, mask = None, *, mask_bits = None, header = None))]
     fn new(
         py: Python,
         image: &Bound<PyAny>,
-        ivar: &Bound<PyAny>,
+        ivar: Option<&Bound<PyAny>>,
         mask: Option<&Bound<PyAny>>,
-        mask_bits: u32,
+        mask_bits: Option<u32>,
+        header: Option<&Bound<PyAny>>,
     ) -> PyResult<Self> {
+        let planes = py.import("spextral._pixels")?.getattr("planes")?;
+        let planes = planes.call1((image, ivar, mask, mask_bits, header))?;
+        if let Ok(whole) = planes.cast::<Self>() {
+            return Ok(Self(whole.get().0.clone()));
+        }
+        let [image, ivar, mask, cards]: [Bound<PyAny>; 4] = planes.extract()?;
+        let (image, ivar, mask) = (&image, &ivar, (!mask.is_none()).then_some(&mask));
         let (image, [ny, nx]) = numbers::<f32>("image", image, "electron")?.need_axes("image", "[ny, nx]")?;
         if image.is_empty() {
             return Err(input(format!("image has shape [{ny}, {nx}]: give the pixels of a CCD")));
@@ -67,8 +80,10 @@ impl Preproc {
             None => None,
         };
         let mask: Option<Vec<i32>> = mask.map(|mask| mask.into_iter().map(|bits| bits as i32).collect());
-        let preproc = released(py, None, || fits::Preproc::new([ny, nx], image, ivar, mask, mask_bits))?;
-        Ok(preproc.map_err(|e| input(e.to_string()))?.into())
+        let preproc = released(py, None, || fits::Preproc::new([ny, nx], image, ivar, mask, bits(mask_bits)))?;
+        let mut preproc = preproc.map_err(|e| input(e.to_string()))?;
+        preproc.header = header_of(&cards)?;
+        Ok(preproc.into())
     }
 
     /// Rows and columns.
@@ -146,6 +161,42 @@ impl Preproc {
         }
     }
 
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let Self(preproc) = self;
+        let Rejected { unsound, absurd } = preproc.ccd.rejected();
+        let rest = (&preproc.header, &preproc.fibermap, &preproc.notes, [unsound, absurd], preproc.ccd.dark_weight());
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&rest, &mut bytes).map_err(|error| input(format!("cannot pickle a frame: {error}")))?;
+        let planes = (self.image(py)?, self.ivar(py)?, self.mask(py)?, self.readnoise(py)?, PyBytes::new(py, &bytes));
+        Ok((py.get_type::<Self>().getattr("_of_parts")?, planes.into_pyobject(py)?))
+    }
+
+    /// The frame of the parts of a pickled one.
+    #[staticmethod]
+    fn _of_parts(
+        image: PyReadonlyArray2<f32>,
+        ivar: PyReadonlyArray2<f32>,
+        mask: Option<PyReadonlyArray2<i32>>,
+        readnoise: Option<PyReadonlyArray2<f32>>,
+        rest: &[u8],
+    ) -> PyResult<Self> {
+        let damaged = || input("these are no parts of a pickled frame");
+        let (header, fibermap, notes, [unsound, absurd], dark_weight): Parts =
+            ciborium::from_reader(rest).map_err(|_| damaged())?;
+        let &[ny, nx] = image.shape() else { return Err(damaged()) };
+        // They have passed the border.
+        let ccd = Ccd::from_columns([ny, nx], 0..nx, [image.as_slice()?, ivar.as_slice()?], dark_weight)
+            .map_err(|_| damaged())?;
+        Ok(Self::from(fits::Preproc {
+            ccd: ccd.having_rejected(Rejected { unsound, absurd }),
+            mask: mask.map(|mask| mask.as_slice().map(<[i32]>::to_vec)).transpose()?,
+            readnoise: readnoise.map(|noise| noise.as_slice().map(<[f32]>::to_vec)).transpose()?,
+            header,
+            fibermap,
+            notes,
+        }))
+    }
+
     fn __repr__(&self) -> String {
         let ccd = &self.0.ccd;
         let (nx, ny, bad_pixels) = (ccd.nx(), ccd.ny(), ccd.rejected().total());
@@ -153,7 +204,38 @@ impl Preproc {
     }
 }
 
-fn header_dict<'py>(py: Python<'py>, header: &Header) -> PyResult<Bound<'py, PyDict>> {
+/// The parts of a pickled frame besides its planes: header, fibermap, notes, rejected pixels and the weight of a dark pixel.
+type Parts = (Header, Option<Table>, Vec<String>, [usize; 2], f32);
+
+/// The bits that mask a pixel; by default all of DESI's `ccdmask` but BADREADNOISE.
+pub fn bits(given: Option<u32>) -> u32 {
+    given.unwrap_or(PreprocOptions::default().mask_bits)
+}
+
+/// The header of cards: keyword, value and comment.
+fn header_of(cards: &Bound<PyAny>) -> PyResult<Header> {
+    let mut header = Header::new();
+    for card in cards.try_iter()? {
+        let (keyword, value, comment): (String, Bound<PyAny>, String) = card?.extract()?;
+        if matches!(keyword.as_str(), "COMMENT" | "HISTORY") {
+            header.add_commentary(&keyword, &value.str()?.to_string());
+        } else if value.is_none() {
+            header.set(&keyword, Value::Undefined, &comment);
+        } else if let Ok(value) = value.cast::<PyBool>() {
+            header.set(&keyword, value.is_true(), &comment);
+        } else if let Ok(value) = value.extract::<i64>() {
+            header.set(&keyword, value, &comment);
+        } else if let Ok(value) = value.extract::<f64>() {
+            header.set(&keyword, value, &comment);
+        } else {
+            header.set(&keyword, value.str()?.to_string(), &comment);
+        }
+    }
+    header.remove_image_axes();
+    Ok(header)
+}
+
+pub fn header_dict<'py>(py: Python<'py>, header: &Header) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for keyword in header.keywords().filter(|keyword| !keyword.is_empty()) {
         if dict.contains(keyword)? {
@@ -172,7 +254,7 @@ fn header_dict<'py>(py: Python<'py>, header: &Header) -> PyResult<Bound<'py, PyD
     Ok(dict)
 }
 
-fn table_dict<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyDict>> {
+pub fn table_dict<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyDict>> {
     let (dict, nrows) = (PyDict::new(py), table.nrows());
     let array = py.import("numpy")?.getattr("array")?;
     for column in table.columns() {

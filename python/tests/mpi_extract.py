@@ -13,8 +13,8 @@ psf = spextral.read_psf(sys.argv[1]) if root else None
 image = spextral.read_preproc(sys.argv[2]) if root else None
 frame = spextral.extract_frame(image, psf, wavelength=WAVELENGTH, model=True, device="cpu", comm=comm)
 if root:
-    del frame["summary"]
-    np.savez(sys.argv[3], **frame)
+    assert frame.header["CAMERA"] and len(frame.fibermap["FIBER"]) == len(frame.flux)
+    np.savez(sys.argv[3], **{name: frame[name] for name in frame if name not in ("summary", "header", "fibermap")})
 else:
     assert frame is None
 

@@ -1,6 +1,8 @@
 """The unmodified desi_extract_spectra of desispec, on spextral by the package in python/compat, against our command line."""
 
+import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -110,3 +112,29 @@ def test_an_input_that_is_missing_ends_all_ranks(folder):
     with pytest.raises(subprocess.CalledProcessError):
         mpirun(2, *[w.replace("preproc.fits", "none.fits") for w in words("no.fits", "--mpi")], cwd=folder)
     assert not (folder / "no.fits").exists()
+
+
+@pytest.mark.parametrize("obstype", ["SCIENCE", "SKY", "ARC", "FLAT"])
+def test_a_night_is_extracted_by_the_options_of_desi_proc(tmp_path, obstype):
+    source = Path(pytest.importorskip("desispec.scripts").__path__[0], "proc.py").read_text()
+    waves = {camera: wave for camera, wave in re.findall(r"startswith\('(\w)'\):\n\s+cmd \+= ' -w ([\d.,]+)'", source)}
+    blue, others = re.findall(r"cmd \+= ' --psferr ([\d.]+)'", source)
+    [condition] = re.findall(r"if (args.obstype == .+):\n\s+if not args.no_barycentric_correction", source)
+    suffix = re.search(r'framefile = finalframefile.replace\("\.fits","(.+)\.fits"\)', source).group(1)
+
+    folder = tmp_path / "preproc/20200314/00051060"
+    folder.mkdir(parents=True)
+    for camera in waves:
+        image = fits.PrimaryHDU(np.ones((4, 4), "f4"), fits.Header({"OBSTYPE": obstype}))
+        image.writeto(folder / f"preproc-{camera}0-00051060.fits.gz")
+    words = ["exposure", "--reduxdir", str(tmp_path), "--night", "20200314", "--expid", "51060", "--dry-run"]
+    run = subprocess.run([sys.executable, "-m", "spextral", *words], check=True, capture_output=True, text=True)
+    rows = list(csv.DictReader(run.stdout.splitlines()))
+    assert len(rows) == len(waves) == 3
+    for row in rows:
+        camera = Path(row["input"]).name.split("-")[1]
+        assert [float(w) for w in row["wavelength"].split(",")] == [float(w) for w in waves[camera[0]].split(",")]
+        assert float(row["psferr"]) == float(blue if camera[0] == "b" else others)
+        assert row["output"].endswith(f"frame-{camera}-00051060{suffix}.fits")
+        of_sky = eval(condition.replace("args.obstype", repr(obstype)))
+        assert (row.get("barycentric-correction") == "true") == of_sky

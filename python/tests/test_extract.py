@@ -112,6 +112,20 @@ def test_progress_is_told_to_the_calling_thread(psf, preproc):
     assert told[-1][:2] == (2, 2) and {thread for _, _, thread in told} == {threading.get_ident()}
 
 
+def test_progress_may_be_true(psf, preproc, capfd):
+    extract(preproc, psf, progress=True)
+    assert "2" in capfd.readouterr().err
+    with pytest.raises(spextral.InputError, match="progress is 3"):
+        extract(preproc, psf, progress=3)
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_an_error(psf, preproc):
+    if any(device["index"] is not None and "software" not in device["kind"] for device in spextral.devices()):
+        pytest.skip("there is a GPU")
+    with pytest.raises(spextral.DeviceError, match="there is no GPU"):
+        spextral.extract_frame(preproc, psf, wavelength=WAVELENGTH, gpu=True)
+
+
 def test_an_exception_of_progress_ends_the_work(psf, preproc):
     told = []
 
@@ -203,8 +217,7 @@ def test_errors_are_the_sentences_of_the_command_line(psf, preproc, tmp_path):
     assert "ivar has shape [40, 41], [40, 40] is needed" in sentence(ValueError, lambda: extract(other, psf))
     complex_ = {"image": np.ones((4, 4), complex), "ivar": np.ones((4, 4))}
     assert "complex128: give real numbers" in sentence(ValueError, lambda: extract(complex_, psf))
-    masked = {"image": np.ma.ones((4, 4)), "ivar": np.ones((4, 4))}
-    assert "is a masked array" in sentence(ValueError, lambda: extract(masked, psf))
+    assert "wave is a masked array" in sentence(ValueError, lambda: psf.traces(np.ma.ones(4)))
     assert "image is of type NoneType" in sentence(ValueError, lambda: extract(None, psf))
 
 
@@ -213,7 +226,7 @@ def test_a_frame_that_exists_is_replaced_only_when_asked(frame, preproc, tmp_pat
     spextral.write_frame(path, frame, preproc)
     with pytest.raises(spextral.FileError, match="exists already.*with overwrite=True"):
         spextral.write_frame(path, frame)
-    spextral.write_frame(path, frame, scores=False, overwrite=True)
+    spextral.write_frame(path, dict(frame), scores=False, overwrite=True)
     with fits.open(path) as hdus:
         assert "SCORES" not in hdus and "FIBERMAP" not in hdus
     with pytest.raises(spextral.InputError, match=r"chi2pix has shape \[3\]"):

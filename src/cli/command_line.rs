@@ -5,15 +5,17 @@ use super::demo;
 use super::output::Outcome;
 #[cfg(feature = "simulate")]
 use super::{bench, make_psf, simulate};
-use super::{compare, devices, exposure, extract, fit_psf, logging, manual, psf_convert, psf_info};
+use super::{compare, devices, exposure, extract, fit_psf, help, info, logging, manual, psf_convert, psf_info};
 #[cfg(feature = "plot")]
 use super::{plot_psf, report};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 
 const AFTER_HELP: &str = "\
 Examples:
+  spextral demo
   spextral extract -i preproc-r0-00051060.fits.gz -p psf-r0-00051060.fits -o frame-r0-00051060.fits
-  spextral devices
+  spextral report frame-r0-00051060.fits -o frame.html
 
 Exit codes: 0 done, 1 failed (one sentence on the standard error tells why), 2 wrong command line.
 The environment variable RAYON_NUM_THREADS limits the CPU threads.";
@@ -46,6 +48,7 @@ pub enum Command {
     Compare(compare::Arguments),
     #[cfg(feature = "plot")]
     Report(report::Arguments),
+    Info(info::Arguments),
     PsfInfo(psf_info::Arguments),
     PsfConvert(psf_convert::Arguments),
     #[cfg(feature = "plot")]
@@ -60,6 +63,19 @@ pub enum Command {
     Completions(manual::CompletionsArguments),
 }
 
+impl CommandLine {
+    /// Returns the command line for the help, the manual and the shells.
+    pub fn described() -> clap::Command {
+        help::arranged(Self::command())
+    }
+
+    /// Parses words, the program's name first. Help, or words that are no command line, end the process.
+    pub fn of_words(words: impl IntoIterator<Item = OsString>) -> Self {
+        let parsed = Self::from_arg_matches(&Self::described().get_matches_from(words));
+        parsed.unwrap_or_else(|error| error.format(&mut Self::described()).exit())
+    }
+}
+
 impl Command {
     /// Whether the output is JSON.
     pub fn wants_json(&self) -> bool {
@@ -72,6 +88,7 @@ impl Command {
             #[cfg(feature = "simulate")]
             Self::Simulate(arguments) => arguments.json.is_wanted(),
             Self::Compare(arguments) => arguments.json.is_wanted(),
+            Self::Info(arguments) => arguments.json.is_wanted(),
             Self::PsfInfo(arguments) => arguments.json.is_wanted(),
             Self::PsfConvert(arguments) => arguments.json.is_wanted(),
             Self::Devices(arguments) => arguments.json.is_wanted(),
@@ -102,6 +119,7 @@ impl Command {
             Self::Compare(arguments) => compare::run(&arguments),
             #[cfg(feature = "plot")]
             Self::Report(arguments) => report::run(&arguments),
+            Self::Info(arguments) => info::run(&arguments),
             Self::PsfInfo(arguments) => psf_info::run(&arguments),
             Self::PsfConvert(arguments) => psf_convert::run(&arguments),
             #[cfg(feature = "plot")]
@@ -111,8 +129,8 @@ impl Command {
             Self::Devices(arguments) => devices::run(&arguments),
             #[cfg(feature = "simulate")]
             Self::Bench(arguments) => bench::run(&arguments),
-            Self::Man(arguments) => manual::man(&arguments, CommandLine::command()),
-            Self::Completions(arguments) => manual::completions(&arguments, CommandLine::command()),
+            Self::Man(arguments) => manual::man(&arguments, CommandLine::described()),
+            Self::Completions(arguments) => manual::completions(&arguments, CommandLine::described()),
         }
     }
 }
@@ -123,6 +141,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        CommandLine::command().debug_assert();
+        CommandLine::described().debug_assert();
     }
 }

@@ -16,6 +16,17 @@ pub struct Arguments {
     pub json: Json,
 }
 
+const NO_GPU: &str = if cfg!(target_os = "linux") {
+    "no GPU: Vulkan shows none. Where there is one, install the Vulkan loader (Debian and Ubuntu: libvulkan1, Fedora:
+vulkan-loader) and its driver: for AMD and Intel Mesa's (mesa-vulkan-drivers), for NVIDIA its own, 525 or later. In a
+container the driver's Vulkan part must be there, too: NVIDIA_DRIVER_CAPABILITIES=all, or apptainer's --nv. `vulkaninfo
+--summary` (vulkan-tools) shows what Vulkan sees."
+} else if cfg!(target_os = "macos") {
+    "no GPU: Metal shows none"
+} else {
+    "no GPU: neither DX12 nor Vulkan shows one; install the driver of its maker"
+};
+
 /// Prints one paragraph per device.
 ///
 /// # Errors
@@ -29,7 +40,7 @@ pub fn run(args: &Arguments) -> Outcome {
     }
     print(&entries.iter().map(paragraph).collect::<Vec<_>>().join("\n"))?;
     if entries.len() == 1 {
-        print("no GPU: neither Vulkan, nor Metal, nor DX12 shows one")?;
+        print(NO_GPU)?;
     }
     Ok(ExitCode::SUCCESS)
 }

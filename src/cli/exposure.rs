@@ -19,11 +19,16 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const USAGE: &str = "\
+spextral exposure --manifest FILE [OPTIONS]
+       spextral exposure --night N [--expid E] [--reduxdir DIR] [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   spextral exposure --manifest frames.csv --report report.json
-  spextral exposure --reduxdir $REDUX --night 20200314 --expid 51060 --cameras r0,r1 --resume
-  mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2     (built with --features mpi)
+  spextral exposure --night 20200314 --expid 51060-51070 --cameras r0,r1 --resume
+  spextral exposure --night 20200314 --dry-run > frames.csv
+  mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2      # built with mpi
 
 A manifest is CSV with a header row: input, psf, output, and where wanted fibermap, model, and any option below by its name
 (wavelength, specmin, nspec, ...); empty cells and missing columns take the command line's.
@@ -39,7 +44,7 @@ const TIMELINE: &[&str] = if cfg!(feature = "plot") { &["csv", "trace.json", "sv
 
 /// Arguments of `spextral exposure`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct Arguments {
     /// Replace outputs that exist
     #[arg(long, conflicts_with = "resume")]
@@ -59,6 +64,9 @@ pub struct Arguments {
     /// Read, compute and write one after the other, to measure the gain of overlapping them
     #[arg(long)]
     no_overlap: bool,
+    /// Print the frames as a manifest, and do nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     options: RequestOptions,
     #[command(flatten)]
@@ -74,23 +82,80 @@ pub struct Arguments {
 #[command(next_help_heading = "Frames")]
 struct Which {
     /// A CSV table with a header row, one frame per row
-    #[arg(long, value_name = "FILE", required_unless_present = "reduxdir")]
+    #[arg(long, value_name = "FILE", required_unless_present = "night")]
     manifest: Option<PathBuf>,
-    /// The root of a DESI reduction, with preproc/, exposures/ and calibnight/; wavelengths and PSF errors are the survey's
-    #[arg(long, value_name = "DIR", conflicts_with = "manifest", requires_all = ["night", "expid"])]
+    /// The root of a DESI reduction, with preproc/, exposures/ and calibnight/; by default $DESI_SPECTRO_REDUX/$SPECPROD
+    #[arg(long, value_name = "DIR", conflicts_with = "manifest", requires = "night")]
     reduxdir: Option<PathBuf>,
-    /// The night, YYYYMMDD
-    #[arg(long, value_name = "N", requires = "reduxdir")]
-    night: Option<u32>,
-    /// The exposure
-    #[arg(long, value_name = "E", requires = "reduxdir")]
-    expid: Option<u32>,
+    /// Nights of a DESI reduction, YYYYMMDD; frames have the names, wavelengths and PSF errors of desi_proc. Those with a final
+    /// frame are left out
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "manifest")]
+    night: Vec<u32>,
+    /// The exposures, as 51060,51062-51070; by default all of the night
+    #[arg(long, value_name = "E", value_delimiter = ',', value_parser = numbers, requires = "night")]
+    expid: Vec<[u32; 2]>,
     /// The cameras, as b0,r0,z0; by default all that have a frame
-    #[arg(long, value_name = "CAMERAS", value_delimiter = ',', requires = "reduxdir")]
+    #[arg(long, value_name = "CAMERAS", value_delimiter = ',', requires = "night")]
     cameras: Vec<String>,
     /// The folder for the frames; by default exposures/NIGHT/EXPID of the reduction
-    #[arg(long, value_name = "DIR", requires = "reduxdir")]
+    #[arg(long, value_name = "DIR", requires = "night")]
     outdir: Option<PathBuf>,
+    /// Keep the observatory's wavelengths for exposures of the sky, too (OBSTYPE SCIENCE and SKY)
+    #[arg(long, requires = "night", conflicts_with = "barycentric-correction")]
+    no_barycentric_correction: bool,
+}
+
+/// Parses a number, or a range of them: `51062-51070`.
+fn numbers(word: &str) -> Result<[u32; 2], String> {
+    let number = |text: &str| text.trim().parse::<u32>().map_err(|_| format!("{text:?} is no number"));
+    let (first, last) = word.split_once('-').unwrap_or((word, word));
+    let range = [number(first)?, number(last)?];
+    if range[0] <= range[1] { Ok(range) } else { Err(format!("{word} is no range: give the smaller number first")) }
+}
+
+impl Which {
+    /// Returns the root of the reduction: the one given, else that of the environment.
+    fn redux(&self) -> Result<PathBuf, String> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let of_environment = || Some(PathBuf::from(set("DESI_SPECTRO_REDUX")?).join(set("SPECPROD")?));
+        self.reduxdir.clone().or_else(of_environment).ok_or_else(|| {
+            "there is no reduction: give --reduxdir, or set DESI_SPECTRO_REDUX and SPECPROD in the environment".into()
+        })
+    }
+
+    /// Returns the exposures of the reduction that are meant.
+    fn exposures(&self, redux: &Path) -> Result<Vec<Tree>, Box<dyn Error>> {
+        let mut trees = Vec::new();
+        for &night in &self.night {
+            let tree = |expid| Tree { redux: redux.to_path_buf(), night, expid };
+            match &self.expid[..] {
+                // Without the others a missing exposure is an error.
+                [[first, last]] if first == last => trees.push(tree(*first)),
+                wanted => {
+                    let meant = |expid: &u32| wanted.is_empty() || wanted.iter().any(|[a, b]| (a..=b).contains(&expid));
+                    trees.extend(Tree::exposures(redux, night)?.into_iter().filter(meant).map(tree));
+                }
+            }
+        }
+        if trees.is_empty() {
+            return Err(format!("{} has no such exposure; check --night and --expid", redux.display()).into());
+        }
+        Ok(trees)
+    }
+
+    /// Returns the requests of the reduction, as desi_proc would have them.
+    fn of_tree(&self) -> Result<Vec<Request>, Box<dyn Error>> {
+        let mut requests = Vec::new();
+        for tree in self.exposures(&self.redux()?)? {
+            for frame in tree.frames(&self.cameras, self.outdir.as_deref())? {
+                match frame.last.exists() {
+                    true => tracing::info!("{} exists already", frame.last.display()),
+                    false => requests.push(frame.request(!self.no_barycentric_correction)),
+                }
+            }
+        }
+        Ok(requests)
+    }
 }
 
 /// Extracts all frames. A frame that fails is in the table; it is no error.
@@ -98,6 +163,10 @@ struct Which {
 /// # Errors
 /// A manifest or a tree that cannot be used, or no such device.
 pub fn run(arguments: &Arguments) -> Outcome {
+    if arguments.dry_run {
+        print(exposure::manifest_of(&arguments.named()?)?.trim_end())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     #[cfg(feature = "mpi")]
     if let Some(job) = exposure::mpi::MpiJob::join()? {
         return arguments.run_in(&job);
@@ -176,21 +245,16 @@ impl Arguments {
 
     /// Returns the frames that the command line names.
     fn named(&self) -> Result<Vec<Request>, Box<dyn Error>> {
-        let requests = match (&self.which.manifest, &self.which.reduxdir) {
-            (Some(path), _) => {
+        let requests = match &self.which.manifest {
+            Some(path) => {
                 let manifest = Manifest::read(path)?;
                 manifest.rows.iter().map(|row| of_row(&self.options, &manifest, row)).collect::<Result<_, _>>()?
             }
-            (_, Some(redux)) => {
-                // clap requires both with --reduxdir.
-                let (night, expid) = (self.which.night.unwrap_or_default(), self.which.expid.unwrap_or_default());
-                let tree = Tree { redux: redux.clone(), night, expid };
-                let frames = tree.frames(&self.which.cameras, self.which.outdir.as_deref())?;
-                let mut requests: Vec<Request> = frames.iter().map(|frame| frame.request()).collect();
+            None => {
+                let mut requests = self.which.of_tree()?;
                 requests.iter_mut().try_for_each(|request| self.options.apply(request))?;
                 requests
             }
-            (None, None) => Vec::new(),
         };
         let (overwrite, on_cpu) = (self.replaces(), &self.device.stage_on_cpu);
         Ok(requests.into_iter().map(|request| Request { overwrite, on_cpu: on_cpu.clone(), ..request }).collect())
@@ -291,6 +355,22 @@ mod tests {
         assert_eq!(found[0].model.as_ref().map(|(path, _)| path.as_path()), Some(Path::new("m")));
         let plain = requests("input,psf,output\na,p,x\n", &[]).unwrap().remove(0);
         assert_eq!(plain, Request::new("a", "p", "x"));
+    }
+
+    #[test]
+    fn a_manifest_that_is_printed_reads_as_the_same_frames() {
+        let table = "input,psf,output,wavelength,nspec,barycentric-correction\n\
+                     a,p,\"x,1\",\"5000,6000,1\",,true\nb,p,y,,7,false\n";
+        let first = requests(table, &["--psferr", "0.04"]).unwrap();
+        let again = requests(&exposure::manifest_of(&first).unwrap(), &[]).unwrap();
+        assert_eq!(first, again);
+        assert!(exposure::manifest_of(&first).unwrap().starts_with("input,psf,output,wavelength,"));
+    }
+
+    #[test]
+    fn exposures_are_numbers_and_ranges() {
+        assert_eq!((numbers("51060"), numbers("51062-51070")), (Ok([51060; 2]), Ok([51062, 51070])));
+        assert!(numbers("7-3").is_err() && numbers("x").is_err());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use super::like::Like;
 use super::logging::Progress;
 use super::output::Outcome;
 use super::peer_flags::PeerFlags;
+#[cfg(feature = "plot")]
+use super::report_files::{Files, MODEL};
 use super::request_options::RequestOptions;
 use clap::Args;
 use spextral::base::option_name::OptionName;
@@ -13,15 +15,21 @@ use spextral::base::output_path::{Format, check_outputs};
 use spextral::base::trace::Trace;
 use spextral::extract::{Done, ModelFlux, Request, extract_file};
 use spextral::gpu::{DeviceChoice, Precision};
+#[cfg(feature = "plot")]
+use spextral::report::Sources;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+const USAGE: &str = "\
+spextral extract -i PREPROC -p PSF -o FRAME [OPTIONS]
+       spextral extract --like FRAME [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   spextral extract -i preproc-r0-00051060.fits.gz -p psf-r0-00051060.fits -o frame-r0-00051060.fits
-  spextral extract -i preproc.fits -p psf.fits -o frame.fits -w 5760,7620,0.8 --barycentric-correction
+  spextral extract -i preproc.fits -p psf.fits -o frame.fits -w 5760,7620,0.8
   spextral extract -i preproc.fits -p psf.fits -o part.fits -s 25 -n 50 -m model.fits --device cpu
   spextral extract --like frame.fits -o again.fits
 
@@ -31,12 +39,12 @@ Exit codes: 0 done, 1 failed, or `--solver banded` did not serve all bundles (th
 
 /// Arguments of `spextral extract`.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, mut_arg("model-flux", |model_flux| model_flux.requires("model")))]
+#[command(after_help = EXAMPLES, override_usage = USAGE, mut_arg("model-flux", |model_flux| model_flux.requires("model")))]
 pub struct Arguments {
     /// The preprocessed frame: IMAGE, IVAR, MASK (.fits, .fits.gz or .fits.fz)
     #[arg(short, long, value_name = "PREPROC", required_unless_present = "like")]
     input: Option<PathBuf>,
-    /// The Gauss-Hermite PSF of this camera
+    /// The PSF of this camera
     #[arg(short, long, required_unless_present = "like")]
     psf: Option<PathBuf>,
     /// The frame to write: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES
@@ -56,6 +64,10 @@ pub struct Arguments {
     /// Write what ran when and on which thread: JSON that ui.perfetto.dev shows
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Also write a page about the frame, as `spextral report` makes it (.html)
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "PAGE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     options: RequestOptions,
     #[command(flatten)]
@@ -73,7 +85,10 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Outcome {
     arguments.peers.check();
     let like = arguments.like.as_deref().map(Like::read).transpose()?;
-    let request = arguments.request(like.as_ref())?;
+    #[cfg_attr(not(feature = "plot"), allow(unused_mut))]
+    let mut request = arguments.request(like.as_ref())?;
+    #[cfg(feature = "plot")]
+    let page = arguments.page(&mut request)?;
     let trace = arguments.trace.as_ref().map(|path| (path, Arc::new(Trace::new())));
     if let Some(like) = &like {
         let trace = trace.iter().map(|(path, _)| path.as_path());
@@ -98,6 +113,13 @@ pub fn run(arguments: Arguments) -> Outcome {
     let done = extract_file(&request, &engine, &|done, total| progress.report(done, total))?;
     drop(progress);
     report(&request, &done);
+    #[cfg(feature = "plot")]
+    if let Some((page, files)) = page {
+        let made = super::report::write(&files, &page, None, request.overwrite)?;
+        if !arguments.json.is_wanted() {
+            super::report::say(&made, [page.as_path()])?;
+        }
+    }
     if let Some((path, trace)) = &trace {
         trace.write(path, request.overwrite)?;
     }
@@ -142,6 +164,29 @@ impl Arguments {
         self.options.apply(&mut request)?;
         self.peers.apply(&mut request);
         Ok(request)
+    }
+
+    /// Returns the page that is wanted and its files; the request then makes a model, which goes with them unless it is wanted, too.
+    #[cfg(feature = "plot")]
+    fn page(&self, request: &mut Request) -> Result<Option<(PathBuf, Files)>, Box<dyn Error>> {
+        let Some(page) = &self.report else { return Ok(None) };
+        let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
+        check_outputs(&others, &[(page, Format::Html)], request.overwrite)?;
+        let (frame, image) = (&request.output, &request.input);
+        let files = match &request.model {
+            Some((model, _)) => {
+                let ccd = Some([image.clone(), model.clone()]);
+                Files::given(Sources { frame: frame.clone(), ccd, truth: None })
+            }
+            None => {
+                let folder = tempfile::tempdir()?;
+                let model = folder.path().join(MODEL);
+                let files = Files::in_folder(frame, image, folder);
+                request.model = Some((model, ModelFlux::default()));
+                files
+            }
+        };
+        Ok(Some((page.clone(), files)))
     }
 
     /// Returns the device: the one given, the recorded one where it is there, or the best.

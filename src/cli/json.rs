@@ -12,7 +12,7 @@ use std::path::Path;
 /// The flag `--json`.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Json {
-    /// Print one JSON object on the standard output in place of text, or {"error": ...}; docs/json.md has its fields
+    /// Print one JSON object in place of text; docs/json.md has its fields. Of an error it is {"error": ...}
     #[arg(long)]
     #[arg(help_heading = "Messages", display_order = 999)]
     json: bool,

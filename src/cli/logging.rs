@@ -1,6 +1,7 @@
 //! The log on the standard error: plain lines, above a progress bar if there is one.
 
-use indicatif::{MultiProgress, ProgressState};
+use super::signals::before_the_end;
+use indicatif::{HumanDuration, MultiProgress, ProgressState};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -88,13 +89,20 @@ impl Progress {
     pub fn new(what: &'static str) -> Self {
         let wanted = tracing::enabled!(Level::INFO);
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
-            let style = "{bar:40} {pos}/{len} {msg}, {rate}, {elapsed} gone, {eta} to go";
+            let style = "{wide_bar} {pos}/{len} {msg}, {elapsed} elapsed, {left} left";
             let style = indicatif::ProgressStyle::with_template(style).expect("a constant that parses");
-            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
                 // A bar that cannot be drawn is no error.
-                let _ = write!(out, "{:.0} per hour", 3600.0 * state.per_sec());
+                let _ = match state.pos() {
+                    0 => write!(out, "--"),
+                    _ => write!(out, "{:#}", HumanDuration(state.eta())),
+                };
             };
-            let style = style.with_key("rate", rate);
+            let style = style.with_key("left", left);
+            before_the_end(|| {
+                // The process ends anyway.
+                let _ = BARS.clear();
+            });
             BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
         });
         Self { what, bar, start: Instant::now(), said: AtomicUsize::new(0) }

@@ -1,8 +1,10 @@
 //! The command line: text becomes a checked request, one file per subcommand.
+//!
+//! The program `spextral` and the command of the Python package are [`main`].
 
 #[cfg(feature = "simulate")]
 mod bench;
-pub mod command_line;
+mod command_line;
 mod compare;
 #[cfg(all(feature = "plot", feature = "simulate"))]
 mod demo;
@@ -11,13 +13,15 @@ mod devices;
 mod exposure;
 mod extract;
 mod fit_psf;
-pub mod json;
+mod help;
+mod info;
+mod json;
 mod like;
-pub mod logging;
+mod logging;
 #[cfg(feature = "simulate")]
 mod make_psf;
 mod manual;
-pub mod output;
+mod output;
 mod peer_flags;
 #[cfg(feature = "plot")]
 mod plot_psf;
@@ -25,7 +29,37 @@ mod psf_convert;
 mod psf_info;
 #[cfg(feature = "plot")]
 mod report;
+#[cfg(feature = "plot")]
+mod report_files;
 mod request_options;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;
+
+use command_line::CommandLine;
+use spextral::base::option_name::Spelling;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Carries out a command line, of which the first word is the program's name.
+///
+/// Exit codes: 0 done; 1 failed, or a comparison beyond its tolerance. A command line that can't be parsed ends the process
+/// with 2.
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    Spelling::Flag.use_in_messages();
+    let CommandLine { loglevel, command } = CommandLine::of_words(words);
+    logging::start(if command.is_verbose() { logging::LogLevel::Debug } else { loglevel });
+    output::report_full_disks_as_errors();
+    let json = command.wants_json();
+    match command.run() {
+        Ok(code) => code,
+        Err(error) => {
+            let sentence = spextral::error_chain(error.as_ref());
+            if json {
+                json::print_error(&sentence);
+            }
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}

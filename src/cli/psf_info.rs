@@ -28,22 +28,22 @@ pub fn run(args: &Arguments) -> Outcome {
         fields.insert("psf".into(), text(&args.psf).into());
         print_object("psf-info", fields)?;
     } else {
-        print(&lines(&args.psf.display().to_string(), &facts))?;
+        let PsfFacts { kind, camera, .. } = &facts;
+        let camera = camera.as_ref().map(|camera| format!(", camera {camera}")).unwrap_or_default();
+        print(&format!("{}: {kind}{camera}\n{}", args.psf.display(), lines(&facts)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The facts as lines.
-fn lines(name: &str, facts: &PsfFacts) -> String {
-    let PsfFacts { kind, nfibre, fibermin, npix, window, wave, default_step, psferr, groups, .. } = facts;
+/// Returns the facts as lines.
+pub(super) fn lines(facts: &PsfFacts) -> String {
+    let PsfFacts { nfibre, fibermin, npix, window, wave, default_step, psferr, groups, .. } = facts;
     let spread =
         |of: &Spread, digits: usize| format!("{:.digits$} ({:.digits$} to {:.digits$})", of.median, of.least, of.most);
-    let camera = facts.camera.as_ref().map(|camera| format!(", camera {camera}")).unwrap_or_default();
     let row = facts.row.map_or_else(|| "no trace on the CCD".into(), |row| format!("{row:.4} Angstrom per pixel"));
     let along = if facts.dispaxis == 1 { "x" } else { "y" };
     let tails = if facts.tails { ", power-law tails" } else { "" };
     let mut lines = vec![
-        format!("{name}: {kind}{camera}"),
         format!("  fibres      {nfibre} from number {fibermin} on; groups that share no light: {groups}"),
         format!("  CCD         {} x {} pixels", npix[0], npix[1]),
         format!("  wavelength  {} to {} Angstrom along {along}, {row}; default step {default_step}", wave[0], wave[1]),

@@ -88,7 +88,7 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Solver,
                 None,
                 "SOLVER",
-                "Solver: whole bundles, exact to TOLERANCE (banded), the published divide and conquer (patches), or banded \
+                "Method of extraction: whole bundles, exact to TOLERANCE (banded), the published divide and conquer (patches), or banded \
                  where it serves and else patches (auto)",
             ),
             (

@@ -1,6 +1,7 @@
 //! The manifest: a CSV table with a header row, one frame per row.
 
-use csv::{ReaderBuilder, StringRecord};
+use crate::extract::Request;
+use csv::{ReaderBuilder, StringRecord, Writer};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,31 @@ pub struct Row {
     pub line: usize,
     /// (column, cell), columns in lower case with dashes.
     pub cells: Vec<(String, String)>,
+}
+
+/// Returns the manifest of requests: their files, and the options that are not the default in all of them.
+///
+/// # Errors
+/// [`csv::Error`] if the table cannot be made.
+pub fn manifest_of(requests: &[Request]) -> Result<String, csv::Error> {
+    let plain = Request::new("", "", "");
+    let options = |request: &Request| request.recorded_options().map(|(_, value)| value).collect::<Vec<_>>();
+    let (names, defaults) = (plain.recorded_options().map(|(name, _)| name), options(&plain));
+    let given: Vec<Vec<Option<String>>> = requests.iter().map(options).collect();
+    let columns: Vec<_> =
+        names.enumerate().filter(|(k, _)| given.iter().any(|values| values[*k] != defaults[*k])).collect();
+    let mut table = Writer::from_writer(Vec::new());
+    let files = ["input", "psf", "output"].map(String::from);
+    table.write_record(files.into_iter().chain(columns.iter().map(|(_, name)| name.word().to_string())))?;
+    for (request, values) in requests.iter().zip(&given) {
+        let psf = request.psf_or.as_ref().filter(|second| second.exists()).unwrap_or(&request.psf);
+        let files = [&request.input, psf, &request.output].map(|path| path.to_string_lossy().into_owned());
+        table.write_record(
+            files.into_iter().chain(columns.iter().map(|(k, _)| values[*k].clone().unwrap_or_default())),
+        )?;
+    }
+    let bytes = table.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Manifest {

@@ -27,7 +27,7 @@ mod run_log;
 mod schedule;
 mod tree;
 
-pub use manifest::{Manifest, ManifestError, Row};
+pub use manifest::{Manifest, ManifestError, Row, manifest_of};
 pub use pipeline::Settings;
 pub use resume::{reason_to_extract, sweep};
 pub use run::{check, launched, name_frames_in_panics, run};

@@ -2,6 +2,7 @@
 
 use crate::base::option_name::OptionName::{Expid, Night, Reduxdir};
 use crate::extract::Request;
+use crate::fits::read_first_cards;
 use std::path::{Path, PathBuf};
 
 /// Extensions of image files, in order of preference.
@@ -54,13 +55,16 @@ pub struct CameraFrame {
     pub psf: PathBuf,
     /// The second place where it was looked for, where it is in neither.
     pub psf_or: Option<PathBuf>,
-    /// Spectra: `frame-CAMERA-EXPID.fits`.
+    /// Spectra before their bad columns are masked: `frame-CAMERA-EXPID-no-badcolumn-mask.fits`.
     pub output: PathBuf,
+    /// The survey's frame, which is made of `output`: `frame-CAMERA-EXPID.fits`.
+    pub last: PathBuf,
 }
 
 impl CameraFrame {
-    /// Builds a request with the survey's wavelengths (Angstrom) and PSF error for this camera.
-    pub fn request(&self) -> Request {
+    /// Builds a request as the survey has it: wavelengths (Angstrom) and PSF error of this camera, and for sky and science
+    /// exposures barycentric wavelengths, unless not `barycentric`.
+    pub fn request(&self, barycentric: bool) -> Request {
         let mut request = Request::new(&self.input, &self.psf, &self.output);
         let survey = match self.camera.as_bytes()[0] {
             b'b' => (3600.0, 5800.0, 0.8),
@@ -69,12 +73,32 @@ impl CameraFrame {
         };
         request.wavelength = Some(survey.into());
         request.psf_or.clone_from(&self.psf_or);
-        request.options.psferr = self.camera.starts_with('b').then_some(0.04);
+        request.options.psferr = Some(if self.camera.starts_with('b') { 0.04 } else { 0.01 });
+        request.barycentric = barycentric && self.is_on_sky();
         request
+    }
+
+    /// Whether the exposure is of the sky, by OBSTYPE of the image.
+    fn is_on_sky(&self) -> bool {
+        let kind = read_first_cards(&self.input).and_then(|cards| cards.get_str("OBSTYPE"));
+        kind.is_some_and(|kind| ["SCIENCE", "SKY"].iter().any(|of_sky| kind.eq_ignore_ascii_case(of_sky)))
     }
 }
 
 impl Tree {
+    /// Lists the exposures of a night that have a folder of preprocessed frames.
+    ///
+    /// # Errors
+    /// [`TreeError::Folder`] if the night's folder cannot be read.
+    pub fn exposures(redux: &Path, night: u32) -> Result<Vec<u32>, TreeError> {
+        let path = redux.join("preproc").join(format!("{night:08}"));
+        let entries = std::fs::read_dir(&path).map_err(|source| TreeError::Folder { path: path.clone(), source })?;
+        let mut exposures: Vec<u32> =
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        exposures.sort_unstable();
+        Ok(exposures)
+    }
+
     /// Returns the frames of `cameras`, or of all cameras that have one. The existence of files is not checked.
     ///
     /// # Errors
@@ -98,8 +122,9 @@ impl Tree {
         let psf = found.unwrap_or_else(|| exposure.join(name("psf")));
         let preproc = self.folder("preproc");
         let input = first_of(&preproc, &name("preproc")).unwrap_or_else(|| preproc.join(name("preproc")));
-        let output = outdir.unwrap_or(&exposure).join(name("frame"));
-        Ok(CameraFrame { input, psf, psf_or, output, camera })
+        let last = outdir.unwrap_or(&exposure).join(name("frame"));
+        let output = last.with_file_name(format!("frame-{camera}-{:08}-no-badcolumn-mask.fits", self.expid));
+        Ok(CameraFrame { input, psf, psf_or, output, last, camera })
     }
 
     fn folder(&self, kind: &str) -> PathBuf {
@@ -165,9 +190,10 @@ mod tests {
         assert_eq!(frames[0].psf, at("calibnight/20200314/psfnight-b1-20200314.fits"));
         assert_eq!(frames[1].psf, at("exposures/20200314/00051060/psf-r0-00051060.fits"));
         assert_eq!(frames[1].input, at("preproc/20200314/00051060/preproc-r0-00051060.fits.gz"));
-        assert_eq!(frames[1].output, at("exposures/20200314/00051060/frame-r0-00051060.fits"));
+        assert_eq!(frames[1].output, at("exposures/20200314/00051060/frame-r0-00051060-no-badcolumn-mask.fits"));
+        assert_eq!(frames[1].last, at("exposures/20200314/00051060/frame-r0-00051060.fits"));
         let elsewhere = tree.frames(&["z9".into()], Some(Path::new("out"))).unwrap();
-        assert_eq!(elsewhere[0].output, Path::new("out/frame-z9-00051060.fits"));
+        assert_eq!(elsewhere[0].output, Path::new("out/frame-z9-00051060-no-badcolumn-mask.fits"));
         let places = [&elsewhere[0].psf, elsewhere[0].psf_or.as_ref().unwrap()];
         let expected =
             ["exposures/20200314/00051060/psf-z9-00051060.fits", "calibnight/20200314/psfnight-z9-20200314.fits"]
@@ -186,12 +212,40 @@ mod tests {
                 psf: "".into(),
                 psf_or: None,
                 output: "".into(),
+                last: "".into(),
             };
-            (frame.request().wavelength.unwrap(), frame.request().options.psferr)
+            (frame.request(true).wavelength.unwrap(), frame.request(true).options.psferr)
         };
         assert_eq!(of("b3"), ((3600.0, 5800.0, 0.8).into(), Some(0.04)));
-        assert_eq!(of("r3"), ((5760.0, 7620.0, 0.8).into(), None));
-        assert_eq!(of("z3"), ((7520.0, 9824.0, 0.8).into(), None));
+        assert_eq!(of("r3"), ((5760.0, 7620.0, 0.8).into(), Some(0.01)));
+        assert_eq!(of("z3"), ((7520.0, 9824.0, 0.8).into(), Some(0.01)));
+    }
+
+    #[test]
+    fn wavelengths_are_barycentric_for_exposures_of_the_sky_alone() {
+        let home = tempfile::tempdir().unwrap();
+        for (kind, expected) in [("SCIENCE", true), ("SKY", true), ("ARC", false), ("FLAT", false)] {
+            let input = home.path().join(format!("{kind}.fits"));
+            let cards = [
+                format!("SIMPLE  = {:>20}", "T"),
+                format!("NAXIS   = {:>20}", 2),
+                format!("OBSTYPE = '{kind:<8}'"),
+                "END".into(),
+            ];
+            std::fs::write(&input, format!("{:<2880}", cards.map(|card| format!("{card:<80}")).concat())).unwrap();
+            let [psf, output, last] = ["", "", ""].map(PathBuf::from);
+            let frame = CameraFrame { camera: "r0".into(), input, psf, psf_or: None, output, last };
+            assert_eq!(frame.request(true).barycentric, expected, "{kind}");
+            assert!(!frame.request(false).barycentric);
+        }
+    }
+
+    #[test]
+    fn the_exposures_of_a_night_are_its_folders() {
+        let (home, _) =
+            tree(&["preproc/20200314/00051062/x", "preproc/20200314/00051060/x", "preproc/20200314/notes/x"]);
+        assert_eq!(Tree::exposures(home.path(), 20200314).unwrap(), [51060, 51062]);
+        assert!(matches!(Tree::exposures(home.path(), 1), Err(TreeError::Folder { .. })));
     }
 
     #[test]

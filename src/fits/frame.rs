@@ -10,7 +10,7 @@ use crate::frame::{Frame, Header, Scores, Spectra, SpectraParts};
 use std::path::Path;
 
 /// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES, of which the last three are
-/// left out if the frame has none.
+/// left out if the frame has none. FLUX and IVAR have the world coordinates of an even wavelength grid.
 ///
 /// # Errors
 /// [`FitsError::Write`] if the file exists and may not be replaced, or cannot be written, or `frame.wave` does not have one
@@ -19,10 +19,13 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
     let s = &frame.spectra;
     let spectra = vec![s.nspec, s.nwave];
     let image = |name, unit, shape: &[usize], pixels| Image { name, unit, shape: shape.to_vec(), pixels };
-    let none = Header::new();
+    let (none, mut flux, mut ivar) = (Header::new(), frame.header.clone(), Header::new());
+    let step = frame.header.get_f64("WAVESTEP");
+    let is_air = frame.header.get_str("AIRORVAC").is_some_and(|medium| medium.eq_ignore_ascii_case("air"));
+    [&mut flux, &mut ivar].into_iter().for_each(|header| header.set_wavelength_axis(&frame.wave, step, is_air));
     write_file(path.as_ref(), overwrite, |out| {
-        out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &frame.header)?;
-        out.image(&image("IVAR", "", &spectra, Pixels::F32Rounded(&s.ivar)), &none)?;
+        out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &flux)?;
+        out.image(&image("IVAR", "Angstrom**2 electron**-2", &spectra, Pixels::F32Rounded(&s.ivar)), &ivar)?;
         out.image(&image("MASK", "", &spectra, Pixels::U32(&s.mask)), &none)?;
         let of_waves = if frame.has_own_waves() { &spectra } else { &spectra[1..] };
         out.image(&image("WAVELENGTH", "Angstrom", of_waves, Pixels::F64(&frame.wave)), &none)?;
@@ -81,11 +84,13 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         pixmask_fraction: Vec::new(),
         mask,
     };
+    let mut header = carried_cards(flux_hdu, &mut Vec::new());
+    header.remove_image_axes();
     let table = |name: &str| file.find(name).map(|hdu| read_table(&file, hdu, &mut Vec::new())).transpose();
     Ok(Frame {
         spectra: Spectra::new(parts).expect("the shapes have been checked, each with its HDU"),
         wave: file.image_f64(wave_hdu)?,
-        header: carried_cards(flux_hdu, &mut Vec::new()),
+        header,
         fibermap: table("FIBERMAP")?,
         scores: table("SCORES")?.map(|table| Scores::from_table(&table)),
     })

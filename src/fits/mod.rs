@@ -11,6 +11,7 @@
 //! | `line_list`, `truth` | wavelengths of a lamp; true spectra |
 //! | `spot_table` | measured spots and plain traces, of which a PSF is made |
 //! | `keywords` | cards that belong to one file |
+//! | `first_cards` | the cards at the beginning of a file, without its pixels |
 //! | `verify` | the check of a whole file by its checksums |
 //!
 //! Cards and tables themselves are plain data of [`crate::frame`]. Every writer returns a [`PendingFile`], which takes its
@@ -20,6 +21,7 @@ mod blocks;
 mod bytes;
 mod checksum;
 mod error;
+mod first_cards;
 mod frame;
 mod gzip;
 mod hdu;
@@ -47,6 +49,7 @@ mod writer;
 pub use crate::base::atomic_file::PendingFile;
 pub use crate::frame::{ColumnData, Header, Table, Value};
 pub use error::FitsError;
+pub use first_cards::read_first_cards;
 pub use frame::{read_frame, write_frame, write_model};
 pub use image::read_image_f64;
 pub use line_list::{Line, Medium, read_line_list};

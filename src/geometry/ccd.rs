@@ -196,6 +196,11 @@ impl<'a> Ccd<'a> {
         self.rejected
     }
 
+    /// Returns the CCD with the count of an earlier border, which its planes have passed.
+    pub fn having_rejected(self, rejected: Rejected) -> Self {
+        Self { rejected, ..self }
+    }
+
     /// Cuts out the pixels of a patch.
     pub fn cut(&self, patch: &Patch) -> PatchPixels {
         let take = |plane: &[f32]| -> Vec<f64> {

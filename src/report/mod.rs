@@ -5,6 +5,7 @@
 //! | file | content |
 //! |---|---|
 //! | `read`, `residual` | the files of a report; the CCD, its model and the residual |
+//! | `verdict`, `index` | the frame in one sentence; many frames, the worst on top |
 //! | `statistics`, `warnings`, `header_facts`, `summary` | numbers of a frame, its problems, its cards; all of them together |
 //! | `text`, `figures`, `html` | text, heat maps and curves as HTML; the page in the making |
 //! | `spectra`, `quality`, `ccd`, `tables`, `page` | the sections of the page, and the whole of it |
@@ -15,6 +16,7 @@ mod error;
 mod figures;
 mod header_facts;
 mod html;
+mod index;
 mod overview;
 mod page;
 mod quality;
@@ -25,11 +27,14 @@ mod statistics;
 mod summary;
 mod tables;
 mod text;
+mod verdict;
 mod warnings;
 
 pub use error::ReportError;
+pub use index::{IndexRow, index};
 pub use read::{Material, Sources};
 pub use summary::Report;
+pub use verdict::{Light, Verdict};
 pub use warnings::{Severity, Warning};
 
 #[cfg(test)]

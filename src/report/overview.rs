@@ -67,7 +67,8 @@ fn draw(report: &Report, canvas: &Canvas) -> Result<(), PlotError> {
         canvas.heatmap(&panel, &map)?;
     }
 
-    let text_of = |warning: &Warning| (warning.text.clone(), if warning.severity == Severity::Bad { BAD } else { INK });
+    let text_of =
+        |warning: &Warning| (warning.text.clone(), if warning.severity == Severity::Note { INK } else { BAD });
     let mut texts: Vec<(String, RGBColor)> = report.warnings.iter().take(WARNINGS).map(text_of).collect();
     match report.warnings.len().saturating_sub(WARNINGS) {
         0 if texts.is_empty() => texts.push(("Nothing out of the ordinary.".into(), INK)),

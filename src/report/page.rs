@@ -20,6 +20,7 @@ impl Report {
     /// [`ReportError::Draw`] if a picture cannot be encoded.
     pub fn html(&self) -> Result<String, ReportError> {
         let mut page = Page::default();
+        tables::verdict(self, &mut page);
         tables::key_numbers(self, &mut page);
         tables::warnings(self, &mut page);
         spectra::all_spectra(self, &mut page)?;

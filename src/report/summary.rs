@@ -3,6 +3,7 @@
 use super::read::Material;
 use super::residual::CcdResidual;
 use super::statistics::Statistics;
+use super::verdict::Verdict;
 use super::warnings::{self, Warning};
 
 /// A report, ready to be written.
@@ -11,6 +12,7 @@ pub struct Report {
     pub(super) material: Material,
     pub(super) statistics: Statistics,
     pub(super) warnings: Vec<Warning>,
+    pub(super) verdict: Verdict,
     /// Scatter of the residual, and percentage of its pixels beyond 5 sigma.
     pub(super) scatter: Option<[f64; 2]>,
 }
@@ -21,7 +23,13 @@ impl Report {
         let statistics = Statistics::of(&material.frame);
         let scatter = material.ccd.as_ref().map(CcdResidual::scatter);
         let warnings = warnings::all(&material, &statistics, scatter);
-        Self { material, statistics, warnings, scatter }
+        let verdict = Verdict::of(&statistics, &warnings);
+        Self { material, statistics, warnings, verdict, scatter }
+    }
+
+    /// Returns the verdict on the frame.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
     }
 
     /// Returns the problems of the frame, the most serious first.

@@ -5,40 +5,50 @@ use super::html::Page;
 use super::statistics::{median, percent};
 use super::summary::Report;
 use super::text::{escaped, few_digits};
+use super::verdict::Verdict;
 use super::warnings::Severity;
 use crate::plot::selection;
 use std::fmt::Write;
+
+/// Adds the verdict.
+pub fn verdict(report: &Report, page: &mut Page) {
+    let Verdict { light, sentence } = report.verdict();
+    let _ = writeln!(page.html, "<p class=\"verdict {}\" role=\"status\">{}</p>", light.name(), escaped(sentence));
+}
 
 /// Adds the key numbers.
 pub fn key_numbers(report: &Report, page: &mut Page) {
     let statistics = &report.statistics;
     let mut tiles = vec![
-        ("median S/N per bin", median(&statistics.by_fibre(&statistics.snr)), ""),
-        ("masked bins", percent(&statistics.masked), " %"),
-        ("median chi2pix", median(&statistics.chi2pix), ""),
-        ("resolution σ, median", median(&statistics.sigma), " Å"),
+        ("median S/N per bin", median(&statistics.by_fibre(&statistics.snr)), "", "the sky's light included"),
+        ("masked bins", percent(&statistics.masked), " %", "few; with a bad amplifier 25"),
+        ("median chi2pix", median(&statistics.chi2pix), "", "a good fit: 0.7 to 1.1"),
+        ("resolution σ, median", median(&statistics.sigma), " Å", "that of the spectrograph"),
     ];
     if let Some([width, beyond]) = report.scatter {
-        tiles.push(("CCD residual, scatter", width, " σ"));
-        tiles.push(("pixels beyond 5 σ", beyond, " %"));
+        tiles.push(("CCD residual, scatter", width, " σ", "noise alone: 1"));
+        tiles.push(("pixels beyond 5 σ", beyond, " %", "noise alone: 0.00006"));
     }
     if let Some(truth) = &report.material.truth {
-        tiles.push(("chi against the truth, scatter", truth.moments().mean_std().1, ""));
+        tiles.push(("chi against the truth, scatter", truth.moments().mean_std().1, "", "noise alone: 1"));
     }
     page.push("<dl class=\"tiles\">");
-    for (name, value, unit) in tiles {
+    for (name, value, unit, expected) in tiles {
         let value = few_digits(value);
-        let _ = write!(page.html, "<div><dt>{name}</dt><dd>{value}<small>{unit}</small></dd></div>");
+        let _ = write!(
+            page.html,
+            "<div><dt>{name}</dt><dd>{value}<small>{unit}</small></dd><dd class=\"expected\">{expected}</dd></div>"
+        );
     }
     page.push("</dl>\n");
 }
 
 /// Adds the warnings.
 pub fn warnings(report: &Report, page: &mut Page) {
-    page.heading("Warnings");
+    page.heading("Reasons, by weight");
     page.push("<ul class=\"warnings\">");
     for warning in &report.warnings {
-        let class = if warning.severity == Severity::Bad { "bad" } else { "note" };
+        let class = if warning.severity == Severity::Note { "note" } else { "bad" };
         let _ = write!(page.html, "<li class=\"{class}\">{}</li>", escaped(&warning.text));
     }
     if report.warnings.is_empty() {

@@ -4,11 +4,12 @@ use super::read::Material;
 use super::statistics::{Statistics, median};
 use crate::base::number::runs;
 use crate::frame::specmask::BAD2DFIT;
+use std::cmp::Reverse;
 
 /// Percentage of masked bins from which a fibre is listed.
 const MANY_MASKED: f64 = 50.0;
 /// Median S/N per bin below which a fibre has no flux: even the sky alone gives more.
-const NO_FLUX: f64 = 0.5;
+pub(super) const NO_FLUX: f64 = 0.5;
 /// Ratio of a fibre's median chi2pix to that of all fibres from which it is an outlier.
 const CHI2_OUTLIER: f64 = 2.0;
 /// Median chi2pix of a frame from which model or errors are wrong.
@@ -23,12 +24,14 @@ const CHI_SCATTER: f64 = 0.05;
 const LISTED: usize = 12;
 
 /// The importance of a warning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// For information.
     Note,
     /// Something may be wrong.
     Bad,
+    /// Spectra or their errors are wrong.
+    Grave,
 }
 
 /// One sentence about a problem.
@@ -44,6 +47,10 @@ fn bad(text: String) -> Warning {
     Warning { severity: Severity::Bad, text }
 }
 
+fn grave(text: String) -> Warning {
+    Warning { severity: Severity::Grave, text }
+}
+
 fn note(text: String) -> Warning {
     Warning { severity: Severity::Note, text }
 }
@@ -53,7 +60,7 @@ pub fn all(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2
     let mut list = of_fibres(statistics);
     list.extend(of_fit(material, statistics, scatter));
     list.extend(of_run(material));
-    list.sort_by_key(|warning| warning.severity == Severity::Note);
+    list.sort_by_key(|warning| Reverse(warning.severity));
     list
 }
 
@@ -113,11 +120,11 @@ fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]
     let mut list = Vec::new();
     let not_finite = s.flux.iter().zip(&s.ivar).filter(|(f, w)| !f.is_finite() || !w.is_finite()).count();
     if not_finite > 0 {
-        list.push(bad(format!("{not_finite} bins have a flux or ivar that is not a finite number.")));
+        list.push(grave(format!("{not_finite} bins have a flux or ivar that is not a finite number.")));
     }
     let chi2 = median(&statistics.chi2pix);
     if chi2 > CHI2_HIGH {
-        list.push(bad(format!("The median chi2pix is {chi2:.2}: the PSF or the errors of the CCD are off.")));
+        list.push(grave(format!("The median chi2pix is {chi2:.2}: the PSF or the errors of the CCD are off.")));
     }
     let bad_fits = s.mask.iter().filter(|&&m| m & BAD2DFIT != 0).count();
     let share = 100.0 * bad_fits as f64 / s.mask.len().max(1) as f64;
@@ -126,13 +133,13 @@ fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]
         list.push(note(text));
     }
     if let Some([width, beyond]) = scatter.filter(|s| s[0] > SCATTER_HIGH) {
-        list.push(bad(format!(
+        list.push(grave(format!(
             "The CCD residual scatters by {width:.2} σ, {beyond:.2} % of the pixels by more than 5 σ: the model does not describe this image."
         )));
     }
     let chi = material.truth.as_ref().map(|truth| truth.moments().mean_std());
     if let Some((mean, std)) = chi.filter(|(_, std)| (std - 1.0).abs() > CHI_SCATTER) {
-        list.push(bad(format!("Chi against the truth has mean {mean:+.3} and scatter {std:.3}; 0 and 1 are right.")));
+        list.push(grave(format!("Chi against the truth has mean {mean:+.3} and scatter {std:.3}; 0 and 1 are right.")));
     }
     list
 }

@@ -1,6 +1,6 @@
 //! Defects of files: a warning, in the header and in `--json`, and no other number moves.
 
-use spextral::fits::{read_frame, read_headers, read_psf, write_preproc, write_psf};
+use spextral::fits::{Header, read_frame, read_headers, read_psf, write_preproc, write_psf};
 use spextral::frame::{ColumnData, specmask};
 use spextral::psf::PsfParts;
 use testkit::{Folder, fails_and_leaves_nothing as fails};
@@ -105,9 +105,15 @@ fn world_coordinates_of_the_ccd_go_to_the_model_alone() {
     folder.extract(&["-i", "wcs.fits", "-m", "model.fits"]).succeeds();
     let of_axes = |name: &str| {
         let headers = read_headers(folder.path(name)).unwrap();
-        ["CTYPE1", "CRVAL1", "LTV1"].map(|keyword| headers.iter().any(|header| header.contains(keyword)))
+        let text = |header: &Header, keyword: &str| header.get(keyword).map(|value| value.to_string());
+        let of = |header: &Header| ["CTYPE1", "CRVAL1", "LTV1"].map(|keyword| text(header, keyword));
+        headers.iter().map(of).find(|cards| cards[0].is_some()).unwrap()
     };
-    assert_eq!((of_axes("frame.fits"), of_axes("model.fits")), ([false; 3], [true; 3]));
+    assert_eq!(of_axes("model.fits"), ["LINEAR", "1.0", "-50.0"].map(|value| Some(value.to_string())));
+    // Those of the frame are of its own wavelengths.
+    let [kind, first, pixels] = of_axes("frame.fits");
+    let wave = read_frame(folder.path("frame.fits")).unwrap().wave;
+    assert_eq!((kind.as_deref(), first, pixels), (Some("WAVE"), Some(format!("{:?}", wave[0])), None));
 }
 
 #[test]

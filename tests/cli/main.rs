@@ -11,6 +11,7 @@ mod comparisons;
 mod defects;
 mod dispersion;
 mod echelle;
+mod info;
 mod json;
 mod like;
 mod manual;

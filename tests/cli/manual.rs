@@ -59,3 +59,49 @@ fn completions_know_all_commands_in_every_shell() {
         }
     }
 }
+
+#[test]
+fn short_help_fits_a_screen_and_the_whole_has_more() {
+    let lines = |words: &[&str], flag: &str| {
+        let output = Command::new(binary()).args(words).arg(flag).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    for command in listed(&help(&[]), false).iter().filter(|name| *name != "help") {
+        let [short, whole] = ["-h", "--help"].map(|flag| lines(&[command], flag));
+        assert!(short <= 52 && short < whole, "spextral {command} -h has {short} lines, --help {whole}");
+        assert!(
+            command == "devices" || command == "bench" || help(&[command]).contains("Examples:\n  spextral"),
+            "{command}"
+        );
+    }
+}
+
+#[test]
+fn usage_says_what_is_required() {
+    let usage = help(&["extract"]);
+    assert!(usage.contains("Usage: spextral extract -i PREPROC -p PSF -o FRAME [OPTIONS]"), "{usage}");
+    assert!(help(&["exposure"]).contains("spextral exposure --night N [--expid E]"));
+}
+
+#[test]
+fn manual_pages_have_the_sections_of_a_manual() {
+    let folder = Folder::new();
+    folder.run(&["man", "-o", "man1"]).succeeds();
+    let page = std::fs::read_to_string(folder.path("man1/spextral-extract.1")).unwrap();
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "OPTIONS",
+        "EXAMPLES",
+        "\"EXIT STATUS\"",
+        "FILES",
+        "ENVIRONMENT",
+        "\"SEE ALSO\"",
+    ] {
+        assert!(page.contains(&format!(".SH {section}\n")), "no {section}");
+    }
+    let examples = page.split(".SH EXAMPLES\n").nth(1).unwrap().replace('\\', "");
+    assert!(examples.starts_with(".nf\nspextral extract -i preproc-r0-00051060.fits.gz -p"), "{examples}");
+    assert!(!page.contains(".SH EXTRA\n"));
+}

@@ -41,9 +41,9 @@ fn a_page_and_a_picture_are_written_and_nothing_else() {
 #[test]
 fn no_page_is_left_where_there_is_no_room_for_the_picture() {
     let folder = folder();
-    folder.run(&["report", "frame.fits", "-o", "page.html", "--png", "look.png"]).succeeds();
+    folder.run(&["report", "frame.fits", "--alone", "-o", "page.html", "--png", "look.png"]).succeeds();
     let (room, before) = (folder.bytes_between("page.html", "look.png"), folder.names());
-    let words = ["report", "frame.fits", "-o", "new.html", "--png", "new.png"];
+    let words = ["report", "frame.fits", "--alone", "-o", "new.html", "--png", "new.png"];
     folder.run_on_a_full_disk(room, &words).fails_saying(&["cannot write new.png", "space left"]);
     assert_eq!(folder.names(), before);
 }
@@ -81,7 +81,6 @@ fn files_of_another_frame_are_refused_in_one_sentence() {
 #[test]
 fn options_that_belong_together_are_asked_for() {
     let folder = Folder::new();
-    folder.run(&["report", "frame.fits"]).is_refused_saying(&["--output"]);
     folder.run(&["report", "frame.fits", "-o", "r.html", "--model", "m.fits"]).is_refused_saying(&["--image"]);
     folder.run(&["report", "frame.fits", "-o", "r.html", "--image", "m.fits"]).is_refused_saying(&["--model"]);
     folder.run(&["report", "frame.fits", "-o", "r.html"]).fails_saying(&["frame.fits"]);
@@ -98,4 +97,49 @@ fn a_psf_is_drawn_and_a_frame_is_no_psf() {
     one.update(|psf| psf.psferr = 0.02).unwrap();
     write_psf(folder.path("one.fits"), &one, false).unwrap().persist().unwrap();
     folder.run(&["plot-psf", "one.fits"]).fails_saying(&["psf.png", "--overwrite"]);
+}
+
+#[test]
+fn a_frame_alone_finds_its_image_by_its_header_and_gets_a_verdict() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let before = folder.names();
+    let run = folder.run(&["report", "frame.fits"]);
+    run.succeeds();
+    assert!(["green: ", "amber: ", "red: "].iter().any(|light| run.stdout.contains(light)), "{}", run.stdout);
+    let page = std::fs::read_to_string(folder.path("frame.html")).unwrap();
+    assert!(page.contains("Where the model is worst") && page.contains("class=\"verdict "), "the residual is there");
+    assert_eq!(folder.names().len(), before.len() + 1, "nothing else is left");
+
+    std::fs::rename(folder.path("preproc.fits"), folder.path("elsewhere.fits")).unwrap();
+    let run = folder.run(&["report", "frame.fits", "--overwrite"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for words in ["no residual of the CCD", "preproc.fits, which is not there", "give --image and --model"] {
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
+    let alone = std::fs::read_to_string(folder.path("frame.html")).unwrap();
+    assert!(!alone.contains("Where the model is worst"));
+    let quiet = folder.run(&["report", "frame.fits", "--alone", "--overwrite"]);
+    assert!(!quiet.stderr.contains("no residual"), "{}", quiet.stderr);
+}
+
+#[test]
+fn an_extraction_makes_its_page_and_leaves_no_model() {
+    let folder = Folder::new();
+    folder.extract(&["--report", "page.html"]).succeeds();
+    let page = std::fs::read_to_string(folder.path("page.html")).unwrap();
+    assert!(page.contains("Where the model is worst") && !folder.names().iter().any(|name| name.contains("model")));
+    folder.run(&["report", "frame.fits", "-o", "same.html"]).succeeds();
+    assert_eq!(std::fs::read_to_string(folder.path("same.html")).unwrap(), page);
+}
+
+#[test]
+fn several_frames_have_pages_and_an_index() {
+    let folder = Folder::new();
+    folder.extract(&["-o", "a.fits"]).succeeds();
+    folder.extract(&["-o", "b.fits.gz", "-n", "2"]).succeeds();
+    folder.run(&["report", "a.fits", "b.fits.gz", "--alone"]).succeeds();
+    let index = std::fs::read_to_string(folder.path("index.html")).unwrap();
+    assert!(index.contains("href=\"a.html\"") && index.contains("href=\"b.html\"") && folder.path("b.html").exists());
+    folder.run(&["report", "a.fits", "b.fits.gz", "--png", "x.png"]).fails_saying(&["of one frame"]);
 }

@@ -86,14 +86,37 @@ fn a_tree_is_extracted_with_the_psf_of_exposure_or_night_on_the_survey_s_wavelen
     let words = ["exposure", "--reduxdir", ".", "--night", "20200314", "--expid", "51060"];
     night.run(&words).succeeds();
     for (camera, psf) in [("r0", "psf-r0-00051060.fits"), ("r1", "psfnight-r1-20200314.fits")] {
-        let frame = night.path(&format!("exposures/20200314/00051060/frame-{camera}-00051060.fits"));
+        let frame = night.path(&format!("exposures/20200314/00051060/frame-{camera}-00051060-no-badcolumn-mask.fits"));
         let header = read_headers(frame).unwrap().remove(0);
         assert!(header.get_str("IN_PSF").unwrap().ends_with(psf));
     }
     // The wavelengths of the r cameras reach beyond these small PSFs, which fails each frame.
     let mut survey = std::process::Command::new(binary());
     survey.args(words).args(["--device", "cpu", "--overwrite", "--cameras", "r1"]).current_dir(night.path("."));
-    Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060.fits"]);
+    Run::of(survey).ends_with(1, &["5760.00 to 7620.00", "frame-r1-00051060-no-badcolumn-mask.fits"]);
+}
+
+#[test]
+fn a_night_is_listed_by_a_dry_run_and_final_frames_are_left_out() {
+    let night = Night::new();
+    for folder in ["redux/daily/preproc/20200314/00051060", "redux/daily/exposures/20200314/00051060"] {
+        std::fs::create_dir_all(night.path(folder)).unwrap();
+    }
+    for camera in ["r0", "r1"] {
+        let name = format!("redux/daily/preproc/20200314/00051060/preproc-{camera}-00051060.fits.gz");
+        std::fs::copy(night.path("in0.fits.gz"), night.path(&name)).unwrap();
+    }
+    std::fs::write(night.path("redux/daily/exposures/20200314/00051060/frame-r1-00051060.fits"), "").unwrap();
+    let mut list = std::process::Command::new(binary());
+    list.args(["exposure", "--night", "20200314", "--dry-run"]).current_dir(night.path("."));
+    list.env("DESI_SPECTRO_REDUX", "redux").env("SPECPROD", "daily");
+    let run = Run::of(list);
+    run.succeeds();
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", run.stdout);
+    assert!(lines[0].starts_with("input,psf,output,wavelength,"), "{}", run.stdout);
+    assert!(lines[1].contains("frame-r0-00051060-no-badcolumn-mask.fits") && lines[1].contains("\"5760,7620,0.8\""));
+    assert!(run.stderr.contains("frame-r1-00051060.fits exists already"), "{}", run.stderr);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod deny;
 mod docs;
 mod floors;
 mod fuzz;
+mod packages;
 mod prose;
 mod python;
 mod rust_text;

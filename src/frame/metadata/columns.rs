@@ -2,12 +2,13 @@
 
 use super::header::Header;
 use super::value::Value;
+use serde::{Deserialize, Serialize};
 
 /// Limit of TFIELDS in the standard.
 const MOST_FIELDS: i64 = 999;
 
 /// Column of a binary table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// TTYPEn, empty if there is none.
     pub name: String,

@@ -1,9 +1,10 @@
 //! Header cards in order, carried verbatim: a card keeps its 80-column records until it is set.
 
 use super::value::{CARD, LONGEST_KEYWORD, Value, format_card, parse_field, printable, record};
+use serde::{Deserialize, Serialize};
 
 /// One card with its records, CONTINUE ones included.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Card {
     /// Keyword without blanks; of a HIERARCH card the words after HIERARCH.
     pub keyword: String,
@@ -13,7 +14,7 @@ pub(super) struct Card {
 
 /// Header cards in order. The readers of this crate drop EXTNAME, checksums and the cards of an HDU's layout (SIMPLE,
 /// BITPIX, NAXISn, TFIELDS, …). The writer makes them anew.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     pub(super) cards: Vec<Card>,
 }

@@ -3,6 +3,7 @@
 use super::columns::{Column, size_of_code};
 use super::header::Header;
 use super::value::printable;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// TSCALn and TZEROn of a column.
@@ -35,7 +36,7 @@ impl Scaling {
 
 /// A binary table: its cards, its rows as big-endian bytes, and the heap of its arrays of variable length. The cards are
 /// TTYPEn, TFORMn, TUNITn, TNULLn, … and all others except the structural ones.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     header: Header,
     columns: Vec<Column>,

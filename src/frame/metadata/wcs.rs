@@ -15,7 +15,32 @@ const STEMS: [&str; 24] = [
 /// Keywords before `_i_j` of a SIP polynomial.
 const SIP: [&str; 4] = ["A", "B", "AP", "BP"];
 
+/// Largest departure of a wavelength from the linear axis, in steps.
+const LINEAR: f64 = 1e-3;
+/// Largest rounding of a step, relative.
+const ROUNDING: f64 = 1e-9;
+
 impl Header {
+    /// Sets the world coordinates of spectra `[nspec, nwave]` on the wavelengths `wave` in Angstrom, in vacuum or in air. A step
+    /// that is known saves that of the wavelengths its rounding.
+    /// Wavelengths that are not evenly spaced have none: WAVELENGTH holds them.
+    pub(crate) fn set_wavelength_axis(&mut self, wave: &[f64], known_step: Option<f64>, is_air: bool) {
+        let [first, .., last] = wave else {
+            return;
+        };
+        let step = (last - first) / (wave.len() - 1) as f64;
+        let step = known_step.filter(|known| (known - step).abs() < ROUNDING * step.abs()).unwrap_or(step);
+        let is_linear = |(j, w): (usize, &f64)| (w - (first + step * j as f64)).abs() < LINEAR * step.abs();
+        if !wave.iter().enumerate().all(is_linear) {
+            return;
+        }
+        self.set("CTYPE1", if is_air { "AWAV" } else { "WAVE" }, "Axis 1 is wavelength");
+        self.set("CUNIT1", "Angstrom", "Unit of axis 1");
+        self.set("CRPIX1", 1.0, "First bin");
+        self.set("CRVAL1", *first, "Its wavelength [Angstrom]");
+        self.set("CDELT1", step, "Step [Angstrom]");
+    }
+
     /// Removes the cards that describe the axes and pixels of the image they stood with: world coordinates, and the extreme
     /// pixels.
     pub fn remove_image_axes(&mut self) {
@@ -38,6 +63,18 @@ fn is_of_axes(keyword: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn even_wavelengths_make_an_axis_and_others_none() {
+        let axis = |wave: &[f64], is_air| {
+            let mut header = Header::new();
+            header.set_wavelength_axis(wave, Some(0.5 + 1e-12), is_air);
+            (header.get_str("CTYPE1"), header.get_f64("CRVAL1"), header.get_f64("CDELT1"))
+        };
+        assert_eq!(axis(&[5000.0, 5000.5, 5001.0], false), (Some("WAVE".into()), Some(5000.0), Some(0.5 + 1e-12)));
+        assert_eq!(axis(&[5000.0, 4999.5], true), (Some("AWAV".into()), Some(5000.0), Some(-0.5)));
+        assert!([&[][..], &[5000.0], &[5000.0, 5001.0, 5002.1]].iter().all(|wave| axis(wave, false).0.is_none()));
+    }
 
     #[test]
     fn cards_of_axes_go_and_those_of_the_exposure_stay() {

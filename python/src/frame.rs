@@ -1,0 +1,198 @@
+//! Frames between the dictionaries of Python and files: what [`crate::files::write_frame`] writes and `read_frame` reads.
+
+use crate::arrays::{integers, numbers, to_numpy};
+use crate::error::{Raise, input};
+use crate::preproc::{Preproc, header_dict, table_dict};
+use crate::work::released;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use serde::{Deserialize, Serialize};
+use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
+use spextral::fits;
+use spextral::frame::{Frame, Header, Scores, Spectra, SpectraParts, Table};
+use spextral::plan::Groups;
+use spextral::solver::{Excess, Record};
+use std::path::PathBuf;
+
+/// Name of the entry that becomes the attribute of a Python `Frame`.
+const HEAD: &str = "_head";
+
+/// Cards and tables of a frame, kept whole beside the dictionaries that show them.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Head {
+    header: Header,
+    fibermap: Option<Table>,
+}
+
+impl Head {
+    /// The head of a frame's own: the header of its image, and the rows of its fibermap, or a sentence why it has none.
+    pub fn of_image(preproc: &fits::Preproc, fibermin: i64, fibres: std::ops::Range<usize>) -> (Self, Option<String>) {
+        let mut header = preproc.header.clone();
+        header.remove_image_axes();
+        let camera = header.get_str("CAMERA");
+        let rows = |table| fibermap_rows(table, fibermin, fibres, camera.as_deref()).map(|rows| rows.table);
+        match preproc.fibermap.as_ref().map(rows).transpose() {
+            Ok(fibermap) => (Self { header, fibermap }, None),
+            Err(what) => (Self { header, fibermap: None }, Some(what)),
+        }
+    }
+
+    /// Sets the entries `header` and `fibermap` of a dictionary, and the whole for the attribute.
+    pub fn into_entries(self, dict: &Bound<PyDict>) -> PyResult<()> {
+        let py = dict.py();
+        dict.set_item("header", header_dict(py, &self.header)?)?;
+        dict.set_item("fibermap", self.fibermap.as_ref().map(|table| table_dict(py, table)).transpose()?)?;
+        let mut bytes = Vec::new();
+        ciborium::into_writer(&self, &mut bytes).map_err(|error| input(format!("cannot keep a header: {error}")))?;
+        dict.set_item(HEAD, PyBytes::new(py, &bytes))
+    }
+
+    /// The head that a frame brings; empty for a plain dictionary.
+    fn of_frame(frame: &Bound<PyDict>) -> PyResult<Self> {
+        let Some(bytes) = frame.getattr_opt(HEAD)?.filter(|bytes| !bytes.is_none()) else {
+            return Ok(Self::default());
+        };
+        let bytes = bytes.cast_into::<PyBytes>()?;
+        ciborium::from_reader(bytes.as_bytes())
+            .map_err(|error| input(format!("the frame's header is damaged: {error}")))
+    }
+}
+
+/// Reads a frame file, of spextral or desispec.
+///
+/// Parameters
+/// ----------
+/// path : str or path
+///     ``.fits`` or ``.fits.gz``.
+///
+/// Returns
+/// -------
+/// dict
+///     The entries of a Frame.
+#[pyfunction]
+pub fn read_frame(py: Python, path: PathBuf) -> PyResult<Bound<PyDict>> {
+    let Frame { spectra, wave, header, fibermap, .. } =
+        released(py, None, || fits::read_frame(&path))?.map_err(Raise::raise)?;
+    let s = spectra.into_parts();
+    let (bins, matrix, nwave) = ([s.nspec, s.nwave], [s.nspec, s.ndiag, s.nwave], s.nwave);
+    let chi2pix = (!s.chi2pix.is_empty()).then(|| to_numpy(py, s.chi2pix, &bins)).transpose()?;
+    let frame = PyDict::new(py);
+    frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
+    frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;
+    frame.set_item("specmask", to_numpy(py, s.mask, &bins)?)?;
+    let of_waves = if wave.len() == nwave { &bins[1..] } else { &bins[..] };
+    frame.set_item("wave", to_numpy(py, wave, of_waves)?)?;
+    frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
+    frame.set_item("pixmask_fraction", py.None())?;
+    frame.set_item("chi2pix", chi2pix)?;
+    frame.set_item("modelimage", py.None())?;
+    frame.set_item("summary", py.None())?;
+    Head { header, fibermap }.into_entries(&frame)?;
+    Ok(frame)
+}
+
+/// The frame of a dictionary, with the header and fibermap of `preproc`, else with its own. Scores are made if wanted.
+pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -> PyResult<Frame> {
+    let (spectra, wave) = spectra_of(dict)?;
+    let run = Run::of(dict)?;
+    let fibres = |run: &Run| run.specmin..run.specmin + spectra.nspec;
+    let Head { mut header, fibermap } = match (preproc, &run) {
+        (Some(preproc), Some(run)) => {
+            let (head, refusal) = Head::of_image(&preproc.0, run.fibermin - run.specmin as i64, fibres(run));
+            if let Some(what) = refusal {
+                return Err(input(format!("the fibermap of preproc {what}")));
+            }
+            head
+        }
+        (Some(_), None) => return Err(input("the frame has a header of its own: leave out preproc")),
+        (None, _) => Head::of_frame(dict)?,
+    };
+    if let Some(run) = run {
+        let smallest = fibermap.as_ref().and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min());
+        let fibermin = smallest.unwrap_or(run.fibermin);
+        note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
+    }
+    let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
+    let scores = scores.then(|| Scores::of(&spectra, &wave, targets())).flatten();
+    Ok(Frame { spectra, wave, header, fibermap, scores })
+}
+
+fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
+    let item = |name: &str| frame.get_item(name)?.ok_or_else(|| input(format!("the frame has no {name}")));
+    let (flux, [nspec, nwave]) =
+        numbers("specflux", &item("specflux")?, "electron / Angstrom")?.need_axes("specflux", "[nspec, nwave]")?;
+    let (bins, why) = ([nspec, nwave], "as specflux");
+    let (resolution, [_, ndiag, _]) =
+        numbers("Rdiags", &item("Rdiags")?, "")?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
+    if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
+        return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
+    }
+    let wave = numbers("wave", &item("wave")?, "Angstrom")?;
+    // Where fibres have wavelengths of their own, there is one per bin.
+    let of_waves = if wave.values.len() == nwave { &bins[1..] } else { &bins[..] };
+    let wave = wave.need_shape("wave", of_waves, "one per bin of specflux")?;
+    let ivar = numbers("specivar", &item("specivar")?, "Angstrom2 / electron2")?.need_shape("specivar", &bins, why)?;
+    let chi2pix = match item("chi2pix")? {
+        // A file need not have it.
+        none if none.is_none() => Vec::new(),
+        given => numbers("chi2pix", &given, "")?.need_shape("chi2pix", &bins, why)?,
+    };
+    let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
+    let parts =
+        SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask };
+    Ok((Spectra::new(parts).map_err(|error| input(error.to_string()))?, wave))
+}
+
+/// Parameters of the run, for the header.
+struct Run {
+    specmin: usize,
+    fibermin: i64,
+    step: f64,
+    barycentric: Option<f64>,
+    summary: Summary,
+}
+
+fn cut_rows((fibre, rows, least): (usize, usize, f64)) -> CutRows {
+    CutRows { fibre, rows, least }
+}
+
+fn excess((fibre, first, last, bins, error): (usize, f64, f64, usize, f64)) -> Excess {
+    Excess { fibre, wave: [first, last], bins, error }
+}
+
+impl Run {
+    /// None for a frame that was read: its header has them.
+    fn of(frame: &Bound<PyDict>) -> PyResult<Option<Self>> {
+        let missing = || input("the frame has no summary: give what extract_frame or read_frame returned");
+        let summary = frame.get_item("summary")?.ok_or_else(missing)?;
+        if summary.is_none() {
+            return Ok(None);
+        }
+        let item = |name: &str| summary.get_item(name);
+        Ok(Some(Self {
+            specmin: item("specmin")?.extract()?,
+            fibermin: item("fibermin")?.extract()?,
+            step: item("wavestep")?.extract()?,
+            barycentric: item("barycentric")?.extract()?,
+            summary: Summary {
+                device: item("device")?.extract()?,
+                dark: Dark { masked: item("dark_fibres")?.extract()?, ..Dark::default() },
+                record: Record {
+                    retried: item("retried")?.extract()?,
+                    banded: item("banded")?.extract()?,
+                    patches: item("patches")?.extract()?,
+                    in_patches: item("in_patches")?.extract()?,
+                    flux_error: item("flux_error")?.extract()?,
+                    above_tolerance: item("above_tolerance")?.extract::<Vec<_>>()?.into_iter().map(excess).collect(),
+                    information: item("information")?.extract()?,
+                    noise_gain: item("noise_gain")?.extract()?,
+                    ..Record::default()
+                },
+                groups: Groups::of_sizes(&item("bundles")?.extract::<Vec<usize>>()?),
+                forced_cut: item("forced_cut")?.extract()?,
+                cut_rows: item("resolution_cut_rows")?.extract::<Vec<_>>()?.into_iter().map(cut_rows).collect(),
+                ..Summary::default()
+            },
+        }))
+    }
+}
