@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import Error
+from ._errors import Error, InputError
 from ._types import Summary
 
 _F8 = npt.NDArray[np.float64]
@@ -26,7 +26,7 @@ class Frame(Dict[str, Any]):
     ``specflux``          ``flux``              electron/Angstrom, [nspec, nwave]
     ``specivar``          ``ivar``              inverse variance of ``specflux``, [nspec, nwave]
     ``specmask``          ``mask``              bits, [nspec, nwave]: 0 SOMEBADPIX, 1 ALLBADPIX, 7 BAD2DFIT, 8 NODATA
-    ``wave``              ``wave``              Angstrom, [nwave]
+    ``wave``              ``wave``              Angstrom, [nwave]; of fibres with their own [nspec, nwave]
     ``Rdiags``            ``resolution(i)``     diagonals, [nspec, ndiag, nwave]: (k, j) is R[j - ndiag // 2 + k, j]
     ``pixmask_fraction``  ``pixmask_fraction``  fraction of the PSF on masked pixels, [nspec, nwave]; None from a file
     ``chi2pix``           ``chi2pix``           goodness of the 2-D fit, [nspec, nwave]
@@ -65,7 +65,7 @@ class Frame(Dict[str, Any]):
 
     @property
     def wave(self) -> _F8:
-        """Wavelengths in Angstrom, [nwave]."""
+        """Wavelengths in Angstrom, [nwave]; [nspec, nwave] where fibres have their own."""
         return self["wave"]  # type: ignore[no-any-return]
 
     @property
@@ -135,6 +135,8 @@ class Frame(Dict[str, Any]):
         specutils, units = _needed("specutils", "specutils"), _needed("astropy.units", "specutils")
         uncertainties = _needed("astropy.nddata", "specutils")
         chosen: Union[int, slice] = slice(None) if i is None else i if isinstance(i, slice) else _row(i, len(self.flux))
+        if self.wave.ndim == 2 and not isinstance(chosen, int):
+            raise InputError("each fibre has wavelengths of its own: give the row of one")
         flux, ivar = self.flux[chosen], self.ivar[chosen]
         unit = units.Unit("electron / Angstrom")
         rows = None if self.fibermap is None else {name: column[chosen] for name, column in self.fibermap.items()}
@@ -143,7 +145,7 @@ class Frame(Dict[str, Any]):
         kind = getattr(specutils, "Spectrum", None) or specutils.Spectrum1D
         return kind(
             flux=flux * unit,
-            spectral_axis=self.wave * units.AA,
+            spectral_axis=(self.wave[chosen] if self.wave.ndim == 2 else self.wave) * units.AA,
             uncertainty=uncertainties.InverseVariance(ivar, unit=unit**-2),
             mask=(ivar <= 0) | (self.mask[chosen] & _UNUSABLE != 0),
             meta={"header": dict(self.header), "fibre": int(fibre) if np.ndim(fibre) == 0 else fibre, "fibermap": rows},
@@ -166,9 +168,10 @@ class Frame(Dict[str, Any]):
         if self.model is not None:
             variables["model"] = (("y", "x"), self.model, {"units": "electron"})
         half = self["Rdiags"].shape[1] // 2
+        of_waves, waves = (("wave",), "wave") if self.wave.ndim == 1 else (bins, "wavelength")
         coordinates: Dict[str, Any] = {
             "fibre": self.fibres,
-            "wave": ("wave", self.wave, {"units": "Angstrom"}),
+            waves: (of_waves, self.wave, {"units": "Angstrom"}),
             "diagonal": np.arange(-half, self["Rdiags"].shape[1] - half),
         }
         for name, column in (self.fibermap or {}).items():
@@ -182,7 +185,7 @@ class Frame(Dict[str, Any]):
 
     def _in_words(self) -> str:
         nspec, nwave = self.flux.shape
-        return f"{nspec} spectra of {nwave} bins, {self.wave[0]:.1f} to {self.wave[-1]:.1f} Angstrom"
+        return f"{nspec} spectra of {nwave} bins, {self.wave.min():.1f} to {self.wave.max():.1f} Angstrom"
 
     def _repr_html_(self) -> str:
         """Returns a table of facts and the median spectrum, for notebooks."""

@@ -16,8 +16,9 @@ class Summary(TypedDict):
     fibermin: int
     """Its number."""
     wavestep: float
-    dispaxis: int
     """Step of the grid in Angstrom."""
+    dispaxis: int
+    """Axis of the dispersion on the CCD: 1 along rows, 2 along columns."""
     barycentric: Optional[float]
     """The barycentric factor, where one was given."""
     device: str

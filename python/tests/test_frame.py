@@ -142,3 +142,15 @@ def test_a_missing_package_is_named(frame, monkeypatch):
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(spextral.Error, match="pip install xarray"):
         frame.to_xarray()
+
+
+def test_fibres_may_have_wavelengths_of_their_own(frame):
+    own = spextral.Frame(frame)
+    own["wave"] = frame.wave + np.arange(len(frame.flux))[:, None]
+    pytest.importorskip("xarray")
+    pytest.importorskip("specutils")
+    data = own.to_xarray()
+    assert data.wavelength.dims == ("fibre", "wave") and float(data.wavelength[3, 0]) == frame.wave[0] + 3
+    assert "6550.0 to 6699.0 Angstrom" in repr(own)
+    with pytest.raises(spextral.InputError, match="give the row of one"):
+        own.spectrum()

@@ -22,7 +22,9 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
     let (none, mut flux, mut ivar) = (Header::new(), frame.header.clone(), Header::new());
     let step = frame.header.get_f64("WAVESTEP");
     let is_air = frame.header.get_str("AIRORVAC").is_some_and(|medium| medium.eq_ignore_ascii_case("air"));
-    [&mut flux, &mut ivar].into_iter().for_each(|header| header.set_wavelength_axis(&frame.wave, step, is_air));
+    if !frame.has_own_waves() {
+        [&mut flux, &mut ivar].into_iter().for_each(|header| header.set_wavelength_axis(&frame.wave, step, is_air));
+    }
     write_file(path.as_ref(), overwrite, |out| {
         out.image(&image("FLUX", "electron/Angstrom", &spectra, Pixels::F32Rounded(&s.flux)), &flux)?;
         out.image(&image("IVAR", "Angstrom**2 electron**-2", &spectra, Pixels::F32Rounded(&s.ivar)), &ivar)?;
