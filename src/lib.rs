@@ -78,6 +78,7 @@ pub mod plot;
 pub mod psf;
 #[cfg(feature = "plot")]
 pub mod report;
+pub mod shift;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 #[doc(hidden)]

@@ -20,10 +20,12 @@ from ._spextral import (
     cholesky,
     cholesky_solve,
     devices,
+    fit_psf,
     jacobi,
     make_psf,
     read_preproc,
     read_psf,
+    shift_psf,
     simulate,
     write_frame,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "devices",
     "exposure",
     "extract_frame",
+    "fit_psf",
     "jacobi",
     "make_psf",
     "plot_psf",
@@ -59,6 +62,7 @@ __all__ = [
     "read_preproc",
     "read_psf",
     "report",
+    "shift_psf",
     "simulate",
     "write_frame",
 ]

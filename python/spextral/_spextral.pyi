@@ -20,6 +20,7 @@ __all__ = [
     "compare_frames",
     "compare_with_truth",
     "devices",
+    "fit_psf",
     "jacobi",
     "main",
     "make_psf",
@@ -28,6 +29,7 @@ __all__ = [
     "read_frame",
     "read_preproc",
     "read_psf",
+    "shift_psf",
     "simulate",
     "write_frame",
     "write_model",
@@ -85,6 +87,33 @@ def simulate(
     bad_columns: Optional[int] = None,
     dead_patches: Optional[int] = None,
 ) -> Tuple[Preproc, Truth]: ...
+def fit_psf(
+    arcs: Union[Preproc, Sequence[Preproc]],
+    start: Psf,
+    lines: Union[_Path, npt.ArrayLike],
+    *,
+    lines_in: Optional[str] = None,
+    bundlesize: Optional[int] = None,
+    ghdeg: Optional[int] = None,
+    legdeg: Optional[int] = None,
+    degree_across: int = 1,
+    line_error: float = 0.01,
+    trace_error: float = 0.1,
+    reach: Tuple[float, float] = ...,
+    find_lines: bool = True,
+    threads: Optional[int] = None,
+    progress: Optional[Callable[[int, int], Any]] = None,
+) -> Tuple[Psf, Dict[str, Any]]: ...
+def shift_psf(
+    preproc: Preproc,
+    psf: Psf,
+    *,
+    lines: Union[_Path, npt.ArrayLike, Literal[False], None] = None,
+    lines_in: Optional[str] = None,
+    line_sigma: Any = None,
+    threads: Optional[int] = None,
+    progress: Optional[Callable[[int, int], Any]] = None,
+) -> Tuple[Psf, Dict[str, Any]]: ...
 def cholesky(matrices: npt.ArrayLike, *, device: str = "cpu") -> _Real: ...
 def cholesky_solve(matrices: npt.ArrayLike, rhs: npt.ArrayLike, *, device: str = "cpu") -> _Real: ...
 def jacobi(matrices: npt.ArrayLike, *, device: str = "cpu") -> Tuple[_Real, _Real]: ...

@@ -10,6 +10,7 @@ mod device;
 mod error;
 mod extract;
 mod files;
+mod fit;
 mod frame;
 mod linalg;
 mod pages;
@@ -30,6 +31,8 @@ mod _spextral {
     use super::extract::{Plan, Share};
     #[pymodule_export]
     use super::files::{read_preproc, read_psf, write_frame};
+    #[pymodule_export]
+    use super::fit::{fit_psf, shift_psf};
     #[pymodule_export]
     use super::frame::read_frame;
     #[pymodule_export]

@@ -5,7 +5,9 @@ use super::demo;
 use super::output::Outcome;
 #[cfg(feature = "simulate")]
 use super::{bench, make_psf, simulate};
-use super::{compare, devices, exposure, extract, fit_psf, help, info, logging, manual, psf_convert, psf_info};
+use super::{
+    compare, devices, exposure, extract, fit_psf, help, info, logging, manual, psf_convert, psf_info, shift_psf,
+};
 #[cfg(feature = "plot")]
 use super::{plot_psf, report};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -41,6 +43,7 @@ pub enum Command {
     /// Extract many frames: reading, computing and writing at the same time, over MPI if built with it
     Exposure(Box<exposure::Arguments>),
     FitPsf(Box<fit_psf::Arguments>),
+    ShiftPsf(Box<shift_psf::Arguments>),
     #[cfg(feature = "simulate")]
     MakePsf(make_psf::Arguments),
     #[cfg(feature = "simulate")]
@@ -83,6 +86,7 @@ impl Command {
             Self::Extract(arguments) => arguments.json.is_wanted(),
             Self::Exposure(arguments) => arguments.json.is_wanted(),
             Self::FitPsf(arguments) => arguments.json.is_wanted(),
+            Self::ShiftPsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
             Self::MakePsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
@@ -112,6 +116,7 @@ impl Command {
             Self::Extract(arguments) => extract::run(*arguments),
             Self::Exposure(arguments) => exposure::run(&arguments),
             Self::FitPsf(arguments) => fit_psf::run(&arguments),
+            Self::ShiftPsf(arguments) => shift_psf::run(&arguments),
             #[cfg(feature = "simulate")]
             Self::MakePsf(arguments) => make_psf::run(&arguments),
             #[cfg(feature = "simulate")]

@@ -32,6 +32,7 @@ mod report;
 #[cfg(feature = "plot")]
 mod report_files;
 mod request_options;
+mod shift_psf;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;

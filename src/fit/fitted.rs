@@ -142,7 +142,7 @@ pub fn fit_psf(
 }
 
 /// Returns bundles of a size, or those between gaps, cut where they are long.
-fn groups(psf: &Psf, size: Option<usize>) -> Vec<Range<usize>> {
+pub(crate) fn groups(psf: &Psf, size: Option<usize>) -> Vec<Range<usize>> {
     let of_size = |whole: Range<usize>, size: usize| {
         let size = size.max(1);
         whole.clone().step_by(size).map(move |first| first..(first + size).min(whole.end))

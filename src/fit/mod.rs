@@ -30,8 +30,10 @@ mod unlisted;
 
 pub use arc::ArcFrame;
 pub use file::{FitDone, FitFileError, FitRequest, fit_file, remarks};
+pub(crate) use fitted::groups;
 pub use fitted::{FitError, Fitted, fit_psf};
 pub use options::FitOptions;
+pub(crate) use region::Region;
 pub use result::{BundleFit, FoundLine, LostLine, Quality, SpotFit, TraceError};
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const BLOCK: [usize; 2] = [64, 32];
 
 /// Pixels of the columns that a bundle's spots may reach, `[ny, nx]`, electron.
 #[derive(Clone, Debug)]
-pub(super) struct Region {
+pub(crate) struct Region {
     /// Column of the first pixel.
     pub x0: i32,
     pub nx: usize,
@@ -112,7 +112,7 @@ fn least_variance(mut weights: Vec<f64>) -> f64 {
 
 /// The part of a spot's window that lies in a region: columns and rows of the region.
 #[derive(Clone, Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// Column of the region at the window's first.
     left: i32,
     bottom: i32,

@@ -101,8 +101,17 @@ fn is_fits(path: &Path) -> Result<bool, FitsError> {
     }
 }
 
+/// Returns the lines of a built-in list, in vacuum and sorted.
+pub(super) fn lines_of_text(text: &str) -> Vec<Line> {
+    parse(Path::new("built-in list"), text).map_or_else(|_| Vec::new(), |(lines, _)| lines)
+}
+
 fn of_text(path: &Path) -> Result<Said, FitsError> {
     let text = std::fs::read_to_string(path).map_err(|source| FitsError::Read { path: path.into(), source })?;
+    parse(path, &text)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Said, FitsError> {
     let (mut lines, mut said, mut names) = (Vec::new(), None, None);
     for (number, row) in text.lines().enumerate() {
         let (content, comment) = row.split_once('#').unwrap_or((row, ""));

@@ -3,7 +3,8 @@
 use super::detector::{AMPLIFIER_NOISE, AMPLIFIERS};
 use super::objects::{Kind, Target};
 use super::random::{Purpose, stream};
-use super::request::Simulation;
+use super::request::{Light, Simulation};
+use super::sky::line_sigma;
 use crate::frame::{ColumnData, Header, Table};
 use crate::psf::{Dispersion, Psf};
 use rand::RngExt;
@@ -48,6 +49,9 @@ pub fn header(psf: &Psf, request: &Simulation) -> Header {
     }
     if psf.dispersion == Dispersion::AlongX {
         h.set("DISPAXIS", psf.dispersion.dispaxis(), "axis of dispersion: 1 x, 2 y");
+    }
+    if let (Light::Sky, Ok(wave)) = (&request.light, request.grid(psf)) {
+        h.set("SKYSIGMA", line_sigma(wave[1] - wave[0]), "[Angstrom] width of the sky's lines");
     }
     h.set("SIMSEED", request.seed.to_string(), "seed of the simulation");
     h

@@ -1,62 +1,43 @@
-//! The night sky: a continuum, the bright atomic lines and an OH forest.
+//! The night sky: a continuum and the lines of the built-in list.
 //!
 //! Brightness is in electron/Angstrom in 1000 s, at the level of a dark sky in a DESI fibre.
 
-/// Intrinsic width of a sky line, Angstrom: narrower than the grid, wide enough to be smooth on it.
+use crate::fits::night_sky_lines;
+
+/// Intrinsic width of a sky line, Angstrom: narrower than the grid, wide enough for its bins.
 const LINE_SIGMA: f64 = 0.4;
 
-/// Atomic lines: wavelength in vacuum (Angstrom), electrons in 1000 s. Street lamps included.
-const ATOMIC: [(f64, f64); 14] = [
-    (3663.3, 300.0),    // Hg
-    (4047.7, 500.0),    // Hg
-    (4359.6, 1500.0),   // Hg
-    (5199.3, 1200.0),   // [N I]
-    (5462.3, 1800.0),   // Hg
-    (5578.9, 55_000.0), // [O I]
-    (5685.1, 900.0),    // Na
-    (5771.2, 600.0),    // Hg
-    (5891.6, 7000.0),   // Na D2
-    (5897.6, 4000.0),   // Na D1
-    (6302.0, 25_000.0), // [O I]
-    (6365.5, 8300.0),   // [O I]
-    (7473.0, 700.0),    // [N I]
-    (8448.7, 2500.0),   // O I
-];
-
-/// OH Meinel bands: origin (Angstrom), upper and lower vibrational level, electrons of its strongest line.
-const OH_BANDS: [(f64, f64, f64, f64); 16] = [
-    (5562.0, 7.0, 1.0, 400.0),
-    (5893.0, 8.0, 2.0, 1200.0),
-    (6168.0, 5.0, 0.0, 600.0),
-    (6264.0, 9.0, 3.0, 3000.0),
-    (6506.0, 6.0, 1.0, 3500.0),
-    (6840.0, 7.0, 2.0, 9000.0),
-    (7284.0, 8.0, 3.0, 10_000.0),
-    (7524.0, 4.0, 0.0, 3000.0),
-    (7758.0, 9.0, 4.0, 13_000.0),
-    (7920.0, 5.0, 1.0, 16_000.0),
-    (8352.0, 6.0, 2.0, 25_000.0),
-    (8775.0, 7.0, 3.0, 36_000.0),
-    (9382.0, 8.0, 4.0, 38_000.0),
-    (9795.0, 3.0, 0.0, 16_000.0),
-    (10_010.0, 9.0, 5.0, 30_000.0),
-    (10_275.0, 4.0, 1.0, 30_000.0),
-];
-
-/// Rotational temperature of the OH layer, K.
-const OH_TEMPERATURE: f64 = 200.0;
-/// Boltzmann's constant, 1/(cm K).
-const BOLTZMANN: f64 = 0.695;
-/// Shift of the second spin ladder's P and R lines to the blue, 1/cm, and their relative brightness.
-const SECOND_LADDER: (f64, f64) = (23.0, 0.45);
+/// Returns the intrinsic width of the lines, Angstrom, on a grid of a step: that of a simulation, as bins are points of
+/// light. Lines of the real sky are narrower.
+pub fn line_sigma(step: f64) -> f64 {
+    LINE_SIGMA.max(0.5 * step)
+}
 
 /// Computes the sky brightness at `wave` (Angstrom), electron/Angstrom in 1000 s.
 pub fn spectrum(wave: &[f64]) -> Vec<f64> {
     let mut sky: Vec<f64> = wave.iter().map(|&w| continuum(w)).collect();
-    for (centre, electrons) in ATOMIC.into_iter().chain(oh_lines()) {
-        add_line(wave, &mut sky, centre, LINE_SIGMA, electrons);
+    for line in night_sky_lines() {
+        add_sky_line(wave, &mut sky, line.wave, line.weight.unwrap_or(0.0));
     }
     sky
+}
+
+/// Adds a line of `electrons` in total. Its centre and width are exact: where bins are too wide to sample a Gaussian, three
+/// bins have its sum, its mean and its variance.
+fn add_sky_line(wave: &[f64], flux: &mut [f64], centre: f64, electrons: f64) {
+    let step = if wave.len() > 1 { wave[1] - wave[0] } else { return };
+    let sigma = line_sigma(step);
+    if sigma > 0.75 * step {
+        return add_line(wave, flux, centre, sigma, electrons);
+    }
+    let nearest = ((centre - wave[0]) / step).round();
+    if !(1.0..wave.len() as f64 - 1.0).contains(&nearest) {
+        return;
+    }
+    let (k, off) = (nearest as usize, (centre - wave[0]) / step - nearest);
+    let square = (sigma / step).powi(2) + off * off;
+    let weights = [0.5 * (square - off), 1.0 - square, 0.5 * (square + off)];
+    (0..3).for_each(|i| flux[k - 1 + i] += weights[i] * electrons / step);
 }
 
 /// Returns the continuum: it rises to the red, with the broad hump of street lamps about 5900 Angstrom.
@@ -76,33 +57,6 @@ pub fn add_line(wave: &[f64], flux: &mut [f64], centre: f64, sigma: f64, electro
         }
         *f += peak * (-0.5 * t * t).exp();
     }
-}
-
-/// Returns the lines of all [`OH_BANDS`]: P, Q and R branches of a rotating molecule in thermal equilibrium.
-fn oh_lines() -> impl Iterator<Item = (f64, f64)> {
-    OH_BANDS.into_iter().flat_map(|(origin, upper, lower, strongest)| {
-        // Rotational constants of OH by vibrational level, 1/cm.
-        let constant = |v: f64| 18.5 - 0.714 * (v + 0.5);
-        let (b_upper, b_lower) = (constant(upper), constant(lower));
-        let energy = |b: f64, n: f64| b * n * (n + 1.0);
-        let weight = move |n: f64| (2.0 * n + 1.0) * (-energy(b_upper, n) / (BOLTZMANN * OH_TEMPERATURE)).exp();
-        let brightest = (1..=9).map(|n| weight(n as f64)).fold(0.0, f64::max);
-        (1..=9).flat_map(move |n| {
-            let n = n as f64;
-            let line = move |n_lower: f64, shift: f64, share: f64| {
-                let wavenumber = 1e8 / origin + energy(b_upper, n) - energy(b_lower, n_lower) + shift;
-                (1e8 / wavenumber, strongest * share * weight(n) / brightest)
-            };
-            let (shift, second) = SECOND_LADDER;
-            [
-                line(n + 1.0, 0.0, 1.0),
-                line(n + 1.0, shift, second),
-                line(n, 0.0, 0.9 / n),
-                line(n - 1.0, 0.0, 0.5),
-                line(n - 1.0, shift, 0.5 * second),
-            ]
-        })
-    })
 }
 
 #[cfg(test)]
@@ -134,9 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn oh_forest_lies_between_its_bands_ends() {
-        let lines: Vec<_> = oh_lines().collect();
-        assert_eq!(lines.len(), OH_BANDS.len() * 45);
-        assert!(lines.iter().all(|(w, e)| (5300.0..11_000.0).contains(w) && *e > 0.0));
+    fn a_sky_line_has_its_centre_and_width_on_wide_bins() {
+        let wave: Vec<f64> = (0..100).map(|k| 6000.0 + 0.8 * f64::from(k)).collect();
+        for k in 0..9 {
+            let (mut flux, centre) = (vec![0.0; 100], 6040.0 + 0.1 * f64::from(k));
+            add_sky_line(&wave, &mut flux, centre, 500.0);
+            let moment = |power: i32| -> f64 {
+                0.8 * wave.iter().zip(&flux).map(|(w, f)| f * (w - centre).powi(power)).sum::<f64>() / 500.0
+            };
+            assert!(flux.iter().all(|f| *f > -1e-12));
+            let found = [0, 1, 2].map(moment);
+            assert!((found[0] - 1.0).abs() < 1e-9 && found[1].abs() < 1e-9 && (found[2] - 0.16).abs() < 1e-9, "{found:?}");
+        }
     }
 }

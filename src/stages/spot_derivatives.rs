@@ -72,6 +72,25 @@ impl SpotDerivatives {
         }
     }
 
+    /// Writes the first five [`column`]s of every pixel, `[ny, nx]`: the spot and its derivatives by position and widths.
+    pub fn moves(&mut self, offset: [f64; 2], params: &[f64], out: &mut [[f64; 5]]) {
+        self.tables(offset, params);
+        let ([ox, oy], nx) = ([self.shape.degree_x + 3, self.shape.degree_y + 3], self.shape.nx());
+        let terms = self.shape.degree_y + 1;
+        let [wide, high] = [1.0 / params[param::SIGMA_X], 1.0 / params[param::SIGMA_Y]];
+        let [along_x, along_y] = &self.profiles;
+        let [sums, by_y, by_high] = &mut self.sums;
+        for (row, y) in out.chunks_exact_mut(nx).zip(along_y.chunks_exact(oy)) {
+            for (i, gh) in params[param::GH..].chunks_exact(terms).take(sums.len()).enumerate() {
+                (sums[i], by_y[i], by_high[i]) = along(gh, y, high);
+            }
+            for (pixel, x) in row.iter_mut().zip(along_x.chunks_exact(ox)) {
+                let values = across([sums, by_y, by_high], x, wide);
+                *pixel = if self.clip && values[0] <= 0.0 { [0.0; 5] } else { values };
+            }
+        }
+    }
+
     /// Writes all [`column`]s of every pixel, `[ny, nx, octets]`.
     pub fn all(&mut self, offset: [f64; 2], params: &[f64], out: &mut [Octet]) {
         self.tables(offset, params);
@@ -82,29 +101,16 @@ impl SpotDerivatives {
         let [sums, by_y, by_high] = &mut self.sums;
         for (row, y) in out.chunks_exact_mut(self.shape.nx() * octets).zip(along_y.chunks_exact(oy)) {
             for (i, gh) in params[param::GH..].chunks_exact(terms).take(sums.len()).enumerate() {
-                let (mut value, mut move_y, mut widen) = (0.0, 0.0, 0.0);
-                for (j, c) in gh.iter().enumerate() {
-                    value += c * y[j];
-                    move_y += c * y[j + 1];
-                    widen += c * (y[j + 2] + j as f64 * y[j]);
-                }
-                (sums[i], by_y[i], by_high[i]) = (value, high * move_y, high * widen);
+                (sums[i], by_y[i], by_high[i]) = along(gh, y, high);
             }
             for (pixel, x) in row.chunks_exact_mut(octets).zip(along_x.chunks_exact(ox)) {
                 let pixel: &mut [f64] = bytemuck::cast_slice_mut(pixel);
-                let (mut value, mut move_x, mut widen, mut move_y, mut raise) = (0.0, 0.0, 0.0, 0.0, 0.0);
-                for i in 0..sums.len() {
-                    value += sums[i] * x[i];
-                    move_x += sums[i] * x[i + 1];
-                    widen += sums[i] * (x[i + 2] + i as f64 * x[i]);
-                    move_y += by_y[i] * x[i];
-                    raise += by_high[i] * x[i];
-                }
-                if self.clip && value <= 0.0 {
+                let values = across([sums, by_y, by_high], x, wide);
+                if self.clip && values[0] <= 0.0 {
                     pixel.fill(0.0);
                     continue;
                 }
-                pixel[..column::SHAPE + 2].copy_from_slice(&[value, wide * move_x, move_y, wide * widen, raise]);
+                pixel[..column::SHAPE + 2].copy_from_slice(&values);
                 // GH-0-0 belongs to the flux: its place is overwritten by the next term.
                 let gh = &mut pixel[column::SHAPE + 1..];
                 let sigma_y = gh[0];
@@ -115,6 +121,32 @@ impl SpotDerivatives {
             }
         }
     }
+}
+
+/// Sums a row of Hermite terms over the profiles along y: the spot, its derivative by y, and by sigma y.
+#[inline(always)]
+fn along(gh: &[f64], y: &[f64], high: f64) -> (f64, f64, f64) {
+    let (mut value, mut move_y, mut raise) = (0.0, 0.0, 0.0);
+    for (j, c) in gh.iter().enumerate() {
+        value += c * y[j];
+        move_y += c * y[j + 1];
+        raise += c * (y[j + 2] + j as f64 * y[j]);
+    }
+    (value, high * move_y, high * raise)
+}
+
+/// Sums these over the profiles along x: the spot, its derivatives by x, y, sigma x and sigma y.
+#[inline(always)]
+fn across([sums, by_y, by_high]: [&[f64]; 3], x: &[f64], wide: f64) -> [f64; 5] {
+    let (mut value, mut move_x, mut widen, mut move_y, mut raise) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for i in 0..sums.len() {
+        value += sums[i] * x[i];
+        move_x += sums[i] * x[i + 1];
+        widen += sums[i] * (x[i + 2] + i as f64 * x[i]);
+        move_y += by_y[i] * x[i];
+        raise += by_high[i] * x[i];
+    }
+    [value, wide * move_x, move_y, wide * widen, raise]
 }
 
 /// Writes pixel-integrated profiles of `orders` orders, `[2 half + 1, orders]`: order 0 is the difference of
@@ -192,5 +224,10 @@ mod tests {
         spots.all([-0.4, 0.1], &params(), &mut all);
         let values = all.iter().step_by(spots.octets()).map(|o| o.0[column::VALUE]);
         assert!(values.zip(&ours).all(|(a, b)| (a - b).abs() < 1e-15));
+        let mut moves = vec![[0.0; 5]; SHAPE.size()];
+        spots.moves([-0.4, 0.1], &params(), &mut moves);
+        for (pixel, moves) in all.chunks_exact(spots.octets()).zip(&moves) {
+            assert_eq!(pixel[0].0[..5], moves[..]);
+        }
     }
 }

@@ -1,0 +1,235 @@
+//! PSFs from arcs, and PSFs that follow a frame.
+
+use crate::arrays::{number, numbers};
+use crate::error::{Raise, input};
+use crate::preproc::Preproc;
+use crate::psf::Psf;
+use crate::work::watched;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use spextral::base::cancel::CancelToken;
+use spextral::fit::{ArcFrame, BundleFit, FitOptions, Fitted};
+use spextral::fits::{self, Line, Medium};
+use spextral::shift::{BundleShift, Departure, Quantity, ShiftOptions, Shifts};
+use std::path::PathBuf;
+
+/// Reads a list from a file, or takes wavelengths in vacuum, Angstrom.
+fn lines_of(lines: &Bound<PyAny>, medium: Option<&str>) -> PyResult<Vec<Line>> {
+    let medium = medium.map(str::parse::<Medium>).transpose().map_err(|error| input(error.to_string()))?;
+    if lines.is_instance_of::<PyString>() || lines.hasattr("__fspath__")? {
+        let path: PathBuf = lines.extract()?;
+        return fits::read_line_list(path, medium).map_err(Raise::raise);
+    }
+    let (waves, [_]) = numbers::<f64>("lines", lines, "Angstrom")?.need_axes("lines", "[nline]")?;
+    if let Some(wave) = waves.iter().find(|wave| !(1000.0..=100_000.0).contains(*wave)) {
+        return Err(input(format!("lines has {wave}, which is not within 1000 to 100000: give wavelengths in Angstrom")));
+    }
+    let medium = medium.unwrap_or(Medium::Vacuum);
+    let line = |wave: f64| Line { wave: medium.to_vacuum(wave), ion: String::new(), weight: None };
+    let mut lines: Vec<Line> = waves.into_iter().map(line).collect();
+    lines.sort_by(|a, b| a.wave.total_cmp(&b.wave));
+    Ok(lines)
+}
+
+fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
+    ArcFrame { ccd: &preproc.ccd, readnoise: preproc.readnoise.as_deref() }
+}
+
+/// Fits a PSF to arc frames of one camera, as ``spextral fit-psf`` does.
+///
+/// Parameters
+/// ----------
+/// arcs : Preproc or list of Preproc
+///     Arc frames; several are fitted together.
+/// start : Psf
+///     The PSF to start from: traces within ``reach``, widths within 15 %.
+/// lines : str, path, or array of [nline]
+///     A line list, or wavelengths in Angstrom, in vacuum unless ``lines_in`` says otherwise.
+/// lines_in : str
+///     ``"air"`` or ``"vacuum"``; by default what the list itself says.
+/// bundlesize : int
+///     Fibres that are fitted together; by default those between gaps, at most 40.
+/// ghdeg, legdeg : int
+///     Highest Hermite order, and degree of widths and Hermite terms along wavelength; by default the start's.
+/// degree_across : int
+///     Degree of widths and Hermite terms across a bundle.
+/// line_error, trace_error : float
+///     Error of the list's wavelengths, and departure of a fibre's trace from the start, in pixels.
+/// reach : (float, float)
+///     How far the start's traces may be off along columns and rows in pixels.
+/// find_lines : bool
+///     Whether lines that the list lacks are looked for.
+/// threads : int
+///     By default all cores; results do not depend on it.
+/// progress : callable
+///     Called with the bundles done and their total.
+///
+/// Returns
+/// -------
+/// psf : Psf
+///     Bundles that could not be fitted have the start's.
+/// report : dict
+///     ``status`` of every fibre (0 fitted, 1 without light, 2 as in the start) and ``bundles``, a list of dicts with
+///     ``first``, ``last``, ``reason`` (None where it is fitted), ``reduced_chi2``, ``dead``, ``shifts``, ``lost``, ``found``.
+#[pyfunction]
+#[pyo3(signature = (arcs, start, lines, *, lines_in = None, bundlesize = None, ghdeg = None, legdeg = None,
+    degree_across = 1, line_error = 0.01, trace_error = 0.1, reach = (4.0, 15.0), find_lines = true, threads = None,
+    progress = None))]
+pub fn fit_psf<'py>(
+    py: Python<'py>,
+    arcs: &Bound<'py, PyAny>,
+    start: &Bound<'py, Psf>,
+    lines: &Bound<'py, PyAny>,
+    lines_in: Option<&str>,
+    bundlesize: Option<usize>,
+    ghdeg: Option<usize>,
+    legdeg: Option<usize>,
+    degree_across: usize,
+    line_error: f64,
+    trace_error: f64,
+    reach: (f64, f64),
+    find_lines: bool,
+    threads: Option<usize>,
+    progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<(Psf, Bound<'py, PyDict>)> {
+    let arcs: Vec<Bound<Preproc>> = match arcs.cast::<Preproc>() {
+        Ok(one) => vec![one.clone()],
+        Err(_) => arcs.try_iter()?.map(|arc| Ok(arc?.cast_into::<Preproc>()?)).collect::<PyResult<_>>()?,
+    };
+    let lines = lines_of(lines, lines_in)?;
+    let sizes = [("line_error", line_error), ("trace_error", trace_error), ("reach", reach.0), ("reach", reach.1)];
+    if let Some((name, value)) = sizes.into_iter().find(|(_, value)| !(0.0..=1e3).contains(value)) {
+        return Err(input(format!("{name} is {value}: give pixels from 0 to 1000")));
+    }
+    let degrees = [("bundlesize", bundlesize, 1..=1000), ("ghdeg", ghdeg, 0..=16), ("legdeg", legdeg, 0..=10)];
+    for (name, value, range) in degrees.into_iter().chain([("degree_across", Some(degree_across), 0..=4)]) {
+        if let Some(value) = value.filter(|value| !range.contains(value)) {
+            return Err(input(format!("{name} is {value}: give a number from {} to {}", range.start(), range.end())));
+        }
+    }
+    let options = FitOptions {
+        bundlesize,
+        gh_degree: ghdeg,
+        legendre_degree: legdeg,
+        degree_across,
+        line_error,
+        trace_error,
+        reach: [reach.0, reach.1],
+        find_lines,
+    };
+    let start = &start.get().0;
+    let frames: Vec<ArcFrame> = arcs.iter().map(|arc| arc_of(&arc.get().0)).collect();
+    let stop = CancelToken::default();
+    let fitted = watched(py, threads, &stop, progress, |told| {
+        spextral::fit::fit_psf(start, &frames, &lines, &options, &stop, told)
+    })?
+    .map_err(|error| input(error.to_string()))?;
+    let report = PyDict::new(py);
+    report.set_item("status", fitted.status())?;
+    let Fitted { psf, bundles } = fitted;
+    let bundles = bundles.iter().map(|bundle| bundle_dict(py, bundle)).collect::<PyResult<Vec<_>>>()?;
+    report.set_item("bundles", PyList::new(py, bundles)?)?;
+    Ok((psf.into(), report))
+}
+
+fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("first", bundle.fibres.start)?;
+    dict.set_item("last", bundle.fibres.end - 1)?;
+    dict.set_item("reason", bundle.outcome.as_ref().err())?;
+    dict.set_item("reduced_chi2", bundle.outcome.as_ref().ok().map(|quality| quality.reduced_chi2))?;
+    dict.set_item("dead", &bundle.dead)?;
+    dict.set_item("shifts", bundle.shifts.iter().map(|[x, y]| (*x, *y)).collect::<Vec<_>>())?;
+    dict.set_item("lost", bundle.lost.iter().map(|line| (line.wave, &line.reason)).collect::<Vec<_>>())?;
+    dict.set_item("found", bundle.found.iter().map(|line| (line.wave, line.flux)).collect::<Vec<_>>())?;
+    Ok(dict)
+}
+
+/// Shifts and widens a PSF to fit a frame, as ``spextral shift-psf`` does.
+///
+/// Parameters
+/// ----------
+/// preproc : Preproc
+///     The frame: science, or a lamp's.
+/// psf : Psf
+/// lines : str, path, array of [nline], or False
+///     The lines of its light: by default the built-in list of the night sky; a line list; wavelengths in Angstrom; False
+///     for none, which leaves traces along x and widths along x.
+/// lines_in : str
+///     ``"air"`` or ``"vacuum"``, of ``lines``; by default what the list itself says, and vacuum for wavelengths.
+/// line_sigma : float
+///     Intrinsic width of the lines in Angstrom; by default SKYSIGMA of the frame's header, or 0.
+/// threads : int
+///     By default all cores; results do not depend on it.
+/// progress : callable
+///     Called with the bundles done and their total.
+///
+/// Returns
+/// -------
+/// psf : Psf
+/// report : dict
+///     ``dx``, ``dy`` (pixels), ``ln_sigma_x``, ``ln_sigma_y``: each None where the frame does not give it, else a dict with
+///     ``mean``, ``error``, ``least``, ``most``; ``said``, a sentence, None of a PSF that fits; ``bundles``, a list of such
+///     dicts with ``first`` and ``last``.
+#[pyfunction]
+#[pyo3(signature = (preproc, psf, *, lines = None, lines_in = None, line_sigma = None, threads = None, progress = None))]
+pub fn shift_psf<'py>(
+    py: Python<'py>,
+    preproc: &Bound<'py, Preproc>,
+    psf: &Bound<'py, Psf>,
+    lines: Option<&Bound<'py, PyAny>>,
+    lines_in: Option<&str>,
+    line_sigma: Option<&Bound<'py, PyAny>>,
+    threads: Option<usize>,
+    progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<(Psf, Bound<'py, PyDict>)> {
+    let (preproc, psf) = (&preproc.get().0, &psf.get().0);
+    let mut options = ShiftOptions::night_sky(&preproc.header);
+    match lines {
+        Some(lines) if lines.extract::<bool>().is_ok_and(|wanted| !wanted) => options.lines.clear(),
+        Some(lines) => options.lines = lines_of(lines, lines_in)?,
+        None => {}
+    }
+    if let Some(sigma) = line_sigma {
+        options.line_sigma = number("line_sigma", sigma, "Angstrom")?;
+        if !(0.0..=100.0).contains(&options.line_sigma) {
+            return Err(input(format!("line_sigma is {}: give a width from 0 to 100 Angstrom", options.line_sigma)));
+        }
+    }
+    let stop = CancelToken::default();
+    let frame = arc_of(preproc);
+    let measured = watched(py, threads, &stop, progress, |told| {
+        spextral::shift::measure_shifts(psf, &frame, 0..psf.nfibre, &options, &stop, told)
+    })?;
+    let shifts: Shifts = measured.map_err(|error| input(error.to_string()))?;
+    let shifted = shifts.apply(psf).map_err(|error| input(error.to_string()))?;
+    let report = PyDict::new(py);
+    set_quantities(&report, |quantity| shifts.departure(quantity))?;
+    report.set_item("said", shifts.sentence())?;
+    let bundle = |bundle: &BundleShift| -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("first", bundle.fibres.start)?;
+        dict.set_item("last", bundle.fibres.end - 1)?;
+        set_quantities(&dict, |quantity| bundle.departure(quantity))?;
+        Ok(dict)
+    };
+    let bundles = shifts.bundles.iter().map(bundle).collect::<PyResult<Vec<_>>>()?;
+    report.set_item("bundles", PyList::new(py, bundles)?)?;
+    Ok((shifted.into(), report))
+}
+
+fn set_quantities(dict: &Bound<PyDict>, of: impl Fn(Quantity) -> Option<Departure>) -> PyResult<()> {
+    for (quantity, name) in Quantity::ALL.into_iter().zip(["dx", "dy", "ln_sigma_x", "ln_sigma_y"]) {
+        let Some(departure) = of(quantity) else {
+            dict.set_item(name, dict.py().None())?;
+            continue;
+        };
+        let values = PyDict::new(dict.py());
+        values.set_item("mean", departure.mean)?;
+        values.set_item("error", departure.error)?;
+        values.set_item("least", departure.ends[0])?;
+        values.set_item("most", departure.ends[1])?;
+        dict.set_item(name, values)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! `spextral shift-psf`: a PSF with the traces and widths of a frame.
+
+use super::json::{Json, object, print_object, text};
+use super::logging::Progress;
+use super::output::{Outcome, print};
+use super::signals::cancel_on_signals;
+use serde_json::{Value, json};
+use spextral::fits::{Medium, PreprocOptions};
+use spextral::psf::Gh00;
+use spextral::shift::{BundleShift, Departure, Lines, Quantity, ShiftDone, ShiftRequest, Shifts, shift_file};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Shift and widen a PSF to fit a frame: traces move and the focus changes with temperature
+///
+/// Displacements along x and y and the widths along both are measured for every bundle, as polynomials of fibre and wavelength, from
+/// the frame's own light, with errors. Places along y and widths along y need lines of known wavelengths: the night sky's by
+/// default, or those of --lines. Where the frame has none, traces along x and widths along x are measured alone.
+/// The PSF file has what desi_compute_trace_shifts writes (MEANDX ... MAXDY, INTOFF, EXTOFF), and the table SHIFTS.
+/// A frame whose widths or dy are not measured is no error; one without light is.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// Preproc file of the frame: science, or a lamp's
+    #[arg(short = 'i', long, visible_alias = "image", value_name = "PREPROC")]
+    input: PathBuf,
+    /// PSF file
+    #[arg(short = 'p', long, value_name = "PSF")]
+    psf: PathBuf,
+    /// PSF file to write (.fits or .fits.gz)
+    #[arg(short = 'o', long, visible_alias = "outpsf", value_name = "PSF")]
+    output: PathBuf,
+    /// Line list in place of the built-in one of the night sky: text or a FITS table, wavelength [ion] [weight] in Angstrom
+    #[arg(long, value_name = "LIST", conflicts_with = "no_lines")]
+    lines: Option<PathBuf>,
+    /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
+    #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"], requires = "lines")]
+    lines_in: Option<String>,
+    /// Measure without any lines: traces along x and widths along x
+    #[arg(long)]
+    no_lines: bool,
+    /// Intrinsic width of the lines in Angstrom, standard deviation [default: SKYSIGMA of the frame's header, or 0]
+    #[arg(long, value_name = "ANGSTROM", value_parser = sigma)]
+    line_sigma: Option<f64>,
+    /// GH-0-0 of the PSF: as in the file, or 1
+    #[arg(long, value_name = "VALUE", default_value = "file", value_parser = ["file", "one"])]
+    psf_gh00: String,
+    /// Read noise in electron, for frames without weights
+    #[arg(long, value_name = "ELECTRON", value_parser = sigma)]
+    readnoise: Option<f64>,
+    /// Electrons per unit of the image [default: the image is in electron]
+    #[arg(long, value_name = "ELECTRON", value_parser = sigma)]
+    gain: Option<f64>,
+    /// Replace the output where it exists
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    peers: PeerFlags,
+    #[command(flatten)]
+    pub json: Json,
+}
+
+/// Flags of desi_compute_trace_shifts, which the help does not show.
+#[derive(clap::Args, Clone, Debug, Default)]
+struct PeerFlags {
+    /// As the default
+    #[arg(long, hide = true, conflicts_with_all = ["lines", "no_lines", "continuum"])]
+    sky: bool,
+    /// As --no-lines
+    #[arg(long, hide = true, conflicts_with = "lines")]
+    continuum: bool,
+    /// As the default: frames without lines of the sky are measured without them
+    #[arg(long, hide = true)]
+    auto: bool,
+    /// Without effect, with a warning: degrees are fixed and priors hold what the frame does not give
+    #[arg(long, hide = true, value_name = "DEGREE")]
+    degxx: Option<u32>,
+    #[arg(long, hide = true, value_name = "DEGREE")]
+    degxy: Option<u32>,
+    #[arg(long, hide = true, value_name = "DEGREE")]
+    degyx: Option<u32>,
+    #[arg(long, hide = true, value_name = "DEGREE")]
+    degyy: Option<u32>,
+}
+
+/// Parses a number that is not negative.
+fn sigma(word: &str) -> Result<f64, String> {
+    match word.parse() {
+        Ok(sigma) if (0.0..=1e6).contains(&sigma) => Ok(sigma),
+        _ => Err("a number from 0 to 1e6 is needed".into()),
+    }
+}
+
+impl Arguments {
+    fn request(&self) -> Result<ShiftRequest, Box<dyn std::error::Error>> {
+        let medium = self.lines_in.as_deref().map(str::parse::<Medium>).transpose()?;
+        Ok(ShiftRequest {
+            input: self.input.clone(),
+            psf: self.psf.clone(),
+            output: self.output.clone(),
+            psf_gh00: self.psf_gh00.parse::<Gh00>()?,
+            lines: match &self.lines {
+                Some(path) => Lines::List(path.clone(), medium),
+                None if self.no_lines || self.peers.continuum => Lines::None,
+                None => Lines::NightSky,
+            },
+            line_sigma: self.line_sigma,
+            preproc: PreprocOptions { readnoise: self.readnoise, gain: self.gain, ..PreprocOptions::default() },
+            overwrite: self.overwrite,
+        })
+    }
+}
+
+/// Measures and writes.
+///
+/// # Errors
+/// A file that cannot be read or written, inputs that do not fit each other, or a frame without light.
+pub fn run(args: &Arguments) -> Outcome {
+    let degrees = [args.peers.degxx, args.peers.degxy, args.peers.degyx, args.peers.degyy];
+    if degrees.iter().any(Option::is_some) {
+        tracing::warn!(
+            "--degxx, --degxy, --degyx and --degyy have no effect: shifts are linear across a bundle and quadratic along wavelength"
+        );
+    }
+    let request = args.request()?;
+    let cancel = cancel_on_signals()?;
+    tracing::info!("measuring {} with {}", request.input.display(), request.psf.display());
+    let progress = Progress::new("bundles");
+    let done = shift_file(&request, &cancel, &|done, total| progress.report(done, total))?;
+    drop(progress);
+    if let Some(none) = done.shifts.unmeasured() {
+        tracing::warn!("{none}");
+    }
+    if args.json.is_wanted() {
+        print_object("shift-psf", object(fields(&request, &done)))?;
+    } else {
+        print(&summary(&request, &done))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(request: &ShiftRequest, done: &ShiftDone) -> String {
+    let number = |quantity: Quantity, factor: f64, unit: &str| {
+        let of = done.shifts.departure(quantity);
+        of.map_or("not measured".into(), |d| format!("{:+.4} +- {:.4}{unit}", factor * d.mean, factor * d.error))
+    };
+    format!(
+        "{}: dx {}, dy {}, widths along x {}, along y {}, in {:.1} s; {}",
+        request.output.display(),
+        number(Quantity::X, 1.0, " pixels"),
+        number(Quantity::Y, 1.0, " pixels"),
+        number(Quantity::SigmaX, 100.0, " %"),
+        number(Quantity::SigmaY, 100.0, " %"),
+        done.compute.as_secs_f64(),
+        done.shifts.sentence().unwrap_or_else(|| "the PSF fits the frame".into())
+    )
+}
+
+fn fields(request: &ShiftRequest, done: &ShiftDone) -> Value {
+    let bundle = |bundle: &BundleShift| {
+        let mut fields = object(json!({
+            "first": bundle.fibres.start, "last": bundle.fibres.end - 1,
+            "line_spots": bundle.lines, "rejected_pixels": bundle.rejected, "unlisted": bundle.unlisted,
+            "chunks": bundle.chunks, "chunks_not_described": bundle.distrusted,
+        }));
+        fields.extend(quantities(|quantity| bundle.departure(quantity)));
+        Value::Object(fields)
+    };
+    let mut fields = object(json!({
+        "input": text(&request.input), "psf": text(&request.psf), "output": text(&request.output),
+        "notes": done.notes, "said": done.shifts.sentence(),
+        "bundles": done.shifts.bundles.iter().map(bundle).collect::<Vec<_>>(),
+        "compute_seconds": done.compute.as_secs_f64(),
+    }));
+    fields.extend(shift_fields(&done.shifts));
+    Value::Object(fields)
+}
+
+/// Returns the fields `dx`, `dy`, `ln_sigma_x` and `ln_sigma_y` of a camera.
+pub fn shift_fields(shifts: &Shifts) -> serde_json::Map<String, Value> {
+    quantities(|quantity| shifts.departure(quantity))
+}
+
+fn quantities(of: impl Fn(Quantity) -> Option<Departure>) -> serde_json::Map<String, Value> {
+    let names = ["dx", "dy", "ln_sigma_x", "ln_sigma_y"];
+    let value = |d: Departure| json!({ "mean": d.mean, "error": d.error, "least": d.ends[0], "most": d.ends[1] });
+    let fields = Quantity::ALL.into_iter().zip(names);
+    fields.map(|(quantity, name)| (name.to_string(), of(quantity).map_or(Value::Null, value))).collect()
+}

@@ -1,0 +1,109 @@
+//! The fibres of a bundle, their pixels, and where they stand.
+
+use super::chunk::Blend;
+use super::{Quantity, ShiftOptions};
+use crate::fit::{ArcFrame, Region};
+use crate::psf::Psf;
+use crate::stages::legendre::{legendre, unit};
+use std::ops::Range;
+
+/// Columns beside the windows of the outermost fibres.
+const MARGIN: f64 = 4.0;
+
+/// Terms of a quantity over a bundle: 1, the place z of a fibre from -1 to 1, u and u^2 of the wavelength.
+pub(super) const TERMS: usize = 4;
+
+/// Returns the values of the terms.
+pub(super) fn terms(z: f64, u: f64) -> [f64; TERMS] {
+    [1.0, z, u, u * u]
+}
+
+/// The fibres of a bundle on a frame.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    pub psf: &'a Psf,
+    pub options: &'a ShiftOptions,
+    pub region: Region,
+    /// Rows of the PSF: own fibres, and neighbours of other bundles that share light with them.
+    pub fibres: Range<usize>,
+    /// The bundle's own fibres, counted from the first of `fibres`.
+    pub own: Range<usize>,
+    /// Column of the bundle's middle, and half of its width.
+    pub slit: [f64; 2],
+}
+
+impl<'a> Field<'a> {
+    /// Cuts the pixels of the bundle of `own` fibres, rows of the PSF, out of a frame.
+    pub fn new(psf: &'a Psf, own: Range<usize>, frame: &ArcFrame, options: &'a ShiftOptions) -> Self {
+        let place = |fibre: usize| psf.trace_x.of(fibre)[0];
+        let width = (2 * psf.half_x + 2) as f64;
+        let (first, last) = (place(own.start), place(own.end - 1));
+        let before = (0..own.start).rev().take_while(|&f| (first - place(f)).abs() < width).count();
+        let after = (own.end..psf.nfibre).take_while(|&f| (place(f) - last).abs() < width).count();
+        let fibres = own.start - before..own.end + after;
+        let half = 0.5 * (last - first);
+        let ends = fibres.clone().flat_map(|fibre| {
+            let at = |k: usize| psf.wave_min + (psf.wave_max - psf.wave_min) * k as f64 / 8.0;
+            (0..=8).map(move |k| legendre(psf.trace_x.of(fibre), unit(psf.trace_x.domain, at(k))))
+        });
+        let ends = ends.fold([f64::MAX, f64::MIN], |[low, high], x| [low.min(x), high.max(x)]);
+        let margin = psf.half_x as f64 + MARGIN;
+        let clip = |x: f64| x.clamp(0.0, frame.ccd.nx() as f64) as usize;
+        let start = clip(ends[0] - margin);
+        Self {
+            psf,
+            options,
+            region: Region::new(frame, start..clip(ends[1] + margin + 1.0).max(start)),
+            own: before..before + own.len(),
+            fibres,
+            slit: [0.5 * (first + last), if half == 0.0 { 1.0 } else { half }],
+        }
+    }
+
+    /// Place of a fibre of the field in its bundle.
+    pub fn z(&self, fibre: usize) -> f64 {
+        (self.psf.trace_x.of(self.fibres.start + fibre)[0] - self.slit[0]) / self.slit[1]
+    }
+
+    /// Place of a wavelength in the PSF's range, -1 to 1.
+    pub fn u(&self, wave: f64) -> f64 {
+        unit([self.psf.wave_min, self.psf.wave_max], wave)
+    }
+
+    /// Width along y of the middle fibre, pixels.
+    pub fn sigma_y(&self, wave: f64) -> f64 {
+        let series = &self.psf.sigma_y;
+        let sigma = legendre(series.of(self.fibres.start + (self.own.start + self.own.end) / 2), unit(series.domain, wave));
+        if sigma.is_finite() { sigma.abs().clamp(0.3, 20.0) } else { 1.0 }
+    }
+
+    /// Returns the quantities of a fibre at a wavelength by their coefficients.
+    pub fn change(&self, coeff: &[f64], fibre: usize, wave: f64) -> [f64; 4] {
+        let terms = terms(self.z(fibre), self.u(wave));
+        Quantity::ALL.map(|q| {
+            coeff[q as usize * TERMS..][..TERMS].iter().zip(terms).map(|(c, t)| c * t).sum()
+        })
+    }
+
+    /// Returns the listed lines whose light reaches a chunk; those within `nearest` pixels of each other as one.
+    pub fn blends(&self, wave: [f64; 2], dispersion: f64, nearest: f64) -> Vec<Blend> {
+        let reach = (self.psf.half_y + 2) as f64 / dispersion;
+        let near = |w: &f64| (wave[0] - reach..=wave[1] + reach).contains(w);
+        let lines = self.options.lines.iter().filter(|line| near(&line.wave));
+        let mut blends: Vec<Blend> = Vec::new();
+        for line in lines {
+            let part = (line.wave, line.weight.unwrap_or(1.0));
+            match blends.last_mut() {
+                Some(last) if (line.wave - last.parts[last.parts.len() - 1].0) * dispersion < nearest => {
+                    last.parts.push(part);
+                }
+                _ => blends.push(Blend { parts: vec![part], listed: true }),
+            }
+        }
+        for blend in &mut blends {
+            let sum: f64 = blend.parts.iter().map(|part| part.1).sum();
+            blend.parts.iter_mut().for_each(|part| part.1 /= sum);
+        }
+        blends
+    }
+}

@@ -1,0 +1,124 @@
+//! Spots and how they change as they move and widen, of every kind of PSF.
+
+use crate::geometry::{SpotShape, param};
+use crate::psf::{Form, LegendreSeries, Psf};
+use crate::stages::spot_derivatives::SpotDerivatives;
+use crate::stages::spots::SpotModel;
+use crate::stages::traces::{legendre, shape_series, split, unit};
+
+/// Half steps of differences: of positions, pixels, and of logarithms of widths.
+const STEP: f64 = 1e-4;
+/// Positions beyond which a spot is on no CCD, pixels.
+const FAR: f64 = 1e6;
+
+/// A spot and its derivatives by x, y, ln sigma x and ln sigma y.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stamp {
+    /// First column and row.
+    pub corner: [i64; 2],
+    /// `[ny, nx]`.
+    pub pixels: Vec<[f64; 5]>,
+}
+
+/// The spots of a PSF that is shifted and widened.
+#[derive(Debug)]
+pub(super) struct Moves<'a> {
+    psf: &'a Psf,
+    series: Vec<&'a LegendreSeries>,
+    kind: Kind,
+    shape: SpotShape,
+    params: Vec<f64>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Derivatives in closed form.
+    Hermite(Box<SpotDerivatives>),
+    /// By differences; parameters that are widths along x and y.
+    Other { model: Box<SpotModel>, widths: [Vec<usize>; 2] },
+}
+
+impl<'a> Moves<'a> {
+    /// Prepares the spots of `psf`.
+    pub fn new(psf: &'a Psf) -> Self {
+        let shape = SpotShape::new(psf, false);
+        let kind = match &psf.form {
+            Form::GaussHermite => Kind::Hermite(Box::new(SpotDerivatives::new(&shape, true))),
+            form => {
+                let second = param::GH + psf.gh.len() + 1;
+                let widths = match form {
+                    Form::TwoCores(_) => [vec![0, second], vec![1, second + 1]],
+                    _ => [Vec::new(), Vec::new()],
+                };
+                Kind::Other { model: Box::new(SpotModel::new(psf, false)), widths }
+            }
+        };
+        Self { psf, series: shape_series(psf, false), kind, shape, params: Vec::new() }
+    }
+
+    /// Whether spots of the PSF have widths that can change.
+    pub fn have_widths(psf: &Psf) -> bool {
+        matches!(psf.form, Form::GaussHermite | Form::TwoCores(_))
+    }
+
+    /// Returns the trace of a fibre at a wavelength, x and y, not shifted.
+    pub fn trace(psf: &Psf, fibre: usize, wave: f64) -> [f64; 2] {
+        [&psf.trace_x, &psf.trace_y].map(|series| legendre(series.of(fibre), unit(series.domain, wave)))
+    }
+
+    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y.
+    pub fn stamp(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Stamp) {
+        let at = Self::trace(self.psf, fibre, wave);
+        let at = [0, 1].map(|axis| at[axis] + change[axis]).map(|p| if p.is_finite() { p.clamp(-FAR, FAR) } else { FAR });
+        let [(x, dx), (y, dy)] = at.map(split);
+        out.corner = [i64::from(x) - self.shape.half_x as i64, i64::from(y) - self.shape.half_y as i64];
+        out.pixels.clear();
+        out.pixels.resize(self.shape.size(), [0.0; 5]);
+        self.params.clear();
+        self.params.extend(self.series.iter().map(|series| legendre(series.of(fibre), unit(series.domain, wave))));
+        let grow = [change[2].exp(), change[3].exp()];
+        match &mut self.kind {
+            Kind::Hermite(spots) => {
+                let widths = [0, 1].map(|axis| self.params[axis] * grow[axis]);
+                self.params[..2].copy_from_slice(&widths);
+                spots.moves([dx, dy], &self.params, &mut out.pixels);
+                for pixel in &mut out.pixels {
+                    (pixel[3], pixel[4]) = (pixel[3] * widths[0], pixel[4] * widths[1]);
+                }
+            }
+            Kind::Other { model, widths } => {
+                for (axis, of_axis) in widths.iter().enumerate() {
+                    of_axis.iter().for_each(|&k| self.params[k] *= grow[axis]);
+                }
+                differences(model, [dx, dy], &self.params, widths, &mut out.pixels);
+            }
+        }
+    }
+}
+
+/// Writes a spot and its derivatives by differences.
+fn differences(
+    model: &SpotModel,
+    [dx, dy]: [f64; 2],
+    params: &[f64],
+    widths: &[Vec<usize>; 2],
+    out: &mut [[f64; 5]],
+) {
+    let mut values = vec![0.0; out.len()];
+    model.spot((dx, dy), params, &mut values);
+    out.iter_mut().zip(&values).for_each(|(pixel, value)| pixel[0] = *value);
+    for k in 0..4 {
+        if k > 1 && widths[k - 2].is_empty() {
+            continue;
+        }
+        for (sign, step) in [(1.0, STEP), (-1.0, -STEP)] {
+            let (mut at, mut changed) = ([dx, dy], params.to_vec());
+            match k {
+                0 | 1 => at[k] += step,
+                _ => widths[k - 2].iter().for_each(|&place| changed[place] *= step.exp()),
+            }
+            model.spot((at[0], at[1]), &changed, &mut values);
+            out.iter_mut().zip(&values).for_each(|(pixel, value)| pixel[1 + k] += sign * value / (2.0 * STEP));
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Lines that the list lacks: found in the residual of a chunk, by all fibres together.
+
+use super::chunk::{Blend, Chunk, Spectrum};
+use super::local::{Frame, Solved};
+use super::moves::{Moves, Stamp};
+use super::rounds::State;
+use crate::base::median::median;
+use rayon::prelude::*;
+
+/// Step of the search, pixels.
+const STEP: f64 = 0.4;
+/// Least signal over noise.
+const SIGNAL: f64 = 5.0;
+/// Least distance to lines that are there, pixels.
+const APART: f64 = 1.2;
+/// Most lines of a chunk in a round.
+const MOST: usize = 2;
+
+impl State<'_> {
+    /// Adds lines that the list lacks to the chunks; returns their number.
+    pub(super) fn find_lines(&mut self) -> usize {
+        if self.field.options.lines.is_empty() {
+            return 0;
+        }
+        let found: Vec<Vec<f64>> = self.chunks.par_iter().map(|chunk| self.search(chunk)).collect();
+        let mut count = 0;
+        for (chunk, found) in self.chunks.iter_mut().zip(found) {
+            for wave in found {
+                chunk.lines.push(Blend { parts: vec![(wave, 1.0)], listed: false });
+                if (chunk.wave[0]..chunk.wave[1]).contains(&wave) {
+                    self.unlisted.push(wave);
+                }
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn search(&self, chunk: &Chunk) -> Vec<f64> {
+        let field = &self.field;
+        let frame = Frame::new(field, chunk, &self.coeff);
+        let solved = Solved::new(field, chunk, &self.coeff, &frame);
+        let fibres: Vec<usize> = field.own.clone().filter(|&f| chunk.spectra[f] == Spectrum::Lines).collect();
+        if fibres.len() < 2 {
+            return Vec::new();
+        }
+        let reach = 2.0 / chunk.dispersion;
+        let step = STEP / chunk.dispersion;
+        let count = ((chunk.wave[1] - chunk.wave[0] + 2.0 * reach) / step) as usize;
+        let mut moves = Moves::new(field.psf);
+        let mut stamp = Stamp::default();
+        let signals: Vec<f64> = (0..=count)
+            .map(|k| {
+                let wave = chunk.wave[0] - reach + step * k as f64;
+                let mut of_fibres = Vec::new();
+                for &f in &fibres {
+                    moves.stamp(field.fibres.start + f, wave, field.change(&self.coeff, f, wave), &mut stamp);
+                    of_fibres.extend(signal(self, &frame, &solved, &stamp));
+                }
+                if 2 * of_fibres.len() <= fibres.len() {
+                    return 0.0;
+                }
+                let root = (of_fibres.len() as f64).sqrt();
+                median(of_fibres) * root
+            })
+            .collect();
+        let mut order: Vec<usize> = (1..count).filter(|&k| signals[k] > SIGNAL).collect();
+        order.retain(|&k| signals[k] >= signals[k - 1] && signals[k] >= signals[k + 1]);
+        order.sort_by(|&a, &b| signals[b].total_cmp(&signals[a]));
+        let mut found: Vec<f64> = Vec::new();
+        for k in order {
+            let (low, top, high) = (signals[k - 1], signals[k], signals[k + 1]);
+            let bend = (low - 2.0 * top + high).min(-1e-12);
+            let wave = chunk.wave[0] - reach + step * (k as f64 + (0.5 * (low - high) / bend).clamp(-0.5, 0.5));
+            let near = |other: f64| (other - wave).abs() * chunk.dispersion < APART;
+            let crowded = chunk.lines.iter().any(|blend| blend.parts.iter().any(|part| near(part.0)));
+            if found.len() < MOST && !crowded && !found.iter().any(|other| (other - wave).abs() < 4.0 * APART / chunk.dispersion) {
+                found.push(wave);
+            }
+        }
+        found
+    }
+}
+
+/// Signal over noise of a spot in the residual; None where most of it is not usable.
+fn signal(state: &State, frame: &Frame, solved: &Solved, stamp: &Stamp) -> Option<f64> {
+    let (region, nx) = (&state.field.region, 2 * state.field.psf.half_x + 1);
+    let (mut sum, mut power, mut cover) = (0.0, 0.0, 0.0);
+    for (k, pixel) in stamp.pixels.iter().enumerate() {
+        let x = stamp.corner[0] - i64::from(region.x0) + (k % nx) as i64;
+        let y = stamp.corner[1] + (k / nx) as i64 - frame.rows.start as i64;
+        let inside = (0..region.nx as i64).contains(&x) && (0..frame.rows.len() as i64).contains(&y);
+        if inside && pixel[0] > 0.0 {
+            let at = y as usize * region.nx + x as usize;
+            let weight = frame.weights[at];
+            sum += weight * pixel[0] * (region.data[frame.rows.start * region.nx + at] - solved.model[at]);
+            power += weight * pixel[0] * pixel[0];
+            cover += if weight > 0.0 { pixel[0] } else { 0.0 };
+        }
+    }
+    (cover > 0.5).then(|| sum / f64::sqrt(power))
+}
