@@ -100,6 +100,7 @@ def fit_psf(
     line_error: float = 0.01,
     trace_error: float = 0.1,
     reach: Tuple[float, float] = ...,
+    broken_fibres: Sequence[int] = ...,
     find_lines: bool = True,
     threads: Optional[int] = None,
     progress: Optional[Callable[[int, int], Any]] = None,

@@ -22,7 +22,9 @@ fn lines_of(lines: &Bound<PyAny>, medium: Option<&str>) -> PyResult<Vec<Line>> {
     }
     let (waves, [_]) = numbers::<f64>("lines", lines, "Angstrom")?.need_axes("lines", "[nline]")?;
     if let Some(wave) = waves.iter().find(|wave| !(1000.0..=100_000.0).contains(*wave)) {
-        return Err(input(format!("lines has {wave}, which is not within 1000 to 100000: give wavelengths in Angstrom")));
+        return Err(input(format!(
+            "lines has {wave}, which is not within 1000 to 100000: give wavelengths in Angstrom"
+        )));
     }
     let medium = medium.unwrap_or(Medium::Vacuum);
     let line = |wave: f64| Line { wave: medium.to_vacuum(wave), ion: String::new(), weight: None };
@@ -44,9 +46,9 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 /// start : Psf
 ///     The PSF to start from: traces within ``reach``, widths within 15 %.
 /// lines : str, path, or array of [nline]
-///     A line list, or wavelengths in Angstrom, in vacuum unless ``lines_in`` says otherwise.
+///     A line list, or wavelengths in Angstrom, in vacuum unless ``lines_in`` is ``"air"``.
 /// lines_in : str
-///     ``"air"`` or ``"vacuum"``; by default what the list itself says.
+///     ``"air"`` or ``"vacuum"``; by default the list's own medium.
 /// bundlesize : int
 ///     Fibres that are fitted together; by default those between gaps, at most 40.
 /// ghdeg, legdeg : int
@@ -57,6 +59,8 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 ///     Error of the list's wavelengths, and departure of a fibre's trace from the start, in pixels.
 /// reach : (float, float)
 ///     How far the start's traces may be off along columns and rows in pixels.
+/// broken_fibres : list of int
+///     Fibres without light, rows of the PSF: they follow their bundles.
 /// find_lines : bool
 ///     Whether lines that the list lacks are looked for.
 /// threads : int
@@ -69,12 +73,12 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 /// psf : Psf
 ///     Bundles that could not be fitted have the start's.
 /// report : dict
-///     ``status`` of every fibre (0 fitted, 1 without light, 2 as in the start) and ``bundles``, a list of dicts with
+///     ``status`` of every fibre (0 fitted, 2 as in the start) and ``bundles``, a list of dicts with
 ///     ``first``, ``last``, ``reason`` (None where it is fitted), ``reduced_chi2``, ``dead``, ``shifts``, ``lost``, ``found``.
 #[pyfunction]
 #[pyo3(signature = (arcs, start, lines, *, lines_in = None, bundlesize = None, ghdeg = None, legdeg = None,
-    degree_across = 1, line_error = 0.01, trace_error = 0.1, reach = (4.0, 15.0), find_lines = true, threads = None,
-    progress = None))]
+    degree_across = 1, line_error = 0.01, trace_error = 0.1, reach = (4.0, 15.0), broken_fibres = Vec::new(),
+    find_lines = true, threads = None, progress = None))]
 pub fn fit_psf<'py>(
     py: Python<'py>,
     arcs: &Bound<'py, PyAny>,
@@ -88,6 +92,7 @@ pub fn fit_psf<'py>(
     line_error: f64,
     trace_error: f64,
     reach: (f64, f64),
+    broken_fibres: Vec<usize>,
     find_lines: bool,
     threads: Option<usize>,
     progress: Option<&Bound<'py, PyAny>>,
@@ -115,6 +120,7 @@ pub fn fit_psf<'py>(
         line_error,
         trace_error,
         reach: [reach.0, reach.1],
+        broken_fibres,
         find_lines,
     };
     let start = &start.get().0;
@@ -156,7 +162,7 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 ///     The lines of its light: by default the built-in list of the night sky; a line list; wavelengths in Angstrom; False
 ///     for none, which leaves traces along x and widths along x.
 /// lines_in : str
-///     ``"air"`` or ``"vacuum"``, of ``lines``; by default what the list itself says, and vacuum for wavelengths.
+///     ``"air"`` or ``"vacuum"``, of ``lines``; by default the list's own medium, and vacuum for wavelengths.
 /// line_sigma : float
 ///     Intrinsic width of the lines in Angstrom; by default SKYSIGMA of the frame's header, or 0.
 /// threads : int
@@ -169,7 +175,7 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 /// psf : Psf
 /// report : dict
 ///     ``dx``, ``dy`` (pixels), ``ln_sigma_x``, ``ln_sigma_y``: each None where the frame does not give it, else a dict with
-///     ``mean``, ``error``, ``least``, ``most``; ``said``, a sentence, None of a PSF that fits; ``bundles``, a list of such
+///     ``mean``, ``error``, ``least``, ``most``; ``sentence`` about these, None of a PSF that fits; ``bundles``, a list of such
 ///     dicts with ``first`` and ``last``.
 #[pyfunction]
 #[pyo3(signature = (preproc, psf, *, lines = None, lines_in = None, line_sigma = None, threads = None, progress = None))]
@@ -205,7 +211,7 @@ pub fn shift_psf<'py>(
     let shifted = shifts.apply(psf).map_err(|error| input(error.to_string()))?;
     let report = PyDict::new(py);
     set_quantities(&report, |quantity| shifts.departure(quantity))?;
-    report.set_item("said", shifts.sentence())?;
+    report.set_item("sentence", shifts.sentence())?;
     let bundle = |bundle: &BundleShift| -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("first", bundle.fibres.start)?;

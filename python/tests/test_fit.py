@@ -16,7 +16,7 @@ def test_a_frame_gives_the_shift_of_its_traces(psf):
     seen = []
     frame = spextral.simulate(psf, seed=5, exptime=3000)[0]
     shifted, report = spextral.shift_psf(frame, psf, progress=lambda done, total: seen.append((done, total)))
-    assert report["said"] is None and abs(report["dx"]["mean"]) < 0.01, report
+    assert report["sentence"] is None and abs(report["dx"]["mean"]) < 0.01, report
     assert seen[-1] == (2, 2) and [b["first"] for b in report["bundles"]] == [0, 25]
     assert np.abs(shifted.traces([6600.0])[0] - x).max() < 0.05
     assert spextral.shift_psf(frame, psf, threads=1)[0] == shifted

@@ -75,6 +75,7 @@ option_names! {
     Psferr = "psferr",
     PsfTails = "psf-tails",
     PsfGh00 = "psf-gh00",
+    FitTraces = "fit-traces",
     Bundlesize = "bundlesize",
     Nsubbundles = "nsubbundles",
     Nwavestep = "nwavestep",

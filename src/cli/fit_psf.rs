@@ -15,17 +15,17 @@ use std::process::ExitCode;
 /// Traces may be off by up to --reach, widths by 15 %. Lines may be missing in the list and the list may have lines that
 /// the lamp lacks. Several arcs are fitted together: traces and shapes in common, fluxes and a rigid shift for each.
 /// The PSF file has the tables BUNDLES, LINES (every spot, and why it did not count) and TRACEERR; STATUS of a fibre is 0
-/// fitted, 1 without light, 2 as in the start. The exit code is 1 if a bundle kept the start's PSF.
+/// fitted, 2 as in the start. Fibres without light follow their bundle; the card NOLIGHT has them. The exit code is 1 if a bundle kept the start's PSF.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Preproc file of an arc; may be given several times
-    #[arg(short = 'i', long, value_name = "ARC", required = true)]
+    #[arg(short = 'i', long, alias = "input-image", value_name = "ARC", required = true)]
     input: Vec<PathBuf>,
     /// PSF file to start from
-    #[arg(short = 'p', long, value_name = "PSF")]
+    #[arg(short = 'p', long, alias = "input-psf", value_name = "PSF")]
     psf: PathBuf,
     /// PSF file to write (.fits or .fits.gz)
-    #[arg(short = 'o', long, value_name = "PSF")]
+    #[arg(short = 'o', long, alias = "output-psf", value_name = "PSF")]
     output: PathBuf,
     /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom
     #[arg(long, value_name = "LIST")]
@@ -54,6 +54,9 @@ pub struct Arguments {
     /// How far the start's traces may be off across and along the dispersion in pixels
     #[arg(long, value_name = "ACROSS,ALONG", default_value = "4,15", value_parser = pair)]
     reach: [f64; 2],
+    /// Fibres without light, numbered as in the PSF: they follow their bundles
+    #[arg(long, visible_alias = "broken-fibers", value_name = "FIBRE,...", value_delimiter = ',')]
+    broken_fibres: Vec<i64>,
     /// Do not look for lines that the list lacks
     #[arg(long)]
     no_unlisted: bool,
@@ -104,8 +107,11 @@ impl Arguments {
                 line_error: self.line_error,
                 trace_error: self.trace_error,
                 reach: self.reach,
+                // Numbers become rows when the start is read.
+                broken_fibres: Vec::new(),
                 find_lines: !self.no_unlisted,
             },
+            broken_fibres: self.broken_fibres.clone(),
             overwrite: self.overwrite,
         })
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use spextral::base::version::{COMMIT, VERSION};
 use spextral::extract::{Done, Request};
 use spextral::gpu::MemoryUse;
+use spextral::shift::{Departure, Quantity};
 use std::borrow::Cow;
 use std::io;
 use std::path::Path;
@@ -113,5 +114,15 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
     }));
     fields.insert("wave_dln".into(), done.log_step.into());
     fields.insert("dispaxis".into(), done.dispersion.dispaxis().into());
+    let traces = done.shifts.as_ref().map(|shifts| Value::Object(quantity_fields(|q| shifts.departure(q))));
+    fields.insert("traces".into(), traces.into());
     Value::Object(fields)
+}
+
+/// Returns the fields `dx`, `dy`, `ln_sigma_x` and `ln_sigma_y` of a bundle or a camera.
+pub fn quantity_fields(of: impl Fn(Quantity) -> Option<Departure>) -> Map<String, Value> {
+    let names = ["dx", "dy", "ln_sigma_x", "ln_sigma_y"];
+    let value = |d: Departure| json!({ "mean": d.mean, "error": d.error, "least": d.ends[0], "most": d.ends[1] });
+    let fields = Quantity::ALL.into_iter().zip(names);
+    fields.map(|(quantity, name)| (name.to_string(), of(quantity).map_or(Value::Null, value))).collect()
 }

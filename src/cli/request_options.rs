@@ -125,6 +125,13 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "VALUE",
                 "GH-0-0 of the PSF: as in the file, or 1 as specex fits it, which writes it with terms of another row",
             ),
+            (
+                OptionName::FitTraces,
+                None,
+                "",
+                "Shift and widen the PSF to fit the frame before it is extracted, by its own light and the lines of the night \
+                 sky, as `spextral shift-psf` does, which takes other lines",
+            ),
         ],
     ),
     (

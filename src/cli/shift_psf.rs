@@ -1,13 +1,13 @@
 //! `spextral shift-psf`: a PSF with the traces and widths of a frame.
 
-use super::json::{Json, object, print_object, text};
+use super::json::{Json, object, print_object, quantity_fields, text};
 use super::logging::Progress;
 use super::output::{Outcome, print};
 use super::signals::cancel_on_signals;
 use serde_json::{Value, json};
 use spextral::fits::{Medium, PreprocOptions};
 use spextral::psf::Gh00;
-use spextral::shift::{BundleShift, Departure, Lines, Quantity, ShiftDone, ShiftRequest, Shifts, shift_file};
+use spextral::shift::{BundleShift, Lines, Quantity, ShiftDone, ShiftRequest, shift_file};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -162,27 +162,15 @@ fn fields(request: &ShiftRequest, done: &ShiftDone) -> Value {
             "line_spots": bundle.lines, "rejected_pixels": bundle.rejected, "unlisted": bundle.unlisted,
             "chunks": bundle.chunks, "chunks_not_described": bundle.distrusted,
         }));
-        fields.extend(quantities(|quantity| bundle.departure(quantity)));
+        fields.extend(quantity_fields(|quantity| bundle.departure(quantity)));
         Value::Object(fields)
     };
     let mut fields = object(json!({
         "input": text(&request.input), "psf": text(&request.psf), "output": text(&request.output),
-        "notes": done.notes, "said": done.shifts.sentence(),
+        "notes": done.notes, "sentence": done.shifts.sentence(),
         "bundles": done.shifts.bundles.iter().map(bundle).collect::<Vec<_>>(),
         "compute_seconds": done.compute.as_secs_f64(),
     }));
-    fields.extend(shift_fields(&done.shifts));
+    fields.extend(quantity_fields(|quantity| done.shifts.departure(quantity)));
     Value::Object(fields)
-}
-
-/// Returns the fields `dx`, `dy`, `ln_sigma_x` and `ln_sigma_y` of a camera.
-pub fn shift_fields(shifts: &Shifts) -> serde_json::Map<String, Value> {
-    quantities(|quantity| shifts.departure(quantity))
-}
-
-fn quantities(of: impl Fn(Quantity) -> Option<Departure>) -> serde_json::Map<String, Value> {
-    let names = ["dx", "dy", "ln_sigma_x", "ln_sigma_y"];
-    let value = |d: Departure| json!({ "mean": d.mean, "error": d.error, "least": d.ends[0], "most": d.ends[1] });
-    let fields = Quantity::ALL.into_iter().zip(names);
-    fields.map(|(quantity, name)| (name.to_string(), of(quantity).map_or(Value::Null, value))).collect()
 }

@@ -6,12 +6,15 @@ use super::fibermap::fibermap_rows;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
+use crate::base::cancel::CancelToken;
 use crate::base::error_chain::one_line;
 use crate::base::transpose::transposed;
+use crate::fit::ArcFrame;
 use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
 use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::{Dispersion, Form, Psf};
+use crate::shift::{ShiftOptions, Shifts, measure_shifts};
 use std::time::{Duration, Instant};
 
 /// The result of a request.
@@ -37,6 +40,8 @@ pub struct Done {
     pub digests: Digests,
     /// Defects of the inputs, in sentences.
     pub notes: Vec<String>,
+    /// Shifts and widenings of the PSF that the frame asked for, if they were to be measured.
+    pub shifts: Option<Shifts>,
     /// Fibres of the PSF, by their rows, that are not usable: they have no result.
     pub bad_fibres: Vec<usize>,
     /// Summary of the extraction.
@@ -59,6 +64,7 @@ pub struct Inputs {
     fibermap: Option<Table>,
     digests: Digests,
     notes: Vec<String>,
+    shifts: Option<Shifts>,
     read: Duration,
 }
 
@@ -97,11 +103,15 @@ impl Inputs {
     pub fn read(request: &Request) -> Result<Self, FileError> {
         request.check()?;
         let start = Instant::now();
-        let (mut preproc, psf, digests) = read_inputs(request)?;
-        // Their work is done; a queue of frames is spared their memory.
-        (preproc.mask, preproc.readnoise) = (None, None);
+        let (mut preproc, mut psf, digests) = read_inputs(request)?;
+        preproc.mask = None;
         // Here alone: everything behind has dispersion along y.
-        let preproc = preproc.turned_for(psf.dispersion);
+        let mut preproc = preproc.turned_for(psf.dispersion);
+        // The grid is that of the PSF as it was: it does not depend on the night.
+        let grid = grid_of(request, &psf)?;
+        let shifts = request.fit_traces.then(|| fit_traces(request, &preproc, &mut psf)).transpose()?;
+        // Its work is done; a queue of frames is spared its memory.
+        preproc.readnoise = None;
         if psf.ranges.is_some() {
             tracing::info!(
                 "every fibre has a range of its own: the grid is on the scale of the middle one, {:.2} to {:.2} Angstrom; WAVELENGTH is \
@@ -115,12 +125,11 @@ impl Inputs {
                 "dispersion is along x (DISPAXIS 1): rows and columns are exchanged as they are read and written"
             );
         }
-        let grid = grid_of(request, &psf)?;
         let barycentric = barycentric_factor(request, &preproc)?;
         let mut notes = defects(request, &preproc, &psf);
         let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
-        Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, notes, read: start.elapsed() })
+        Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, notes, shifts, read: start.elapsed() })
     }
 
     /// Extracts the frame.
@@ -183,6 +192,7 @@ impl Product {
             dispersion: inputs.psf.dispersion,
             digests: inputs.digests.clone(),
             notes: inputs.notes.clone(),
+            shifts: inputs.shifts.clone(),
             bad_fibres: inputs.psf.defects().fibres.iter().map(|bad| bad.fibre).collect(),
             summary,
             read: inputs.read,
@@ -262,6 +272,26 @@ fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {
     Ok(request.wavelength.unwrap_or_else(default).grid()?)
 }
 
+/// Measures traces and widths on the frame, and gives them to the PSF.
+fn fit_traces(request: &Request, preproc: &Preproc, psf: &mut Psf) -> Result<Shifts, FileError> {
+    let first = request.options.specmin;
+    let end = request.options.nspec.map_or(psf.nfibre, |nspec| first.saturating_add(nspec));
+    let frame = ArcFrame { ccd: &preproc.ccd, readnoise: preproc.readnoise.as_deref() };
+    let options = ShiftOptions::night_sky(&preproc.header);
+    let measured = measure_shifts(psf, &frame, first..end, &options, &CancelToken::default(), &|_, _| ());
+    let failed = |source| FileError::Traces { input: request.input.clone(), psf: request.psf.clone(), source };
+    let shifts = measured.map_err(failed)?;
+    let shifted = shifts.apply(psf);
+    *psf = shifted.map_err(|source| FileError::Shifted { path: request.psf.clone(), source })?;
+    if let Some(sentence) = shifts.sentence() {
+        tracing::info!("{}: {sentence}; the PSF follows", request.input.display());
+    }
+    if let Some(sentence) = shifts.unmeasured() {
+        tracing::warn!("{}: {sentence}; the PSF keeps its own", request.input.display());
+    }
+    Ok(shifts)
+}
+
 fn barycentric_factor(request: &Request, preproc: &Preproc) -> Result<Option<f64>, FileError> {
     let compute = || factor_of_exposure(&preproc.header, preproc.fibermap.as_ref().map(Table::header));
     let failed = |source| FileError::Barycentric { path: request.input.clone(), source };
@@ -339,6 +369,7 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     record::note_axis(&mut header, inputs.psf.dispersion);
     let fibres = request.options.specmin..request.options.specmin + nspec;
     record::note_ranges(&mut header, &inputs.psf, fibres, wave);
+    record::note_shifts(&mut header, inputs.shifts.as_ref());
     header
 }
 

@@ -6,6 +6,8 @@ use crate::barycentric::BarycentricError;
 use crate::base::option_name::OptionName::Like;
 use crate::fits::FitsError;
 use crate::geometry::GridError;
+use crate::psf::PsfError;
+use crate::shift::ShiftError;
 use std::path::PathBuf;
 
 /// Why a request was not carried out.
@@ -56,6 +58,24 @@ pub enum FileError {
         then: String,
         /// The digest that it has.
         now: String,
+    },
+    /// Traces cannot be measured on the frame.
+    #[error("{} with {}: {source}", input.display(), psf.display())]
+    Traces {
+        /// The frame.
+        input: PathBuf,
+        /// The PSF.
+        psf: PathBuf,
+        /// Why.
+        source: ShiftError,
+    },
+    /// Shifted by what was measured, the PSF is none.
+    #[error("{}: shifted to fit the frame it is no PSF: {source}", path.display())]
+    Shifted {
+        /// The PSF.
+        path: PathBuf,
+        /// Why.
+        source: PsfError,
     },
     /// The frame cannot be extracted.
     #[error("{} with {}: {source}", input.display(), psf.display())]

@@ -85,7 +85,7 @@ macro_rules! or_auto {
 }
 
 /// The table, in the order of the card SPXOPT. Names of files are not in it: they have cards of their own.
-static TABLE: [Row; 27] = [
+static TABLE: [Row; 28] = [
     Row {
         name: OptionName::Wavelength,
         kind: OptionKind::Value,
@@ -139,6 +139,7 @@ static TABLE: [Row; 27] = [
     optional!(Psferr, number, options.psferr),
     field!(PsfTails, OptionKind::Switch, switch, options.psf_tails),
     field!(PsfGh00, OptionKind::Choice(|| words(Gh00::ALL, Gh00::word)), parse, psf_gh00),
+    field!(FitTraces, OptionKind::Switch, switch, fit_traces),
     or_auto!(Bundlesize, options.patches.bundlesize),
     or_auto!(Nsubbundles, options.patches.nsubbundles),
     field!(Nwavestep, OptionKind::Value, whole, options.patches.nwavestep),
@@ -272,7 +273,7 @@ fn parse<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
 mod tests {
     use super::*;
 
-    const TEXTS: [(&str, &str); 27] = [
+    const TEXTS: [(&str, &str); 28] = [
         ("wavelength", "5760,7620,0.8"),
         ("specmin", "3"),
         ("nspec", "4"),
@@ -292,6 +293,7 @@ mod tests {
         ("psferr", "0.04"),
         ("psf-tails", "true"),
         ("psf-gh00", "one"),
+        ("fit-traces", "true"),
         ("bundlesize", "20"),
         ("nsubbundles", "4"),
         ("nwavestep", "40"),
@@ -316,7 +318,7 @@ mod tests {
             assert_eq!(set.option(name).as_deref(), Some(text));
         }
         assert_eq!(option_names().map(OptionName::word).collect::<Vec<_>>(), TEXTS.map(|(name, _)| name));
-        let recorded: Vec<String> = TEXTS[..26].iter().map(|(name, text)| format!("{name}={text}")).collect();
+        let recorded: Vec<String> = TEXTS[..27].iter().map(|(name, text)| format!("{name}={text}")).collect();
         assert_eq!(set.option_record(), recorded.join(" "));
         let mut again = request();
         for (name, text) in read_card(&set.option_record()) {
@@ -331,8 +333,8 @@ mod tests {
         let card = "wavelength=default specmin=0 nspec=default mask-bits=0x2ff image-hdu=default \
                      readnoise=default gain=default ignore-checksum=false barycentric-correction=false \
                     no-scores=false model-flux=default solver=auto tolerance=default precision=default \
-                    decorrelate=signal regularize=0 psferr=default psf-tails=false psf-gh00=file bundlesize=auto \
-                    nsubbundles=auto nwavestep=50 wavepad=10 wavepad-frac=0.2 pixpad-frac=0.8 stage-on-cpu=default";
+                    decorrelate=signal regularize=0 psferr=default psf-tails=false psf-gh00=file fit-traces=false \
+                    bundlesize=auto nsubbundles=auto nwavestep=50 wavepad=10 wavepad-frac=0.2 pixpad-frac=0.8 stage-on-cpu=default";
         assert_eq!(Request::new("a", "b", "c").option_record(), card);
     }
 

@@ -6,6 +6,7 @@ use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
 use crate::psf::{Dispersion, Psf};
+use crate::shift::{Quantity, Shifts};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,8 @@ pub enum RecordError {
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXDISP | x where the CCD has dispersion along x; absent elsewhere |
 /// | SPXRANGE | T where every fibre has wavelengths of its own; absent elsewhere |
+/// | SPXDX, SPXDY, SPXDSX, SPXDSY | with `fit-traces`: mean shift of the traces, pixels, and of ln(widths); errors: SPXDXE, … |
+/// | SPXTRACE | a sentence about those that are significant |
 /// | SPXOPT | all options that decide numbers |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXNOT1, SPXNOT2, … | defects of the inputs: HDUs that are missing, fibres without a usable PSF, … |
@@ -153,6 +156,28 @@ pub(super) fn note_ranges(header: &mut Header, psf: &Psf, fibres: Range<usize>, 
         header.set("WAVEMAX", ends[1], "Last wavelength [Angstrom]");
         header.set("SPXRANGE", true, "Fibres have their own wavelengths; WAVESTEP is the middle's");
     }
+}
+
+/// Sets the cards of shifts: SPXDX, SPXDY (pixels), SPXDSX, SPXDSY (ln of widths), their errors with an E, and SPXTRACE.
+pub(super) fn note_shifts(header: &mut Header, shifts: Option<&Shifts>) {
+    let all = Quantity::ALL.into_iter().zip([
+        ("SPXDX", "[pixel] mean shift of the traces along x"),
+        ("SPXDY", "[pixel] mean shift of the traces along y"),
+        ("SPXDSX", "mean ln(width / PSF's) along x"),
+        ("SPXDSY", "mean ln(width / PSF's) along y"),
+    ]);
+    for (quantity, (keyword, comment)) in all {
+        let error = format!("{keyword}E");
+        match shifts.and_then(|shifts| shifts.departure(quantity)) {
+            Some(departure) => {
+                header.set(keyword, departure.mean, comment);
+                header.set(&error, departure.error, "its error");
+            }
+            None => [keyword, &error].into_iter().for_each(|keyword| header.remove(keyword)),
+        }
+    }
+    let sentence = shifts.and_then(Shifts::sentence);
+    set(header, [("SPXTRACE", sentence, "The PSF was shifted by")]);
 }
 
 /// Sets the cards of [`Record`] for the program and the outcome.

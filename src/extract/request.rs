@@ -36,6 +36,8 @@ pub struct Request {
     pub gain: Option<f64>,
     /// GH-0-0 of the spots.
     pub psf_gh00: Gh00,
+    /// Whether traces and widths of the PSF are those of the frame.
+    pub fit_traces: bool,
     /// Whether a wrong DATASUM is no error where the data decide no number.
     pub ignore_checksum: bool,
     /// Whether the grid is barycentric.
@@ -68,6 +70,7 @@ impl Request {
             readnoise: None,
             gain: None,
             psf_gh00: Gh00::default(),
+            fit_traces: false,
             ignore_checksum: false,
             barycentric: false,
             scores: true,

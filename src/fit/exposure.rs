@@ -15,6 +15,8 @@ pub(super) struct SpotState {
     pub used: bool,
     /// Whether it may move traces and shapes.
     pub trusted: bool,
+    /// Whether most of its core is masked.
+    pub coreless: bool,
     /// Why it alone must not.
     pub lost: Option<&'static str>,
     /// Electrons, up to the sum of a spot that is not normalised.

@@ -2,6 +2,7 @@
 
 use super::{ArcFrame, BundleFit, FitError, FitOptions, Fitted, fit_psf};
 use crate::base::cancel::CancelToken;
+use crate::base::number::runs;
 use crate::base::output_path::{Format, check_outputs};
 use crate::base::version::VERSION;
 use crate::fits::{
@@ -32,6 +33,8 @@ pub struct FitRequest {
     pub preproc: PreprocOptions,
     /// How the fit is made.
     pub options: FitOptions,
+    /// Numbers of the fibres without light.
+    pub broken_fibres: Vec<i64>,
     /// Whether the output may be replaced.
     pub overwrite: bool,
 }
@@ -109,7 +112,10 @@ pub fn fit_file(
     let arcs: Vec<ArcFrame> = frames.iter().map(arc_of).collect();
     let begin = Instant::now();
     let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
-    let fitted = fit_psf(&start, &arcs, &lines, &request.options, cancel, progress).map_err(failed)?.in_file();
+    let row = |number: &i64| usize::try_from(number - start.fibermin).ok();
+    let mut options = request.options.clone();
+    options.broken_fibres.extend(request.broken_fibres.iter().filter_map(row));
+    let fitted = fit_psf(&start, &arcs, &lines, &options, cancel, progress).map_err(failed)?.in_file();
     let compute = begin.elapsed();
     if let (true, Some(bundle)) = (fitted.bundles.iter().all(|b| b.outcome.is_err()), fitted.bundles.first()) {
         return Err(FitFileError::Nothing {
@@ -150,6 +156,11 @@ fn cards(request: &FitRequest, fitted: &Fitted) -> Header {
     header.set("IN_LINES", name(&request.lines), "line list");
     for (k, input) in request.inputs.iter().enumerate().take(MOST_CARDS) {
         header.set(&format!("IN_ARC{k}"), name(input), "arc frame");
+    }
+    let dark = fitted.dark_fibres();
+    if !dark.is_empty() {
+        let numbers: Vec<i64> = dark.iter().map(|&fibre| fitted.psf.fibermin + fibre as i64).collect();
+        header.set("NOLIGHT", runs(&numbers).join(","), "fibres without light: they follow their bundles");
     }
     header.set("BUNDLMIN", 0i64, "first bundle");
     header.set("BUNDLMAX", fitted.bundles.len() as i64 - 1, "last bundle");

@@ -78,16 +78,21 @@ impl Fitted {
         self
     }
 
-    /// Returns STATUS of every fibre: 0 fitted, 1 without light, 2 as in the start.
+    /// Returns STATUS of every fibre: 0 fitted, 2 as in the start. One without light follows its bundle, and is 0, too.
     pub fn status(&self) -> Vec<f64> {
         let mut status = vec![0.0; self.psf.nfibre];
         for bundle in &self.bundles {
-            match bundle.outcome {
-                Ok(_) => bundle.dead.iter().for_each(|&fibre| status[fibre] = 1.0),
-                Err(_) => status[bundle.fibres.clone()].fill(2.0),
+            if bundle.outcome.is_err() {
+                status[bundle.fibres.clone()].fill(2.0);
             }
         }
         status
+    }
+
+    /// Returns the fibres without light, rows of the PSF: their traces follow the bundle, their shapes are the bundle's.
+    pub fn dark_fibres(&self) -> Vec<usize> {
+        let fitted = self.bundles.iter().filter(|bundle| bundle.outcome.is_ok());
+        fitted.flat_map(|bundle| bundle.dead.iter().copied()).collect()
     }
 }
 

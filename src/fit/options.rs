@@ -17,6 +17,8 @@ pub struct FitOptions {
     pub trace_error: f64,
     /// How far traces are looked for across and along the dispersion, pixels.
     pub reach: [f64; 2],
+    /// Fibres without light, rows of the PSF: they follow their bundles.
+    pub broken_fibres: Vec<usize>,
     /// Whether lines that the list lacks are looked for.
     pub find_lines: bool,
 }
@@ -31,6 +33,7 @@ impl Default for FitOptions {
             line_error: 0.01,
             trace_error: 0.1,
             reach: [4.0, 15.0],
+            broken_fibres: Vec::new(),
             find_lines: true,
         }
     }

@@ -11,6 +11,8 @@ use crate::stages::spot_derivatives::SpotDerivatives;
 const COVER: f64 = 0.3;
 /// Least usable fraction of the sum of squares, of a spot that may move traces and shapes.
 const CORE: f64 = 0.2;
+/// Usable fraction of the sum of squares of a spot whose core is masked, at most.
+const HALF: f64 = 0.5;
 /// Least signal over noise of such a spot.
 const SIGNAL: f64 = 5.0;
 /// Least median signal over noise of a fibre that has light.
@@ -47,11 +49,13 @@ impl Bundle<'_> {
                 let spots = (0..self.model.lines.len()).map(|l| &exposure.spots[exposure.index(l, fibre)]);
                 median(spots.filter(|spot| spot.used).map(|spot| spot.sn).collect()) > ALIVE
             };
-            self.model.live[fibre] = self.model.own.contains(&fibre) && self.exposures.iter().any(alive);
+            let whole = !self.options.broken_fibres.contains(&(self.model.fibres.start + fibre));
+            self.model.live[fibre] = self.model.own.contains(&fibre) && whole && self.exposures.iter().any(alive);
         }
         for (exposure, core) in self.exposures.iter_mut().zip(core) {
             for (index, (spot, core)) in exposure.spots.iter_mut().zip(core).enumerate() {
                 let (line, fibre) = (index / layout.fibres, index % layout.fibres);
+                spot.coreless = core < HALF;
                 let sound = spot.used && spot.sn > SIGNAL && core > CORE && spot.lost.is_none();
                 spot.trusted = sound && self.model.live[fibre] && self.model.lines[line].lost.is_none();
             }

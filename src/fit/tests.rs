@@ -131,6 +131,86 @@ fn a_bundle_without_pixels_keeps_the_start_and_the_others_their_bits_for_any_num
     assert_eq!(one.psf.sigma_x.of(7), start.sigma_x.of(7));
 }
 
+/// The arc with pixels changed: of a column and a row, value and weight.
+fn spoiled(psf: &Psf, arc: &Preproc, change: impl Fn(usize, usize, &mut f32, &mut f32)) -> Preproc {
+    let nx = psf.npix_x;
+    let [mut image, mut ivar] = arc.ccd.clone().into_planes();
+    for (i, (value, weight)) in image.iter_mut().zip(&mut ivar).enumerate() {
+        change(i % nx, i / nx, value, weight);
+    }
+    Preproc::new([psf.npix_y, nx], image, ivar, None, 0).unwrap()
+}
+
+#[test]
+fn a_bad_column_and_a_cosmic_ray_on_a_spot_do_little_harm_and_only_nearby() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let whole = arc(&psf, &lines, 3);
+    let start = moved(&psf, [0.3, -0.3], 1.05);
+    let at = |fibre: usize, line: usize| {
+        let t = traces(&psf, fibre..fibre + 1, &[lines[line].wave], false);
+        [t.pixel_x[0] as usize, t.pixel_y[0] as usize]
+    };
+    let (column, hit) = (at(2, 12)[0] + 1, at(7, 10));
+    let bad = spoiled(&psf, &whole, |x, y, value, weight| {
+        if x == column {
+            *weight = 0.0;
+        }
+        if (x == hit[0] || x == hit[0] + 1) && y.abs_diff(hit[1]) < 2 {
+            *value += 30_000.0;
+        }
+    });
+    let fitted = fit(&start, &[&bad], &lines);
+    assert!(fitted.bundles.iter().all(|bundle| bundle.outcome.is_ok() && bundle.dead.is_empty()));
+    assert!(fitted.bundles[1].rejected > 0 || fitted.bundles[1].spots.iter().any(|spot| spot.reason.is_some()));
+    for (fibres, bound) in [(0..2, 0.05), (2..3, 0.15), (3..7, 0.05), (7..8, 0.1), (8..10, 0.05)] {
+        let [dx, dy] = distances(&psf, &fitted.psf, fibres.clone(), &lines);
+        assert!(dx < bound && dy < bound + 0.03, "{fibres:?}: {dx} {dy}");
+    }
+}
+
+#[test]
+fn a_masked_amplifier_costs_what_is_under_it_and_ends_with_a_sentence() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let start = moved(&psf, [0.3, -0.3], 1.05);
+    let cut = 0.5 * (psf.trace_x.of(4)[0] + psf.trace_x.of(5)[0]);
+    let amplifier = spoiled(&psf, &arc(&psf, &lines, 3), |x, y, _, weight| {
+        if x as f64 > cut && y >= 250 {
+            *weight = 0.0;
+        }
+    });
+    let fitted = fit(&start, &[&amplifier], &lines);
+    assert!(fitted.bundles[0].outcome.is_ok());
+    let [dx, dy] = distances(&psf, &fitted.psf, 0..5, &lines);
+    assert!(dx < 0.05 && dy < 0.08, "{dx} {dy}");
+    match &fitted.bundles[1].outcome {
+        Ok(_) => {
+            let below: Vec<Line> = lines.iter().filter(|line| at_row(&psf, 7, line.wave) < 235.0).cloned().collect();
+            let [dx, dy] = distances(&psf, &fitted.psf, 5..10, &below);
+            assert!(below.len() > 4 && dx < 0.1 && dy < 0.15, "{dx} {dy}");
+        }
+        Err(reason) => assert!(!reason.is_empty() && fitted.status()[5..] == [2.0; 5]),
+    }
+}
+
+fn at_row(psf: &Psf, fibre: usize, wave: f64) -> f64 {
+    let t = traces(psf, fibre..fibre + 1, &[wave], false);
+    f64::from(t.pixel_y[0]) + t.offset_y[0]
+}
+
+#[test]
+fn a_fibre_without_light_follows_its_bundle_and_is_extracted() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let seed = (0..).find(|&seed| crate::simulate::broken_fibres(seed, 10).count() == 1).unwrap();
+    let broken: Vec<usize> = crate::simulate::broken_fibres(seed, 10).collect();
+    let fitted = fit(&moved(&psf, [0.3, -0.3], 1.05), &[&arc(&psf, &lines, seed)], &lines);
+    assert_eq!((fitted.dark_fibres(), fitted.status()), (broken.clone(), vec![0.0; 10]));
+    let [dx, dy] = distances(&psf, &fitted.psf, broken[0]..broken[0] + 1, &lines);
+    assert!(dx < 0.1 && dy < 0.1, "{dx} {dy}");
+}
+
 #[test]
 fn exposures_are_fitted_together_whatever_their_shifts() {
     let psf = psf();

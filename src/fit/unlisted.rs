@@ -18,8 +18,9 @@ const COVER: f64 = 0.6;
 const MOST: usize = 20;
 /// Distance within which listed lines set the least brightness of a find, pixels.
 const NEIGHBOUR: f64 = 8.0;
-/// Least distance to a listed line, to another find of the same pass, to an earlier find; pixels.
+/// Least distance to a listed line, to one whose core is masked, to another find of the same pass, to an earlier find; pixels.
 const LISTED: f64 = 1.2;
+const MASKED: f64 = 2.5;
 const APART: f64 = 12.0;
 const EARLIER: f64 = 4.0;
 
@@ -84,14 +85,19 @@ impl Bundle<'_> {
             if used.is_empty() { 0.0 } else { median(used) }
         };
         let bright: Vec<f64> = (0..model.lines.len()).map(brightness).collect();
+        let coreless: Vec<bool> = (0..model.lines.len()).map(|l| self.is_coreless(exposure, l)).collect();
         for i in order {
             let wave = grid[i].wave;
             let distance = |other: f64| (other - wave).abs() / per_pixel;
             let faint =
                 |(l, line): (usize, &LineState)| distance(line.wave) < NEIGHBOUR && bright[l] * fraction >= flux[i];
-            let crowded = model.lines.iter().any(|line| {
-                // Beside a core without pixels the model is free: a line must stand apart from it.
-                let least = if line.listed.is_none() { EARLIER } else { LISTED };
+            let crowded = model.lines.iter().zip(&coreless).any(|(line, coreless)| {
+                let least = match (line.listed, coreless) {
+                    (None, _) => EARLIER,
+                    // Beside a core without pixels the model is free: a line must stand apart from it.
+                    (_, true) => MASKED,
+                    _ => LISTED,
+                };
                 distance(line.wave) < least
             });
             let twice = found.iter().any(|other| distance(*other) < APART);
@@ -99,6 +105,14 @@ impl Bundle<'_> {
                 found.push(wave + STEP * per_pixel * top(&signal, i));
             }
         }
+    }
+
+    /// Whether the core of a bright line is masked in most fibres: saturated, as a rule.
+    fn is_coreless(&self, exposure: &Exposure, line: usize) -> bool {
+        let live =
+            (0..exposure.fibres).filter(|&f| self.model.live[f]).map(|f| &exposure.spots[exposure.index(line, f)]);
+        let bright: Vec<bool> = live.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.coreless).collect();
+        2 * bright.iter().filter(|coreless| **coreless).count() > bright.len()
     }
 
     /// Moves a found line by its displacement along y.

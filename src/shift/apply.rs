@@ -1,7 +1,7 @@
 //! A PSF shifted and widened by what was measured.
 
-use super::bundle::terms;
-use super::shifts::{BundleShift, Quantity, Shifts};
+use super::shifts::{BundleShift, Shifts};
+use super::terms::{Quantity, terms};
 use crate::psf::{Form, LegendreSeries, Psf, PsfError};
 use crate::stages::legendre::{legendre, legendre_fit, unit};
 
@@ -17,7 +17,8 @@ impl Shifts {
         let mut shifted = psf.clone();
         shifted.update(|parts| {
             for axis in 0..2 {
-                let (of, q) = if axis == 0 { (&mut parts.trace_x, Quantity::X) } else { (&mut parts.trace_y, Quantity::Y) };
+                let (of, q) =
+                    if axis == 0 { (&mut parts.trace_x, Quantity::X) } else { (&mut parts.trace_y, Quantity::Y) };
                 self.change(psf, of, q, |value, by| value + by);
             }
             let widths = |q: Quantity| self.bundles.iter().any(|bundle| bundle.measured[q as usize]);
@@ -42,7 +43,8 @@ impl Shifts {
             return;
         }
         let (old, ncoeff) = (series.clone(), series.ncoeff + MORE);
-        let ncoeff = if old.ncoeff > MORE && matches!(quantity, Quantity::X | Quantity::Y) { old.ncoeff } else { ncoeff };
+        let ncoeff =
+            if old.ncoeff > MORE && matches!(quantity, Quantity::X | Quantity::Y) { old.ncoeff } else { ncoeff };
         let nodes: Vec<f64> =
             (0..ncoeff).map(|k| (std::f64::consts::PI * (k as f64 + 0.5) / ncoeff as f64).cos()).collect();
         let wave = |u: f64| old.domain[0] + 0.5 * (u + 1.0) * (old.domain[1] - old.domain[0]);
@@ -51,7 +53,13 @@ impl Shifts {
             .flat_map(|fibre| {
                 let bundle = self.bundle_of(fibre).filter(|bundle| bundle.measured[quantity as usize]);
                 let Some(bundle) = bundle else {
-                    return old.of(fibre).iter().copied().chain(std::iter::repeat(0.0)).take(ncoeff).collect::<Vec<_>>();
+                    return old
+                        .of(fibre)
+                        .iter()
+                        .copied()
+                        .chain(std::iter::repeat(0.0))
+                        .take(ncoeff)
+                        .collect::<Vec<_>>();
                 };
                 let values: Vec<f64> = nodes
                     .iter()

@@ -1,7 +1,7 @@
 //! The fibres of a bundle, their pixels, and where they stand.
 
-use super::chunk::Blend;
-use super::{Quantity, ShiftOptions};
+use super::ShiftOptions;
+use super::terms::{Quantity, TERMS, terms};
 use crate::fit::{ArcFrame, Region};
 use crate::psf::Psf;
 use crate::stages::legendre::{legendre, unit};
@@ -10,12 +10,12 @@ use std::ops::Range;
 /// Columns beside the windows of the outermost fibres.
 const MARGIN: f64 = 4.0;
 
-/// Terms of a quantity over a bundle: 1, the place z of a fibre from -1 to 1, u and u^2 of the wavelength.
-pub(super) const TERMS: usize = 4;
-
-/// Returns the values of the terms.
-pub(super) fn terms(z: f64, u: f64) -> [f64; TERMS] {
-    [1.0, z, u, u * u]
+/// Lines that are too near to each other to be separated: wavelengths and parts of the light.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Blend {
+    pub parts: Vec<(f64, f64)>,
+    /// Whether the list has it; a line found in the residual does not move traces.
+    pub listed: bool,
 }
 
 /// The fibres of a bundle on a frame.
@@ -73,16 +73,15 @@ impl<'a> Field<'a> {
     /// Width along y of the middle fibre, pixels.
     pub fn sigma_y(&self, wave: f64) -> f64 {
         let series = &self.psf.sigma_y;
-        let sigma = legendre(series.of(self.fibres.start + (self.own.start + self.own.end) / 2), unit(series.domain, wave));
+        let sigma =
+            legendre(series.of(self.fibres.start + (self.own.start + self.own.end) / 2), unit(series.domain, wave));
         if sigma.is_finite() { sigma.abs().clamp(0.3, 20.0) } else { 1.0 }
     }
 
     /// Returns the quantities of a fibre at a wavelength by their coefficients.
     pub fn change(&self, coeff: &[f64], fibre: usize, wave: f64) -> [f64; 4] {
         let terms = terms(self.z(fibre), self.u(wave));
-        Quantity::ALL.map(|q| {
-            coeff[q as usize * TERMS..][..TERMS].iter().zip(terms).map(|(c, t)| c * t).sum()
-        })
+        Quantity::ALL.map(|q| coeff[q as usize * TERMS..][..TERMS].iter().zip(terms).map(|(c, t)| c * t).sum())
     }
 
     /// Returns the listed lines whose light reaches a chunk; those within `nearest` pixels of each other as one.

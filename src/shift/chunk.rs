@@ -1,6 +1,6 @@
 //! Chunks: some rows of a bundle with the light of its fibres, and which of them are used.
 
-use super::bundle::Field;
+use super::bundle::{Blend, Field};
 use super::moves::Moves;
 use crate::base::median::median;
 
@@ -11,6 +11,9 @@ const ZONES: usize = 8;
 /// Lines nearer to each other than this are one, pixels.
 const BLEND: f64 = 1.0;
 
+/// Step of bins in widths of the PSF: a row of spots so near to each other is smooth to 1e-4.
+const SPACING: f64 = 1.35;
+
 /// The spectrum of a fibre in a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spectrum {
@@ -18,14 +21,6 @@ pub(super) enum Spectrum {
     Lines,
     /// Every bin free.
     Free,
-}
-
-/// Lines that are too near to each other to be told apart: wavelengths and parts of the light.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Blend {
-    pub parts: Vec<(f64, f64)>,
-    /// Whether the list has it; what was found in the residual does not move traces.
-    pub listed: bool,
 }
 
 /// Some rows of a bundle.
@@ -95,7 +90,7 @@ impl Chunk {
             let dispersion = if dispersion > 0.0 { dispersion } else { rows / (last - first) };
             let lines = field.blends(wave, dispersion, BLEND);
             let kind = if field.options.lines.is_empty() { Spectrum::Free } else { Spectrum::Lines };
-            let step = 1.25 * sigma / dispersion;
+            let step = SPACING * sigma / dispersion;
             Self { wave, dispersion, step, lines, spectra: vec![kind; field.fibres.len()], trusted: true }
         };
         (0..count).map(chunk).collect()

@@ -6,8 +6,8 @@ use crate::base::output_path::{Format, check_outputs};
 use crate::base::version::VERSION;
 use crate::fit::ArcFrame;
 use crate::fits::{
-    ColumnData, FitsError, Header, Medium, Preproc, PreprocOptions, PsfExtras, Table, read_line_list, read_preproc, read_psf_with,
-    write_psf_with,
+    ColumnData, FitsError, Header, Medium, Preproc, PreprocOptions, PsfExtras, Table, read_line_list, read_preproc,
+    read_psf_with, write_psf_with,
 };
 use crate::psf::{Gh00, Psf, PsfError};
 use crate::stages::legendre::{legendre, unit};
@@ -43,7 +43,7 @@ pub struct ShiftRequest {
 pub enum Lines {
     /// The built-in list of the night sky.
     NightSky,
-    /// Those of a list, and the medium of its wavelengths; None for that of the list.
+    /// A list, and the medium of its wavelengths; None for that of the list.
     List(PathBuf, Option<Medium>),
     /// None are known.
     None,
@@ -52,7 +52,7 @@ pub enum Lines {
 /// The result of a request.
 #[derive(Clone, Debug)]
 pub struct ShiftDone {
-    /// What was measured.
+    /// The measurement.
     pub shifts: Shifts,
     /// Defects of the inputs, in sentences.
     pub notes: Vec<String>,
@@ -141,7 +141,8 @@ fn arc_of(frame: &Preproc) -> ArcFrame<'_> {
 /// Returns cards and tables as desi_compute_trace_shifts writes them, and all that was measured.
 fn extras(request: &ShiftRequest, psf: &Psf, shifts: &Shifts) -> PsfExtras {
     let bad = &psf.defects().fibres;
-    let status = (!bad.is_empty()).then(|| (0..psf.nfibre).map(|f| f64::from(u8::from(psf.defects().has(f)))).collect());
+    let status =
+        (!bad.is_empty()).then(|| (0..psf.nfibre).map(|f| f64::from(u8::from(psf.defects().has(f)))).collect());
     let tables = vec![
         ("INTOFF", internal_offsets(psf, shifts)),
         ("EXTOFF", external_offsets(psf, shifts)),
@@ -240,7 +241,8 @@ fn shift_table(psf: &Psf, shifts: &Shifts) -> Table {
             &ColumnData::I32(places.iter().map(|(fibre, _)| (psf.fibermin + *fibre as i64) as i32).collect()),
         )
         .with_column("WAVELENGTH", "Angstrom", &ColumnData::F64(places.iter().map(|(_, wave)| *wave).collect()));
-    let names = [("DX", "DXERR", "pixel"), ("DY", "DYERR", "pixel"), ("DLNSX", "DLNSXERR", ""), ("DLNSY", "DLNSYERR", "")];
+    let names =
+        [("DX", "DXERR", "pixel"), ("DY", "DYERR", "pixel"), ("DLNSX", "DLNSXERR", ""), ("DLNSY", "DLNSYERR", "")];
     for (quantity, (name, error, unit)) in Quantity::ALL.into_iter().zip(names) {
         let found: Vec<[f64; 2]> =
             places.iter().map(|&(f, w)| shifts.at(psf, quantity, f, w).unwrap_or([f64::NAN; 2])).collect();

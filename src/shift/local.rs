@@ -13,7 +13,7 @@ const REGULAR: [f64; 2] = [1e-10, 1e-9];
 /// Least signal over noise of a fibre, and of a line, that moves anything: noise alone would pass for information.
 const SIGNAL: f64 = 5.0;
 
-/// What a chunk knows. Quantities are dx, dy, ln sigma x, ln sigma y of every own fibre, `4 fibre + quantity`.
+/// The information of a chunk. Quantities are dx, dy, ln sigma x, ln sigma y of every own fibre, `4 fibre + quantity`.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
     /// Half of the negative gradient of chi2.
@@ -120,8 +120,7 @@ impl Solved {
     /// Solves for the spectra of all fibres.
     pub fn new(field: &Field, chunk: &Chunk, coeff: &[f64], frame: &Frame) -> Self {
         let (region, nx) = (&field.region, field.region.nx);
-        let lights: Vec<Light> =
-            (0..field.fibres.len()).map(|k| light(field, chunk, k, coeff, &frame.rows)).collect();
+        let lights: Vec<Light> = (0..field.fibres.len()).map(|k| light(field, chunk, k, coeff, &frame.rows)).collect();
         let mut starts = vec![0];
         lights.iter().for_each(|light| starts.push(starts[starts.len() - 1] + light.parts.len()));
         let n = starts[lights.len()];
@@ -129,7 +128,8 @@ impl Solved {
             .iter()
             .map(|light| light.parts.iter().map(|part| weigh(&part.value, part, light, frame, nx)).collect())
             .collect();
-        let before: Vec<Vec<usize>> = (0..lights.len()).map(|f| overlapping(&lights, f).filter(|g| *g <= f).collect()).collect();
+        let before: Vec<Vec<usize>> =
+            (0..lights.len()).map(|f| overlapping(&lights, f).filter(|g| *g <= f).collect()).collect();
         let mut firsts = vec![0; n.next_multiple_of(TILE)];
         for f in 0..lights.len() {
             firsts[starts[f]..starts[f + 1]].fill(starts[before[f].first().copied().unwrap_or(f)]);

@@ -1,9 +1,10 @@
 //! The measurement of all bundles.
 
+use super::ShiftOptions;
 use super::bundle::Field;
 use super::rounds::State;
 use super::shifts::{BundleShift, Shifts};
-use super::{Quantity, ShiftOptions};
+use super::terms::{Quantity, TERMS};
 use crate::base::cancel::CancelToken;
 use crate::fit::{ArcFrame, groups};
 use crate::psf::Psf;
@@ -23,7 +24,7 @@ pub enum ShiftError {
     Shape {
         /// Rows and columns of the frame.
         found: [usize; 2],
-        /// Those of the PSF.
+        /// Rows and columns of the PSF's CCD.
         needed: [usize; 2],
     },
     /// Wavelengths run along rows.
@@ -91,7 +92,7 @@ impl State<'_> {
         self.run(cancel);
         let known = Quantity::ALL.map(|q| {
             let k = q as usize;
-            self.wanted[k] && self.covariance[(k * super::bundle::TERMS, k * super::bundle::TERMS)].sqrt() < MEASURED[k / 2]
+            self.wanted[k] && self.covariance[(k * TERMS, k * TERMS)].sqrt() < MEASURED[k / 2]
         });
         if known != self.wanted {
             self.wanted = known;

@@ -17,12 +17,14 @@ mod options;
 mod rounds;
 mod shifts;
 mod spectrum;
+mod terms;
 mod unlisted;
 
 pub use file::{Lines, ShiftDone, ShiftFileError, ShiftRequest, shift_file};
 pub use measure::{ShiftError, measure_shifts};
 pub use options::ShiftOptions;
-pub use shifts::{BundleShift, Departure, Quantity, Shifts};
+pub use shifts::{BundleShift, Departure, Shifts};
+pub use terms::Quantity;
 
 #[cfg(test)]
 mod tests;

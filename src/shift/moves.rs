@@ -69,7 +69,8 @@ impl<'a> Moves<'a> {
     /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y.
     pub fn stamp(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Stamp) {
         let at = Self::trace(self.psf, fibre, wave);
-        let at = [0, 1].map(|axis| at[axis] + change[axis]).map(|p| if p.is_finite() { p.clamp(-FAR, FAR) } else { FAR });
+        let at =
+            [0, 1].map(|axis| at[axis] + change[axis]).map(|p| if p.is_finite() { p.clamp(-FAR, FAR) } else { FAR });
         let [(x, dx), (y, dy)] = at.map(split);
         out.corner = [i64::from(x) - self.shape.half_x as i64, i64::from(y) - self.shape.half_y as i64];
         out.pixels.clear();
@@ -97,13 +98,7 @@ impl<'a> Moves<'a> {
 }
 
 /// Writes a spot and its derivatives by differences.
-fn differences(
-    model: &SpotModel,
-    [dx, dy]: [f64; 2],
-    params: &[f64],
-    widths: &[Vec<usize>; 2],
-    out: &mut [[f64; 5]],
-) {
+fn differences(model: &SpotModel, [dx, dy]: [f64; 2], params: &[f64], widths: &[Vec<usize>; 2], out: &mut [[f64; 5]]) {
     let mut values = vec![0.0; out.len()];
     model.spot((dx, dy), params, &mut values);
     out.iter_mut().zip(&values).for_each(|(pixel, value)| pixel[0] = *value);

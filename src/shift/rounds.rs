@@ -1,9 +1,10 @@
 //! Rounds of a bundle: Gauss-Newton steps of the coefficients, and what is left out on the way.
 
-use super::bundle::{Field, TERMS, terms};
+use super::bundle::Field;
 use super::chunk::{Chunk, Spectrum};
 use super::local::{Frame, Local, Solved};
 use super::moves::Moves;
+use super::terms::{TERMS, terms};
 use crate::base::cancel::CancelToken;
 use nalgebra::{Cholesky, DMatrix, DVector};
 use rayon::prelude::*;
@@ -16,7 +17,7 @@ const PRIOR: [[f64; TERMS]; 2] = [[2.0, 0.1, 0.2, 0.1], [0.3, 0.03, 0.05, 0.03]]
 /// Largest step of a coefficient: of positions, pixels, and of logarithms of widths.
 const STEP: [f64; 2] = [0.7, 0.15];
 /// Most rounds.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 8;
 /// Steps below this part of the error end the rounds.
 const ENOUGH: f64 = 0.05;
 /// Pixels off by so many sigma, and by so large a part of the model about them, are left out: in the second and in later rounds.
@@ -61,17 +62,17 @@ impl<'a> State<'a> {
             if cancel.is_cancelled() {
                 return;
             }
-            let locals = self.locals();
+            let (locals, found): (Vec<Local>, Vec<Vec<f64>>) = self.locals((1..4).contains(&round)).into_iter().unzip();
             let step = self.step(&locals);
             self.lines = locals.iter().map(|local| local.lines).sum();
             self.renew_variance(&locals);
-            let mut changed = 0;
-            if round > 0 {
-                changed += self.reject(&locals, REJECT[usize::from(round > 1)]);
-            }
-            if round > 1 && round < 6 {
+            // Lines that the list lacks before anything else: they would be rejected, or their spectra freed.
+            let mut changed = self.add_lines(found);
+            if (2..5).contains(&round) {
+                changed += self.reject(&locals, REJECT[usize::from(round > 2)]);
                 changed += self.free_spectra(&locals);
-                changed += self.find_lines();
+            }
+            if (3..7).contains(&round) {
                 changed += self.distrust(&locals);
             }
             let small = step < ENOUGH;
@@ -81,16 +82,19 @@ impl<'a> State<'a> {
                 self.field.fibres.start + self.field.own.end - 1,
                 self.coeff
             );
-            if round > 2 && small && changed == 0 {
+            if round > 3 && small && changed == 0 {
                 return;
             }
         }
     }
 
-    fn locals(&self) -> Vec<Local> {
+    /// Returns what the chunks know, and wavelengths of lines that the list lacks where these are wanted.
+    fn locals(&self, search: bool) -> Vec<(Local, Vec<f64>)> {
         let of = |chunk: &Chunk| {
             let frame = Frame::new(&self.field, chunk, &self.coeff);
-            Solved::new(&self.field, chunk, &self.coeff, &frame).learn(&self.field, chunk, &frame)
+            let solved = Solved::new(&self.field, chunk, &self.coeff, &frame);
+            let found = if search { self.search(chunk, &frame, &solved) } else { Vec::new() };
+            (solved.learn(&self.field, chunk, &frame), found)
         };
         self.chunks.par_iter().map(of).collect()
     }

@@ -1,6 +1,6 @@
-//! What was measured: quantities of every bundle with their errors, and what is to be told of them.
+//! The measurement: quantities of every bundle with their errors, and those among them that are worth a sentence.
 
-use super::bundle::{TERMS, terms};
+use super::terms::{Quantity, TERMS, terms};
 use crate::psf::Psf;
 use crate::stages::legendre::unit;
 use nalgebra::DMatrix;
@@ -8,26 +8,8 @@ use std::ops::Range;
 
 /// Wavelengths at which a camera's extremes are looked for.
 const WAVES: usize = 9;
-/// Departures below these, or below five errors, are not told: x and y, pixels, and widths as fractions.
+/// Departures below these, or below five errors, are not worth a sentence: x and y, pixels, and widths as fractions.
 const WORTH: [f64; 4] = [0.02, 0.02, 0.01, 0.01];
-
-/// What is measured of the spots of a PSF.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quantity {
-    /// Displacement along x, pixels.
-    X = 0,
-    /// Displacement along y, pixels.
-    Y = 1,
-    /// Logarithm of the width along x over the PSF's.
-    SigmaX = 2,
-    /// Logarithm of the width along y over the PSF's.
-    SigmaY = 3,
-}
-
-impl Quantity {
-    /// All of them in order.
-    pub const ALL: [Self; 4] = [Self::X, Self::Y, Self::SigmaX, Self::SigmaY];
-}
 
 /// A quantity over some fibres and all wavelengths.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,15 +78,16 @@ impl Shifts {
         (!of.is_empty()).then_some(Departure { mean, error: weight.powf(-0.5), ends })
     }
 
-    /// Returns what is to be told, None of a PSF that fits: "traces 0.096 pixels off in x".
+    /// Returns a sentence about departures, None of a PSF that fits: "traces +0.096 pixels off in x".
     pub fn sentence(&self) -> Option<String> {
-        let told = Quantity::ALL.map(|q| self.departure(q).filter(|d| d.is_worth_telling(q)).map(|d| d.mean));
-        let place = |q: usize, name: &str| told[q].map(|mean| format!("{mean:+.3} pixels off in {name}"));
-        let width = |q: usize, name: &str| told[q].map(|mean| format!("{:+.1} % in width along {name}", 100.0 * mean));
+        let found = Quantity::ALL.map(|q| self.departure(q).filter(|d| d.is_significant(q)).map(|d| d.mean));
+        let place = |q: usize, name: &str| found[q].map(|mean| format!("{mean:+.3} pixels off in {name}"));
+        let width = |q: usize, name: &str| found[q].map(|mean| format!("{:+.1} % in width along {name}", 100.0 * mean));
         let traces: Vec<String> = [place(0, "x"), place(1, "y")].into_iter().flatten().collect();
         let spots: Vec<String> = [width(2, "x"), width(3, "y")].into_iter().flatten().collect();
         let parts = [("traces", traces), ("spots", spots)];
-        let parts = parts.into_iter().filter(|(_, of)| !of.is_empty()).map(|(name, of)| format!("{name} {}", of.join(" and ")));
+        let parts =
+            parts.into_iter().filter(|(_, of)| !of.is_empty()).map(|(name, of)| format!("{name} {}", of.join(" and ")));
         let parts: Vec<String> = parts.collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
@@ -122,8 +105,8 @@ impl Shifts {
 }
 
 impl Departure {
-    /// Whether a quantity is so far off, and so surely, that it is to be told.
-    pub fn is_worth_telling(&self, quantity: Quantity) -> bool {
+    /// Whether a quantity is so far off, and so surely, that it is worth a sentence.
+    pub fn is_significant(&self, quantity: Quantity) -> bool {
         self.mean.abs() > WORTH[quantity as usize].max(5.0 * self.error)
     }
 }

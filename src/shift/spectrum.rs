@@ -1,14 +1,15 @@
 //! Images of the parts of a spectrum: free bins, or a continuum and lines; with their derivatives.
 
-use super::bundle::Field;
-use super::chunk::{Blend, Chunk, Spectrum};
+use super::bundle::{Blend, Field};
+use super::chunk::{Chunk, Spectrum};
 use super::moves::{Moves, Stamp};
 use std::ops::Range;
 
 /// Terms of the continuum along a chunk.
 const CONTINUUM: usize = 3;
 /// Nodes and weights of a Gaussian: with them the moments up to the fifth are exact.
-const GAUSS: [(f64, f64); 3] = [(-1.732_050_807_568_877_2, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_807_568_877_2, 1.0 / 6.0)];
+const GAUSS: [(f64, f64); 3] =
+    [(-1.732_050_807_568_877_2, 1.0 / 6.0), (0.0, 2.0 / 3.0), (1.732_050_807_568_877_2, 1.0 / 6.0)];
 
 /// A part of a fibre's spectrum: its image on some rows of the chunk, per unit of light.
 #[derive(Clone, Debug)]

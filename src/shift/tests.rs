@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::cancel::CancelToken;
 use crate::fit::ArcFrame;
-use crate::fits::{Preproc, night_sky_lines};
+use crate::fits::Preproc;
 use crate::psf::{Psf, PsfParts};
 use crate::simulate::synthetic::Synthetic;
 use crate::simulate::{Simulation, simulate};
@@ -28,60 +28,102 @@ fn moved(psf: &Psf, [dx, dy]: [f64; 2], [wide, high]: [f64; 2]) -> Psf {
     moved
 }
 
-fn frame(psf: &Psf, seed: u64, fibres: std::ops::Range<usize>) -> Preproc {
-    let request =
-        Simulation { seed, specmin: fibres.start, nspec: Some(fibres.len()), ..Simulation::default() };
+fn frame(psf: &Psf, seed: u64) -> Preproc {
+    let request = Simulation { seed, ..Simulation::default() };
     simulate(psf, &request).unwrap().preproc.masked_by(u32::MAX).unwrap()
 }
 
-fn measure(psf: &Psf, frame: &Preproc, options: &ShiftOptions, fibres: std::ops::Range<usize>) -> Shifts {
+fn measure(psf: &Psf, frame: &Preproc, options: &ShiftOptions) -> Shifts {
     let arc = ArcFrame { ccd: &frame.ccd, readnoise: frame.readnoise.as_deref() };
-    measure_shifts(psf, &arc, fibres, options, &CancelToken::default(), &|_, _| ()).unwrap()
+    measure_shifts(psf, &arc, 0..psf.nfibre, options, &CancelToken::default(), &|_, _| ()).unwrap()
 }
 
 fn options(frame: &Preproc) -> ShiftOptions {
     ShiftOptions::night_sky(&frame.header)
 }
 
+/// How far quantities are from the truth over all fibres and wavelengths, rms.
+fn distance(psf: &Psf, found: &Shifts, truth: [f64; 4]) -> [f64; 4] {
+    Quantity::ALL.map(|q| {
+        let waves = (1..10).map(|k| psf.wave_min + (psf.wave_max - psf.wave_min) * f64::from(k) / 10.0);
+        let places = waves.flat_map(|wave| (0..psf.nfibre).map(move |fibre| (fibre, wave)));
+        let off: Vec<f64> =
+            places.filter_map(|(f, w)| found.at(psf, q, f, w)).map(|[value, _]| value - truth[q as usize]).collect();
+        (off.iter().map(|d| d * d).sum::<f64>() / off.len() as f64).sqrt()
+    })
+}
+
+const SHIFT: [f64; 2] = [0.1, -0.12];
+const WIDER: [f64; 2] = [1.02, 1.03];
+
 #[test]
-fn desi() {
-    let Ok(path) = std::env::var("DESI_PSF") else { return };
-    let psf = crate::fits::read_psf(path).unwrap();
-    let fibres = 250..275;
-    for seed in 1..4 {
-        let truth = moved(&psf, [0.1, -0.12], [1.02, 1.03]);
-        let frame = frame(&truth, seed, fibres.clone());
-        for (name, lines) in [("all", 0), ("third", 1), ("none", 2)] {
-            let mut options = options(&frame);
-            match lines {
-                1 => {
-                    let mut k = 0;
-                    options.lines.retain(|l| { let faint = l.weight.unwrap() < 1500.0; k += usize::from(faint); !(faint && k % 3 == 0) });
-                }
-                2 => options.lines.clear(),
-                _ => {}
-            }
-            let begin = std::time::Instant::now();
-            let found = measure(&psf, &frame, &options, fibres.clone());
-            let b = &found.bundles[0];
-            let mut text = String::new();
-            for (q, truth) in Quantity::ALL.into_iter().zip([0.1, -0.12, 1.02f64.ln(), 1.03f64.ln()]) {
-                let mut sum = [0.0; 3];
-                for f in fibres.clone() {
-                    for k in 0..20 {
-                        let wave = 5700.0 + 100.0 * f64::from(k);
-                        if let Some([v, e]) = found.at(&psf, q, f, wave) {
-                            sum[0] += (v - truth).powi(2);
-                            sum[1] += e * e;
-                            sum[2] += 1.0;
-                        }
-                    }
-                }
-                let d = b.departure(q).map_or(0.0, |d| d.mean - truth);
-                text += &format!(" {:.4} ({:.4}; mean {:+.4})", (sum[0] / sum[2]).sqrt(), (sum[1] / sum[2]).sqrt(), d);
-            }
-            println!("seed {seed} {name}:{text} {:?} chunks {} {} lines {} rejected {} unlisted {} {:.1} s", b.measured, b.chunks, b.distrusted, b.lines, b.rejected, b.unlisted.len(), begin.elapsed().as_secs_f64());
-            println!("   {:?}", found.sentence());
+fn a_shift_and_wider_spots_are_found_also_with_a_list_that_lacks_faint_lines() {
+    let psf = psf();
+    let frame = frame(&moved(&psf, SHIFT, WIDER), 1);
+    let truth = [SHIFT[0], SHIFT[1], WIDER[0].ln(), WIDER[1].ln()];
+    let mut options = options(&frame);
+    for lacking in [false, true] {
+        if lacking {
+            let mut faint = 0;
+            options.lines.retain(|line| {
+                faint += usize::from(line.weight.unwrap() < 1500.0);
+                line.weight.unwrap() >= 1500.0 || faint % 3 != 0
+            });
         }
+        let found = measure(&psf, &frame, &options);
+        let [dx, dy, wide, high] = distance(&psf, &found, truth);
+        assert!(dx < 0.01 && dy < 0.03 && wide < 0.006 && high < 0.015, "{dx} {dy} {wide} {high}");
+        for (quantity, truth) in Quantity::ALL.into_iter().zip(truth) {
+            let departure = found.departure(quantity).unwrap();
+            assert!((departure.mean - truth).abs() < 6.0 * departure.error + 0.002, "{quantity:?}: {departure:?}");
+        }
+        let sentence = found.sentence().unwrap();
+        assert!(sentence.contains("pixels off in x") && sentence.contains("in width along x"), "{sentence}");
+        // The PSF that is made of it has the traces and widths of the frame.
+        let shifted = found.apply(&psf).unwrap();
+        let again = measure(&shifted, &frame, &options);
+        assert_eq!(again.sentence(), None);
     }
+}
+
+#[test]
+fn a_psf_that_fits_says_nothing_and_results_do_not_depend_on_threads() {
+    let psf = psf();
+    for seed in [2, 3] {
+        let frame = frame(&psf, seed);
+        let found = measure(&psf, &frame, &options(&frame));
+        assert_eq!((found.sentence(), found.unmeasured()), (None, None));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(pool.install(|| measure(&psf, &frame, &options(&frame))), found);
+    }
+}
+
+#[test]
+fn without_lines_only_places_and_widths_along_x_are_measured() {
+    let psf = psf();
+    let frame = frame(&moved(&psf, [0.1, 0.0], [1.02, 1.0]), 4);
+    let options = ShiftOptions { lines: Vec::new(), ..options(&frame) };
+    let found = measure(&psf, &frame, &options);
+    let [dx, _, wide, _] = distance(&psf, &found, [0.1, 0.0, 1.02f64.ln(), 0.0]);
+    assert!(dx < 0.01 && wide < 0.006, "{dx} {wide}");
+    assert!(found.departure(Quantity::Y).is_none() && found.departure(Quantity::SigmaY).is_none());
+    assert!(found.unmeasured().unwrap().ends_with("dy, sigma y"));
+    let shifted = found.apply(&psf).unwrap();
+    assert_eq!((&shifted.trace_y, &shifted.sigma_y), (&psf.trace_y, &psf.sigma_y));
+    assert_ne!(shifted.trace_x, psf.trace_x);
+}
+
+#[test]
+fn a_frame_without_light_gives_nothing_and_one_of_another_ccd_is_refused() {
+    let psf = psf();
+    let dark = simulate(&psf, &Simulation { nspec: Some(1), exptime: 0.001, ..Simulation::default() }).unwrap();
+    let dark = dark.preproc.masked_by(u32::MAX).unwrap();
+    let found = measure(&psf, &dark, &options(&dark));
+    assert_eq!(found.bundles[0].measured, [false; 4]);
+    assert_eq!(found.apply(&psf).unwrap().trace_x, psf.trace_x);
+    let mut other = psf.clone();
+    other.update(|p| p.npix_y += 1).unwrap();
+    let arc = ArcFrame { ccd: &dark.ccd, readnoise: None };
+    let refused = measure_shifts(&other, &arc, 0..12, &options(&dark), &CancelToken::default(), &|_, _| ());
+    assert!(refused.unwrap_err().to_string().contains("[1200, "));
 }

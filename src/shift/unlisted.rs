@@ -1,11 +1,11 @@
 //! Lines that the list lacks: found in the residual of a chunk, by all fibres together.
 
-use super::chunk::{Blend, Chunk, Spectrum};
+use super::bundle::Blend;
+use super::chunk::{Chunk, Spectrum};
 use super::local::{Frame, Solved};
 use super::moves::{Moves, Stamp};
 use super::rounds::State;
 use crate::base::median::median;
-use rayon::prelude::*;
 
 /// Step of the search, pixels.
 const STEP: f64 = 0.4;
@@ -17,12 +17,8 @@ const APART: f64 = 1.2;
 const MOST: usize = 2;
 
 impl State<'_> {
-    /// Adds lines that the list lacks to the chunks; returns their number.
-    pub(super) fn find_lines(&mut self) -> usize {
-        if self.field.options.lines.is_empty() {
-            return 0;
-        }
-        let found: Vec<Vec<f64>> = self.chunks.par_iter().map(|chunk| self.search(chunk)).collect();
+    /// Adds lines to the chunks; returns their number.
+    pub(super) fn add_lines(&mut self, found: Vec<Vec<f64>>) -> usize {
         let mut count = 0;
         for (chunk, found) in self.chunks.iter_mut().zip(found) {
             for wave in found {
@@ -36,10 +32,9 @@ impl State<'_> {
         count
     }
 
-    fn search(&self, chunk: &Chunk) -> Vec<f64> {
+    /// Returns the wavelengths of lines in the residual of a chunk.
+    pub(super) fn search(&self, chunk: &Chunk, frame: &Frame, solved: &Solved) -> Vec<f64> {
         let field = &self.field;
-        let frame = Frame::new(field, chunk, &self.coeff);
-        let solved = Solved::new(field, chunk, &self.coeff, &frame);
         let fibres: Vec<usize> = field.own.clone().filter(|&f| chunk.spectra[f] == Spectrum::Lines).collect();
         if fibres.len() < 2 {
             return Vec::new();
@@ -55,7 +50,7 @@ impl State<'_> {
                 let mut of_fibres = Vec::new();
                 for &f in &fibres {
                     moves.stamp(field.fibres.start + f, wave, field.change(&self.coeff, f, wave), &mut stamp);
-                    of_fibres.extend(signal(self, &frame, &solved, &stamp));
+                    of_fibres.extend(signal(self, frame, solved, &stamp));
                 }
                 if 2 * of_fibres.len() <= fibres.len() {
                     return 0.0;
@@ -74,7 +69,10 @@ impl State<'_> {
             let wave = chunk.wave[0] - reach + step * (k as f64 + (0.5 * (low - high) / bend).clamp(-0.5, 0.5));
             let near = |other: f64| (other - wave).abs() * chunk.dispersion < APART;
             let crowded = chunk.lines.iter().any(|blend| blend.parts.iter().any(|part| near(part.0)));
-            if found.len() < MOST && !crowded && !found.iter().any(|other| (other - wave).abs() < 4.0 * APART / chunk.dispersion) {
+            if found.len() < MOST
+                && !crowded
+                && !found.iter().any(|other| (other - wave).abs() < 4.0 * APART / chunk.dispersion)
+            {
                 found.push(wave);
             }
         }

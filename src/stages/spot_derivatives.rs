@@ -3,7 +3,7 @@
 //! With G_k the pixel-integrated profile of order k, `dG_k/dx = G_{k+1} / sigma` and
 //! `dG_k/dsigma = (G_{k+2} + k G_k) / sigma`: one table of profiles, two orders higher than the spot's, gives all.
 
-use super::simd::Octet;
+use super::simd::{Kernel, Octet, Simd, dispatch};
 use crate::geometry::{SpotShape, param};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
@@ -29,6 +29,8 @@ pub(crate) struct SpotDerivatives {
     profiles: [Vec<f64>; 2],
     /// Sums over y's orders of a row by order of x: of the spot, its derivative by y, and by sigma y.
     sums: [Vec<f64>; 3],
+    /// Profiles along x by orders, `[order, nx]`, and after them `G_{k+2} + k G_k`.
+    columns: Vec<f64>,
 }
 
 impl SpotDerivatives {
@@ -36,7 +38,7 @@ impl SpotDerivatives {
     pub fn new(shape: &SpotShape, clip: bool) -> Self {
         let profiles = [vec![0.0; shape.nx() * (shape.degree_x + 3)], vec![0.0; shape.ny() * (shape.degree_y + 3)]];
         let sums = [0; 3].map(|_| vec![0.0; shape.degree_x + 1]);
-        Self { shape: *shape, clip, profiles, sums }
+        Self { shape: *shape, clip, profiles, sums, columns: Vec::new() }
     }
 
     /// Number of columns.
@@ -75,19 +77,23 @@ impl SpotDerivatives {
     /// Writes the first five [`column`]s of every pixel, `[ny, nx]`: the spot and its derivatives by position and widths.
     pub fn moves(&mut self, offset: [f64; 2], params: &[f64], out: &mut [[f64; 5]]) {
         self.tables(offset, params);
-        let ([ox, oy], nx) = ([self.shape.degree_x + 3, self.shape.degree_y + 3], self.shape.nx());
-        let terms = self.shape.degree_y + 1;
+        let (nx, orders) = (self.shape.nx(), self.shape.degree_x + 3);
+        self.columns.clear();
+        self.columns.resize((2 * orders - 2) * nx, 0.0);
+        let (plain, wider) = self.columns.split_at_mut(orders * nx);
+        for (p, x) in self.profiles[0].chunks_exact(orders).enumerate() {
+            (0..orders).for_each(|i| plain[i * nx + p] = x[i]);
+            (0..orders - 2).for_each(|i| wider[i * nx + p] = x[i + 2] + i as f64 * x[i]);
+        }
         let [wide, high] = [1.0 / params[param::SIGMA_X], 1.0 / params[param::SIGMA_Y]];
-        let [along_x, along_y] = &self.profiles;
-        let [sums, by_y, by_high] = &mut self.sums;
-        for (row, y) in out.chunks_exact_mut(nx).zip(along_y.chunks_exact(oy)) {
-            for (i, gh) in params[param::GH..].chunks_exact(terms).take(sums.len()).enumerate() {
-                (sums[i], by_y[i], by_high[i]) = along(gh, y, high);
+        let rows = self.profiles[1].chunks_exact(self.shape.degree_y + 3);
+        let gh = params[param::GH..].chunks_exact(self.shape.degree_y + 1).take(orders - 2);
+        for (out, y) in out.chunks_exact_mut(nx).zip(rows) {
+            for (i, gh) in gh.clone().enumerate() {
+                (self.sums[0][i], self.sums[1][i], self.sums[2][i]) = along(gh, y, high);
             }
-            for (pixel, x) in row.iter_mut().zip(along_x.chunks_exact(ox)) {
-                let values = across([sums, by_y, by_high], x, wide);
-                *pixel = if self.clip && values[0] <= 0.0 { [0.0; 5] } else { values };
-            }
+            let [sums, by_y, by_high] = &self.sums;
+            dispatch(Row { sums: [sums, by_y, by_high], plain, wider, wide, clip: self.clip, out });
         }
     }
 
@@ -147,6 +153,46 @@ fn across([sums, by_y, by_high]: [&[f64]; 3], x: &[f64], wide: f64) -> [f64; 5] 
         raise += by_high[i] * x[i];
     }
     [value, wide * move_x, move_y, wide * widen, raise]
+}
+
+/// The columns of one row of a spot by [`across`], all pixels side by side.
+struct Row<'a> {
+    sums: [&'a [f64]; 3],
+    plain: &'a [f64],
+    wider: &'a [f64],
+    wide: f64,
+    clip: bool,
+    out: &'a mut [[f64; 5]],
+}
+
+impl Kernel for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        const MOST: usize = 2 * 64 + 1;
+        let nx = self.out.len();
+        let mut columns = [[0.0; MOST]; 5];
+        let [value, move_x, move_y, widen, raise] = &mut columns;
+        let (value, move_x, move_y) = (&mut value[..nx], &mut move_x[..nx], &mut move_y[..nx]);
+        let (widen, raise) = (&mut widen[..nx], &mut raise[..nx]);
+        for i in 0..self.sums[0].len() {
+            let [sum, by_y, by_high] = self.sums.map(|sums| sums[i]);
+            let (plain, next) = (&self.plain[i * nx..][..nx], &self.plain[(i + 1) * nx..][..nx]);
+            let wider = &self.wider[i * nx..][..nx];
+            for p in 0..nx {
+                value[p] += sum * plain[p];
+                move_x[p] += sum * next[p];
+                move_y[p] += by_y * plain[p];
+                widen[p] += sum * wider[p];
+                raise[p] += by_high * plain[p];
+            }
+        }
+        for (p, out) in self.out.iter_mut().enumerate() {
+            let values = [value[p], self.wide * move_x[p], move_y[p], self.wide * widen[p], raise[p]];
+            *out = if self.clip && value[p] <= 0.0 { [0.0; 5] } else { values };
+        }
+    }
 }
 
 /// Writes pixel-integrated profiles of `orders` orders, `[2 half + 1, orders]`: order 0 is the difference of

@@ -138,3 +138,42 @@ fn a_fit_that_cannot_be_leaves_no_file_and_says_why() {
     std::fs::remove_file(folder.path("dark.fits")).unwrap();
     assert_eq!(folder.names(), before);
 }
+
+#[test]
+fn traces_fitted_to_a_frame_give_spectra_of_the_truth_and_stand_in_header_and_json() {
+    let folder = Folder::new();
+    folder.run(&["make-psf", "-o", "day.fits", "--nfibre", "6", "--bundlesize", "6", "--npix-y=700"]).succeeds();
+    let mut psf = read_psf(folder.path("day.fits")).unwrap();
+    let shift = |parts: &mut spextral::psf::PsfParts| {
+        parts.trace_x.coeff.iter_mut().step_by(parts.trace_x.ncoeff).for_each(|c| *c += 0.1);
+        parts.sigma_x.coeff.iter_mut().for_each(|c| *c *= 1.02);
+    };
+    psf.update(shift).unwrap();
+    spextral::fits::write_psf(folder.path("night.fits"), &psf, false).unwrap().persist().unwrap();
+    folder
+        .run(&["simulate", "-p", "night.fits", "-o", "sky.fits", "--truth", "sky-truth.fits", "--seed", "2"])
+        .succeeds();
+    let json = |run: &testkit::Run| -> serde_json::Value { serde_json::from_str(&run.stdout).expect("it is JSON") };
+
+    let run = folder.run(&["shift-psf", "-i", "sky.fits", "-p", "day.fits", "-o", "shifted.fits", "--json"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let found = json(&run);
+    let dx = found["dx"]["mean"].as_f64().unwrap();
+    assert!((dx - 0.1).abs() < 0.02 && found["sentence"].as_str().unwrap().contains("pixels off in x"), "{found}");
+    let headers = read_headers(folder.path("shifted.fits")).unwrap();
+    let names: Vec<String> = headers.iter().filter_map(|header| header.get_str("EXTNAME")).collect();
+    assert_eq!(names, ["XTRACE", "YTRACE", "PSF", "INTOFF", "EXTOFF", "SHIFTS"]);
+    assert!((headers[2].get_f64("MEANDX").unwrap() - dx).abs() < 1e-9 && headers[2].contains("MAXDY"));
+
+    let words = ["extract", "-i", "sky.fits", "-p", "day.fits", "-o", "frame.fits", "--device", "cpu"];
+    let run = folder.run(&[&words[..], &["--fit-traces", "--json"]].concat());
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(json(&run)["traces"]["dx"]["mean"].as_f64(), Some(dx));
+    let header = read_headers(folder.path("frame.fits")).unwrap().remove(0);
+    assert!(header.get_f64("SPXDX") == Some(dx) && header.get_str("SPXTRACE").unwrap().contains("off in x"));
+    let chi = json(&folder.run(&["compare", "frame.fits", "--truth", "sky-truth.fits", "--json"]));
+    let [mean, std] = ["mean", "std"].map(|name| chi[name].as_f64().unwrap());
+    assert!(mean.abs() < 0.05 && (std - 1.0).abs() < 0.05, "{mean} {std}");
+    let words = ["shift-psf", "-i", "sky.fits", "-p", "psf.fits", "-o", "x.fits", "--loglevel", "error"];
+    folder.run(&words).fails_saying(&["sky.fits with psf.fits", "rows and columns"]);
+}

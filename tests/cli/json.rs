@@ -188,6 +188,7 @@ fn errors_are_objects_too() {
         &["simulate", "-p", "none.fits", "-o", "x.fits"],
         &["make-psf", "-o", "psf.fits"],
         &["fit-psf", "-i", "preproc.fits", "-p", "psf.fits", "-o", "x.fits", "--lines", "none.txt"],
+        &["shift-psf", "-i", "preproc.fits", "-p", "psf.fits", "-o", "x.fits", "--lines", "none.txt"],
     ] {
         let run = folder.run(&[words, &["--json", "--loglevel", "error"]].concat());
         assert_eq!(run.code, Some(1), "{words:?}");
