@@ -6,6 +6,7 @@
 mod cases;
 mod images;
 mod science;
+mod shifts;
 
 use cases::{CASES, Case, Truth};
 use images::Distance;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         }
         if only.is_none() {
             page += &science::section(truth);
+            page += &shifts::section(truth);
         }
     }
     match value("--page") {
