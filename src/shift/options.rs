@@ -15,7 +15,7 @@ pub struct ShiftOptions {
 
 impl ShiftOptions {
     /// Chunks of a bundle that give the accuracy of all.
-    pub const CHUNKS: usize = 48;
+    pub const CHUNKS: usize = 32;
 
     /// Returns the options for a frame with the night sky, whose header may say how wide its lines are (SKYSIGMA).
     pub fn night_sky(header: &crate::fits::Header) -> Self {

@@ -16,6 +16,8 @@ pub(super) const COEFFICIENTS: usize = 4 * TERMS;
 const PRIOR: [[f64; TERMS]; 2] = [[2.0, 0.1, 0.2, 0.1], [0.3, 0.03, 0.05, 0.03]];
 /// Largest step of a coefficient: of positions, pixels, and of logarithms of widths.
 const STEP: [f64; 2] = [0.7, 0.15];
+/// Error of dx from which on a bundle has no light worth more rounds, pixels.
+const DARK: f64 = 0.5;
 /// Most rounds.
 const ROUNDS: usize = 8;
 /// Steps below this part of the error end the rounds.
@@ -66,6 +68,9 @@ impl<'a> State<'a> {
             let step = self.step(&locals);
             self.lines = locals.iter().map(|local| local.lines).sum();
             self.renew_variance(&locals);
+            if round > 0 && self.covariance[(0, 0)].sqrt() > DARK {
+                return;
+            }
             // Lines that the list lacks before anything else: they would be rejected, or their spectra freed.
             let mut changed = self.add_lines(found);
             if (2..5).contains(&round) {

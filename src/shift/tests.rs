@@ -72,7 +72,7 @@ fn a_shift_and_wider_spots_are_found_also_with_a_list_that_lacks_faint_lines() {
         }
         let found = measure(&psf, &frame, &options);
         let [dx, dy, wide, high] = distance(&psf, &found, truth);
-        assert!(dx < 0.01 && dy < 0.03 && wide < 0.006 && high < 0.015, "{dx} {dy} {wide} {high}");
+        assert!(dx < 0.01 && dy < 0.03 && wide < 0.006 && high < 0.02, "{dx} {dy} {wide} {high}");
         for (quantity, truth) in Quantity::ALL.into_iter().zip(truth) {
             let departure = found.departure(quantity).unwrap();
             assert!((departure.mean - truth).abs() < 6.0 * departure.error + 0.002, "{quantity:?}: {departure:?}");
