@@ -124,7 +124,8 @@ pub fn fit_psf<'py>(
         find_lines,
     };
     let start = &start.get().0;
-    let frames: Vec<ArcFrame> = arcs.iter().map(|arc| arc_of(&arc.get().0)).collect();
+    let turned: Vec<_> = arcs.iter().map(|arc| (*arc.get().0).clone().turned_for(start.dispersion)).collect();
+    let frames: Vec<ArcFrame> = turned.iter().map(arc_of).collect();
     let stop = CancelToken::default();
     let fitted = watched(py, threads, &stop, progress, |told| {
         spextral::fit::fit_psf(start, &frames, &lines, &options, &stop, told)
@@ -203,7 +204,8 @@ pub fn shift_psf<'py>(
         }
     }
     let stop = CancelToken::default();
-    let frame = arc_of(preproc);
+    let turned = (**preproc).clone().turned_for(psf.dispersion);
+    let frame = arc_of(&turned);
     let measured = watched(py, threads, &stop, progress, |told| {
         spextral::shift::measure_shifts(psf, &frame, 0..psf.nfibre, &options, &stop, told)
     })?;

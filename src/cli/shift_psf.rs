@@ -14,7 +14,7 @@ use std::process::ExitCode;
 /// Shift and widen a PSF to fit a frame: traces move and the focus changes with temperature
 ///
 /// Displacements along x and y and the widths along both are measured for every bundle, as polynomials of fibre and wavelength, from
-/// the frame's own light, with errors. Places along y and widths along y need lines of known wavelengths: the night sky's by
+/// the frame's own light, with errors; x is across the dispersion, y along it. Places along y and widths along y need lines of known wavelengths: the night sky's by
 /// default, or those of --lines. Where the frame has none, traces along x and widths along x are measured alone.
 /// The PSF file has what desi_compute_trace_shifts writes (MEANDX ... MAXDY, INTOFF, EXTOFF), and the table SHIFTS.
 /// A frame whose widths or dy are not measured is no error; one without light is.

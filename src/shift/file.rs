@@ -109,7 +109,7 @@ pub fn shift_file(
     let inputs: Vec<&Path> = [request.input.as_path(), &request.psf].into_iter().chain(list).collect();
     check_outputs(&inputs, &[(&request.output, Format::Fits)], request.overwrite)?;
     let psf = read_psf_with(&request.psf, request.psf_gh00)?;
-    let mut frame = read_preproc(&request.input, &request.preproc)?;
+    let mut frame = read_preproc(&request.input, &request.preproc)?.turned_for(psf.dispersion);
     frame.mask = None;
     // A measurement needs no fibermap.
     let notes: Vec<String> = frame.notes.iter().filter(|note| !note.contains("FIBERMAP")).cloned().collect();

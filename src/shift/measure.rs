@@ -27,9 +27,9 @@ pub enum ShiftError {
         /// Rows and columns of the PSF's CCD.
         needed: [usize; 2],
     },
-    /// Wavelengths run along rows.
-    #[error("traces run along rows of the CCD, which shifts are not measured for; transpose the frame and its PSF")]
-    AlongRows,
+    /// Every fibre has a range of wavelengths of its own.
+    #[error("every fibre has wavelengths of its own, for which shifts are not measured; extract with the PSF as it is")]
+    Ranges,
     /// The measurement was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -54,8 +54,8 @@ pub fn measure_shifts(
     if found != needed {
         return Err(ShiftError::Shape { found, needed });
     }
-    if runs_along_rows(psf) {
-        return Err(ShiftError::AlongRows);
+    if psf.ranges.is_some() {
+        return Err(ShiftError::Ranges);
     }
     let wanted = |own: &Range<usize>| own.start < fibres.end && fibres.start < own.end;
     let bundles: Vec<Range<usize>> = groups(psf, None).into_iter().filter(wanted).collect();
@@ -73,13 +73,6 @@ pub fn measure_shifts(
         return Err(ShiftError::Cancelled);
     }
     Ok(Shifts { bundles: measured, domain: [psf.wave_min, psf.wave_max] })
-}
-
-/// Whether the traces of the middle fibre run farther along x than along y.
-fn runs_along_rows(psf: &Psf) -> bool {
-    let at = |wave: f64| super::moves::Moves::trace(psf, psf.nfibre / 2, wave);
-    let [a, b] = [at(psf.wave_min), at(psf.wave_max)];
-    (b[0] - a[0]).abs() > (b[1] - a[1]).abs()
 }
 
 impl State<'_> {

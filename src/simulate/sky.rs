@@ -28,7 +28,8 @@ pub fn spectrum(wave: &[f64]) -> Vec<f64> {
 /// Adds a line of `electrons` in total: a Gaussian, at the bins changed a little so that its sum, its centre and its variance
 /// are exact. Sampled as it is on wide bins, its centre would be off by up to 0.02 Angstrom.
 fn add_sky_line(wave: &[f64], flux: &mut [f64], centre: f64, electrons: f64) {
-    let step = if wave.len() > 1 { wave[1] - wave[0] } else { return };
+    let at = wave.partition_point(|&w| w < centre);
+    let step = if (1..wave.len()).contains(&at) { wave[at] - wave[at - 1] } else { return };
     let sigma = line_sigma(step);
     let first = wave.partition_point(|&w| w < centre - 6.0 * sigma);
     let last = wave.partition_point(|&w| w <= centre + 6.0 * sigma);
