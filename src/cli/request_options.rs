@@ -129,7 +129,7 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::FitTraces,
                 None,
                 "",
-                "Shift and widen the PSF to fit the frame before it is extracted, by its own light and the lines of the night \
+                "Shift and widen the PSF to fit the frame before it is extracted: by its own light and the lines of the night \
                  sky, as `spextral shift-psf` does, which takes other lines",
             ),
         ],

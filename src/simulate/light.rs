@@ -3,7 +3,7 @@
 use super::objects::Target;
 use super::random::{Purpose, stream};
 use super::request::{Light, SimulateError, Simulation};
-use super::sky;
+use super::{model_sky, sky};
 use crate::fits::Line;
 use crate::psf::Psf;
 use rand_distr::{Distribution, Normal};
@@ -23,7 +23,7 @@ impl Light {
     /// Returns FLAVOR and OBSTYPE of the header.
     pub(super) fn names(&self) -> [&'static str; 2] {
         match self {
-            Self::Sky | Self::Spectra(_) => ["science", "SCIENCE"],
+            Self::Sky | Self::ModelSky | Self::Spectra(_) => ["science", "SCIENCE"],
             Self::Arc { .. } => ["arc", "ARC"],
             Self::Flat => ["flat", "FLAT"],
         }
@@ -43,12 +43,13 @@ impl Light {
             return Err(SimulateError::Ranges);
         }
         match self {
-            Self::Sky => {
+            Self::Sky | Self::ModelSky => {
+                let brightness = if *self == Self::Sky { sky::spectrum } else { model_sky::spectrum };
                 let wave = request.grid(psf)?;
-                let (of_all, widths) = (sky::spectrum(&wave), request.widths(&wave));
+                let (of_all, widths) = (brightness(&wave), request.widths(&wave));
                 let flux = per_fibre(lit, wave.len(), |k, target, flux| {
                     let own = psf.wavelengths(fibres.start + k..fibres.start + k + 1, &wave);
-                    let sky = if psf.ranges.is_some() { &sky::spectrum(&own) } else { &of_all };
+                    let sky = if psf.ranges.is_some() { &brightness(&own) } else { &of_all };
                     let (object, stretch) = (target.spectrum(&own), psf.stretch(fibres.start + k));
                     for (j, f) in flux.iter_mut().enumerate() {
                         let electrons = (sky[j] + object[j]) * (widths[j] * stretch) * request.exptime / 1000.0;

@@ -6,6 +6,7 @@
 mod detector;
 mod keywords;
 mod light;
+mod model_sky;
 mod objects;
 pub mod project;
 mod random;

@@ -105,8 +105,10 @@ pub enum SimulateError {
 /// The light of the fibres.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Light {
-    /// The night sky with stars, galaxies and quasars.
+    /// The night sky with stars, galaxies and quasars; its lines are those of the built-in list.
     Sky,
+    /// Those targets below a sky whose lines are computed.
+    ModelSky,
     /// An arc lamp.
     Arc {
         /// Its lines; weights are relative, and lines without one take any brightness, by the seed.

@@ -47,7 +47,7 @@ fn add_sky_line(wave: &[f64], flux: &mut [f64], centre: f64, electrons: f64) {
 }
 
 /// Returns the continuum: it rises to the red, with the broad hump of street lamps about 5900 Angstrom.
-fn continuum(wave: f64) -> f64 {
+pub(super) fn continuum(wave: f64) -> f64 {
     let hump = (-0.5 * ((wave - 5900.0) / 180.0).powi(2)).exp();
     55.0 + 9.0 * (wave - 6000.0) / 1000.0 + 12.0 * hump
 }

@@ -106,7 +106,7 @@ fn a_page_with_everything_is_painted_and_answers_the_pointer() {
 #[test]
 fn a_page_of_a_frame_alone_fits_a_narrow_window() {
     let browser = browser();
-    let saw = open(browser, &report("alone.html", &[]), 500);
+    let saw = open(browser, &report("alone.html", &["--alone"]), 500);
     assert!(saw["overflow"].as_i64().unwrap() <= 0, "nothing sticks out to the right: {saw}");
     assert!(saw["painted"]["flux"].as_u64().is_some_and(|colours| colours > 3), "{saw}");
     assert!(saw["painted"].get("residual").is_none() && saw["painted"].get("chi").is_none(), "{saw}");

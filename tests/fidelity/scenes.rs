@@ -9,8 +9,13 @@ use spextral::geometry::{Ccd, WaveGrid};
 use spextral::plan::WeightScale;
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
-use spextral::simulate::{Simulation, simulate};
+use spextral::simulate::{Light, Simulation, simulate};
 use testkit::{Engine, cpu, masked_planes, try_extract, try_shared};
+
+/// The default frame, below a sky whose lines are computed.
+fn under_a_model_sky() -> Simulation {
+    Simulation { light: Light::ModelSky, ..Simulation::default() }
+}
 
 /// A frame, and known solutions of it.
 pub struct Scene {
@@ -168,7 +173,7 @@ fn bundles_of_five(nfibre: usize, npix_y: usize) -> Psf {
 }
 
 fn small(name: &'static str, seed: u64, step: f64, what: &str) -> Scene {
-    let simulation = Simulation { seed, ..Simulation::default() };
+    let simulation = Simulation { seed, ..under_a_model_sky() };
     let mut scene = Scene::on(name, what.into(), bundles_of_five(10, 300), &simulation);
     let middle = scene.grid.wave()[50];
     scene.grid = WaveGrid::new(middle - 45.0 * step, middle + 45.0 * step, step).expect("a grid");
@@ -180,7 +185,7 @@ fn small(name: &'static str, seed: u64, step: f64, what: &str) -> Scene {
 
 fn off_the_ccd(name: &'static str) -> Scene {
     let what = "the same PSF where its traces leave the CCD at the lower end".into();
-    let mut scene = Scene::on(name, what, bundles_of_five(5, 1000), &Simulation { seed: 25, ..Simulation::default() });
+    let mut scene = Scene::on(name, what, bundles_of_five(5, 1000), &Simulation { seed: 25, ..under_a_model_sky() });
     let start = scene.psf.wave_min;
     scene.grid = WaveGrid::new(start, start + 80.0, 0.8).expect("a grid");
     scene.truth = None;
@@ -190,7 +195,7 @@ fn off_the_ccd(name: &'static str) -> Scene {
 
 fn dead_rows_and_bright_fibre(name: &'static str) -> Scene {
     let what = "sixty dead rows, a dead amplifier, and a fibre beside pixels 300 times as bright as the sky".into();
-    let mut scene = Scene::on(name, what, bundles_of_five(5, 300), &Simulation { seed: 31, ..Simulation::default() });
+    let mut scene = Scene::on(name, what, bundles_of_five(5, 300), &Simulation { seed: 31, ..under_a_model_sky() });
     let nx = scene.psf.npix_x;
     for (k, w) in scene.ivar.iter_mut().enumerate() {
         let (row, column) = (k / nx, k % nx);
@@ -216,7 +221,7 @@ fn against_truth(name: &'static str) -> Scene {
     let psf = Synthetic { nfibre: 25, npix_y: Some(1500), ..Synthetic::default() }.build().expect("a PSF");
     let what =
         format!("25 fibres over a third of the synthetic r camera, simulated with seed {seed}, against what went in");
-    let mut scene = Scene::on(name, what, psf, &Simulation { seed, ..Simulation::default() });
+    let mut scene = Scene::on(name, what, psf, &Simulation { seed, ..under_a_model_sky() });
     let wave = &scene.truth.as_ref().expect("it was simulated").wave;
     scene.grid = WaveGrid::new(wave[30], wave[wave.len() - 31], 0.8).expect("a grid");
     scene.options = Options::default();
@@ -229,7 +234,7 @@ fn real(name: &'static str, file: &str, start: f64) -> Option<Scene> {
     let psf = read_psf(try_shared(file)?).expect("the shared PSF");
     let mut scene = if name == "v2" {
         let what = "an older real PSF, with spots of 29 x 17 pixels".to_string();
-        Scene::on(name, what, psf, &Simulation { nspec: Some(8), ..Simulation::default() })
+        Scene::on(name, what, psf, &Simulation { nspec: Some(8), ..under_a_model_sky() })
     } else {
         let p =
             read_preproc(try_shared("frames/preproc-r0-sim11.fits.gz")?, &PreprocOptions::default()).expect("sim11");
@@ -275,7 +280,7 @@ fn pitch(name: &'static str) -> Scene {
         ..Synthetic::default()
     };
     let psf = psf.build().expect("a PSF");
-    let mut scene = Scene::on(name, what, psf, &Simulation { seed: 41, ..Simulation::default() });
+    let mut scene = Scene::on(name, what, psf, &Simulation { seed: 41, ..under_a_model_sky() });
     scene.options.patches.bundlesize = None;
     scene.as_one_of_a_series();
     scene
@@ -309,7 +314,7 @@ fn short_by(name: &'static str) -> Scene {
     let step = number(name);
     let what = format!("5 fibres on 150 rows of 0.67 Angstrom, from end to end by {step} Angstrom");
     let psf = psf.build().expect("a PSF");
-    let mut scene = Scene::on(name, what, psf, &Simulation { seed: 43, ..Simulation::default() });
+    let mut scene = Scene::on(name, what, psf, &Simulation { seed: 43, ..under_a_model_sky() });
     scene.grid = WaveGrid::new(6004.0, 6004.0 + (92.0 / step).floor() * step, step).expect("a grid");
     scene.as_one_of_a_series();
     scene

@@ -7,7 +7,7 @@ use spextral::fits::Preproc;
 use spextral::geometry::{Ccd, WaveGrid};
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
-use spextral::simulate::{Simulated, Simulation, simulate};
+use spextral::simulate::{Light, Simulated, Simulation, simulate};
 
 /// A frame; its planes may be changed before it is extracted.
 pub struct Small {
@@ -36,7 +36,7 @@ impl Small {
 
     /// Builds a frame on a PSF; the grid is its middle 100 bins.
     pub fn on(psf: Psf, seed: u64) -> Self {
-        let sim = simulate(&psf, &Simulation { seed, ..Simulation::default() }).unwrap();
+        let sim = simulate(&psf, &Simulation { seed, light: Light::ModelSky, ..Simulation::default() }).unwrap();
         let [image, ivar] = masked_planes(&sim.preproc);
         let (wave, middle) = (&sim.truth.wave, sim.truth.wave.len() / 2);
         let grid = WaveGrid::new(wave[middle - 50], wave[middle + 50], 0.8).unwrap();
