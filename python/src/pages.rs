@@ -117,7 +117,7 @@ pub fn page(
     ccd: Option<[PathBuf; 2]>,
     truth: Option<PathBuf>,
 ) -> PyResult<(String, Vec<(bool, String)>)> {
-    let sources = Sources { frame, ccd, truth };
+    let sources = Sources { frame, ccd, psf: None, truth };
     let made = || {
         let report = Report::new(Material::read(&sources)?);
         let warnings = report.warnings().iter().map(|w| (w.severity != Severity::Note, w.text.clone())).collect();

@@ -172,16 +172,16 @@ impl Arguments {
         let Some(page) = &self.report else { return Ok(None) };
         let others: Vec<&Path> = request.inputs().chain(request.outputs()).collect();
         check_outputs(&others, &[(page, Format::Html)], request.overwrite)?;
-        let (frame, image) = (&request.output, &request.input);
+        let (frame, [image, psf]) = (&request.output, [&request.input, &request.psf]);
         let files = match &request.model {
             Some((model, _)) => {
                 let ccd = Some([image.clone(), model.clone()]);
-                Files::given(Sources { frame: frame.clone(), ccd, truth: None })
+                Files::given(Sources { frame: frame.clone(), ccd, psf: Some(psf.clone()), truth: None })
             }
             None => {
                 let folder = tempfile::tempdir()?;
                 let model = folder.path().join(MODEL);
-                let files = Files::in_folder(frame, image, folder);
+                let files = Files::in_folder(frame, [image, psf], folder);
                 request.model = Some((model, ModelFlux::default()));
                 files
             }

@@ -143,7 +143,8 @@ impl Facts {
         lines.extend(self.hdus.iter().map(|hdu| format!("  {:width$}  {}", hdu.name, hdu.line())));
         lines.extend(self.psf.clone());
         let mut say = |name: &str, what: Option<String>| lines.extend(what.map(|what| format!("  {name:10}  {what}")));
-        let grid = [self.card("WAVEMIN"), self.card("WAVEMAX"), self.card("WAVESTEP")];
+        let rounded = |card: String| card.parse().map_or(card, |wave: f64| ((1e4 * wave).round() / 1e4).to_string());
+        let grid = ["WAVEMIN", "WAVEMAX", "WAVESTEP"].map(|keyword| self.card(keyword).map(rounded));
         if let [Some(from), Some(to), Some(by)] = grid {
             say("grid", Some(format!("{from} to {to} by {by} Angstrom")));
         }

@@ -102,7 +102,7 @@ impl Arguments {
     fn files(&self, frame: &Path) -> Files {
         let ccd = self.image.clone().zip(self.model.clone()).map(|(image, model)| [image, model]);
         match ccd.is_some() || self.alone {
-            true => Files::given(Sources { frame: frame.into(), ccd, truth: self.truth.clone() }),
+            true => Files::given(Sources { frame: frame.into(), ccd, psf: None, truth: self.truth.clone() }),
             false => Files::of_frame(frame, self.truth.clone()),
         }
     }

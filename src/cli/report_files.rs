@@ -22,23 +22,23 @@ impl Files {
     }
 
     /// Takes a frame with its image and the model in a folder that goes with these files.
-    pub fn in_folder(frame: &Path, image: &Path, folder: TempDir) -> Self {
+    pub fn in_folder(frame: &Path, [image, psf]: [&Path; 2], folder: TempDir) -> Self {
         let ccd = Some([image.to_path_buf(), folder.path().join(MODEL)]);
-        Self { sources: Sources { frame: frame.into(), ccd, truth: None }, _made: Some(folder) }
+        Self { sources: Sources { frame: frame.into(), ccd, psf: Some(psf.into()), truth: None }, _made: Some(folder) }
     }
 
     /// Finds the image of a frame by its header and extracts its model again, by the recorded options and on the CPU. Without
     /// them the page has no residual, and the log has the reason.
     pub fn of_frame(frame: &Path, truth: Option<PathBuf>) -> Self {
-        let alone = Sources { frame: frame.into(), ccd: None, truth };
+        let alone = Sources { frame: frame.into(), ccd: None, psf: None, truth };
         let is_frame = |header: &Header| header.get_str("EXTNAME").is_some_and(|name| name == "FLUX");
         if !read_headers(frame).is_ok_and(|headers| headers.iter().any(is_frame)) {
             // The page will say so.
             return Self::given(alone);
         }
         match again(frame) {
-            Ok((image, made)) => {
-                let found = Self::in_folder(frame, &image, made);
+            Ok(([image, psf], made)) => {
+                let found = Self::in_folder(frame, [&image, &psf], made);
                 Self { sources: Sources { truth: alone.truth, ..found.sources }, ..found }
             }
             Err(error) => {
@@ -52,8 +52,8 @@ impl Files {
 /// Name of a model within a folder of its own.
 pub const MODEL: &str = "model.fits";
 
-/// Extracts the model of a frame again: its image, and the folder with the model.
-fn again(frame: &Path) -> Result<(PathBuf, TempDir), Box<dyn Error>> {
+/// Extracts the model of a frame again: its image and PSF, and the folder with the model.
+fn again(frame: &Path) -> Result<([PathBuf; 2], TempDir), Box<dyn Error>> {
     let like = Like::read(frame)?;
     let gone = |what: String| format!("{}; give --image and --model", what.split("; give").next().unwrap_or_default());
     let [input, psf] = like.inputs(None, None).map_err(gone)?;
@@ -61,11 +61,11 @@ fn again(frame: &Path) -> Result<(PathBuf, TempDir), Box<dyn Error>> {
     let mut request = Request {
         model: Some((folder.path().join(MODEL), ModelFlux::default())),
         scores: false,
-        ..Request::new(&input, psf, folder.path().join("frame.fits"))
+        ..Request::new(&input, &psf, folder.path().join("frame.fits"))
     };
     like.set(&mut request, |_| false, false)?;
     tracing::debug!("extracting the model of {} again", frame.display());
     let device = spextral::gpu::DeviceChoice::Cpu;
     extract_file(&request, &open(&device, &[], false)?, &|_, _| ())?;
-    Ok((input, folder))
+    Ok(([input, psf], folder))
 }

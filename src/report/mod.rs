@@ -5,6 +5,7 @@
 //! | file | content |
 //! |---|---|
 //! | `read`, `residual` | the files of a report; the CCD, its model and the residual |
+//! | `psf_fit` | how far the PSF is off the image |
 //! | `verdict`, `index` | the frame in one sentence; many frames, the worst on top |
 //! | `statistics`, `warnings`, `header_facts`, `summary` | numbers of a frame, its problems, its cards; all of them together |
 //! | `text`, `figures`, `html` | text, heat maps and curves as HTML; the page in the making |
@@ -19,6 +20,7 @@ mod html;
 mod index;
 mod overview;
 mod page;
+mod psf_fit;
 mod quality;
 mod read;
 mod residual;

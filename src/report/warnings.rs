@@ -137,6 +137,9 @@ fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]
             "The CCD residual scatters by {width:.2} σ, {beyond:.2} % of the pixels by more than 5 σ: the model does not describe this image."
         )));
     }
+    if let Some(sentence) = &material.misfit {
+        list.push(bad(format!("The PSF does not fit this frame: {sentence}. `extract --fit-traces` follows it.")));
+    }
     let chi = material.truth.as_ref().map(|truth| truth.moments().mean_std());
     if let Some((mean, std)) = chi.filter(|(_, std)| (std - 1.0).abs() > CHI_SCATTER) {
         list.push(grave(format!("Chi against the truth has mean {mean:+.3} and scatter {std:.3}; 0 and 1 are right.")));

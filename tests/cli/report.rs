@@ -143,3 +143,21 @@ fn several_frames_have_pages_and_an_index() {
     assert!(index.contains("href=\"a.html\"") && index.contains("href=\"b.html\"") && folder.path("b.html").exists());
     folder.run(&["report", "a.fits", "b.fits.gz", "--png", "x.png"]).fails_saying(&["of one frame"]);
 }
+
+#[test]
+fn a_psf_that_is_off_is_named_in_the_verdict_and_one_that_fits_is_not() {
+    let folder = Folder::new();
+    folder.run(&["make-psf", "-o", "day.fits", "--nfibre", "6", "--bundlesize", "6", "--npix-y=700"]).succeeds();
+    let mut psf = read_psf(folder.path("day.fits")).unwrap();
+    psf.update(|parts| parts.trace_x.coeff.iter_mut().step_by(parts.trace_x.ncoeff).for_each(|c| *c += 0.1)).unwrap();
+    write_psf(folder.path("night.fits"), &psf, false).unwrap().persist().unwrap();
+    folder.run(&["simulate", "-p", "night.fits", "-o", "sky.fits", "--seed", "2"]).succeeds();
+    for (psf, frame, off) in [("night.fits", "fits.fits", false), ("day.fits", "off.fits", true)] {
+        let words = ["extract", "-i", "sky.fits", "-p", psf, "-o", frame, "--device", "cpu", "--loglevel", "error"];
+        folder.run(&words).succeeds();
+        let run = folder.run(&["report", frame]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let named = run.stdout.contains("pixels off in x");
+        assert!(named == off && run.stdout.contains("amber: ") == off, "{frame}: {}", run.stdout);
+    }
+}
