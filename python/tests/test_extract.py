@@ -139,6 +139,8 @@ def test_an_exception_of_progress_ends_the_work(psf, preproc):
 
 
 def test_ctrl_c_ends_the_work(psf, preproc):
+    # A shell's background jobs begin with the signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begun, last = threading.Event(), []
 
     def interrupt():

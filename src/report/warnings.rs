@@ -57,8 +57,9 @@ fn note(text: String) -> Warning {
 
 /// Returns all warnings, the most serious first.
 pub fn all(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]>) -> Vec<Warning> {
-    let mut list = of_fibres(statistics);
-    list.extend(of_fit(material, statistics, scatter));
+    // What touches all fibres comes before what touches some.
+    let mut list = of_fit(material, statistics, scatter);
+    list.extend(of_fibres(statistics));
     list.extend(of_run(material));
     list.sort_by_key(|warning| Reverse(warning.severity));
     list

@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Wavelengths at which a camera's extremes are looked for.
 const WAVES: usize = 9;
 /// Departures below these, or below five errors, are not worth a sentence: x and y, pixels, and widths as fractions.
-const WORTH: [f64; 4] = [0.02, 0.02, 0.01, 0.01];
+const WORTH: [f64; 4] = [0.02, 0.04, 0.01, 0.025];
 
 /// A quantity over some fibres and all wavelengths.
 #[derive(Clone, Copy, Debug, PartialEq)]
