@@ -163,6 +163,26 @@ fn fibres_without_gaps_are_exact_at_any_pitch() {
 }
 
 #[test]
+fn windows_of_a_long_group_are_exact_where_they_meet_and_cost_no_bits_of_a_selection() {
+    let psf = Synthetic { nfibre: 140, bundlesize: 140, spacing: 6.4, npix_y: Some(220), ..Synthetic::default() };
+    let mut small = Small::on(psf.build().unwrap(), 55);
+    let middle = small.grid.wave()[50];
+    small.grid = WaveGrid::new(middle - 8.0, middle + 8.0, 0.8).unwrap();
+    small.mask_rows_and_fibre(90..94, 69);
+    let solve = |bundlesize: usize, fibres: std::ops::Range<usize>| {
+        let mut options = Options { specmin: fibres.start, nspec: Some(fibres.len()), ..Small::banded() };
+        options.patches.bundlesize = Some(bundlesize);
+        small.extract(&options, &cpu()).spectra
+    };
+    // Two windows that meet at fibre 70, and one window of the first 132 fibres.
+    let (ours, one) = (solve(140, 60..80), solve(132, 60..80));
+    let [flux, ivar, r] = worst(&ours, &one);
+    assert!(flux < 1e-5 && ivar < 1e-5 && r < 1e-6);
+    let all = solve(140, 0..140);
+    assert_eq!(all.flux[60 * ours.nwave..80 * ours.nwave], ours.flux);
+}
+
+#[test]
 fn a_fibre_without_light_is_exact() {
     let mut small = Small::new(24);
     small.image.fill(0.0);

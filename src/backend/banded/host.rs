@@ -107,7 +107,7 @@ fn on_grid(
     let goodness = engine.timed(Stage::Goodness, judge);
     let judged = |fibre: usize| &goodness[(fibre - window.core.start) * of.core_bins.len()..][..of.core_bins.len()];
     let counts = |fibre: usize, bin: usize| {
-        let core = bin.checked_sub(of.core_bins.start);
+        let core = bin.checked_sub(of.core_bins.start).filter(|_| window.core.contains(&fibre));
         core.and_then(|core| judged(fibre).get(core)).is_some_and(|g| g.pixmask_fraction < 0.5)
     };
     if of.core_bins.start < group.most_beyond_ends {
