@@ -57,7 +57,7 @@ fn note(text: String) -> Warning {
 
 /// Returns all warnings, the most serious first.
 pub fn all(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]>) -> Vec<Warning> {
-    // What touches all fibres comes before what touches some.
+    // Problems of all fibres come before those of some.
     let mut list = of_fit(material, statistics, scatter);
     list.extend(of_fibres(statistics));
     list.extend(of_run(material));

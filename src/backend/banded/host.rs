@@ -113,7 +113,8 @@ fn on_grid(
     if of.core_bins.start < group.most_beyond_ends {
         let allowed = ENDS * group.end_correlation;
         let ends = || correlation_with_ends(&normal, &of.core_bins, &counts, 0.1 * allowed);
-        let found = engine.timed(Stage::BandedSolve, ends)?;
+        // Ends that cannot be judged have more bins.
+        let found = engine.timed(Stage::BandedSolve, ends).unwrap_or(f64::INFINITY);
         tracing::debug!(
             "{} bins beyond the ends are correlated by {found:.1e}, {allowed:.1e} allowed",
             of.core_bins.start
