@@ -32,7 +32,7 @@ fn stages(criterion: &mut Criterion) {
     bench(criterion, "25 fibres x 124 bins: spots", &|| drop(engine.spots(&traces, 0..bins)));
     let batch = middle_patch(&options, &traces, ccd);
     let ccd = engine.load(ccd);
-    let prior = PatchPrior { regularize: 0.0, dark_weight: None };
+    let prior = PatchPrior { regularize: 0.0, largest_weight: None };
     let normal = engine.normal_equations(&batch, &ccd, &traces, &spots, prior).expect(CPU);
     bench(criterion, "patch: normal equations", &|| {
         drop(engine.normal_equations(&batch, &ccd, &traces, &spots, prior));

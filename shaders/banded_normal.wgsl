@@ -61,7 +61,8 @@ fn rows(
     let g = args.first + group_index;
     let bin = args.core_bin + g % args.ncore_bin;
     let fibre = (g / args.ncore_bin) % args.nspec;
-    let patch_ = patch_at(g / (args.ncore_bin * args.nspec));
+    let p = g / (args.ncore_bin * args.nspec);
+    let patch_ = patch_at(p);
     let a = stamp_of(patch_, bin * args.nspec + fibre);
     let nx = spot_nx();
     var sum = vec4<real>();
@@ -104,8 +105,8 @@ fn rows(
         let column = u32(j) % 4u;
         let down = i / 4u - u32(j) / 4u;
         if k == 0u {
-            let is_empty = total.y <= least_weight() && total.w < real(COVERED);
-            let alpha = select(regularize(), least_weight() - total.y, is_empty);
+            let is_empty = total.y <= least_weight(p) && total.w < real(COVERED);
+            let alpha = select(regularize(p), least_weight(p) - total.y, is_empty);
             value += alpha * alpha + PRIOR_FLOOR;
             if i + 1u == args.pixel_bins {
                 for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {

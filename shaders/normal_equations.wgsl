@@ -94,10 +94,10 @@ fn prior(
         largest = max(largest, flux_weight[p * n + i].x);
     }
     let of_patch = real(MIN_WEIGHT) * workgroup_max(thread, vec3(largest, 0.0, 0.0)).x;
-    let least = select(of_patch, least_weight(), least_weight() > 0.0);
+    let least = select(of_patch, least_weight(p), least_weight(p) > 0.0);
     for (var i = thread; i < n; i += THREADS) {
         let weight = flux_weight[p * n + i];
-        let alpha = select(regularize(), least - weight.x, weight.x <= least && weight.y < real(COVERED));
+        let alpha = select(regularize(p), least - weight.x, weight.x <= least && weight.y < real(COVERED));
         band[(p * n + i) * (args.half_bandwidth + 1u) + args.half_bandwidth] += alpha * alpha + PRIOR_FLOOR;
     }
 }

@@ -32,11 +32,7 @@ struct Args {
     ncore_fibre: u32,
     core_bin: u32,
     ncore_bin: u32,
-    // normal_equations: the prior; goodness: fractional error of the PSF. Each is a sum of two f32.
-    regularize: f32,
-    regularize_low: f32,
-    least_weight: f32,
-    least_weight_low: f32,
+    // goodness: fractional error of the PSF, a sum of two f32.
     psferr: f32,
     psferr_low: f32,
 }
@@ -47,15 +43,21 @@ struct Args {
 // Nearest pixel of each spot on the CCD, [2, nfibre, pixel_bins], x before y.
 @group(0) @binding(2) var<storage, read> pixel: array<i32>;
 // Patches: first fibre, first bin, first CCD row and column, rows, columns, first pixel and first row counted over the
-// batch, [patch, 8].
+// batch, and the prior, regularisation before least weight, each as the bits of two f32 whose sum it is, [patch, 12].
 @group(0) @binding(3) var<storage, read> patches: array<u32>;
 
-fn regularize() -> real {
-    return real(args.regularize) + real(args.regularize_low);
+// Returns the regularisation of a patch.
+fn regularize(p: u32) -> real {
+    return sum_of_bits(12u * p + 8u);
 }
 
-fn least_weight() -> real {
-    return real(args.least_weight) + real(args.least_weight_low);
+// Returns the weight up to which an unknown of a patch counts as without information; 0 stands for that of the patch.
+fn least_weight(p: u32) -> real {
+    return sum_of_bits(12u * p + 10u);
+}
+
+fn sum_of_bits(k: u32) -> real {
+    return real(bitcast<f32>(patches[k])) + real(bitcast<f32>(patches[k + 1u]));
 }
 
 fn psferr() -> real {
@@ -75,7 +77,7 @@ struct Patch {
 }
 
 fn patch_at(p: u32) -> Patch {
-    let k = 8u * p;
+    let k = 12u * p;
     return Patch(
         patches[k], patches[k + 1u], i32(patches[k + 2u]), i32(patches[k + 3u]),
         i32(patches[k + 4u]), i32(patches[k + 5u]), patches[k + 6u], patches[k + 7u],

@@ -80,7 +80,8 @@ pub fn normal_equations(
     prior: PatchPrior,
 ) -> Result<NormalField> {
     let spots = on_device(gpu, traces, spots)?;
-    let found = normal::normal_equations(&Patches::new(batch, &spots)?, ccd.device(gpu)?, prior)?;
+    let patches = Patches::with_priors(batch, &spots, &vec![prior.of(0.0); batch.len()])?;
+    let found = normal::normal_equations(&patches, ccd.device(gpu)?)?;
     corrupt(gpu, Stage::NormalEquations, &[&found.band, &found.rhs])?;
     Ok(NormalField { band: Field::on_device(found.band), rhs: Field::on_device(found.rhs) })
 }

@@ -50,6 +50,7 @@ pub struct Ccd<'a> {
     image: Cow<'a, [f32]>,
     ivar: Cow<'a, [f32]>,
     dark_weight: f32,
+    largest_weights: Option<Vec<f64>>,
     rejected: Rejected,
     dispersion: Dispersion,
 }
@@ -104,11 +105,13 @@ impl<'a> Ccd<'a> {
         if count_absurd(&ivar, limit) > 0 {
             rejected.absurd = mask_absurd(ivar.to_mut(), limit);
         }
-        Ok(Self { ny, nx, image, ivar, dark_weight, rejected, dispersion: Dispersion::AlongY })
+        let (largest_weights, dispersion) = (None, Dispersion::AlongY);
+        Ok(Self { ny, nx, image, ivar, dark_weight, largest_weights, rejected, dispersion })
     }
 
     /// Builds the CCD of a frame of which only some columns are known: the others have ivar 0. The planes are those of
-    /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already; `dark_weight` is [`Ccd::dark_weight`] of the whole.
+    /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already; `largest_weights` are those of
+    /// the spots of each fibre in the whole frame, 1/electron^2.
     ///
     /// # Errors
     /// [`CcdError`] if a plane does not have `ny * columns.len()` pixels.
@@ -116,7 +119,7 @@ impl<'a> Ccd<'a> {
         [ny, nx]: [usize; 2],
         columns: Range<usize>,
         [image, ivar]: [&[f32]; 2],
-        dark_weight: f32,
+        largest_weights: Vec<f64>,
     ) -> Result<Self, CcdError> {
         for (plane, found) in [("the image", image.len()), ("ivar", ivar.len())] {
             if found != ny * columns.len() {
@@ -132,16 +135,18 @@ impl<'a> Ccd<'a> {
             Cow::Owned(pixels)
         };
         let (rejected, dispersion) = (Rejected::default(), Dispersion::AlongY);
-        Ok(Self { ny, nx, image: whole(image), ivar: whole(ivar), dark_weight, rejected, dispersion })
+        let (image, ivar, largest_weights) = (whole(image), whole(ivar), Some(largest_weights));
+        let dark_weight = dark_weight(&ivar).unwrap_or(0.0);
+        Ok(Self { ny, nx, image, ivar, dark_weight, largest_weights, rejected, dispersion })
     }
 
     /// Returns the CCD with rows and columns exchanged: along y are then the spectra that its file has along x, or back.
     #[must_use]
     pub fn turned(self) -> Ccd<'static> {
         let (ny, nx, rejected, dispersion) = (self.nx, self.ny, self.rejected, self.dispersion.other());
-        let dark_weight = self.dark_weight;
+        let (dark_weight, largest_weights) = (self.dark_weight, self.largest_weights);
         let [image, ivar] = [&self.image, &self.ivar].map(|plane| Cow::Owned(transposed(plane, [self.ny, self.nx])));
-        Ccd { ny, nx, image, ivar, dark_weight, rejected, dispersion }
+        Ccd { ny, nx, image, ivar, dark_weight, largest_weights, rejected, dispersion }
     }
 
     /// Returns the CCD as one that has been turned already, or not.
@@ -184,6 +189,11 @@ impl<'a> Ccd<'a> {
     /// The weight of a dark pixel, 1/electron^2: 99 in 100 of the weights above 0 are smaller; 0 if there is none.
     pub fn dark_weight(&self) -> f32 {
         self.dark_weight
+    }
+
+    /// The largest weight of a spot of each fibre in the whole frame, where only some of its columns are here.
+    pub fn largest_weights(&self) -> Option<&[f64]> {
+        self.largest_weights.as_deref()
     }
 
     /// Returns image and ivar, `[ny, nx]`.
@@ -265,9 +275,9 @@ mod tests {
     fn columns_make_the_same_ccd_with_the_others_masked() {
         let ccd = Ccd::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![1.0; 6]).unwrap();
         let [image, ivar] = ccd.columns(&(1..3));
-        let part = Ccd::from_columns([2, 3], 1..3, [&image, &ivar], ccd.dark_weight()).unwrap();
+        let part = Ccd::from_columns([2, 3], 1..3, [&image, &ivar], vec![0.4]).unwrap();
         assert_eq!(part.image(), [0.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
         assert_eq!(part.ivar(), [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
-        assert_eq!(part.dark_weight(), ccd.dark_weight());
+        assert_eq!((part.largest_weights(), ccd.largest_weights()), (Some(&[0.4][..]), None));
     }
 }

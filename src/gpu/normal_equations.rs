@@ -3,7 +3,6 @@
 use super::patch::{Args, CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
 use crate::plan::Batch;
-use crate::stages::normal_equations::PatchPrior;
 use std::ops::Range;
 
 /// Invocations of a workgroup: a row of K has about a hundred elements.
@@ -36,7 +35,7 @@ fn variant(spot: usize) -> Variant {
 /// # Errors
 /// [`GpuError::Limit`] if a spot exceeds workgroup memory, [`GpuError::TooLarge`] if the batch exceeds a binding,
 /// [`GpuError::OutOfMemory`] if the device is full.
-pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: PatchPrior) -> Result<NormalEquations, GpuError> {
+pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers) -> Result<NormalEquations, GpuError> {
     let (gpu, batch) = (patches.gpu(), patches.batch);
     let size = patches.spots.shape.size();
     let spot = SPOT.into_iter().find(|&s| s >= size).ok_or_else(|| GpuError::Limit {
@@ -50,7 +49,7 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: PatchPrior) 
         rhs: gpu.reals("rhs", n)?,
         flux_weight: gpu.reals("flux_weight", 2 * n)?,
     };
-    let args = |items: &Range<usize>| patches.args(items, ccd.nx).with_patch_prior(prior);
+    let args = |items: &Range<usize>| patches.args(items, ccd.nx);
     let mut recording = Recording::new();
     let [spots, pixel, table] = patches.bound();
     let (band, weight) = (out.band.named("band"), out.flux_weight.named("flux_weight"));
@@ -63,7 +62,7 @@ pub fn normal_equations(patches: &Patches, ccd: &CcdBuffers, prior: PatchPrior) 
         recording.dispatch(&kernel, items.len(), &args(&items), &rows)?;
     }
     let items = 0..batch.len();
-    recording.dispatch(&gpu.kernel(&variant(spot), "prior")?, items.len(), &args(&items), &[band, weight])?;
+    recording.dispatch(&gpu.kernel(&variant(spot), "prior")?, items.len(), &args(&items), &[table, band, weight])?;
     gpu.run(recording)?;
     Ok(out)
 }

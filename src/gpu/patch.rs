@@ -4,7 +4,7 @@ use super::args::kernel_args;
 use super::{Buffer, Gpu, GpuError, Named, Reals};
 use crate::geometry::{Ccd, Patch, SpotShape};
 use crate::plan::Batch;
-use crate::stages::normal_equations::{PatchPrior, Prior};
+use crate::stages::normal_equations::Prior;
 use std::ops::Range;
 
 /// A CCD on a device, in f32 as in files.
@@ -79,10 +79,6 @@ kernel_args! {
         ncore_fibre: u32,
         core_bin: u32,
         ncore_bin: u32,
-        regularize: f32,
-        regularize_low: f32,
-        least_weight: f32,
-        least_weight_low: f32,
         psferr: f32,
         psferr_low: f32,
     }
@@ -108,17 +104,6 @@ impl Args {
         self
     }
 
-    pub(super) fn with_prior(mut self, prior: Prior) -> Self {
-        [self.regularize, self.regularize_low] = split(prior.regularize);
-        [self.least_weight, self.least_weight_low] = split(prior.least_weight);
-        self
-    }
-
-    /// Adds the prior of patches. A least weight of 0 stands for that of the patch.
-    pub(super) fn with_patch_prior(self, prior: PatchPrior) -> Self {
-        self.with_prior(prior.of(0.0))
-    }
-
     pub(super) fn with_psferr(mut self, psferr: f64) -> Self {
         [self.psferr, self.psferr_low] = split(psferr);
         self
@@ -142,15 +127,30 @@ impl<'a> Patches<'a> {
     /// [`GpuError::Length`] if a patch reaches beyond the spots or the batch's shape, [`GpuError::OutOfMemory`] if the device is
     /// full.
     pub fn new(batch: &'a Batch, spots: &'a BundleSpots) -> Result<Self, GpuError> {
+        let none = Prior { regularize: 0.0, least_weight: 0.0 };
+        Self::with_priors(batch, spots, &vec![none; batch.len()])
+    }
+
+    /// Uploads the positions of the patches of `batch` and the prior of each. A least weight of 0 stands for that of the patch.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`GpuError::Length`] if there is not one prior per patch.
+    pub fn with_priors(batch: &'a Batch, spots: &'a BundleSpots, priors: &[Prior]) -> Result<Self, GpuError> {
         spots.pixel.expect_len(2 * spots.nfibre * spots.nbin)?;
         spots.spots.expect_len(spots.nfibre * spots.bins.len() * spots.shape.size())?;
-        let mut rows = Vec::with_capacity(8 * batch.len());
+        if priors.len() != batch.len() {
+            let (expected, found) = (batch.len(), priors.len());
+            return Err(GpuError::Length { what: "priors of patches".to_string(), expected, found });
+        }
+        let mut rows = Vec::with_capacity(12 * batch.len());
         let (mut first_pixel, mut first_row) = (0, 0);
-        for patch in &batch.patches {
+        for (patch, prior) in batch.patches.iter().zip(priors) {
             check(batch, spots, patch)?;
             let (y, x) = (patch.rows.start, patch.columns.start);
             let place = [patch.fibres.start, patch.bin0, y, x, patch.rows.len(), patch.columns.len()];
             rows.extend(place.into_iter().chain([first_pixel, first_row]).map(|v| v as u32));
+            let split = [prior.regularize, prior.least_weight].map(split);
+            rows.extend(split.into_iter().flatten().map(f32::to_bits));
             first_pixel += patch.npix();
             first_row += patch.rows.len();
         }

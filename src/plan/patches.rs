@@ -101,8 +101,8 @@ pub enum WeightScale {
     /// The largest flux weight of its patch, as in the peers.
     #[default]
     Patch,
-    /// The weight of a dark pixel of the frame, as in the banded solver.
-    Frame,
+    /// The largest weight of a spot of its group, as in the banded solver.
+    Group,
 }
 
 impl Default for PatchOptions {

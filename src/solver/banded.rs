@@ -17,7 +17,6 @@ use crate::stages::banded::{
     BandFailure, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth, psf_fibre_correlation,
 };
 use crate::stages::goodness::Goodness;
-use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use std::ops::Range;
 use std::sync::Arc;
@@ -244,7 +243,7 @@ impl<'j> Banded<'j> {
                 long_refinement: tasks[0].long_refinement,
                 core_bins: beyond..beyond + nwave,
                 pixels: tasks.iter().map(|task| task.pixels.clone()).collect(),
-                prior: Prior::new(job.options.regularize, job.ccd.dark_weight().into()),
+                priors: tasks.iter().map(|task| job.prior(&task.fibres)).collect(),
                 psferr: job.psferr(),
             },
             wanted: tasks.iter().map(wanted).collect(),

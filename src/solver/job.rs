@@ -8,7 +8,10 @@ use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
 use crate::psf::{Dispersion, Psf, Tails};
+use crate::stages::normal_equations::Prior;
+use crate::stages::spot_weight::largest_spot_weights;
 use crate::stages::traces::{legendre, unit};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -112,6 +115,7 @@ pub struct Job<'a> {
     /// The options.
     pub options: &'a Options,
     facts: Arc<Facts>,
+    largest_weights: Cow<'a, [f64]>,
 }
 
 impl<'a> Job<'a> {
@@ -123,7 +127,9 @@ impl<'a> Job<'a> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
         let facts = Facts::of(psf, &grid, options);
-        let job = Self { psf, ccd, grid, options, facts };
+        let measured = || largest_spot_weights(psf, ccd).into();
+        let largest_weights = ccd.largest_weights().map_or_else(measured, Cow::Borrowed);
+        let job = Self { psf, ccd, grid, options, facts, largest_weights };
         if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
             let patches = job.patches();
             job.grouping().groups.ranges().try_for_each(|fibres| patches.check_patches(fibres.len()))?;
@@ -173,6 +179,23 @@ impl<'a> Job<'a> {
         let low = (ends.0.floor() as i64).saturating_sub(reach).clamp(0, psf.npix_x as i64) as usize;
         let high = (ends.1.ceil() as i64).saturating_add(reach + 1).clamp(0, psf.npix_x as i64) as usize;
         low..high.max(low)
+    }
+
+    /// The largest weight of a spot of each fibre, 1/electron^2, `[nfibre]`; see [`largest_spot_weights`].
+    pub fn largest_weights(&self) -> &[f64] {
+        &self.largest_weights
+    }
+
+    /// Returns the largest weight of a spot of the group that holds a bundle, 1/electron^2.
+    pub(super) fn largest_weight(&self, bundle: &Range<usize>) -> f64 {
+        let group = self.facts.grouping.groups.ranges().find(|group| group.contains(&bundle.start));
+        let fibres = group.unwrap_or_else(|| bundle.clone());
+        self.largest_weights[fibres].iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Returns the prior of a bundle's unknowns.
+    pub(super) fn prior(&self, bundle: &Range<usize>) -> Prior {
+        Prior::new(self.options.regularize, self.largest_weight(bundle))
     }
 
     /// Facts measured of PSF, grid and options.

@@ -25,6 +25,7 @@ struct Window<'a> {
     ccd: &'a CcdField<'a>,
     traces: &'a BundleTraces,
     spots: BundleSpots,
+    largest_weight: f64,
 }
 
 /// Solves the patches of a bundle, or those in `only`.
@@ -66,7 +67,13 @@ pub(super) fn solve(
     };
     let mut solved = Solved { done: Vec::new(), failed: Vec::new() };
     for (bins, batches) in engine.fit(cut)? {
-        let window = Window { job, ccd, traces, spots: engine.spots(traces, bins)? };
+        let window = Window {
+            job,
+            ccd,
+            traces,
+            spots: engine.spots(traces, bins)?,
+            largest_weight: job.largest_weight(&bundle.fibres),
+        };
         for batch in &batches {
             let (spectra, status) = window.solve(engine, batch)?;
             for ((patch, spectra), status) in batch.patches.iter().zip(spectra).zip(status) {
@@ -95,13 +102,13 @@ fn windows(all: Vec<Patch>, step: usize, most: usize) -> Vec<Vec<Patch>> {
 impl Window<'_> {
     /// Takes one batch through all stages. Patches whose status is an error have meaningless spectra.
     fn solve(&self, engine: &Engine, batch: &Batch) -> Result<(Vec<PatchSpectra>, PatchResults), EngineError> {
-        let Self { job, ccd, traces, spots } = self;
+        let Self { job, ccd, traces, spots, largest_weight } = self;
         let how = job.options.decorrelate;
-        let dark_weight = match job.options.patches.weight_scale {
+        let largest_weight = match job.options.patches.weight_scale {
             WeightScale::Patch => None,
-            WeightScale::Frame => Some(job.ccd.dark_weight().into()),
+            WeightScale::Group => Some(*largest_weight),
         };
-        let prior = PatchPrior { regularize: job.options.regularize, dark_weight };
+        let prior = PatchPrior { regularize: job.options.regularize, largest_weight };
         let normal = engine.normal_equations(batch, ccd, traces, spots, prior)?;
         let (x, solved) = engine.solve(batch, &normal)?;
         let (matrices, n, factored) = match how {

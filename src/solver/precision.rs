@@ -56,7 +56,7 @@ pub(super) fn fibre_alone(psf: &Psf, fibre: usize, wave: &[f64], options: &Optio
     let spots = SpotSource::new(&psf, fibre..fibre + 1, wave, options.psf_tails);
     let half = half_bandwidth(&spots.positions(), 0);
     let ccd = Ccd::new(ny, nx, image, ivar).expect("both planes are made here");
-    banded_normal_equations(&spots, &ccd, half, 0, Prior::new(options.regularize, ccd.dark_weight().into()))
+    banded_normal_equations(&spots, &ccd, half, 0, Prior::new(options.regularize, 1.0))
 }
 
 /// Returns the smallest pivot of a fibre's K over its diagonal element; not positive if K is not positive definite.

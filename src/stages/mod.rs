@@ -22,6 +22,7 @@ pub(crate) mod simd;
 pub(crate) mod skyline;
 pub(crate) mod spot_derivatives;
 pub mod spot_samples;
+pub mod spot_weight;
 pub mod spot_widths;
 pub mod spots;
 pub mod trace_fit;

@@ -20,19 +20,19 @@ pub struct Prior {
 pub struct PatchPrior {
     /// See [`Prior::regularize`].
     pub regularize: f64,
-    /// The weight of a dark pixel of the frame, 1/electron^2. None takes the largest flux weight of each patch, as the peers do.
-    pub dark_weight: Option<f64>,
+    /// The largest weight of a spot of the group, 1/electron^2. None takes the largest flux weight of each patch, as the peers do.
+    pub largest_weight: Option<f64>,
 }
 
 impl PatchPrior {
     /// Returns the prior of a patch whose largest flux weight is `largest`.
     pub fn of(self, largest: f64) -> Prior {
-        Prior::new(self.regularize, self.dark_weight.unwrap_or(largest))
+        Prior::new(self.regularize, self.largest_weight.unwrap_or(largest))
     }
 }
 
 impl Prior {
-    /// Fraction of a dark pixel's weight up to which an unknown counts as without information; gpu_specter's `weight_scale`.
+    /// Fraction of the largest weight up to which an unknown counts as without information; gpu_specter's `weight_scale`.
     pub const MIN_WEIGHT: f64 = 1e-4;
 
     /// Fraction of a spot on good pixels from which its unknown has information, however small their weight. Pixels of a star
@@ -43,11 +43,11 @@ impl Prior {
     /// Added to the diagonal of every unknown, so that none is zero.
     pub const FLOOR: f64 = 1e-15;
 
-    /// Makes the prior with the given regularisation. `dark_weight` is the weight of a dark pixel, see
-    /// [`Ccd::dark_weight`](crate::geometry::Ccd::dark_weight): it belongs to the frame, so that a bin's prior does not depend on
-    /// which other bins and fibres are solved with it.
-    pub fn new(regularize: f64, dark_weight: f64) -> Self {
-        Self { regularize, least_weight: Self::MIN_WEIGHT * dark_weight }
+    /// Makes the prior with the given regularisation. `largest_weight` is that of a spot of the group over the whole range of the
+    /// PSF, see [`largest_spot_weights`](super::spot_weight::largest_spot_weights), so that a bin's prior does not depend on which
+    /// other bins and fibres are extracted.
+    pub fn new(regularize: f64, largest_weight: f64) -> Self {
+        Self { regularize, least_weight: Self::MIN_WEIGHT * largest_weight }
     }
 
     /// Returns alpha of an unknown whose flux weight is `weight` and `coverage` of whose spot lies on good pixels.

@@ -9,6 +9,7 @@ use spextral::stages::goodness::{goodness, pixel_chi2};
 use spextral::stages::model::add_model;
 use spextral::stages::normal_equations::{NormalEquations, PatchPrior, normal_equations};
 use spextral::stages::patch::PatchSpots;
+use spextral::stages::spot_weight::largest_spot_weights;
 use spextral::stages::spots::{SpotSource, spots};
 use spextral::stages::traces::{Traces, traces};
 use testkit::Small;
@@ -83,7 +84,10 @@ fn normal_equations_in_bands_are_those_of_one_patch() {
         let zeros = || vec![0.0; n];
         let (mut band, mut rhs, mut flux_weight, mut alpha) = (vec![0.0; n * (width + 1)], zeros(), zeros(), zeros());
         let out = NormalEquations { band: &mut band, rhs: &mut rhs, flux_weight: &mut flux_weight, alpha: &mut alpha };
-        let prior = PatchPrior { regularize: 0.3, dark_weight: Some(bundle.small.ccd().dark_weight().into()) };
+        let prior = PatchPrior {
+            regularize: 0.3,
+            largest_weight: Some(largest_spot_weights(&bundle.small.psf, &bundle.small.ccd())[0]),
+        };
         normal_equations(&bundle.spots(), &bundle.pixels(), width, prior, out);
         let element = |i: usize, j: usize| {
             let (i, j) = (i.max(j), i.min(j));

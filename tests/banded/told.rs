@@ -40,34 +40,47 @@ fn world() -> impl Strategy<Value = World> {
         |(seed, psf, (step, beyond), light, defects)| {
             let (nfibre, sigma_x, sigma_y, pitch, gh_amplitude) = psf;
             let rows_per_bin = step * 1.3 * sigma_y;
-            let rows = (rows_per_bin * (BINS + 2 * beyond) as f64) as usize;
-            let spots = Synthetic {
-                nfibre,
-                bundlesize: nfibre,
-                sigma_x,
-                sigma_y,
-                half_x: 8,
-                half_y: 6,
-                spacing: pitch * sigma_x,
-                gh_amplitude,
-                npix_y: Some(rows),
+            spectrograph(
                 seed,
-                ..Synthetic::default()
-            };
-            let mut options = Options::default();
-            (options.patches.bundlesize, options.patches.nsubbundles) = (Some(nfibre), Some(1));
-            let start = 0.5 - 0.5 * BINS as f64 * rows_per_bin / rows as f64;
-            World {
-                psf: spots,
+                (nfibre, [sigma_x, sigma_y], pitch * sigma_x, gh_amplitude),
+                (rows_per_bin, beyond),
                 light,
                 defects,
-                lit: beyond,
-                grid: (start, rows_per_bin * ROW, BINS),
-                options,
-                ..World::plain(seed, rows, BINS)
-            }
+            )
         },
     )
+}
+
+/// Number of fibres, widths along x and y, pixels from fibre to fibre, and the size of the Hermite terms.
+type Spots = (usize, [f64; 2], f64, f64);
+
+/// The world of a spectrograph, with CCD rows per bin and bins beyond each end of the grid.
+fn spectrograph(
+    seed: u64,
+    (nfibre, [sigma_x, sigma_y], spacing, gh_amplitude): Spots,
+    (rows_per_bin, beyond): (f64, usize),
+    light: Light,
+    defects: Vec<Defect>,
+) -> World {
+    let rows = (rows_per_bin * (BINS + 2 * beyond) as f64) as usize;
+    let spots = Synthetic {
+        nfibre,
+        bundlesize: nfibre,
+        sigma_x,
+        sigma_y,
+        half_x: 8,
+        half_y: 6,
+        spacing,
+        gh_amplitude,
+        npix_y: Some(rows),
+        seed,
+        ..Synthetic::default()
+    };
+    let mut options = Options::default();
+    (options.patches.bundlesize, options.patches.nsubbundles) = (Some(nfibre), Some(1));
+    let start = 0.5 - 0.5 * BINS as f64 * rows_per_bin / rows as f64;
+    let grid = (start, rows_per_bin * ROW, BINS);
+    World { psf: spots, light, defects, lit: beyond, grid, options, ..World::plain(seed, rows, BINS) }
 }
 
 /// By elimination of all fibres at once, with all bins that reach the CCD. With fewer, fine steps were 2e-3 sigma off.
@@ -150,4 +163,46 @@ fn flux_of_any_instrument_is_exact_to_the_tolerance_or_told() {
     let [kept, told, in_patches] = counts.get();
     note!("{kept} worlds to the tolerance (at worst {:.1e} sigma), {told} told, {in_patches} in patches", worst.get());
     assert!(kept > 0, "no world in bands");
+}
+
+/// Pixels without weight carry correlations beyond the bins that the PSF alone asks for beyond the ends: by those alone these
+/// worlds were 1.2e-4, 1.5e-5, 5.2e-5 and 1.5e-5 sigma off, without a word.
+#[test]
+fn flux_beside_masked_ends_is_exact_to_the_tolerance_or_told() {
+    let worlds = [
+        spectrograph(
+            8046633801549453985,
+            (4, [0.8810184071578271, 0.9376806356316941], 2.3388026320628685, 1.3645402441057002),
+            (1.2014177770656045, 84),
+            Light::Sky,
+            vec![Defect::Fibre(4), Defect::Rows(0.31368486486626485, 35)],
+        ),
+        spectrograph(
+            6143773477418168191,
+            (4, [1.0042697664402367, 1.4600978057171787], 2.5671755789379893, 1.8426469450820544),
+            (3.1185058246026522, 79),
+            Light::Sky,
+            vec![Defect::Amplifier(2)],
+        ),
+        spectrograph(
+            16003350771823726072,
+            (7, [1.0498715227982747, 1.4292028426667895], 2.6326720934904495, 0.49327920289178023),
+            (2.589907636166918, 36),
+            Light::Sky,
+            vec![Defect::Amplifier(3), Defect::Columns(0.720591383544803, 3)],
+        ),
+        spectrograph(
+            10484171978146485026,
+            (7, [1.4207393106679507, 1.1185582404365368], 4.155220558660822, 1.4401549966989557),
+            (1.9167761389309355, 95),
+            Light::Star(1, 405.20781596113983),
+            vec![Defect::Amplifier(3)],
+        ),
+    ];
+    let faults: Vec<String> = worlds
+        .iter()
+        .enumerate()
+        .filter_map(|(k, world)| Some(format!("world {k}: {}", check(world).err()?)))
+        .collect();
+    assert_eq!(faults, [""; 0]);
 }

@@ -17,7 +17,7 @@ pub fn dense(nwave: usize, beyond: usize) -> Options {
     options.patches.wavepad = beyond;
     options.patches.wavepad_frac = 0.0;
     options.patches.pixpad_frac = 1.0;
-    options.patches.weight_scale = WeightScale::Frame;
+    options.patches.weight_scale = WeightScale::Group;
     options
 }
 

@@ -129,7 +129,7 @@ impl Scene {
         options.patches.wavepad = (64.0 / self.grid.step()) as usize;
         options.patches.wavepad_frac = 0.0;
         options.patches.pixpad_frac = 1.0;
-        options.patches.weight_scale = WeightScale::Frame;
+        options.patches.weight_scale = WeightScale::Group;
         let out = try_extract(&self.psf, &self.ccd(), &self.grid, &options, &cpu());
         let spectra = out.expect("dense elimination serves every scene").spectra;
         self.exact = Some((spectra.into(), "dense elimination of whole bundles, in f64"));

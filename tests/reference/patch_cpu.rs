@@ -82,7 +82,7 @@ impl Case {
         let (mut band, mut rhs) = (vec![0.0; n * (hb + 1)], vec![0.0; n]);
         let (mut weight, mut alpha) = (vec![0.0; n], vec![0.0; n]);
         let out = NormalEquations { band: &mut band, rhs: &mut rhs, flux_weight: &mut weight, alpha: &mut alpha };
-        normal_equations(&self.spots(), &self.pixels, hb, PatchPrior { regularize, dark_weight: None }, out);
+        normal_equations(&self.spots(), &self.pixels, hb, PatchPrior { regularize, largest_weight: None }, out);
         Normal { layout: Layout::band(n, hb), band, rhs, weight, alpha }
     }
 

@@ -21,7 +21,7 @@ fn exact(sky: &Sky) -> Spectra {
     let mut options = Options { solver: Solver::Patches, ..sky.options.clone() };
     (options.patches.nwavestep, options.patches.wavepad) = (sky.grid.nwave(), 60);
     (options.patches.wavepad_frac, options.patches.pixpad_frac) = (0.0, 1.0);
-    options.patches.weight_scale = WeightScale::Frame;
+    options.patches.weight_scale = WeightScale::Group;
     sky.try_extract(&options, &cpu()).unwrap().spectra
 }
 

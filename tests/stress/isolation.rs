@@ -5,6 +5,7 @@ use spextral::frame::{Spectra, specmask};
 use spextral::geometry::{Ccd, Patch, Positions, SpotShape};
 use spextral::plan::{Groups, bundles, patches};
 use spextral::simulate::synthetic::Synthetic;
+use spextral::stages::spot_weight::largest_spot_weights;
 use spextral::stages::traces::traces;
 use std::ops::Range;
 use testkit::cpu;
@@ -31,8 +32,8 @@ fn pixel(sky: &Sky, fibre: usize) -> usize {
 fn with_absurd_weight(sky: &Sky, pixel: usize) -> Extraction {
     let mut ivar = sky.ivar.clone();
     ivar[pixel] = 1e30;
-    let shape = [sky.psf.npix_y, sky.psf.npix_x];
-    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, [&sky.image, &ivar], sky.ccd().dark_weight()).unwrap();
+    let (shape, weights) = ([sky.psf.npix_y, sky.psf.npix_x], largest_spot_weights(&sky.psf, &sky.ccd()));
+    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, [&sky.image, &ivar], weights).unwrap();
     testkit::extract(&sky.psf, &ccd, &sky.grid, &sky.options, &cpu())
 }
 

@@ -10,6 +10,7 @@ use spextral::stages::banded::{
     banded_root,
 };
 use spextral::stages::normal_equations::Prior;
+use spextral::stages::spot_weight::largest_spot_weights;
 use spextral::stages::spots::SpotSource;
 use std::cell::Cell;
 use testkit::cpu;
@@ -37,7 +38,7 @@ fn check_bands(sky: &Sky) -> Result<usize, String> {
         &sky.ccd(),
         half,
         reach,
-        Prior::new(sky.options.regularize, sky.ccd().dark_weight().into()),
+        Prior::new(sky.options.regularize, largest_spot_weights(&sky.psf, &sky.ccd())[0]),
     );
     let neighbours = overlaps.coupling(1).neighbours;
     let choice = SolverParameters::measure(&normal, TOLERANCE, sky.grid.step(), 20, neighbours);

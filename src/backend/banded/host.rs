@@ -11,6 +11,7 @@ use crate::stages::banded::{
     Overlaps, Part, SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux, banded_goodness,
     banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth,
 };
+use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 
@@ -97,7 +98,7 @@ fn on_grid(
     let spots = engine.timed(Stage::Traces, source);
     let reach = of.reach.max(half_bandwidth(&spots.positions(), window.neighbours));
     SolverParameters::check_width(reach, group.grid.step())?;
-    let form = || banded_normal_equations(&spots, ccd, reach, window.neighbours, of.prior);
+    let form = || banded_normal_equations(&spots, ccd, reach, window.neighbours, of.priors[0]);
     let normal = engine.timed(Stage::BandedNormal, form);
     let HostNormal { normal, parameters, coupling } = measured(group, normal, window.coupling)?;
     let (x, iterations) = engine.timed(Stage::BandedSolve, || banded_flux(&normal, &parameters))?;
@@ -167,14 +168,19 @@ fn bands_of(found: &[Decorrelated]) -> Vec<usize> {
     bands
 }
 
-/// Forms K and y of a bundle for a GPU, if its fibres are coupled no farther than K has blocks for.
-pub(super) fn normal(group: &BandedGroup, spots: &SpotSource, ccd: &Ccd) -> Result<HostNormal, BandedFailure> {
+/// Forms K and y of a bundle, with its prior, for a GPU, if its fibres are coupled no farther than K has blocks for.
+pub(super) fn normal(
+    group: &BandedGroup,
+    spots: &SpotSource,
+    prior: Prior,
+    ccd: &Ccd,
+) -> Result<HostNormal, BandedFailure> {
     let (half, distances) = (group.group.reach, group.group.distances);
     // Before anything is as wide as that.
     SolverParameters::check_width(half, group.grid.step())?;
     let coupling = Overlaps::measure(spots, half).coupling(distances);
     coupling.check(group.tolerance)?;
-    measured(group, banded_normal_equations(spots, ccd, half, distances, group.group.prior), coupling)
+    measured(group, banded_normal_equations(spots, ccd, half, distances, prior), coupling)
 }
 
 /// Measures the parameters that follow from K.

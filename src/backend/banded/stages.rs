@@ -17,6 +17,7 @@ use crate::gpu::patch::Patches;
 use crate::gpu::{Gpu, GpuError, Recording};
 use crate::psf::Form;
 use crate::stages::banded::Complement;
+use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use std::sync::{Arc, Mutex};
 
@@ -119,8 +120,9 @@ impl BandedStages<'_> {
         };
         if engine.on(Stage::BandedNormal).is_none() {
             let bundles = self.given(group, spots)?;
-            let of = |source: &SpotSource| host::normal(group, source, ccd.host());
-            let host = engine.timed(Stage::BandedNormal, || bundles.iter().map(of).collect::<Result<Vec<_>>>())?;
+            let of = |(source, prior): (&SpotSource, &Prior)| host::normal(group, source, *prior, ccd.host());
+            let all = || bundles.iter().zip(&group.group.priors).map(of).collect::<Result<Vec<_>>>();
+            let host = engine.timed(Stage::BandedNormal, all)?;
             let parts: Vec<_> = host.iter().map(|h| (&h.normal, h.coupling)).collect();
             layout::upload_normal(&work, &parts).map_err(EngineError::from)?;
             return Ok(BandedNormals(Located { host: host.into(), device: Some(work) }));
@@ -129,10 +131,9 @@ impl BandedStages<'_> {
             let made = self.window(spots, window)?;
             let record = |gpu: &Gpu| {
                 let (batch, spots) = (group.group.batch(windows, window), on_device(gpu, traces, &made)?);
-                let patches = Patches::new(&batch, &spots)?;
+                let patches = Patches::with_priors(&batch, &spots, &group.group.priors)?;
                 let mut recording = Recording::new();
-                let (ccd, prior) = (ccd.device(gpu)?, group.group.prior);
-                record_products(&mut recording, &patches, ccd, &work.shape, prior, &work.normal)?;
+                record_products(&mut recording, &patches, ccd.device(gpu)?, &work.shape, &work.normal)?;
                 gpu.run(recording)?;
                 if window + 1 == windows.count() {
                     corrupt(gpu, Stage::BandedNormal, &[&work.normal.own, &work.normal.pairs, &work.normal.sums])?;

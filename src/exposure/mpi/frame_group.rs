@@ -31,7 +31,7 @@ struct Order<'a> {
     grid: Cow<'a, WaveGrid>,
     bundles: Cow<'a, [Bundle]>,
     columns: Range<usize>,
-    dark_weight: f32,
+    largest_weights: Cow<'a, [f64]>,
     on_cpu: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'a> FrameGroup<'a> {
                 grid: Cow::Borrowed(inputs.grid()),
                 bundles: Cow::Borrowed(bundles),
                 columns: columns.clone(),
-                dark_weight: job.ccd.dark_weight(),
+                largest_weights: Cow::Borrowed(job.largest_weights()),
                 on_cpu,
             };
             send(rank, ORDER, &Some(order));
@@ -165,9 +165,10 @@ pub fn serve(leader: usize, engine: &Engine) {
 fn carry_out(leader: usize, order: &Order, engine: &Engine) -> Result<Share, Failure> {
     let (psf, columns) = (&order.psf, &order.columns);
     let [image, ivar]: [Vec<f32>; 2] = [receive_numbers(leader, PIXELS), receive_numbers(leader, PIXELS)];
-    let ccd = &Ccd::from_columns([psf.npix_y, psf.npix_x], columns.clone(), [&image, &ivar], order.dark_weight)
-        .expect("columns are received as they were sent")
-        .with_dispersion(psf.dispersion);
+    let ccd =
+        &Ccd::from_columns([psf.npix_y, psf.npix_x], columns.clone(), [&image, &ivar], order.largest_weights.to_vec())
+            .expect("columns are received as they were sent")
+            .with_dispersion(psf.dispersion);
     let cpu = engine.cpu_instead();
     let job = Job::new(psf, ccd, &order.grid, &order.options).map_err(ExtractError::from)?;
     let engine = if order.on_cpu { &cpu } else { engine };

@@ -33,8 +33,8 @@ pub struct Group<'a> {
     pub core_bins: Range<usize>,
     /// Rows and columns of the CCD that the spots of each bundle reach, with a margin.
     pub pixels: Vec<(Range<usize>, Range<usize>)>,
-    /// The prior.
-    pub prior: Prior,
+    /// The prior of each bundle.
+    pub priors: Vec<Prior>,
     /// Fractional error of the PSF.
     pub psferr: f64,
 }

@@ -5,7 +5,6 @@ use crate::gpu::patch::{CcdBuffers, Patches};
 use crate::gpu::shaders::COUPLING_STEP;
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::stages::banded::Coupling;
-use crate::stages::normal_equations::Prior;
 
 /// Invocations of a workgroup: a spot has 187 pixels in DESI and 38 products with others.
 const THREADS: usize = 64;
@@ -64,7 +63,7 @@ pub(crate) fn couplings(largest: &[u32]) -> Vec<Coupling> {
     largest.chunks_exact(2).map(of_bundle).collect()
 }
 
-/// Records the normal equations of the core bins of `patches`, and the coupling of their fibres. A patch is a
+/// Records the normal equations of the core bins of `patches`, made with their priors, and the coupling of their fibres. A patch is a
 /// bundle with all its fibres. The spots must include the bins within K's reach of the core.
 ///
 /// # Errors
@@ -74,7 +73,6 @@ pub fn record_products(
     patches: &Patches,
     ccd: &CcdBuffers,
     shape: &Shape,
-    prior: Prior,
     out: &Normal,
 ) -> Result<(), GpuError> {
     let gpu = out.own.gpu();
@@ -96,7 +94,7 @@ pub fn record_products(
     // Spots overlap in half of their rows or columns.
     let products = reach + 1 + shape.distances * (2 * reach + 1);
     for items in gpu.dispatches(fibres * bins, (products * size / 2) as u64) {
-        let args = patches.args(&items, ccd.nx).with_distances(shape.distances).with_prior(prior);
+        let args = patches.args(&items, ccd.nx).with_distances(shape.distances);
         recording.dispatch(&kernel, items.len(), &args, &bound)?;
     }
     let kernel = gpu.kernel(&variant, "couplings")?;

@@ -97,9 +97,9 @@ fn k_and_y_of_a_bundle_are_within_3e_6_of_the_twin() {
         let shape = shape(&case, &expected, kept);
         let found = Normal::new(&gpu, &shape).unwrap();
         let spots = case.spots_on(&gpu);
-        let patches = Patches::new(&case.batch, &spots).unwrap();
+        let patches = Patches::with_priors(&case.batch, &spots, &[prior]).unwrap();
         let mut recording = Recording::new();
-        record_products(&mut recording, &patches, &case.ccd_on(&gpu), &shape, prior, &found).unwrap();
+        record_products(&mut recording, &patches, &case.ccd_on(&gpu), &shape, &found).unwrap();
         gpu.run(recording).unwrap();
         let expected = upload(&gpu, &shape, &expected);
         let error = |found: &Reals, expected: &Reals, count: usize| {

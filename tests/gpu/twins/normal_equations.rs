@@ -32,12 +32,13 @@ fn twin(case: &Case, prior: PatchPrior) -> Twin {
 #[test]
 fn k_y_and_flux_weight_are_within_3e_6_of_the_twin() {
     for gpu in in_each_precision() {
-        for (tails, regularize, dark_weight) in [(false, 0.0, None), (true, 0.03, None), (false, 0.0, Some(5.0))] {
+        for (tails, regularize, largest_weight) in [(false, 0.0, None), (true, 0.03, None), (false, 0.0, Some(5.0))] {
             let case = Case::synthetic(tails);
-            let prior = PatchPrior { regularize, dark_weight };
+            let prior = PatchPrior { regularize, largest_weight };
             let spots = case.spots_on(&gpu);
-            let patches = Patches::new(&case.batch, &spots).unwrap();
-            let found = device::normal_equations(&patches, &case.ccd_on(&gpu), prior).unwrap();
+            let priors = vec![prior.of(0.0); case.batch.len()];
+            let patches = Patches::with_priors(&case.batch, &spots, &priors).unwrap();
+            let found = device::normal_equations(&patches, &case.ccd_on(&gpu)).unwrap();
             let expected = twin(&case, prior);
             let compare = |found: Vec<f64>, expected: &[f64]| worst(&found, expected) / largest(expected);
             let weights = found.flux_weight.download().unwrap();
@@ -59,9 +60,7 @@ fn unknowns_without_pixels_have_the_prior_alone() {
     case.ivar.fill(0.0);
     let spots = case.spots_on(&gpu);
     let patches = Patches::new(&case.batch, &spots).unwrap();
-    let found =
-        device::normal_equations(&patches, &case.ccd_on(&gpu), PatchPrior { regularize: 0.0, dark_weight: None })
-            .unwrap();
+    let found = device::normal_equations(&patches, &case.ccd_on(&gpu)).unwrap();
     let width = case.batch.half_bandwidth + 1;
     for (k, value) in found.band.download().unwrap().into_iter().enumerate() {
         assert_eq!(value as f32, if k % width == width - 1 { 1e-15 } else { 0.0 });

@@ -27,7 +27,7 @@ fn run(engine: &Engine, case: &Case, batch: &Batch, half: usize) -> Found {
     let traces = engine.traces(&case.psf, case.fibres(), &case.wave, case.shape.tails).unwrap();
     let spots = engine.spots(&traces, 0..case.wave.len()).unwrap();
     let normal = engine
-        .normal_equations(batch, &ccd, &traces, &spots, PatchPrior { regularize: 0.0, dark_weight: None })
+        .normal_equations(batch, &ccd, &traces, &spots, PatchPrior { regularize: 0.0, largest_weight: None })
         .unwrap();
     let (x, solved) = engine.solve(batch, &normal).unwrap();
     let (schur, factored) = engine.schur(batch, &normal).unwrap();

@@ -82,7 +82,7 @@ pub fn check_patches(sky: &Sky, engine: &Engine, rounding: f64) -> Result<usize,
         let all = patches(options, &positions, &wanted, sky.grid.nwave(), (sky.psf.npix_y, sky.psf.npix_x));
         let bandwidth = |nspec| half_bandwidth(&positions, nspec, options.patch_bins());
         for batch in batches(all, bandwidth, |batch| engine.batch_size(batch, Decorrelate::Signal)) {
-            let prior = PatchPrior { regularize: sky.options.regularize, dark_weight: None };
+            let prior = PatchPrior { regularize: sky.options.regularize, largest_weight: None };
             let normal = engine.normal_equations(&batch, &ccd, &traces, &spots, prior).map_err(failed)?;
             rows += check_batch(engine, &batch, &normal, rounding)?;
         }
