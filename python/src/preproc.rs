@@ -164,7 +164,7 @@ impl Preproc {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         let Self(preproc) = self;
         let Rejected { unsound, absurd } = preproc.ccd.rejected();
-        let rest = (&preproc.header, &preproc.fibermap, &preproc.notes, [unsound, absurd], preproc.ccd.dark_weight());
+        let rest = (&preproc.header, &preproc.fibermap, &preproc.notes, [unsound, absurd]);
         let mut bytes = Vec::new();
         ciborium::into_writer(&rest, &mut bytes).map_err(|error| input(format!("cannot pickle a frame: {error}")))?;
         let planes = (self.image(py)?, self.ivar(py)?, self.mask(py)?, self.readnoise(py)?, PyBytes::new(py, &bytes));
@@ -181,12 +181,11 @@ impl Preproc {
         rest: &[u8],
     ) -> PyResult<Self> {
         let damaged = || input("these are no parts of a pickled frame");
-        let (header, fibermap, notes, [unsound, absurd], dark_weight): Parts =
-            ciborium::from_reader(rest).map_err(|_| damaged())?;
+        let (header, fibermap, notes, [unsound, absurd]): Parts = ciborium::from_reader(rest).map_err(|_| damaged())?;
         let &[ny, nx] = image.shape() else { return Err(damaged()) };
         // They have passed the border.
-        let ccd = Ccd::from_columns([ny, nx], 0..nx, [image.as_slice()?, ivar.as_slice()?], dark_weight)
-            .map_err(|_| damaged())?;
+        let ccd =
+            Ccd::from_columns([ny, nx], 0..nx, [image.as_slice()?, ivar.as_slice()?], None).map_err(|_| damaged())?;
         Ok(Self::from(fits::Preproc {
             ccd: ccd.having_rejected(Rejected { unsound, absurd }),
             mask: mask.map(|mask| mask.as_slice().map(<[i32]>::to_vec)).transpose()?,
@@ -205,7 +204,7 @@ impl Preproc {
 }
 
 /// The parts of a pickled frame besides its planes: header, fibermap, notes, rejected pixels and the weight of a dark pixel.
-type Parts = (Header, Option<Table>, Vec<String>, [usize; 2], f32);
+type Parts = (Header, Option<Table>, Vec<String>, [usize; 2]);
 
 /// The bits that mask a pixel; by default all of DESI's `ccdmask` but BADREADNOISE.
 pub fn bits(given: Option<u32>) -> u32 {

@@ -100,18 +100,19 @@ impl<'a> Ccd<'a> {
             let (mask, bits) = mask.map_or((None, 0), |(mask, bits)| (Some(mask), bits));
             rejected.unsound = mask_pixels(image.to_mut(), ivar.to_mut(), mask, bits);
         }
-        let dark_weight = dark_weight(&ivar).unwrap_or(0.0);
-        let limit = if dark_weight > 0.0 { ABSURD * dark_weight } else { f32::MAX };
+        let mut dark = dark_weight(&ivar).unwrap_or(0.0);
+        let limit = if dark > 0.0 { ABSURD * dark } else { f32::MAX };
         if count_absurd(&ivar, limit) > 0 {
             rejected.absurd = mask_absurd(ivar.to_mut(), limit);
+            dark = dark_weight(&ivar).unwrap_or(0.0);
         }
         let (largest_weights, dispersion) = (None, Dispersion::AlongY);
-        Ok(Self { ny, nx, image, ivar, dark_weight, largest_weights, rejected, dispersion })
+        Ok(Self { ny, nx, image, ivar, dark_weight: dark, largest_weights, rejected, dispersion })
     }
 
     /// Builds the CCD of a frame of which only some columns are known: the others have ivar 0. The planes are those of
     /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already; `largest_weights` are those of
-    /// the spots of each fibre in the whole frame, 1/electron^2.
+    /// the spots of each fibre in the whole frame, 1/electron^2; None where the columns are all of them.
     ///
     /// # Errors
     /// [`CcdError`] if a plane does not have `ny * columns.len()` pixels.
@@ -119,7 +120,7 @@ impl<'a> Ccd<'a> {
         [ny, nx]: [usize; 2],
         columns: Range<usize>,
         [image, ivar]: [&[f32]; 2],
-        largest_weights: Vec<f64>,
+        largest_weights: Option<Vec<f64>>,
     ) -> Result<Self, CcdError> {
         for (plane, found) in [("the image", image.len()), ("ivar", ivar.len())] {
             if found != ny * columns.len() {
@@ -135,7 +136,7 @@ impl<'a> Ccd<'a> {
             Cow::Owned(pixels)
         };
         let (rejected, dispersion) = (Rejected::default(), Dispersion::AlongY);
-        let (image, ivar, largest_weights) = (whole(image), whole(ivar), Some(largest_weights));
+        let (image, ivar) = (whole(image), whole(ivar));
         let dark_weight = dark_weight(&ivar).unwrap_or(0.0);
         Ok(Self { ny, nx, image, ivar, dark_weight, largest_weights, rejected, dispersion })
     }
@@ -275,7 +276,7 @@ mod tests {
     fn columns_make_the_same_ccd_with_the_others_masked() {
         let ccd = Ccd::new(2, 3, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![1.0; 6]).unwrap();
         let [image, ivar] = ccd.columns(&(1..3));
-        let part = Ccd::from_columns([2, 3], 1..3, [&image, &ivar], vec![0.4]).unwrap();
+        let part = Ccd::from_columns([2, 3], 1..3, [&image, &ivar], Some(vec![0.4])).unwrap();
         assert_eq!(part.image(), [0.0, 2.0, 3.0, 0.0, 5.0, 6.0]);
         assert_eq!(part.ivar(), [0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
         assert_eq!((part.largest_weights(), ccd.largest_weights()), (Some(&[0.4][..]), None));

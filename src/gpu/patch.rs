@@ -134,7 +134,8 @@ impl<'a> Patches<'a> {
     /// Uploads the positions of the patches of `batch` and the prior of each. A least weight of 0 stands for that of the patch.
     ///
     /// # Errors
-    /// As [`Self::new`], and [`GpuError::Length`] if there is not one prior per patch.
+    /// [`GpuError::Length`] if a patch reaches beyond the spots or the batch's shape, or has no prior,
+    /// [`GpuError::OutOfMemory`] if the device is full.
     pub fn with_priors(batch: &'a Batch, spots: &'a BundleSpots, priors: &[Prior]) -> Result<Self, GpuError> {
         spots.pixel.expect_len(2 * spots.nfibre * spots.nbin)?;
         spots.spots.expect_len(spots.nfibre * spots.bins.len() * spots.shape.size())?;

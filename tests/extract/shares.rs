@@ -15,8 +15,8 @@ fn in_shares(small: &Small, options: &Options, n: usize) -> Extraction {
         let (first, last) = (bundles.first()?, bundles.last()?);
         let seen = job.columns(first.fibres.start..last.fibres.end);
         let [image, ivar] = ccd.columns(&seen);
-        let part =
-            Ccd::from_columns([ccd.ny(), ccd.nx()], seen, [&image, &ivar], job.largest_weights().to_vec()).unwrap();
+        let part = Ccd::from_columns([ccd.ny(), ccd.nx()], seen, [&image, &ivar], Some(job.largest_weights().to_vec()))
+            .unwrap();
         let job = Job::new(&small.psf, &part, &small.grid, options).unwrap();
         let share = extract_share(&job, bundles, &cpu(), LastRung::Cpu, &|_, _| {}).unwrap();
         let (head, numbers) = share.pack();

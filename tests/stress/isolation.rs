@@ -33,7 +33,7 @@ fn with_absurd_weight(sky: &Sky, pixel: usize) -> Extraction {
     let mut ivar = sky.ivar.clone();
     ivar[pixel] = 1e30;
     let (shape, weights) = ([sky.psf.npix_y, sky.psf.npix_x], largest_spot_weights(&sky.psf, &sky.ccd()));
-    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, [&sky.image, &ivar], weights).unwrap();
+    let ccd = Ccd::from_columns(shape, 0..sky.psf.npix_x, [&sky.image, &ivar], Some(weights)).unwrap();
     testkit::extract(&sky.psf, &ccd, &sky.grid, &sky.options, &cpu())
 }
 

@@ -165,10 +165,14 @@ pub fn serve(leader: usize, engine: &Engine) {
 fn carry_out(leader: usize, order: &Order, engine: &Engine) -> Result<Share, Failure> {
     let (psf, columns) = (&order.psf, &order.columns);
     let [image, ivar]: [Vec<f32>; 2] = [receive_numbers(leader, PIXELS), receive_numbers(leader, PIXELS)];
-    let ccd =
-        &Ccd::from_columns([psf.npix_y, psf.npix_x], columns.clone(), [&image, &ivar], order.largest_weights.to_vec())
-            .expect("columns are received as they were sent")
-            .with_dispersion(psf.dispersion);
+    let ccd = &Ccd::from_columns(
+        [psf.npix_y, psf.npix_x],
+        columns.clone(),
+        [&image, &ivar],
+        Some(order.largest_weights.to_vec()),
+    )
+    .expect("columns are received as they were sent")
+    .with_dispersion(psf.dispersion);
     let cpu = engine.cpu_instead();
     let job = Job::new(psf, ccd, &order.grid, &order.options).map_err(ExtractError::from)?;
     let engine = if order.on_cpu { &cpu } else { engine };

@@ -148,7 +148,7 @@ impl Case {
     /// The CCD with its weights as they are: some cases need one that [`Ccd::new`] would mask.
     pub fn ccd(&self) -> Ccd<'_> {
         let shape = [self.psf.npix_y, self.psf.npix_x];
-        Ccd::from_columns(shape, 0..self.psf.npix_x, [&self.image, &self.ivar], vec![0.25; self.psf.nfibre]).unwrap()
+        Ccd::from_columns(shape, 0..self.psf.npix_x, [&self.image, &self.ivar], None).unwrap()
     }
 
     pub fn fibres(&self) -> std::ops::Range<usize> {
