@@ -159,7 +159,7 @@ struct Block<'a, const B: usize> {
 struct Work<const B: usize> {
     columns: Columns<B>,
     /// The right-hand sides 1, x and z - S x, between B zeros at each end.
-    sides: [Vec<Octet>; SIDES],
+    sides: Vec<[Octet; SIDES]>,
     /// Sums over octets of poles: `w (S + sigma)^-1` times the right-hand sides, `w sigma` times the diagonals of the inverse.
     sums: Vec<Octet>,
     width: usize,
@@ -170,7 +170,7 @@ impl<const B: usize> Work<B> {
         let zeros = |len: usize| vec![Octet::default(); len];
         Self {
             columns: Columns::new(n),
-            sides: std::array::from_fn(|_| zeros(n + 2 * B)),
+            sides: vec![[Octet::default(); SIDES]; n + 2 * B],
             sums: zeros(n * (SIDES + half + 1)),
             width: SIDES + half + 1,
         }
@@ -179,13 +179,10 @@ impl<const B: usize> Work<B> {
     /// Makes 1, x and z - S x of a block the right-hand sides.
     fn fill_sides(&mut self, block: &Block<B>) {
         let n = block.len();
-        let [ones, flux, rest] = &mut self.sides;
-        ones[B..n + B].fill(Octet([1.0; 8]));
-        flux[B..n + B].iter_mut().zip(block.x).for_each(|(v, &x)| *v = Octet([x; 8]));
-        rest[B..n + B].iter_mut().zip(block.rest).for_each(|(v, &x)| *v = Octet([x; 8]));
-        for side in &mut self.sides {
-            side[n + B..n + 2 * B].fill(Octet::default());
+        for ((side, &x), &rest) in self.sides[B..n + B].iter_mut().zip(block.x).zip(block.rest) {
+            *side = [Octet([1.0; 8]), Octet([x; 8]), Octet([rest; 8])];
         }
+        self.sides[n + B..n + 2 * B].fill([Octet::default(); SIDES]);
     }
 }
 
@@ -233,9 +230,8 @@ impl<const B: usize> Block<'_, B> {
             return vec![f64::INFINITY; n];
         }
         work.fill_sides(self);
-        let sides = work.sides.each_mut().map(|side| &mut side[..n + 2 * B]);
-        dispatch(Solve { columns: &work.columns, sides });
-        work.sides[1][B..n + B].iter().map(|v| tau.sqrt() * (tau * v.0[0]).abs()).collect()
+        dispatch(Solve { columns: &work.columns, sides: &mut work.sides[..n + 2 * B] });
+        work.sides[B..n + B].iter().map(|v| tau.sqrt() * (tau * v[1].0[0]).abs()).collect()
     }
 
     /// Adds up the poles and multiplies by S: rows from `skipped` on become the bins of the core.
@@ -297,7 +293,7 @@ impl<const B: usize> Kernel for Shifted<'_, '_, B> {
 /// Solves for all right-hand sides.
 struct Solve<'a, const B: usize> {
     columns: &'a Columns<B>,
-    sides: [&'a mut [Octet]; SIDES],
+    sides: &'a mut [[Octet; SIDES]],
 }
 
 impl<const B: usize> Kernel for Solve<'_, B> {
@@ -305,7 +301,7 @@ impl<const B: usize> Kernel for Solve<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.columns.solve(simd, self.sides);
+        self.columns.solve_together(simd, self.sides);
     }
 }
 
@@ -325,8 +321,8 @@ impl<const B: usize> Kernel for Add<'_, B> {
         let Work { columns, sides, sums, width } = self.work;
         let (weight, of_band) = (simd.load(&self.weight), simd.load(&self.weight_of_band));
         for (j, sums) in sums.chunks_exact_mut(*width).enumerate().take(self.n) {
-            for (side, sum) in sides.iter().zip(&mut *sums) {
-                add(simd, weight, &side[j + B], sum);
+            for (side, sum) in sides[j + B].iter().zip(&mut *sums) {
+                add(simd, weight, side, sum);
             }
             let column = columns.column(j);
             add(simd, of_band, &column.diagonal, &mut sums[SIDES]);
@@ -355,8 +351,7 @@ fn add_poles<const B: usize>(block: &Block<B>, work: &mut Work<B>, root: &Root, 
         dispatch(Shifted { block, columns: &mut work.columns, shift });
         work.columns.factor(n);
         work.fill_sides(block);
-        let sides = work.sides.each_mut().map(|side| &mut side[..n + 2 * B]);
-        dispatch(Solve { columns: &work.columns, sides });
+        dispatch(Solve { columns: &work.columns, sides: &mut work.sides[..n + 2 * B] });
         work.columns.invert(n);
         dispatch(Add { work, n, weight, weight_of_band });
     }

@@ -223,7 +223,7 @@ impl<const B: usize> Kernel for Decay<'_, B> {
         columns.factor(len);
         let singular = columns.bad_pivot(len).is_some();
         g[REACH + B] = Octet([1.0; 8]);
-        columns.solve(simd, [&mut g]);
+        columns.solve(simd, &mut g);
         let centre = g[REACH + B];
         let strong =
             |row: usize, threshold: f64| (0..8).any(|lane| g[row + B].0[lane].abs() > threshold * centre.0[lane].abs());

@@ -107,11 +107,11 @@ struct Block<'a, 'b> {
     complete: i64,
 }
 
-/// Pixels of a window, `[octets, ny]`; all is zero off the CCD.
+/// Pixels of a window, `[octets, ny]`; all is zero off the CCD, but ivar is -1.
 struct Planes {
     window: Window,
-    image: Vec<Octet>,
-    ivar: Vec<Octet>,
+    image: Vec<[f32; 8]>,
+    ivar: Vec<[f32; 8]>,
     model: Vec<Octet>,
     /// Chi^2 of the pixels used, else 0.
     chi2: Vec<Octet>,
@@ -124,17 +124,12 @@ struct Planes {
 impl Planes {
     fn new(window: Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
-        let (mut image, mut ivar, mut masked) = (zeros(), zeros(), zeros());
+        let (mut image, mut ivar) = (vec![[0.0; 8]; window.len()], vec![[-1.0; 8]; window.len()]);
         window.for_each_octet(ccd, |at, lanes, pixels, weights| {
-            let (image, ivar, masked) = (&mut image[at].0, &mut ivar[at].0, &mut masked[at].0);
-            for lane in 0..8 {
-                (image[lane], ivar[lane]) = (f64::from(pixels[lane]), f64::from(weights[lane]));
-                masked[lane] = if weights[lane] == 0.0 { 1.0 } else { 0.0 };
-            }
-            masked[..lanes.start].fill(0.0);
-            masked[lanes.end..].fill(0.0);
+            image[at] = *pixels;
+            ivar[at][lanes.clone()].copy_from_slice(&weights[lanes]);
         });
-        Self { image, ivar, model: zeros(), chi2: zeros(), used: zeros(), masked, window }
+        Self { image, ivar, model: zeros(), chi2: zeros(), used: zeros(), masked: zeros(), window }
     }
 }
 
@@ -178,21 +173,14 @@ impl<'a, 'b> Block<'a, 'b> {
 
     /// Forms chi^2 of the columns left of `octet`, whose model is complete.
     fn complete_to(&mut self, octet: i64) {
-        let Planes { window, image, ivar, model, chi2, used, .. } = &mut self.planes;
+        let window = &self.planes.window;
         let columns = (self.complete - window.octets.start) as usize..(octet - window.octets.start).max(0) as usize;
         if columns.is_empty() {
             return;
         }
         self.complete = octet;
         let part = columns.start * window.ny()..columns.end * window.ny();
-        dispatch(PixelChi2 {
-            image: bytemuck::cast_slice(&image[part.clone()]),
-            ivar: bytemuck::cast_slice(&ivar[part.clone()]),
-            model: bytemuck::cast_slice(&model[part.clone()]),
-            psferr: self.psferr,
-            chi2: bytemuck::cast_slice_mut(&mut chi2[part.clone()]),
-            used: bytemuck::cast_slice_mut(&mut used[part]),
-        });
+        dispatch(PixelChi2 { planes: &mut self.planes, part, psferr: self.psferr });
     }
 
     fn judge_fibre(&self, fibre: usize, stamps: &AlignedSpots, bins: Range<usize>, out: &mut [Goodness]) {
@@ -257,31 +245,31 @@ impl Kernel for Add<'_> {
     }
 }
 
-/// Chi^2 of pixels as in [`crate::stages::goodness::pixel_chi2`], and which are used.
+/// Chi^2 of pixels as in [`crate::stages::goodness::pixel_chi2`], which are used, and which are masked.
 struct PixelChi2<'a> {
-    image: &'a [f64],
-    ivar: &'a [f64],
-    model: &'a [f64],
+    planes: &'a mut Planes,
+    /// The octets whose model is complete.
+    part: Range<usize>,
     psferr: f64,
-    chi2: &'a mut [f64],
-    used: &'a mut [f64],
 }
 
 impl Kernel for PixelChi2<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let n = self.image.len();
-        let (ivar, model) = (&self.ivar[..n], &self.model[..n]);
-        let (chi2, used) = (&mut self.chi2[..n], &mut self.used[..n]);
-        for k in 0..n {
-            let (w, m) = (ivar[k], model[k]);
-            let sigma = self.psferr * m;
-            let is_used = w > 0.0 && m > 0.0;
-            let value = (self.image[k] - m) * (self.image[k] - m) / (1.0 / w + sigma * sigma);
-            chi2[k] = if is_used { value } else { 0.0 };
-            used[k] = if is_used { 1.0 } else { 0.0 };
+    fn run<S: Simd>(self, simd: S) {
+        let Self { planes: Planes { image, ivar, model, chi2, used, masked, .. }, part, psferr } = self;
+        let (one, psferr) = (simd.splat(1.0), simd.splat(psferr));
+        for at in part {
+            let (p, w, m) = (simd.widen(&image[at]), simd.widen(&ivar[at]), simd.load(&model[at]));
+            let (rest, sigma) = (simd.neg_mul_add(one, m, p), simd.mul(psferr, m));
+            let variance = simd.add(simd.div(one, w), simd.mul(sigma, sigma));
+            let value = simd.div(simd.mul(rest, rest), variance);
+            simd.store(simd.where_positive(w, simd.where_positive(m, value)), &mut chi2[at]);
+            simd.store(simd.where_positive(w, simd.where_positive(m, one)), &mut used[at]);
+            let off_ccd = simd.where_positive(simd.neg_mul_add(one, w, simd.splat(0.0)), one);
+            let without = simd.neg_mul_add(one, simd.where_positive(w, one), one);
+            simd.store(simd.neg_mul_add(one, off_ccd, without), &mut masked[at]);
         }
     }
 }

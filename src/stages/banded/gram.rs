@@ -39,7 +39,7 @@ impl<const B: usize> Kernel for Solve<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.columns.solve(simd, [self.v]);
+        self.columns.solve(simd, self.v);
     }
 }
 

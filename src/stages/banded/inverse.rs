@@ -4,8 +4,9 @@
 //! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`); a narrower band is filled up with zeros.
 
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use std::cmp::Ordering;
 
-/// Above this the loops stay loops: slower, but only fine grids need it, and unrolled code would take minutes to compile.
+/// Above this the loops stay loops, over some rows at a time: unrolled code would take minutes to compile.
 const UNROLLED: usize = 24;
 
 /// Column j of the factor, later of the inverse.
@@ -48,6 +49,80 @@ macro_rules! descending {
     ($k:ident => $step:expr, $($value:literal)*) => {
         $(if $value <= B { let $k: usize = $value; $step; })*
     };
+}
+
+/// Rows whose sums stay in registers where loops stay loops.
+const ROWS: usize = 8;
+
+/// Subtracts from rows `first ..` of column j of the matrix what the columns before it leave there, as [`subtract_column`] does.
+/// `scaled[k - 1]` is `d_{j-k} L_{j, j-k}`.
+#[inline(always)]
+fn subtract_from_rows<S: Simd, const B: usize>(
+    simd: S,
+    first: usize,
+    past: &[Column<B>; B],
+    scaled: &[Octet; B],
+    column: &mut Column<B>,
+) {
+    let mut sums = [simd.splat(0.0); ROWS];
+    for r in 0..ROWS {
+        sums[r] = simd.load(&column.lower[first + r]);
+    }
+    for k in (1..B - first).rev() {
+        let (other, factor) = (&past[B - k].lower, simd.load(&scaled[k - 1]));
+        if first + k + ROWS <= B {
+            for r in 0..ROWS {
+                sums[r] = simd.neg_mul_add(simd.load(&other[first + k + r]), factor, sums[r]);
+            }
+        } else {
+            for r in 0..ROWS {
+                if first + k + r < B {
+                    sums[r] = simd.neg_mul_add(simd.load(&other[first + k + r]), factor, sums[r]);
+                }
+            }
+        }
+    }
+    for r in 0..ROWS {
+        simd.store(sums[r], &mut column.lower[first + r]);
+    }
+}
+
+/// Rows `first ..` of column j of the inverse from the columns right of it, as [`subtract_inverse`] does.
+#[inline(always)]
+fn rows_of_inverse<S: Simd, const B: usize>(
+    simd: S,
+    first: usize,
+    lower: &[Octet; B],
+    future: &[Column<B>; B],
+    out: &mut [Octet],
+) {
+    let mut sums = [simd.splat(0.0); ROWS];
+    for k in (0..B).rev() {
+        let factor = simd.load(&lower[k]);
+        if k >= first + ROWS {
+            for r in 0..ROWS {
+                sums[r] = simd.neg_mul_add(simd.load(&future[first + r].lower[k - first - r - 1]), factor, sums[r]);
+            }
+        } else if k < first {
+            let other = &future[k].lower[first - k - 1..];
+            let other: &[Octet; ROWS] = other.first_chunk().expect("as many rows");
+            for r in 0..ROWS {
+                sums[r] = simd.neg_mul_add(simd.load(&other[r]), factor, sums[r]);
+            }
+        } else {
+            for r in 0..ROWS {
+                let element = match (first + r).cmp(&k) {
+                    Ordering::Less => &future[first + r].lower[k - first - r - 1],
+                    Ordering::Equal => &future[k].diagonal,
+                    Ordering::Greater => &future[k].lower[first + r - k - 1],
+                };
+                sums[r] = simd.neg_mul_add(simd.load(element), factor, sums[r]);
+            }
+        }
+    }
+    for r in 0..ROWS {
+        simd.store(sums[r], &mut out[r]);
+    }
 }
 
 /// `sums[i] -= L_{j+1+i, j-k} d_{j-k} L_{j, j-k}` for the rows that column j - k reaches.
@@ -130,30 +205,82 @@ impl<const B: usize> Columns<B> {
         dispatch(Invert { columns: self, n });
     }
 
-    /// v := (L D L^T)^-1 v for every v of `sides`, all of a length and between B zeros at each end.
+    /// v := (L D L^T)^-1 v for v between B zeros at each end.
     #[inline(always)]
-    pub(crate) fn solve<S: Simd, const N: usize>(&self, simd: S, sides: [&mut [Octet]; N]) {
-        let n = sides[0].len() - 2 * B;
+    pub(crate) fn solve<S: Simd>(&self, simd: S, side: &mut [Octet]) {
+        self.solve_together::<S, 1>(simd, bytemuck::cast_slice_mut(side));
+    }
+
+    /// v := (L D L^T)^-1 v for several v, element by element, between B zeros at each end.
+    #[inline(always)]
+    pub(crate) fn solve_together<S: Simd, const N: usize>(&self, simd: S, sides: &mut [[Octet; N]]) {
+        let n = sides.len() - 2 * B;
         for j in 0..n {
+            let past: &[Column<B>; B] = self.columns[j..].first_chunk().expect("zeros precede the first column");
+            let before: &[[Octet; N]; B] = sides[j..].first_chunk().expect("B elements before");
+            let mut sums = [[simd.splat(0.0); N]; 2];
             for v in 0..N {
-                let value = self.forward(simd, j, simd.load(&sides[v][j + B]), &sides[v][j..]);
-                simd.store(value, &mut sides[v][j + B]);
+                sums[0][v] = simd.load(&sides[j + B][v]);
+            }
+            for k in (0..B).step_by(2) {
+                for odd in 0..2 {
+                    let factor = simd.load(&past[k + odd].lower[B - 1 - k - odd]);
+                    for v in 0..N {
+                        sums[odd][v] = simd.neg_mul_add(factor, simd.load(&before[k + odd][v]), sums[odd][v]);
+                    }
+                }
+            }
+            for v in 0..N {
+                simd.store(simd.add(sums[0][v], sums[1][v]), &mut sides[j + B][v]);
             }
         }
         for j in (0..n).rev() {
+            let column = &self.columns[j + B];
+            let after: &[[Octet; N]; B] = sides[j + B + 1..].first_chunk().expect("B elements after");
+            let mut sums = [[simd.splat(0.0); N]; 2];
             for v in 0..N {
-                let value = self.backward(simd, j, simd.load(&sides[v][j + B]), &sides[v][j + B + 1..]);
-                simd.store(value, &mut sides[v][j + B]);
+                sums[0][v] = simd.mul(simd.load(&sides[j + B][v]), simd.load(&column.diagonal));
+            }
+            for k in (0..B).step_by(2).rev() {
+                for odd in 0..2 {
+                    let factor = simd.load(&column.lower[k + odd]);
+                    for v in 0..N {
+                        sums[odd][v] = simd.neg_mul_add(factor, simd.load(&after[k + odd][v]), sums[odd][v]);
+                    }
+                }
+            }
+            for v in 0..N {
+                simd.store(simd.add(sums[0][v], sums[1][v]), &mut sides[j + B][v]);
             }
         }
     }
 
     #[inline(always)]
     fn factor_column<S: Simd>(&mut self, simd: S, j: usize) {
+        const { assert!(B <= UNROLLED || B.is_multiple_of(ROWS)) };
         let (past, rest) = self.columns.split_at_mut(j + B);
         let past: &[Column<B>; B] = past.last_chunk().expect("zeros precede the first column");
         let column = &mut rest[0];
         let mut pivot = simd.load(&column.diagonal);
+        if S::VECTORS && B > UNROLLED {
+            let mut scaled = [Octet::default(); B];
+            for k in (1..=B).rev() {
+                let own = simd.load(&past[B - k].lower[k - 1]);
+                let product = simd.mul(own, simd.load(&past[B - k].pivot));
+                pivot = simd.neg_mul_add(own, product, pivot);
+                simd.store(product, &mut scaled[k - 1]);
+            }
+            let inverse = simd.div(simd.splat(1.0), pivot);
+            simd.store(pivot, &mut column.pivot);
+            simd.store(inverse, &mut column.diagonal);
+            for first in (0..B).step_by(ROWS) {
+                subtract_from_rows(simd, first, past, &scaled, column);
+            }
+            for value in &mut column.lower {
+                simd.store(simd.mul(simd.load(value), inverse), value);
+            }
+            return;
+        }
         let mut sums: [S::Lanes; B] = std::array::from_fn(|i| simd.load(&column.lower[i]));
         descending!(k => subtract_column(simd, k, past, &mut pivot, &mut sums));
         let inverse = simd.div(simd.splat(1.0), pivot);
@@ -175,22 +302,8 @@ impl<const B: usize> Columns<B> {
         std::array::from_fn(|lane| self.columns[B..B + n].iter().all(|c| c.pivot.0[lane] > 0.0))
     }
 
-    /// Element j of L^-1 v from v_j and the B elements before it, `before[B - 1]` the nearest.
-    #[inline(always)]
-    pub(crate) fn forward<S: Simd>(&self, simd: S, j: usize, value: S::Lanes, before: &[Octet]) -> S::Lanes {
-        let past: &[Column<B>; B] = self.columns[j..].first_chunk().expect("zeros precede the first column");
-        let before: &[Octet; B] = before.first_chunk().expect("B elements before");
-        let (mut even, mut odd) = (value, simd.splat(0.0));
-        for k in 0..B / 2 {
-            even = simd.neg_mul_add(simd.load(&past[2 * k].lower[B - 1 - 2 * k]), simd.load(&before[2 * k]), even);
-            odd =
-                simd.neg_mul_add(simd.load(&past[2 * k + 1].lower[B - 2 - 2 * k]), simd.load(&before[2 * k + 1]), odd);
-        }
-        simd.add(even, odd)
-    }
-
-    /// Subtracts from elements j of four vectors what L^-1 takes of the B elements before them, from `first` on, as
-    /// [`Columns::forward`] does: even and odd ones apart.
+    /// Subtracts from elements j of four vectors what L^-1 takes of the B elements before them, from `first` on: even
+    /// and odd ones apart.
     #[inline(always)]
     pub(crate) fn forward_together<S: Simd>(
         &self,
@@ -212,25 +325,26 @@ impl<const B: usize> Columns<B> {
         }
     }
 
-    /// Element j of (L D L^T)^-1 v from element j of L^-1 v and the B elements after it, `after[0]` the nearest.
-    #[inline(always)]
-    fn backward<S: Simd>(&self, simd: S, j: usize, value: S::Lanes, after: &[Octet]) -> S::Lanes {
-        let column = &self.columns[j + B];
-        let after: &[Octet; B] = after.first_chunk().expect("B elements after");
-        let (mut even, mut odd) = (simd.mul(value, simd.load(&column.diagonal)), simd.splat(0.0));
-        for k in (0..B / 2).rev() {
-            odd = simd.neg_mul_add(simd.load(&column.lower[2 * k + 1]), simd.load(&after[2 * k + 1]), odd);
-            even = simd.neg_mul_add(simd.load(&column.lower[2 * k]), simd.load(&after[2 * k]), even);
-        }
-        simd.add(even, odd)
-    }
-
     /// Replaces column j of the factor by column j of the inverse, if those after it are done (Takahashi's selected
     /// inversion). `Z_ij = [i = j]/d_j - sum_k Z_ik L_kj` over the rows k of the band; elements within the band are exact.
     #[inline(always)]
     fn invert_column<S: Simd>(&mut self, simd: S, j: usize) {
         let (column, future) = self.columns[j + B..].split_first_mut().expect("column j exists");
         let future: &[Column<B>; B] = future.first_chunk().expect("zeros follow the last column");
+        if S::VECTORS && B > UNROLLED {
+            let mut rows = [Octet::default(); B];
+            for first in (0..B).step_by(ROWS) {
+                rows_of_inverse(simd, first, &column.lower, future, &mut rows[first..first + ROWS]);
+            }
+            let (mut even, mut odd) = (simd.load(&column.diagonal), simd.splat(0.0));
+            for k in 0..B / 2 {
+                even = simd.neg_mul_add(simd.load(&column.lower[2 * k]), simd.load(&rows[2 * k]), even);
+                odd = simd.neg_mul_add(simd.load(&column.lower[2 * k + 1]), simd.load(&rows[2 * k + 1]), odd);
+            }
+            simd.store(simd.add(even, odd), &mut column.diagonal);
+            column.lower = rows;
+            return;
+        }
         let mut sums = [simd.splat(0.0); B];
         descending!(k => subtract_inverse(simd, k, &column.lower, future, &mut sums));
         let (mut even, mut odd) = (simd.load(&column.diagonal), simd.splat(0.0));
@@ -317,7 +431,7 @@ mod tests {
                 };
                 (0..n).for_each(|j| self.1.set(simd, j, lanes(j, j), |i| lanes(j + 1 + i, j)));
                 self.1.factor(n);
-                self.1.solve(simd, [self.2]);
+                self.1.solve(simd, self.2);
                 self.1.invert(n);
             }
         }

@@ -7,7 +7,7 @@
 use super::window::Window;
 use crate::geometry::Ccd;
 use crate::stages::aligned::AlignedSpots;
-use crate::stages::simd::{Kernel, Octet, Simd};
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use std::ops::Range;
 
 /// Bins that are taken octet by octet.
@@ -41,17 +41,32 @@ pub(super) struct Pixels {
 impl Pixels {
     pub fn of(window: &Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
-        let (mut weight, mut weighted, mut used) = (zeros(), zeros(), zeros());
-        window.for_each_octet(ccd, |at, _, image, ivar| {
-            let (weight, weighted, used) = (&mut weight[at].0, &mut weighted[at].0, &mut used[at].0);
-            for lane in 0..8 {
-                let (p, w) = (f64::from(image[lane]), f64::from(ivar[lane]));
-                weight[lane] = w;
-                weighted[lane] = if w > 0.0 { w * p } else { 0.0 };
-                used[lane] = if w > 0.0 { 1.0 } else { 0.0 };
-            }
+        let mut pixels = Self { weight: zeros(), weighted: zeros(), used: zeros() };
+        dispatch(Load { window, ccd, pixels: &mut pixels });
+        pixels
+    }
+}
+
+/// Takes the pixels of a window from the CCD.
+struct Load<'a> {
+    window: &'a Window,
+    ccd: &'a Ccd<'a>,
+    pixels: &'a mut Pixels,
+}
+
+impl Kernel for Load<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Pixels { weight, weighted, used } = self.pixels;
+        let one = simd.splat(1.0);
+        self.window.for_each_octet(self.ccd, |at, _, image, ivar| {
+            let (p, w) = (simd.widen(image), simd.widen(ivar));
+            simd.store(w, &mut weight[at]);
+            simd.store(simd.where_positive(w, simd.mul(w, p)), &mut weighted[at]);
+            simd.store(simd.where_positive(w, one), &mut used[at]);
         });
-        Self { weight, weighted, used }
     }
 }
 

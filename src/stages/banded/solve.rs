@@ -263,7 +263,7 @@ impl<const B: usize> Kernel for Solve<'_, B> {
         let n = self.r.len();
         let mut work = vec![Octet::default(); n + 2 * B];
         work[B..n + B].copy_from_slice(self.r);
-        self.factor.solve(simd, [&mut work]);
+        self.factor.solve(simd, &mut work);
         self.z.copy_from_slice(&work[B..n + B]);
     }
 }

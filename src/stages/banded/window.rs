@@ -4,6 +4,9 @@ use crate::geometry::Ccd;
 use crate::stages::spots::SpotSource;
 use std::ops::Range;
 
+/// Rows of pixels that are fetched together.
+const ROWS: usize = 16;
+
 /// Rows and octets of columns that hold every spot that touches the CCD.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Window {
@@ -80,33 +83,34 @@ impl Window {
     }
 
     /// Visits the octets with pixels on the CCD: `visit(octet, lanes, image, ivar)`. `lanes` of the octet at `octet`,
-    /// `[octets, ny]`, are on the CCD; the other pixels are 0.
-    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, [f32; 8], [f32; 8])) {
-        let columns = ccd.nx() as i64;
-        for y in self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64) {
-            let row = y as usize * ccd.nx()..(y as usize + 1) * ccd.nx();
-            let (image, ivar) = (&ccd.image()[row.clone()], &ccd.ivar()[row]);
-            for octet in self.octets.clone() {
-                let at = (octet - self.octets.start) as usize * self.ny() + (y - self.rows.start) as usize;
-                let lanes = (-8 * octet).clamp(0, 8) as usize..(columns - 8 * octet).clamp(0, 8) as usize;
-                let first = (8 * octet + lanes.start as i64) as usize;
-                match lanes.len() {
-                    0 => {}
-                    // All lanes, without a loop over some.
-                    8 => visit(at, lanes, eight(&image[first..]), eight(&ivar[first..])),
-                    n => {
-                        let (mut some_image, mut some_ivar) = ([0.0; 8], [0.0; 8]);
-                        some_image[lanes.clone()].copy_from_slice(&image[first..first + n]);
-                        some_ivar[lanes.clone()].copy_from_slice(&ivar[first..first + n]);
-                        visit(at, lanes, some_image, some_ivar);
-                    }
+    /// `[octets, ny]`, are on the CCD; the other pixels are 0. For kernels: the visit is inlined.
+    #[inline(always)]
+    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, &[f32; 8], &[f32; 8])) {
+        let (nx, first) = (self.nx(), 8 * self.octets.start);
+        let on_ccd = |columns: i64, of: i64| (-first).clamp(0, columns) as usize..(of - first).clamp(0, columns) as usize;
+        let columns = on_ccd(8 * nx as i64, ccd.nx() as i64);
+        let rows = self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64);
+        if columns.is_empty() {
+            return;
+        }
+        // Rows are far apart in memory: some are fetched together, so that their latencies overlap.
+        let mut fetched = [vec![[0.0f32; 8]; ROWS * nx], vec![[0.0f32; 8]; ROWS * nx]];
+        for top in rows.clone().step_by(ROWS) {
+            let some = top..(top + ROWS as i64).min(rows.end);
+            for (y, k) in some.clone().zip(0..) {
+                let from = y as usize * ccd.nx() + (first + columns.start as i64) as usize;
+                for (plane, pixels) in [ccd.image(), ccd.ivar()].into_iter().zip(&mut fetched) {
+                    let row: &mut [f32] = pixels[k * nx..(k + 1) * nx].as_flattened_mut();
+                    row[columns.clone()].copy_from_slice(&plane[from..from + columns.len()]);
+                }
+            }
+            for (y, k) in some.zip(0..) {
+                for octet in columns.start / 8..columns.end.div_ceil(8) {
+                    let at = octet * self.ny() + (y - self.rows.start) as usize;
+                    let lanes = columns.start.max(8 * octet) - 8 * octet..columns.end.min(8 * octet + 8) - 8 * octet;
+                    visit(at, lanes, &fetched[0][k * nx + octet], &fetched[1][k * nx + octet]);
                 }
             }
         }
     }
-}
-
-/// The first eight pixels.
-fn eight(pixels: &[f32]) -> [f32; 8] {
-    *pixels.first_chunk().expect("the lanes are on the CCD")
 }

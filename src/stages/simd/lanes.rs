@@ -32,6 +32,10 @@ pub(crate) trait Simd: Copy {
     fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
     /// The larger of each pair of lanes; b where a is NaN.
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+    /// Loads eight f32.
+    fn widen(self, from: &[f32; 8]) -> Self::Lanes;
+    /// `then` in lanes where a > 0, else 0.
+    fn where_positive(self, a: Self::Lanes, then: Self::Lanes) -> Self::Lanes;
     /// Sum of the lanes, in halves: lanes i and i + 4, then i and i + 2, then the last two.
     fn sum(self, lanes: Self::Lanes) -> f64;
     /// The sums of eight vectors, each as [`Simd::sum`].

@@ -54,6 +54,14 @@ impl Simd for Portable {
         std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
     #[inline(always)]
+    fn widen(self, from: &[f32; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| f64::from(from[i]))
+    }
+    #[inline(always)]
+    fn where_positive(self, a: [f64; 8], then: [f64; 8]) -> [f64; 8] {
+        std::array::from_fn(|i| if a[i] > 0.0 { then[i] } else { 0.0 })
+    }
+    #[inline(always)]
     fn sum(self, v: [f64; 8]) -> f64 {
         let q: [f64; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
         (q[0] + q[2]) + (q[1] + q[3])

@@ -173,6 +173,23 @@ impl Simd for Avx2 {
         unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
     }
     #[inline(always)]
+    fn widen(self, from: &[f32; 8]) -> Self::Lanes {
+        let p = from.as_ptr();
+        // SAFETY: there are eight numbers; the token proves the instructions.
+        unsafe { [_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p.add(4)))] }
+    }
+    #[inline(always)]
+    fn where_positive(self, a: Self::Lanes, then: Self::Lanes) -> Self::Lanes {
+        // SAFETY: the token proves the instructions.
+        unsafe {
+            let zero = _mm256_setzero_pd();
+            [
+                _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a[0], zero), then[0]),
+                _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a[1], zero), then[1]),
+            ]
+        }
+    }
+    #[inline(always)]
     fn sum(self, lanes: Self::Lanes) -> f64 {
         // SAFETY: the token proves the instructions.
         sum_of_four(unsafe { _mm256_add_pd(lanes[0], lanes[1]) })
@@ -299,6 +316,16 @@ impl Simd for Avx512 {
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
         // SAFETY: the token proves the instructions.
         unsafe { _mm512_max_pd(a, b) }
+    }
+    #[inline(always)]
+    fn widen(self, from: &[f32; 8]) -> Self::Lanes {
+        // SAFETY: there are eight numbers; the token proves the instructions.
+        unsafe { _mm512_cvtps_pd(_mm256_loadu_ps(from.as_ptr())) }
+    }
+    #[inline(always)]
+    fn where_positive(self, a: Self::Lanes, then: Self::Lanes) -> Self::Lanes {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, _mm512_setzero_pd()), then) }
     }
     #[inline(always)]
     fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
