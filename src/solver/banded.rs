@@ -152,7 +152,7 @@ impl<'j> Banded<'j> {
         let neighbours = overlaps.reach(self.tolerance)?.max(1);
         task.window.coupling = overlaps.coupling(1);
         task.window.neighbours = neighbours;
-        task.reach = half_bandwidth(&positions, neighbours);
+        task.reach = if neighbours > 1 { half_bandwidth(&positions, neighbours) } else { nearest };
         SolverParameters::check_width(task.reach, job.grid.step())?;
         if on_gpu && neighbours > MOST_DISTANCES {
             let what = format!("spots of fibres {neighbours} apart overlap, the device goes to {MOST_DISTANCES}");

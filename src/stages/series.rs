@@ -75,6 +75,50 @@ impl<'a> SeriesTable<'a> {
         sum
     }
 
+    /// The coefficients of all series of one fibre, each with as many as its polynomials.
+    pub fn of_fibre(&self, fibre: usize) -> Vec<f64> {
+        let mut out = Vec::new();
+        for (basis, series) in &self.series {
+            let (of, degrees) = (series.of(fibre), self.bases[*basis].degrees);
+            out.extend(of.iter().copied().chain(std::iter::repeat_n(0.0, degrees - of.len())));
+        }
+        out
+    }
+
+    /// All series at bins `8 octet ..`, from the coefficients of a fibre.
+    #[inline(always)]
+    pub fn all_at<S: Simd>(&self, simd: S, mut coefficients: &[f64], octet: usize, mut out: &mut [Octet]) {
+        for run in self.series.chunk_by(|a, b| a.0 == b.0) {
+            let Basis { degrees, values, .. } = &self.bases[run[0].0];
+            let polynomials = &values[octet * degrees..(octet + 1) * degrees];
+            let (own, rest) = coefficients.split_at(run.len() * degrees);
+            let (to, others) = out.split_at_mut(run.len());
+            (coefficients, out) = (rest, others);
+            // Most series are of third degree.
+            if let Ok(polynomials) = <&[Octet; 4]>::try_from(polynomials) {
+                let mut p = [simd.splat(0.0); 4];
+                for k in 0..4 {
+                    p[k] = simd.load(&polynomials[k]);
+                }
+                for (c, out) in own.as_chunks::<4>().0.iter().zip(to) {
+                    let mut sum = simd.splat(0.0);
+                    for k in 0..4 {
+                        sum = simd.mul_add(simd.splat(c[k]), p[k], sum);
+                    }
+                    simd.store(sum, out);
+                }
+                continue;
+            }
+            for (c, out) in own.chunks_exact(*degrees).zip(to) {
+                let mut sum = simd.splat(0.0);
+                for (c, p) in c.iter().zip(polynomials) {
+                    sum = simd.mul_add(simd.splat(*c), simd.load(p), sum);
+                }
+                simd.store(sum, out);
+            }
+        }
+    }
+
     /// Number of series.
     pub fn nseries(&self) -> usize {
         self.series.len()

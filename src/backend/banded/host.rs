@@ -76,8 +76,10 @@ pub(super) fn spectra(
         let wave = grid.padded(beyond, beyond);
         let padded = Group { wave: &wave, core_bins: beyond..beyond + grid.nwave(), ..group.group.clone() };
         let padded = BandedGroup { group: padded, ..group.clone() };
-        let found =
-            on_grid(&padded, window, engine, ccd).map_err(|why| why.without_ends(beyond - planned, wave.len()))?;
+        // Bins beyond those that were planned may overlap farther.
+        let wider = beyond > planned;
+        let found = on_grid(&padded, wider, window, engine, ccd)
+            .map_err(|why| why.without_ends(beyond - planned, wave.len()))?;
         if let Some(outcome) = found {
             return Ok(outcome.without_ends(beyond - planned));
         }
@@ -85,9 +87,11 @@ pub(super) fn spectra(
     }
 }
 
-/// Takes a window through all stages on its padded grid; None if that has too few bins beyond the ends.
+/// Takes a window through all stages on its padded grid, which may be wider than planned; None if that has too few bins beyond
+/// the ends.
 fn on_grid(
     group: &BandedGroup,
+    wider: bool,
     window: &HostWindow,
     engine: &Engine,
     ccd: &Ccd,
@@ -96,7 +100,7 @@ fn on_grid(
     engine.check_cancel()?;
     let source = || SpotSource::new(of.psf, of.fibres.clone(), of.wave, of.with_tails);
     let spots = engine.timed(Stage::Traces, source);
-    let reach = of.reach.max(half_bandwidth(&spots.positions(), window.neighbours));
+    let reach = if wider { of.reach.max(half_bandwidth(&spots.positions(), window.neighbours)) } else { of.reach };
     SolverParameters::check_width(reach, group.grid.step())?;
     let form = || banded_normal_equations(&spots, ccd, reach, window.neighbours, of.priors[0]);
     let normal = engine.timed(Stage::BandedNormal, form);

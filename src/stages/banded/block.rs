@@ -98,51 +98,45 @@ pub(super) fn cores(n: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n).step_by(core).map(move |first| first..(first + core).min(n))
 }
 
-/// Returns Q of a block, with `half` diagonals to each side, at most as many as there is code for. `rest` is z - S x.
+/// Returns Q of some blocks, with `half` diagonals to each side, at most as many as there is code for. `rest` is z - S x.
 ///
 /// The true S is the band S' plus a rest E. Because x solves the true equations, E x is the residual z - S' x. To
 /// first order it changes Q x by `S^-1/2 E x / 2` (where the two commute), in sigma. That is the correction; after it, its
 /// size is 1.2 to 5 times the error.
-pub(super) fn block_root(
+pub(super) fn block_roots(
     s: &Complement,
     (x, rest): (&[f64], &[f64]),
-    core: Range<usize>,
+    cores: &[Range<usize>],
     half: usize,
     accuracy: &Accuracy,
-) -> BlockRoot {
-    with_half_bandwidth!(s.band.max(half), B => block_root_with::<B>(s, (x, rest), core, half, accuracy))
+) -> Vec<BlockRoot> {
+    with_half_bandwidth!(s.band.max(half), B => block_roots_with::<B>(s, (x, rest), cores, half, accuracy))
 }
 
-fn block_root_with<const B: usize>(
+fn block_roots_with<const B: usize>(
     s: &Complement,
     (x, rest): (&[f64], &[f64]),
-    core: Range<usize>,
+    cores: &[Range<usize>],
     half: usize,
     accuracy: &Accuracy,
-) -> BlockRoot {
-    let (from, to) = (core.start.saturating_sub(accuracy.overlap), (core.end + accuracy.overlap).min(x.len()));
-    let mut columns = vec![0.0; (to - from) * (B + 1)];
-    for (column, from) in columns.chunks_exact_mut(B + 1).zip(s.matrix.chunks_exact(s.band + 1).skip(from)) {
-        column[..=s.band].copy_from_slice(from);
-    }
-    let block = Block::<B> { s: &columns, x: &x[from..to], rest: &rest[from..to], half };
-    let mut work = Work::<B>::new(to - from, half);
-    let largest = block.largest_eigenvalue();
-    let shift = Octet(accuracy.roots.ratios().0.map(|r| -r * largest));
-    dispatch(Shifted { block: &block, columns: &mut work.columns, shift });
-    work.columns.factor(to - from);
-    // The shortest interval that holds the whole spectrum.
-    let interval = work.columns.positive(to - from).iter().position(|&p| p);
-    let (error, signal) = (accuracy.tolerance, block.signal());
-    let root = accuracy.roots.fewest(interval.unwrap_or(7), error / signal);
-    add_poles(&block, &mut work, root, largest);
-    let mut out = block.collect(&work, root, largest, core.start - from, core);
-    let of_poles = if root.error * signal > error { root.error * signal } else { 0.0 };
-    let beyond = interval.is_none().then(|| block.beyond_intervals(&mut work, root.ratio * largest));
-    for (k, told) in (out.core.start - from..).zip(&mut out.truncation_error) {
-        *told += of_poles + beyond.as_ref().map_or(0.0, |lost| lost[k]);
-    }
-    out
+) -> Vec<BlockRoot> {
+    let around =
+        |core: &Range<usize>| core.start.saturating_sub(accuracy.overlap)..(core.end + accuracy.overlap).min(x.len());
+    // All blocks take the same room.
+    let longest = cores.iter().map(|core| around(core).len()).max().unwrap_or(0);
+    let (mut work, mut columns) = (Work::<B>::new(longest, half), vec![0.0; longest * (B + 1)]);
+    let of_block = |core: &Range<usize>| {
+        let around = around(core);
+        let n = around.len();
+        let rows = s.matrix.chunks_exact(s.band + 1).skip(around.start);
+        for (column, from) in columns.chunks_exact_mut(B + 1).take(n).zip(rows) {
+            column[..=s.band].copy_from_slice(from);
+        }
+        let (x, rest) = (&x[around.clone()], &rest[around.clone()]);
+        let block = Block::<B> { s: &columns[..n * (B + 1)], x, rest, half };
+        block.root(&mut work, core.start - around.start, core.clone(), accuracy)
+    };
+    cores.iter().map(of_block).collect()
 }
 
 /// One block of a fibre's bins.
@@ -189,6 +183,27 @@ impl<const B: usize> Work<B> {
 impl<const B: usize> Block<'_, B> {
     fn len(&self) -> usize {
         self.x.len()
+    }
+
+    /// Returns Q of the bins `core`, rows from `skipped` on.
+    fn root(&self, work: &mut Work<B>, skipped: usize, core: Range<usize>, accuracy: &Accuracy) -> BlockRoot {
+        let n = self.len();
+        let largest = self.largest_eigenvalue();
+        let shift = Octet(accuracy.roots.ratios().0.map(|r| -r * largest));
+        dispatch(Shifted { block: self, columns: &mut work.columns, shift });
+        work.columns.factor(n);
+        // The shortest interval that holds the whole spectrum.
+        let interval = work.columns.positive(n).iter().position(|&p| p);
+        let (error, signal) = (accuracy.tolerance, self.signal());
+        let root = accuracy.roots.fewest(interval.unwrap_or(7), error / signal);
+        add_poles(self, work, root, largest);
+        let mut out = self.collect(work, root, largest, skipped, core);
+        let of_poles = if root.error * signal > error { root.error * signal } else { 0.0 };
+        let beyond = interval.is_none().then(|| self.beyond_intervals(work, root.ratio * largest));
+        for (k, told) in (skipped..).zip(&mut out.truncation_error) {
+            *told += of_poles + beyond.as_ref().map_or(0.0, |lost| lost[k]);
+        }
+        out
     }
 
     fn columns(&self) -> impl Iterator<Item = &[f64]> {

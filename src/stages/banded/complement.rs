@@ -206,18 +206,21 @@ impl<'a> Chunks<'a> {
     fn fill_pair(&self, pair: &[f64], as_is: bool, out: &mut [Octet]) {
         let (half, n) = (self.normal.half, self.normal.n);
         let (width, beside) = (2 * half + 1, self.fill - half);
+        // Both ends of an element lie on the chunk and on the grid.
+        let inside = |at: usize, n: usize| half.saturating_sub(at)..width.min(n + half - at);
         for lane in 0..8 {
             for row in 0..self.len() {
                 let Some(bin) = self.bin(row, lane) else { continue };
-                for d in 0..width {
-                    let inside = |at: usize, d: usize| (at + d).checked_sub(half);
-                    // Both ends of an element lie on the chunk and on the grid.
-                    let Some(other) = inside(bin, d).filter(|&other| other < n) else { continue };
-                    if inside(row, d).is_none_or(|row| row >= self.len()) {
-                        continue;
+                let (on_grid, on_chunk) = (inside(bin, n), inside(row, self.len()));
+                let elements = on_grid.start.max(on_chunk.start)..on_grid.end.min(on_chunk.end);
+                let out = &mut out[row * (2 * self.fill + 1) + beside..][..width];
+                if as_is {
+                    let from = &pair[bin * width..][..width];
+                    out[elements.clone()].iter_mut().zip(&from[elements]).for_each(|(o, v)| o.0[lane] = *v);
+                } else {
+                    for d in elements {
+                        out[d].0[lane] = pair[(bin + d - half) * width + width - 1 - d];
                     }
-                    let from = if as_is { bin * width + d } else { other * width + width - 1 - d };
-                    out[row * (2 * self.fill + 1) + beside + d].0[lane] = pair[from];
                 }
             }
         }

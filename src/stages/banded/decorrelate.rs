@@ -1,6 +1,6 @@
 //! Q of the fibres of a bundle, each block of bins in the narrowest band that serves it.
 
-use super::block::{BlockRoot, block_root, cores};
+use super::block::{BlockRoot, block_roots, cores};
 use super::complement::{Complement, Recursion, complements};
 use super::frontier::{self, Neglected, larger};
 use super::normal::BandedNormal;
@@ -239,9 +239,12 @@ impl Choice<'_> {
         let is_open = |&k: &usize| {
             let Some(Tried { root, .. }) = &blocks[k] else { return true };
             let around = self.around(&root.core);
-            let near =
-                blocks.iter().flatten().flat_map(|block| block.root.core.clone().zip(&block.root.truncation_error));
-            let own = near.filter(|(bin, _)| around.contains(bin) && counts(*bin)).all(|(_, told)| is_good(*told));
+            let is_near_good = |block: &Tried| {
+                let (core, told) = (&block.root.core, &block.root.truncation_error);
+                let near = around.start.max(core.start)..around.end.min(core.end);
+                near.into_iter().all(|bin| is_good(told[bin - core.start]) || !counts(bin))
+            };
+            let own = blocks.iter().flatten().all(is_near_good);
             let (first, last) = (root.core.start, root.core.end - 1);
             let before = k > 0 && counts(first) && !is_good(root.truncation_error[0] + seam(k - 1));
             let after = counts(last) && !is_good(root.truncation_error[last - first] + seam(k));
@@ -265,11 +268,12 @@ impl Choice<'_> {
             }
         };
         let half = self.wanted.half.min(WIDEST_CODE);
-        let cores: Vec<Range<usize>> = cores(x.len()).collect();
-        for k in which {
-            let root = block_root(s, (x, rest), cores[k].clone(), half, &self.parameters.accuracy);
+        let all: Vec<Range<usize>> = cores(x.len()).collect();
+        let cores: Vec<Range<usize>> = which.iter().map(|&k| all[k].clone()).collect();
+        let roots = block_roots(s, (x, rest), &cores, half, &self.parameters.accuracy);
+        for (k, root) in which.into_iter().zip(roots) {
             let told =
-                cores[k].clone().zip(&root.truncation_error).filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
+                root.core.clone().zip(&root.truncation_error).filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
             let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
             if blocks[k].as_ref().is_none_or(|best| error < best.error) {
                 blocks[k] = Some(Tried { root, kept: s.band, error });

@@ -3,7 +3,7 @@
 //! A block's fibres are taken one after another. Pixels that no later fibre reaches are complete, and fibres whose
 //! pixels are all complete are judged. So a spot is evaluated once, and kept for two or three fibres only.
 
-use super::window::Window;
+use super::window::{Pixels, Window};
 use crate::geometry::Ccd;
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::goodness::Goodness;
@@ -107,11 +107,10 @@ struct Block<'a, 'b> {
     complete: i64,
 }
 
-/// Pixels of a window, `[octets, ny]`; all is zero off the CCD, but ivar is -1.
+/// Pixels of a window, `[octets, ny]`; model and what follows are zero off the CCD.
 struct Planes {
     window: Window,
-    image: Vec<[f32; 8]>,
-    ivar: Vec<[f32; 8]>,
+    pixels: Pixels,
     model: Vec<Octet>,
     /// Chi^2 of the pixels used, else 0.
     chi2: Vec<Octet>,
@@ -124,12 +123,7 @@ struct Planes {
 impl Planes {
     fn new(window: Window, ccd: &Ccd) -> Self {
         let zeros = || vec![Octet::default(); window.len()];
-        let (mut image, mut ivar) = (vec![[0.0; 8]; window.len()], vec![[-1.0; 8]; window.len()]);
-        window.for_each_octet(ccd, |at, lanes, pixels, weights| {
-            image[at] = *pixels;
-            ivar[at][lanes.clone()].copy_from_slice(&weights[lanes]);
-        });
-        Self { image, ivar, model: zeros(), chi2: zeros(), used: zeros(), masked: zeros(), window }
+        Self { pixels: Pixels::of(&window, ccd), model: zeros(), chi2: zeros(), used: zeros(), masked: zeros(), window }
     }
 }
 
@@ -258,7 +252,8 @@ impl Kernel for PixelChi2<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { planes: Planes { image, ivar, model, chi2, used, masked, .. }, part, psferr } = self;
+        let Self { planes: Planes { pixels, model, chi2, used, masked, .. }, part, psferr } = self;
+        let Pixels { image, ivar } = pixels;
         let (one, psferr) = (simd.splat(1.0), simd.splat(psferr));
         for at in part {
             let (p, w, m) = (simd.widen(&image[at]), simd.widen(&ivar[at]), simd.load(&model[at]));

@@ -3,8 +3,8 @@
 //! Spots are evaluated where they are used. Blocks of bins are small enough that the spots of neighbouring fibres stay in a
 //! core's own cache.
 
-use super::products::{Pixels, Products, Rows};
-use super::window::Window;
+use super::products::{Products, Rows};
+use super::window::{Pixels, Window};
 use crate::geometry::Ccd;
 use crate::geometry::Positions;
 use crate::stages::aligned::AlignedSpots;

@@ -4,10 +4,9 @@
 //! lies some rows higher or lower: every distance has its own code, in which rows are registers and offsets are constants. Some
 //! bins are taken octet by octet, so that their partners' octets stay in the nearest cache.
 
-use super::window::Window;
-use crate::geometry::Ccd;
+use super::window::{Pixels, Window};
 use crate::stages::aligned::AlignedSpots;
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::simd::{Kernel, Octet, Simd};
 use std::ops::Range;
 
 /// Bins that are taken octet by octet.
@@ -25,49 +24,6 @@ pub(super) struct Rows<'a> {
     pub flux_weight: &'a mut [f64],
     /// The part of every spot on good pixels.
     pub coverage: &'a mut [f64],
-}
-
-/// Weights of the pixels of a window, zero off the CCD, `[octets, ny]`.
-#[derive(Clone)]
-pub(super) struct Pixels {
-    /// Weights W.
-    pub weight: Vec<Octet>,
-    /// Weighted values W p; pixels with weight 0 count as 0, whatever they hold.
-    pub weighted: Vec<Octet>,
-    /// 1 where W > 0.
-    pub used: Vec<Octet>,
-}
-
-impl Pixels {
-    pub fn of(window: &Window, ccd: &Ccd) -> Self {
-        let zeros = || vec![Octet::default(); window.len()];
-        let mut pixels = Self { weight: zeros(), weighted: zeros(), used: zeros() };
-        dispatch(Load { window, ccd, pixels: &mut pixels });
-        pixels
-    }
-}
-
-/// Takes the pixels of a window from the CCD.
-struct Load<'a> {
-    window: &'a Window,
-    ccd: &'a Ccd<'a>,
-    pixels: &'a mut Pixels,
-}
-
-impl Kernel for Load<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Pixels { weight, weighted, used } = self.pixels;
-        let one = simd.splat(1.0);
-        self.window.for_each_octet(self.ccd, |at, _, image, ivar| {
-            let (p, w) = (simd.widen(image), simd.widen(ivar));
-            simd.store(w, &mut weight[at]);
-            simd.store(simd.where_positive(w, simd.mul(w, p)), &mut weighted[at]);
-            simd.store(simd.where_positive(w, one), &mut used[at]);
-        });
-    }
 }
 
 /// Fills the rows of one fibre.
@@ -206,6 +162,13 @@ fn add<S: Simd>(simd: S, part: usize, sum: S::Part, to: &mut Octet) {
     simd.store_part(simd.add_parts(simd.load_part(to, part), sum), to, part);
 }
 
+/// W, W p and 1 of pixels that are used, else 0, from ivar and image.
+#[inline(always)]
+fn weights<S: Simd>(simd: S, [w, p]: [S::Part; 2], one: S::Part) -> [S::Part; 3] {
+    let w = simd.where_positive_part(w, w);
+    [w, simd.where_positive_part(w, simd.mul_parts(w, p)), simd.where_positive_part(w, one)]
+}
+
 /// One part of an octet of columns of a weighted spot.
 trait Column<S: Simd> {
     /// A column of `ny` rows.
@@ -250,16 +213,17 @@ impl<S: Simd, const N: usize> Column<S> for Registers<S, N> {
     #[inline(always)]
     fn weigh(&mut self, simd: S, part: usize, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]) {
         let spot: &[Octet; N] = spot.first_chunk().expect("as many rows");
-        let w: &[Octet; N] = pixels.weight[at.clone()].first_chunk().expect("as many rows");
-        let wp: &[Octet; N] = pixels.weighted[at.clone()].first_chunk().expect("as many rows");
-        let used: &[Octet; N] = pixels.used[at].first_chunk().expect("as many rows");
+        let w: &[[f32; 8]; N] = pixels.ivar[at.clone()].first_chunk().expect("as many rows");
+        let p: &[[f32; 8]; N] = pixels.image[at].first_chunk().expect("as many rows");
+        let one = simd.splat_part(1.0);
         let [mut value, mut weight, mut coverage] = [simd.splat_part(0.0); 3];
         for row in 0..N {
             let spot = simd.load_part(&spot[row], part);
-            self.0[row] = simd.mul_parts(spot, simd.load_part(&w[row], part));
-            value = simd.mul_add_parts(spot, simd.load_part(&wp[row], part), value);
+            let [w, wp, used] = weights(simd, [simd.widen_part(&w[row], part), simd.widen_part(&p[row], part)], one);
+            self.0[row] = simd.mul_parts(spot, w);
+            value = simd.mul_add_parts(spot, wp, value);
             weight = simd.add_parts(self.0[row], weight);
-            coverage = simd.mul_add_parts(spot, simd.load_part(&used[row], part), coverage);
+            coverage = simd.mul_add_parts(spot, used, coverage);
         }
         add(simd, part, value, &mut sums[0]);
         add(simd, part, weight, &mut sums[1]);
@@ -297,14 +261,16 @@ impl<S: Simd> Column<S> for Stored {
     #[inline(always)]
     fn weigh(&mut self, simd: S, part: usize, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]) {
         let [mut value, mut weight, mut coverage] = [simd.splat_part(0.0); 3];
-        let (w, wp, used) = (&pixels.weight[at.clone()], &pixels.weighted[at.clone()], &pixels.used[at]);
-        for ((((row, spot), w), wp), used) in self.0.iter_mut().zip(spot).zip(w).zip(wp).zip(used) {
+        let one = simd.splat_part(1.0);
+        let pixels = pixels.ivar[at.clone()].iter().zip(&pixels.image[at]);
+        for ((row, spot), (w, p)) in self.0.iter_mut().zip(spot).zip(pixels) {
             let spot = simd.load_part(spot, part);
-            let product = simd.mul_parts(spot, simd.load_part(w, part));
+            let [w, wp, used] = weights(simd, [simd.widen_part(w, part), simd.widen_part(p, part)], one);
+            let product = simd.mul_parts(spot, w);
             simd.store_part(product, row, part);
-            value = simd.mul_add_parts(spot, simd.load_part(wp, part), value);
+            value = simd.mul_add_parts(spot, wp, value);
             weight = simd.add_parts(product, weight);
-            coverage = simd.mul_add_parts(spot, simd.load_part(used, part), coverage);
+            coverage = simd.mul_add_parts(spot, used, coverage);
         }
         add(simd, part, value, &mut sums[0]);
         add(simd, part, weight, &mut sums[1]);
@@ -371,16 +337,24 @@ mod tests {
         let octets = |phase: f64| -> [Octet; ROWS] {
             std::array::from_fn(|row| Octet(std::array::from_fn(|lane| (phase + (8 * row + lane) as f64).sin())))
         };
-        let [weight, weighted, used] = [0.3, 0.9, 1.7].map(|phase| octets(phase).to_vec());
-        let both = Both { spot: octets(0.0), pixels: Pixels { weight, weighted, used }, partner: octets(2.5) };
+        // Pixels off the CCD and masked ones count nothing.
+        let plane = |phase: f64| octets(phase).map(|octet| octet.0.map(|v| v as f32)).to_vec();
+        let (mut image, ivar) = (plane(0.9), plane(0.3));
+        image[3][2] = f32::NAN;
+        let masked = |row: usize, lane: usize| !(ivar[row][lane] > 0.0);
+        assert!(masked(3, 2), "its value is not seen");
+        let pixels = Pixels { image, ivar: ivar.clone() };
+        let both = Both { spot: octets(0.0), pixels, partner: octets(2.5) };
         for [registers, memory] in on_each(&both) {
             assert_eq!(registers, memory);
+            assert!(memory[..WITH_PIXELS].iter().all(|octet| octet.0.iter().all(|sum| sum.is_finite())));
             for (down, product) in (-FARTHEST..=FARTHEST).zip(&memory[WITH_PIXELS..]) {
                 for lane in 0..8 {
                     let of_row = |row: i64| -> f64 {
                         let other = usize::try_from(row - down).ok().and_then(|other| both.partner.get(other));
                         let row = row as usize;
-                        other.map_or(0.0, |o| both.spot[row].0[lane] * both.pixels.weight[row].0[lane] * o.0[lane])
+                        let weight = if masked(row, lane) { 0.0 } else { f64::from(ivar[row][lane]) };
+                        other.map_or(0.0, |o| both.spot[row].0[lane] * weight * o.0[lane])
                     };
                     let plain: f64 = (0..ROWS as i64).map(of_row).sum();
                     assert!((product.0[lane] - plain).abs() < 1e-14, "{down} rows apart");

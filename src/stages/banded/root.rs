@@ -1,7 +1,7 @@
 //! Q = S^1/2 of one fibre, joined of blocks of its bins.
 
 use super::WIDEST_CODE;
-use super::block::{Accuracy, BlockRoot, block_root, cores};
+use super::block::{Accuracy, BlockRoot, block_roots, cores};
 use super::complement::Complement;
 
 /// Q of one fibre as decorrelation needs it.
@@ -28,8 +28,8 @@ pub struct BandedRoot {
 pub(crate) fn root(s: &Complement, x: &[f64], half: usize, accuracy: &Accuracy) -> BandedRoot {
     let rest = s.residual(x);
     let known = half.min(WIDEST_CODE);
-    let blocks: Vec<BlockRoot> = cores(x.len()).map(|core| block_root(s, (x, &rest), core, known, accuracy)).collect();
-    joined(&blocks, half)
+    let cores: Vec<_> = cores(x.len()).collect();
+    joined(&block_roots(s, (x, &rest), &cores, known, accuracy), half)
 }
 
 /// Returns Q of one fibre from all its blocks, which are in order.

@@ -83,11 +83,11 @@ impl Window {
     }
 
     /// Visits the octets with pixels on the CCD: `visit(octet, lanes, image, ivar)`. `lanes` of the octet at `octet`,
-    /// `[octets, ny]`, are on the CCD; the other pixels are 0. For kernels: the visit is inlined.
-    #[inline(always)]
-    pub fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, &[f32; 8], &[f32; 8])) {
+    /// `[octets, ny]`, are on the CCD; the other pixels are 0.
+    fn for_each_octet(&self, ccd: &Ccd, mut visit: impl FnMut(usize, Range<usize>, &[f32; 8], &[f32; 8])) {
         let (nx, first) = (self.nx(), 8 * self.octets.start);
-        let on_ccd = |columns: i64, of: i64| (-first).clamp(0, columns) as usize..(of - first).clamp(0, columns) as usize;
+        let on_ccd =
+            |columns: i64, of: i64| (-first).clamp(0, columns) as usize..(of - first).clamp(0, columns) as usize;
         let columns = on_ccd(8 * nx as i64, ccd.nx() as i64);
         let rows = self.rows.start.max(0)..self.rows.end.min(ccd.ny() as i64);
         if columns.is_empty() {
@@ -112,5 +112,23 @@ impl Window {
                 }
             }
         }
+    }
+}
+
+/// Pixels of a window, `[octets, ny]`; off the CCD ivar is -1.
+#[derive(Clone, Debug)]
+pub(super) struct Pixels {
+    pub image: Vec<[f32; 8]>,
+    pub ivar: Vec<[f32; 8]>,
+}
+
+impl Pixels {
+    pub fn of(window: &Window, ccd: &Ccd) -> Self {
+        let (mut image, mut ivar) = (vec![[0.0; 8]; window.len()], vec![[-1.0; 8]; window.len()]);
+        window.for_each_octet(ccd, |at, lanes, pixels, weights| {
+            image[at] = *pixels;
+            ivar[at][lanes.clone()].copy_from_slice(&weights[lanes]);
+        });
+        Self { image, ivar }
     }
 }

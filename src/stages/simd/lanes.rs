@@ -50,6 +50,10 @@ pub(crate) trait Simd: Copy {
     /// Parts of an octet.
     const PARTS: usize;
     fn splat_part(self, value: f64) -> Self::Part;
+    /// Loads the f32 of part k of an octet.
+    fn widen_part(self, from: &[f32; 8], k: usize) -> Self::Part;
+    /// `then` in lanes where a > 0, else 0.
+    fn where_positive_part(self, a: Self::Part, then: Self::Part) -> Self::Part;
     /// Loads part k of an octet.
     fn load_part(self, from: &Octet, k: usize) -> Self::Part;
     fn store_part(self, part: Self::Part, to: &mut Octet, k: usize);

@@ -87,6 +87,14 @@ impl Simd for Portable {
         self.splat(value)
     }
     #[inline(always)]
+    fn widen_part(self, from: &[f32; 8], _: usize) -> [f64; 8] {
+        self.widen(from)
+    }
+    #[inline(always)]
+    fn where_positive_part(self, a: [f64; 8], then: [f64; 8]) -> [f64; 8] {
+        self.where_positive(a, then)
+    }
+    #[inline(always)]
     fn load_part(self, from: &Octet, _: usize) -> [f64; 8] {
         self.load(from)
     }

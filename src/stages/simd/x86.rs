@@ -239,6 +239,15 @@ impl Simd for Avx2 {
         unsafe { _mm256_set1_pd(value) }
     }
     #[inline(always)]
+    fn widen_part(self, from: &[f32; 8], k: usize) -> __m256d {
+        self.widen(from)[k]
+    }
+    #[inline(always)]
+    fn where_positive_part(self, a: __m256d, then: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a, _mm256_setzero_pd()), then) }
+    }
+    #[inline(always)]
     fn load_part(self, from: &Octet, k: usize) -> __m256d {
         let quads: &[[f64; 4]] = from.0.as_chunks().0;
         // SAFETY: half an octet is four aligned numbers; the token proves the instructions.
@@ -376,6 +385,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn splat_part(self, value: f64) -> __m512d {
         self.splat(value)
+    }
+    #[inline(always)]
+    fn widen_part(self, from: &[f32; 8], _: usize) -> __m512d {
+        self.widen(from)
+    }
+    #[inline(always)]
+    fn where_positive_part(self, a: __m512d, then: __m512d) -> __m512d {
+        self.where_positive(a, then)
     }
     #[inline(always)]
     fn load_part(self, from: &Octet, _: usize) -> __m512d {

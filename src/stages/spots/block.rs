@@ -53,10 +53,8 @@ macro_rules! in_rows {
 /// Eight spots of one fibre: their parameters, and room to evaluate them.
 pub(crate) struct Block {
     pub shape: SpotShape,
-    /// Offsets of the traces from their pixels, x and y.
-    pub offset: [Octet; 2],
-    /// Parameters, `[nparam]`.
-    pub params: Vec<Octet>,
+    /// Offsets of the traces from their pixels, x and y, then parameters, `[2 + nparam]`.
+    pub series: Vec<Octet>,
     /// Column of each spot's first pixel within its first octet.
     pub shift: [usize; LANES],
     /// Profiles along x and y, `[degree + 1, n]`.
@@ -72,8 +70,7 @@ impl Block {
         let zeros = |n: usize| vec![Octet::default(); n];
         Self {
             shape: *shape,
-            offset: [Octet::default(); 2],
-            params: zeros(shape.nparam()),
+            series: zeros(2 + shape.nparam()),
             shift: [0; LANES],
             profiles: [zeros((shape.degree_x + 1) * shape.nx()), zeros((shape.degree_y + 1) * shape.ny())],
             weights: zeros(shape.ny() * (shape.degree_x + 1)),
@@ -89,7 +86,7 @@ impl Block {
     /// Writes the spots of the first lanes, clipped at 0, `[lanes, octets, ny]`, and the factors that make their sums 1. A spot
     /// without a finite positive sum covers nothing: it and its factor are 0.
     pub fn evaluate(&mut self, out: &mut [Octet], scale: &mut [f64]) {
-        let widths = [param::SIGMA_X, param::SIGMA_Y].map(|k| self.params[k].0);
+        let widths = [param::SIGMA_X, param::SIGMA_Y].map(|k| self.series[2 + k].0);
         let degree = self.shape.degree_x.max(self.shape.degree_y);
         // NaN compares false and goes the careful way, too.
         if degree < MAX_DEGREE && widths.iter().flatten().all(|sigma| *sigma >= 1.0 / MAX_STEPS) {
@@ -103,7 +100,7 @@ impl Block {
     }
 
     fn lane(&self, lane: usize) -> ((f64, f64), Vec<f64>) {
-        ((self.offset[0].0[lane], self.offset[1].0[lane]), self.params.iter().map(|p| p.0[lane]).collect())
+        ((self.series[0].0[lane], self.series[1].0[lane]), self.series[2..].iter().map(|p| p.0[lane]).collect())
     }
 
     fn one_by_one(&self, out: &mut [Octet], scale: &mut [f64]) {
@@ -180,7 +177,8 @@ impl<const D: usize> Kernel for Evaluate<'_, '_, D> {
 impl Block {
     #[inline(always)]
     fn profiles<S: Simd, const D: usize>(&mut self, simd: S) {
-        let Self { shape, offset, params, profiles: [along_x, along_y], .. } = self;
+        let Self { shape, series, profiles: [along_x, along_y], .. } = self;
+        let (offset, params) = series.split_at(2);
         profile::<S, D>(simd, &offset[0], &params[param::SIGMA_X], shape.half_x, shape.degree_x, along_x);
         profile::<S, D>(simd, &offset[1], &params[param::SIGMA_Y], shape.half_y, shape.degree_y, along_y);
     }
@@ -189,9 +187,9 @@ impl Block {
     #[inline(always)]
     fn sum_over_y<S: Simd>(&mut self, simd: S) {
         let (ny, terms) = (self.shape.ny(), self.shape.degree_y + 1);
-        let Self { params, weights, profiles: [_, along_y], .. } = self;
+        let Self { series, weights, profiles: [_, along_y], .. } = self;
         for (i, weights) in weights.chunks_exact_mut(ny).enumerate() {
-            let coefficients = &params[param::GH + i * terms..][..terms];
+            let coefficients = &series[2 + param::GH + i * terms..][..terms];
             in_rows!(S, ny, first, R => {
                 let mut sums = [simd.splat(0.0); R];
                 for (c, profile) in coefficients.iter().zip(along_y.chunks_exact(ny)) {

@@ -48,9 +48,9 @@ pub fn spots(traces: &Traces, shape: &SpotShape) -> Vec<f64> {
 fn load(block: &mut Block, traces: &Traces, first: usize, used: usize) {
     let count = traces.nfibre * traces.nbin;
     let octet = |row: &[f64]| Octet(std::array::from_fn(|lane| row[first + lane.min(used - 1)]));
-    block.offset = [octet(&traces.offset_x), octet(&traces.offset_y)];
+    block.series[..2].copy_from_slice(&[octet(&traces.offset_x), octet(&traces.offset_y)]);
     block.shift = [0; LANES];
-    for (param, row) in block.params.iter_mut().zip(traces.shape.chunks_exact(count)) {
+    for (param, row) in block.series[2..].iter_mut().zip(traces.shape.chunks_exact(count)) {
         *param = octet(row);
     }
 }

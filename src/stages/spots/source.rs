@@ -137,13 +137,14 @@ impl<'a> SpotSource<'a> {
         out: &mut AlignedSpots,
     ) {
         let mut block = Block::new(&self.shape);
+        let coefficients = table.of_fibre(row);
         for first in bins.clone().step_by(LANES) {
             let used = (bins.end - first).min(LANES);
             for lane in 0..LANES {
                 let (_, x) = self.corner(fibre, (first + lane).min(self.nbin - 1));
                 block.shift[lane] = x.rem_euclid(8) as usize;
             }
-            dispatch(Parameters { table, row, first, block: &mut block });
+            dispatch(Parameters { table, coefficients: &coefficients, first, block: &mut block });
             let size = block.size();
             let at = first - bins.start;
             block.evaluate(&mut out.stamps[at * size..(at + used) * size], &mut out.scale[at..at + used]);
@@ -180,7 +181,8 @@ fn model_spots(model: &SpotModel, table: &SeriesTable, row: usize, bins: Range<u
 /// Fills a block with the parameters of bins `first ..`.
 struct Parameters<'a, 'b> {
     table: &'a SeriesTable<'b>,
-    row: usize,
+    /// The fibre's.
+    coefficients: &'a [f64],
     first: usize,
     block: &'a mut Block,
 }
@@ -190,16 +192,10 @@ impl Kernel for Parameters<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { table, row, first, block } = self;
-        for axis in 0..2 {
-            let offset = &mut block.offset[axis];
-            simd.store(table.at(simd, axis, row, first / LANES), offset);
-            for position in &mut offset.0 {
-                *position = split(*position).1;
-            }
-        }
-        for (k, param) in block.params.iter_mut().enumerate() {
-            simd.store(table.at(simd, 2 + k, row, first / LANES), param);
+        let Self { table, coefficients, first, block } = self;
+        table.all_at(simd, coefficients, first / LANES, &mut block.series);
+        for position in block.series[..2].iter_mut().flat_map(|axis| &mut axis.0) {
+            *position = split(*position).1;
         }
     }
 }
