@@ -374,4 +374,25 @@ mod tests {
             prop_assert!(error < 1e-7, "x {:e}", error);
         }
     }
+
+    #[test]
+    fn around_some_bins_a_cut_of_the_equations_has_the_complements_of_all_bins() {
+        let seed: Vec<f64> = (0..61).map(|k| 0.4 * ((k * k) as f64).sin()).collect();
+        let (_, _, normal) = bundle([5, 150, 4, 2], &seed);
+        let recursion = Recursion { kept: 12, frontier: 2, overlap: 25 };
+        let whole = complements(&normal, &normal.rhs, recursion, 0..5, 1..4).unwrap();
+        let (fibres, bins, margin) = (0..5, 30..130, 35);
+        let cut = normal.cut(&fibres, &bins);
+        let part = complements(&cut, &cut.rhs, recursion, fibres, 1..4).unwrap();
+        for (whole, part) in whole.iter().zip(&part) {
+            let off = |bin: usize| {
+                let columns = [(whole, bin), (part, bin - bins.start)];
+                let [all, some] = columns.map(|(s, at)| &s.matrix[at * (s.band + 1)..(at + 1) * (s.band + 1)]);
+                let band = all.iter().zip(some).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                band.max((whole.rhs[bin] - part.rhs[bin - bins.start]).abs())
+            };
+            assert!((bins.start + margin..bins.end - margin).all(|bin| off(bin) < 1e-9), "away from the ends");
+            assert!(off(bins.start) > 1e-4, "the end of a cut shows");
+        }
+    }
 }

@@ -13,8 +13,14 @@ use std::ops::Range;
 /// The share of the tolerance that a band is to promise before it is tried: the error was up to twice what is estimated.
 const PROMISED: f64 = 0.4;
 
-/// Bands of S for fibres that the first bands do not serve: the narrower costs a third of the wider.
+/// Bands of S for fibres that the first bands do not serve: the narrowest costs a third of the widest.
 const WIDE: [usize; 2] = [32, 64];
+
+/// Bands of S where fibres share much light, of which the first serves most blocks.
+const CROWDED: [usize; 3] = [32, 48, 64];
+
+/// Most open blocks of a fibre for which S is formed around each alone, at two fifths of the cost of all bins.
+const FEW: usize = 2;
 
 /// Fibres for which S is formed together in a wider band, if one of them is open.
 const TILE: usize = 8;
@@ -132,24 +138,35 @@ struct Tried {
     error: f64,
 }
 
+/// S of a fibre in a wider band.
+#[derive(Clone)]
+struct Wider {
+    s: Complement,
+    /// The only block that it serves; None for all.
+    block: Option<usize>,
+}
+
 /// Blocks of a fibre.
 type Blocks = Vec<Option<Tried>>;
 
 impl Choice<'_> {
     fn run(&self) -> Result<(Vec<Decorrelated>, f64), BandFailure> {
         let narrowest = self.parameters.bands[0];
-        let first = if self.parameters.crowded { narrowest.max(WIDE[0]) } else { narrowest };
+        let (first, wide) = match self.parameters.crowded {
+            true => (narrowest.max(CROWDED[0]), &CROWDED[..]),
+            false => (narrowest, &WIDE[..]),
+        };
         let blocks = vec![None; cores(self.normal.n).count()];
         let mut done: Vec<Blocks> = vec![blocks; self.wanted.fibres.len()];
         let narrow = self.complements(first, 0..self.normal.diagonal.len(), self.wanted.core.clone());
         if let Ok(s) = &narrow {
-            self.roots(&mut done, |blocks, fibre| self.choose(blocks, &s[self.at(fibre)], fibre));
+            self.roots(&mut done, |blocks, fibre| self.choose(blocks, &s[self.at(fibre)], None, fibre));
         }
         let mut failure = None;
-        for kept in WIDE.into_iter().filter(|kept| *kept > first) {
+        for &kept in wide.iter().filter(|kept| **kept > first) {
             match self.wider(kept, &done) {
                 Ok(s) => self.roots(&mut done, |blocks, fibre| {
-                    s[self.at(fibre)].iter().for_each(|s| self.choose(blocks, s, fibre));
+                    s[self.at(fibre)].iter().for_each(|wider| self.choose(blocks, &wider.s, wider.block, fibre));
                 }),
                 Err(why) => failure = Some(why),
             }
@@ -190,22 +207,84 @@ impl Choice<'_> {
     }
 
     /// S_f in a wider band of the fibres of the core that are close to an open one, by a recursion over the fibres around them.
-    fn wider(&self, kept: usize, done: &[Blocks]) -> Result<Vec<Option<Complement>>, BandFailure> {
+    fn wider(&self, kept: usize, done: &[Blocks]) -> Result<Vec<Vec<Wider>>, BandFailure> {
         let core = &self.wanted.core;
         // Tiles are fixed: a fibre's S does not depend on which others are open.
         let (tile, around) = self.wanted.around.map_or((core.len(), usize::MAX), |around| (TILE, around));
-        let mut found = Vec::with_capacity(core.len());
+        let mut found: Vec<Vec<Wider>> = vec![vec![]; core.len()];
         for first in core.clone().step_by(tile.max(1)) {
             let wanted = first..(first + tile).min(core.end);
             let fibres = done.iter().zip(self.wanted.fibres).filter(|(_, fibre)| wanted.contains(fibre));
-            if !fibres.into_iter().any(|(blocks, fibre)| !self.open(blocks, *fibre).is_empty()) {
-                found.extend(wanted.map(|_| None));
-                continue;
-            }
+            // Nor does it on how many blocks of others are.
+            let parts: Vec<(usize, Vec<Option<usize>>)> =
+                fibres.map(|(blocks, &fibre)| (fibre, self.parts(&self.open(blocks, fibre)))).collect();
+            let mut all: Vec<Option<usize>> = parts.iter().flat_map(|(_, parts)| parts).copied().collect();
+            all.sort_unstable();
+            all.dedup();
             let among = first.saturating_sub(around)..wanted.end.saturating_add(around).min(self.normal.diagonal.len());
-            found.extend(self.complements(kept, among, wanted)?.into_iter().map(Some));
+            for block in all {
+                let s = match block {
+                    None => self.complements(kept, among.clone(), wanted.clone())?,
+                    Some(k) => self.around_block(kept, k, among.clone(), wanted.clone())?,
+                };
+                for (fibre, s) in wanted.clone().zip(s) {
+                    if parts.iter().any(|(open, parts)| *open == fibre && parts.contains(&block)) {
+                        found[self.at(fibre)].push(Wider { s, block });
+                    }
+                }
+            }
         }
         Ok(found)
+    }
+
+    /// The blocks that S of a fibre is formed around, or None for all bins.
+    fn parts(&self, open: &[usize]) -> Vec<Option<usize>> {
+        match open.len() {
+            0 => vec![],
+            1..=FEW if self.parameters.crowded => open.iter().map(|&k| Some(k)).collect(),
+            _ => vec![None],
+        }
+    }
+
+    /// S_f of some fibres in a wider band, right for the bins from which block k is computed; elsewhere 0.
+    fn around_block(
+        &self,
+        kept: usize,
+        k: usize,
+        among: Range<usize>,
+        wanted: Range<usize>,
+    ) -> Result<Vec<Complement>, BandFailure> {
+        let (n, overlap) = (self.normal.n, self.parameters.overlap);
+        let core = cores(n).nth(k).expect("there is such a block");
+        // The bins of the block's own overlap are coupled to those of a band more, which the cut must not reach.
+        let margin = 2 * overlap + kept;
+        let bins = core.start.saturating_sub(margin)..(core.end + margin).min(n);
+        tracing::debug!("S of {} fibres in a band of {kept} bins around block {k}", wanted.len());
+        let cut = self.normal.cut(&among, &bins);
+        let rhs: Vec<Vec<f64>> = self.rhs[among.clone()].iter().map(|rhs| rhs[bins.clone()].to_vec()).collect();
+        let recursion = Recursion { kept, frontier: self.frontier, overlap };
+        let within = wanted.start - among.start..wanted.end - among.start;
+        let mut found = Ok(vec![]);
+        (self.timed)(Part::Complements, &mut || {
+            found = complements(&cut, &rhs, recursion, 0..among.len(), within.clone());
+        });
+        let whole = |(s, neglected): (Complement, &Neglected)| {
+            let (mut matrix, mut rhs) = (vec![0.0; n * (kept + 1)], vec![0.0; n]);
+            matrix[bins.start * (kept + 1)..bins.end * (kept + 1)].copy_from_slice(&s.matrix);
+            rhs[bins.clone()].copy_from_slice(&s.rhs);
+            if let Some(t) = neglected.t.get(bins.clone()) {
+                rhs[bins.clone()].iter_mut().zip(t).for_each(|(z, t)| *z += t);
+            }
+            Complement { band: s.band, matrix, rhs }
+        };
+        let of_bin = |why| match why {
+            BandFailure::Pivot { what, fibre, bin } => {
+                BandFailure::Pivot { what, fibre: fibre + among.start, bin: bin + bins.start }
+            }
+            other => other,
+        };
+        let neglected = &self.neglected[self.at(wanted.start)..];
+        Ok(found.map_err(of_bin)?.into_iter().zip(neglected).map(whole).collect())
     }
 
     /// Works on all wanted fibres.
@@ -283,7 +362,7 @@ impl Choice<'_> {
 
     /// Tries open blocks in the bands of S that promise the tolerance, from the narrowest; the narrowest of all and the widest of
     /// all whatever they promise.
-    fn choose(&self, blocks: &mut Blocks, s: &Complement, fibre: usize) {
+    fn choose(&self, blocks: &mut Blocks, s: &Complement, only: Option<usize>, fibre: usize) {
         let x = &self.x[fibre];
         if s.band == self.parameters.bands[0] {
             return self.try_all(blocks, (0..blocks.len()).collect(), s, None, fibre);
@@ -291,6 +370,7 @@ impl Choice<'_> {
         let cores: Vec<Range<usize>> = cores(x.len()).collect();
         let mut factor: Option<Vec<f64>> = None;
         let mut open = self.open(blocks, fibre);
+        open.retain(|&k| only.is_none_or(|only| k == only));
         for &kept in self.parameters.bands.iter().filter(|&&kept| kept <= s.band) {
             if open.is_empty() {
                 return;

@@ -28,7 +28,7 @@ pub fn correlation_with_ends(
     let mut largest = 0.0f64;
     for part in parts {
         let outermost = if part.start == 0 { 0..normal.half.min(n) } else { n.saturating_sub(normal.half)..n };
-        let mut cut = cut(normal, &part);
+        let mut cut = normal.cut(&(0..normal.diagonal.len()), &part);
         for (rhs, diagonal) in cut.rhs.iter_mut().zip(&cut.diagonal) {
             for (k, value) in rhs.iter_mut().enumerate() {
                 let noise = diagonal[k * (normal.half + 1)].sqrt();
@@ -46,33 +46,6 @@ pub fn correlation_with_ends(
         }
     }
     Ok(largest)
-}
-
-/// Returns the equations of some bins, as if there were no others.
-fn cut(normal: &BandedNormal, bins: &Range<usize>) -> BandedNormal {
-    let (n, half, width) = (bins.len(), normal.half, 2 * normal.half + 1);
-    let own = |diagonal: &Vec<f64>| {
-        let mut rows = diagonal[bins.start * (half + 1)..bins.end * (half + 1)].to_vec();
-        for (i, row) in rows.chunks_exact_mut(half + 1).enumerate() {
-            row[(n - i).min(half + 1)..].fill(0.0);
-        }
-        rows
-    };
-    let pair = |pair: &Vec<f64>| {
-        let mut rows = pair[bins.start * width..bins.end * width].to_vec();
-        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
-            row[..half.saturating_sub(i)].fill(0.0);
-            row[(n - i + half).min(width)..].fill(0.0);
-        }
-        rows
-    };
-    BandedNormal {
-        n,
-        half,
-        diagonal: normal.diagonal.iter().map(own).collect(),
-        pairs: normal.pairs.iter().map(|pairs| pairs.iter().map(pair).collect()).collect(),
-        rhs: normal.rhs.iter().map(|rhs| rhs[bins.clone()].to_vec()).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::stages::simd::dispatch;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// Bins of a block, a multiple of eight.
 const BLOCK: usize = 128;
@@ -38,6 +39,37 @@ impl BandedNormal {
     pub(crate) fn pair(&self, f: usize, g: usize) -> Option<(&[f64], bool)> {
         let apart = f.abs_diff(g).checked_sub(1)?;
         self.pairs.get(apart).map(|pairs| (&pairs[f.min(g)][..], f > g))
+    }
+
+    /// Returns the equations of some fibres and bins, as if there were no others.
+    pub(super) fn cut(&self, fibres: &Range<usize>, bins: &Range<usize>) -> Self {
+        let (n, half, width) = (bins.len(), self.half, 2 * self.half + 1);
+        let own = |diagonal: &Vec<f64>| {
+            let mut rows = diagonal[bins.start * (half + 1)..bins.end * (half + 1)].to_vec();
+            for (i, row) in rows.chunks_exact_mut(half + 1).enumerate() {
+                row[(n - i).min(half + 1)..].fill(0.0);
+            }
+            rows
+        };
+        let pair = |pair: &Vec<f64>| {
+            let mut rows = pair[bins.start * width..bins.end * width].to_vec();
+            for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+                row[..half.saturating_sub(i)].fill(0.0);
+                row[(n - i + half).min(width)..].fill(0.0);
+            }
+            rows
+        };
+        // Pairs at [d - 1][f] are those of f and f + d.
+        let pairs_of = |(pairs, d): (&Vec<Vec<f64>>, usize)| {
+            pairs[fibres.start..fibres.end.saturating_sub(d).max(fibres.start)].iter().map(pair).collect()
+        };
+        Self {
+            n,
+            half,
+            diagonal: self.diagonal[fibres.clone()].iter().map(own).collect(),
+            pairs: self.pairs.iter().zip(1..).map(pairs_of).collect(),
+            rhs: self.rhs[fibres.clone()].iter().map(|rhs| rhs[bins.clone()].to_vec()).collect(),
+        }
     }
 }
 
