@@ -70,6 +70,7 @@ mod parameters;
 mod poles;
 mod products;
 mod root;
+mod rows;
 pub(crate) mod scalar;
 mod solve;
 mod window;
