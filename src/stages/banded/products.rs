@@ -341,7 +341,7 @@ mod tests {
         let plane = |phase: f64| octets(phase).map(|octet| octet.0.map(|v| v as f32)).to_vec();
         let (mut image, ivar) = (plane(0.9), plane(0.3));
         image[0][3] = f32::NAN;
-        let masked = |row: usize, lane: usize| !(ivar[row][lane] > 0.0);
+        let masked = |row: usize, lane: usize| ivar[row][lane] <= 0.0;
         assert!(masked(0, 3), "its value is not seen");
         let pixels = Pixels { image, ivar: ivar.clone() };
         let both = Both { spot: octets(0.0), pixels, partner: octets(2.5) };
