@@ -2,19 +2,29 @@
 //! [--ranks N,…] [--keep FOLDER] [--json FILE]`.
 //!
 //! The real binary extracts simulated frames, gzipped in and out, with and without overlap, and on request over MPI ranks
-//! (cargo feature `mpi`). The wall time is compared with a lower bound for any order of work: processor time over cores, or
+//! (cargo feature `mpi`). `--device none` stands for a GPU whose kernels do nothing: the host's part of a stream. `--inputs N` makes
+//! so many files for all frames, and `--plain` leaves them unpacked. The wall time is compared with a lower bound for any order of work: processor time over cores, or
 //! the longest of reading, computing and writing by themselves.
 
 use serde_json::{Value, json};
+use spextral::backend::Engine;
+use spextral::exposure::{self, Settings};
+use spextral::extract::Request;
 use spextral::fits::{write_preproc, write_psf};
+use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::available_parallelism;
 
+/// The first argument of a process that extracts on a device without kernels; see [`without_kernels`].
+const WITHOUT_KERNELS: &str = "--without-kernels";
+
 struct Job {
     frames: usize,
+    inputs: usize,
+    plain: bool,
     nspec: usize,
     nwave: usize,
     device: String,
@@ -32,13 +42,21 @@ struct Row {
 
 fn main() {
     let job = Job::from_args();
+    if std::env::args().any(|word| word == WITHOUT_KERNELS) {
+        return job.without_kernels();
+    }
     let scratch = tempfile::tempdir().expect("a temporary folder");
     let folder = job.keep.as_deref().unwrap_or(scratch.path());
     std::fs::create_dir_all(folder).expect("the folder can be made");
     let cores = available_parallelism().map_or(1, usize::from);
     println!(
-        "{} frames of {} fibres x {} bins, gzipped in and out, {} cores, device {}",
-        job.frames, job.nspec, job.nwave, cores, job.device
+        "{} frames of {} fibres x {} bins, {}, {} cores, device {}",
+        job.frames,
+        job.nspec,
+        job.nwave,
+        if job.plain { "not packed" } else { "gzipped in and out" },
+        cores,
+        job.device
     );
     job.prepare(folder);
     let alone = job.row(folder, "sequential", None, &["--no-overlap"]);
@@ -103,6 +121,8 @@ impl Job {
         let ranks = value("--ranks").unwrap_or_default();
         Self {
             frames: number("--frames", 8),
+            inputs: number("--inputs", number("--frames", 8)).max(1),
+            plain: args.iter().any(|a| a == "--plain"),
             nspec: number("--nspec", 100),
             nwave: number("--nwave", 2326),
             device: value("--device").unwrap_or_else(|| "cpu".into()),
@@ -122,16 +142,44 @@ impl Job {
             .persist()
             .expect("the PSF can be written");
         let mut rows = String::from("input,psf,output\n");
-        for i in 0..self.frames {
+        for i in 0..self.inputs {
             let simulation = Simulation { seed: i as u64, ..Simulation::default() };
             let frame = simulate(&psf, &simulation).expect("a DESI-like frame").preproc;
-            write_preproc(folder.join(format!("in{i}.fits.gz")), &frame, true)
+            write_preproc(folder.join(self.file("in", i)), &frame, true)
                 .expect("a frame can be written")
                 .persist()
                 .expect("a frame can be written");
-            rows += &format!("in{i}.fits.gz,psf.fits,out{i}.fits.gz\n");
+        }
+        for i in 0..self.frames {
+            rows += &format!("{},psf.fits,{}\n", self.file("in", i % self.inputs), self.file("out", i));
         }
         std::fs::write(folder.join("frames.csv"), rows).expect("the manifest can be written");
+    }
+
+    fn file(&self, kind: &str, i: usize) -> String {
+        format!("{kind}{i}.fits{}", if self.plain { "" } else { ".gz" })
+    }
+
+    fn wave_max(&self) -> f64 {
+        5760.0 + 0.8 * (self.nwave - 1) as f64
+    }
+
+    /// Extracts all frames of the present folder on a device whose kernels do nothing, and prints the figures as JSON.
+    fn without_kernels(&self) {
+        let request = |i: usize| {
+            let mut request = Request::new(self.file("in", i % self.inputs), "psf.fits", self.file("out", i));
+            request.overwrite = true;
+            request.wavelength = format!("5760,{},0.8", self.wave_max()).parse().ok();
+            request.options.nspec = Some(self.nspec);
+            request.options.precision = Some(Precision::F32);
+            request
+        };
+        let requests: Vec<Request> = (0..self.frames).map(request).collect();
+        let overlap = std::env::args().all(|word| word != "--no-overlap");
+        let settings = Settings { overlap, ..Settings::default() };
+        let open = || Ok(Engine::on_gpu(Gpu::without_kernels(&OpenOptions::default())?, &[]));
+        let log = exposure::run(&requests, &settings, open, &|_, _| {}).expect("there is such a device");
+        println!("{}", json!(log.figures()));
     }
 
     /// Runs `repeat` times and keeps the fastest.
@@ -144,6 +192,13 @@ impl Job {
 
     fn run(&self, folder: &Path, name: &str, ranks: Option<usize>, more: &[&str]) -> Value {
         let binary = env!("CARGO_BIN_EXE_spextral");
+        if self.device == "none" {
+            let mut command = Command::new(std::env::current_exe().expect("this program has a name"));
+            command.args(std::env::args().skip(1)).arg(WITHOUT_KERNELS).args(more);
+            let output = command.current_dir(folder).output().expect("this program runs again");
+            assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            return serde_json::from_slice(&output.stdout).expect("the figures are JSON");
+        }
         let mut command = match ranks {
             None => Command::new(binary),
             Some(ranks) => {
@@ -161,7 +216,7 @@ impl Job {
             }
         };
         let timeline = format!("{}-timeline", name.replace(' ', "-"));
-        let wmax = 5760.0 + 0.8 * (self.nwave - 1) as f64;
+        let wmax = self.wave_max();
         command.args(["exposure", "--manifest", "frames.csv", "--overwrite", "--report", "report.json"]);
         command.args(["--device", &self.device, "--loglevel", "warn", "--timeline", &timeline]);
         command.args(["-w", &format!("5760,{wmax},0.8"), "-n", &self.nspec.to_string()]);

@@ -3,6 +3,7 @@
 use super::engine::lock;
 use super::error::Result;
 use super::{Engine, EngineError, Stage};
+use crate::base::trace::Moment;
 use crate::gpu::{Gpu, GpuError, Reals};
 use std::time::{Duration, Instant};
 
@@ -31,20 +32,24 @@ impl Engine {
 
     /// Runs `work` on the CPU and counts its time as `stage`.
     pub(crate) fn timed<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
+        let start = self.now();
         let result = work();
         self.add_time(stage, start, true);
         result
     }
 
+    /// Returns the present moment, of which a trace may want the processor time, too.
+    fn now(&self) -> (Instant, Option<Moment>) {
+        (Instant::now(), self.trace.as_ref().map(|trace| trace.now()))
+    }
+
     /// Counts the time since `start` as `stage`, and records it in the trace.
-    fn add_time(&self, stage: Stage, start: Instant, counts: bool) {
-        let end = Instant::now();
+    fn add_time(&self, stage: Stage, (start, moment): (Instant, Option<Moment>), counts: bool) {
         if counts {
-            *lock(&self.times).entry(stage).or_default() += end - start;
+            *lock(&self.times).entry(stage).or_default() += start.elapsed();
         }
-        if let Some(trace) = &self.trace {
-            trace.add(stage.name(), start, end);
+        if let (Some(trace), Some(moment)) = (&self.trace, moment) {
+            trace.add(stage.name(), moment);
         }
     }
 
@@ -59,7 +64,7 @@ impl Engine {
         on_cpu: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         self.check_cancel()?;
-        let start = Instant::now();
+        let start = self.now();
         let result = match self.on(stage).map(|gpu| on_gpu(&gpu)) {
             None => on_cpu(),
             Some(Err(EngineError::Gpu(source @ (GpuError::Limit { .. } | GpuError::TooLarge { .. })))) => {

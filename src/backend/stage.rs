@@ -31,10 +31,12 @@ pub enum Stage {
     Model,
     /// chi2pix and masked fraction.
     Goodness,
+    /// Bands: spectra as files want them, from a device to the host.
+    Finish,
 }
 
 /// Stages with their names, which are those of their shaders, CPU twins, timers and tests.
-const NAMES: [(Stage, &str); 13] = [
+const NAMES: [(Stage, &str); 14] = [
     (Stage::Traces, "traces"),
     (Stage::Spots, "spots"),
     (Stage::NormalEquations, "normal_equations"),
@@ -48,14 +50,15 @@ const NAMES: [(Stage, &str); 13] = [
     (Stage::BandedRoot, "banded_root"),
     (Stage::Model, "model"),
     (Stage::Goodness, "goodness"),
+    (Stage::Finish, "finish"),
 ];
 
 impl Stage {
     /// All stages in order.
-    pub const ALL: [Self; 13] = {
-        let mut all = [Self::Traces; 13];
+    pub const ALL: [Self; 14] = {
+        let mut all = [Self::Traces; 14];
         let mut k = 0;
-        while k < 13 {
+        while k < 14 {
             all[k] = NAMES[k].0;
             k += 1;
         }
@@ -63,7 +66,7 @@ impl Stage {
     };
 
     /// Stages of the banded solver.
-    pub const BANDED: [Self; 8] = [
+    pub const BANDED: [Self; 9] = [
         Self::Traces,
         Self::Spots,
         Self::BandedNormal,
@@ -72,6 +75,7 @@ impl Stage {
         Self::BandedRoot,
         Self::Model,
         Self::Goodness,
+        Self::Finish,
     ];
 
     /// Stages of the patch solver.

@@ -1,10 +1,7 @@
 //! This process: its host, its run, its use of resources. Figures that the system does not report are 0.
 
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Jiffies per second in /proc, whatever the kernel's own rate.
-const JIFFIES: f64 = 100.0;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Returns the seconds since 1970.
 pub(crate) fn now() -> f64 {
@@ -51,8 +48,16 @@ pub(crate) fn memory() -> [u64; 2] {
 
 /// Returns the processor time of all threads so far, user and system, s.
 pub(crate) fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold blanks; utime and stime are fields 14 and 15.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
-    fields.filter_map(|jiffies| jiffies.parse::<f64>().ok()).sum::<f64>() / JIFFIES
+    processor_time().as_secs_f64()
+}
+
+/// Returns the processor time of all threads so far, user and system.
+pub(crate) fn processor_time() -> Duration {
+    #[cfg(unix)]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+    #[cfg(not(unix))]
+    Duration::ZERO
 }

@@ -8,11 +8,14 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::atomic_file::{PendingFile, WriteError};
+use super::process::processor_time;
 
 /// Labelled regions of time of all threads. Regions of one thread are nested or disjoint.
 #[derive(Debug)]
 pub struct Trace {
     begin: Instant,
+    /// Whether regions have the processor time of all threads.
+    counts_processor: bool,
     tracks: Mutex<Vec<Track>>,
     counters: Mutex<Vec<Counter>>,
 }
@@ -38,6 +41,35 @@ struct Region {
     name: Cow<'static, str>,
     start: Duration,
     length: Duration,
+    /// Of all threads; 0 if it is not counted.
+    processor: Duration,
+}
+
+/// The beginning or the end of a region.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    at: Instant,
+    processor: Duration,
+}
+
+impl Moment {
+    /// Returns the time from an earlier moment to this one.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        self.at - earlier.at
+    }
+}
+
+/// A region of a thread, as it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    /// Its name.
+    pub name: String,
+    /// From the beginning of the trace to its start.
+    pub start: Duration,
+    /// From its start to its end.
+    pub length: Duration,
+    /// Processor time of all threads meanwhile; 0 unless the trace counts it.
+    pub processor: Duration,
 }
 
 impl Default for Trace {
@@ -49,24 +81,43 @@ impl Default for Trace {
 impl Trace {
     /// Begins a trace.
     pub fn new() -> Self {
-        Self { begin: Instant::now(), tracks: Mutex::default(), counters: Mutex::default() }
+        let (tracks, counters) = Default::default();
+        Self { begin: Instant::now(), counts_processor: false, tracks, counters }
+    }
+
+    /// Counts the processor time of all threads in each region, too.
+    pub fn with_processor_time(self) -> Self {
+        Self { counts_processor: true, ..self }
+    }
+
+    /// Returns the present moment.
+    pub fn now(&self) -> Moment {
+        let processor = if self.counts_processor { processor_time() } else { Duration::ZERO };
+        Moment { at: Instant::now(), processor }
     }
 
     /// Runs `work` as a region of this thread.
     pub fn region<T>(&self, name: impl Into<Cow<'static, str>>, work: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
+        let start = self.now();
         let result = work();
-        self.add(name, start, Instant::now());
+        self.add(name, start);
         result
     }
 
-    /// Adds a region of this thread that has ended.
-    pub fn add(&self, name: impl Into<Cow<'static, str>>, start: Instant, end: Instant) {
-        let region = Region { name: name.into(), start: start - self.begin, length: end - start };
+    /// Adds a region of this thread that ends now, and returns its end.
+    pub fn add(&self, name: impl Into<Cow<'static, str>>, start: Moment) -> Moment {
+        let end = self.now();
+        let region = Region {
+            name: name.into(),
+            start: start.at - self.begin,
+            length: end.since(&start),
+            processor: end.processor.saturating_sub(start.processor),
+        };
         let this = thread::current();
         let worker = || rayon::current_thread_index().map(|i| format!("worker {i}"));
         let label = || this.name().map(String::from).or_else(worker).unwrap_or_else(|| "thread".into());
         self.extend(Some(this.id()), label, [region]);
+        end
     }
 
     /// Adds regions of a device, `(name, start, length)` by its own clock. The last of them counts as ended at `end`, when
@@ -81,7 +132,7 @@ impl Trace {
         let last = regions.iter().map(|(_, start, length)| *start + *length).max();
         let placed = regions.into_iter().zip(last.iter().cycle()).map(|((name, start, length), &last)| {
             let start = (end - self.begin).saturating_sub(last - start);
-            Region { name: name.into(), start, length }
+            Region { name: name.into(), start, length, processor: Duration::ZERO }
         });
         self.extend(None, || device.into(), placed);
     }
@@ -92,16 +143,27 @@ impl Trace {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner).push(counter);
     }
 
-    /// Returns the regions of this thread: name, start from the start of the trace, and length.
-    pub fn of_this_thread(&self) -> Vec<(String, Duration, Duration)> {
+    /// Returns the regions of this thread.
+    pub fn of_this_thread(&self) -> Vec<Timed> {
         let (this, tracks) = (thread::current().id(), self.tracks.lock().unwrap_or_else(PoisonError::into_inner));
         let own = tracks.iter().filter(|track| track.thread == Some(this)).flat_map(|track| &track.regions);
-        own.map(|region| (region.name.to_string(), region.start, region.length)).collect()
+        let read = |&Region { ref name, start, length, processor }: &Region| Timed {
+            name: name.to_string(),
+            start,
+            length,
+            processor,
+        };
+        own.map(read).collect()
     }
 
     /// Adds a track with its regions, `(name, start, length)`, whose starts count from the start of the trace.
     pub fn add_track(&self, name: &str, regions: impl IntoIterator<Item = (String, Duration, Duration)>) {
-        let region = |(name, start, length): (String, _, _)| Region { name: name.into(), start, length };
+        let region = |(name, start, length): (String, _, _)| Region {
+            name: name.into(),
+            start,
+            length,
+            processor: Duration::ZERO,
+        };
         let track = Track { thread: None, name: name.into(), regions: regions.into_iter().map(region).collect() };
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner).push(track);
     }

@@ -31,6 +31,8 @@ const FRAMES_QUICK: usize = 3;
 pub struct Settings {
     /// The devices; empty for all that `auto` might take.
     pub devices: Vec<DeviceChoice>,
+    /// Whether the host's part of a frame on a GPU is measured alone.
+    pub host: bool,
     /// Whether the frame is small and f64 is left out on a software GPU.
     pub quick: bool,
     /// Fibres and bins; None for a DESI r frame, or a part of it where it must be quick.
@@ -49,11 +51,14 @@ pub fn run(settings: &Settings, progress: &dyn Fn(&str)) -> Result<Report, Bench
     let frames = settings.frames.unwrap_or(if settings.quick { FRAMES_QUICK } else { FRAMES }).max(1);
     progress(&format!("making a frame of {} fibres by {} bins", size.fibres, size.bins));
     let case = Case::new(size)?;
-    progress("the CPU");
-    let (cpu, reference) = timing::cpu(&case, frames)?;
     progress("the host's part, on a device whose kernels do nothing");
     let host = timing::host(&case, frames)?;
     let mut devices = Vec::new();
+    if settings.host {
+        return Ok(Report::new(Machine::of_this(), size, frames, None, host, devices));
+    }
+    progress("the CPU");
+    let (cpu, reference) = timing::cpu(&case, frames)?;
     for choice in chosen(settings) {
         for precision in [Precision::F32, Precision::F64] {
             progress(&format!("device {choice} in {precision}"));
@@ -66,7 +71,7 @@ pub fn run(settings: &Settings, progress: &dyn Fn(&str)) -> Result<Report, Bench
             }
         }
     }
-    Ok(Report::new(Machine::of_this(), size, frames, cpu, host, devices))
+    Ok(Report::new(Machine::of_this(), size, frames, Some(cpu), host, devices))
 }
 
 /// Returns the devices to measure: those given, or all GPUs but software.

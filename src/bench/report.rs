@@ -16,8 +16,9 @@ pub struct Report {
     pub size: Size,
     /// Frames in a row.
     pub frames: usize,
-    /// The CPU.
-    pub cpu: DeviceTimes,
+    /// The CPU; None if the host's part alone was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<DeviceTimes>,
     /// The host's part of a frame that a GPU extracts.
     pub host: HostTimes,
     /// The GPUs that were measured, in each precision.
@@ -31,7 +32,7 @@ impl Report {
         machine: Machine,
         size: Size,
         frames: usize,
-        cpu: DeviceTimes,
+        cpu: Option<DeviceTimes>,
         host: HostTimes,
         all: Vec<Result<DeviceTimes, Refused>>,
     ) -> Self {
@@ -56,17 +57,22 @@ impl fmt::Display for Report {
             size.fibres, size.bins
         )?;
         writeln!(f)?;
-        device(f, cpu, host)?;
+        if let Some(cpu) = cpu {
+            device(f, cpu, host)?;
+        }
         writeln!(f, "Host's part of a frame on a GPU, measured with kernels that do nothing")?;
         writeln!(
             f,
-            "  {:.1} ms per frame, {:.1} ms of processor time; first frame {:.1} ms",
+            "  {:.1} ms per frame, {:.1} ms of processor time, {:.1} ms of it copies that a GPU makes by itself; first frame {:.1} ms",
             1e3 * host.seconds,
             1e3 * host.cpu_seconds,
+            1e3 * host.copy_seconds,
             1e3 * host.first_seconds
         )?;
         steps(f, &host.steps, host.seconds)?;
         traffic(f, &host.traffic)?;
+        writeln!(f, "  of the first frame:")?;
+        steps(f, &host.first_steps, host.first_seconds)?;
         for times in gpus {
             device(f, times, host)?;
         }
@@ -128,8 +134,12 @@ fn device(f: &mut Formatter<'_>, times: &DeviceTimes, host: &HostTimes) -> fmt::
 }
 
 fn steps(f: &mut Formatter<'_>, steps: &[Step], all: f64) -> fmt::Result {
-    for Step { name, seconds } in steps.iter().filter(|step| step.seconds >= WORTH_A_ROW * all) {
-        writeln!(f, "    {name:24} {:9.2} ms {:4.0} %", 1e3 * seconds, 100.0 * seconds / all)?;
+    for Step { name, seconds, cpu_seconds } in steps.iter().filter(|step| step.seconds >= WORTH_A_ROW * all) {
+        write!(f, "    {name:24} {:9.2} ms {:4.0} %", 1e3 * seconds, 100.0 * seconds / all)?;
+        match cpu_seconds {
+            Some(of_threads) => writeln!(f, ", {:.2} ms of processor time", 1e3 * of_threads)?,
+            None => writeln!(f)?,
+        }
     }
     Ok(())
 }
@@ -150,7 +160,7 @@ impl Report {
     /// Returns a sentence on the fastest device, None if only the CPU was measured.
     pub fn verdict(&self) -> Option<String> {
         let fastest = self.gpus.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds))?;
-        let (times, word) = match self.cpu.seconds / fastest.seconds {
+        let (times, word) = match self.cpu.as_ref()?.seconds / fastest.seconds {
             ratio if ratio >= 1.0 => (ratio, "faster"),
             ratio => (1.0 / ratio, "slower"),
         };

@@ -3,11 +3,12 @@
 use super::{BenchError, Case};
 use crate::backend::{Engine, EngineError};
 use crate::base::process::cpu_seconds;
-use crate::base::trace::Trace;
+use crate::base::trace::{Timed, Trace};
 use crate::extract::{ExtractError, Extraction, Job, Options, extract};
 use crate::frame::{Scores, Spectra};
 use crate::gpu::roofs::{self, Roofs};
 use crate::gpu::{DeviceChoice, Gpu, GpuError, OpenOptions, Precision, Traffic};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ pub struct Step {
     pub name: String,
     /// Seconds.
     pub seconds: f64,
+    /// Processor seconds of all threads meanwhile; None for a stage of a device or of the CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
 }
 
 /// The host's part of a frame that a GPU extracts.
@@ -29,8 +33,12 @@ pub struct HostTimes {
     pub seconds: f64,
     /// Processor seconds of all threads per later frame.
     pub cpu_seconds: f64,
+    /// Processor seconds of these in which the host copies what a device would copy by itself.
+    pub copy_seconds: f64,
     /// Seconds by step, on the thread that extracts: the fastest of each.
     pub steps: Vec<Step>,
+    /// Seconds by step of the first frame.
+    pub first_steps: Vec<Step>,
     /// Objects made, submissions and bytes of the last frame.
     pub traffic: Traffic,
 }
@@ -134,31 +142,62 @@ pub(super) fn cpu(case: &Case, frames: usize) -> Result<(DeviceTimes, Spectra), 
 /// Times the host's part of a frame that a GPU extracts.
 pub(super) fn host(case: &Case, frames: usize) -> Result<HostTimes, BenchError> {
     let gpu = Gpu::without_kernels(&OpenOptions::default()).map_err(EngineError::from)?;
-    let trace = Arc::new(Trace::new());
-    let engine = Engine::on_gpu(gpu, &[]).with_host_trace(trace.clone());
+    let trace = Arc::new(Trace::new().with_processor_time());
+    let engine = Engine::on_gpu(gpu.clone(), &[]).with_host_trace(trace.clone());
     let row = row(case, &engine, &options(case, Some(Precision::F32)), frames)?;
     let traffic = engine.traffic().unwrap_or_default();
-    let steps = steps(&trace.of_this_thread(), frames);
-    Ok(HostTimes { first_seconds: row.first, seconds: row.fastest, cpu_seconds: row.cpu, steps, traffic })
+    let regions = trace.of_this_thread();
+    let copy_seconds =
+        (traffic.bytes_up + traffic.bytes_down) as f64 * seconds_per_byte(&gpu).map_err(EngineError::from)?;
+    Ok(HostTimes {
+        first_seconds: row.first,
+        seconds: row.fastest,
+        cpu_seconds: row.cpu,
+        copy_seconds,
+        steps: steps(&regions, 1..frames + 1),
+        first_steps: steps(&regions, 0..1),
+        traffic,
+    })
 }
 
-/// Adds up regions by name in each frame, which begins with the check of the job, and returns the fastest of the later frames.
-fn steps(regions: &[(String, Duration, Duration)], frames: usize) -> Vec<Step> {
-    let is_first = |(name, _, _): &&(String, Duration, Duration)| name == "check the job";
-    let begins: Vec<Duration> = regions.iter().filter(is_first).map(|(_, start, _)| *start).collect();
-    let mut steps: Vec<(String, Vec<f64>)> = Vec::new();
-    for (name, start, length) in regions {
+/// Returns the processor time of a byte of a copy on a device without kernels: the fastest of a few.
+fn seconds_per_byte(gpu: &Gpu) -> Result<f64, GpuError> {
+    const VALUES: usize = 8 << 20;
+    let plane = gpu.zeros::<f32>("plane", VALUES)?;
+    let copy = || {
+        let _copy = plane.duplicate()?;
+        let start = cpu_seconds();
+        gpu.wait()?;
+        Ok::<_, GpuError>((cpu_seconds() - start) / (size_of::<f32>() * VALUES) as f64)
+    };
+    (0..5).try_fold(f64::INFINITY, |fastest, _| Ok(fastest.min(copy()?)))
+}
+
+/// Adds up regions by name in each frame, which begins with the check of the job, and returns the fastest of `frames`.
+fn steps(regions: &[Timed], frames: Range<usize>) -> Vec<Step> {
+    let begins: Vec<Duration> =
+        regions.iter().filter(|region| region.name == "check the job").map(|region| region.start).collect();
+    let mut steps: Vec<(&str, Vec<[Duration; 2]>)> = Vec::new();
+    for Timed { name, start, length, processor } in regions {
         let frame = begins.iter().filter(|begin| *begin <= start).count();
-        // The first frame compiles.
-        let Some(frame) = frame.checked_sub(2).filter(|frame| *frame < frames) else { continue };
+        let Some(frame) = frame.checked_sub(1 + frames.start).filter(|frame| *frame < frames.len()) else { continue };
         let at = steps.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-            steps.push((name.clone(), vec![0.0; frames]));
+            steps.push((name, vec![[Duration::ZERO; 2]; frames.len()]));
             steps.len() - 1
         });
-        steps[at].1[frame] += length.as_secs_f64();
+        let [seconds, of_threads] = &mut steps[at].1[frame];
+        *seconds += *length;
+        *of_threads += *processor;
     }
-    let fastest = |seconds: &[f64]| seconds.iter().copied().fold(f64::INFINITY, f64::min);
-    steps.into_iter().map(|(name, seconds)| Step { seconds: fastest(&seconds), name }).collect()
+    let fastest = |times: &[[Duration; 2]], which: usize| {
+        times.iter().map(|time| time[which].as_secs_f64()).fold(f64::INFINITY, f64::min)
+    };
+    let step = |(name, times): (&str, Vec<[Duration; 2]>)| Step {
+        name: name.to_string(),
+        seconds: fastest(&times, 0),
+        cpu_seconds: Some(fastest(&times, 1)),
+    };
+    steps.into_iter().map(step).collect()
 }
 
 /// Times a device; None where it has no code for the precision, or it would take minutes.
@@ -206,6 +245,7 @@ fn stages(extraction: &Extraction) -> Vec<Step> {
     let step = |(stage, time): &(crate::backend::Stage, Duration)| Step {
         name: stage.name().to_string(),
         seconds: time.as_secs_f64(),
+        cpu_seconds: None,
     };
     extraction.summary.stage_time.iter().map(step).collect()
 }
@@ -229,19 +269,28 @@ mod tests {
     #[test]
     fn steps_are_the_fastest_of_the_frames_after_the_first() {
         let ms = Duration::from_millis;
-        let region = |name: &str, start, length| (name.to_string(), ms(start), ms(length));
+        let region = |name: &str, start, length, processor| Timed {
+            name: name.to_string(),
+            start: ms(start),
+            length: ms(length),
+            processor: ms(processor),
+        };
         let regions = [
-            region("check the job", 0, 50),
-            region("plan", 50, 500),
-            region("check the job", 1000, 5),
-            region("plan", 1005, 20),
-            region("plan", 1030, 20),
-            region("check the job", 2000, 7),
-            region("plan", 2007, 30),
+            region("check the job", 0, 50, 50),
+            region("plan", 50, 500, 900),
+            region("check the job", 1000, 5, 4),
+            region("plan", 1005, 20, 15),
+            region("plan", 1030, 20, 15),
+            region("check the job", 2000, 7, 7),
+            region("plan", 2007, 30, 50),
         ];
-        let found = steps(&regions, 2);
-        let seconds = |name: &str| found.iter().find(|step| step.name == name).unwrap().seconds;
-        assert_eq!((seconds("check the job"), seconds("plan")), (0.005, 0.03));
+        let found = steps(&regions, 1..3);
+        let of = |found: &[Step], name: &str| {
+            let step = found.iter().find(|step| step.name == name).unwrap();
+            (step.seconds, step.cpu_seconds.unwrap())
+        };
+        assert_eq!((of(&found, "check the job"), of(&found, "plan")), ((0.005, 0.004), (0.03, 0.03)));
+        assert_eq!(of(&steps(&regions, 0..1), "plan"), (0.5, 0.9));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct Arguments {
     /// A device as `extract` takes it; may be repeated [default: the CPU and all GPUs but software]
     #[arg(long)]
     pub device: Vec<DeviceChoice>,
+    /// Measure the host's part of a frame on a GPU alone, which needs no GPU, but 4 GB of memory
+    #[arg(long, conflicts_with = "device")]
+    pub host: bool,
     /// Extract two bundles of fewer bins, within 30 s
     #[arg(long)]
     pub quick: bool,
@@ -51,7 +54,13 @@ pub fn run(args: &Arguments) -> Outcome {
     check_outputs(&[], &outputs, args.overwrite)?;
     let default = if args.quick { Size::QUICK } else { Size::FRAME };
     let size = Size { fibres: args.fibres.unwrap_or(default.fibres), bins: args.bins.unwrap_or(default.bins) };
-    let settings = Settings { devices: args.device.clone(), quick: args.quick, size: Some(size), frames: args.frames };
+    let settings = Settings {
+        devices: args.device.clone(),
+        host: args.host,
+        quick: args.quick,
+        size: Some(size),
+        frames: args.frames,
+    };
     let report = bench::run(&settings, &|what| tracing::info!("{what}"))?;
     let fields = || object(json!(report));
     if let Some(path) = &args.report {

@@ -3,9 +3,11 @@
 
 use super::{CutRows, Dark};
 use crate::base::median::median;
+use crate::base::recycled;
 use crate::frame::{Spectra, SpectraParts, specmask};
 use crate::solver::{BundleSpectra, Job};
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// pixmask_fraction reaches 1 only to rounding.
 const ROUNDING: f64 = 1e-6;
@@ -65,7 +67,8 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     if grid.log_step().is_some() {
         to_density(&mut raw.resolution, &width, ndiag);
     }
-    let BundleSpectra { flux, ivar, resolution, chi2pix, pixmask_fraction, .. } = raw;
+    let BundleSpectra { x, flux, ivar, resolution, chi2pix, pixmask_fraction, off_ccd, .. } = raw;
+    [x, off_ccd].into_iter().for_each(recycled::give);
     let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     if no_result > 0 {
@@ -132,15 +135,15 @@ fn cut_rows(
 ) -> Vec<CutRows> {
     let half = ndiag / 2;
     let of_fibre = |spec: usize| {
-        let sum = |row: usize| -> f64 {
-            let element = |d: usize| {
-                let column = (row + half).checked_sub(d).filter(|&column| column < nwave);
-                column.map_or(0.0, |column| resolution[(spec * ndiag + d) * nwave + column])
-            };
-            (0..ndiag).map(element).sum()
-        };
-        let rows = (0..nwave).filter(|row| counts(spec * nwave + row));
-        let low: Vec<f64> = rows.map(sum).filter(|sum| *sum < LEAST_SUM).collect();
+        let mut sums = vec![0.0; nwave];
+        for d in 0..ndiag {
+            let diagonal = &resolution[(spec * ndiag + d) * nwave..(spec * ndiag + d + 1) * nwave];
+            // Column j is in row j + d - half.
+            let (rows, columns) = (d.saturating_sub(half).min(nwave), half.saturating_sub(d).min(nwave));
+            sums[rows..].iter_mut().zip(&diagonal[columns..]).for_each(|(sum, element): (&mut f64, _)| *sum += element);
+        }
+        let low = (0..nwave).filter(|row| sums[*row] < LEAST_SUM && counts(spec * nwave + row));
+        let low: Vec<f64> = low.map(|row| sums[row]).collect();
         let least = low.iter().copied().reduce(f64::min)?;
         Some(CutRows { fibre: specmin + spec, rows: low.len(), least })
     };
@@ -158,14 +161,18 @@ fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<bool> {
         let values = informed(&mut (0..nspec).map(|s| s * nwave + w));
         if values.len() < MIN_FIBRES { 1.0 } else { median(values) }
     };
-    let of_wave: Vec<f64> = (0..nwave).into_par_iter().map(over_fibres).collect();
     let over_waves = |s: usize| median(informed(&mut (s * nwave..(s + 1) * nwave)));
     let of_fibre: Vec<f64> = (0..nspec).into_par_iter().map(over_waves).collect();
-    let bad = |at: usize| {
-        let chi2 = chi2pix[at];
-        !none[at] && chi2 > BAD_FIT * of_wave[at % nwave] && chi2 > BAD_FIT * of_fibre[at / nwave]
-    };
-    (0..nspec * nwave).into_par_iter().map(bad).collect()
+    // Few bins are left, and so few wavelengths.
+    let stands_out = |at: &usize| !none[*at] && chi2pix[*at] > BAD_FIT * of_fibre[at / nwave];
+    let candidates: Vec<usize> = (0..nspec * nwave).into_par_iter().filter(stands_out).collect();
+    let waves: BTreeSet<usize> = candidates.iter().map(|at| at % nwave).collect();
+    let of_wave: BTreeMap<usize, f64> = waves.into_par_iter().map(|w| (w, over_fibres(w))).collect();
+    let mut bad = vec![false; nspec * nwave];
+    for at in candidates {
+        bad[at] = chi2pix[at] > BAD_FIT * of_wave[&(at % nwave)];
+    }
+    bad
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Extracted spectra and their check.
 
+use crate::base::recycled;
 use ndarray::{ArrayView2, ArrayView3};
 use std::ops::Deref;
 
@@ -73,8 +74,8 @@ impl Spectra {
     }
 
     /// Returns the parts.
-    pub fn into_parts(self) -> SpectraParts {
-        self.0
+    pub fn into_parts(mut self) -> SpectraParts {
+        std::mem::take(&mut self.0)
     }
 
     /// Changes the parts and checks them again; the spectra stay as they were if they fail.
@@ -121,6 +122,14 @@ impl Spectra {
 
     fn view<'a, T>(&self, values: &'a [T]) -> ArrayView2<'a, T> {
         ArrayView2::from_shape((self.nspec, self.nwave), values).expect("the shape was checked")
+    }
+}
+
+impl Drop for Spectra {
+    fn drop(&mut self) {
+        let SpectraParts { flux, ivar, resolution, chi2pix, pixmask_fraction, .. } = std::mem::take(&mut self.0);
+        // The next frame takes them.
+        [flux, ivar, resolution, chi2pix, pixmask_fraction].into_iter().for_each(recycled::give);
     }
 }
 

@@ -3,12 +3,14 @@
 use std::marker::PhantomData;
 
 use super::GpuError;
+use super::commands::Copy;
+use super::content::Content;
 use super::handle::Gpu;
 use super::held::Held;
 use super::kernel::Named;
-use super::memory::Content;
+use super::landing::Fetch;
 use super::scalar::Element;
-use super::transfer::{Fetch, copy};
+use super::transfer::Landed;
 use rayon::prelude::*;
 
 /// Fewest elements that a thread converts.
@@ -33,7 +35,15 @@ impl Gpu {
         self.buffer(label, len, Content::Zeros)
     }
 
-    fn buffer<T: Element>(&self, label: &str, len: usize, content: Content) -> Result<Buffer<T>, GpuError> {
+    /// Creates a buffer of any values, for a kernel that writes all of them before any is read.
+    ///
+    /// # Errors
+    /// As of [`Gpu::zeros`].
+    pub(super) fn scratch<T: Element>(&self, label: &str, len: usize) -> Result<Buffer<T>, GpuError> {
+        self.buffer(label, len, Content::Any)
+    }
+
+    pub(super) fn buffer<T: Element>(&self, label: &str, len: usize, content: Content) -> Result<Buffer<T>, GpuError> {
         // A binding needs at least one element, and the largest is a vec4 of f64.
         let bytes = (len * size_of::<T>()).max(32) as u64;
         let limit = self.limits().binding_bytes;
@@ -101,7 +111,8 @@ impl<T: Element> Buffer<T> {
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn duplicate(&self) -> Result<Self, GpuError> {
         let duplicate = self.gpu.buffer(&self.label, self.len, Content::Any)?;
-        copy(self.gpu.device_memory(), &self.label, &self.raw, &duplicate.raw)?;
+        let (label, from, to) = (self.label.clone(), self.raw.clone(), duplicate.raw.clone());
+        self.gpu.device_memory().copy(Copy { label, from, to, landing: None });
         Ok(duplicate)
     }
 
@@ -139,6 +150,11 @@ impl<T: Element> Download<T> {
     /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
     pub fn wait(self) -> Result<Vec<T>, GpuError> {
         self.wait_as(|value: T| value)
+    }
+
+    /// Waits for the copy, and leaves its bytes where they are.
+    pub(super) fn land(self) -> Result<Landed, GpuError> {
+        self.fetch.land(self.gpu.device_memory())
     }
 
     /// Waits for the copy, and converts its elements on the way, by all threads.

@@ -29,7 +29,7 @@ pub fn goodness(patches: &Patches, ccd: &CcdBuffers, model: &Reals, psferr: f64)
     let gpu = patches.gpu();
     model.expect_len(patches.npix())?;
     let count = patches.batch.len() * patches.batch.core.len() * patches.core_bins().len();
-    let (goodness, chi2) = (gpu.reals("goodness", 3 * count)?, gpu.reals("chi2", patches.npix())?);
+    let (goodness, chi2) = (gpu.scratch_reals("goodness", 3 * count)?, gpu.scratch_reals("chi2", patches.npix())?);
     let [spots, pixel, table] = patches.bound();
     let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
     let mut recording = Recording::new();

@@ -14,7 +14,8 @@ use super::memory::Memory;
 use super::queue::Queue;
 use super::scalar::Precision;
 use super::shaders::Variant;
-use super::timestamps::{Pass, Times};
+use super::times::Times;
+use super::timestamps::Pass;
 use super::traffic::Traffic;
 use super::{GpuError, OpenOptions};
 
@@ -27,8 +28,6 @@ struct Shared {
     kernels: Mutex<HashMap<(Variant, &'static str), Arc<Kernel>>>,
     /// Result of the self-test in f64.
     f64_tested: OnceLock<Result<(), GpuError>>,
-    /// Times of stages; None unless stages are timed.
-    times: Mutex<Option<Times>>,
 }
 
 impl fmt::Debug for Gpu {
@@ -39,12 +38,8 @@ impl fmt::Debug for Gpu {
 
 impl Gpu {
     pub(super) fn new(driver: Driver) -> Self {
-        let shared = Shared {
-            memory: Memory::new(Queue::new(driver)),
-            kernels: Mutex::default(),
-            f64_tested: OnceLock::new(),
-            times: Mutex::default(),
-        };
+        let shared =
+            Shared { memory: Memory::new(Queue::new(driver)), kernels: Mutex::default(), f64_tested: OnceLock::new() };
         Self(Arc::new(shared), Precision::F32)
     }
 
@@ -74,7 +69,7 @@ impl Gpu {
     }
 
     pub(super) fn times(&self) -> MutexGuard<'_, Option<Times>> {
-        self.0.times.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.memory.times()
     }
 
     /// Returns the precision of this handle.
@@ -196,7 +191,7 @@ impl Gpu {
 
     /// Waits for all that was submitted or written.
     pub(crate) fn wait(&self) -> Result<(), GpuError> {
-        self.queue().wait_for_all()
+        self.0.memory.wait()
     }
 
     /// Forgets errors and times of abandoned work; false if the device is gone.

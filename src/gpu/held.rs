@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
 use super::account::Lease;
+use super::content::Content;
 use super::pool::Pool;
 
 /// A buffer whose bytes are counted; clones share the buffer. It goes back to the pool when the last of them is dropped.
@@ -14,6 +15,7 @@ pub(super) struct Held(Arc<Inner>);
 struct Inner {
     buffer: wgpu::Buffer,
     label: String,
+    content: Content,
     number: u64,
     /// Present until dropped.
     lease: Option<Lease>,
@@ -22,9 +24,14 @@ struct Inner {
 
 impl Held {
     /// Holds a buffer, which has a number in its pool.
-    pub fn new((number, buffer): (u64, wgpu::Buffer), label: &str, lease: Lease, pool: &Arc<Pool>) -> Self {
+    pub fn new(
+        (number, buffer): (u64, wgpu::Buffer),
+        (label, content): (&str, Content),
+        lease: Lease,
+        pool: &Arc<Pool>,
+    ) -> Self {
         let (label, pool) = (label.to_string(), Arc::downgrade(pool));
-        Self(Arc::new(Inner { buffer, label, number, lease: Some(lease), pool }))
+        Self(Arc::new(Inner { buffer, label, content, number, lease: Some(lease), pool }))
     }
 }
 
@@ -32,7 +39,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.lease.take());
         if let Some(pool) = self.pool.upgrade() {
-            pool.give(std::mem::take(&mut self.label), self.number, self.buffer.clone());
+            pool.give((std::mem::take(&mut self.label), self.content), self.number, self.buffer.clone());
         }
     }
 }

@@ -7,8 +7,11 @@ use super::GpuError;
 use super::adapter::DeviceKind;
 
 /// Bytes that the buffers of one batch may fill together, unless set. No graphics interface reports free memory; 1 GiB
-/// fits any GPU of the last ten years and keeps the largest ones busy.
+/// fits any GPU of the last ten years.
 pub const DEFAULT_MEMORY: u64 = 1 << 30;
+
+/// Such bytes of a discrete GPU: a frame of 500 fibres in one batch. One with less memory gets smaller batches once it is full.
+const DEFAULT_MEMORY_DISCRETE: u64 = 4 << 30;
 
 /// The largest binding, bytes: drivers index with signed 32-bit bytes.
 const MAX_BINDING: u64 = (1 << 31) - 4;
@@ -96,6 +99,11 @@ impl BatchBudget {
         let step = usize::try_from(self.operations() / operations.max(1)).unwrap_or(usize::MAX).max(1);
         (0..count).step_by(step).map(move |first| first..count.min(first.saturating_add(step)))
     }
+}
+
+/// Returns the bytes that batches fill on a device of a kind, unless set.
+pub(super) fn default_memory(kind: DeviceKind) -> u64 {
+    if kind == DeviceKind::Discrete { DEFAULT_MEMORY_DISCRETE } else { DEFAULT_MEMORY }
 }
 
 /// Returns the floating-point operations that a slow device of a kind does in some 0.2 s. Lavapipe was measured at 0.35 G/s

@@ -6,32 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::GpuError;
 use super::account::{Account, Lease};
+use super::commands::Commands;
+use super::content::Content;
 use super::driver::{Driver, OpenOptions};
 use super::held::Held;
-use super::limits::{BatchBudget, DEFAULT_MEMORY, default_operations_per_dispatch};
+use super::limits::{BatchBudget, default_memory, default_operations_per_dispatch};
 use super::pool::Pool;
 use super::queue::Queue;
+use super::times::Times;
 use super::touch::Touch;
 
 /// Batches that fill less than this are as small as they get, bytes.
 const SMALLEST: u64 = 4096;
 
+/// Bytes from which on the host writes in memory that the device sees, in place of a copy that wgpu makes.
+const LEAST_STAGED: usize = 1 << 20;
+
 /// Arguments of dispatches in flight, and other small buffers, bytes.
 pub(crate) const SLACK: u64 = 256 << 10;
-
-/// The content of a new buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    Zeros,
-    /// Any values: all of them are overwritten next.
-    Any,
-}
 
 pub(super) struct Memory {
     queue: Queue,
     account: Arc<Account>,
     pool: Arc<Pool>,
-    commands: Mutex<Option<Held>>,
+    commands: Mutex<Commands>,
+    /// Times of stages; None unless stages are timed.
+    times: Mutex<Option<Times>>,
     budget: BatchBudget,
 }
 
@@ -43,6 +43,7 @@ impl Memory {
             pool: Pool::new(&account),
             account,
             commands: Mutex::default(),
+            times: Mutex::default(),
             budget: BatchBudget::default(),
         };
         memory.restore_budget();
@@ -65,10 +66,15 @@ impl Memory {
         &self.pool
     }
 
-    /// Locks the recording of commands until they are submitted, as zeroing of buffers and arguments precede the commands of one
-    /// submission. The lock holds the buffer of arguments, from the first submission on.
-    pub fn commands(&self) -> MutexGuard<'_, Option<Held>> {
+    /// Locks the commands, until they are submitted where they are: zeroing of buffers and arguments precede the commands of one
+    /// submission.
+    pub fn commands(&self) -> MutexGuard<'_, Commands> {
         self.commands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the times of stages.
+    pub fn times(&self) -> MutexGuard<'_, Option<Times>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn budget(&self) -> &BatchBudget {
@@ -78,7 +84,7 @@ impl Memory {
     /// Sets the budget to that of a device just opened.
     pub fn restore_budget(&self) {
         let OpenOptions { memory, operations_per_dispatch: operations, .. } = self.driver().options();
-        self.budget.set_memory(memory.unwrap_or(DEFAULT_MEMORY));
+        self.budget.set_memory(memory.unwrap_or_else(|| default_memory(self.driver().kind())));
         let default = || default_operations_per_dispatch(self.driver().kind());
         self.budget.set_operations(operations.unwrap_or_else(default));
     }
@@ -92,8 +98,17 @@ impl Memory {
             if let Some(lease) = self.account.lease(bytes, should) {
                 return Ok(lease);
             }
+            // Commands hold the buffers that they use. Where they are being submitted, others must be done first.
+            let submitted = match self.commands.try_lock() {
+                Ok(mut commands) if !commands.is_empty() => {
+                    self.submit_all(&mut commands)?;
+                    true
+                }
+                _ => false,
+            };
             match self.queue.oldest_ticket() {
                 Some(ticket) => self.queue.wait_for(ticket)?,
+                None if submitted => {}
                 None if self.queue.has_unsent_writes() => self.queue.wait_for_all()?,
                 None => {
                     let device = self.driver().name().to_string();
@@ -113,10 +128,11 @@ impl Memory {
         content: Content,
     ) -> Result<Held, GpuError> {
         self.driver().touch(Touch::Buffer, label);
-        if let Some(idle) = self.pool.take(label, bytes, usage) {
-            let held = Held::new(idle, label, self.lease(label, bytes)?, &self.pool);
+        if let Some((number, buffer, before)) = self.pool.take(label, bytes, usage) {
+            let held = Held::new((number, buffer), (label, content), self.lease(label, bytes)?, &self.pool);
             self.driver().check(label)?;
-            if content == Content::Zeros {
+            let serves = matches!(content, Content::Layout(_)) && before == content || content == Content::Any;
+            if !serves {
                 self.pool.clear(&held);
             }
             return Ok(held);
@@ -126,7 +142,7 @@ impl Memory {
         let buffer = self.driver().device().create_buffer(&descriptor);
         self.driver().check(label).inspect_err(|_| self.pool.shrink(0))?;
         self.driver().traffic().add_buffer();
-        Ok(Held::new((self.pool.next_number(), buffer), label, lease, &self.pool))
+        Ok(Held::new((self.pool.next_number(), buffer), (label, content), lease, &self.pool))
     }
 
     /// Creates a small buffer that lives as long as the device and counts as none of a frame's.
@@ -137,17 +153,34 @@ impl Memory {
         self.driver().check(label)?;
         self.driver().traffic().add_buffer();
         let lease = self.account.lease(0, u64::MAX).expect("no bytes are within any limit");
-        Ok(Held::new((self.pool.next_number(), buffer), label, lease, &self.pool))
+        Ok(Held::new((self.pool.next_number(), buffer), (label, Content::Any), lease, &self.pool))
     }
 
-    /// Overwrites all of a buffer before later submissions run.
+    /// Overwrites all of a buffer, after the commands before.
     pub fn write(&self, label: &str, buffer: &Held, bytes: &[u8]) -> Result<(), GpuError> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let lease = self.lease(label, bytes.len() as u64)?;
         self.pool.is_written(buffer);
+        if bytes.len() >= LEAST_STAGED && bytes.len() as u64 == buffer.size() {
+            return self.write_staged(label, buffer, bytes);
+        }
+        if self.commands().use_of(buffer) {
+            self.flush()?;
+        }
+        self.write_before_commands(label, buffer, bytes)
+    }
+
+    /// Overwrites all of a buffer before all commands that are not submitted.
+    pub fn write_before_commands(&self, label: &str, buffer: &Held, bytes: &[u8]) -> Result<(), GpuError> {
+        let lease = self.lease(label, bytes.len() as u64)?;
         self.queue.write(label, buffer, bytes, lease)
+    }
+
+    /// Submits all commands, and what was written, and waits for all submissions.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.flush()?;
+        self.queue.wait_for_all()
     }
 
     /// Starts a piece of work within `limit` bytes.

@@ -28,7 +28,8 @@
 //!
 //! **Layers**, each using only those before it:
 //! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers,
-//! their plan and their pool; above the queue, because allocation may wait for submissions); `kernel`; `handle` (the [`Gpu`]); `buffer`, `reals` and
+//! their plan and their pool; above the queue, because allocation may wait for submissions); `kernel`; `commands` and `submission` (what waits to be
+//! submitted), `transfer` and `staging` (to the host and from it); `handle` (the [`Gpu`]); `buffer`, `reals` and
 //! `recording`; `selftest` and `open`; the wrappers of the shaders.
 //!
 //! **Shaders.** A shader is `shaders/NAME.wgsl`, registered in [`shaders`]. A line `#import NAME` includes
@@ -46,16 +47,20 @@ pub mod banded;
 mod buffer;
 mod choice;
 pub mod cholesky;
+mod commands;
+mod content;
 pub mod decorrelate;
 mod driver;
 mod error;
 #[cfg_attr(not(feature = "fault-injection"), path = "no_fault_injection.rs")]
 pub mod fault_injection;
+pub mod finish;
 pub mod goodness;
 mod handle;
 mod held;
 pub mod jacobi;
 mod kernel;
+mod landing;
 mod limits;
 pub(crate) mod memory;
 pub mod model;
@@ -74,8 +79,12 @@ pub mod schur;
 mod selftest;
 pub mod shaders;
 pub mod spots;
+mod staging;
+mod submission;
+mod times;
 mod timestamps;
 mod touch;
+mod trace_inputs;
 pub mod traces;
 mod traffic;
 mod transfer;
@@ -93,7 +102,7 @@ pub use handle::Gpu;
 pub use kernel::{Kernel, Named};
 pub use limits::{DEFAULT_MEMORY, GpuLimits};
 pub use open::{Device, DeviceEntry, list};
-pub use reals::{Reals, RealsDownload};
+pub use reals::{LandedReals, Reals, RealsDownload};
 pub use recording::Recording;
 pub use scalar::{Element, Precision, ScalarKind};
 pub use shaders::Variant;

@@ -40,7 +40,7 @@ pub fn model(patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Reals, 
     };
     x.expect_len(batch.len() * of_patch)?;
     let reach = gpu.zeros::<u32>("reach", 4 * patches.rows() * batch.nspec)?;
-    let model = gpu.reals("model", patches.npix())?;
+    let model = gpu.scratch_reals("model", patches.npix())?;
     let [spots, pixel, table] = patches.bound();
     let mut recording = Recording::new();
     let spots_of = 0..batch.len() * batch.n();

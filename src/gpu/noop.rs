@@ -4,7 +4,7 @@
 //! [`DeviceChoice`](super::DeviceChoice) selects it, and no list of devices has it.
 
 use super::driver::Driver;
-use super::limits::default_operations_per_dispatch;
+use super::limits::{default_memory, default_operations_per_dispatch};
 use super::{DeviceKind, Gpu, GpuError, OpenOptions};
 
 /// Bytes of the largest buffer.
@@ -35,7 +35,8 @@ impl Gpu {
         // wgpu calls it a CPU, whose dispatches are short.
         let operations =
             options.operations_per_dispatch.or(Some(default_operations_per_dispatch(DeviceKind::Discrete)));
-        let options = &OpenOptions { operations_per_dispatch: operations, ..options.clone() };
+        let memory = options.memory.or(Some(default_memory(DeviceKind::Discrete)));
+        let options = &OpenOptions { operations_per_dispatch: operations, memory, ..options.clone() };
         let gpu = Self::new(Driver::open(adapters.first().ok_or_else(refused)?, options)?);
         // A self-test needs kernels.
         let _ = gpu.f64_tested().set(Ok(()));

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::account::Account;
+use super::content::Content;
 
 /// Bind groups beyond which all are forgotten.
 const MOST_GROUPS: usize = 4096;
@@ -25,6 +26,7 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     label: String,
+    content: Content,
     number: u64,
     buffer: wgpu::Buffer,
 }
@@ -50,10 +52,13 @@ impl Pool {
     }
 
     /// Takes back a buffer that nobody holds any more.
-    pub fn give(&self, label: String, number: u64, buffer: wgpu::Buffer) {
+    pub fn give(&self, (label, content): (String, Content), number: u64, buffer: wgpu::Buffer) {
         let mut state = self.state();
+        // It was to be zeros, and is what its holder before made it.
+        let cleared = state.clears.contains(&buffer);
         state.clears.retain(|clear| *clear != buffer);
-        state.idle.push(Idle { label, number, buffer });
+        let content = if cleared { Content::Any } else { content };
+        state.idle.push(Idle { label, content, number, buffer });
         self.count(&state);
     }
 
@@ -64,8 +69,9 @@ impl Pool {
         state.made
     }
 
-    /// Returns an idle buffer with its number, the first that was made: so equal frames bind equal buffers together.
-    pub fn take(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Option<(u64, wgpu::Buffer)> {
+    /// Returns an idle buffer with its number and what it was made for, the first that was made: so equal frames bind equal buffers
+    /// together.
+    pub fn take(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Option<(u64, wgpu::Buffer, Content)> {
         let mut state = self.state();
         let fits = |idle: &Idle| {
             let Idle { label: known, buffer, .. } = idle;
@@ -73,9 +79,9 @@ impl Pool {
         };
         let fitting = state.idle.iter().enumerate().filter(|(_, idle)| fits(idle));
         let (at, _) = fitting.min_by_key(|(_, idle)| idle.number)?;
-        let Idle { number, buffer, .. } = state.idle.remove(at);
+        let Idle { number, buffer, content, .. } = state.idle.remove(at);
         self.count(&state);
-        Some((number, buffer))
+        Some((number, buffer, content))
     }
 
     /// Drops idle buffers, the first given back first, until they take no more than `bytes`.

@@ -2,10 +2,12 @@
 
 use super::GpuError;
 use super::buffer::{Buffer, Download};
+use super::content::Content;
 use super::fault_injection::perturb;
 use super::handle::Gpu;
 use super::kernel::Named;
 use super::scalar::Precision;
+use super::transfer::Landed;
 use rayon::prelude::*;
 
 /// Fewest values that a thread rounds.
@@ -36,9 +38,29 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn reals(&self, label: &str, len: usize) -> Result<Reals, GpuError> {
+        self.reals_with(label, len, Content::Zeros)
+    }
+
+    /// Creates `len` reals of any value, for a kernel that writes all of them before any is read.
+    ///
+    /// # Errors
+    /// As of [`Gpu::reals`].
+    pub(super) fn scratch_reals(&self, label: &str, len: usize) -> Result<Reals, GpuError> {
+        self.reals_with(label, len, Content::Any)
+    }
+
+    /// Creates `len` reals that are zeros, or what kernels of the same layout have written before, see [`Content::Layout`].
+    ///
+    /// # Errors
+    /// As of [`Gpu::reals`].
+    pub(super) fn reals_of_layout(&self, label: &str, len: usize, layout: u64) -> Result<Reals, GpuError> {
+        self.reals_with(label, len, Content::Layout(layout))
+    }
+
+    fn reals_with(&self, label: &str, len: usize, content: Content) -> Result<Reals, GpuError> {
         Ok(match self.precision() {
-            Precision::F32 => Reals::F32(self.zeros(label, len)?),
-            Precision::F64 => Reals::F64(self.zeros(label, len)?),
+            Precision::F32 => Reals::F32(self.buffer(label, len, content)?),
+            Precision::F64 => Reals::F64(self.buffer(label, len, content)?),
         })
     }
 
@@ -47,7 +69,8 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::TooLarge`] beyond the binding limit, [`GpuError::OutOfMemory`] if the device is full.
     pub fn upload_reals(&self, label: &str, values: &[f64]) -> Result<Reals, GpuError> {
-        let reals = self.reals(label, values.len())?;
+        let content = if values.is_empty() { Content::Zeros } else { Content::Any };
+        let reals = self.reals_with(label, values.len(), content)?;
         reals.write(values)?;
         Ok(reals)
     }
@@ -163,4 +186,45 @@ impl RealsDownload {
             Self::F64(download) => download.wait(),
         }
     }
+}
+
+impl RealsDownload {
+    /// Waits for the copy, not for later submissions, and leaves its bytes where they are.
+    ///
+    /// # Errors
+    /// [`GpuError::Lost`], [`GpuError::Hung`] or [`GpuError::Driver`] if the device failed.
+    pub fn land(self) -> Result<LandedReals, GpuError> {
+        Ok(match self {
+            Self::F32(download) => LandedReals(download.land()?, Precision::F32),
+            Self::F64(download) => LandedReals(download.land()?, Precision::F64),
+        })
+    }
+}
+
+/// Reals that a device has copied to memory of the host.
+#[derive(Debug)]
+pub struct LandedReals(Landed, Precision);
+
+impl LandedReals {
+    /// Fills `to` with every `step`-th value from `first` on.
+    ///
+    /// # Panics
+    /// If there are fewer values.
+    pub fn fill(&self, first: usize, step: usize, to: &mut [f64]) {
+        match self.1 {
+            Precision::F32 => fill(bytemuck::cast_slice::<u8, f32>(self.0.bytes()), (first, step), to),
+            Precision::F64 => fill(bytemuck::cast_slice::<u8, f64>(self.0.bytes()), (first, step), to),
+        }
+    }
+}
+
+fn fill<T: Copy + Into<f64>>(all: &[T], (first, step): (usize, usize), to: &mut [f64]) {
+    if step == 1 {
+        let from = &all[first..first + to.len()];
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = (*from).into());
+        return;
+    }
+    let Some(last) = to.len().checked_sub(1) else { return };
+    let from = all[first..first + last * step + 1].iter().step_by(step);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = (*from).into());
 }

@@ -53,7 +53,7 @@ pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<R
         limit: PROFILES[PROFILES.len() - 1] as u64,
     })?;
     let count = traces.nfibre * bins.len();
-    let spots = gpu.reals("spots", count * shape.size())?;
+    let spots = gpu.scratch_reals("spots", count * shape.size())?;
     let args = |items: &Range<usize>| Args {
         count: items.len() as u32,
         first_spot: items.start as u32,

@@ -1,13 +1,15 @@
 //! Timestamp queries around the passes of every stage, and the times read from them.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::GpuError;
+use super::content::Content;
 use super::held::Held;
-use super::memory::{Content, Memory};
+use super::landing::Fetch;
+use super::memory::Memory;
+use super::queue::Ticket;
+use super::times::{Ticks, Times};
 use super::touch::Touch;
-use super::transfer::Fetch;
 
 /// One compute pass, or all passes of a stage if the host measured them.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +33,12 @@ pub(super) enum Timing {
     Waiting,
 }
 
-/// Stages of a submission, and their ticks in flight to the host.
-pub(super) type Ticks = (Vec<&'static str>, Fetch);
-
 /// Timestamp queries of one submission, two per pass.
 pub(super) struct Stamps {
     stages: Vec<&'static str>,
     queries: wgpu::QuerySet,
     ticks: Held,
-    /// A copy of `ticks` that can be fetched; two u32 per tick.
+    /// A copy of `ticks` that the host reads.
     words: Held,
 }
 
@@ -55,9 +54,10 @@ impl Stamps {
         });
         driver.check("timestamps")?;
         let bytes = 8 * u64::from(count);
-        let create = |usage| memory.create("ticks", bytes, usage | wgpu::BufferUsages::COPY_SRC, Content::Any);
-        let ticks = create(wgpu::BufferUsages::QUERY_RESOLVE)?;
-        Ok(Self { stages, queries, ticks, words: create(wgpu::BufferUsages::COPY_DST)? })
+        let create = |usage| memory.create("ticks", bytes, usage, Content::Any);
+        let ticks = create(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC)?;
+        let words = create(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        Ok(Self { stages, queries, ticks, words })
     }
 
     pub fn of_pass(&self, k: usize) -> wgpu::ComputePassTimestampWrites<'_> {
@@ -79,30 +79,15 @@ impl Stamps {
         encoder.copy_buffer_to_buffer(&self.ticks, 0, &self.words, 0, self.ticks.size());
     }
 
-    /// Starts to copy the ticks to the host, once the submission is submitted.
-    pub fn fetch(self, memory: &Memory) -> Result<Ticks, GpuError> {
-        let words = Fetch::start(memory, "ticks", &self.words)?;
-        Ok((self.stages, words))
+    /// Begins to map the ticks of the submission `ticket`.
+    pub fn land(self, memory: &Memory, ticket: Ticket) -> Result<Ticks, GpuError> {
+        let (fetch, landing) = Fetch::of("ticks", self.words.clone());
+        landing.map(memory.driver(), "ticks", &self.words, ticket)?;
+        Ok((self.stages, fetch))
     }
-}
-
-/// Times not yet taken.
-#[derive(Debug, Default)]
-pub(super) struct Times {
-    fetched: Vec<Ticks>,
-    waited: BTreeMap<&'static str, Duration>,
 }
 
 impl Times {
-    pub fn add_ticks(&mut self, ticks: Ticks) {
-        self.fetched.push(ticks);
-    }
-
-    /// Adds a time that the host measured.
-    pub fn add_waited(&mut self, stage: &'static str, time: Duration) {
-        *self.waited.entry(stage).or_default() += time;
-    }
-
     /// Waits for the timestamps and returns all passes.
     pub fn wait(self, memory: &Memory) -> Result<Vec<Pass>, GpuError> {
         let period = f64::from(memory.driver().queue().get_timestamp_period());

@@ -1,35 +1,26 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
 use super::finer::FineGrid;
+use super::kept::PlannedWindow;
 use super::ladder::Excess;
 use super::options::{TOLERANCE, TOLERANCE_F32};
+use super::planned::plan;
 use super::precision::least_pivot;
-use super::{Job, Unserved, accuracy::accuracy, extent::extent};
+use super::{Job, Unserved, accuracy::accuracy};
 use crate::backend::{
-    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Exactness,
-    FibreRow, HostWindow,
+    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, BinEstimate, CcdField, Engine,
+    EngineError, Exactness, FibreRow, HostWindow,
 };
-use crate::geometry::Positions;
 use crate::gpu::Precision;
-use crate::gpu::banded::{Group, MOST_DISTANCES, WIDEST, kept};
+use crate::gpu::banded::Group;
 use crate::plan::Bundle;
-use crate::stages::banded::{
-    BandFailure, Coupling, Overlaps, SOLVER_TOLERANCE_SHARE, SolverParameters, half_bandwidth, psf_fibre_correlation,
-};
-use crate::stages::goodness::Goodness;
-use crate::stages::spots::SpotSource;
+use crate::stages::banded::{BandFailure, SOLVER_TOLERANCE_SHARE};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// The largest ratio of `|y - K x|_i / sqrt(K_ii)` to the error of flux; on sim11 0.4 over 9e-3.
 const RESIDUAL_OVER_ERROR: f64 = 40.0;
-
-/// Fraction of the tolerance to which the correlation falls over the fibres around a window's core.
-const DECAY_OVER_FIBRES: f64 = 1e-2;
-
-/// Most fibres that are solved at a time, 10 MB each, and about as many of a long bundle without those around them.
-const MOST_FIBRES: usize = 132;
-const CORE_FIBRES: usize = 100;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
@@ -125,73 +116,12 @@ impl<'j> Banded<'j> {
     /// # Errors
     /// [`Unserved::Coupling`] if there is no code for so far, [`Unserved::Limit`] if R is wider than a device's bands.
     pub fn plan(&self, index: usize, bundle: &'j Bundle) -> Result<Vec<Task<'j>>, Unserved> {
-        let (job, on_gpu) = (self.job, self.stages.is_on_gpu());
-        let source = SpotSource::new(job.psf, bundle.fibres.clone(), self.wave, job.options.psf_tails);
-        let positions = source.positions();
-        let nearest = half_bandwidth(&positions, 1);
-        SolverParameters::check_width(nearest, job.grid.step())?;
-        let half = job.half_diagonals();
-        if on_gpu && half > WIDEST {
-            return Err(Unserved::Limit(format!("R has {half} diagonals to each side, the device goes to {WIDEST}")));
-        }
-        let all = 0..bundle.fibres.len();
-        let mut task = Task {
-            index,
-            bundle,
-            reach: nearest,
-            pixels: (0..0, 0..0),
-            fibres: bundle.fibres.clone(),
-            window: HostWindow { core: all, around: None, neighbours: 1, coupling: Coupling::default() },
-            bands: &[],
-            long_refinement: false,
-            wider_helps: on_gpu,
-            information: None,
-            held: None,
-        };
-        let overlaps = Overlaps::measure(&source, nearest);
-        let neighbours = overlaps.reach(self.tolerance)?.max(1);
-        task.window.coupling = overlaps.coupling(1);
-        task.window.neighbours = neighbours;
-        task.reach = if neighbours > 1 { half_bandwidth(&positions, neighbours) } else { nearest };
-        SolverParameters::check_width(task.reach, job.grid.step())?;
-        if on_gpu && neighbours > MOST_DISTANCES {
-            let what = format!("spots of fibres {neighbours} apart overlap, the device goes to {MOST_DISTANCES}");
-            return Err(Unserved::Limit(what));
-        }
-        task.bands = if on_gpu { kept(task.reach, neighbours, self.precision) } else { &[] };
-        let with_pixels = |task: Task<'j>| {
-            let [first, last] = [task.fibres.start, task.fibres.end].map(|f| (f - bundle.fibres.start) * source.nbin());
-            let [pixel_x, pixel_y] = [positions.pixel_x, positions.pixel_y].map(|pixels| &pixels[first..last]);
-            let of_task = Positions { nfibre: task.fibres.len(), pixel_x, pixel_y, ..positions };
-            Task { pixels: extent(&of_task, [job.ccd.ny(), job.ccd.nx()]), ..task }
-        };
-        Ok(self.windows(task).into_iter().map(with_pixels).collect())
-    }
-
-    /// Cuts a long bundle into windows of fibres; those without a selected fibre are left out. Cores are fixed by the bundle alone.
-    fn windows(&self, task: Task<'j>) -> Vec<Task<'j>> {
-        let (job, all, neighbours) = (self.job, task.bundle.fibres.clone(), task.window.neighbours);
-        if all.len() <= MOST_FIBRES {
-            return vec![task];
-        }
-        let threshold = DECAY_OVER_FIBRES * self.tolerance;
-        let measured = psf_fibre_correlation(job.psf, &all, self.wave, job.options.psf_tails, neighbours, threshold);
-        // Beside masks and bright fibres light is correlated farther.
-        let margin = (measured + measured / 2).max(2 * neighbours) + 2;
-        let count = all.len().div_ceil(CORE_FIBRES);
-        tracing::debug!("{}: {count} windows, {margin} fibres around each", task.bundle);
-        let window = |k: usize| {
-            let [first, last] = [k, k + 1].map(|k| all.start + k * all.len() / count);
-            let fibres = first.saturating_sub(margin).max(all.start)..(last + margin).min(all.end);
-            let core = first - fibres.start..last - fibres.start;
-            let window = HostWindow { core, around: Some(margin), ..task.window.clone() };
-            (first < task.bundle.selected.end && last > task.bundle.selected.start).then(|| Task {
-                fibres,
-                window,
-                ..task.clone()
-            })
-        };
-        (0..count).filter_map(window).collect()
+        let (precision, tolerance, on_gpu) = (self.precision, self.tolerance, self.stages.is_on_gpu());
+        let key = (bundle.clone(), on_gpu, precision);
+        let planned =
+            self.job.facts().plan(key, || plan(self.job, self.wave, (precision, tolerance), on_gpu, bundle))?;
+        let of_window = |planned: &PlannedWindow| Task::of(index, bundle, planned, on_gpu);
+        Ok(planned.iter().map(of_window).collect())
     }
 
     /// The stages.
@@ -251,6 +181,7 @@ impl<'j> Banded<'j> {
             grid: &job.grid,
             end_correlation: job.end_correlation(),
             most_beyond_ends: job.most_beyond_ends(),
+            with_x: job.options.model.is_some(),
             correlated: job.correlated_bins(),
         }
     }
@@ -346,45 +277,44 @@ impl<'j> Banded<'j> {
         let wider_helps = self.stages.is_on_gpu()
             && (self.precision == Precision::F64 || error.is_finite() && error <= HELPS * before);
         let above = rows.iter().filter_map(|row| self.excess(&task, row)).collect();
-        let held = Some(Arc::new(rows));
+        let held = Some(to_hold(self.job, &rows));
         let why = Unserved::Inaccurate { error, precision: self.precision, above };
         Judged::Unserved(why, Task { held, wider_helps, ..task })
     }
 
     /// The largest of fibres' errors. On a device those not selected count, too: what becomes of a bundle depends on the bundle.
     fn largest_error(&self, rows: &[FibreRow]) -> f64 {
-        rows.iter().map(|row| self.error(row)).fold(0.0, f64::max)
+        rows.par_iter().map(|row| self.error(row)).reduce(|| 0.0, f64::max)
     }
 
     /// Returns the largest estimated error of a fibre's flux, sigma.
     fn error(&self, row: &FibreRow) -> f64 {
-        self.errors(row).fold(0.0, f64::max)
+        self.errors(row).into_iter().fold(0.0, f64::max)
     }
 
     /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma, where most of the spot is on good pixels.
     /// Mostly masked bins may be off; they have a mask bit.
-    fn errors<'r>(&self, row: &'r FibreRow) -> impl Iterator<Item = f64> + use<'r, '_, 'j> {
-        let of_bin = |(k, goodness): (usize, &Goodness)| {
-            let bin = self.job.beyond_ends() + k;
-            let truncation = row.truncation_error[bin];
+    fn errors(&self, row: &FibreRow) -> Vec<f64> {
+        let of_bin = |bin: BinEstimate| {
+            let truncation = bin.truncation_error;
             let error = match self.precision {
                 Precision::F32 => {
-                    let rounding = ROUNDING_F32 * row.flux[bin].abs() * row.ivar[bin].sqrt();
+                    let rounding = ROUNDING_F32 * bin.flux.abs() * bin.ivar.sqrt();
                     OVER_ESTIMATE_F32 * (truncation - rounding)
                 }
                 Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
             };
             // An error that is no number is the largest.
             let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
-            if goodness.pixmask_fraction < 0.5 { error } else { 0.0 }
+            if bin.pixmask_fraction < 0.5 { error } else { 0.0 }
         };
-        row.goodness.iter().enumerate().map(of_bin)
+        row.estimates(self.job.beyond_ends()).into_iter().map(of_bin).collect()
     }
 
     /// Returns where a selected fibre's errors are above the tolerance.
     fn excess(&self, task: &Task, row: &FibreRow) -> Option<Excess> {
         let fibre = task.bundle.fibres.start + row.fibre;
-        let excess = || Excess::of(fibre, &self.errors(row).collect::<Vec<_>>(), self.tolerance, self.job.grid.wave());
+        let excess = || Excess::of(fibre, &self.errors(row), self.tolerance, self.job.grid.wave());
         task.bundle.selected.contains(&fibre).then(excess).flatten()
     }
 
@@ -414,6 +344,24 @@ impl<'j> Banded<'j> {
 }
 
 impl<'j> Task<'j> {
+    /// Returns a window at the first rung.
+    fn of(index: usize, bundle: &'j Bundle, planned: &PlannedWindow, on_gpu: bool) -> Self {
+        let PlannedWindow { reach, pixels, fibres, window, bands } = planned.clone();
+        Self {
+            index,
+            bundle,
+            reach,
+            pixels,
+            fibres,
+            window,
+            bands,
+            long_refinement: false,
+            wider_helps: on_gpu,
+            information: None,
+            held: None,
+        }
+    }
+
     /// Returns the task in the next wider bands, if there are any and they may help.
     pub fn wider(&self) -> Option<Self> {
         let bands = self.bands.get(1..).unwrap_or_default();
@@ -426,8 +374,8 @@ impl<'j> Task<'j> {
     }
 
     /// Returns the task with the rows of its bands held, good enough or not.
-    pub fn holding(self, rows: Vec<FibreRow>) -> Self {
-        Self { held: Some(Arc::new(rows)), ..self }
+    pub fn holding(self, job: &Job, rows: &[FibreRow]) -> Self {
+        Self { held: Some(to_hold(job, rows)), ..self }
     }
 
     /// The rows of the widest bands tried, good enough or not.
@@ -446,4 +394,10 @@ impl<'j> Task<'j> {
         let inside = |fibre: usize| fibre.saturating_sub(first).clamp(core.start, core.end);
         inside(self.bundle.selected.start)..inside(self.bundle.selected.end)
     }
+}
+
+/// Returns rows that no device wants back.
+fn to_hold(job: &Job, rows: &[FibreRow]) -> Arc<Vec<FibreRow>> {
+    let kept = |row: &FibreRow| row.kept(2 * job.half_diagonals() + 1, job.beyond_ends());
+    Arc::new(rows.iter().map(kept).collect())
 }

@@ -1,32 +1,22 @@
 //! Spectra of one bundle, and of consecutive bundles joined, in electron per bin.
 
 use super::Stripe;
-use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field};
+use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field, RowPart};
+use crate::base::recycled;
 use crate::geometry::Patch;
 use crate::plan::{Batch, Bundle};
+use crate::stages::finish::LARGEST;
 use crate::stages::goodness::Goodness;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Usable fraction of a bin's PSF below which the bin has no information. Judged by coverage, not by flux weight: a very
 /// bright star has little weight.
 pub(crate) const MIN_COVERAGE: f64 = 1e-4;
 
-/// Files hold f4: larger flux or ivar, NaN and infinity are no result. A factor of ten is left for the units.
-const LARGEST: f64 = 3e37;
-
-/// Returns whether a file can hold a number.
+/// Returns whether a file can hold a number: NaN, infinity and larger flux or ivar are no result.
 pub(super) fn is_number(value: f64) -> bool {
     value.abs() < LARGEST
-}
-
-/// Fills stored diagonal `d` of R's columns from its rows, each of `ndiag` elements.
-fn fill_diagonal(diagonal: &mut [f64], d: usize, padding: usize, (rows, ndiag): (&[f64], usize)) {
-    let nbin = rows.len() / ndiag;
-    for (wave, value) in diagonal.iter_mut().enumerate() {
-        let row = (padding + wave + d).checked_sub(ndiag / 2).filter(|&row| row < nbin);
-        let element = row.map_or(0.0, |row| rows[row * ndiag + (ndiag - 1 - d)]);
-        *value = if is_number(element) { element } else { 0.0 };
-    }
 }
 
 /// Returns parts one after another, copied by all threads.
@@ -133,18 +123,18 @@ impl PatchSpectra {
 }
 
 impl BundleSpectra {
-    /// Allocates the spectra of a bundle.
-    pub(super) fn new(bundle: &Bundle, nwave: usize, ndiag: usize) -> Self {
-        let bins = bundle.selected.len() * nwave;
-        let zeros = || vec![0.0; bins];
+    /// Allocates the spectra of consecutive bundles.
+    pub(super) fn new(bundles: &[Bundle], nwave: usize, ndiag: usize) -> Self {
+        let bins = bundles.iter().map(|bundle| bundle.selected.len()).sum::<usize>() * nwave;
+        let zeros = || recycled::zeros(bins);
         Self {
-            bundles: vec![bundle.clone()],
+            bundles: bundles.to_vec(),
             nwave,
             ndiag,
             x: zeros(),
             flux: zeros(),
             ivar: zeros(),
-            resolution: vec![0.0; bins * ndiag],
+            resolution: recycled::zeros(bins * ndiag),
             chi2pix: zeros(),
             pixmask_fraction: zeros(),
             off_ccd: zeros(),
@@ -152,6 +142,50 @@ impl BundleSpectra {
             has_column: vec![false; bins],
             stripes: Vec::new(),
         }
+    }
+
+    /// Returns the bins of bundle `k` of these.
+    fn bins(&self, k: usize) -> Range<usize> {
+        let before: usize = self.bundles[..k].iter().map(|bundle| bundle.selected.len()).sum();
+        before * self.nwave..(before + self.bundles[k].selected.len()) * self.nwave
+    }
+
+    /// Returns the spectra of bundle `k` alone, without light.
+    pub(super) fn of(&self, k: usize) -> Self {
+        let (bins, ndiag) = (self.bins(k), self.ndiag);
+        let cut = |values: &[f64]| values[bins.clone()].to_vec();
+        Self {
+            bundles: vec![self.bundles[k].clone()],
+            nwave: self.nwave,
+            ndiag,
+            x: cut(&self.x),
+            flux: cut(&self.flux),
+            ivar: cut(&self.ivar),
+            resolution: self.resolution[bins.start * ndiag..bins.end * ndiag].to_vec(),
+            chi2pix: cut(&self.chi2pix),
+            pixmask_fraction: cut(&self.pixmask_fraction),
+            off_ccd: cut(&self.off_ccd),
+            lost: self.lost[bins.clone()].to_vec(),
+            has_column: self.has_column[bins.clone()].to_vec(),
+            stripes: Vec::new(),
+        }
+    }
+
+    /// Takes the spectra of bundle `k`.
+    pub(super) fn put(&mut self, k: usize, part: &Self) {
+        let (bins, ndiag) = (self.bins(k), self.ndiag);
+        let pairs = [
+            (&mut self.x, &part.x),
+            (&mut self.flux, &part.flux),
+            (&mut self.ivar, &part.ivar),
+            (&mut self.chi2pix, &part.chi2pix),
+            (&mut self.pixmask_fraction, &part.pixmask_fraction),
+            (&mut self.off_ccd, &part.off_ccd),
+        ];
+        pairs.into_iter().for_each(|(to, from)| to[bins.clone()].copy_from_slice(from));
+        self.lost[bins.clone()].copy_from_slice(&part.lost);
+        self.has_column[bins.clone()].copy_from_slice(&part.has_column);
+        self.resolution[bins.start * ndiag..bins.end * ndiag].copy_from_slice(&part.resolution);
     }
 
     /// The first of its bundles.
@@ -255,42 +289,44 @@ impl BundleSpectra {
         &self.bundles
     }
 
-    /// Takes the spectra of fibres on the padded grid, `padding` bins of which come before the first.
-    pub(super) fn add_rows(&mut self, rows: &[FibreRow], padding: usize) {
-        let (bundle, nwave, ndiag) = (self.bundle().clone(), self.nwave, self.ndiag);
+    /// Takes the spectra of fibres of bundle `k` on the padded grid, `padding` bins of which come before the first.
+    pub(super) fn add_rows(&mut self, k: usize, rows: &[FibreRow], padding: usize) {
+        let (bundle, bins, nwave, ndiag) = (self.bundles[k].clone(), self.bins(k), self.nwave, self.ndiag);
         let mut of_fibre: Vec<Option<&FibreRow>> = vec![None; bundle.selected.len()];
         for row in rows.iter().filter(|row| bundle.selected.contains(&(bundle.fibres.start + row.fibre))) {
             of_fibre[bundle.fibres.start + row.fibre - bundle.selected.start] = Some(row);
         }
-        for (fibre, row) in of_fibre.iter().enumerate().filter_map(|(fibre, row)| Some((fibre, (*row)?))) {
-            let (to, from) = (fibre * nwave..(fibre + 1) * nwave, padding..padding + nwave);
-            self.x[to.clone()].copy_from_slice(&row.x[from.clone()]);
-            self.flux[to.clone()].copy_from_slice(&row.flux[from.clone()]);
-            self.ivar[to.clone()].copy_from_slice(&row.ivar[from]);
-            for (at, goodness) in to.clone().zip(&row.goodness) {
-                self.chi2pix[at] = goodness.chi2pix;
-                self.pixmask_fraction[at] = goodness.pixmask_fraction;
-                self.off_ccd[at] = goodness.off_ccd;
+        let n = nwave.max(1);
+        let has_column = self.has_column[bins.clone()].chunks_exact_mut(n).zip(&of_fibre);
+        has_column.filter(|(_, row)| row.is_some()).for_each(|(has, _)| has.fill(true));
+        let [x, flux, ivar] =
+            [&mut self.x, &mut self.flux, &mut self.ivar].map(|of| of[bins.clone()].par_chunks_mut(n));
+        let goodness = [&mut self.chi2pix, &mut self.pixmask_fraction, &mut self.off_ccd];
+        let [chi2pix, masked, off] = goodness.map(|of| of[bins.clone()].par_chunks_mut(n));
+        let columns = self.resolution[bins.start * ndiag..bins.end * ndiag].par_chunks_mut((ndiag * nwave).max(1));
+        let places = x.zip(flux).zip(ivar).zip(chi2pix).zip(masked).zip(off).zip(columns).zip(of_fibre);
+        places.for_each(|(((((((x, flux), ivar), chi2pix), masked), off), columns), row)| {
+            let Some(row) = row else { return };
+            for (part, to) in [(RowPart::X, x), (RowPart::Flux, flux), (RowPart::Ivar, ivar)] {
+                row.copy(part, padding, to);
             }
-            self.has_column[to].fill(true);
-        }
-        let columns = self.resolution.par_chunks_mut((ndiag * nwave).max(1)).zip(of_fibre);
-        columns.filter_map(|(columns, row)| Some((columns, row?))).for_each(|(columns, row)| {
-            for (d, diagonal) in columns.chunks_exact_mut(nwave).enumerate() {
-                fill_diagonal(diagonal, d, padding, (&row.resolution, ndiag));
+            row.copy_goodness([chi2pix, masked, off]);
+            for (d, diagonal) in columns.chunks_exact_mut(n).enumerate() {
+                row.copy_diagonal(d, padding, diagonal);
+                diagonal.iter_mut().filter(|value| !is_number(**value)).for_each(|value| *value = 0.0);
             }
         });
     }
 
-    /// Takes the core fibres and bins of one patch, those that are selected.
-    pub(super) fn add_patch(&mut self, patch: &Patch, padding: usize, result: &PatchSpectra) {
-        let (bundle, nwave) = (self.bundles[0].clone(), self.nwave);
+    /// Takes the core fibres and bins of one patch of bundle `k`, those that are selected.
+    pub(super) fn add_patch(&mut self, k: usize, patch: &Patch, padding: usize, result: &PatchSpectra) {
+        let (bundle, nwave, of_bundle) = (self.bundles[k].clone(), self.nwave, self.bins(k).start);
         for core in 0..patch.core.len() {
             let fibre = bundle.fibres.start + patch.fibres.start + patch.core.start + core;
             if !bundle.selected.contains(&fibre) {
                 continue;
             }
-            let first = (fibre - bundle.selected.start) * nwave;
+            let first = of_bundle + (fibre - bundle.selected.start) * nwave;
             for (k, bin) in patch.core_bins.clone().enumerate() {
                 let at = first + patch.bin0 + bin - padding;
                 let from = core * result.nbin + bin;

@@ -4,11 +4,14 @@ use super::Options;
 use super::grouping::{Grouping, grouping};
 use super::padding::Correlation;
 use super::sampling::half_diagonals;
+use crate::backend::HostWindow;
 use crate::geometry::WaveGrid;
 use crate::gpu::Precision;
 use crate::gpu::banded::Accuracy;
+use crate::plan::Bundle;
 use crate::psf::Psf;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Most PSFs, grids and options whose facts are kept: a night of DESI has 30 cameras.
@@ -16,6 +19,24 @@ const MOST: usize = 32;
 
 /// Those used last come last.
 static KEPT: Mutex<VecDeque<Arc<Facts>>> = Mutex::new(VecDeque::new());
+
+/// A bundle with its selected fibres, and on which device it is solved.
+type PlanKey = (Bundle, bool, Precision);
+
+/// A bundle, or a window of a long one, before any attempt.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedWindow {
+    /// Half bandwidth of K, bins.
+    pub reach: usize,
+    /// Rows and columns of the CCD that its spots reach.
+    pub pixels: (Range<usize>, Range<usize>),
+    /// Its fibres, rows of the PSF.
+    pub fibres: Range<usize>,
+    /// The CPU's measurements of it.
+    pub window: HostWindow,
+    /// A GPU's bands to be tried, from the narrowest.
+    pub bands: &'static [usize],
+}
 
 /// Facts of one PSF, grid and options.
 #[derive(Debug)]
@@ -32,6 +53,7 @@ pub(super) struct Facts {
     /// Why f32 does not serve, if it does not.
     pub beyond_f32: OnceLock<Option<String>>,
     accuracy: Mutex<Vec<(Precision, Accuracy)>>,
+    plans: Mutex<Vec<(PlanKey, Arc<Vec<PlannedWindow>>)>>,
 }
 
 impl Facts {
@@ -70,7 +92,26 @@ impl Facts {
             half_diagonals,
             beyond_f32: OnceLock::new(),
             accuracy: Mutex::default(),
+            plans: Mutex::default(),
         }
+    }
+
+    /// Returns the windows of a bundle, which `plan` finds at the first call.
+    ///
+    /// # Errors
+    /// The error of `plan`, which is called again then.
+    pub fn plan<E>(
+        &self,
+        key: PlanKey,
+        plan: impl FnOnce() -> Result<Vec<PlannedWindow>, E>,
+    ) -> Result<Arc<Vec<PlannedWindow>>, E> {
+        let lock = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, planned)) = lock().iter().find(|(known, _)| *known == key) {
+            return Ok(planned.clone());
+        }
+        let planned = Arc::new(plan()?);
+        lock().push((key, planned.clone()));
+        Ok(planned)
     }
 
     /// Returns the accuracy of a device in one precision, which `measure` finds at the first call. Of one job it has one tolerance.
@@ -114,6 +155,20 @@ mod tests {
             assert!(!Arc::ptr_eq(&first, &facts));
         }
         assert!(Arc::ptr_eq(&first, &Facts::of(&psf, &grid(20.0), &options)), "others do not displace it");
+    }
+
+    #[test]
+    fn a_bundle_is_planned_once_for_each_device_and_selection() {
+        let psf = Synthetic { nfibre: 3, bundlesize: 3, npix_y: Some(120), ..Synthetic::default() }.build().unwrap();
+        let grid = WaveGrid::new(psf.wave_min + 20.0, psf.wave_min + 36.0, 0.8).unwrap();
+        let facts = Facts::of(&psf, &grid, &Options { regularize: 2e-7, ..Options::default() });
+        let bundle = |selected| Bundle { fibres: 0..3, selected };
+        let key = |on_gpu| (bundle(0..3), on_gpu, Precision::F32);
+        assert_eq!(facts.plan(key(true), || Err("it fails")).unwrap_err(), "it fails");
+        let planned = facts.plan(key(true), || Ok::<_, &str>(vec![])).unwrap();
+        assert!(Arc::ptr_eq(&planned, &facts.plan(key(true), || Err("it is not called")).unwrap()));
+        assert!(facts.plan(key(false), || Err("its own")).is_err());
+        assert!(facts.plan((bundle(1..3), true, Precision::F32), || Err("its own")).is_err());
     }
 
     #[test]

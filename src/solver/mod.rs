@@ -16,6 +16,7 @@ pub mod ladder;
 mod options;
 mod padding;
 mod patches;
+mod planned;
 mod precision;
 mod projection;
 mod sampling;

@@ -46,6 +46,21 @@ fn the_table_names_what_was_measured_and_sizes_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn the_hosts_part_can_be_measured_alone_with_processor_time_by_step() {
+    let folder = Folder::new();
+    let run = folder.run(&[&SMALL[..], &["--host", "--json"]].concat());
+    let json = object(&run, "bench");
+    assert!(json["cpu"].is_null() && json["gpus"] == Value::Array(vec![]));
+    for steps in ["steps", "first_steps"] {
+        let all = json["host"][steps].as_array().unwrap();
+        assert!(all.iter().all(|step| step["cpu_seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0)));
+        assert!(all.iter().any(|step| step["name"] == "assemble"), "{steps}");
+    }
+    assert!(json["host"]["copy_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    folder.run(&["bench", "--host", "--device", "cpu"]).fails_saying(&["--host", "--device"]);
+}
+
+#[test]
 fn a_device_that_is_not_there_is_told_and_the_rest_is_measured() {
     let folder = Folder::new();
     let run = folder.run(&[&SMALL[..], &["--device", "no such", "--json"]].concat());

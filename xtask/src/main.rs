@@ -44,7 +44,8 @@ cargo xtask bench [OPTIONS]    one table of whole extractions: time, frames per 
 cargo xtask bench stages       time single stages by criterion
 cargo xtask bench files        time reading and writing by kind of file; --nfibre N (500), --repeat K (5), --json FILE
 cargo xtask bench exposure     many frames with and without overlap; --frames N (8), --nspec N (100), --nwave N (2326),
-                               --device D (cpu), --repeat K (3), --ranks N,… (under mpirun), --keep FOLDER, --json FILE";
+                               --device D (cpu; none: a GPU whose kernels do nothing), --inputs N (as frames), --plain,
+                               --repeat K (3), --ranks N,… (under mpirun), --keep FOLDER, --json FILE";
 
 /// The whole page, or one scene to look at.
 fn fidelity(options: &[&str]) -> Result<(), String> {

@@ -20,6 +20,8 @@ pub struct BandedGroup<'a> {
     pub end_correlation: f64,
     /// Bins beyond each end of the grid that may hold light.
     pub most_beyond_ends: usize,
+    /// Whether x of a device is wanted, for a model image.
+    pub with_x: bool,
     /// Bins over which correlations fall to the tolerance, by the PSF alone.
     pub correlated: usize,
 }

@@ -1,7 +1,8 @@
 //! The banded solver on the CPU in f64: a bundle, or a window of a long one, from its spots to decorrelated spectra.
 
-use super::in_flight::{BandedOutcome, Exactness, FibreRow};
+use super::in_flight::{BandedOutcome, Exactness};
 use super::layout::rows_of;
+use super::row::{FibreRow, HostRow};
 use super::{BandedGroup, HostWindow};
 use crate::backend::{Engine, EngineError, Stage};
 use crate::geometry::Ccd;
@@ -146,15 +147,15 @@ fn on_grid(
     );
     let row = |(&fibre, found): (&usize, Decorrelated)| {
         let root = found.root;
-        FibreRow {
-            fibre,
+        let row = HostRow {
             x: x[fibre].clone(),
             flux: (0..normal.n).map(|i| (root.qx[i] + root.correction[i]) / root.row_sums[i]).collect(),
             ivar: root.row_sums.iter().map(|sum| sum * sum).collect(),
             resolution: rows_of(&root, half),
             truncation_error: root.truncation_error,
             goodness: judged(fibre).to_vec(),
-        }
+        };
+        FibreRow::on_host(fibre, row)
     };
     let fibres = fibres.iter().zip(found).map(row).collect();
     let health = Health { bad_pivot: None, least_pivot: 1.0 };

@@ -1,47 +1,13 @@
 //! Groups in flight: what is being copied from the device, and the spectra of each bundle once it is there.
 
+use super::row::{FibreRow, FinishedGroup, FinishedValues, LandedGoodness, LandedGroup};
 use crate::gpu::banded::{Health, Shape, couplings};
 use crate::gpu::{Download, GpuError, RealsDownload};
 use crate::stages::banded::Coupling;
+use crate::stages::finish::FinishShape;
 use crate::stages::goodness::Goodness;
-use rayon::prelude::*;
 use std::ops::Range;
-
-/// Spectra of one fibre in electron per bin, on the padded grid.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FibreRow {
-    /// The fibre, counted from the bundle's first.
-    pub fibre: usize,
-    /// Deconvolved flux, `[nbin]`.
-    pub x: Vec<f64>,
-    /// Decorrelated flux, `[nbin]`.
-    pub flux: Vec<f64>,
-    /// Its inverse variance, `[nbin]`.
-    pub ivar: Vec<f64>,
-    /// R's rows, `[nbin, ndiag]`.
-    pub resolution: Vec<f64>,
-    /// Estimate of flux's truncation error, sigma, `[nbin]`.
-    pub truncation_error: Vec<f64>,
-    /// Goodness, `[core bins]`.
-    pub goodness: Vec<Goodness>,
-}
-
-impl FibreRow {
-    /// Takes `more` bins from each end of the padded grid.
-    fn without_ends(self, more: usize) -> Self {
-        let (n, kept) = (self.x.len(), more..self.x.len() - more);
-        let ndiag = self.resolution.len() / n;
-        let cut = |values: Vec<f64>| values[kept.clone()].to_vec();
-        Self {
-            x: cut(self.x),
-            flux: cut(self.flux),
-            ivar: cut(self.ivar),
-            truncation_error: cut(self.truncation_error),
-            resolution: self.resolution[kept.start * ndiag..kept.end * ndiag].to_vec(),
-            ..self
-        }
-    }
-}
+use std::sync::Arc;
 
 /// Evidence of how exact a bundle is, its bands apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,13 +53,24 @@ pub enum BandedInFlight {
 pub struct DeviceInFlight {
     pub(super) shape: Shape,
     pub(super) core_bins: Range<usize>,
-    /// Core bins of each window, and `[fibre, core bin, 3]` of it.
-    pub(super) goodness: Vec<(Range<usize>, WindowGoodness)>,
-    pub(super) spectra: RealsDownload,
-    pub(super) x: RealsDownload,
+    pub(super) spectra: SpectraInFlight,
     pub(super) worst: Download<u32>,
     pub(super) largest: Download<u32>,
     pub(super) health: Download<u32>,
+}
+
+/// Spectra in flight from a device.
+#[derive(Debug)]
+pub(super) enum SpectraInFlight {
+    /// As the device finished them.
+    Finished(FinishShape, RealsDownload),
+    /// As the stages made them: the host finishes them.
+    Raw {
+        spectra: RealsDownload,
+        x: RealsDownload,
+        /// Core bins of each window, and `[fibre, core bin, 3]` of it.
+        goodness: Vec<(Range<usize>, WindowGoodness)>,
+    },
 }
 
 /// Goodness of a window's core bins, `[fibre, core bin]`.
@@ -118,21 +95,9 @@ impl BandedInFlight {
 
 impl DeviceInFlight {
     fn wait(self) -> Result<Vec<BandedOutcome>, GpuError> {
-        let (shape, wanted) = (self.shape, self.core_bins);
-        let mut goodness = vec![Goodness::default(); shape.nfibre * wanted.len()];
-        for (core, fit) in self.goodness {
-            let fit = fit.wait()?;
-            let bins = core.start.max(wanted.start)..core.end.min(wanted.end);
-            if bins.is_empty() {
-                continue;
-            }
-            for (to, from) in goodness.chunks_exact_mut(wanted.len()).zip(fit.chunks_exact(core.len())) {
-                let from = &from[bins.start - core.start..bins.end - core.start];
-                to[bins.start - wanted.start..bins.end - wanted.start].copy_from_slice(from);
-            }
-        }
+        let shape = self.shape;
         let (worst, health) = (self.worst.wait()?, self.health.wait()?);
-        let (spectra, x) = (self.spectra.wait()?, self.x.wait()?);
+        let rows = self.spectra.land(shape, self.core_bins)?;
         let couplings = couplings(&self.largest.wait()?);
         let exactness = |(k, coupling): (usize, Coupling)| {
             let fibres = k * shape.bundle..(k + 1) * shape.bundle;
@@ -144,34 +109,52 @@ impl DeviceInFlight {
             let health = Health::of(&of_bundle.copied().collect::<Vec<_>>(), shape.bundle);
             Exactness { residual: residuals.fold(0.0, f64::max), coupling, health, information: None }
         };
-        let (nbin, width, bins) = (shape.nbin, 2 * shape.half + 1, shape.nfibre * shape.nbin);
-        let row = |k: usize, f: usize| {
-            let fibre = k * shape.bundle + f;
-            let plane = |which: usize| spectra[which * bins + fibre * nbin..][..nbin].to_vec();
-            FibreRow {
-                fibre: f,
-                x: (0..nbin).map(|bin| x[(k * nbin + bin) * shape.bundle + f]).collect(),
-                flux: plane(0),
-                ivar: plane(1),
-                truncation_error: plane(2),
-                resolution: spectra[3 * bins + fibre * nbin * width..][..nbin * width].to_vec(),
-                goodness: goodness[fibre * wanted.len()..(fibre + 1) * wanted.len()].to_vec(),
-            }
-        };
         let outcome = |(k, exactness): (usize, Exactness)| {
-            let fibres = (0..shape.bundle).into_par_iter().map(|f| row(k, f)).collect();
+            let fibres = (0..shape.bundle).map(|f| rows.of(f, k * shape.bundle + f)).collect();
             BandedOutcome { fibres, exactness }
         };
         Ok(couplings.into_iter().enumerate().map(exactness).enumerate().map(outcome).collect())
     }
 }
 
-impl WindowGoodness {
-    fn wait(self) -> Result<Vec<Goodness>, GpuError> {
-        let of_bin = |v: &[f64]| Goodness { chi2pix: v[0], pixmask_fraction: v[1], off_ccd: v[2] };
+/// Rows of a group.
+enum Rows {
+    Finished(Arc<FinishedGroup>),
+    Raw(Arc<LandedGroup>),
+}
+
+impl Rows {
+    /// Returns that of a fibre, counted from its bundle's first and from the group's.
+    fn of(&self, fibre: usize, of_group: usize) -> FibreRow {
         match self {
-            Self::Host(goodness) => Ok(goodness),
-            Self::Device(download) => Ok(download.wait()?.chunks_exact(3).map(of_bin).collect()),
+            Self::Finished(group) => FibreRow::finished(fibre, group, of_group),
+            Self::Raw(group) => FibreRow::landed(fibre, group, of_group),
+        }
+    }
+}
+
+impl SpectraInFlight {
+    fn land(self, shape: Shape, core_bins: Range<usize>) -> Result<Rows, GpuError> {
+        match self {
+            Self::Finished(shape, download) => {
+                let values = FinishedValues::Landed(download.land()?);
+                Ok(Rows::Finished(Arc::new(FinishedGroup { shape, values })))
+            }
+            Self::Raw { spectra, x, goodness } => {
+                let landed = |(core, goodness): (Range<usize>, WindowGoodness)| Ok((core, goodness.land()?));
+                let goodness = goodness.into_iter().map(landed).collect::<Result<Vec<_>, GpuError>>()?;
+                let (spectra, x) = (spectra.land()?, x.land()?);
+                Ok(Rows::Raw(Arc::new(LandedGroup { shape, core_bins, spectra, x, goodness })))
+            }
+        }
+    }
+}
+
+impl WindowGoodness {
+    fn land(self) -> Result<LandedGoodness, GpuError> {
+        match self {
+            Self::Host(goodness) => Ok(LandedGoodness::Host(goodness)),
+            Self::Device(download) => Ok(LandedGoodness::Device(download.land()?)),
         }
     }
 }

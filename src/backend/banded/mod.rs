@@ -5,10 +5,12 @@ mod group;
 mod host;
 mod in_flight;
 mod layout;
+mod row;
 mod stages;
 
 pub use fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, BandedSpots};
 pub use group::{BandedGroup, HostWindow};
 pub use host::BandedFailure;
-pub use in_flight::{BandedInFlight, BandedOutcome, Exactness, FibreRow};
+pub use in_flight::{BandedInFlight, BandedOutcome, Exactness};
+pub use row::{BinEstimate, FibreRow, RowPart};
 pub use stages::BandedStages;

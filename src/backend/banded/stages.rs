@@ -2,7 +2,7 @@
 
 use super::fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, BandedSpots, Located};
 use super::host::{self, BandedFailure, HostNormal};
-use super::in_flight::{BandedInFlight, DeviceInFlight, WindowGoodness};
+use super::in_flight::{BandedInFlight, DeviceInFlight, SpectraInFlight, WindowGoodness};
 use super::{BandedGroup, HostWindow, layout};
 use crate::backend::engine::lock;
 use crate::backend::gpu::{goodness_of, model_of, on_device};
@@ -14,14 +14,44 @@ use crate::gpu::banded::{
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::Patches;
-use crate::gpu::{Gpu, GpuError, Recording};
+use crate::gpu::{Gpu, GpuError, Reals, Recording, finish};
 use crate::psf::Form;
 use crate::stages::banded::Complement;
+use crate::stages::finish::FinishShape;
+use crate::stages::goodness::Goodness;
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 type Result<T> = std::result::Result<T, BandedFailure>;
+
+/// Goodness of a window's core bins, `[fibre, core bin]`, where it was made.
+enum GoodnessField {
+    Host(Vec<Goodness>),
+    Device(Reals),
+}
+
+impl GoodnessField {
+    /// Begins to fetch it.
+    fn fetch(self) -> std::result::Result<WindowGoodness, GpuError> {
+        Ok(match self {
+            Self::Host(goodness) => WindowGoodness::Host(goodness),
+            Self::Device(goodness) => WindowGoodness::Device(goodness.fetch()?),
+        })
+    }
+
+    /// Returns it on a device, three values per bin.
+    fn device(&self, gpu: &Gpu) -> std::result::Result<Reals, GpuError> {
+        match self {
+            Self::Host(all) => {
+                let of_bin = |goodness: &Goodness| [goodness.chi2pix, goodness.pixmask_fraction, goodness.off_ccd];
+                gpu.upload_reals("goodness", &all.iter().flat_map(of_bin).collect::<Vec<_>>())
+            }
+            Self::Device(goodness) => Ok(goodness.clone()),
+        }
+    }
+}
 
 /// The stages of the banded solver: all on the CPU, bundle by bundle, or some on a GPU, group by group.
 #[derive(Debug)]
@@ -261,19 +291,70 @@ impl BandedStages<'_> {
         for window in 0..windows.count() {
             found.push((windows.cores[window].clone(), self.window_goodness(group, ccd, spots, window, work)?));
         }
+        let spectra = match self.device_of(Stage::Finish) {
+            Some(_) => self.finished(group, found, work)?,
+            None => {
+                let fetched = |(core, goodness): (Range<usize>, GoodnessField)| Ok((core, goodness.fetch()?));
+                let fetch = || {
+                    let goodness = found.into_iter().map(fetched).collect::<std::result::Result<_, GpuError>>()?;
+                    let (spectra, x) = (work.roots.spectra.fetch()?, work.roots.x.fetch()?);
+                    Ok::<_, GpuError>(SpectraInFlight::Raw { spectra, x, goodness })
+                };
+                fetch().map_err(EngineError::from)?
+            }
+        };
         let fetch = || {
             Ok::<_, GpuError>(DeviceInFlight {
                 shape: work.shape,
                 core_bins: group.group.core_bins.clone(),
-                goodness: found,
-                spectra: work.roots.spectra.fetch()?,
-                x: work.roots.x.fetch()?,
+                spectra,
                 worst: work.solution.worst.fetch()?,
                 largest: work.normal.largest.fetch()?,
                 health: work.complements.health().fetch()?,
             })
         };
-        Ok(BandedInFlight::Device(Box::new(fetch().map_err(EngineError::from)?)))
+        let in_flight = fetch().map_err(EngineError::from)?;
+        // The device works while the host waits for the group before.
+        lock(self.device()).gpu().flush().map_err(EngineError::from)?;
+        Ok(BandedInFlight::Device(Box::new(in_flight)))
+    }
+
+    /// Writes the spectra as files want them, and begins to fetch them.
+    fn finished(
+        &self,
+        group: &BandedGroup,
+        goodness: Vec<(Range<usize>, GoodnessField)>,
+        work: &Workspace,
+    ) -> Result<SpectraInFlight> {
+        let (sizes, grid) = (&work.shape, &group.group.core_bins);
+        let shape = FinishShape {
+            nfibre: sizes.nfibre,
+            bundle: sizes.bundle,
+            nbin: sizes.nbin,
+            core_first: grid.start,
+            ncore: grid.len(),
+            half: sizes.half,
+            with_x: group.with_x,
+        };
+        let mut in_flight = None;
+        let record = |gpu: &Gpu| {
+            let finished = finish::finished(gpu, &shape)?;
+            for (core, goodness) in &goodness {
+                let bins = core.start.max(grid.start)..core.end.min(grid.end);
+                if bins.is_empty() {
+                    continue;
+                }
+                let first = bins.start - core.start;
+                let of_grid = bins.start - grid.start..bins.end - grid.start;
+                let (spectra, x) = (&work.roots.spectra, &work.roots.x);
+                finish::finish(&shape, of_grid, spectra, x, (&goodness.device(gpu)?, core.len(), first), &finished)?;
+            }
+            corrupt(gpu, Stage::Finish, &[&finished])?;
+            in_flight = Some(SpectraInFlight::Finished(shape, finished.fetch()?));
+            Ok(())
+        };
+        self.on_gpu(Stage::Finish, record)?;
+        Ok(in_flight.expect("it was recorded"))
     }
 
     /// Model and goodness of one window.
@@ -284,7 +365,7 @@ impl BandedStages<'_> {
         spots: &BandedSpots,
         window: usize,
         work: &Workspace,
-    ) -> Result<WindowGoodness> {
+    ) -> Result<GoodnessField> {
         let BandedSpots { traces, windows, .. } = spots;
         let (engine, batch) = (self.engine, group.group.batch(windows, window));
         let made = self.window(spots, window)?;
@@ -304,11 +385,11 @@ impl BandedStages<'_> {
         let on_gpu = |gpu: &Gpu| {
             let spots = on_device(gpu, traces, &made)?;
             let found = goodness_of(gpu, &Patches::new(&batch, &spots)?, ccd, &image, psferr)?;
-            Ok(WindowGoodness::Device(found.fetch()?))
+            Ok(GoodnessField::Device(found))
         };
         let on_cpu = || {
             let found = cpu::goodness(&batch, ccd, traces, &made, &image, psferr)?;
-            Ok(WindowGoodness::Host(found.into_iter().flatten().collect()))
+            Ok(GoodnessField::Host(found.into_iter().flatten().collect()))
         };
         Ok(engine.run(Stage::Goodness, on_gpu, on_cpu)?)
     }

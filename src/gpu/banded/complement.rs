@@ -34,15 +34,17 @@ impl Complements {
     /// [`GpuError::TooLarge`] if one exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         let (n, vector) = (shape.nfibre, BLOCK * shape.nblock());
-        let frontier = |_| gpu.reals("frontier", 2 * n * shape.frontier_len());
-        let sides = || gpu.reals("frontier_sides", 2 * n * shape.frontier * vector);
+        let of_part = |part, label, len| gpu.reals_of_layout(label, len, shape.layout(("complement", part)));
+        let of_layout = |label, len| of_part(0, label, len);
+        let frontier = |part| of_part(part, "frontier", 2 * n * shape.frontier_len());
+        let sides = |part| of_part(part, "frontier_sides", 2 * n * shape.frontier * vector);
         Ok(Self {
-            matrices: gpu.reals("complements", n * shape.matrix_len())?,
-            reduced: gpu.reals("z", n * vector)?,
-            bounds: gpu.reals("bounds", 2 * n * shape.nblock())?,
+            matrices: of_layout("complements", n * shape.matrix_len())?,
+            reduced: of_layout("z", n * vector)?,
+            bounds: of_layout("bounds", 2 * n * shape.nblock())?,
             frontiers: (0..Self::frontiers_of(shape)).map(frontier).collect::<Result<_, GpuError>>()?,
-            sides: [sides()?, sides()?],
-            substituted: gpu.reals("substituted", 2 * n * shape.substituted_len())?,
+            sides: [sides(0)?, sides(1)?],
+            substituted: of_layout("substituted", 2 * n * shape.substituted_len())?,
             inverses: Inverses::new(gpu, shape, 1, 2 * n, 2 * n)?,
             none: Poles::new(gpu, &[(0.0, 0.0)])?,
         })

@@ -80,7 +80,8 @@ pub(super) struct Inverses {
 impl Inverses {
     /// Allocates `most` matrices at a time, and the health of `all`.
     pub fn new(gpu: &Gpu, shape: &Shape, npole: usize, most: usize, all: usize) -> Result<Self, GpuError> {
-        let records = gpu.reals("inverses", most * shape.record_len(npole))?;
+        let records =
+            gpu.reals_of_layout("inverses", most * shape.record_len(npole), shape.layout(("inverse", npole)))?;
         Ok(Self { records, health: gpu.upload("health", &Health::all_well(all))? })
     }
 }

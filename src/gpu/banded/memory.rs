@@ -33,7 +33,8 @@ impl BandedDevice {
         let rows: usize = group.pixels.iter().map(|(rows, _)| rows.len()).sum();
         let spots = gpu.real_bytes(nfibre * windows * bins * spot.size());
         let fit = gpu.real_bytes(2 * npix + 2 * 3 * nfibre * nbin) + 16 * (rows * group.bundle()) as u64;
-        let fetched = gpu.real_bytes(nfibre * (spectra + nbin));
+        // As the stages made them, or finished and on their way.
+        let fetched = gpu.real_bytes(nfibre * nbin * 2 * (2 * shape.half + 8));
         let [traces, passing] = traces::bytes(gpu, group.psf, group.fibres.clone(), group.wave, group.with_tails);
         // Health and the like, also on their way.
         let words = 4 * 32 * (nfibre + group.pixels.len()) as u64;

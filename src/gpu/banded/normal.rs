@@ -39,10 +39,11 @@ impl Normal {
     /// # Errors
     /// [`GpuError::TooLarge`] if one exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
+        let of_layout = |label, len| gpu.reals_of_layout(label, len, shape.layout(("normal", 0)));
         Ok(Self {
-            own: gpu.reals("k_own", shape.nfibre * shape.matrix_len())?,
-            pairs: gpu.reals("k_pair", shape.distances * shape.pairs_len())?,
-            sums: gpu.reals("spot_sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
+            own: of_layout("k_own", shape.nfibre * shape.matrix_len())?,
+            pairs: of_layout("k_pair", shape.distances * shape.pairs_len())?,
+            sums: of_layout("spot_sums", 4 * shape.nfibre * BLOCK * shape.nblock())?,
             largest: gpu.zeros("largest", 2 * shape.nfibre.div_ceil(shape.bundle))?,
         })
     }

@@ -38,11 +38,12 @@ impl Roots {
     pub fn new(gpu: &Gpu, shape: &Shape, poles: &Poles) -> Result<Self, GpuError> {
         let (bins, vector) = (shape.nfibre * shape.nbin, shape.nfibre * BLOCK * shape.nblock());
         let most = Self::most(gpu, shape, poles.npole);
+        let of_layout = |label, len| gpu.reals_of_layout(label, len, shape.layout(("root", 0)));
         Ok(Self {
-            spectra: gpu.reals("spectra", bins * (2 * shape.half + 4))?,
-            x: gpu.reals("x", bins)?,
-            root: gpu.reals("root", shape.nfibre * shape.matrix_len())?,
-            vectors: gpu.reals("vectors", (SIDES + 1) * vector)?,
+            spectra: of_layout("spectra", bins * (2 * shape.half + 4))?,
+            x: of_layout("x", bins)?,
+            root: of_layout("root", shape.nfibre * shape.matrix_len())?,
+            vectors: of_layout("vectors", (SIDES + 1) * vector)?,
             inverses: Inverses::new(gpu, shape, poles.npole, most, shape.nfibre)?,
             most,
         })

@@ -2,6 +2,7 @@
 
 use crate::gpu::args::kernel_args;
 use crate::gpu::{Gpu, GpuError, Kernel, Named, Precision, Recording, Variant};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ const CORE: usize = 24;
 const THREADS: usize = 32;
 
 /// Fibres on a grid, cut into chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Fibres.
     pub nfibre: usize,
@@ -104,6 +105,13 @@ kernel_args! {
 }
 
 impl Shape {
+    /// Returns a number of all sizes and of a buffer's part in the stages: kernels write the same places of it each time.
+    pub(super) fn layout(&self, part: (&'static str, usize)) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self, part).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// Returns the blocks per fibre, the last one padded.
     pub fn nblock(&self) -> usize {
         self.nbin.div_ceil(BLOCK)

@@ -34,12 +34,13 @@ impl Solution {
     /// [`GpuError::TooLarge`] if one is beyond a binding, [`GpuError::OutOfMemory`] if memory is short.
     pub fn new(gpu: &Gpu, shape: &Shape) -> Result<Self, GpuError> {
         let vector = shape.nfibre * BLOCK * shape.nblock();
+        let of_layout = |label, len| gpu.reals_of_layout(label, len, shape.layout(("solve", 0)));
         Ok(Self {
-            x: gpu.reals("x", vector)?,
-            z_exact: gpu.reals("z_exact", 2 * vector)?,
+            x: of_layout("x", vector)?,
+            z_exact: of_layout("z_exact", 2 * vector)?,
             worst: gpu.zeros("worst", shape.nfibre)?,
             before: gpu.zeros("before", shape.nfibre)?,
-            eliminated: gpu.reals("eliminated", vector)?,
+            eliminated: of_layout("eliminated", vector)?,
         })
     }
 }

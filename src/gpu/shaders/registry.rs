@@ -33,6 +33,7 @@ macro_rules! registry {
             ("banded_inverse_wide", None, Some("banded/inverse.rs"), banded::inverse, [SIDES]);
             ("model", Some("model"), Some("model.rs"), model, []);
             ("goodness", Some("goodness"), Some("goodness.rs"), goodness, []);
+            ("finish", Some("finish"), Some("finish.rs"), finish, []);
             ("selftest", None, None, selftest, []);
             ("roofs", None, None, roofs, []);
         }

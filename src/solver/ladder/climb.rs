@@ -41,7 +41,10 @@ pub(super) struct Climb<'a> {
     pub(super) bundles: &'a [Bundle],
     wave: Vec<f64>,
     pub(super) pending: BTreeMap<usize, Pending>,
-    pub(super) done: BTreeMap<usize, BundleSpectra>,
+    /// Spectra of all bundles, as far as they are done.
+    pub(super) spectra: BundleSpectra,
+    /// Light of bundles, if a model image is wanted.
+    stripes: BTreeMap<usize, Stripe>,
     /// Flux of the patches of bundles, for their model image.
     pub(super) patch_flux: BTreeMap<usize, Vec<PatchFlux>>,
     pub(super) record: Record,
@@ -93,7 +96,8 @@ impl<'a> Climb<'a> {
             bundles,
             wave: job.padded(),
             pending: (0..bundles.len()).map(|k| (k, start.clone())).collect(),
-            done: BTreeMap::new(),
+            spectra: BundleSpectra::new(bundles, job.grid.nwave(), 2 * job.half_diagonals() + 1),
+            stripes: BTreeMap::new(),
             patch_flux: BTreeMap::new(),
             record: Record::default(),
             progress,
@@ -146,13 +150,14 @@ impl<'a> Climb<'a> {
             }
         }
         if let Some(which) = self.job.options.model {
-            for (k, spectra) in self.done.iter_mut().filter(|(_, spectra)| spectra.stripes.is_empty()) {
-                let project = || match self.patch_flux.remove(k) {
-                    Some(patches) => Stripe::project_patches(self.job, spectra, &patches),
-                    None => Stripe::project(self.job, spectra, which),
+            for k in (0..self.bundles.len()).filter(|k| !self.stripes.contains_key(k)).collect::<Vec<_>>() {
+                let spectra = self.spectra.of(k);
+                let project = || match self.patch_flux.remove(&k) {
+                    Some(patches) => Stripe::project_patches(self.job, &spectra, &patches),
+                    None => Stripe::project(self.job, &spectra, which),
                 };
                 let stripe = engines.first.timed(Stage::Model, project);
-                spectra.stripes.push(stripe);
+                self.stripes.insert(k, stripe);
             }
         }
         self.stage_time = engines.first.take_times()?;
@@ -270,7 +275,7 @@ impl<'a> Climb<'a> {
     /// Bundles on the CPU, several at once, each until it leaves the rung; windows of long ones take turns, as each has the memory
     /// of several bundles and work for several threads.
     fn host_pass<'j>(&mut self, engines: &Engines, banded: &Banded<'j>, tasks: Vec<Task<'j>>) -> Result<(), Unserved> {
-        let finished = Mutex::new(self.done.len());
+        let finished = Mutex::new(self.bundles.len() - self.pending.len());
         let parts = |index: usize| tasks.iter().filter(|task| task.index == index).count();
         let whole: Vec<bool> = tasks.iter().map(|task| parts(task.index) == 1).collect();
         let run = |task: &Task<'j>| {
@@ -345,24 +350,27 @@ impl<'a> Climb<'a> {
     /// Returns what became of a bundle, or the failure that fault injection requests in its place.
     pub(super) fn or_injected<'j>(&self, engines: &Engines, judged: Judged<'j>) -> Judged<'j> {
         match (judged, self.injected(engines.first, OF_BANDS)) {
-            (Judged::Served(task, rows, _), Some(why)) => Judged::Unserved(why, task.holding(rows)),
+            (Judged::Served(task, rows, _), Some(why)) => Judged::Unserved(why, task.holding(self.job, &rows)),
             (judged, _) => judged,
         }
     }
 
-    /// Makes rows that a bundle has got a part of its spectra.
+    /// Makes rows that a bundle of the CPU has got a part of its spectra.
     fn add_rows(&self, next: &mut Next) {
         if let Next::Served(Served { index, rows, spectra, .. }) = next {
             let spectra = spectra.get_or_insert_with(|| Box::new(self.empty(*index)));
-            spectra.add_rows(&std::mem::take(rows), self.job.beyond_ends());
+            spectra.add_rows(0, &std::mem::take(rows), self.job.beyond_ends());
         }
     }
 
     /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
-    pub(super) fn settle(&mut self, mut next: Next) {
-        self.add_rows(&mut next);
+    pub(super) fn settle(&mut self, next: Next) {
         match next {
-            Next::Served(Served { index: k, spectra, in_f32, error, above, information, .. }) => {
+            Next::Served(Served { index: k, rows, spectra, in_f32, error, above, information }) => {
+                if let Some(spectra) = spectra {
+                    self.spectra.put(k, &spectra);
+                }
+                self.spectra.add_rows(k, &rows, self.job.beyond_ends());
                 self.record.banded += 1;
                 self.record.in_f32 += usize::from(in_f32);
                 self.record.note_error(Some(error), above);
@@ -370,7 +378,6 @@ impl<'a> Climb<'a> {
                 if let Some(why) = information.and_then(|left| crowding(self.job, &self.bundles[k], left)) {
                     tracing::warn!("{why}");
                 }
-                self.done.extend(spectra.map(|spectra| (k, *spectra)));
                 self.pending.remove(&k);
             }
             Next::Move(k, step) => {
@@ -401,8 +408,8 @@ impl<'a> Climb<'a> {
         Ok(())
     }
 
-    pub(super) fn empty(&self, k: usize) -> BundleSpectra {
-        BundleSpectra::new(&self.bundles[k], self.job.grid.nwave(), 2 * self.job.half_diagonals() + 1)
+    fn empty(&self, k: usize) -> BundleSpectra {
+        BundleSpectra::new(&self.bundles[k..=k], self.job.grid.nwave(), 2 * self.job.half_diagonals() + 1)
     }
 
     pub(super) fn report_progress(&self) {
@@ -411,7 +418,8 @@ impl<'a> Climb<'a> {
 
     /// Joins all bundles.
     pub(super) fn finish(self, retried: Option<String>) -> Solved {
-        let spectra = BundleSpectra::joined(self.done.into_values());
+        let mut spectra = self.spectra;
+        spectra.stripes = self.stripes.into_values().collect();
         let record = Record { retried, ..self.record };
         let (device, device_memory, stage_time) = (self.device, self.device_memory, self.stage_time);
         Solved { spectra, record, device, device_memory, stage_time }

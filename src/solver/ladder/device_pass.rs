@@ -144,12 +144,12 @@ impl Climb<'_> {
     }
 }
 
-/// Groups consecutive tasks of a shape, as many as the device takes at once. A group is at most a share of `all`
-/// bundles, so that the device has work while the host judges the first.
+/// Groups consecutive tasks of a shape, as many as the device takes at once, in groups of about the same size.
 fn groups<'j>(banded: &Banded<'j>, tasks: &[Task<'j>], all: usize) -> VecDeque<Vec<Task<'j>>> {
     let mut groups: VecDeque<Vec<Task>> = VecDeque::new();
     for task in tasks {
-        let most = banded.most(task).min(all.div_ceil(2 * IN_FLIGHT));
+        let most = banded.most(task);
+        let most = all.div_ceil(all.div_ceil(most).max(1));
         let joins =
             |group: &&mut Vec<Task>| group.len() < most && Banded::joins(&group[0], &group[group.len() - 1], task);
         match groups.back_mut().filter(joins) {

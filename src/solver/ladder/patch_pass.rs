@@ -56,7 +56,6 @@ impl Climb<'_> {
     fn take_patches(&mut self, engines: &Engines, k: usize, mut solved: patches::Solved) -> Result<(), Unserved> {
         let (bundle, padding) = (&self.bundles[k], self.job.patches().padding());
         let in_f32 = engines.at(self.at().level).precision() == Precision::F32;
-        let mut spectra = self.done.remove(&k).unwrap_or_else(|| self.empty(k));
         if self.record.in_patches.last() != Some(&bundle.fibres.start) && self.pending[&k].patches.is_none() {
             self.record.in_patches.push(bundle.fibres.start);
         }
@@ -66,7 +65,7 @@ impl Climb<'_> {
         }
         self.record.patches += solved.done.len();
         self.record.in_f32 += if in_f32 { solved.done.len() } else { 0 };
-        solved.done.iter().for_each(|(patch, result)| spectra.add_patch(patch, padding, result));
+        solved.done.iter().for_each(|(patch, result)| self.spectra.add_patch(k, patch, padding, result));
         if self.job.options.model == Some(ModelFlux::Deconvolved) {
             let flux = |(patch, result): &(Patch, PatchSpectra)| PatchFlux {
                 patch: patch.clone(),
@@ -82,13 +81,12 @@ impl Climb<'_> {
             self.note(Fallback { fibres: Some(fibres), from: self.at(), reason: why.to_string(), step });
             if step == Step::NoResult {
                 self.lose(bundle, &patch, &failure);
-                spectra.add_patch(&patch, padding, &PatchSpectra::lost(result));
+                self.spectra.add_patch(k, &patch, padding, &PatchSpectra::lost(result));
             } else {
                 self.record.redone += usize::from(step == Step::Cpu);
                 open.entry(step).or_default().push(patch);
             }
         }
-        self.done.insert(k, spectra);
         match open.into_iter().next() {
             // One reason, one rung: all of them take the same step.
             Some((step, patches)) => {

@@ -1,6 +1,7 @@
 //! Frames one after another on one device.
 
 use spextral::extract::{Options, Solver};
+use spextral::geometry::WaveGrid;
 use spextral::gpu::{DeviceChoice, Gpu, GpuError, OpenOptions, Precision, list};
 use testkit::{Engine, Small, bits, gpu, on};
 
@@ -16,6 +17,7 @@ fn later_frames_of_a_stream_make_no_buffers_and_no_bind_groups() {
     let (first, second, third) = (traffic(), traffic(), traffic());
     assert!(first.buffers > 0 && first.bind_groups > 0);
     assert_eq!((second.buffers, second.bind_groups), (0, 0));
+    assert!(second.submissions <= 6, "{second:?}");
     assert_eq!(second, third);
     let of_bytes = [second.bytes_up, second.bytes_down, second.submissions];
     assert_eq!(of_bytes, [first.bytes_up, first.bytes_down, first.submissions]);
@@ -28,8 +30,32 @@ fn frames_of_a_stream_have_the_bits_of_frames_alone() {
     let frames = [Small::new(3), Small::new(4)];
     let alone: Vec<_> = frames.iter().map(|small| bits(&small.extract(&options, &on(&gpu)))).collect();
     let engine = on(&gpu);
+    // Of another shape, on the buffers that both have in common.
+    let mut other = Small::new(5);
+    let first = other.grid.wave()[0];
+    other.grid = WaveGrid::new(first, first + 60.0 * 0.8, 0.8).unwrap();
+    let others = bits(&other.extract(&options, &on(&gpu)));
     for k in [0, 1, 0, 1] {
         assert!(bits(&frames[k].extract(&options, &engine)) == alone[k], "frame {k}");
+        assert!(bits(&other.extract(&options, &engine)) == others, "the other after frame {k}");
+    }
+}
+
+#[test]
+fn commands_and_writes_keep_their_order() {
+    let gpu = gpu();
+    // Small writes go before commands, large ones through memory that the device sees.
+    for len in [1000, 1 << 19] {
+        let source = gpu.upload("source", &vec![1u32; len]).unwrap();
+        let first = source.duplicate().unwrap();
+        source.write(&vec![2; len]).unwrap();
+        let second = source.duplicate().unwrap();
+        second.write(&vec![3; len]).unwrap();
+        let third = second.duplicate().unwrap();
+        source.write(&vec![4; len]).unwrap();
+        for (buffer, value) in [(source, 4), (first, 1), (second, 3), (third, 3)] {
+            assert!(buffer.download().unwrap().iter().all(|found| *found == value), "{len} {value}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod banded;
 mod case;
 mod cholesky;
 mod decorrelate;
+mod finish;
 mod functions;
 mod goodness;
 mod jacobi;
