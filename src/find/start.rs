@@ -1,0 +1,199 @@
+//! All steps from two frames to the traces of a PSF.
+
+use super::fibres::{self, blocks};
+use super::follow::Traces;
+use super::pattern::{FEWEST, Known};
+use super::plane::Plane;
+use super::solution::Solution;
+use super::tracks;
+use crate::stages::trace_fit::Spots;
+
+/// Places per fibre at which the result is told.
+const PLACES: usize = 24;
+/// Most names in a sentence.
+const NAMED: usize = 8;
+
+/// Options of [`find_traces`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FindOptions {
+    /// Number of fibres, those without light included; None takes those that are seen.
+    pub nfibre: Option<usize>,
+    /// Fibres without light, counted from 0.
+    pub broken_fibres: Vec<usize>,
+    /// Wavelengths at the ends of the frame, roughly, Angstrom; None finds them.
+    pub range: Option<[f64; 2]>,
+}
+
+/// Reason why traces are not found.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// The frames are of different size.
+    #[error("the arc has {arc:?} rows and columns, the flat {flat:?}; give frames of one camera")]
+    Shape {
+        /// Rows and columns of the arc.
+        arc: [usize; 2],
+        /// Rows and columns of the flat.
+        flat: [usize; 2],
+    },
+    /// The flat shows no fibre.
+    #[error(
+        "the flat shows no fibres; give one whose fibres stand out of the noise, or the direction of their spectra"
+    )]
+    NoFibres,
+    /// There are not as many fibres as there should be.
+    #[error(
+        "the flat shows {found} fibres, not {wanted}{}; give the number of fibres, or those without light",
+        at_gaps(gaps)
+    )]
+    Count {
+        /// Number of fibres.
+        found: usize,
+        /// Their number by the options.
+        wanted: usize,
+        /// Places of gaps that may hold one.
+        gaps: Vec<f64>,
+    },
+    /// A fibre without light is beyond the others.
+    #[error("fibre {fibre} without light is beyond the {found} that the flat shows")]
+    Broken {
+        /// The fibre.
+        fibre: usize,
+        /// Number of fibres so far.
+        found: usize,
+    },
+    /// The arc has too few lines.
+    #[error("the arc shows {found} lines in most fibres, at least {FEWEST} are needed; give a brighter arc")]
+    FewPeaks {
+        /// Number of lines.
+        found: usize,
+    },
+    /// The list has too few lines.
+    #[error(
+        "the list has {found} lines there, at least {FEWEST} are needed; give a list of the lamp, and the right range"
+    )]
+    FewLines {
+        /// Number of lines.
+        found: usize,
+    },
+    /// The pattern of the lines is not told.
+    #[error(
+        "the {peaks} lines of the arc are not told: at best {matched} are where the list has one, which may be chance; give the list of \
+         this lamp, and the range of wavelengths (to a tenth)"
+    )]
+    Pattern {
+        /// Lines of the arc.
+        peaks: usize,
+        /// Those with a line of the list.
+        matched: usize,
+    },
+}
+
+fn at_gaps(gaps: &[f64]) -> String {
+    if gaps.is_empty() {
+        return String::new();
+    }
+    let places: Vec<String> = gaps.iter().take(NAMED).map(|gap| format!("{gap:.0}")).collect();
+    format!(", with room for one more at pixel {}", places.join(", "))
+}
+
+/// The traces as spots, and what was found on the way.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Places and widths of every fibre at some wavelengths, dispersion along y.
+    pub spots: Spots,
+    /// Fibres without light.
+    pub dark: Vec<usize>,
+    /// Lines of the arc that the list has: wavelength, Angstrom, and row in the middle fibre.
+    pub lines: Vec<[f64; 2]>,
+    /// Usual departure of a line from the solution, pixels.
+    pub rms: f64,
+    /// Wavelengths from end to end, Angstrom.
+    pub range: [f64; 2],
+    /// Remarks, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Finds traces and widths of all fibres by a flat and an arc, both with dispersion along y, and the wavelengths of lines in vacuum.
+///
+/// # Errors
+/// [`FindError`], of the first step that fails.
+pub fn find_traces(flat: &Plane, arc: &Plane, lines: &[f64], options: &FindOptions) -> Result<Found, FindError> {
+    if [flat.ny, flat.nx] != [arc.ny, arc.nx] {
+        return Err(FindError::Shape { arc: [arc.ny, arc.nx], flat: [flat.ny, flat.nx] });
+    }
+    let blocks = blocks(flat.ny);
+    let profiles: Vec<_> = blocks.iter().map(|rows| flat.across(rows.clone())).collect();
+    let fibres = fibres::find(flat, &profiles, options)?;
+    let mut notes = Vec::new();
+    if options.nfibre.is_none() && options.broken_fibres.is_empty() {
+        let doubles = fibres.doubles();
+        let named: Vec<String> = doubles.iter().take(NAMED).map(|k| format!("{k} and {}", k + 1)).collect();
+        if !named.is_empty() {
+            notes.push(format!("there is room for a fibre without light between fibres {}", named.join(", ")));
+        }
+    }
+    let traces = Traces::follow(&fibres, &profiles, &blocks, flat.ny);
+    let (tracks, first) = tracks::find(arc, &traces);
+    if tracks.len() < FEWEST {
+        return Err(FindError::FewPeaks { found: tracks.len() });
+    }
+    let rows: Vec<f64> = tracks.iter().map(|track| tracks::place(track, first)).collect();
+    let bright: Vec<f64> = tracks.iter().map(|track| track.bright).collect();
+    let mut list: Vec<f64> = lines.to_vec();
+    if let Some(range) = options.range {
+        let [low, high] = [range[0].min(range[1]), range[0].max(range[1])];
+        let beyond = 0.3 * (high - low);
+        list.retain(|wave| (low - beyond..high + beyond).contains(wave));
+    }
+    list.sort_by(f64::total_cmp);
+    list.dedup();
+    if list.len() < FEWEST {
+        return Err(FindError::FewLines { found: list.len() });
+    }
+    let known = Known { rows: &rows, bright: &bright, lines: &list, ny: arc.ny, range: options.range };
+    let not_told = |matched| FindError::Pattern { peaks: rows.len(), matched };
+    let scale = known.solve().map_err(not_told)?;
+    let told: Vec<_> = scale.matches.iter().map(|[k, line]| (&tracks[*k], list[*line])).collect();
+    let solution = Solution::fit(&told, &traces.lit, arc.ny);
+    let unlisted: Vec<String> = (0..rows.len())
+        .filter(|k| !scale.matches.iter().any(|pair| pair[0] == *k))
+        .map(|k| format!("{:.1}", known.on(&scale, rows[k])))
+        .collect();
+    if !unlisted.is_empty() {
+        let named = unlisted[..unlisted.len().min(NAMED)].join(", ");
+        notes.push(format!("{} lines of the arc are not in the list, at {named} Angstrom", unlisted.len()));
+    }
+    if solution.is_cut {
+        let [low, high] = solution.ends;
+        notes.push(format!("the frame is longer than its lines: the PSF ends at {low:.1} and {high:.1} Angstrom"));
+    }
+    let mut found: Vec<[f64; 2]> = scale.matches.iter().map(|[k, line]| [list[*line], rows[*k]]).collect();
+    found.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    Ok(Found {
+        spots: spots(&traces, &solution),
+        dark: (0..traces.len()).filter(|&fibre| !traces.lit[fibre]).collect(),
+        lines: found,
+        rms: solution.rms,
+        range: solution.ends,
+        notes,
+    })
+}
+
+fn spots(traces: &Traces, solution: &Solution) -> Spots {
+    let mut spots = Spots::default();
+    let [low, high] = solution.ends;
+    for fibre in 0..traces.len() {
+        for k in 0..PLACES {
+            let wave = low + (high - low) * k as f64 / (PLACES - 1) as f64;
+            let y = solution.row(fibre, wave);
+            spots.fibre.push(fibre as i64);
+            spots.wave.push(wave);
+            spots.x.push(traces.at(fibre, y));
+            spots.y.push(y);
+            spots.sigma_x.push(traces.sigma(fibre, y));
+            spots.sigma_y.push(solution.sigma(wave));
+        }
+    }
+    spots
+}
