@@ -131,6 +131,8 @@ impl Solution {
             is_cut |= steps.is_none();
             from + sign * step * steps.unwrap_or(most as usize) as f64
         });
-        (self.ends, self.is_cut) = (ends, is_cut);
+        // Round numbers, not within the frame.
+        self.ends = [(10.0 * ends[0]).floor() / 10.0, (10.0 * ends[1]).ceil() / 10.0];
+        self.is_cut = is_cut;
     }
 }

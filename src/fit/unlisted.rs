@@ -115,6 +115,15 @@ impl Bundle<'_> {
         2 * bright.iter().filter(|coreless| **coreless).count() > bright.len()
     }
 
+    /// Returns the listed lines whose cores are masked in any exposure.
+    pub(super) fn coreless(&self) -> Vec<f64> {
+        let masked = |l: &usize| {
+            let counts = |e: &Exposure| !e.spots.is_empty() && self.is_coreless(e, *l);
+            self.model.lines[*l].listed.is_some() && self.exposures.iter().any(counts)
+        };
+        (0..self.model.lines.len()).filter(masked).map(|l| self.model.lines[l].wave).collect()
+    }
+
     /// Moves a found line by its displacement along y.
     pub(super) fn move_line(&mut self, line: usize, dy: f64) {
         let wave = self.model.lines[line].wave;

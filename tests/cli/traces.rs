@@ -39,11 +39,11 @@ fn a_flat_an_arc_and_a_list_lead_to_spectra_that_agree_with_the_truth() {
     assert!(found["lines"].as_array().unwrap().len() >= 10 && found["rms"].as_f64().unwrap() < 0.1, "{found}");
     let start = read_psf(folder.path("start.fits")).unwrap();
     assert_eq!((start.gh_degree_x, start.sigma_x.ncoeff, start.trace_x.ncoeff), (2, 2, 7));
-    run("fit-psf -i arc.fits -p start.fits -o psf.fits --lines lines.txt --degree-across 2 --loglevel error");
+    run("fit-psf -i arc.fits -p start.fits -o own.fits --lines lines.txt --degree-across 2 --loglevel error");
     // Inside of the range that the start has.
     let ends = [start.wave_min + 8.0, start.wave_max - 8.0].map(f64::round);
     let grid = format!("{},{},0.8", ends[0], ends[1]);
-    run(&format!("extract -i science.fits -p psf.fits -o frame.fits --device cpu --loglevel error -w {grid}"));
+    run(&format!("extract -i science.fits -p own.fits -o frame.fits --device cpu --loglevel error -w {grid}"));
     let chi: serde_json::Value = serde_json::from_str(&run("compare frame.fits --truth truth.fits --json")).unwrap();
     let [mean, std] = ["mean", "std"].map(|name| chi[name].as_f64().unwrap());
     assert!(mean.abs() < 0.08 && (std - 1.0).abs() < 0.08 && chi["bins"].as_u64() > Some(1500), "{chi}");
