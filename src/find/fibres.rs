@@ -14,8 +14,9 @@ const BLOCKS: usize = 64;
 const STRIPS: usize = 7;
 /// Height of a fibre's peak relative to the usual one, at least.
 const FAINT: f64 = 0.1;
-/// Distances, in those of neighbours, between which a gap may hold a fibre without light.
-const DOUBLE: [f64; 2] = [1.75, 2.25];
+/// How far a gap that may hold a fibre without light is from two distances of neighbours: at most, and where there are more
+/// such gaps than fibres are missing, which may be those of bundles.
+const DOUBLE: [f64; 3] = [0.25, 0.1, 0.04];
 
 /// The fibres where they were found.
 #[derive(Clone, Debug)]
@@ -90,12 +91,13 @@ impl Fibres {
         dark.dedup();
         if dark.is_empty() {
             let missing = options.nfibre.map_or(0, |n| n.saturating_sub(self.at.len()));
-            let doubles = self.doubles();
-            if options.nfibre.is_some_and(|n| n < self.at.len()) || (missing > 0 && missing != doubles.len()) {
+            let mut choices = DOUBLE.iter().map(|within| self.doubles(*within));
+            let doubles = choices.find(|doubles| doubles.len() == missing).unwrap_or_default();
+            if options.nfibre.is_some_and(|n| n < self.at.len()) || missing != doubles.len() {
                 return Err(FindError::Count {
                     found: self.at.len(),
                     wanted: options.nfibre.unwrap_or(0),
-                    gaps: doubles.iter().map(|&k| 0.5 * (self.at[k] + self.at[k + 1])).collect(),
+                    gaps: self.doubles(DOUBLE[0]).iter().map(|&k| 0.5 * (self.at[k] + self.at[k + 1])).collect(),
                 });
             }
             if missing > 0 {
@@ -132,11 +134,16 @@ impl Fibres {
         if steps.is_empty() { 1.0 } else { median(steps) }
     }
 
-    /// Returns the fibres after which there is a gap of two distances.
-    pub fn doubles(&self) -> Vec<usize> {
+    /// Returns the fibres after which there is a gap that may hold one without light.
+    pub fn rooms(&self) -> Vec<usize> {
+        self.doubles(DOUBLE[0])
+    }
+
+    /// Returns the fibres after which there is a gap of two distances, within a part of one.
+    fn doubles(&self, within: f64) -> Vec<usize> {
         let is_double = |k: &usize| {
             let ratio = (self.at[k + 1] - self.at[*k]) / self.pitch(*k + 1);
-            (DOUBLE[0]..DOUBLE[1]).contains(&ratio)
+            (ratio - 2.0).abs() < within
         };
         (0..self.at.len().saturating_sub(1)).filter(is_double).collect()
     }

@@ -126,12 +126,15 @@ pub fn find_traces(flat: &Plane, arc: &Plane, lines: &[f64], options: &FindOptio
     let profiles: Vec<_> = blocks.iter().map(|rows| flat.across(rows.clone())).collect();
     let fibres = fibres::find(flat, &profiles, options)?;
     let mut notes = Vec::new();
-    if options.nfibre.is_none() && options.broken_fibres.is_empty() {
-        let doubles = fibres.doubles();
-        let named: Vec<String> = doubles.iter().take(NAMED).map(|k| format!("{k} and {}", k + 1)).collect();
-        if !named.is_empty() {
-            notes.push(format!("there is room for a fibre without light between fibres {}", named.join(", ")));
-        }
+    let dark: Vec<usize> = (0..fibres.at.len()).filter(|&fibre| !fibres.lit[fibre]).collect();
+    let named = |fibres: Vec<String>| fibres.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    if options.nfibre.is_none() && options.broken_fibres.is_empty() && !fibres.rooms().is_empty() {
+        let rooms = fibres.rooms().iter().map(|k| format!("{k} and {}", k + 1)).collect();
+        notes.push(format!("there is room for a fibre without light between fibres {}", named(rooms)));
+    }
+    if options.broken_fibres.is_empty() && !dark.is_empty() {
+        let places = dark.iter().map(|&fibre| format!("{fibre} at pixel {:.0}", fibres.at[fibre])).collect();
+        notes.push(format!("gaps are taken for fibres without light: {}", named(places)));
     }
     let traces = Traces::follow(&fibres, &profiles, &blocks, flat.ny);
     let (tracks, first) = tracks::find(arc, &traces);
@@ -172,7 +175,7 @@ pub fn find_traces(flat: &Plane, arc: &Plane, lines: &[f64], options: &FindOptio
     found.sort_by(|a, b| a[0].total_cmp(&b[0]));
     Ok(Found {
         spots: spots(&traces, &solution),
-        dark: (0..traces.len()).filter(|&fibre| !traces.lit[fibre]).collect(),
+        dark,
         lines: found,
         rms: solution.rms,
         range: solution.ends,
