@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 /// Find the traces of all fibres and their wavelengths by a flat and an arc alone: a start for fit-psf
 ///
-/// Nothing need be known but the lamp's lines. Fibres are told by the flat, lines by their pattern, whatever the axis and the sense of the
+/// Nothing need be known but the lamp's lines. The flat shows the fibres, and lines are identified by their pattern, whatever the axis and the sense of the
 /// dispersion. The output has Gaussian spots; `fit-psf` makes the PSF of it.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
@@ -76,7 +76,7 @@ fn range(words: &str) -> Result<[f64; 2], String> {
 /// Searches and writes.
 ///
 /// # Errors
-/// A file that cannot be read or written, or frames in which fibres or lines cannot be told.
+/// A file that cannot be read or written, or frames in which fibres or lines cannot be identified.
 pub fn run(args: &Arguments) -> Outcome {
     let request = FindRequest {
         flat: args.flat.clone(),

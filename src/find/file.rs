@@ -29,7 +29,7 @@ pub struct FindRequest {
     pub preproc: PreprocOptions,
     /// Axis of dispersion; None finds it.
     pub dispersion: Option<Dispersion>,
-    /// What is known of fibres and wavelengths.
+    /// Knowledge of fibres and wavelengths.
     pub options: FindOptions,
     /// Degree of the traces.
     pub trace_degree: usize,
@@ -46,7 +46,7 @@ pub struct FindRequest {
 pub struct FindDone {
     /// The start.
     pub psf: Psf,
-    /// What was found.
+    /// The traces and how they were found.
     pub found: Found,
     /// Remarks on frames and search, in sentences.
     pub notes: Vec<String>,
@@ -152,7 +152,7 @@ fn cards(request: &FindRequest, found: &Found) -> Header {
     header.set("IN_FLAT", name(&request.flat), "flat of the fibres");
     header.set("IN_ARC0", name(&request.arc), "arc frame");
     header.set("IN_LINES", name(&request.lines), "line list");
-    header.set("NLINES", found.lines.len() as i64, "lines that were told");
+    header.set("NLINES", found.lines.len() as i64, "lines that were identified");
     if !found.dark.is_empty() {
         let numbers: Vec<i64> = found.dark.iter().map(|&fibre| fibre as i64).collect();
         header.set("NOLIGHT", runs(&numbers).join(","), "fibres without light");

@@ -1,4 +1,4 @@
-//! Lines told by their pattern: which peak of a spectrum is which line of a list.
+//! Lines identified by their pattern: which peak of a spectrum is which line of a list.
 //!
 //! Two bright peaks and two lines of the list make a scale; a third number bends it. The scale on which most peaks have a line, and most
 //! bright ones, is the right one if chance does not explain it.
@@ -29,7 +29,7 @@ pub(super) const FEWEST: usize = 5;
 /// Departure of the ends from a given range, as a part of it.
 const ROUGH: f64 = 0.25;
 
-/// What is known.
+/// Measured peaks, listed lines, and the knowledge of their scale.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'a> {
     /// Rows of the peaks, ascending.

@@ -35,7 +35,7 @@ pub(super) fn series(u: &[f64], values: &[f64], terms: usize, least: f64) -> Vec
 }
 
 /// Fits the coefficients of any linear model to values: rows of `design`, `unknowns` each. A weak prior of `hold` (1 / sigma^2)
-/// holds what no value tells.
+/// holds what no value determines.
 pub(super) fn linear(design: &[Vec<(usize, f64)>], values: &[f64], unknowns: usize, least: f64) -> Vec<f64> {
     const HOLD: f64 = 1e-9;
     let mut kept = vec![true; values.len()];

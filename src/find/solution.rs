@@ -1,4 +1,4 @@
-//! Rows of wavelengths in every fibre, and widths along the dispersion, from the lines that were told.
+//! Rows of wavelengths in every fibre, and widths along the dispersion, from the lines that were identified.
 
 use super::polynomial::linear;
 use super::tracks::Track;

@@ -6,96 +6,13 @@ use super::pattern::{FEWEST, Known};
 use super::plane::Plane;
 use super::solution::Solution;
 use super::tracks;
+use super::{FindError, FindOptions};
 use crate::stages::trace_fit::Spots;
 
-/// Places per fibre at which the result is told.
+/// Places per fibre of the result.
 const PLACES: usize = 24;
 /// Most names in a sentence.
 const NAMED: usize = 8;
-
-/// Options of [`find_traces`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FindOptions {
-    /// Number of fibres, those without light included; None takes those that are seen.
-    pub nfibre: Option<usize>,
-    /// Fibres without light, counted from 0.
-    pub broken_fibres: Vec<usize>,
-    /// Wavelengths at the ends of the frame, roughly, Angstrom; None finds them.
-    pub range: Option<[f64; 2]>,
-}
-
-/// Reason why traces are not found.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FindError {
-    /// The frames are of different size.
-    #[error("the arc has {arc:?} rows and columns, the flat {flat:?}; give frames of one camera")]
-    Shape {
-        /// Rows and columns of the arc.
-        arc: [usize; 2],
-        /// Rows and columns of the flat.
-        flat: [usize; 2],
-    },
-    /// The flat shows no fibre.
-    #[error(
-        "the flat shows no fibres; give one whose fibres stand out of the noise, or the direction of their spectra"
-    )]
-    NoFibres,
-    /// There are not as many fibres as there should be.
-    #[error(
-        "the flat shows {found} fibres, not {wanted}{}; give the number of fibres, or those without light",
-        at_gaps(gaps)
-    )]
-    Count {
-        /// Number of fibres.
-        found: usize,
-        /// Their number by the options.
-        wanted: usize,
-        /// Places of gaps that may hold one.
-        gaps: Vec<f64>,
-    },
-    /// A fibre without light is beyond the others.
-    #[error("fibre {fibre} without light is beyond the {found} that the flat shows")]
-    Broken {
-        /// The fibre.
-        fibre: usize,
-        /// Number of fibres so far.
-        found: usize,
-    },
-    /// The arc has too few lines.
-    #[error("the arc shows {found} lines in most fibres, at least {FEWEST} are needed; give a brighter arc")]
-    FewPeaks {
-        /// Number of lines.
-        found: usize,
-    },
-    /// The list has too few lines.
-    #[error(
-        "the list has {found} lines there, at least {FEWEST} are needed; give a list of the lamp, and the right range"
-    )]
-    FewLines {
-        /// Number of lines.
-        found: usize,
-    },
-    /// The pattern of the lines is not told.
-    #[error(
-        "the {peaks} lines of the arc are not told: at best {matched} are where the list has one, which may be chance; give the list of \
-         this lamp, and the range of wavelengths (to a tenth)"
-    )]
-    Pattern {
-        /// Lines of the arc.
-        peaks: usize,
-        /// Those with a line of the list.
-        matched: usize,
-    },
-}
-
-fn at_gaps(gaps: &[f64]) -> String {
-    if gaps.is_empty() {
-        return String::new();
-    }
-    let places: Vec<String> = gaps.iter().take(NAMED).map(|gap| format!("{gap:.0}")).collect();
-    format!(", with room for one more at pixel {}", places.join(", "))
-}
 
 /// The traces as spots, and what was found on the way.
 #[derive(Clone, Debug)]
@@ -155,10 +72,10 @@ pub fn find_traces(flat: &Plane, arc: &Plane, lines: &[f64], options: &FindOptio
         return Err(FindError::FewLines { found: list.len() });
     }
     let known = Known { rows: &rows, bright: &bright, lines: &list, ny: arc.ny, range: options.range };
-    let not_told = |matched| FindError::Pattern { peaks: rows.len(), matched };
-    let scale = known.solve().map_err(not_told)?;
-    let told: Vec<_> = scale.matches.iter().map(|[k, line]| (&tracks[*k], list[*line])).collect();
-    let solution = Solution::fit(&told, &traces.lit, arc.ny);
+    let unknown = |matched| FindError::Pattern { peaks: rows.len(), matched };
+    let scale = known.solve().map_err(unknown)?;
+    let identified: Vec<_> = scale.matches.iter().map(|[k, line]| (&tracks[*k], list[*line])).collect();
+    let solution = Solution::fit(&identified, &traces.lit, arc.ny);
     let unlisted: Vec<String> = (0..rows.len())
         .filter(|k| !scale.matches.iter().any(|pair| pair[0] == *k))
         .map(|k| format!("{:.1}", known.on(&scale, rows[k])))
@@ -173,14 +90,7 @@ pub fn find_traces(flat: &Plane, arc: &Plane, lines: &[f64], options: &FindOptio
     }
     let mut found: Vec<[f64; 2]> = scale.matches.iter().map(|[k, line]| [list[*line], rows[*k]]).collect();
     found.sort_by(|a, b| a[0].total_cmp(&b[0]));
-    Ok(Found {
-        spots: spots(&traces, &solution),
-        dark,
-        lines: found,
-        rms: solution.rms,
-        range: solution.ends,
-        notes,
-    })
+    Ok(Found { spots: spots(&traces, &solution), dark, lines: found, rms: solution.rms, range: solution.ends, notes })
 }
 
 fn spots(traces: &Traces, solution: &Solution) -> Spots {

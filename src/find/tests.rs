@@ -152,7 +152,7 @@ fn frames_and_lists_that_do_not_serve_end_with_a_sentence() {
     assert!(error(&Plane { data: &dark, ..flat }, &arc, &lines, &none).contains("the flat shows no fibres"));
     assert!(error(&flat, &Plane { data: &dark, ..arc }, &lines, &none).contains("at least 5 are needed"));
     let of_another_lamp: Vec<f64> = lines.iter().enumerate().map(|(k, w)| w + 7.0 * (2.7 * k as f64).sin()).collect();
-    assert!(error(&flat, &arc, &of_another_lamp, &none).contains("lines of the arc are not told"));
+    assert!(error(&flat, &arc, &of_another_lamp, &none).contains("lines of the arc are not identified"));
     let far = FindOptions { range: Some([3000.0, 3300.0]), ..FindOptions::default() };
     assert!(error(&flat, &arc, &lines, &far).contains("the list has 0 lines"));
     let short = Plane { ny: flat.ny - 1, data: &flat.data[flat.nx..], ivar: &flat.ivar[flat.nx..], ..flat };

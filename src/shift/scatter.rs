@@ -18,7 +18,7 @@ pub(super) struct Alone {
 }
 
 impl State<'_> {
-    /// Returns how far a chunk alone is off; None where it says nothing.
+    /// Returns how far a chunk alone is off; None where it has no information.
     pub(super) fn alone(&self, local: &Local) -> Option<Alone> {
         let own = self.field.own.len();
         let constant = DMatrix::from_fn(4 * own, 4, |row, q| f64::from(u8::from(row % 4 == q && self.wanted[q])));
