@@ -10,7 +10,7 @@ const FEWEST: usize = 4;
 const POOR: f64 = 5.0;
 /// Most passes that look for lost and unlisted lines.
 const PASSES: usize = 5;
-/// Error of the model before shapes are free, and in the first pass where they are, as a fraction of the light: bright
+/// Error of the model before shapes are free, and in the first rounds where they are, as a fraction of the light: bright
 /// pixels beside a spot that is not yet in its place would otherwise decide alone.
 const ROUGH: [f64; 2] = [0.1, 0.02];
 
@@ -28,8 +28,11 @@ impl Bundle<'_> {
         // Unlisted lines before rejection, or they would be rejected; both after the first free fit.
         self.find_lines(0.2);
         self.rejected += self.reject(8.0, 0.5);
+        self.be_rough(ROUGH[1]);
+        self.rounds(2, Freedom::All, 30.0);
+        // Lines are judged without it: else bright ones that are not yet in their places would be lost.
+        self.be_rough(0.0);
         for pass in 0..PASSES {
-            self.be_rough(*ROUGH.get(pass + 1).unwrap_or(&0.0));
             self.rounds(4, Freedom::All, 30.0);
             let found = self.find_lines(0.01);
             self.rejected += self.reject(5.0, if pass == 0 { 0.1 } else { 0.02 });
@@ -39,7 +42,6 @@ impl Bundle<'_> {
             }
         }
         self.check()?;
-        self.be_rough(0.0);
         self.rounds(12, Freedom::All, 5.0);
         self.centre_exposures();
         self.verdict()

@@ -64,7 +64,8 @@ impl Bundle<'_> {
         if live.is_empty() || !per_pixel.is_finite() {
             return;
         }
-        let beyond = model.spot.half_y as f64 * per_pixel;
+        // A line whose window meets that of the last one.
+        let beyond = (model.spot.half_y + 2) as f64 * per_pixel;
         let count = ((ends[1] - ends[0] + 2.0 * beyond) / (STEP * per_pixel)) as usize;
         let grid: Vec<LineState> =
             (0..count).map(|i| model.line(ends[0] - beyond + STEP * per_pixel * i as f64, None)).collect();
