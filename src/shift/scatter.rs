@@ -56,5 +56,5 @@ impl State<'_> {
 
 /// Whether a chunk measures a quantity: places and widths along y need lines.
 fn counts_for(quantity: usize, chunk: &Chunk, local: &Local) -> bool {
-    quantity % 2 == 0 || (chunk.trusted && local.lines > 0)
+    quantity.is_multiple_of(2) || (chunk.trusted && local.lines > 0)
 }
