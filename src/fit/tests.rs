@@ -271,7 +271,7 @@ fn lines_that_saturate_are_named_and_their_wings_count() {
     let light = Light::Arc { lines: lines.clone(), electrons: 20_000.0 };
     let request = Simulation {
         light,
-        saturation: Some(3e4),
+        saturation: Some(1.5e4),
         cosmics: 0.0,
         bad_columns: Some(0),
         dead_patches: Some(0),
