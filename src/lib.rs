@@ -61,6 +61,7 @@ pub mod cli;
 pub mod compare;
 pub mod exposure;
 pub mod extract;
+pub mod find;
 pub mod fit;
 pub mod fits;
 #[doc(hidden)]

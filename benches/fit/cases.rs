@@ -1,5 +1,6 @@
 //! The cases: true PSFs, arcs with their defects, starts, lists, and the bounds of the figures.
 
+use super::disc;
 use spextral::fit::BundleFit;
 use spextral::fits::{Line, Preproc, read_psf};
 use spextral::psf::{LegendreSeries, Psf, PsfParts};
@@ -13,6 +14,7 @@ const LINES: usize = 88;
 const ELECTRONS: f64 = 13_000.0;
 /// A line that lists may lack, and one that they have wrong.
 const MISSING: usize = 40;
+const LAST: usize = LINES - 1;
 
 /// Bounds: of |chi2/ndf - 1|, of the peak difference of half and of 99 % of the images in %, of x and y in pixels, of widths in %.
 pub struct Bounds {
@@ -24,16 +26,21 @@ pub struct Bounds {
 
 const USUAL: Bounds = Bounds { chi2: 0.03, peak: [0.3, 1.0], at: [0.004, 0.004], widths: 0.06 };
 
+/// The case whose errors along y are those of the noise alone.
+pub const EXACT: &str = "the list is exact (`--line-error 0`)";
+
 /// A case.
 pub struct Case {
     pub name: &'static str,
     /// Displacement of the start, pixels, and the factor of its widths.
     pub start: ([f64; 2], f64),
+    /// Departure of the start's traces, coefficient by coefficient, pixels: those of another night.
+    pub bent: f64,
     /// Electrons of the median line.
     pub electrons: f64,
     pub change: fn(&mut Simulation),
-    /// Lines that the lamp has beside those of the list: brightness relative to the neighbour and distance from it, Angstrom.
-    pub unlisted: Option<(f64, f64)>,
+    /// A line that the lamp has beside those of the list: its neighbour, brightness relative to that, and distance, pixels.
+    pub unlisted: Option<(usize, f64, f64)>,
     /// Changes the list.
     pub list: fn(&mut Vec<Line>),
     pub line_error: f64,
@@ -41,6 +48,8 @@ pub struct Case {
     pub exposures: &'static [[f64; 2]],
     /// Whether a fibre has no light.
     pub dead: bool,
+    /// Whether spots are a fibre's disc, which no Gauss-Hermite function of the fit's degree is.
+    pub disc: bool,
     pub bounds: Bounds,
     /// Whether the remarks are right.
     pub found: fn(&Truth, &BundleFit) -> bool,
@@ -49,6 +58,7 @@ pub struct Case {
 const CLEAN: Case = Case {
     name: "clean",
     start: ([0.3, -0.3], 1.05),
+    bent: 0.0,
     electrons: ELECTRONS,
     change: |_| (),
     unlisted: None,
@@ -56,6 +66,7 @@ const CLEAN: Case = Case {
     line_error: 0.01,
     exposures: &[[0.0; 2]],
     dead: false,
+    disc: false,
     bounds: USUAL,
     found: |_, bundle| bundle.found.is_empty(),
 };
@@ -64,8 +75,9 @@ fn defects(request: &mut Simulation) {
     (request.cosmics, request.unmasked_cosmics, request.bad_columns) = (12.0, 0.2, Some(1));
 }
 
-fn near_missing(truth: &Truth, bundle: &BundleFit, offset: f64) -> bool {
-    let wave = truth.lines[MISSING].wave + offset;
+/// Whether a line is found within half a pixel of a place beside another.
+fn near(truth: &Truth, bundle: &BundleFit, line: usize, pixels: f64) -> bool {
+    let wave = truth.lines[line].wave + pixels * truth.pixel;
     bundle.found.iter().any(|line| (line.wave - wave).abs() < 0.5 * truth.pixel)
 }
 
@@ -80,17 +92,23 @@ pub const CASES: &[Case] = &[
     Case { name: "unmasked cosmic rays, a bad column", change: defects, ..CLEAN },
     Case { name: "start 3 pixels off", start: ([3.0, -3.0], 1.05), change: defects, ..CLEAN },
     Case { name: "start -3 and 9 pixels off, widths +15 %", start: ([-3.0, 9.0], 1.15), change: defects, ..CLEAN },
+    Case {
+        name: "start of another night: 0.03 pixels in all coefficients",
+        start: ([0.03, 0.17], 0.98),
+        bent: 0.03,
+        ..CLEAN
+    },
     Case { name: "a fibre without light", dead: true, found: |_, bundle| bundle.dead.contains(&7), ..CLEAN },
     Case {
         name: "an unlisted blend of 30 %, 2 pixels away",
-        unlisted: Some((0.3, 1.2)),
-        found: |truth, bundle| near_missing(truth, bundle, 1.2),
+        unlisted: Some((MISSING, 0.3, 2.0)),
+        found: |truth, bundle| near(truth, bundle, MISSING, 2.0),
         ..CLEAN
     },
     Case {
         name: "an unlisted blend of 3 %, 2 pixels away",
-        unlisted: Some((0.03, 1.2)),
-        found: |truth, bundle| near_missing(truth, bundle, 1.2),
+        unlisted: Some((MISSING, 0.03, 2.0)),
+        found: |truth, bundle| near(truth, bundle, MISSING, 2.0),
         ..CLEAN
     },
     Case {
@@ -98,7 +116,13 @@ pub const CASES: &[Case] = &[
         list: |lines| {
             lines.remove(MISSING);
         },
-        found: |truth, bundle| near_missing(truth, bundle, 0.0),
+        found: |truth, bundle| near(truth, bundle, MISSING, 0.0),
+        ..CLEAN
+    },
+    Case {
+        name: "an unlisted line beside the last one, 9 times as bright, 6 pixels away",
+        unlisted: Some((LAST, 9.0, 6.0)),
+        found: |truth, bundle| near(truth, bundle, LAST, 6.0),
         ..CLEAN
     },
     Case {
@@ -127,7 +151,13 @@ pub const CASES: &[Case] = &[
         found: |_, _| true,
         ..CLEAN
     },
-    Case { name: "the list is exact (`--line-error 0`)", line_error: 0.0, ..CLEAN },
+    Case { name: EXACT, line_error: 0.0, ..CLEAN },
+    Case {
+        name: "spots are a fibre's disc with coma, outside the family of the fit",
+        disc: true,
+        bounds: Bounds { peak: [0.6, 1.1], widths: 0.5, ..USUAL },
+        ..CLEAN
+    },
     Case {
         name: "4 exposures, one of them 0.2 pixels off",
         exposures: &[[0.0, 0.0], [0.2, -0.2], [0.0, 0.0], [0.0, 0.0]],
@@ -144,6 +174,8 @@ pub struct Truth {
     pub lines: Vec<Line>,
     /// Angstrom per pixel.
     pub pixel: f64,
+    /// Widths that the terms of a fit cannot have on this PSF, %: beyond the linear, they change from fibre to fibre.
+    pub floor: f64,
 }
 
 impl Truth {
@@ -161,7 +193,8 @@ impl Truth {
             ..Synthetic::default()
         };
         let name = "A synthetic PSF: pitch 7.9 pixels, LEGDEG 3, 3000 rows";
-        Self::cut(name.into(), synthetic.build().expect("parameters of a PSF"), 50)
+        let made = Self::cut(name.into(), synthetic.build().expect("parameters of a PSF"), 50);
+        Self { floor: 0.1, ..made }
     }
 
     /// Reads one bundle of a file, with GH-0-0 = 1.
@@ -204,7 +237,7 @@ impl Truth {
             weight: Some((1.8 * normal(k)).exp().clamp(0.04, 75.0)),
         };
         let lines = (0..LINES).map(line).collect();
-        Self { name, psf, lines, pixel }
+        Self { name, psf, lines, pixel, floor: 0.0 }
     }
 
     /// Wavelengths at which PSFs are compared.
@@ -220,9 +253,20 @@ impl Truth {
         lines
     }
 
+    /// The true PSF of a case.
+    pub fn of(&self, case: &Case) -> Psf {
+        if case.disc { disc::with_discs(&self.psf) } else { self.psf.clone() }
+    }
+
     /// The start of a case.
     pub fn start(&self, case: &Case) -> Psf {
-        moved(&self.psf, case.start.0, case.start.1)
+        let mut start = moved(&self.of(case), case.start.0, case.start.1);
+        let bend = |p: &mut PsfParts| {
+            let traces = p.trace_x.coeff.iter_mut().chain(&mut p.trace_y.coeff);
+            traces.enumerate().for_each(|(k, c)| *c += case.bent * normal(k));
+        };
+        start.update(bend).expect("a small change");
+        start
     }
 
     /// The arcs of a case.
@@ -231,10 +275,10 @@ impl Truth {
         if case.name == "20 lines" {
             (case.list)(&mut lines);
         }
-        if let Some((bright, offset)) = case.unlisted {
-            let near = &lines[MISSING];
+        if let Some((which, bright, pixels)) = case.unlisted {
+            let near = &lines[which];
             let weight = near.weight.map(|weight| bright * weight);
-            lines.insert(MISSING + 1, Line { wave: near.wave + offset, weight, ..near.clone() });
+            lines.insert(which + 1, Line { wave: near.wave + pixels * self.pixel, weight, ..near.clone() });
         }
         let of_exposure = |(k, shift): (usize, &[f64; 2])| {
             let mut request = Simulation {
@@ -247,7 +291,7 @@ impl Truth {
                 ..Simulation::default()
             };
             (case.change)(&mut request);
-            let simulated = simulate(&moved(&self.psf, *shift, 1.0), &request).expect("a frame of the PSF");
+            let simulated = simulate(&moved(&self.of(case), *shift, 1.0), &request).expect("a frame of the PSF");
             let frame = simulated.preproc.masked_by(u32::MAX).expect("a mask of the frame");
             let noise = vec![request.readnoise as f32; frame.ccd.image().len()];
             let half = self.psf.npix_y / 2;

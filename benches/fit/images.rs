@@ -2,6 +2,7 @@
 
 use super::rms;
 use nalgebra::{Matrix4, Vector4};
+use spextral::fit::BundleFit;
 use spextral::geometry::SpotShape;
 use spextral::psf::{LegendreSeries, Psf};
 use spextral::stages::spots::spot;
@@ -52,6 +53,18 @@ impl Distance {
             at: [0, 1].map(|k| [rms(moved.iter().map(|m| m[k])), mean(k), worst(k)]),
             widths: [2, 3].map(|k| 100.0 * rms(moved.iter().map(|m| m[k]))),
         }
+    }
+
+    /// Returns the rms of displacements along x and y in units of the errors that a bundle states.
+    pub fn pulls(truth: &Psf, fitted: &Psf, bundle: &BundleFit) -> [f64; 2] {
+        let stated = bundle.errors.iter().filter(|e| !bundle.dead.contains(&e.fibre));
+        let off: Vec<[f64; 2]> = stated
+            .map(|e| {
+                let (_, moved) = compare(truth, fitted, e.fibre, e.wave);
+                [moved[0] / e.at[0], moved[1] / e.at[1]]
+            })
+            .collect();
+        [0, 1].map(|k| rms(off.iter().map(|o| o[k])))
     }
 }
 

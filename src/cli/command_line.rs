@@ -6,7 +6,8 @@ use super::output::Outcome;
 #[cfg(feature = "simulate")]
 use super::{bench, make_psf, simulate};
 use super::{
-    compare, devices, exposure, extract, fit_psf, help, info, logging, manual, psf_convert, psf_info, shift_psf,
+    compare, devices, exposure, extract, find_traces, fit_psf, help, info, logging, manual, psf_convert, psf_info,
+    shift_psf,
 };
 #[cfg(feature = "plot")]
 use super::{plot_psf, report};
@@ -42,6 +43,7 @@ pub enum Command {
     Extract(Box<extract::Arguments>),
     /// Extract many frames: reading, computing and writing at the same time, over MPI if built with it
     Exposure(Box<exposure::Arguments>),
+    FindTraces(find_traces::Arguments),
     FitPsf(Box<fit_psf::Arguments>),
     ShiftPsf(Box<shift_psf::Arguments>),
     #[cfg(feature = "simulate")]
@@ -85,6 +87,7 @@ impl Command {
         match self {
             Self::Extract(arguments) => arguments.json.is_wanted(),
             Self::Exposure(arguments) => arguments.json.is_wanted(),
+            Self::FindTraces(arguments) => arguments.json.is_wanted(),
             Self::FitPsf(arguments) => arguments.json.is_wanted(),
             Self::ShiftPsf(arguments) => arguments.json.is_wanted(),
             #[cfg(feature = "simulate")]
@@ -115,6 +118,7 @@ impl Command {
         match self {
             Self::Extract(arguments) => extract::run(*arguments),
             Self::Exposure(arguments) => exposure::run(&arguments),
+            Self::FindTraces(arguments) => find_traces::run(&arguments),
             Self::FitPsf(arguments) => fit_psf::run(&arguments),
             Self::ShiftPsf(arguments) => shift_psf::run(&arguments),
             #[cfg(feature = "simulate")]

@@ -7,6 +7,15 @@ use super::signals::cancel_on_signals;
 use serde_json::{Value, json};
 use spextral::fit::{BundleFit, FitDone, FitOptions, FitRequest, fit_file, remarks};
 use spextral::fits::{Medium, PreprocOptions};
+#[cfg(feature = "plot")]
+use spextral::{
+    PendingFile,
+    base::output_path::{Format, check_outputs},
+    fits::read_psf,
+    report::fit_page,
+};
+#[cfg(feature = "plot")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,6 +75,10 @@ pub struct Arguments {
     /// Electrons per unit of the image [default: the image is in electron]
     #[arg(long, value_name = "ELECTRON", value_parser = size)]
     gain: Option<f64>,
+    /// Also write a page about the fit: residual, shifts, chi2 by line and fibre, widths, lines lost and found (.html)
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Replace the output where it exists
     #[arg(long)]
     overwrite: bool,
@@ -124,6 +137,10 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     let request = args.request()?;
     let cancel = cancel_on_signals()?;
+    #[cfg(feature = "plot")]
+    if let Some(page) = &args.report {
+        check_outputs(&[&args.psf], &[(page, Format::Html)], args.overwrite)?;
+    }
     tracing::info!("fitting {} arc(s) from {}", request.inputs.len(), request.start.display());
     let progress = Progress::new("bundles");
     let done = fit_file(&request, &cancel, &|done, total| progress.report(done, total))?;
@@ -132,12 +149,23 @@ pub fn run(args: &Arguments) -> Outcome {
     for bundle in &done.fitted.bundles {
         remarks(&done.fitted.psf, bundle).iter().for_each(|remark| tracing::warn!("{remark}"));
     }
+    #[cfg(feature = "plot")]
+    if let Some(page) = &args.report {
+        write_page(page, &request, &done)?;
+    }
     if args.json.is_wanted() {
         print_object("fit-psf", object(fields(&request, &done)))?;
     } else {
         print(&summary(&request, &done))?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(feature = "plot")]
+fn write_page(path: &Path, request: &FitRequest, done: &FitDone) -> Result<(), Box<dyn std::error::Error>> {
+    let name = request.output.file_name().unwrap_or(request.output.as_os_str()).to_string_lossy();
+    let page = fit_page(&name, &read_psf(&request.start)?, &done.fitted, &done.notes)?;
+    Ok(PendingFile::write(path, request.overwrite, |out| out.write_all(page.as_bytes()))?.persist()?)
 }
 
 fn summary(request: &FitRequest, done: &FitDone) -> String {
@@ -168,7 +196,7 @@ fn fields(request: &FitRequest, done: &FitDone) -> Value {
             "pixels": quality.map(|q| q.pixels), "unknowns": quality.map(|q| q.unknowns),
             "dead": bundle.dead, "shifts": bundle.shifts,
             "lost": lost.collect::<Vec<_>>(), "found": found.collect::<Vec<_>>(),
-            "rejected_pixels": bundle.rejected,
+            "coreless": bundle.coreless, "rejected_pixels": bundle.rejected,
             "spots": bundle.spots.len(), "spots_used": bundle.spots.iter().filter(|s| s.reason.is_none()).count(),
         })
     };

@@ -36,8 +36,9 @@ const WHOLE_ONLY: [&str; 26] = [
 const ENDS: [&str; 6] = ["; ", ": ", ". ", ", by default", "; by default", " ("];
 
 /// Examples of commands that have none of their own.
-const EXAMPLES: [(&str, &str); 13] = [
+const EXAMPLES: [(&str, &str); 14] = [
     ("shift-psf", "  spextral shift-psf -i preproc-r0-00051060.fits -p psf.fits -o psf-51060.fits"),
+    ("find-traces", "  spextral find-traces --flat flat.fits --arc arc.fits --lines lamps.txt -o start.fits"),
     ("fit-psf", "  spextral fit-psf -i arc-1.fits -i arc-2.fits -p start.fits --lines lamps.txt -o psf.fits"),
     (
         "make-psf",

@@ -12,6 +12,7 @@ mod device_arguments;
 mod devices;
 mod exposure;
 mod extract;
+mod find_traces;
 mod fit_psf;
 mod help;
 mod info;

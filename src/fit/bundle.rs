@@ -59,7 +59,8 @@ impl<'a> Bundle<'a> {
             Region::new(frame, first..clip(ends[1] + margin).max(first))
         };
         let fibres = model.fibres.len();
-        let exposures = frames.iter().map(|f| Exposure { region: region(f), fibres, spots: Vec::new() }).collect();
+        let exposures =
+            frames.iter().map(|f| Exposure { region: region(f), fibres, spots: Vec::new(), roughness: 0.0 }).collect();
         Self { options, cancel, model, exposures, accepted: None, coarse: Vec::new(), rejected: 0 }
     }
 

@@ -37,7 +37,8 @@ impl Bundle<'_> {
     }
 }
 
-fn best_shift(region: &Region, spots: &[[f64; 2]], reach: [f64; 2]) -> [f64; 2] {
+/// Returns the shift that puts the most places on light, within `reach`; of equals the smallest.
+pub(crate) fn best_shift(region: &Region, spots: &[[f64; 2]], reach: [f64; 2]) -> [f64; 2] {
     let smooth: Vec<f64> =
         region.smoothed().iter().zip(&region.read).map(|(s, read)| (s.max(0.0) / read.sqrt()).ln_1p()).collect();
     let at = |x: f64, y: f64| -> f64 {

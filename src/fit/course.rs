@@ -10,6 +10,9 @@ const FEWEST: usize = 4;
 const POOR: f64 = 5.0;
 /// Most passes that look for lost and unlisted lines.
 const PASSES: usize = 5;
+/// Error of the model before shapes are free, and in the first rounds where they are, as a fraction of the light: bright
+/// pixels beside a spot that is not yet in its place would otherwise decide alone.
+const ROUGH: [f64; 2] = [0.1, 0.02];
 
 impl Bundle<'_> {
     /// Fits the bundle; the error is a clause with the reason why it cannot be.
@@ -17,7 +20,7 @@ impl Bundle<'_> {
         self.shift_coarsely();
         self.choose_spots();
         self.check()?;
-        self.renew_variance();
+        self.be_rough(ROUGH[0]);
         self.rounds(4, Freedom::Offsets, 1e3);
         self.choose_spots();
         self.renew_variance();
@@ -25,6 +28,10 @@ impl Bundle<'_> {
         // Unlisted lines before rejection, or they would be rejected; both after the first free fit.
         self.find_lines(0.2);
         self.rejected += self.reject(8.0, 0.5);
+        self.be_rough(ROUGH[1]);
+        self.rounds(2, Freedom::All, 30.0);
+        // Lines are judged without it: else bright ones that are not yet in their places would be lost.
+        self.be_rough(0.0);
         for pass in 0..PASSES {
             self.rounds(4, Freedom::All, 30.0);
             let found = self.find_lines(0.01);
@@ -38,6 +45,12 @@ impl Bundle<'_> {
         self.rounds(12, Freedom::All, 5.0);
         self.centre_exposures();
         self.verdict()
+    }
+
+    /// Takes the model as wrong by a fraction of the light.
+    fn be_rough(&mut self, fraction: f64) {
+        self.exposures.iter_mut().for_each(|exposure| exposure.roughness = fraction);
+        self.renew_variance();
     }
 
     /// Checks that there is enough to fit.

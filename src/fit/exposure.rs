@@ -33,6 +33,8 @@ pub(super) struct Exposure {
     pub fibres: usize,
     /// `[line, fibre]`.
     pub spots: Vec<SpotState>,
+    /// Error of the model as a fraction of the light of a pixel: the shape of spots is not known from the beginning.
+    pub roughness: f64,
 }
 
 impl Exposure {
@@ -70,9 +72,11 @@ impl Exposure {
                 }
             }
         }
-        let Region { var, read, model, .. } = &mut self.region;
+        let Region { var, read, model, data, .. } = &mut self.region;
         for (i, var) in var.iter_mut().enumerate() {
-            *var = read[i] + model[i].max(0.0) + (LOOSE * loose[i]).powi(2);
+            // Where the model has no light yet, its photon noise says nothing.
+            let light = model[i].max(data[i]).max(0.0);
+            *var = read[i] + model[i].max(0.0) + (LOOSE * loose[i]).powi(2) + (self.roughness * light).powi(2);
         }
     }
 }

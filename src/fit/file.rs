@@ -193,6 +193,7 @@ fn bundle_table(fitted: &Fitted) -> Table {
         .with_column("NPAR", "", &count(&|b| figures(b)[2] as usize))
         .with_column("DX", "pixel", &number(&|b| b.shifts.first().map_or(0.0, |s| s[0])))
         .with_column("DY", "pixel", &number(&|b| b.shifts.first().map_or(0.0, |s| s[1])))
+        .with_column("NCORE", "", &count(&|b| b.coreless.len()))
         .with_column("NLOST", "", &count(&|b| b.lost.len()))
         .with_column("NFOUND", "", &count(&|b| b.found.len()))
         .with_column("NREJECT", "", &count(&|b| b.rejected))
@@ -248,6 +249,12 @@ pub fn remarks(psf: &Psf, bundle: &BundleFit) -> Vec<String> {
     if !bundle.dead.is_empty() {
         let dead: Vec<String> = bundle.dead.iter().map(|&fibre| number(fibre).to_string()).collect();
         remarks.push(format!("{which}: no light in {}; they follow the bundle", dead.join(", ")));
+    }
+    if !bundle.coreless.is_empty() {
+        let count = bundle.coreless.len();
+        remarks.push(format!(
+            "{which}: the cores of {count} bright lines are masked, as saturated ones are; their wings count"
+        ));
     }
     for line in &bundle.lost {
         remarks.push(format!("{which}: the line at {:.2} Angstrom is left out: {}", line.wave, line.reason));

@@ -22,6 +22,7 @@ mod placed;
 mod prior;
 mod prune;
 mod region;
+mod residual;
 mod result;
 mod rounds;
 mod select;
@@ -29,11 +30,13 @@ mod spot;
 mod unlisted;
 
 pub use arc::ArcFrame;
+pub(crate) use coarse::best_shift;
 pub use file::{FitDone, FitFileError, FitRequest, fit_file, remarks};
 pub(crate) use fitted::groups;
 pub use fitted::{FitError, Fitted, fit_psf};
 pub use options::FitOptions;
 pub(crate) use region::Region;
+pub use residual::ResidualMap;
 pub use result::{BundleFit, FoundLine, LostLine, Quality, SpotFit, TraceError};
 
 #[cfg(test)]

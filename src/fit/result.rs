@@ -2,6 +2,7 @@
 
 use super::bundle::Bundle;
 use super::prune::Departure;
+use super::residual::ResidualMap;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -85,12 +86,16 @@ pub struct BundleFit {
     pub lost: Vec<LostLine>,
     /// Lines that the list lacks.
     pub found: Vec<FoundLine>,
+    /// Bright lines whose cores are masked in most fibres: saturated, as a rule. Their wings count.
+    pub coreless: Vec<f64>,
     /// Pixels that were rejected.
     pub rejected: usize,
     /// Its spots.
     pub spots: Vec<SpotFit>,
     /// Errors of its images.
     pub errors: Vec<TraceError>,
+    /// Residual of the first exposure, dispersion along its second axis.
+    pub residual: ResidualMap,
 }
 
 impl Bundle<'_> {
@@ -128,9 +133,11 @@ impl Bundle<'_> {
             shifts: (0..layout.exposures).map(shift).collect(),
             lost: self.model.lines.iter().filter_map(lost).collect(),
             found: found.map(|(l, line)| FoundLine { wave: line.wave, flux: median_flux(l) }).collect(),
+            coreless: self.coreless(),
             rejected: self.rejected,
             spots: if outcome.is_ok() { self.spot_records() } else { Vec::new() },
             errors: if outcome.is_ok() { self.image_errors() } else { Vec::new() },
+            residual: self.exposures.first().map(|e| ResidualMap::of(&e.region)).unwrap_or_default(),
             outcome,
         }
     }

@@ -64,7 +64,8 @@ impl Bundle<'_> {
         if live.is_empty() || !per_pixel.is_finite() {
             return;
         }
-        let beyond = model.spot.half_y as f64 * per_pixel;
+        // A line whose window meets that of the last one.
+        let beyond = (model.spot.half_y + 2) as f64 * per_pixel;
         let count = ((ends[1] - ends[0] + 2.0 * beyond) / (STEP * per_pixel)) as usize;
         let grid: Vec<LineState> =
             (0..count).map(|i| model.line(ends[0] - beyond + STEP * per_pixel * i as f64, None)).collect();
@@ -113,6 +114,15 @@ impl Bundle<'_> {
             (0..exposure.fibres).filter(|&f| self.model.live[f]).map(|f| &exposure.spots[exposure.index(line, f)]);
         let bright: Vec<bool> = live.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.coreless).collect();
         2 * bright.iter().filter(|coreless| **coreless).count() > bright.len()
+    }
+
+    /// Returns the listed lines whose cores are masked in any exposure.
+    pub(super) fn coreless(&self) -> Vec<f64> {
+        let masked = |l: &usize| {
+            let counts = |e: &Exposure| !e.spots.is_empty() && self.is_coreless(e, *l);
+            self.model.lines[*l].listed.is_some() && self.exposures.iter().any(counts)
+        };
+        (0..self.model.lines.len()).filter(masked).map(|l| self.model.lines[l].wave).collect()
     }
 
     /// Moves a found line by its displacement along y.

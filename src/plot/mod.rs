@@ -6,13 +6,14 @@
 //! | `canvas`, `encode` | panels with axes, curves, heat maps and legends; pixels as a PNG file |
 //! | `selection`, `histogram` | the region of the CCD and the spectra worth showing; the distribution of chi |
 //! | `picture`, `ccd`, `spectra`, `write` | the picture of an extraction: its input, its upper and lower half, its file |
-//! | `psf`, `timeline` | the picture of a PSF; the timeline of a run |
+//! | `psf`, `fit`, `timeline` | the picture of a PSF, and of its fit; the timeline of a run |
 
 mod canvas;
 mod ccd;
 pub(crate) mod colour;
 mod encode;
 mod error;
+mod fit;
 mod heatmap;
 mod histogram;
 mod picture;
@@ -25,6 +26,7 @@ mod write;
 
 pub(crate) use canvas::{Canvas, Panel, Shape};
 pub use error::PlotError;
+pub use fit::fit_png;
 pub(crate) use heatmap::{Grid, Heatmap, Keep};
 pub(crate) use histogram::{chi_density, normal_density};
 pub use picture::Picture;

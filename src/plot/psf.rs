@@ -68,13 +68,13 @@ impl Spot {
 }
 
 /// Returns at most `most` evenly spread rows out of `count`.
-fn spread(count: usize, most: usize) -> Vec<usize> {
+pub(super) fn spread(count: usize, most: usize) -> Vec<usize> {
     let shown = most.min(count);
     (0..shown).map(|k| if shown == 1 { count / 2 } else { k * (count - 1) / (shown - 1) }).collect()
 }
 
 /// Returns wavelengths from one end of the PSF's range to the other.
-fn waves(psf: &Psf, count: usize) -> Vec<f64> {
+pub(super) fn waves(psf: &Psf, count: usize) -> Vec<f64> {
     let step = (psf.wave_max - psf.wave_min) / (count - 1) as f64;
     (0..count).map(|k| psf.wave_min + step * k as f64).collect()
 }
@@ -170,7 +170,7 @@ fn draw_traces(psf: &Psf, image: Option<&Ccd>, canvas: &Canvas) -> Result<(), Pl
     canvas.heatmap_below(&panel, &Heatmap::of(&grid, scale), &shapes)
 }
 
-fn draw_widths(psf: &Psf, along: Dispersion, canvas: &Canvas) -> Result<(), PlotError> {
+pub(super) fn draw_widths(psf: &Psf, along: Dispersion, canvas: &Canvas) -> Result<(), PlotError> {
     let (model, wave) = (SpotModel::new(psf, false), waves(psf, ALONG));
     let rows = spread(psf.nfibre, FIBRES);
     let widths = |&row: &usize| -> Vec<[f64; 2]> {

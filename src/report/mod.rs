@@ -11,10 +11,12 @@
 //! | `text`, `figures`, `html` | text, heat maps and curves as HTML; the page in the making |
 //! | `spectra`, `quality`, `ccd`, `tables`, `page` | the sections of the page, and the whole of it |
 //! | `overview` | the picture |
+//! | `fit` | the page about the fit of a PSF |
 
 mod ccd;
 mod error;
 mod figures;
+mod fit;
 mod header_facts;
 mod html;
 mod index;
@@ -33,6 +35,7 @@ mod verdict;
 mod warnings;
 
 pub use error::ReportError;
+pub use fit::fit_page;
 pub use index::{IndexRow, index};
 pub use read::{Material, Sources};
 pub use summary::Report;

@@ -9,8 +9,8 @@ use super::{ccd, header_facts, quality, spectra, tables};
 use crate::plot::LEVELS;
 use serde_json::json;
 
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
+pub(super) const PAGE: &str = include_str!("page.html");
+pub(super) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 impl Report {

@@ -8,7 +8,7 @@ use crate::stages::legendre::{legendre, unit};
 use std::ops::Range;
 
 /// Columns beside the windows of the outermost fibres.
-const MARGIN: f64 = 4.0;
+const MARGIN: f64 = 8.0;
 
 /// Lines that are too near to each other to be separated: wavelengths and parts of the light.
 #[derive(Clone, Debug, PartialEq)]

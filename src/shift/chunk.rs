@@ -47,9 +47,10 @@ impl Chunk {
     }
 
     /// Cuts a field into chunks, and keeps those with most light of each part of the CCD.
-    pub fn choose(field: &Field) -> Vec<Self> {
+    /// `shift` is that of the traces.
+    pub fn choose(field: &Field, shift: [f64; 2]) -> Vec<Self> {
         let all = Self::all(field);
-        let mut scored: Vec<(f64, Self)> = all.into_iter().map(|chunk| (chunk.light(field), chunk)).collect();
+        let mut scored: Vec<(f64, Self)> = all.into_iter().map(|chunk| (chunk.light(field, shift), chunk)).collect();
         scored.retain(|(light, _)| *light > 0.0);
         let ends = scored.iter().map(|(_, c)| c.middle()).fold([f64::MAX, f64::MIN], |[a, b], w| [a.min(w), b.max(w)]);
         let zone = |chunk: &Self| {
@@ -97,10 +98,14 @@ impl Chunk {
     }
 
     /// Returns the squared signal over noise of the light about the traces, of the median fibre: a few bright stars do not decide.
-    fn light(&self, field: &Field) -> f64 {
+    fn light(&self, field: &Field, shift: [f64; 2]) -> f64 {
         let region = &field.region;
         let of_fibre = |k: usize| {
-            let ends = self.wave.map(|wave| Moves::trace(field.psf, field.fibres.start + k, wave));
+            let place = |wave: f64| {
+                let trace = Moves::trace(field.psf, field.fibres.start + k, wave);
+                [trace[0] + shift[0], trace[1] + shift[1]]
+            };
+            let ends = self.wave.map(place);
             let rows = ends[0][1].min(ends[1][1]).max(0.0) as usize..ends[0][1].max(ends[1][1]).max(0.0) as usize;
             let x = 0.5 * (ends[0][0] + ends[1][0]) - f64::from(region.x0);
             let columns = (x - 1.0).max(0.0) as usize..((x + 3.0).max(0.0) as usize).min(region.nx);

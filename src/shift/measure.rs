@@ -90,6 +90,7 @@ impl State<'_> {
         if known != self.wanted {
             self.wanted = known;
             self.coeff.fill(0.0);
+            (self.coeff[0], self.coeff[TERMS]) = (self.start[0], if known[1] { self.start[1] } else { 0.0 });
             if known != [false; 4] {
                 self.run(cancel);
             }
@@ -97,7 +98,7 @@ impl State<'_> {
     }
 
     fn record(self) -> BundleShift {
-        let Self { field, coeff, covariance, wanted, lines, rejected, mut unlisted, chunks } = self;
+        let Self { field, coeff, covariance, wanted, lines, rejected, mut unlisted, chunks, start: _ } = self;
         unlisted.sort_by(f64::total_cmp);
         BundleShift {
             fibres: field.fibres.start + field.own.start..field.fibres.start + field.own.end,

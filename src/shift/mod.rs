@@ -9,12 +9,14 @@
 mod apply;
 mod bundle;
 mod chunk;
+mod coarse;
 mod file;
 mod local;
 mod measure;
 mod moves;
 mod options;
 mod rounds;
+mod scatter;
 mod shifts;
 mod spectrum;
 mod terms;

@@ -2,6 +2,7 @@
 
 use super::bundle::Field;
 use super::chunk::{Chunk, Spectrum};
+use super::coarse;
 use super::local::{Frame, Local, Solved};
 use super::moves::Moves;
 use super::terms::{TERMS, terms};
@@ -31,6 +32,8 @@ const MISFIT: f64 = 0.02;
 pub(super) struct State<'a> {
     pub field: Field<'a>,
     pub chunks: Vec<Chunk>,
+    /// Rigid shift from which the rounds begin.
+    pub start: [f64; 2],
     pub coeff: Vec<f64>,
     pub covariance: DMatrix<f64>,
     /// Quantities that are measured: dx, dy, ln sigma x, ln sigma y.
@@ -46,10 +49,14 @@ impl<'a> State<'a> {
     pub fn new(field: Field<'a>) -> Self {
         let widths = Moves::have_widths(field.psf);
         let lines = !field.options.lines.is_empty();
+        let start = coarse::shift(&field);
+        let mut coeff = vec![0.0; COEFFICIENTS];
+        (coeff[0], coeff[TERMS]) = (start[0], start[1]);
         Self {
-            chunks: Chunk::choose(&field),
+            chunks: Chunk::choose(&field, start),
             field,
-            coeff: vec![0.0; COEFFICIENTS],
+            start,
+            coeff,
             covariance: DMatrix::zeros(COEFFICIENTS, COEFFICIENTS),
             wanted: [true, lines, widths, lines && widths],
             lines: 0,
@@ -87,7 +94,8 @@ impl<'a> State<'a> {
                 self.field.fibres.start + self.field.own.end - 1,
                 self.coeff
             );
-            if round > 3 && small && changed == 0 {
+            if (round > 3 && small && changed == 0) || round + 1 == ROUNDS {
+                self.scale_errors(&locals);
                 return;
             }
         }
@@ -200,19 +208,13 @@ impl<'a> State<'a> {
     /// Takes trust from chunks whose own displacement along y or widening departs from all others': the list lacks a line there,
     /// or has one wrong.
     fn distrust(&mut self, locals: &[Local]) -> usize {
-        let own = self.field.own.len();
         let mut worst: Vec<(f64, usize)> = Vec::new();
         for (c, (chunk, local)) in self.chunks.iter().zip(locals).enumerate().filter(|(_, (c, _))| c.trusted) {
             if local.lines == 0 || chunk.lines.is_empty() {
                 continue;
             }
-            let constant = DMatrix::from_fn(4 * own, 4, |row, q| f64::from(u8::from(row % 4 == q && self.wanted[q])));
-            let mut matrix = constant.transpose() * &local.information * &constant;
-            (0..4).for_each(|q| matrix[(q, q)] += 1e-6 + if self.wanted[q] { 0.0 } else { 1.0 });
-            let right = constant.transpose() * &local.gradient;
-            let Some(factor) = Cholesky::new(matrix) else { continue };
-            let (off, covariance) = (factor.solve(&right), factor.inverse());
-            let far = |q: usize, floor: f64| off[q].abs() / (5.0 * covariance[(q, q)].sqrt()).max(floor);
+            let Some(alone) = self.alone(local) else { continue };
+            let far = |q: usize, floor: f64| alone.off[q].abs() / (5.0 * alone.error[q]).max(floor);
             let far = far(1, 0.02).max(far(3, 0.03));
             if far > 1.0 {
                 worst.push((far, c));

@@ -129,3 +129,25 @@ fn a_frame_without_light_gives_nothing_and_one_of_another_ccd_is_refused() {
     let refused = measure_shifts(&other, &arc, 0..12, &options(&dark), &CancelToken::default(), &|_, _| ());
     assert!(refused.unwrap_err().to_string().contains("[1200, "));
 }
+
+#[test]
+fn traces_that_are_pixels_off_are_found() {
+    let psf = psf();
+    let truth = [2.7, -3.4, 0.0, 0.0];
+    let frame = frame(&moved(&psf, [truth[0], truth[1]], [1.0, 1.0]), 5);
+    let found = measure(&psf, &frame, &options(&frame));
+    let [dx, dy, ..] = distance(&psf, &found, truth);
+    assert!(dx < 0.01 && dy < 0.03, "{dx} {dy}");
+}
+
+#[test]
+fn errors_of_a_short_frame_with_few_lines_are_not_too_small() {
+    let small = Synthetic { nfibre: 12, bundlesize: 12, npix_y: Some(400), gh_degree: 3, ..Synthetic::default() };
+    let psf = small.build().unwrap();
+    let frame = frame(&psf, 7);
+    let found = measure(&psf, &frame, &options(&frame));
+    for q in Quantity::ALL {
+        let Some(departure) = found.departure(q) else { continue };
+        assert!(departure.mean.abs() < 4.5 * departure.error, "{q:?}: {departure:?}");
+    }
+}

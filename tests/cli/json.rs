@@ -187,6 +187,7 @@ fn errors_are_objects_too() {
         &["exposure", "--manifest", "none.csv"],
         &["simulate", "-p", "none.fits", "-o", "x.fits"],
         &["make-psf", "-o", "psf.fits"],
+        &["find-traces", "--flat", "preproc.fits", "--arc", "preproc.fits", "-o", "x.fits", "--lines", "none.txt"],
         &["fit-psf", "-i", "preproc.fits", "-p", "psf.fits", "-o", "x.fits", "--lines", "none.txt"],
         &["shift-psf", "-i", "preproc.fits", "-p", "psf.fits", "-o", "x.fits", "--lines", "none.txt"],
     ] {

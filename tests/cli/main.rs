@@ -19,6 +19,7 @@ mod offline;
 mod outputs;
 mod psfs;
 mod report;
+mod traces;
 mod use_cases;
 
 fn main() -> std::process::ExitCode {
