@@ -3,28 +3,12 @@
 //! The loops over a column's band are unrolled at compile time, so that partial sums stay in registers. Half
 //! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`); a narrower band is filled up with zeros.
 
+use super::column::Column;
 use super::rows::{ROWS, rows_of_inverse, subtract_from_rows};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 
 /// Above this the loops stay loops, over some rows at a time: unrolled code would take minutes to compile.
 const UNROLLED: usize = 24;
-
-/// Column j of the factor, later of the inverse.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(crate) struct Column<const B: usize> {
-    /// d_j.
-    pub(super) pivot: Octet,
-    /// 1/d_j, then element (j, j) of the inverse.
-    pub(crate) diagonal: Octet,
-    /// L_{j+1+k, j}, then those elements of the inverse.
-    pub(crate) lower: [Octet; B],
-}
-
-impl<const B: usize> Column<B> {
-    pub(crate) const ZERO: Self =
-        Self { pivot: Octet([0.0; 8]), diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
-}
 
 /// The columns of a matrix between B columns of zeros at each end, which save every kernel its special cases.
 pub(crate) struct Columns<const B: usize> {

@@ -55,6 +55,7 @@
 
 mod bands;
 mod block;
+mod column;
 mod complement;
 mod coupling;
 mod decay;

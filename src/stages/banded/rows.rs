@@ -1,6 +1,6 @@
 //! Columns of wide bands, some rows at a time: sums of all rows would not stay in registers.
 
-use super::inverse::Column;
+use super::column::Column;
 use crate::stages::simd::{Octet, Simd};
 use std::cmp::Ordering;
 
