@@ -1,6 +1,6 @@
 //! From a flat and an arc of an unknown instrument to spectra.
 
-use spextral::fits::read_psf;
+use spextral::fits::{read_psf, read_truth};
 use testkit::Folder;
 
 /// Makes flat, arc and science frame of an instrument with spectra along x, and the list of its lamp.
@@ -40,9 +40,11 @@ fn a_flat_an_arc_and_a_list_lead_to_spectra_that_agree_with_the_truth() {
     let start = read_psf(folder.path("start.fits")).unwrap();
     assert_eq!((start.gh_degree_x, start.sigma_x.ncoeff, start.trace_x.ncoeff), (2, 2, 7));
     run("fit-psf -i arc.fits -p start.fits -o own.fits --lines lines.txt --degree-across 2 --loglevel error");
-    // Inside of the range that the start has.
-    let ends = [start.wave_min + 8.0, start.wave_max - 8.0].map(f64::round);
-    let grid = format!("{},{},0.8", ends[0], ends[1]);
+    // Bins of the truth within the range that the start has.
+    let truth = read_truth(folder.path("truth.fits")).unwrap();
+    let within = |wave: &&f64| (start.wave_min + 8.0..start.wave_max - 8.0).contains(*wave);
+    let bins: Vec<f64> = truth.wave.iter().filter(within).copied().collect();
+    let grid = format!("{:.4},{:.4},{:.4}", bins[0], bins[bins.len() - 1], bins[1] - bins[0]);
     run(&format!("extract -i science.fits -p own.fits -o frame.fits --device cpu --loglevel error -w {grid}"));
     let chi: serde_json::Value = serde_json::from_str(&run("compare frame.fits --truth truth.fits --json")).unwrap();
     let [mean, std] = ["mean", "std"].map(|name| chi[name].as_f64().unwrap());
