@@ -47,7 +47,13 @@ fn draw_residual(fitted: &Fitted, canvas: &Canvas) -> Result<(), PlotError> {
     for map in fitted.bundles.iter().map(|bundle| &bundle.residual).filter(|map| map.step == step) {
         for (k, row) in map.values.chunks_exact(map.width.max(1)).enumerate().take(height) {
             let to = values[k * width..].iter_mut().take(width).skip(map.x0 / step);
-            to.zip(row).filter(|(_, chi)| **chi != 0.0).for_each(|(to, chi)| *to = f64::from(*chi));
+            to.zip(row).filter(|(_, chi)| **chi != 0.0).for_each(|(to, chi)| {
+                let chi = f64::from(*chi);
+                // Where regions overlap, that of the bundle whose light it is.
+                if *to == 0.0 || chi.abs() < to.abs() {
+                    *to = chi;
+                }
+            });
         }
     }
     let map = Heatmap::of(&Grid::new(width, values), Scale::about_zero(SIGMA));
