@@ -25,12 +25,13 @@ impl Bundle<'_> {
         self.choose_spots();
         self.renew_variance();
         self.rounds(3, Freedom::Widths, 1e3);
+        // Pixels are judged without it: else the light of a cosmic ray would excuse itself.
+        self.be_rough(0.0);
         // Unlisted lines before rejection, or they would be rejected; both after the first free fit.
         self.find_lines(0.2);
         self.rejected += self.reject(8.0, 0.5);
         self.be_rough(ROUGH[1]);
         self.rounds(2, Freedom::All, 30.0);
-        // Lines are judged without it: else bright ones that are not yet in their places would be lost.
         self.be_rough(0.0);
         for pass in 0..PASSES {
             self.rounds(4, Freedom::All, 30.0);
