@@ -45,11 +45,12 @@ impl Engine {
 
     /// Counts the time since `start` as `stage`, and records it in the trace.
     fn add_time(&self, stage: Stage, (start, moment): (Instant, Option<Moment>), counts: bool) {
+        let elapsed = match (&self.trace, moment) {
+            (Some(trace), Some(moment)) => trace.add(stage.name(), moment).since(&moment),
+            _ => start.elapsed(),
+        };
         if counts {
-            *lock(&self.times).entry(stage).or_default() += start.elapsed();
-        }
-        if let (Some(trace), Some(moment)) = (&self.trace, moment) {
-            trace.add(stage.name(), moment);
+            *lock(&self.times).entry(stage).or_default() += elapsed;
         }
     }
 

@@ -8,7 +8,8 @@ use testkit::{Folder, Run};
 /// Fields of every object.
 const COMMON: [&str; 3] = ["schema", "version", "commit"];
 /// Fields that one row describes with all that is in them.
-const IN_ONE_ROW: [&str; 7] = ["options", "stage_seconds", "fallbacks", "cpu.stages", "host.steps", "gpus", "refused"];
+const IN_ONE_ROW: [&str; 8] =
+    ["options", "stage_seconds", "fallbacks", "cpu.stages", "host.steps", "host.first_steps", "gpus", "refused"];
 
 /// The object that a run has printed, which is all it has printed.
 #[track_caller]
