@@ -17,7 +17,6 @@ pub struct Report {
     /// Frames in a row.
     pub frames: usize,
     /// The CPU; None if the host's part alone was measured.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<DeviceTimes>,
     /// The host's part of a frame that a GPU extracts.
     pub host: HostTimes,

@@ -57,7 +57,7 @@ fn the_hosts_part_can_be_measured_alone_with_processor_time_by_step() {
         assert!(all.iter().any(|step| step["name"] == "assemble"), "{steps}");
     }
     assert!(json["host"]["copy_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
-    folder.run(&["bench", "--host", "--device", "cpu"]).fails_saying(&["--host", "--device"]);
+    folder.run(&["bench", "--host", "--device", "cpu"]).is_refused_saying(&["--host", "--device"]);
 }
 
 #[test]
