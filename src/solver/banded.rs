@@ -5,7 +5,7 @@ use super::kept::PlannedWindow;
 use super::ladder::Excess;
 use super::options::{TOLERANCE, TOLERANCE_F32};
 use super::planned::plan;
-use super::precision::least_pivot;
+use super::precision::{is_too_noisy, least_pivot};
 use super::{Job, Unserved, accuracy::accuracy};
 use crate::backend::{
     BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, BinEstimate, CcdField, Engine,
@@ -332,6 +332,9 @@ impl<'j> Banded<'j> {
         let least = found.health.least_pivot;
         if least < least_pivot(precision) {
             return Some(Unserved::IllConditioned { condition: 1.0 / least, precision });
+        }
+        if is_too_noisy(self.job, precision) {
+            return Some(Unserved::IllConditioned { condition: self.job.noise_gain().powi(2), precision });
         }
         let allowed = match precision {
             Precision::F32 => self.tolerance,

@@ -37,8 +37,7 @@ pub fn largest_spot_weights(psf: &Psf, ccd: &Ccd) -> Vec<f64> {
         let widest = |sigma: &[f64]| sigma.iter().copied().fold(0.0, f64::max);
         let place = heaviest(ccd, [&x, &y], [widest(&sigma_x), widest(&sigma_y) / rows_per_place]);
         let near = |k: usize| k.saturating_sub(1)..(k + 2).min(count);
-        let weight = |k: usize| spot_weight(psf, ccd, &model, fibre, waves[k]);
-        place.map_or(0.0, |k| near(k).map(weight).fold(0.0, f64::max))
+        place.map_or(0.0, |k| heaviest_spot(psf, ccd, &model, fibre, &waves[near(k)]))
     };
     (0..psf.nfibre).into_par_iter().map(of_fibre).collect()
 }
@@ -47,15 +46,16 @@ pub fn largest_spot_weights(psf: &Psf, ccd: &Ccd) -> Vec<f64> {
 /// columns and places.
 fn heaviest(ccd: &Ccd, [x, y]: [&[f64]; 2], [sigma_x, sigma_y]: [f64; 2]) -> Option<usize> {
     let (across, along) = (Profiles::new(sigma_x, ccd.nx()), Profiles::new(sigma_y, ccd.ny()));
-    let (columns, rows) = (ccd.nx() as i64, ccd.ny() as i64);
+    let (columns, rows, dark) = (ccd.nx() as i64, ccd.ny() as i64, ccd.dark_weight());
     let in_row = |(x, y): (&f64, &f64)| -> f64 {
         let (row, (column, profile)) = (i64::from(split(*y).0), across.at(*x));
         if !(0..rows).contains(&row) {
             return 0.0;
         }
-        let ivar = &ccd.ivar()[row as usize * ccd.nx()..][..ccd.nx()];
-        let pixels = profile.iter().zip(column..).filter(|(_, column)| (0..columns).contains(column));
-        pixels.map(|(value, column)| value * f64::from(ivar[column as usize].min(ccd.dark_weight()))).sum()
+        let [first, last] = [column, column + profile.len() as i64].map(|column| column.clamp(0, columns));
+        let ivar = &ccd.ivar()[row as usize * ccd.nx()..][first as usize..last as usize];
+        let pixels = profile.iter().skip((first - column) as usize).zip(ivar);
+        pixels.map(|(value, ivar)| value * f64::from(ivar.min(dark))).sum()
     };
     let sums: Vec<f64> = x.iter().zip(y).map(in_row).collect();
     let (_, profile) = along.at(0.0);
@@ -95,19 +95,22 @@ impl Profiles {
     }
 }
 
-/// Returns the weight of a fibre's spot at a wavelength, on the PSF's scale.
-fn spot_weight(psf: &Psf, ccd: &Ccd, model: &SpotModel, fibre: usize, wave: f64) -> f64 {
-    let traces = traces(psf, fibre..fibre + 1, &[wave], false);
-    let spot = model.spots(&traces);
+/// Returns the largest weight of a fibre's spots at some wavelengths, on the PSF's scale.
+fn heaviest_spot(psf: &Psf, ccd: &Ccd, model: &SpotModel, fibre: usize, waves: &[f64]) -> f64 {
+    let traces = traces(psf, fibre..fibre + 1, waves, false);
     let (nx, dark) = (model.shape().nx(), ccd.dark_weight());
-    let corner = [(traces.pixel_x[0], psf.half_x), (traces.pixel_y[0], psf.half_y)];
-    let [x0, y0] = corner.map(|(pixel, half)| i64::from(pixel) - half as i64);
-    let weight = |(k, spot): (usize, &f64)| {
-        let (x, y) = (x0 + (k % nx) as i64, y0 + (k / nx) as i64);
-        let on_ccd = (0..ccd.nx() as i64).contains(&x) && (0..ccd.ny() as i64).contains(&y);
-        if on_ccd { spot * f64::from(ccd.ivar()[y as usize * ccd.nx() + x as usize].min(dark)) } else { 0.0 }
+    let weight = |(bin, spot): (usize, &[f64])| -> f64 {
+        let corner = [(traces.pixel_x[bin], psf.half_x), (traces.pixel_y[bin], psf.half_y)];
+        let [x0, y0] = corner.map(|(pixel, half)| i64::from(pixel) - half as i64);
+        let weight = |(k, spot): (usize, &f64)| {
+            let (x, y) = (x0 + (k % nx) as i64, y0 + (k / nx) as i64);
+            let on_ccd = (0..ccd.nx() as i64).contains(&x) && (0..ccd.ny() as i64).contains(&y);
+            if on_ccd { spot * f64::from(ccd.ivar()[y as usize * ccd.nx() + x as usize].min(dark)) } else { 0.0 }
+        };
+        spot.iter().enumerate().map(weight).sum()
     };
-    spot.iter().enumerate().map(weight).sum()
+    let spots = model.spots(&traces);
+    spots.chunks_exact(model.shape().size()).enumerate().map(weight).fold(0.0, f64::max)
 }
 
 #[cfg(test)]
@@ -145,8 +148,8 @@ mod tests {
         let ccd = Ccd::new(psf.npix_y, psf.npix_x, vec![0.0; ivar.len()], &ivar).unwrap();
         let (model, step) = (SpotModel::new(&psf, false), (psf.wave_max - psf.wave_min) / 999.0);
         for (fibre, found) in largest(&psf, &ivar).into_iter().enumerate() {
-            let all = (0..1000).map(|k| spot_weight(&psf, &ccd, &model, fibre, psf.wave_min + step * k as f64));
-            let largest = all.fold(0.0, f64::max);
+            let all: Vec<f64> = (0..1000).map(|k| psf.wave_min + step * k as f64).collect();
+            let largest = heaviest_spot(&psf, &ccd, &model, fibre, &all);
             assert!((0.99 * largest..=1.001 * largest).contains(&found), "fibre {fibre}: {found} of {largest}");
         }
     }
