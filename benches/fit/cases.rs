@@ -174,8 +174,6 @@ pub struct Truth {
     pub lines: Vec<Line>,
     /// Angstrom per pixel.
     pub pixel: f64,
-    /// Widths that the terms of a fit cannot have on this PSF, %: beyond the linear, they change from fibre to fibre.
-    pub floor: f64,
 }
 
 impl Truth {
@@ -193,8 +191,7 @@ impl Truth {
             ..Synthetic::default()
         };
         let name = "A synthetic PSF: pitch 7.9 pixels, LEGDEG 3, 3000 rows";
-        let made = Self::cut(name.into(), synthetic.build().expect("parameters of a PSF"), 50);
-        Self { floor: 0.1, ..made }
+        Self::cut(name.into(), synthetic.build().expect("parameters of a PSF"), 50)
     }
 
     /// Reads one bundle of a file, with GH-0-0 = 1.
@@ -237,7 +234,7 @@ impl Truth {
             weight: Some((1.8 * normal(k)).exp().clamp(0.04, 75.0)),
         };
         let lines = (0..LINES).map(line).collect();
-        Self { name, psf, lines, pixel, floor: 0.0 }
+        Self { name, psf, lines, pixel }
     }
 
     /// Wavelengths at which PSFs are compared.

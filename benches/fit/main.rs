@@ -107,9 +107,7 @@ fn run(truth: &Truth, case: &Case) -> Row {
         format!("**{text}** (bound {bound})")
     };
     let b = &case.bounds;
-    // What the terms cannot have shows more the brighter the lines are.
-    let excess = 0.04 * truth.floor * case.electrons / CASES[0].electrons;
-    let chi2 = figure("chi2", quality.reduced_chi2 - 1.0, b.chi2 + excess, format!("{:.3}", quality.reduced_chi2));
+    let chi2 = figure("chi2", quality.reduced_chi2 - 1.0, b.chi2, format!("{:.3}", quality.reduced_chi2));
     let [half, most, worst] = distance.peak;
     let peak = figure(
         "peak",
@@ -123,7 +121,7 @@ fn run(truth: &Truth, case: &Case) -> Row {
     };
     let (x, y) = (axis("x", 0), axis("y", 1));
     let [wx, wy] = distance.widths;
-    let widths = figure("widths", wx.max(wy), b.widths.hypot(truth.floor), format!("{wx:.3}, {wy:.3}"));
+    let widths = figure("widths", wx.max(wy), b.widths, format!("{wx:.3}, {wy:.3}"));
     let stated = [0, 1].map(|k| rms(bundle.errors.iter().filter(|e| !bundle.dead.contains(&e.fibre)).map(|e| e.at[k])));
     let pulls = Distance::pulls(&right, &fitted.psf, bundle);
     let of_noise = case.name == EXACT && pulls.iter().any(|pull| !(0.85..1.2).contains(pull));

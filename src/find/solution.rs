@@ -91,7 +91,7 @@ impl Solution {
 
     /// Puts fibres in which no line was seen between their neighbours.
     fn place_unseen(&mut self) {
-        // What nothing tells is held at 0, far from any row of a frame.
+        // A coefficient without evidence is held at 0, far from any row of a frame.
         let seen: Vec<usize> = (0..self.fibres).filter(|&f| self.coeff[f].abs() > 1e-3).collect();
         for fibre in (0..self.fibres).filter(|f| !seen.contains(f)) {
             let after = seen.partition_point(|&k| k < fibre);

@@ -96,6 +96,11 @@ mod tests {
         let options = Options::default();
         assert_eq!([1.2, 0.8].map(|step| reason(step, &options)), [None, None]);
         assert!(reason(0.3, &options).unwrap().contains("by 0.30 Angstrom"));
+        for step in [0.75, 0.65, 0.6, 0.55, 0.5, 0.45] {
+            let gain = Job::new(&psf, &ccd, &grid(step), &options).unwrap().noise_gain();
+            let told = reason(step, &options).is_some_and(|why| why.contains("times noisier than alone"));
+            assert_eq!(told, gain > 20.0, "by {step} the noise gain is {gain}");
+        }
         let strict = Options { tolerance: Some(1e-4), ..options };
         assert_eq!(reason(0.8, &strict).unwrap(), "f32 does not keep to 1e-4 sigma");
     }

@@ -108,9 +108,9 @@ fn a_psf_fitted_to_an_arc_is_a_psf_that_extracts_and_tells_what_it_was_made_of()
     let headers = read_headers(folder.path("fitted.fits")).unwrap();
     let names: Vec<String> = headers.iter().filter_map(|header| header.get_str("EXTNAME")).collect();
     assert_eq!(names, ["XTRACE", "YTRACE", "PSF", "BUNDLES", "LINES", "TRACEERR"]);
-    // A card has one digit less than JSON.
-    let [card, json] = [headers[2].get_f64("B00RCHI2"), bundle["reduced_chi2"].as_f64()].map(Option::unwrap);
-    assert!((card - json).abs() < 1e-12, "{card} {json}");
+    // By their text: serde_json may read a number one digit off.
+    let card = headers[2].get_f64("B00RCHI2").unwrap();
+    assert!(run.stdout.contains(&format!("\"reduced_chi2\": {card:?}")), "{card:?}: {bundle}");
     folder.run(&["simulate", "-p", "true.fits", "-o", "sky.fits"]).succeeds();
     folder.extract(&["-i", "sky.fits", "-p", "fitted.fits", "-o", "spectra.fits", "--loglevel", "error"]).succeeds();
     folder.run(&fit).fails_saying(&["fitted.fits exists already"]);

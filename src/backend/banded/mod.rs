@@ -1,6 +1,7 @@
 //! The stages of the banded solver: whole bundles on the CPU, or groups of bundles on a GPU with any stage on the CPU.
 
 mod fields;
+mod finish;
 mod group;
 mod host;
 mod in_flight;
