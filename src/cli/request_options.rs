@@ -229,8 +229,10 @@ fn argument(&(name, short, value_name, help): &Flag, heading: &'static str) -> A
         OptionKind::Choice(words) => argument.value_name(value_name).value_parser(PossibleValuesParser::new(words())),
         OptionKind::Value => {
             let check = move |text: &str| {
-                let set = Request::new("", "", "").set_option(name, text);
-                set.map(|()| text.to_string()).map_err(|error| error.reason)
+                let mut request = Request::new("", "", "");
+                request.set_option(name, text).map_err(|error| error.reason)?;
+                request.wavelength.map_or(Ok(()), |range| range.grid().map(drop)).map_err(|error| error.to_string())?;
+                request.options.check().map(|()| text.to_string()).map_err(|error| error.to_string())
             };
             // A wavelength may be negative to be refused as such, but is no number to clap.
             let range = name == OptionName::Wavelength;

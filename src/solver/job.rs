@@ -241,7 +241,7 @@ impl<'a> Job<'a> {
 }
 
 fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(), JobError> {
-    options.patches.check()?;
+    options.check()?;
     if ccd.dispersion() != psf.dispersion {
         return Err(JobError::Dispersion { psf: psf.dispersion });
     }
@@ -260,17 +260,30 @@ fn check(psf: &Psf, ccd: &Ccd, grid: &WaveGrid, options: &Options) -> Result<(),
     if options.psf_tails && psf.tails.is_none() {
         return Err(JobError::NoTails);
     }
-    if options.solver == Solver::Banded && options.decorrelate == Decorrelate::Noise {
-        return Err(JobError::Noise);
-    }
-    if let Some(tolerance) = options.tolerance.filter(|t| !(1e-8..=0.01).contains(t)) {
-        return Err(JobError::Tolerance(tolerance));
-    }
-    let numbers = [("regularize", Some(options.regularize)), ("psferr", options.psferr)];
-    for (what, value) in numbers {
-        if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
-            return Err(JobError::Negative { what, value });
-        }
-    }
     Ok(())
+}
+
+impl Options {
+    /// Checks what makes no sense whatever the files are.
+    ///
+    /// # Errors
+    /// [`JobError::Plan`], [`JobError::Noise`], [`JobError::Tolerance`] or [`JobError::Negative`] of the first such option.
+    pub fn check(&self) -> Result<(), JobError> {
+        self.patches.check()?;
+        if self.nspec == Some(0) {
+            return Err(PlanError::Zero { what: "nspec" }.into());
+        }
+        if self.solver == Solver::Banded && self.decorrelate == Decorrelate::Noise {
+            return Err(JobError::Noise);
+        }
+        if let Some(tolerance) = self.tolerance.filter(|t| !(1e-8..=0.01).contains(t)) {
+            return Err(JobError::Tolerance(tolerance));
+        }
+        for (what, value) in [("regularize", Some(self.regularize)), ("psferr", self.psferr)] {
+            if let Some(value) = value.filter(|v| !(v.is_finite() && *v >= 0.0)) {
+                return Err(JobError::Negative { what, value });
+            }
+        }
+        Ok(())
+    }
 }

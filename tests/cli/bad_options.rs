@@ -3,6 +3,14 @@
 use spextral::fits::{read_headers, write_preproc, write_psf};
 use testkit::{Folder, fails_and_leaves_nothing as fails, small_psf};
 
+/// Checks that the command line is refused with a message that has all of `parts`, before any file is made.
+#[track_caller]
+fn refused(folder: &Folder, more: &[&str], parts: &[&str]) {
+    let before = folder.names();
+    folder.extract(more).is_refused_saying(parts);
+    assert_eq!(folder.names(), before);
+}
+
 #[test]
 fn a_wavelength_range_outside_the_psfs_is_said_with_both() {
     fails(&Folder::new(), &["-w", "3000,3100,0.8"], &["3000", "3100", "outside the PSF's", "within the PSF's"]);
@@ -10,7 +18,7 @@ fn a_wavelength_range_outside_the_psfs_is_said_with_both() {
 
 #[test]
 fn an_empty_wavelength_range_is_said() {
-    fails(&Folder::new(), &["-w", "6100,6000,0.8"], &["6100 to 6000", "empty"]);
+    refused(&Folder::new(), &["-w", "6100,6000,0.8"], &["6100 to 6000", "empty"]);
 }
 
 #[test]
@@ -18,7 +26,7 @@ fn a_wavelength_step_that_is_not_positive_is_said() {
     let folder = Folder::new();
     for (range, step) in [("6000,6100,0", "step 0.0 "), ("6000,6100,-0.8", "step -0.8"), ("6000,6100,nan", "step NaN")]
     {
-        fails(&folder, &["-w", range], &[step, "above 0"]);
+        refused(&folder, &["-w", range], &[step, "above 0"]);
     }
 }
 
@@ -28,15 +36,15 @@ fn fibres_beyond_the_psf_are_said_with_its_number() {
     let beyond = "is beyond the PSF's 8 fibres: give";
     fails(&folder, &["-s", "8"], &["specmin 8", beyond, "below 8"]);
     fails(&folder, &["-s", "4", "-n", "5"], &["specmin 4 plus nspec 5", beyond, "nspec at most 4"]);
-    fails(&folder, &["-n", "0"], &["nspec is 0: give at least 1"]);
+    refused(&folder, &["-n", "0"], &["nspec is 0: give at least 1"]);
     fails(&folder, &["-s", "18446744073709551615"], &["specmin 18446744073709551615", beyond]);
 }
 
 #[test]
 fn counts_of_no_fibres_are_said_with_their_option() {
     let folder = Folder::new();
-    fails(&folder, &["--bundlesize", "0"], &["bundlesize is 0: give at least 1"]);
-    fails(&folder, &["--nsubbundles", "0"], &["nsubbundles is 0: give at least 1"]);
+    refused(&folder, &["--bundlesize", "0"], &["bundlesize is 0: give at least 1"]);
+    refused(&folder, &["--nsubbundles", "0"], &["nsubbundles is 0: give at least 1"]);
 }
 
 #[test]
@@ -70,10 +78,11 @@ fn groups_of_the_psf_and_a_step_that_does_not_suit_it_are_said() {
 #[test]
 fn numbers_out_of_range_are_said_with_their_option() {
     let folder = Folder::new();
-    fails(&folder, &["--psferr", "-0.1"], &["psferr is -0.1"]);
-    fails(&folder, &["--regularize", "nan"], &["regularize is NaN"]);
-    fails(&folder, &["--nwavestep", "0"], &["nwavestep"]);
-    fails(&folder, &["--pixpad-frac", "1.5"], &["pixpad-frac", "1.5"]);
+    refused(&folder, &["--psferr", "-0.1"], &["psferr is -0.1"]);
+    refused(&folder, &["--regularize", "nan"], &["regularize is NaN"]);
+    refused(&folder, &["--tolerance", "0"], &["tolerance is 0e0 sigma", "from 1e-8"]);
+    refused(&folder, &["--nwavestep", "0"], &["nwavestep"]);
+    refused(&folder, &["--pixpad-frac", "1.5"], &["pixpad-frac", "1.5"]);
 }
 
 #[test]

@@ -163,7 +163,6 @@ fn a_logarithmic_grid_is_true_and_is_repeated_by_its_record() {
     for (step, what) in [("R0", "in ln(wavelength)"), ("R-5", "in ln(wavelength)"), ("R1e9", "has")] {
         let range = format!("4640,5360,{step}");
         let words = ["extract", "-i", "log.fits", "-p", "ifu.fits", "-o", "c.fits", "-w", &range];
-        let run = folder.run(&[&words[..], &QUIET].concat());
-        run.fails_saying(&[what]);
+        folder.run(&[&words[..], &QUIET].concat()).is_refused_saying(&[what]);
     }
 }
