@@ -40,29 +40,32 @@ pub(super) struct Assembled {
 /// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres with defects in the PSF have no result.
 pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let (grid, specmin, edge) = (&job.grid, job.options.specmin, job.psf.half_y);
-    let is_bad = |fibre: usize| job.psf.defects().has(fibre);
     let [nspec, nwave, ndiag] = raw.shape();
-    let bins = nspec * nwave;
-    let bad: Vec<bool> = (specmin..specmin + nspec).map(is_bad).collect();
-    let none: Vec<bool> = (0..bins).into_par_iter().map(|at| raw.without_information(at) || bad[at / nwave]).collect();
-    let no_result = (0..bins).into_par_iter().filter(|&at| raw.is_covered(at) && raw.without_result(at)).count();
-    let bad_fit = bad_fit(&raw.chi2pix, nwave, &none);
-    let bits = |at: usize| mask_of(&raw, at, bad_fit[at] || bad[at / nwave]);
-    let mask = (0..bins).into_par_iter().map(bits).collect();
-    let dark = dark(&raw);
+    let n = nwave.max(1);
+    let bad: Vec<bool> = (specmin..specmin + nspec).map(|fibre| job.psf.defects().has(fibre)).collect();
+    let judged = Judged::of(&raw, &bad);
+    let bad_fit = bad_fit(&raw.chi2pix, nwave, &judged.none);
+    let mut mask = vec![0; nspec * nwave];
+    mask.par_chunks_mut(n).enumerate().for_each(|(spec, mask)| set_bits(&raw, &judged, spec, bad[spec], mask));
+    bad_fit.into_iter().for_each(|at| mask[at] |= specmask::BAD2DFIT);
+    let dark = dark(&raw, &judged.covered);
     let width = grid.widths();
-    let stretch: Vec<f64> = (specmin..specmin + nspec).map(|fibre| job.psf.stretch(fibre)).collect();
-    let of_bins = raw.flux.par_iter_mut().zip(&mut raw.ivar).zip(&mut raw.chi2pix).enumerate();
-    of_bins.for_each(|(at, ((flux, ivar), chi2pix))| {
-        let width = width[at % nwave] * stretch[at / nwave];
-        (*flux, *ivar) = if none[at] { (0.0, 0.0) } else { (*flux / width, *ivar * (width * width)) };
-        if none[at] && (bad[at / nwave] || !chi2pix.is_finite()) {
-            *chi2pix = 0.0;
+    let fibres = raw.flux.par_chunks_mut(n).zip(raw.ivar.par_chunks_mut(n)).zip(raw.chi2pix.par_chunks_mut(n));
+    fibres.zip(judged.none.par_chunks(n)).enumerate().for_each(|(spec, (((flux, ivar), chi2pix), none))| {
+        let stretch = job.psf.stretch(specmin + spec);
+        let bins = flux.iter_mut().zip(ivar).zip(chi2pix).zip(none).zip(&width);
+        for ((((flux, ivar), chi2pix), none), width) in bins {
+            let width = width * stretch;
+            (*flux, *ivar) = if *none { (0.0, 0.0) } else { (*flux / width, *ivar * (width * width)) };
+            if *none && (bad[spec] || !chi2pix.is_finite()) {
+                *chi2pix = 0.0;
+            }
         }
     });
-    (0..bins).filter(|&at| none[at]).for_each(|at| clear_row(&mut raw.resolution, [nwave, ndiag], at));
+    let empty = (0..nspec * nwave).filter(|&at| judged.none[at]);
+    empty.for_each(|at| clear_row(&mut raw.resolution, [nwave, ndiag], at));
     let inside = edge..nwave.saturating_sub(edge);
-    let counts = |at: usize| inside.contains(&(at % nwave)) && !none[at] && raw.pixmask_fraction[at] < MASKED;
+    let counts = |at: usize| inside.contains(&(at % nwave)) && !judged.none[at] && raw.pixmask_fraction[at] < MASKED;
     let cut_rows = cut_rows(&raw.resolution, [nspec, nwave, ndiag], specmin, counts);
     if grid.log_step().is_some() {
         to_density(&mut raw.resolution, &width, ndiag);
@@ -71,36 +74,74 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     [x, off_ccd].into_iter().for_each(recycled::give);
     let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
+    let [no_information, no_result] = judged.counts();
     if no_result > 0 {
         tracing::warn!(
             "{no_result} bins with good pixels have no result: their patch has no solution, or their numbers are beyond \
              what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
         );
     }
-    Assembled { spectra, no_information: none.iter().filter(|&&n| n).count(), no_result, cut_rows, dark }
+    Assembled { spectra, no_information, no_result, cut_rows, dark }
+}
+
+/// State of every bin, `[nspec, nwave]`.
+struct Judged {
+    /// Whether any of the bin's PSF is usable.
+    covered: Vec<bool>,
+    /// Whether the bin has a result.
+    solved: Vec<bool>,
+    /// Whether the bin has no information, or its fibre has defects in the PSF.
+    none: Vec<bool>,
+}
+
+impl Judged {
+    fn of(raw: &BundleSpectra, bad: &[bool]) -> Self {
+        let [nspec, nwave, _] = raw.shape();
+        let [mut covered, mut solved, mut none] = std::array::from_fn(|_| vec![false; nspec * nwave]);
+        let n = nwave.max(1);
+        let fibres = covered.par_chunks_mut(n).zip(solved.par_chunks_mut(n)).zip(none.par_chunks_mut(n));
+        fibres.enumerate().for_each(|(spec, ((covered, solved), none))| {
+            raw.judge(spec, covered, solved);
+            for (none, (covered, solved)) in none.iter_mut().zip(covered.iter().zip(solved)) {
+                *none = !(*covered & *solved) | bad[spec];
+            }
+        });
+        Self { covered, solved, none }
+    }
+
+    /// Returns the bins without information, and those that have good pixels and no result.
+    fn counts(&self) -> [usize; 2] {
+        let no_result = self.covered.iter().zip(&self.solved).filter(|(covered, solved)| **covered & !**solved).count();
+        [self.none.iter().filter(|none| **none).count(), no_result]
+    }
 }
 
 /// Returns the fibres without any good pixel.
-fn dark(raw: &BundleSpectra) -> Dark {
+fn dark(raw: &BundleSpectra, covered: &[bool]) -> Dark {
     let [nspec, nwave, _] = raw.shape();
     let first = raw.bundles().first().map_or(0, |bundle| bundle.selected.start);
     let mut dark = Dark::default();
-    for spec in (0..nspec).filter(|spec| !(spec * nwave..(spec + 1) * nwave).any(|at| raw.is_covered(at))) {
+    for spec in (0..nspec).filter(|spec| !covered[spec * nwave..(spec + 1) * nwave].contains(&true)) {
         let is_off = (spec * nwave..(spec + 1) * nwave).all(|at| raw.off_ccd[at] > 1.0 - ROUNDING);
         if is_off { &mut dark.off_ccd } else { &mut dark.masked }.push(first + spec);
     }
     dark
 }
 
-fn mask_of(raw: &BundleSpectra, at: usize, bad_fit: bool) -> u32 {
-    let masked = raw.pixmask_fraction[at];
-    let bits = [
-        (masked > 0.5, specmask::SOMEBADPIX),
-        (masked > 1.0 - ROUNDING || !raw.is_covered(at), specmask::ALLBADPIX),
-        (bad_fit || raw.without_result(at), specmask::BAD2DFIT),
-        (raw.off_ccd[at] > 1.0 - ROUNDING, specmask::NODATA),
-    ];
-    bits.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
+/// Sets the mask of one fibre, but for bins that fit badly.
+fn set_bits(raw: &BundleSpectra, judged: &Judged, spec: usize, is_bad: bool, mask: &mut [u32]) {
+    let bins = spec * mask.len()..(spec + 1) * mask.len();
+    let [masked, off] = [&raw.pixmask_fraction, &raw.off_ccd].map(|of| &of[bins.clone()]);
+    let states = judged.covered[bins.clone()].iter().zip(&judged.solved[bins]);
+    for (mask, ((masked, off), (covered, solved))) in mask.iter_mut().zip(masked.iter().zip(off).zip(states)) {
+        let bits = [
+            (*masked > 0.5, specmask::SOMEBADPIX),
+            ((*masked > 1.0 - ROUNDING) | !covered, specmask::ALLBADPIX),
+            (is_bad | !solved, specmask::BAD2DFIT),
+            (*off > 1.0 - ROUNDING, specmask::NODATA),
+        ];
+        *mask = bits.into_iter().map(|(set, bit)| u32::from(set) * bit).sum();
+    }
 }
 
 /// Makes R, which is of electron per bin, that of electron/Angstrom, on bins of different widths.
@@ -152,27 +193,27 @@ fn cut_rows(
 
 /// Returns bins whose chi2pix exceeds [`BAD_FIT`] times both medians: over fibres at that wavelength, and over wavelengths of
 /// that fibre (desispec's rule). Bins in `none` do not count. No other result of a fibre depends on the selection of fibres.
-fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<bool> {
-    let nspec = chi2pix.len() / nwave;
+fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<usize> {
+    let n = nwave.max(1);
     let informed = |bins: &mut dyn Iterator<Item = usize>| -> Vec<f64> {
         bins.filter(|&at| !none[at]).map(|at| chi2pix[at]).collect()
     };
     let over_fibres = |w: usize| {
-        let values = informed(&mut (0..nspec).map(|s| s * nwave + w));
+        let values = informed(&mut (w..chi2pix.len()).step_by(n));
         if values.len() < MIN_FIBRES { 1.0 } else { median(values) }
     };
-    let over_waves = |s: usize| median(informed(&mut (s * nwave..(s + 1) * nwave)));
-    let of_fibre: Vec<f64> = (0..nspec).into_par_iter().map(over_waves).collect();
     // Few bins are left, and so few wavelengths.
-    let stands_out = |at: &usize| !none[*at] && chi2pix[*at] > BAD_FIT * of_fibre[at / nwave];
-    let candidates: Vec<usize> = (0..nspec * nwave).into_par_iter().filter(stands_out).collect();
-    let waves: BTreeSet<usize> = candidates.iter().map(|at| at % nwave).collect();
+    let candidates = |(spec, (chi2pix, none)): (usize, (&[f64], &[bool]))| -> Vec<usize> {
+        let informed = |k: &usize| !none[*k];
+        let limit = BAD_FIT * median((0..chi2pix.len()).filter(informed).map(|k| chi2pix[k]).collect());
+        let stands_out = (0..chi2pix.len()).filter(informed).filter(|&k| chi2pix[k] > limit);
+        stands_out.map(|k| spec * n + k).collect()
+    };
+    let fibres = chi2pix.par_chunks(n).zip(none.par_chunks(n)).enumerate();
+    let candidates: Vec<usize> = fibres.flat_map_iter(candidates).collect();
+    let waves: BTreeSet<usize> = candidates.iter().map(|at| at % n).collect();
     let of_wave: BTreeMap<usize, f64> = waves.into_par_iter().map(|w| (w, over_fibres(w))).collect();
-    let mut bad = vec![false; nspec * nwave];
-    for at in candidates {
-        bad[at] = chi2pix[at] > BAD_FIT * of_wave[&(at % nwave)];
-    }
-    bad
+    candidates.into_iter().filter(|at| chi2pix[*at] > BAD_FIT * of_wave[&(at % n)]).collect()
 }
 
 #[cfg(test)]
@@ -187,18 +228,17 @@ mod tests {
         (0..9).for_each(|w| chi2pix[4 * 9 + w] = 40.0);
         chi2pix[9 + 7] = 5.1;
         chi2pix[2 * 9 + 8] = 4.9;
-        let bad = bad_fit(&chi2pix, 9, &[false; 54]);
-        assert_eq!(bad.iter().enumerate().filter(|(_, b)| **b).map(|(k, _)| k).collect::<Vec<_>>(), vec![9 + 7]);
+        assert_eq!(bad_fit(&chi2pix, 9, &[false; 54]), [9 + 7]);
     }
 
     #[test]
     fn a_single_fibre_is_judged_against_a_good_fit() {
         let mut chi2pix = [1.0; 9];
         chi2pix[3] = 6.0;
-        assert!(bad_fit(&chi2pix, 9, &[false; 9])[3]);
+        assert_eq!(bad_fit(&chi2pix, 9, &[false; 9]), [3]);
         let mut none = [false; 9];
         none[3] = true;
-        assert!(bad_fit(&chi2pix, 9, &none).iter().all(|b| !b));
+        assert!(bad_fit(&chi2pix, 9, &none).is_empty());
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl Scores {
     /// - MEDIAN_RAW_COUNT_x, the median of flux/dw,
     /// - MEDIAN_RAW_SNR_x, the median of sqrt(ivar) flux / sqrt(dw).
     ///
-    /// The band follows from the mean of `wave`; None if no bin is in its range or `wave` has fewer than two, or if fibres have
+    /// `wave` ascends. The band follows from its mean; None if no bin is in its range or `wave` has fewer than two, or if fibres have
     /// wavelengths of their own, for which these scores have no meaning.
     ///
     /// # Panics
@@ -34,16 +34,17 @@ impl Scores {
             return None;
         }
         let (band, low, high) = band_of(wave)?;
-        let bins: Vec<usize> = (0..wave.len()).filter(|&j| wave[j] >= low && wave[j] < high).collect();
+        let bins = wave.partition_point(|w| *w < low)..wave.partition_point(|w| *w < high);
         if bins.is_empty() {
             return None;
         }
-        let dw = central_differences(wave);
+        let dw = &central_differences(wave)[bins.clone()];
+        let root: Vec<f64> = dw.iter().map(|dw| dw.sqrt()).collect();
         let of_fibre = |(flux, ivar): (&[f64], &[f64])| {
-            let sum: f64 = bins.iter().map(|&j| flux[j]).sum();
-            let count = median(bins.iter().map(|&j| flux[j] / dw[j]).collect());
-            let snr = median(bins.iter().map(|&j| ivar[j].sqrt() * flux[j] / dw[j].sqrt()).collect());
-            (sum, (count, snr))
+            let (flux, ivar) = (&flux[bins.clone()], &ivar[bins.clone()]);
+            let count = flux.iter().zip(dw).map(|(flux, dw)| flux / dw);
+            let snr = flux.iter().zip(ivar).zip(&root).map(|((flux, ivar), root)| ivar.sqrt() * flux / root);
+            (flux.iter().sum::<f64>(), (median(count.collect()), median(snr.collect())))
         };
         let (flux, ivar) = (spectra.flux.par_chunks(spectra.nwave), spectra.ivar.par_chunks(spectra.nwave));
         let (sum, (count, snr)): (Vec<f64>, (Vec<f64>, Vec<f64>)) = flux.zip(ivar).map(of_fibre).unzip();

@@ -19,6 +19,11 @@ pub(super) fn is_number(value: f64) -> bool {
     value.abs() < LARGEST
 }
 
+/// Returns whether a bin has information, of whose PSF this fraction is masked.
+fn is_usable(masked: f64) -> bool {
+    1.0 - masked >= MIN_COVERAGE
+}
+
 /// Returns parts one after another, copied by all threads.
 fn concatenated<T: Copy + Default + Send + Sync>(mut parts: Vec<Vec<T>>) -> Vec<T> {
     if parts.len() == 1 {
@@ -383,9 +388,22 @@ impl BundleSpectra {
         !self.is_covered(at) || self.without_result(at)
     }
 
+    /// Judges all bins of one fibre: whether any of their PSF is usable, and whether they have a result.
+    pub(crate) fn judge(&self, spec: usize, covered: &mut [bool], solved: &mut [bool]) {
+        let bins = spec * self.nwave..(spec + 1) * self.nwave;
+        for (covered, masked) in covered.iter_mut().zip(&self.pixmask_fraction[bins.clone()]) {
+            *covered = is_usable(*masked);
+        }
+        let [flux, ivar, x] = [&self.flux, &self.ivar, &self.x].map(|of| &of[bins.clone()]);
+        let values = flux.iter().zip(ivar).zip(x).zip(&self.lost[bins]);
+        for (solved, (((flux, ivar), x), lost)) in solved.iter_mut().zip(values) {
+            *solved = !lost & is_number(*flux) & is_number(*ivar) & is_number(*x);
+        }
+    }
+
     /// Whether any of a bin's PSF is usable.
     pub(crate) fn is_covered(&self, at: usize) -> bool {
-        1.0 - self.pixmask_fraction[at] >= MIN_COVERAGE
+        is_usable(self.pixmask_fraction[at])
     }
 
     /// Whether a bin's patch has no solution, or gave numbers that a file cannot hold: infinite where rounding left none.

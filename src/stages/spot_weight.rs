@@ -7,9 +7,12 @@ use crate::geometry::Ccd;
 use crate::psf::Psf;
 use rayon::prelude::*;
 
-/// Places that are looked at: on a small CCD one per row of each fibre.
+/// Rows times fibres that are looked at: on a small CCD every row.
 const SAMPLES: usize = 400_000;
-const FEWEST: usize = 256;
+const FEWEST_ROWS: usize = 256;
+
+/// Nodes of a trace, linear between them.
+const NODES: usize = 64;
 
 /// Places of a profile within a pixel.
 const PLACES: usize = 8;
@@ -21,57 +24,98 @@ const REACH: f64 = 3.0;
 ///
 /// Spots are taken all over the range of the PSF, not on a grid: the result belongs to the frame, whatever is extracted of it. A
 /// pixel weighs no more than a dark one, so that a few wrong weights do not change it much.
+///
+/// Gaussians find the row where a spot weighs most. They take some rows of the CCD whole, as pixels come into the cache.
 pub fn largest_spot_weights(psf: &Psf, ccd: &Ccd) -> Vec<f64> {
-    let count = (SAMPLES / psf.nfibre).max(FEWEST).min(psf.npix_y).max(2);
-    let rows_per_place = psf.npix_y as f64 / count as f64;
-    let step = (psf.wave_max - psf.wave_min) / (count - 1) as f64;
-    let waves: Vec<f64> = (0..count).map(|k| psf.wave_min + step * k as f64).collect();
-    let table = SeriesTable::new(&[&psf.trace_x, &psf.trace_y, &psf.sigma_x, &psf.sigma_y], &waves);
+    let step = ccd.ny().div_ceil((SAMPLES / psf.nfibre).max(FEWEST_ROWS));
+    let rows = ccd.ny().div_ceil(step);
+    let traces = Trace::all(psf, ccd, step);
+    let columns: Vec<Vec<f64>> = traces.par_iter().map(|trace| trace.columns(rows, step)).collect();
+    let mut sums = vec![0.0; rows * psf.nfibre];
+    sums.par_chunks_mut(psf.nfibre).enumerate().for_each(|(row, sums)| {
+        let ivar = &ccd.ivar()[row * step * ccd.nx()..][..ccd.nx()];
+        for ((sum, trace), columns) in sums.iter_mut().zip(&traces).zip(&columns) {
+            *sum = trace.across.weight_at(columns[row], ivar, ccd.dark_weight());
+        }
+    });
     let model = SpotModel::new(psf, false);
-    let of_fibre = |fibre: usize| {
-        let [x, y, sigma_x, sigma_y] = std::array::from_fn(|series| {
-            let mut row = vec![0.0; count];
-            table.row(series, fibre, &mut row);
-            row
-        });
-        let widest = |sigma: &[f64]| sigma.iter().copied().fold(0.0, f64::max);
-        let place = heaviest(ccd, [&x, &y], [widest(&sigma_x), widest(&sigma_y) / rows_per_place]);
-        let near = |k: usize| k.saturating_sub(1)..(k + 2).min(count);
-        place.map_or(0.0, |k| heaviest_spot(psf, ccd, &model, fibre, &waves[near(k)]))
+    let of_fibre = |(fibre, trace): (usize, &Trace)| {
+        let sums: Vec<f32> = sums.iter().skip(fibre).step_by(psf.nfibre).copied().collect();
+        heaviest(&sums, &trace.along).map_or(0.0, |row| {
+            let near = (row.saturating_sub(1)..=row + 1).filter_map(|row| trace.wave_at((row * step) as f64));
+            heaviest_spot(psf, ccd, &model, fibre, &near.collect::<Vec<_>>())
+        })
     };
-    (0..psf.nfibre).into_par_iter().map(of_fibre).collect()
+    traces.par_iter().enumerate().map(of_fibre).collect()
 }
 
-/// Returns the place on a trace, x and y, where a Gaussian has the largest weight; None without a good pixel. Its sigma is in
-/// columns and places.
-fn heaviest(ccd: &Ccd, [x, y]: [&[f64]; 2], [sigma_x, sigma_y]: [f64; 2]) -> Option<usize> {
-    let (across, along) = (Profiles::new(sigma_x, ccd.nx()), Profiles::new(sigma_y, ccd.ny()));
-    let (columns, rows, dark) = (ccd.nx() as i64, ccd.ny() as i64, ccd.dark_weight());
-    let in_row = |(x, y): (&f64, &f64)| -> f64 {
-        let (row, (column, profile)) = (i64::from(split(*y).0), across.at(*x));
-        if !(0..rows).contains(&row) {
-            return 0.0;
+/// The trace of a fibre, roughly.
+struct Trace {
+    wave: [f64; NODES],
+    x: [f64; NODES],
+    y: [f64; NODES],
+    /// The profile of a spot across the trace, in pixels.
+    across: Profiles,
+    /// The profile along the trace, in rows that are looked at.
+    along: Profiles,
+}
+
+impl Trace {
+    /// Returns the traces of all fibres; of the rows of the CCD every `step`-th is looked at.
+    fn all(psf: &Psf, ccd: &Ccd, step: usize) -> Vec<Self> {
+        let distance = (psf.wave_max - psf.wave_min) / (NODES - 1) as f64;
+        let wave = std::array::from_fn(|k| psf.wave_min + distance * k as f64);
+        let table = SeriesTable::new(&[&psf.trace_x, &psf.trace_y, &psf.sigma_x, &psf.sigma_y], &wave);
+        let of_fibre = |fibre: usize| {
+            let [x, y, sigma_x, sigma_y] = std::array::from_fn(|series| {
+                let mut row = [0.0; NODES];
+                table.row(series, fibre, &mut row);
+                row
+            });
+            let widest = |sigma: [f64; NODES]| sigma.into_iter().fold(0.0, f64::max);
+            let across = Profiles::new(widest(sigma_x), ccd.nx());
+            Self { wave, x, y, across, along: Profiles::new(widest(sigma_y) / step as f64, ccd.ny()) }
+        };
+        (0..psf.nfibre).into_par_iter().map(of_fibre).collect()
+    }
+
+    /// Returns x at every `step`-th row, NaN where the trace has none.
+    fn columns(&self, rows: usize, step: usize) -> Vec<f64> {
+        let mut columns = vec![f64::NAN; rows];
+        for (x, y) in self.x.windows(2).zip(self.y.windows(2)) {
+            let slope = (x[1] - x[0]) / (y[1] - y[0]);
+            let [first, last] = [y[0].min(y[1]), y[0].max(y[1])].map(|y| (y / step as f64).clamp(-1.0, rows as f64));
+            for row in first.ceil() as usize..((last.floor() + 1.0) as usize).min(rows) {
+                columns[row] = x[0] + slope * ((row * step) as f64 - y[0]);
+            }
         }
-        let [first, last] = [column, column + profile.len() as i64].map(|column| column.clamp(0, columns));
-        let ivar = &ccd.ivar()[row as usize * ccd.nx()..][first as usize..last as usize];
-        let pixels = profile.iter().skip((first - column) as usize).zip(ivar);
-        pixels.map(|(value, ivar)| value * f64::from(ivar.min(dark))).sum()
-    };
-    let sums: Vec<f64> = x.iter().zip(y).map(in_row).collect();
+        columns
+    }
+
+    /// Returns the wavelength at a row, Angstrom; None where the trace has none.
+    fn wave_at(&self, row: f64) -> Option<f64> {
+        let (wave, y) =
+            self.wave.windows(2).zip(self.y.windows(2)).rfind(|(_, y)| (row - y[0]) * (row - y[1]) <= 0.0)?;
+        Some(if y[0] == y[1] { wave[0] } else { wave[0] + (wave[1] - wave[0]) * (row - y[0]) / (y[1] - y[0]) })
+    }
+}
+
+/// Returns the row where a Gaussian has the largest weight; None without a good pixel.
+fn heaviest(sums: &[f32], along: &Profiles) -> Option<usize> {
     let (_, profile) = along.at(0.0);
     let half = profile.len() / 2;
-    let weight = |k: usize| -> f64 {
-        let places = (k + half).checked_sub(profile.len() - 1).map_or(0, |_| k - half)..(k + half + 1).min(sums.len());
-        places.map(|place| profile[place + half - k] * sums[place]).sum()
+    let weight = |k: usize| -> f32 {
+        let (first, end) = (k.saturating_sub(half), (k + half + 1).min(sums.len()));
+        profile[first + half - k..].iter().zip(&sums[first..end]).map(|(profile, sum)| profile * sum).sum()
     };
-    let (weight, place) = (0..sums.len()).map(|k| (weight(k), k)).max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (weight > 0.0).then_some(place)
+    let (weight, row) = (0..sums.len()).map(|k| (weight(k), k)).max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (weight > 0.0).then_some(row)
 }
 
 /// Gaussian profiles of pixels with sum 1, for places within a pixel.
 struct Profiles {
     half: i64,
-    profiles: Vec<Vec<f64>>,
+    profiles: Vec<Vec<f32>>,
 }
 
 impl Profiles {
@@ -82,16 +126,27 @@ impl Profiles {
             let values = (-half..=half).map(|k| (-0.5 * ((k as f64 - offset) / sigma).powi(2)).exp());
             let values: Vec<f64> = values.collect();
             let sum: f64 = values.iter().sum();
-            values.iter().map(|value| value / sum).collect()
+            values.iter().map(|value| (value / sum) as f32).collect()
         };
         Self { half, profiles: (0..PLACES).map(profile).collect() }
     }
 
     /// Returns the first pixel of the profile at a position, and the profile.
-    fn at(&self, position: f64) -> (i64, &[f64]) {
+    fn at(&self, position: f64) -> (i64, &[f32]) {
         let (pixel, offset) = split(position);
         let place = ((offset + 0.5) * PLACES as f64) as usize;
         (i64::from(pixel) - self.half, &self.profiles[place.min(PLACES - 1)])
+    }
+
+    /// Returns the weight at a position in a row of pixels, none of which weighs more than `dark`; 0 at NaN.
+    fn weight_at(&self, position: f64, ivar: &[f32], dark: f32) -> f32 {
+        if position.is_nan() {
+            return 0.0;
+        }
+        let (first, profile) = self.at(position);
+        let [start, end] = [first, first + profile.len() as i64].map(|pixel| pixel.clamp(0, ivar.len() as i64));
+        let pixels = profile.iter().skip((start - first) as usize).zip(&ivar[start as usize..end as usize]);
+        pixels.map(|(profile, ivar)| profile * ivar.min(dark)).sum()
     }
 }
 
