@@ -112,6 +112,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "stage_seconds": stages.collect::<Map<String, Value>>(),
         "like": like,
     }));
+    fields.insert("fit".into(), json!(summary.fit));
     fields.insert("wave_dln".into(), done.log_step.into());
     fields.insert("dispaxis".into(), done.dispersion.dispaxis().into());
     let traces = done.shifts.as_ref().map(|shifts| Value::Object(quantity_fields(|q| shifts.departure(q))));

@@ -35,6 +35,8 @@ pub(super) struct Assembled {
     pub cut_rows: Vec<CutRows>,
     /// Fibres without any good pixel.
     pub dark: Dark,
+    /// Median of the fibres' median chi2pix; None without information.
+    pub chi2pix: Option<f64>,
 }
 
 /// Sets masks and units: electron/Angstrom on the bins of the job's grid. Fibres with defects in the PSF have no result.
@@ -44,7 +46,7 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let n = nwave.max(1);
     let bad: Vec<bool> = (specmin..specmin + nspec).map(|fibre| job.psf.defects().has(fibre)).collect();
     let judged = Judged::of(&raw, &bad);
-    let bad_fit = bad_fit(&raw.chi2pix, nwave, &judged.none);
+    let BadFit { bins: bad_fit, median: chi2pix } = bad_fit(&raw.chi2pix, nwave, &judged.none);
     let mut mask = vec![0; nspec * nwave];
     mask.par_chunks_mut(n).enumerate().for_each(|(spec, mask)| set_bits(&raw, &judged, spec, bad[spec], mask));
     bad_fit.into_iter().for_each(|at| mask[at] |= specmask::BAD2DFIT);
@@ -70,9 +72,11 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     if grid.log_step().is_some() {
         to_density(&mut raw.resolution, &width, ndiag);
     }
-    let BundleSpectra { x, flux, ivar, resolution, chi2pix, pixmask_fraction, off_ccd, .. } = raw;
+    let BundleSpectra { x, flux, ivar, resolution, pixmask_fraction, off_ccd, .. } = raw;
     [x, off_ccd].into_iter().for_each(recycled::give);
-    let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
+    let chi2pix_of_bins = raw.chi2pix;
+    let parts =
+        SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix: chi2pix_of_bins, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     let [no_information, no_result] = judged.counts();
     if no_result > 0 {
@@ -81,7 +85,7 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
              what a file holds or f64 resolves; they have ivar 0 and mask bit BAD2DFIT"
         );
     }
-    Assembled { spectra, no_information, no_result, cut_rows, dark }
+    Assembled { spectra, no_information, no_result, cut_rows, dark, chi2pix }
 }
 
 /// State of every bin, `[nspec, nwave]`.
@@ -191,9 +195,15 @@ fn cut_rows(
     (0..nspec).into_par_iter().filter_map(of_fibre).collect()
 }
 
-/// Returns bins whose chi2pix exceeds [`BAD_FIT`] times both medians: over fibres at that wavelength, and over wavelengths of
+/// Bins that fit badly, and the median of the fibres' median chi2pix; None without information.
+struct BadFit {
+    bins: Vec<usize>,
+    median: Option<f64>,
+}
+
+/// Finds the bins whose chi2pix exceeds [`BAD_FIT`] times both medians: over fibres at that wavelength, and over wavelengths of
 /// that fibre (desispec's rule). Bins in `none` do not count. No other result of a fibre depends on the selection of fibres.
-fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<usize> {
+fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> BadFit {
     let n = nwave.max(1);
     let informed = |bins: &mut dyn Iterator<Item = usize>| -> Vec<f64> {
         bins.filter(|&at| !none[at]).map(|at| chi2pix[at]).collect()
@@ -203,17 +213,20 @@ fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool]) -> Vec<usize> {
         if values.len() < MIN_FIBRES { 1.0 } else { median(values) }
     };
     // Few bins are left, and so few wavelengths.
-    let candidates = |(spec, (chi2pix, none)): (usize, (&[f64], &[bool]))| -> Vec<usize> {
+    let of_fibre = |(spec, (chi2pix, none)): (usize, (&[f64], &[bool]))| -> (f64, Vec<usize>) {
         let informed = |k: &usize| !none[*k];
-        let limit = BAD_FIT * median((0..chi2pix.len()).filter(informed).map(|k| chi2pix[k]).collect());
-        let stands_out = (0..chi2pix.len()).filter(informed).filter(|&k| chi2pix[k] > limit);
-        stands_out.map(|k| spec * n + k).collect()
+        let middle = median((0..chi2pix.len()).filter(informed).map(|k| chi2pix[k]).collect());
+        let stands_out = (0..chi2pix.len()).filter(informed).filter(|&k| chi2pix[k] > BAD_FIT * middle);
+        (middle, stands_out.map(|k| spec * n + k).collect())
     };
     let fibres = chi2pix.par_chunks(n).zip(none.par_chunks(n)).enumerate();
-    let candidates: Vec<usize> = fibres.flat_map_iter(candidates).collect();
+    let (medians, candidates): (Vec<f64>, Vec<Vec<usize>>) = fibres.map(of_fibre).unzip();
+    let medians: Vec<f64> = medians.into_iter().filter(|median| median.is_finite()).collect();
+    let candidates = candidates.concat();
     let waves: BTreeSet<usize> = candidates.iter().map(|at| at % n).collect();
     let of_wave: BTreeMap<usize, f64> = waves.into_par_iter().map(|w| (w, over_fibres(w))).collect();
-    candidates.into_iter().filter(|at| chi2pix[*at] > BAD_FIT * of_wave[&(at % n)]).collect()
+    let bins = candidates.into_iter().filter(|at| chi2pix[*at] > BAD_FIT * of_wave[&(at % n)]).collect();
+    BadFit { bins, median: (!medians.is_empty()).then(|| median(medians)) }
 }
 
 #[cfg(test)]
@@ -228,17 +241,19 @@ mod tests {
         (0..9).for_each(|w| chi2pix[4 * 9 + w] = 40.0);
         chi2pix[9 + 7] = 5.1;
         chi2pix[2 * 9 + 8] = 4.9;
-        assert_eq!(bad_fit(&chi2pix, 9, &[false; 54]), [9 + 7]);
+        let found = bad_fit(&chi2pix, 9, &[false; 54]);
+        assert_eq!((found.bins, found.median), (vec![9 + 7], Some(1.0)));
     }
 
     #[test]
     fn a_single_fibre_is_judged_against_a_good_fit() {
         let mut chi2pix = [1.0; 9];
         chi2pix[3] = 6.0;
-        assert_eq!(bad_fit(&chi2pix, 9, &[false; 9]), [3]);
+        assert_eq!(bad_fit(&chi2pix, 9, &[false; 9]).bins, [3]);
         let mut none = [false; 9];
         none[3] = true;
-        assert!(bad_fit(&chi2pix, 9, &none).is_empty());
+        assert!(bad_fit(&chi2pix, 9, &none).bins.is_empty());
+        assert_eq!(bad_fit(&chi2pix, 9, &[true; 9]).median, None);
     }
 
     #[test]

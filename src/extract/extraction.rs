@@ -45,6 +45,8 @@ pub struct Summary {
     pub dark: Dark,
     /// Bins without information that have good pixels: not solved, or with numbers beyond what a file holds or f64 resolves.
     pub no_result: usize,
+    /// How well the spectra fit the pixels; None without information.
+    pub fit: Option<Fit>,
     /// Time spent in each stage; on a GPU see [`crate::backend::Engine::with_exact_times`].
     pub stage_time: Vec<(Stage, Duration)>,
 }
@@ -59,6 +61,40 @@ pub struct CutRows {
     pub rows: usize,
     /// The smallest sum of a row.
     pub least: f64,
+}
+
+/// How well spectra fit the pixels in all.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// Median over the fibres of their median chi2pix.
+    pub chi2pix: f64,
+    /// Whether no frame with the right weights and PSF has so large or so small a value.
+    pub is_odd: bool,
+}
+
+impl Fit {
+    /// Electrons of the fullest pixel of any CCD.
+    const FULL_WELL: f64 = 3e5;
+
+    /// Judges a median: noise alone gives 1. The error of the PSF, a fraction of the light, divides it by 1 + F^2 N at most in a
+    /// pixel of N electrons.
+    pub fn new(chi2pix: f64, psferr: f64) -> Self {
+        let least = 0.3 / (1.0 + psferr * psferr * Self::FULL_WELL);
+        Self { chi2pix, is_odd: !(least..3.0).contains(&chi2pix) }
+    }
+
+    /// Says what is odd, and what may be wrong; None if nothing is.
+    pub fn sentence(&self, is_regularized: bool) -> Option<String> {
+        let is = if self.chi2pix < 1.0 { "smaller" } else { "larger" };
+        let or = if is_regularized { format!(", and {} small enough", OptionName::Regularize) } else { String::new() };
+        self.is_odd.then(|| {
+            format!(
+                "the median chi2pix is {:.2e}, far {is} than 1: pixels scatter otherwise than their weights say; is IVAR the inverse \
+                 variance in electron^-2, and the PSF of this frame{or}?",
+                self.chi2pix
+            )
+        })
+    }
 }
 
 /// Fibres of which no good pixel is left, rows of the PSF, ascending.

@@ -199,7 +199,8 @@ impl Product {
             compute,
             write: Duration::ZERO,
         };
-        if let Some(sentence) = done.summary.dark.sentence(spectra.nspec) {
+        let odd_fit = done.summary.fit.and_then(|fit| fit.sentence(request.options.regularize > 0.0));
+        for sentence in done.summary.dark.sentence(spectra.nspec).into_iter().chain(odd_fit) {
             tracing::warn!("{} with {}: {sentence}", request.input.display(), request.psf.display());
         }
         let ccd_header = header(request, &inputs, spectra.nspec, &done.summary);

@@ -23,7 +23,7 @@ pub use decisions::warnings;
 pub use default_grid::default_wavelength;
 pub use digests::Digests;
 pub use error::ExtractError;
-pub use extraction::{CutRows, Dark, Extraction, Summary};
+pub use extraction::{CutRows, Dark, Extraction, Fit, Summary};
 pub use fibermap::{FibermapRows, fibermap_rows};
 pub use file::{Done, Inputs, Product, extract_file, note_run};
 pub use file_error::FileError;

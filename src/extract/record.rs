@@ -43,6 +43,7 @@ pub enum RecordError {
 /// | SPXSOLV, SPXPATF | solver that served; where bundles differ, first fibres of those in patches |
 /// | SPXBUND | fibres of the groups that were solved together, in their order over the whole PSF: 20x25, or 2x36,30 |
 /// | SPXCUT | the worst cut of a given bundle size through overlapping fibres |
+/// | SPXCHI2 | median over the fibres of their median chi2pix |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
 /// | SPXDISP | x where the CCD has dispersion along x; absent elsewhere |
@@ -197,6 +198,7 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXCUT", summary.forced_cut.clone(), "Overlapping fibres cut apart"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
         ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
+        ("SPXCHI2", summary.fit.map(|fit| format!("{:.3e}", fit.chi2pix)), "Median chi2pix: 1 where weights are right"),
         ("SPXERR", summary.flux_error.map(|e| format!("{e:.1e}")), "Estimated error of flux in bands [sigma]"),
         ("SPXERRF", excess(summary), "Fibres with errors above the tolerance"),
         ("SPXINFO", summary.information.map(|i| format!("{i:.3}")), "Information that neighbours leave"),

@@ -1,7 +1,7 @@
 //! A share of a frame: some of its bundles, extracted by themselves and put together with the others. The result has the same
 //! bits for any division, as a bundle's results depend on that bundle only.
 
-use super::{ExtractError, Extraction, Summary, assemble};
+use super::{ExtractError, Extraction, Fit, Summary, assemble};
 use crate::backend::{Engine, Stage};
 use crate::plan::Bundle;
 use crate::solver::ladder::{self, LastRung, Progress, Solved};
@@ -111,6 +111,7 @@ pub fn join(shares: Vec<Share>, job: &Job) -> Extraction {
         no_information: assembled.no_information,
         dark: assembled.dark,
         no_result: assembled.no_result,
+        fit: assembled.chi2pix.map(|chi2pix| Fit::new(chi2pix, job.psferr())),
         stage_time: all.stage_time,
     };
     Extraction { spectra: assembled.spectra, model, summary }

@@ -99,7 +99,7 @@ pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<
 
 /// Reads the preproc frame of an open file.
 pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Preproc, FitsError> {
-    let mut notes = file.end_notes();
+    let mut notes = file.notes();
     let image_hdu = weights::image_hdu(file, options, &mut notes)?;
     let [ny, nx] = file.image_shape_2d(image_hdu)?;
     let same = |name: &str| -> Result<Option<&Hdu>, FitsError> {

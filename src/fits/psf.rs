@@ -184,7 +184,7 @@ fn failed_fibres(parts: &mut PsfParts, rows: &ParamTable) -> Vec<BadFibre> {
 
 /// Returns remarks on a PSF file: an unknown version, rows that occur twice, bundles with a poor fit.
 fn notes_of(file: &FitsFile, hdu: &Hdu, rows: &ParamTable) -> Vec<String> {
-    let mut notes = file.end_notes();
+    let mut notes = file.notes();
     let version = file.hdus.iter().find_map(|hdu| hdu.header.get_f64("PSFVER"));
     if let Some(version) = version.filter(|v| !(1.0..4.0).contains(v)) {
         notes.push(format!("its PSFVER is {version}, which this program does not know; it is read as version 3"));

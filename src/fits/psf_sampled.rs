@@ -228,7 +228,7 @@ impl<'a> Common<'a> {
             psferr,
             camera: camera(header),
         };
-        notes.extend(file.end_notes());
+        notes.extend(file.notes());
         let refuse = |source| self.refuse(hdu, source);
         let psf = oriented(file, Psf::new(parts).map_err(refuse)?)?;
         let judge = |psf| judged(psf, Defects { fibres: Vec::new(), notes });

@@ -235,7 +235,7 @@ impl<'a> Job<'a> {
     }
 
     /// Fractional error of the PSF.
-    pub(super) fn psferr(&self) -> f64 {
+    pub(crate) fn psferr(&self) -> f64 {
         self.options.psferr.unwrap_or(self.psf.psferr)
     }
 }

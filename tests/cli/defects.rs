@@ -1,6 +1,6 @@
 //! Defects of files: a warning, in the header and in `--json`, and no other number moves.
 
-use spextral::fits::{Header, read_frame, read_headers, read_psf, write_preproc, write_psf};
+use spextral::fits::{Header, Preproc, read_frame, read_headers, read_psf, write_preproc, write_psf};
 use spextral::frame::{ColumnData, specmask};
 use spextral::psf::PsfParts;
 use testkit::{Folder, fails_and_leaves_nothing as fails};
@@ -45,6 +45,35 @@ fn a_fibre_without_a_psf_costs_no_other_fibre() {
             // The stand-in is not quite the fibre that it stands for.
             fibre => assert!(sigma < 0.05 && *ivar > 0.0, "fibre {fibre}, bin {}: {sigma} sigma", at % nwave),
         }
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_the_scatter_of_the_pixels_are_told_of_in_log_header_and_json() {
+    let folder = Folder::new();
+    let chi2pix = |factor: f32, name: &str| {
+        let right = &Folder::simulated().preproc;
+        let ivar = right.ccd.ivar().iter().map(|ivar| factor * ivar).collect();
+        let shape = [right.ccd.ny(), right.ccd.nx()];
+        let mut scaled = Preproc::new(shape, right.ccd.image().to_vec(), ivar, right.mask.clone(), 0).unwrap();
+        scaled.header = right.header.clone();
+        write_preproc(folder.path(name), &scaled, false).unwrap().persist().unwrap();
+        let run = folder.extract(&["-n", "5", "-i", name, "-o", &format!("frame-{name}"), "--psferr", "0", "--json"]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let header = &read_headers(folder.path(&format!("frame-{name}"))).unwrap()[0];
+        let value = json["fit"]["chi2pix"].as_f64().unwrap();
+        let card: f64 = header.get_str("SPXCHI2").unwrap().parse().unwrap();
+        assert!((card / value - 1.0).abs() < 1e-3, "{card} of {value}");
+        let is_odd = json["fit"]["is_odd"].as_bool().unwrap();
+        assert_eq!(run.stderr.contains("the median chi2pix is"), is_odd, "{}", run.stderr);
+        (value, is_odd)
+    };
+    let (right, is_odd) = chi2pix(1.0, "right.fits");
+    assert!((0.6..1.2).contains(&right) && !is_odd, "{right}");
+    for (factor, name) in [(10.0, "large.fits"), (0.1, "small.fits")] {
+        let (value, is_odd) = chi2pix(factor, name);
+        assert!((value / right / f64::from(factor) - 1.0).abs() < 0.1 && is_odd, "{value} of {right}");
     }
 }
 

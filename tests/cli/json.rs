@@ -109,7 +109,7 @@ fn extract_tells_whether_a_frame_was_repeated() {
     let same = like(&[]);
     assert_eq!(same["like"]["differing_hdus"], serde_json::json!([]));
     assert_eq!((&same["solver"], &same["bundles_in_patches"][0]), (&"patches".into(), &0.into()));
-    let other = like(&["--regularize", "3"]);
+    let other = like(&["--regularize", "0.03"]);
     assert_eq!(other["like"]["options_overridden"], serde_json::json!(["regularize"]));
     assert!(other["like"]["differing_hdus"].as_array().unwrap().contains(&"FLUX".into()));
 }
@@ -119,7 +119,7 @@ fn compare_prints_its_table_and_whether_it_is_within() {
     let folder = Folder::new();
     folder.run(&["simulate", "-p", "psf.fits", "-o", "sim.fits", "--truth", "truth.fits"]).succeeds();
     folder.extract(&["-i", "sim.fits"]).succeeds();
-    folder.extract(&["-i", "sim.fits", "-o", "other.fits", "--regularize", "1"]).succeeds();
+    folder.extract(&["-i", "sim.fits", "-o", "other.fits", "--regularize", "0.01"]).succeeds();
     let compare = |b, tolerance| folder.run(&["compare", "frame.fits", b, "--tolerance", tolerance, "--json"]);
     let same = object(&compare("frame.fits", "0"), "compare");
     let frame = read_frame(folder.path("frame.fits")).unwrap();

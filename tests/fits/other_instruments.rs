@@ -114,6 +114,14 @@ fn hdus_that_are_missing_are_told_of_and_a_whole_file_says_nothing() {
 }
 
 #[test]
+fn of_two_hdus_with_one_name_the_first_counts_and_the_other_is_told_of() {
+    let (_dir, path) = file("", &[("IMAGE", PIXELS), ("IVAR", [4.0; 6]), ("IVAR", [1.0; 6]), ("MASK", [0.0; 6])]);
+    let frame = read(&path, PreprocOptions::default()).unwrap();
+    assert_eq!(frame.ccd.ivar(), [4.0; 6]);
+    assert!(frame.notes[0].contains("second IVAR in HDU 2 (IVAR)"), "{:?}", frame.notes);
+}
+
+#[test]
 fn hdus_that_nextend_promises_are_missed() {
     let (dir, mut frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
