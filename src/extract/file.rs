@@ -150,7 +150,8 @@ impl Inputs {
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
         let options = self.options(request);
         let job = self.job(&options).map_err(|source| self.failed(request, source))?;
-        if engine.is_gpu() && self.psf.form != Form::GaussHermite {
+        let served = matches!(self.psf.form, Form::GaussHermite | Form::Grid(_)) && self.psf.form.name() != "MONOSPOT";
+        if engine.is_gpu() && !served {
             let kind = self.psf.form.name();
             tracing::warn!(
                 "the CPU makes the spots of a {kind} PSF, for which devices have no kernel; the other stages stay on the GPU"

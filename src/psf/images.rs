@@ -134,6 +134,11 @@ impl SpotImages {
         first..breaks.get(next).map_or(self.parts.positions.len(), |(last, _)| *last)
     }
 
+    /// Returns all images in CCD pixels, `[image, displacement y, displacement x, rows, columns]`.
+    pub fn phases(&self) -> &[f64] {
+        &self.phases
+    }
+
     /// Returns an image in CCD pixels, displaced by `[y, x]` samples of at most a pixel.
     pub fn phase(&self, image: usize, [y, x]: [usize; 2]) -> &[f64] {
         let ([rows, columns], phases) = (self.size(), self.parts.oversampling + 1);
