@@ -89,12 +89,12 @@ fn upper_weight(first: u32, end: u32, upper: u32, value: real) -> real {
 // Writes the terms of position `end` of the cell around a spot's, by the first of the 16 threads of its terms.
 fn write_terms(thread: u32, at: u32) {
     let positions = 2u;
-    let from = positions + args.positions;
-    let waves = from + args.breaks;
+    let begin = positions + args.positions;
+    let waves = begin + args.breaks;
     let position = shape[at];
     let wave = shape[args.stride + at];
     var bundle = 0u;
-    while bundle < args.breaks && places[from + bundle] <= position {
+    while bundle < args.breaks && places[begin + bundle] <= position {
         bundle += 1u;
     }
     var first = 0u;

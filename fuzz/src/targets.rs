@@ -8,8 +8,8 @@ use spextral::exposure::Manifest;
 use spextral::extract::{ModelFlux, Request, WaveRange, option_names};
 use spextral::fits::read_truth;
 use spextral::fits::{
-    Medium, PreprocOptions, psf_from_spots, read_fibermap, read_frame, read_headers, read_image_f64, read_line_list, read_preproc,
-    read_psf, read_wave_table, verify, write_frame, write_preproc,
+    Medium, PreprocOptions, psf_from_spots, read_fibermap, read_frame, read_headers, read_image_f64, read_line_list,
+    read_preproc, read_psf, read_wave_table, verify, write_frame, write_preproc,
 };
 use spextral::frame::{Header, Table};
 use spextral::gpu::DeviceChoice;

@@ -12,8 +12,8 @@ use crate::gpu::cholesky::{self, ALL_POSITIVE, Passes};
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::{self, Patches};
-use crate::gpu::{Gpu, Reals, Recording, decorrelate as decorrelation, goodness as fit, model as image};
 use crate::gpu::spot_grid::{self, GridImages, images_served};
+use crate::gpu::{Gpu, Reals, Recording, decorrelate as decorrelation, goodness as fit, model as image};
 use crate::gpu::{
     jacobi as eigen, normal_equations as normal, schur as complements, spots as psf_spots, traces as series,
 };

@@ -1,7 +1,7 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
 use super::json::{Json, object, print_object, text};
-use super::output::{Outcome, print};
+use super::output::{Outcome, fibres, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use spextral::PendingFile;
@@ -135,7 +135,12 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     let outputs = [&args.output].into_iter().chain(&args.truth).map(|path| (path.as_path(), Format::Fits));
     let outputs: Vec<(&Path, Format)> = outputs.collect();
-    let inputs = [&args.psf].into_iter().chain(&args.arc).chain(&args.spectra).chain(&args.wavelength_table).map(PathBuf::as_path);
+    let inputs = [&args.psf]
+        .into_iter()
+        .chain(&args.arc)
+        .chain(&args.spectra)
+        .chain(&args.wavelength_table)
+        .map(PathBuf::as_path);
     check_outputs(&inputs.collect::<Vec<_>>(), &outputs, args.overwrite)?;
     let psf = read_psf_with(&args.psf, args.psf_gh00)?;
     let of_psf = |error: SimulateError| match error {
@@ -161,9 +166,9 @@ pub fn run(args: &Arguments) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!(
-        "{}: {} fibres lit, {} {} from {:.1} to {:.1} Angstrom, seed {}",
+        "{}: {} lit, {} {} from {:.1} to {:.1} Angstrom, seed {}",
         args.output.display(),
-        truth.fibres.len(),
+        fibres(truth.fibres.len()),
         nwave,
         if args.arc.is_some() { "lines" } else { "bins" },
         ends[0],

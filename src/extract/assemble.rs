@@ -4,8 +4,8 @@
 use super::{CutRows, Dark};
 use crate::base::median::median;
 use crate::base::recycled;
-use crate::geometry::gradient;
 use crate::frame::{Spectra, SpectraParts, specmask};
+use crate::geometry::gradient;
 use crate::solver::{BundleSpectra, Job};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -23,11 +23,7 @@ pub struct FibermapRows {
 ///
 /// # Errors
 /// A sentence, if the table has no FIBER, lacks a fibre, or has rows of one fibre that differ.
-pub fn fibermap_rows(
-    table: &Table,
-    numbers: &[i64],
-    camera: Option<&str>,
-) -> Result<FibermapRows, String> {
+pub fn fibermap_rows(table: &Table, numbers: &[i64], camera: Option<&str>) -> Result<FibermapRows, String> {
     let fibres = table.column_i64("FIBER").filter(|fibres| fibres.len() == table.nrows());
     let fibres = fibres.ok_or(
         "has no column FIBER of one integer per row, so it does not say whose rows these are; give the FIBERMAP of this frame",
@@ -134,7 +130,8 @@ mod tests {
     }
 
     fn targets(fibres: &[i64], fibermin: i64, spectra: Range<usize>, camera: Option<&str>) -> Result<Vec<i64>, String> {
-        fibermap_rows(&table(fibres), &numbers(fibermin, spectra), camera).map(|rows| rows.table.column_i64("TARGETID").unwrap())
+        fibermap_rows(&table(fibres), &numbers(fibermin, spectra), camera)
+            .map(|rows| rows.table.column_i64("TARGETID").unwrap())
     }
 
     #[test]

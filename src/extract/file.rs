@@ -285,8 +285,7 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Option<WaveTable>, Di
 fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Result<(), FileError> {
     let fibermap = request.fibermap.iter().zip(&expected.fibermap).zip(&found.fibermap);
     let all = [((&request.input, &expected.input), &found.input), ((&request.psf, &expected.psf), &found.psf)];
-    let table =
-        request.wavelength_table.iter().zip(&expected.wavelength_table).zip(&found.wavelength_table);
+    let table = request.wavelength_table.iter().zip(&expected.wavelength_table).zip(&found.wavelength_table);
     match all.into_iter().chain(fibermap).chain(table).find(|((_, then), now)| then != now) {
         Some(((path, then), now)) => {
             Err(FileError::Changed { path: path.clone(), then: then.clone(), now: now.clone() })

@@ -23,7 +23,11 @@ pub(super) fn own_grid(
     let seen = factor.map_or_else(|| asked.clone(), |factor| asked.times(1.0 / factor));
     let on = on_table(psf, seen, first..end).map_err(failed)?;
     let wave = on.table.row(psf.nfibre / 2);
-    tracing::info!("every fibre has its own wavelengths; those of the middle one are {:.2} to {:.2} Angstrom", wave[0], wave[wave.len() - 1]);
+    tracing::info!(
+        "every fibre has its own wavelengths; those of the middle one are {:.2} to {:.2} Angstrom",
+        wave[0],
+        wave[wave.len() - 1]
+    );
     if on.stray > 0.0 {
         tracing::warn!(
             "{}: wavelengths stray by up to {:.2e} Angstrom from smooth functions of their bins; the frame has those of the functions",

@@ -68,6 +68,6 @@ pub(crate) use reader::with_digest;
 pub use spot_table::{FittedPsf, psf_from_spots};
 pub use table::read_fibermap;
 pub use truth::{Truth, read_truth, write_truth};
-pub use wave_table::read_wave_table;
 pub use verify::verify;
+pub use wave_table::read_wave_table;
 pub use writer::{Image, Pixels, write_images};

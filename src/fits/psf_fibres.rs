@@ -1,4 +1,4 @@
-//! What a PSF file says of every fibre: its number, bundle, slit position and range, in a table FIBERS or as images.
+//! Properties of every fibre in a PSF file: its number, bundle, slit position and range, in a table FIBERS or as images.
 
 use super::error::FitsError;
 use super::reader::FitsFile;
@@ -13,7 +13,7 @@ const WAVERANGE: &str = "WAVERANGE";
 /// The table with a row per fibre.
 const FIBERS: &str = "FIBERS";
 
-/// What a file says of every fibre; None where it says nothing.
+/// Properties of every fibre in a file; None where it has none.
 #[derive(Debug, Default)]
 pub(super) struct FibreFacts {
     /// Number of the first fibre (FIBER).
@@ -44,10 +44,14 @@ impl FibreFacts {
         let table = read_table(file, hdu, &mut Vec::new())?;
         let has = |name: &str| table.columns().iter().any(|column| column.name == name);
         let wrong = |name: &str, kind: &str| {
-            file.invalid(hdu, format!("has no {kind} per fibre in column {name}, of {nfibre} fibres; give one row per fibre"))
+            file.invalid(
+                hdu,
+                format!("has no {kind} per fibre in column {name}, of {nfibre} fibres; give one row per fibre"),
+            )
         };
         let whole = |name: &str| {
-            let read = || table.column_i64(name).filter(|all| all.len() == nfibre).ok_or_else(|| wrong(name, "integer"));
+            let read =
+                || table.column_i64(name).filter(|all| all.len() == nfibre).ok_or_else(|| wrong(name, "integer"));
             has(name).then(read).transpose()
         };
         let real = |name: &str| {

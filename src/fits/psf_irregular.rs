@@ -16,7 +16,7 @@ pub(super) struct ImageKind {
     pub oversampling: usize,
     /// Row and column that fall on the trace.
     pub centre: [f64; 2],
-    /// What a sum means.
+    /// Meaning of the sum of an image.
     pub norm: SpotNorm,
 }
 
@@ -75,7 +75,8 @@ pub(super) fn irregular(
             bundles.push(spot.bundle);
         }
         if bundles.last() != Some(&spot.bundle) {
-            let what = format!("has images of two bundles at the place {}; give each a place of its own", spot.position);
+            let what =
+                format!("has images of two bundles at the place {}; give each a place of its own", spot.position);
             return Err(file.invalid(at, what));
         }
         parts.waves.last_mut().expect("a position has its list").push(spot.wave);
@@ -86,7 +87,12 @@ pub(super) fn irregular(
 }
 
 /// Returns the slit position of every fibre: SLITPOS or FIBERPOS, or its number where SPOTAT has numbers.
-fn slit(file: &FitsFile, at: &Hdu, facts: &FibreFacts, (nfibre, fibermin): (usize, i64)) -> Result<Vec<f64>, FitsError> {
+fn slit(
+    file: &FitsFile,
+    at: &Hdu,
+    facts: &FibreFacts,
+    (nfibre, fibermin): (usize, i64),
+) -> Result<Vec<f64>, FitsError> {
     let table = read_table(file, at, &mut Vec::new())?;
     if table.column_f64("FIBER").is_some() {
         let follow = || (0..nfibre as i64).map(|row| fibermin + row).collect();
@@ -107,7 +113,8 @@ fn list(file: &FitsFile, at: &Hdu, nspot: usize) -> Result<Vec<Spot>, FitsError>
     let table = read_table(file, at, &mut Vec::new())?;
     let column = |name: &str| table.column_f64(name).filter(|values| values.len() == nspot);
     let (Some(positions), Some(waves)) = (column("FIBER").or_else(|| column("SLITPOS")), column("WAVELENGTH")) else {
-        let what = format!("has no columns FIBER or SLITPOS, and WAVELENGTH, of {nspot} numbers, one per image of SPOTS");
+        let what =
+            format!("has no columns FIBER or SLITPOS, and WAVELENGTH, of {nspot} numbers, one per image of SPOTS");
         return Err(file.invalid(at, what));
     };
     let bundles = table.column_i64("BUNDLE").filter(|values| values.len() == nspot);
@@ -115,10 +122,13 @@ fn list(file: &FitsFile, at: &Hdu, nspot: usize) -> Result<Vec<Spot>, FitsError>
     let mut list = Vec::with_capacity(nspot);
     for image in 0..nspot {
         let (position, wave, off) = (positions[image], waves[image], [dy[image], dx[image]]);
-        let wrong = [("the place", position, position.is_finite()), ("WAVELENGTH", wave, wave.is_finite() && wave > 0.0)];
+        let wrong =
+            [("the place", position, position.is_finite()), ("WAVELENGTH", wave, wave.is_finite() && wave > 0.0)];
         let far = off.map(|off| ("DX or DY", off, off.abs() <= FARTHEST));
         if let Some((what, value, _)) = wrong.into_iter().chain(far).find(|(_, _, good)| !good) {
-            return Err(file.invalid(at, format!("row {image} (from 0) has {what} {value}; correct it or leave the image out")));
+            return Err(
+                file.invalid(at, format!("row {image} (from 0) has {what} {value}; correct it or leave the image out"))
+            );
         }
         let bundle = bundles.as_ref().map(|bundles| bundles[image]);
         list.push(Spot { position, wave, off, bundle, image });
@@ -131,7 +141,7 @@ fn list(file: &FitsFile, at: &Hdu, nspot: usize) -> Result<Vec<Spot>, FitsError>
 /// as many pixels more as the farthest one needs.
 fn place(parts: &mut SpotImagesParts, list: &[Spot], all: &[f64]) -> Result<(), String> {
     let (r, from) = (parts.oversampling, [parts.ny, parts.nx]);
-    if from.iter().any(|n| *n == 0) || all.len() != list.len() * from[0] * from[1] {
+    if from.contains(&0) || all.len() != list.len() * from[0] * from[1] {
         return Err(format!("{} numbers are not images of {} x {} samples", all.len(), from[0], from[1]));
     }
     let most = list.iter().flat_map(|spot| spot.off).map(f64::abs).fold(0.0, f64::max);
@@ -139,7 +149,10 @@ fn place(parts: &mut SpotImagesParts, list: &[Spot], all: &[f64]) -> Result<(), 
     let to = from.map(|n| n + 2 * pixels * r);
     let needed = to[0].checked_mul(to[1]).and_then(|size| size.checked_mul(list.len()));
     if needed.is_none_or(|needed| needed > 4 * all.len() + 4096 * list.len()) {
-        return Err(format!("DX or DY is {most} pixels, far beyond images of {} x {} samples; centre them", from[0], from[1]));
+        return Err(format!(
+            "DX or DY is {most} pixels, far beyond images of {} x {} samples; centre them",
+            from[0], from[1]
+        ));
     }
     let mut samples = vec![0.0; list.len() * to[0] * to[1]];
     for (spot, out) in list.iter().zip(samples.chunks_exact_mut(to[0] * to[1])) {
@@ -172,13 +185,18 @@ fn breaks(of_places: &[Option<i64>], of_fibres: Option<&[i64]>, slit: &[f64]) ->
             return Err("has BUNDLE, but the fibres have none: give the column BUNDLE of a table FIBERS".into());
         };
         seen.push(before);
-        let places = |bundle: i64| slit.iter().zip(of_fibres).filter(move |(_, own)| **own == bundle).map(|(at, _)| *at);
+        let places =
+            |bundle: i64| slit.iter().zip(of_fibres).filter(move |(_, own)| **own == bundle).map(|(at, _)| *at);
         let (low, high) = (places(before).fold(f64::MIN, f64::max), places(after).fold(f64::MAX, f64::min));
         if low == f64::MIN || high == f64::MAX {
-            return Err(format!("has images of bundles {before} and {after}, of which one has no fibre in FIBERS; correct BUNDLE"));
+            return Err(format!(
+                "has images of bundles {before} and {after}, of which one has no fibre in FIBERS; correct BUNDLE"
+            ));
         }
         if low >= high || seen.contains(&after) {
-            return Err(format!("has bundles {before} and {after} that do not follow one another along the slit; correct BUNDLE"));
+            return Err(format!(
+                "has bundles {before} and {after} that do not follow one another along the slit; correct BUNDLE"
+            ));
         }
         breaks.push((first + 1, 0.5 * (low + high)));
     }

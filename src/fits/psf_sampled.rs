@@ -214,7 +214,8 @@ impl<'a> Common<'a> {
         let images = SpotImages::new(parts).map_err(|source| self.refuse(hdu, source))?;
         let half = images.half_size();
         let [low, high] = self.trace_y.domain;
-        let ends = |fibre: usize| match self.facts.ranges.as_ref().filter(|_| own).and_then(|ranges| ranges.get(fibre)) {
+        let ends = |fibre: usize| match self.facts.ranges.as_ref().filter(|_| own).and_then(|ranges| ranges.get(fibre))
+        {
             Some(ends) => *ends,
             None => [low, high],
         };

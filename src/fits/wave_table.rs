@@ -29,7 +29,8 @@ pub fn read_wave_table(path: impl AsRef<Path>) -> Result<(WaveTable, String), Fi
         let nwave = match shape[..] {
             [nwave] | [_, nwave] => nwave,
             _ => {
-                let what = format!("has shape {shape:?}: wavelengths are [nwave], or [nspec, nwave] with a row per fibre");
+                let what =
+                    format!("has shape {shape:?}: wavelengths are [nwave], or [nspec, nwave] with a row per fibre");
                 return Err(file.invalid(hdu, what));
             }
         };

@@ -32,12 +32,12 @@ pub struct SpotImagesParts {
     pub centre: [f64; 2],
     /// How an image is moved by less than a sample.
     pub remainder: Remainder,
-    /// What the sum of an image means.
+    /// Meaning of the sum of an image.
     #[serde(default)]
     pub norm: SpotNorm,
 }
 
-/// What the sum of an image means (SPOTNORM).
+/// The meaning of the sum of an image (SPOTNORM).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpotNorm {
     /// Nothing: a spot is normalised to sum 1.
@@ -192,7 +192,8 @@ impl SpotImagesParts {
             let (found, expected) = (self.waves.len(), self.positions.len());
             return Err(format!("there are wavelengths of {found} slit positions, not of {expected}"));
         }
-        let (firsts, from): (Vec<f64>, Vec<f64>) = self.breaks.iter().map(|(first, from)| (*first as f64, *from)).unzip();
+        let (firsts, from): (Vec<f64>, Vec<f64>) =
+            self.breaks.iter().map(|(first, from)| (*first as f64, *from)).unzip();
         let inside = |(first, _): &(usize, f64)| (1..self.positions.len()).contains(first);
         if !(ascend(&firsts) && ascend(&from) && self.breaks.iter().all(inside)) {
             return Err("the images of bundles do not follow one another along the slit".into());

@@ -235,11 +235,7 @@ fn shift_table(psf: &Psf, shifts: &Shifts) -> Table {
     let fibres = shifts.bundles.iter().flat_map(|bundle| bundle.fibres.clone());
     let places: Vec<(usize, f64)> = fibres.flat_map(|fibre| waves(psf).into_iter().map(move |w| (fibre, w))).collect();
     let mut table = Table::new(places.len())
-        .with_column(
-            "FIBER",
-            "",
-            &ColumnData::I32(places.iter().map(|(fibre, _)| psf.number(*fibre) as i32).collect()),
-        )
+        .with_column("FIBER", "", &ColumnData::I32(places.iter().map(|(fibre, _)| psf.number(*fibre) as i32).collect()))
         .with_column("WAVELENGTH", "Angstrom", &ColumnData::F64(places.iter().map(|(_, wave)| *wave).collect()));
     let names =
         [("DX", "DXERR", "pixel"), ("DY", "DYERR", "pixel"), ("DLNSX", "DLNSXERR", ""), ("DLNSY", "DLNSYERR", "")];

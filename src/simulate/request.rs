@@ -71,7 +71,9 @@ pub enum SimulateError {
     #[error("the table of wavelengths: {0}")]
     Table(#[from] WaveTableError),
     /// Spectra are of bins that fibres with a range each do not have in common.
-    #[error("fibres have a range of wavelengths each, and the spectra no row of bins on each: give WAVELENGTH [nspec, nwave] as Truth of such a frame has it")]
+    #[error(
+        "fibres have a range of wavelengths each, and the spectra no row of bins on each: give WAVELENGTH [nspec, nwave] as Truth of such a frame has it"
+    )]
     Ranges,
     /// The line list has no line that the PSF reaches.
     #[error("the line list has no line within the PSF's range {low} to {high} Angstrom: give one of its lamp")]

@@ -42,7 +42,9 @@ pub enum WaveTableError {
         nwave: usize,
     },
     /// Rows are neither one for all, nor one per fibre.
-    #[error("there are rows of {found} fibres: give one, or one for each of the {selected} chosen, or of the {nfibre} of the PSF")]
+    #[error(
+        "there are rows of {found} fibres: give one, or one for each of the {selected} chosen, or of the {nfibre} of the PSF"
+    )]
     Rows {
         /// Number of rows.
         found: usize,
@@ -115,7 +117,8 @@ impl WaveTable {
             return Err(WaveTableError::Shape { found: wave.len(), nwave });
         }
         for (row, bins) in wave.chunks_exact(nwave).enumerate() {
-            let sound = |bin: usize| bins[bin] > 0.0 && bins[bin].is_finite() && (bin == 0 || bins[bin] > bins[bin - 1]);
+            let sound =
+                |bin: usize| bins[bin] > 0.0 && bins[bin].is_finite() && (bin == 0 || bins[bin] > bins[bin - 1]);
             if let Some(bin) = (0..nwave).find(|bin| !sound(*bin)) {
                 return Err(WaveTableError::Order { row, bin, value: bins[bin] });
             }
@@ -212,8 +215,7 @@ pub fn on_table(psf: &Psf, table: WaveTable, selected: Range<usize>) -> Result<O
     let smooth: Vec<f64> =
         (0..psf.nfibre).flat_map(|fibre| composed.wavelengths(fibre..fibre + 1, grid.wave())).collect();
     let far = table.wave.iter().zip(&smooth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let (table, stray) =
-        if stray <= NO_STRAY { (table, 0.0) } else { (WaveTable { nwave: n, wave: smooth }, far) };
+    let (table, stray) = if stray <= NO_STRAY { (table, 0.0) } else { (WaveTable { nwave: n, wave: smooth }, far) };
     Ok(OnTable { psf: composed, grid, table, stray })
 }
 
@@ -241,7 +243,8 @@ fn wavelengths(grid: &WaveGrid, domain: [f64; 2], wave: &[f64]) -> (Vec<f64>, f6
 fn compose(psf: &Psf, waves: &LegendreSeries) -> Result<Psf, PsfError> {
     let domain = waves.domain;
     let most = psf.trace_x.ncoeff.max(psf.trace_y.ncoeff);
-    let degrees = [most - 1, most + 1, most + 4, most + 8, most + 16, most + 32].map(|degree| degree.clamp(1, MOST_DEGREE));
+    let degrees =
+        [most - 1, most + 1, most + 4, most + 8, most + 16, most + 32].map(|degree| degree.clamp(1, MOST_DEGREE));
     let mut made = None;
     for degree in degrees {
         let basis = Nodes::new(degree);
@@ -322,7 +325,9 @@ mod tests {
     fn logarithmic(psf: &Psf) -> Vec<f64> {
         let step = |fibre: usize| 1.2e-4 * (1.0 + 0.05 * fibre as f64);
         let first = psf.wave_min + 20.0;
-        (0..psf.nfibre).flat_map(|fibre| (0..120).map(move |k| (first + fibre as f64) * (step(fibre) * k as f64).exp())).collect()
+        (0..psf.nfibre)
+            .flat_map(|fibre| (0..120).map(move |k| (first + fibre as f64) * (step(fibre) * k as f64).exp()))
+            .collect()
     }
 
     #[test]
@@ -376,7 +381,11 @@ mod tests {
         assert!(refused(&|w| w[89] = 1e5).contains("has 100000 Angstrom"));
         assert!(refused(&|w| w[40] += 0.1).contains("bins off a smooth function"));
         assert!(refused(&|w| w.extend_from_within(..)).starts_with("there are rows of 2 fibres"), "rows");
-        let rounded = on_table(&psf, WaveTable::new(90, row.iter().map(|w| (w * 1e4).round() / 1e4 + 1e-4 * (w * 1e3).sin()).collect()).unwrap(), 0..4);
+        let rounded = on_table(
+            &psf,
+            WaveTable::new(90, row.iter().map(|w| (w * 1e4).round() / 1e4 + 1e-4 * (w * 1e3).sin()).collect()).unwrap(),
+            0..4,
+        );
         let rounded = rounded.unwrap();
         assert!((1e-6..1e-3).contains(&rounded.stray), "{}", rounded.stray);
     }

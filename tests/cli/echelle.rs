@@ -99,7 +99,8 @@ fn an_arc_and_the_spectra_of_a_truth_light_orders_at_their_own_wavelengths() {
         assert!(near.iter().all(|w| [5180.0, 4760.0].iter().any(|line| (w - line).abs() < 1e-6)));
     }
     folder.run(&["simulate", "-p", "orders.fits", "-o", "a.fits", "--truth", "a-truth.fits"]).succeeds();
-    let again = ["simulate", "-p", "orders.fits", "-o", "b.fits", "--spectra", "a-truth.fits", "--truth", "b-truth.fits"];
+    let again =
+        ["simulate", "-p", "orders.fits", "-o", "b.fits", "--spectra", "a-truth.fits", "--truth", "b-truth.fits"];
     folder.run(&again).succeeds();
     let [a, b] = ["a-truth.fits", "b-truth.fits"].map(|name| read_truth(folder.path(name)).unwrap());
     assert_eq!(a.flux, b.flux);
@@ -149,9 +150,9 @@ fn a_grid_per_fibre_is_extracted_on_and_recorded_and_true() {
     std::fs::write(folder.path("bins.csv"), table).unwrap();
     let simulate = ["simulate", "-p", "six.fits", "-o", "six-sim.fits", "--truth", "six-truth.fits"];
     folder.run(&[&simulate[..], &["--wavelength-table", "bins.csv", "--exptime", "3000"]].concat()).succeeds();
-    let extract = ["extract", "-i", "six-sim.fits", "-p", "six.fits", "--device", "cpu", "--json"];
+    let extract = ["extract", "-i", "six-sim.fits", "-p", "six.fits", "--device", "cpu", "--loglevel", "warn"];
     let table = ["-o", "six-frame.fits", "--wavelength-table", "bins.csv"];
-    let done = json(&folder, &[&extract[..], &table].concat());
+    let done = json(&folder, &[&extract[..], &table, &["--json"]].concat());
     assert_eq!(done["wavelength_table"]["path"].as_str(), Some("bins.csv"));
     let frame = read_frame(folder.path("six-frame.fits")).unwrap();
     assert!(frame.has_own_waves() && frame.spectra.nwave == 320);
@@ -163,9 +164,15 @@ fn a_grid_per_fibre_is_extracted_on_and_recorded_and_true() {
     let own = ["-o", "again.fits", "--wavelength-table", "six-frame.fits"];
     folder.run(&[&extract[..], &own].concat()).succeeds();
     folder.run(&["compare", "six-frame.fits", "again.fits", "--tolerance", "0"]).succeeds();
-    folder.run(&["extract", "--like", "six-frame.fits", "-o", "like.fits", "--device", "cpu"]).succeeds();
+    folder
+        .run(&["extract", "--like", "six-frame.fits", "-o", "like.fits", "--device", "cpu", "--loglevel", "warn"])
+        .succeeds();
     // One row for all is a plain grid.
-    std::fs::write(folder.path("one.csv"), (0..300).fold("wavelength\n".into(), |all, k| format!("{all}{}\n", psf.wave_min + 40.0 + 0.8 * f64::from(k)))).unwrap();
+    std::fs::write(
+        folder.path("one.csv"),
+        (0..300).fold("wavelength\n".into(), |all, k| format!("{all}{}\n", psf.wave_min + 40.0 + 0.8 * f64::from(k))),
+    )
+    .unwrap();
     folder.run(&[&extract[..], &["-o", "one.fits", "--wavelength-table", "one.csv"]].concat()).succeeds();
     let plain = format!("{},{},0.8", psf.wave_min + 40.0, psf.wave_min + 40.0 + 0.8 * 299.0);
     folder.run(&[&extract[..], &["-o", "plain.fits", "-w", &plain]].concat()).succeeds();
@@ -178,6 +185,8 @@ fn a_grid_per_fibre_is_extracted_on_and_recorded_and_true() {
         ("beyond.csv", "wavelength\n100\n200\n", "has 100 Angstrom, but its fibre has a PSF from"),
     ] {
         std::fs::write(folder.path(name), text).unwrap();
-        folder.run(&[&extract[..], &["-o", "no.fits", "--wavelength-table", name]].concat()).fails_saying(&[name, expected]);
+        folder
+            .run(&[&extract[..], &["-o", "no.fits", "--wavelength-table", name]].concat())
+            .fails_saying(&[name, expected]);
     }
 }

@@ -10,7 +10,9 @@ use spextral::stages::spots::{SpotModel, spot};
 use spextral::stages::traces::{legendre, shape_series, traces, unit};
 use std::path::PathBuf;
 use testkit::files::folder;
-use testkit::psf_kinds::{OVERSAMPLING, PIXELS, mono_spot, named_table, pca_pix, spot_grid, spot_list, text, two_cores};
+use testkit::psf_kinds::{
+    OVERSAMPLING, PIXELS, mono_spot, named_table, pca_pix, spot_grid, spot_list, text, two_cores,
+};
 
 fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let dir = folder();
@@ -231,7 +233,8 @@ fn images_listed_in_any_order_are_those_of_the_grid_that_they_lie_on() {
 
 #[test]
 fn between_images_at_places_of_their_own_every_slit_position_is_a_line_in_wavelength() {
-    let at: [(&str, &[f64]); 2] = [("SLITPOS", &[0.0, 0.0, 4.0, 4.0]), ("WAVELENGTH", &[5010.0, 5190.0, 5040.0, 5130.0])];
+    let at: [(&str, &[f64]); 2] =
+        [("SLITPOS", &[0.0, 0.0, 4.0, 4.0]), ("WAVELENGTH", &[5010.0, 5190.0, 5040.0, 5130.0])];
     let psf = read(&spot_list(&[0, 2, 3, 5], &at, &[], &[]));
     let Form::Grid(grid) = &psf.form else { panic!("{}", psf.form.name()) };
     let (parts, n) = (grid.images.parts(), OVERSAMPLING * PIXELS);
@@ -282,8 +285,11 @@ fn light_beside_an_image_stays_out_of_the_flux_where_sums_are_parts_of_all_light
 
 #[test]
 fn fibres_take_the_images_of_their_own_bundle_and_have_their_own_numbers() {
-    let at: [(&str, &[f64]); 3] =
-        [("FIBER", &[3.0, 3.0, 20.0, 20.0]), ("WAVELENGTH", &[5010.0, 5190.0, 5010.0, 5190.0]), ("BUNDLE", &[7.0, 7.0, 9.0, 9.0])];
+    let at: [(&str, &[f64]); 3] = [
+        ("FIBER", &[3.0, 3.0, 20.0, 20.0]),
+        ("WAVELENGTH", &[5010.0, 5190.0, 5010.0, 5190.0]),
+        ("BUNDLE", &[7.0, 7.0, 9.0, 9.0]),
+    ];
     let fibers = |numbers: &[f64], bundles: &[f64]| named_table("FIBERS", &[("FIBER", numbers), ("BUNDLE", bundles)]);
     let psf = read(&spot_list(&[0, 2, 3, 5], &at, &[], &fibers(&[3.0, 9.0, 17.0], &[7.0, 7.0, 9.0])));
     assert_eq!([0, 1, 2].map(|row| psf.number(row)), [3, 9, 17]);
@@ -317,7 +323,10 @@ fn every_hazard_of_listed_images_and_of_fibres_is_refused_by_a_sentence() {
         spot_list(&MIXED, &at, &[], &named_table("FIBERS", &[("BUNDLE", of_fibres)]))
     };
     let cases = [
-        (with(&[("WAVELENGTH", &[5190.0, 5010.0, 5190.0, 5080.0, 5080.0, 5190.0])]), "has rows 0 and 2 (from 0) at one place"),
+        (
+            with(&[("WAVELENGTH", &[5190.0, 5010.0, 5190.0, 5080.0, 5080.0, 5190.0])]),
+            "has rows 0 and 2 (from 0) at one place",
+        ),
         (with(&[("WAVELENGTH", &[f64::NAN; 6])]), "row 0 (from 0) has WAVELENGTH NaN"),
         (with(&[("DX", &[65.0; 6])]), "has DX or DY 65"),
         (with(&[("DY", &[60.0; 6])]), "DX or DY is 60 pixels, far beyond images of 21 x 21"),
@@ -330,7 +339,10 @@ fn every_hazard_of_listed_images_and_of_fibres_is_refused_by_a_sentence() {
         (fibers(&[("FIBER", &[1.0, 2.0])]), "has no integer per fibre in column FIBER, of 3 fibres"),
         (fibers(&[("FIBER", &[5.0, 5.0, 7.0])]), "fibre 5 follows fibre 5"),
         (fibers(&[("WAVEMIN", &[4000.0; 3])]), "has one of WAVEMIN and WAVEMAX"),
-        (fibers(&[("WAVEMIN", &[4000.0; 3]), ("WAVEMAX", &[3000.0; 3])]), "WAVERANGE has WAVEMIN 4000 and WAVEMAX 3000"),
+        (
+            fibers(&[("WAVEMIN", &[4000.0; 3]), ("WAVEMAX", &[3000.0; 3])]),
+            "WAVERANGE has WAVEMIN 4000 and WAVEMAX 3000",
+        ),
     ];
     for (bytes, expected) in cases {
         let error = error(&bytes);

@@ -10,8 +10,8 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// The targets of `fuzz/src/targets.rs`.
 const TARGETS: [&str; 14] = [
-    "headers", "preproc", "gzip", "psf", "sampled", "spots", "waves", "lines", "frame", "truth", "model", "fibermap", "manifest",
-    "options",
+    "headers", "preproc", "gzip", "psf", "sampled", "spots", "waves", "lines", "frame", "truth", "model", "fibermap",
+    "manifest", "options",
 ];
 /// Seconds per target by default.
 const SECONDS: &str = "60";

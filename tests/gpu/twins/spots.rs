@@ -102,7 +102,14 @@ fn spots_of_a_grid_are_within_1e_6_of_the_twin_whatever_their_places_bundles_and
     });
     let off_centre = grid(|parts| parts.centre = [parts.centre[0] + 1.7, parts.centre[1] - 2.3]);
     for gpu in in_each_precision() {
-        for (name, psf) in [("plain", &plain), ("uneven", &uneven), ("bundles", &bundles), ("single", &single), ("total", &total), ("off", &off_centre)] {
+        for (name, psf) in [
+            ("plain", &plain),
+            ("uneven", &uneven),
+            ("bundles", &bundles),
+            ("single", &single),
+            ("total", &total),
+            ("off", &off_centre),
+        ] {
             let mut psf = psf.clone();
             if name == "off" {
                 let Form::Grid(of) = &psf.form else { panic!("a grid") };
@@ -114,17 +121,26 @@ fn spots_of_a_grid_are_within_1e_6_of_the_twin_whatever_their_places_bundles_and
             // The twin has the traces as they are on the device.
             let (offset, shape) = (on_device.offset.download().unwrap(), on_device.shape.download().unwrap());
             let (offset_x, offset_y) = offset.split_at(offset.len() / 2);
-            let twin = Traces { offset_x: offset_x.to_vec(), offset_y: offset_y.to_vec(), shape, ..traces(&psf, 0..psf.nfibre, &wave, false) };
+            let twin = Traces {
+                offset_x: offset_x.to_vec(),
+                offset_y: offset_y.to_vec(),
+                shape,
+                ..traces(&psf, 0..psf.nfibre, &wave, false)
+            };
             let model = SpotModel::new(&psf, false);
             let images = model.images().unwrap();
             let sent = GridImages::of(&gpu, images).unwrap();
             let expected = model.spots(&twin);
-            let found = spot_grid::spots(&on_device, model.shape(), (images, &sent), 0..wave.len()).unwrap().download().unwrap();
+            let found = spot_grid::spots(&on_device, model.shape(), (images, &sent), 0..wave.len())
+                .unwrap()
+                .download()
+                .unwrap();
             let peak = expected.iter().copied().fold(0.0, f64::max);
             let error = worst(&found, &expected) / peak;
             note!("{} {name}: {error:.1e}", gpu.precision());
             assert!(error < allowed(&gpu, 1e-6, 1e-12), "{name}: {error:e}");
-            let some = spot_grid::spots(&on_device, model.shape(), (images, &sent), 30..41).unwrap().download().unwrap();
+            let some =
+                spot_grid::spots(&on_device, model.shape(), (images, &sent), 30..41).unwrap().download().unwrap();
             let size = model.shape().size();
             assert_eq!(some[..11 * size], found[30 * size..41 * size], "{name}");
         }

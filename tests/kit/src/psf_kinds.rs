@@ -62,8 +62,7 @@ pub fn named_table(name: &str, columns: &[(&str, &[f64])]) -> Vec<u8> {
         cards.extend([text(&format!("TTYPE{}", k + 1), name), text(&format!("TFORM{}", k + 1), form)]);
     }
     let cell = |name: &str, value: f64| if is_whole(name) { (value as i64).to_be_bytes() } else { value.to_be_bytes() };
-    let data =
-        (0..rows).flat_map(|row| columns.iter().flat_map(move |(name, values)| cell(name, values[row])));
+    let data = (0..rows).flat_map(|row| columns.iter().flat_map(move |(name, values)| cell(name, values[row])));
     hdu(&cards, &data.collect::<Vec<u8>>())
 }
 
