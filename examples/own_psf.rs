@@ -44,6 +44,8 @@ fn own_psf() -> Result<Psf, PsfError> {
         npix_x: NPIX[0],
         npix_y: NPIX[1],
         ranges: None,
+        numbers: None,
+        waves: None,
         wave_min: DOMAIN[0],
         wave_max: DOMAIN[1],
         psferr: 0.01,

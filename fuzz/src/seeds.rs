@@ -6,7 +6,7 @@ use spextral::fits::{Truth, write_truth};
 use spextral::frame::Header;
 use std::path::Path;
 use testkit::files::{folder, frame, packed, preproc, psf, psf_version_2, tiled_preproc};
-use testkit::psf_kinds::{mono_spot, pca_pix, spot_grid, two_cores};
+use testkit::psf_kinds::{mono_spot, named_table, pca_pix, spot_grid, spot_list, text, two_cores};
 
 /// The bytes of a file that `write` writes.
 fn file(name: &str, write: impl FnOnce(&Path)) -> Vec<u8> {
@@ -71,7 +71,37 @@ pub fn psfs() -> Vec<Vec<u8>> {
 
 /// PSFs of sampled spots, and of two cores.
 pub fn sampled_psfs() -> Vec<Vec<u8>> {
-    vec![spot_grid(&[]), mono_spot(), pca_pix(), two_cores()]
+    let at: [(&str, &[f64]); 4] = [
+        ("FIBER", &[3.0, 3.0, 20.0, 20.0]),
+        ("WAVELENGTH", &[5010.0, 5190.0, 5040.0, 5130.0]),
+        ("BUNDLE", &[7.0, 7.0, 9.0, 9.0]),
+        ("DX", &[0.4; 4]),
+    ];
+    let fibres: [(&str, &[f64]); 4] = [
+        ("FIBER", &[3.0, 9.0, 17.0]),
+        ("BUNDLE", &[7.0, 7.0, 9.0]),
+        ("WAVEMIN", &[4000.0; 3]),
+        ("WAVEMAX", &[4100.0; 3]),
+    ];
+    let list = spot_list(&[0, 2, 3, 5], &at, &[text("SPOTNORM", "TOTAL")], &named_table("FIBERS", &fibres));
+    vec![spot_grid(&[]), mono_spot(), pca_pix(), two_cores(), list]
+}
+
+/// Tables of wavelengths, as text and as images.
+pub fn wave_tables() -> Vec<Vec<u8>> {
+    let text = "fibre,wavelength\n1,5000\n1,5000.8\n1,5001.7\n2,5000.1\n2,5000.9\n2,5001.8\n";
+    let wave = [5000.0, 5000.8, 5001.6, 5000.1, 5000.9, 5001.7];
+    let image = |path: &Path| {
+        let image = [Image { name: "WAVELENGTH", unit: "Angstrom", shape: vec![2, 3], pixels: Pixels::F64(&wave) }];
+        write_images(path, &Header::new(), &image, true).expect("written").persist().expect("written");
+    };
+    vec![text.into(), b"wavelength\n5000\n5001\n5002\n".to_vec(), file("a.fits", image)]
+}
+
+/// Line lists, as text.
+pub fn line_lists() -> Vec<Vec<u8>> {
+    let lists = ["# air\n4046.565 HgI 3\n4077.837 HgI\n", "# vacuum\n5000\n5001.5 Xx 0.5\n"];
+    lists.map(|list| list.as_bytes().to_vec()).to_vec()
 }
 
 /// Tables of measured spots as text.

@@ -8,8 +8,8 @@ use spextral::exposure::Manifest;
 use spextral::extract::{ModelFlux, Request, WaveRange, option_names};
 use spextral::fits::read_truth;
 use spextral::fits::{
-    PreprocOptions, psf_from_spots, read_fibermap, read_frame, read_headers, read_image_f64, read_preproc, read_psf,
-    verify, write_frame, write_preproc,
+    Medium, PreprocOptions, psf_from_spots, read_fibermap, read_frame, read_headers, read_image_f64, read_line_list,
+    read_preproc, read_psf, read_wave_table, verify, write_frame, write_preproc,
 };
 use spextral::frame::{Header, Table};
 use spextral::gpu::DeviceChoice;
@@ -48,13 +48,15 @@ pub struct Target {
 }
 
 /// All targets.
-pub static ALL: [Target; 12] = [
+pub static ALL: [Target; 14] = [
     file("headers", seeds::every_kind, headers),
     file("preproc", seeds::preprocs, preproc),
     file("gzip", seeds::gzips, preproc),
     file("psf", seeds::psfs, psf),
     file("sampled", seeds::sampled_psfs, psf),
     Target { name: "spots", kind: Kind::Words(&SPOTS), seeds: seeds::spots, run: spots },
+    Target { name: "waves", kind: Kind::Words(&SPOTS), seeds: seeds::wave_tables, run: waves },
+    Target { name: "lines", kind: Kind::Words(&LINES), seeds: seeds::line_lists, run: lines },
     file("frame", seeds::frames, frame),
     file("truth", seeds::truths, truth),
     file("model", seeds::models, model),
@@ -67,6 +69,7 @@ const MANIFEST: [&str; 14] =
     ["\"", "\"\"", ",", "\n", "\r\n", "#", "input", "psf", "output", "\u{feff}", "wavelength", "\0", "model", "ß"];
 const SPOTS: [&str; 12] =
     [",", "\n", "\"", "#", "fibre", "GH-1-0", "GH-99-99", "1e999", "nan", "-1", "9223372036854775807", "SIMPLE"];
+const LINES: [&str; 8] = ["#", "air", "vacuum", "\n", "1e999", "nan", "-1", "\t"];
 const OPTIONS: [&str; 21] = [
     ",",
     "-",
@@ -203,6 +206,23 @@ fn spots(bytes: &[u8]) {
     let how = TraceFit { npix: [40, 200], trace_degree: 4, width_degree: 2, half: [None, None], camera: None };
     if let Ok(fitted) = psf_from_spots(at_rest(bytes), &how, [1.0, 1.0]) {
         assert!(fitted.psf.trace_x.coeff.iter().all(|c| c.is_finite()));
+    }
+}
+
+/// Reads a table of wavelengths: rows ascend.
+fn waves(bytes: &[u8]) {
+    if let Ok((table, _)) = read_wave_table(at_rest(bytes)) {
+        for row in 0..table.rows() {
+            assert!(table.row(row).windows(2).all(|pair| pair[0] < pair[1]));
+        }
+    }
+}
+
+/// Reads a line list: wavelengths are numbers above 0, in order.
+fn lines(bytes: &[u8]) {
+    if let Ok(lines) = read_line_list(at_rest(bytes), Some(Medium::Vacuum)) {
+        assert!(lines.iter().all(|line| line.wave > 0.0 && line.wave.is_finite()));
+        assert!(lines.is_sorted_by(|a, b| a.wave <= b.wave));
     }
 }
 

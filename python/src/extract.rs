@@ -231,7 +231,8 @@ impl Plan {
         frame.set_item("modelimage", model)?;
         frame.set_item("summary", self.summary(py, &summary)?)?;
         let fibres = self.options.specmin..self.options.specmin + s.nspec;
-        let (head, refusal) = Head::of_image(&self.preproc, self.psf.fibermin, fibres);
+        let numbers: Vec<i64> = fibres.map(|fibre| self.psf.number(fibre)).collect();
+        let (head, refusal) = Head::of_image(&self.preproc, &numbers);
         head.into_entries(&frame)?;
         frame.set_item("_refusal", refusal)?;
         Ok(frame)
@@ -240,7 +241,7 @@ impl Plan {
     fn summary<'py>(&self, py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("specmin", self.options.specmin)?;
-        dict.set_item("fibermin", self.psf.fibermin + self.options.specmin as i64)?;
+        dict.set_item("fibermin", self.psf.number(self.options.specmin))?;
         dict.set_item("wavestep", self.grid.step())?;
         dict.set_item("dispaxis", self.psf.dispersion.dispaxis())?;
         dict.set_item("barycentric", self.options.barycentric)?;

@@ -26,11 +26,11 @@ pub struct Head {
 
 impl Head {
     /// The head of a frame's own: the header of its image, and the rows of its fibermap, or a sentence why it has none.
-    pub fn of_image(preproc: &fits::Preproc, fibermin: i64, fibres: std::ops::Range<usize>) -> (Self, Option<String>) {
+    pub fn of_image(preproc: &fits::Preproc, numbers: &[i64]) -> (Self, Option<String>) {
         let mut header = preproc.header.clone();
         header.remove_image_axes();
         let camera = header.get_str("CAMERA");
-        let rows = |table| fibermap_rows(table, fibermin, fibres, camera.as_deref()).map(|rows| rows.table);
+        let rows = |table| fibermap_rows(table, numbers, camera.as_deref()).map(|rows| rows.table);
         match preproc.fibermap.as_ref().map(rows).transpose() {
             Ok(fibermap) => (Self { header, fibermap }, None),
             Err(what) => (Self { header, fibermap: None }, Some(what)),
@@ -95,10 +95,10 @@ pub fn read_frame(py: Python, path: PathBuf) -> PyResult<Bound<PyDict>> {
 pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -> PyResult<Frame> {
     let (spectra, wave) = spectra_of(dict)?;
     let run = Run::of(dict)?;
-    let fibres = |run: &Run| run.specmin..run.specmin + spectra.nspec;
+    let numbers = |run: &Run| (run.fibermin..).take(spectra.nspec).collect::<Vec<i64>>();
     let Head { mut header, fibermap } = match (preproc, &run) {
         (Some(preproc), Some(run)) => {
-            let (head, refusal) = Head::of_image(&preproc.0, run.fibermin - run.specmin as i64, fibres(run));
+            let (head, refusal) = Head::of_image(&preproc.0, &numbers(run));
             if let Some(what) = refusal {
                 return Err(input(format!("the fibermap of preproc {what}")));
             }

@@ -34,6 +34,7 @@ pub fn traces(psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -
         nbin: t.nbin,
         spot: *model.shape(),
         model,
+        images: OnceLock::new(),
         pixel: PixelField { host: OnceLock::from([t.pixel_x, t.pixel_y].concat()), device: OnceLock::new() },
         offset: Field::on_host(t.offset_x.into_iter().chain(t.offset_y).collect()),
         shape: Field::on_host(t.shape),

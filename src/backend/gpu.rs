@@ -12,6 +12,7 @@ use crate::gpu::cholesky::{self, ALL_POSITIVE, Passes};
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::{self, Patches};
+use crate::gpu::spot_grid::{self, GridImages, images_served};
 use crate::gpu::{Gpu, Reals, Recording, decorrelate as decorrelation, goodness as fit, model as image};
 use crate::gpu::{
     jacobi as eigen, normal_equations as normal, schur as complements, spots as psf_spots, traces as series,
@@ -36,6 +37,7 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         nbin: found.nbin,
         spot: SpotShape::new(psf, with_tails),
         model: SpotModel::new(psf, with_tails),
+        images: OnceLock::new(),
         pixel: PixelField { host: OnceLock::new(), device: OnceLock::from(found.pixel) },
         offset: Field::on_device(found.offset),
         shape: Field::on_device(found.shape),
@@ -43,7 +45,8 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
 }
 
 pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Field> {
-    if !bundle.model.is_hermite() {
+    let images = bundle.model.images().filter(|images| images_served(gpu, images).is_some());
+    if !bundle.model.is_hermite() && images.is_none() {
         // There is no kernel of other kinds: the CPU's spots go over.
         return super::cpu::spots(bundle, bins);
     }
@@ -54,7 +57,19 @@ pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Fie
         offset: bundle.offset.device(gpu)?.clone(),
         shape: bundle.shape.device(gpu)?.clone(),
     };
-    let found = psf_spots::spots(&traces, &bundle.spot, bins)?;
+    let found = match images {
+        None => psf_spots::spots(&traces, &bundle.spot, bins)?,
+        Some(images) => {
+            let sent = match bundle.images.get() {
+                Some(sent) => sent,
+                None => {
+                    let sent = GridImages::of(gpu, images)?;
+                    bundle.images.get_or_init(|| sent)
+                }
+            };
+            spot_grid::spots(&traces, &bundle.spot, (images, sent), bins)?
+        }
+    };
     corrupt(gpu, Stage::Spots, &[&found])?;
     Ok(Field::on_device(found))
 }
@@ -246,7 +261,9 @@ pub fn bytes(
         spots(bins) + most.max(plane)
     };
     let most = windows.iter().map(of_window).max().unwrap_or(0);
-    2 * plane + traces + most.max(passing) + SLACK
+    // Uploads are held twice until they are done.
+    let images = bundle.model.images().and_then(|images| images_served(gpu, images)).unwrap_or(0);
+    2 * plane + traces + 2 * images + most.max(passing) + SLACK
 }
 
 /// Bytes of all that the stages make of a batch.

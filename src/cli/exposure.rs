@@ -302,7 +302,7 @@ impl Arguments {
 
 /// Returns the request of a row, whose cells go before the command line.
 fn of_row(options: &RequestOptions, manifest: &Manifest, row: &Row) -> Result<Request, exposure::ManifestError> {
-    const FILES: [&str; 5] = ["input", "psf", "output", "model", "fibermap"];
+    const FILES: [&str; 6] = ["input", "psf", "output", "model", "fibermap", "wavelength-table"];
     let wrong = |what: String| manifest.invalid(row.line, what);
     let file = |column: &str| row.get(column).map(PathBuf::from);
     let needed = |column: &str| file(column).ok_or_else(|| wrong(format!("{column} is empty")));
@@ -310,6 +310,7 @@ fn of_row(options: &RequestOptions, manifest: &Manifest, row: &Row) -> Result<Re
     request.model = file("model").map(|path| (path, ModelFlux::default()));
     options.apply(&mut request).map_err(|error| wrong(error.to_string()))?;
     request.fibermap = file("fibermap").or(request.fibermap);
+    request.wavelength_table = file("wavelength-table").or(request.wavelength_table);
     for (column, cell) in row.cells.iter().filter(|(column, _)| !FILES.contains(&column.as_str())) {
         let Some(name) = names().find(|name| name.word() == column) else {
             let known: Vec<&str> = FILES.into_iter().chain(names().map(OptionName::word)).collect();

@@ -65,6 +65,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
     let file = |path: &Path, blake3: &str| json!({ "path": text(path), "blake3": blake3 });
     let (digests, summary) = (&done.digests, &done.summary);
     let fibermap = request.fibermap.as_ref().zip(digests.fibermap.as_ref());
+    let table = request.wavelength_table.as_ref().zip(digests.wavelength_table.as_ref());
     let options: Map<String, Value> =
         request.recorded_options().map(|(name, value)| (name.word().into(), value.into())).collect();
     let memory = |used: MemoryUse| json!({ "planned_bytes": used.planned, "peak_bytes": used.peak });
@@ -113,6 +114,8 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "like": like,
     }));
     fields.insert("fit".into(), json!(summary.fit));
+    let table = table.map_or(Value::Null, |(path, digest)| file(path, digest));
+    fields.insert("wavelength_table".into(), table);
     fields.insert("wave_dln".into(), done.log_step.into());
     fields.insert("dispaxis".into(), done.dispersion.dispaxis().into());
     let traces = done.shifts.as_ref().map(|shifts| Value::Object(quantity_fields(|q| shifts.departure(q))));

@@ -73,6 +73,11 @@ impl Like {
             let fibermap = self.record.fibermap.as_deref().map(|path| self.existing(path, "-f")).transpose()?;
             request.fibermap = fibermap.map(Path::to_path_buf);
         }
+        if request.wavelength_table.is_none() && !given(OptionName::Wavelength) {
+            let table = self.record.wavelength_table.as_deref();
+            let table = table.map(|path| self.existing(path, "--wavelength-table")).transpose()?;
+            request.wavelength_table = table.map(Path::to_path_buf);
+        }
         Ok(())
     }
 

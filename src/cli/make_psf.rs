@@ -1,7 +1,7 @@
 //! `spextral make-psf`: writes a PSF file, DESI-like or of measured spots.
 
 use super::json::{Json, object, print_object, text};
-use super::output::{Outcome, print};
+use super::output::{Outcome, fibres, print};
 use clap::ValueEnum;
 use serde_json::json;
 use spextral::base::output_path::{Format, check_outputs};
@@ -184,9 +184,9 @@ pub fn run(args: &Arguments) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!(
-        "{}: {} fibres on {npix_x} x {npix_y} pixels, {} to {} Angstrom along {}",
+        "{}: {} on {npix_x} x {npix_y} pixels, {} to {} Angstrom along {}",
         args.output.display(),
-        psf.nfibre,
+        fibres(psf.nfibre),
         psf.wave_min,
         psf.wave_max,
         psf.dispersion.letter()

@@ -36,3 +36,8 @@ pub fn report_full_disks_as_errors() {
         libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     }
 }
+
+/// Returns a number of fibres with its noun: 1 fibre, 2 fibres.
+pub(super) fn fibres(count: usize) -> String {
+    if count == 1 { "1 fibre".into() } else { format!("{count} fibres") }
+}

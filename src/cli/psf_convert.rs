@@ -1,7 +1,7 @@
 //! `spextral psf-convert`: a PSF of one kind as another.
 
 use super::json::{Json, object, print_object, text};
-use super::output::{Outcome, print};
+use super::output::{Outcome, fibres, print};
 use clap::ValueEnum;
 use serde_json::json;
 use spextral::base::output_path::{Format, check_outputs};
@@ -92,7 +92,7 @@ pub fn run(args: &Arguments) -> Outcome {
         print_object("psf-convert", object(fields))?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(&format!("{}: {} from {}, {} fibres", args.output.display(), kinds[1], kinds[0], result.nfibre))?;
+    print(&format!("{}: {} from {}, {}", args.output.display(), kinds[1], kinds[0], fibres(result.nfibre)))?;
     if let Some(PsfDifference { places, median, most, centroid: [x, y], width: [wx, wy] }) = difference {
         print(&format!(
             "spots at {places} places differ by {:.3} % of their peak in the median, {:.3} % at most; centroids by {x:.4} and \

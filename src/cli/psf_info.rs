@@ -43,8 +43,13 @@ pub(super) fn lines(facts: &PsfFacts) -> String {
     let row = facts.row.map_or_else(|| "no trace on the CCD".into(), |row| format!("{row:.4} Angstrom per pixel"));
     let along = if facts.dispaxis == 1 { "x" } else { "y" };
     let tails = if facts.tails { ", power-law tails" } else { "" };
+    let missing = facts.fibermax - facts.fibermin + 1 - *nfibre as i64;
+    let numbered = match missing {
+        0 => format!("from number {fibermin} on"),
+        _ => format!("of numbers {fibermin} to {}, of which {missing} are absent", facts.fibermax),
+    };
     let mut lines = vec![
-        format!("  fibres      {nfibre} from number {fibermin} on; groups that share no light: {groups}"),
+        format!("  fibres      {nfibre} {numbered}; groups that share no light: {groups}"),
         format!("  CCD         {} x {} pixels", npix[0], npix[1]),
         format!("  wavelength  {} to {} Angstrom along {along}, {row}; default step {default_step}", wave[0], wave[1]),
         format!("  spots       {} x {} pixels, fractional error {psferr}{tails}", window[0], window[1]),

@@ -173,6 +173,9 @@ pub struct RequestOptions {
     /// A file with the FIBERMAP, in place of the frame's own
     #[arg(short, long)]
     pub fibermap: Option<PathBuf>,
+    /// A file with a grid per fibre: FITS with WAVELENGTH [nspec, nwave] as of a frame, or CSV with columns fibre, wavelength
+    #[arg(long, value_name = "FILE", conflicts_with = "wavelength")]
+    pub wavelength_table: Option<PathBuf>,
     #[command(flatten)]
     pub given: Given,
 }
@@ -209,6 +212,9 @@ impl RequestOptions {
     pub fn apply(&self, request: &mut Request) -> Result<(), OptionError> {
         if self.fibermap.is_some() {
             request.fibermap.clone_from(&self.fibermap);
+        }
+        if self.wavelength_table.is_some() {
+            request.wavelength_table.clone_from(&self.wavelength_table);
         }
         self.given.apply(request)
     }

@@ -1,13 +1,13 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
 use super::json::{Json, object, print_object, text};
-use super::output::{Outcome, print};
+use super::output::{Outcome, fibres, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use spextral::PendingFile;
 use spextral::base::output_path::{Format, check_outputs};
 use spextral::extract::WaveRange;
-use spextral::fits::{Medium, read_line_list, read_psf_with, read_truth, write_preproc, write_truth};
+use spextral::fits::{Medium, read_line_list, read_psf_with, read_truth, read_wave_table, write_preproc, write_truth};
 use spextral::psf::Gh00;
 use spextral::simulate::{Light, SimulateError, Simulation, simulate};
 use std::error::Error;
@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Bins of light in Angstrom, as for the extraction [default: the PSF's range by the default step of an extraction]
     #[arg(short = 'w', long, value_name = "WMIN,WMAX,DW", allow_hyphen_values = true)]
     wavelength: Option<WaveRange>,
+    /// Bins of light of every fibre, in place of a grid: a file as --wavelength-table of `spextral extract` takes it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["wavelength", "arc", "spectra"])]
+    wavelength_table: Option<PathBuf>,
     /// Read noise in electron
     #[arg(long, value_name = "ELECTRON", default_value_t = Simulation::default().readnoise)]
     readnoise: f64,
@@ -112,6 +115,7 @@ impl Arguments {
             specmin: self.specmin,
             nspec: self.nspec,
             wave: self.wavelength,
+            table: self.wavelength_table.as_ref().map(read_wave_table).transpose()?.map(|(table, _)| table),
             readnoise: self.readnoise,
             exptime: self.exptime,
             mjd: self.mjd,
@@ -131,7 +135,12 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     let outputs = [&args.output].into_iter().chain(&args.truth).map(|path| (path.as_path(), Format::Fits));
     let outputs: Vec<(&Path, Format)> = outputs.collect();
-    let inputs = [&args.psf].into_iter().chain(&args.arc).chain(&args.spectra).map(PathBuf::as_path);
+    let inputs = [&args.psf]
+        .into_iter()
+        .chain(&args.arc)
+        .chain(&args.spectra)
+        .chain(&args.wavelength_table)
+        .map(PathBuf::as_path);
     check_outputs(&inputs.collect::<Vec<_>>(), &outputs, args.overwrite)?;
     let psf = read_psf_with(&args.psf, args.psf_gh00)?;
     let of_psf = |error: SimulateError| match error {
@@ -157,9 +166,9 @@ pub fn run(args: &Arguments) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     print(&format!(
-        "{}: {} fibres lit, {} {} from {:.1} to {:.1} Angstrom, seed {}",
+        "{}: {} lit, {} {} from {:.1} to {:.1} Angstrom, seed {}",
         args.output.display(),
-        truth.fibres.len(),
+        fibres(truth.fibres.len()),
         nwave,
         if args.arc.is_some() { "lines" } else { "bins" },
         ends[0],

@@ -33,6 +33,7 @@ pub fn reason_to_extract(request: &Request) -> Option<String> {
         ("IN_IMG", card_of_path(&request.input)),
         ("IN_PSF", card_of_path(&request.psf)),
         ("IN_FMAP", request.fibermap.as_deref().map(card_of_path).unwrap_or_default()),
+        ("IN_WTAB", request.wavelength_table.as_deref().map(card_of_path).unwrap_or_default()),
         ("SPXOPT", request.option_record()),
     ];
     cards.iter().find_map(|(keyword, now)| difference(&header, keyword, now)).or_else(|| newer_input(request))

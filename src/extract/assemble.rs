@@ -5,6 +5,7 @@ use super::{CutRows, Dark};
 use crate::base::median::median;
 use crate::base::recycled;
 use crate::frame::{Spectra, SpectraParts, specmask};
+use crate::geometry::gradient;
 use crate::solver::{BundleSpectra, Job};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,11 +52,17 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     mask.par_chunks_mut(n).enumerate().for_each(|(spec, mask)| set_bits(&raw, &judged, spec, bad[spec], mask));
     bad_fit.into_iter().for_each(|at| mask[at] |= specmask::BAD2DFIT);
     let dark = dark(&raw, &judged.covered);
-    let width = grid.widths();
+    // `[nwave]`, or `[nspec, nwave]` of a table.
+    let of_fibre = |fibre: usize| gradient(&job.psf.wavelengths(fibre..fibre + 1, grid.wave()), grid.step());
+    let width = match job.psf.waves {
+        None => grid.widths(),
+        Some(_) => (specmin..specmin + nspec).flat_map(of_fibre).collect(),
+    };
     let fibres = raw.flux.par_chunks_mut(n).zip(raw.ivar.par_chunks_mut(n)).zip(raw.chi2pix.par_chunks_mut(n));
     fibres.zip(judged.none.par_chunks(n)).enumerate().for_each(|(spec, (((flux, ivar), chi2pix), none))| {
-        let stretch = job.psf.stretch(specmin + spec);
-        let bins = flux.iter_mut().zip(ivar).zip(chi2pix).zip(none).zip(&width);
+        let stretch = if job.psf.waves.is_some() { 1.0 } else { job.psf.stretch(specmin + spec) };
+        let width = &width[spec * n % width.len()..][..n];
+        let bins = flux.iter_mut().zip(ivar).zip(chi2pix).zip(none).zip(width);
         for ((((flux, ivar), chi2pix), none), width) in bins {
             let width = width * stretch;
             (*flux, *ivar) = if *none { (0.0, 0.0) } else { (*flux / width, *ivar * (width * width)) };
@@ -69,8 +76,8 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let inside = edge..nwave.saturating_sub(edge);
     let counts = |at: usize| inside.contains(&(at % nwave)) && !judged.none[at] && raw.pixmask_fraction[at] < MASKED;
     let cut_rows = cut_rows(&raw.resolution, [nspec, nwave, ndiag], specmin, counts);
-    if grid.log_step().is_some() {
-        to_density(&mut raw.resolution, &width, ndiag);
+    if grid.log_step().is_some() || job.psf.waves.is_some() {
+        to_density(&mut raw.resolution, &width, [nwave, ndiag]);
     }
     let BundleSpectra { x, flux, ivar, resolution, pixmask_fraction, off_ccd, .. } = raw;
     [x, off_ccd].into_iter().for_each(recycled::give);
@@ -149,10 +156,10 @@ fn set_bits(raw: &BundleSpectra, judged: &Judged, spec: usize, is_bad: bool, mas
 }
 
 /// Makes R, which is of electron per bin, that of electron/Angstrom, on bins of different widths.
-fn to_density(resolution: &mut [f64], width: &[f64], ndiag: usize) {
-    let nwave = width.len();
+fn to_density(resolution: &mut [f64], width: &[f64], [nwave, ndiag]: [usize; 2]) {
+    let rows = width.len() / nwave;
     resolution.par_chunks_mut(nwave).enumerate().for_each(|(line, elements)| {
-        let d = line % ndiag;
+        let (d, width) = (line % ndiag, &width[line / ndiag % rows * nwave..][..nwave]);
         for (column, element) in elements.iter_mut().enumerate() {
             if let Some(row) = (column + d).checked_sub(ndiag / 2).filter(|&row| row < nwave) {
                 *element *= width[column] / width[row];

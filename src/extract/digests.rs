@@ -11,4 +11,7 @@ pub struct Digests {
     pub psf: String,
     /// The fibermap, where it is in a file of its own.
     pub fibermap: Option<String>,
+    /// The table of wavelengths, where there is one.
+    #[serde(default)]
+    pub wavelength_table: Option<String>,
 }

@@ -1,7 +1,6 @@
 //! Rows of a FIBERMAP, matched by the numbers of the fibres.
 
 use crate::frame::Table;
-use std::ops::Range;
 
 /// Fibres per spectrograph in DESI's numbering: camera r3 has 1500 to 1999.
 const DESI_FIBRES: i64 = 500;
@@ -17,39 +16,32 @@ pub struct FibermapRows {
     pub notes: Vec<String>,
 }
 
-/// Returns the rows of a FIBERMAP whose FIBER are those of `spectra`, rows of a PSF whose first fibre has the number
-/// `fibermin`.
+/// Returns the rows of a FIBERMAP whose FIBER are `numbers`, those of a PSF, in their order.
 ///
 /// DESI's PSFs count fibres from 0 on every spectrograph, its fibermaps over all: a `camera` such as r3
 /// decides.
 ///
 /// # Errors
 /// A sentence, if the table has no FIBER, lacks a fibre, or has rows of one fibre that differ.
-pub fn fibermap_rows(
-    table: &Table,
-    fibermin: i64,
-    spectra: Range<usize>,
-    camera: Option<&str>,
-) -> Result<FibermapRows, String> {
+pub fn fibermap_rows(table: &Table, numbers: &[i64], camera: Option<&str>) -> Result<FibermapRows, String> {
     let fibres = table.column_i64("FIBER").filter(|fibres| fibres.len() == table.nrows());
     let fibres = fibres.ok_or(
         "has no column FIBER of one integer per row, so it does not say whose rows these are; give the FIBERMAP of this frame",
     )?;
-    let first = fibermin.saturating_add(spectra.start as i64);
-    let count = spectra.len();
-    let offset = camera.and_then(petal).filter(|_| fibermin.saturating_add(spectra.end as i64) <= DESI_FIBRES);
+    let last = numbers.last().copied().unwrap_or(0);
+    let offset = camera.and_then(petal).filter(|_| last < DESI_FIBRES);
     let of_camera = offset.map(|petal| petal * DESI_FIBRES).filter(|offset| *offset > 0);
-    let attempt = |first: i64| rows_of(&fibres, first, count);
+    let attempt = |offset: i64| rows_of(&fibres, numbers.iter().map(|number| number.saturating_add(offset)));
     let mut notes = Vec::new();
-    let found = match of_camera.map(|offset| (offset, attempt(first + offset))) {
-        None => attempt(first),
+    let found = match of_camera.map(|offset| (offset, attempt(offset))) {
+        None => attempt(0),
         Some((_, Ok(rows))) => Ok(rows),
-        Some((offset, Err(missing))) => match attempt(first) {
+        Some((offset, Err(missing))) => match attempt(0) {
             Ok(rows) => {
                 notes.push(format!(
                     "its FIBERMAP has fibres {}, as the PSF counts them, where DESI's camera {} has those from {offset} on; \
                      is it the fibermap of this frame?",
-                    listed(&[first, first + count as i64 - 1], " to "),
+                    listed(&[numbers.first().copied().unwrap_or(0), last], " to "),
                     camera.unwrap_or_default()
                 ));
                 Ok(rows)
@@ -97,13 +89,12 @@ fn petal(camera: &str) -> Option<i64> {
     }
 }
 
-/// Returns the rows of each of `count` fibres from `first` on; an error with those that have none.
-fn rows_of(fibres: &[i64], first: i64, count: usize) -> Result<Vec<(i64, Vec<usize>)>, Vec<i64>> {
-    let mut rows: Vec<(i64, Vec<usize>)> = (0..count as i64).map(|k| (first + k, Vec::new())).collect();
+/// Returns the rows of each of some fibres, whose numbers ascend; an error with those that have none.
+fn rows_of(fibres: &[i64], wanted: impl Iterator<Item = i64>) -> Result<Vec<(i64, Vec<usize>)>, Vec<i64>> {
+    let mut rows: Vec<(i64, Vec<usize>)> = wanted.map(|number| (number, Vec::new())).collect();
     for (row, fibre) in fibres.iter().enumerate() {
-        let at = fibre.checked_sub(first).and_then(|k| usize::try_from(k).ok());
-        if let Some((_, of_fibre)) = at.and_then(|k| rows.get_mut(k)) {
-            of_fibre.push(row);
+        if let Ok(at) = rows.binary_search_by_key(fibre, |(number, _)| *number) {
+            rows[at].1.push(row);
         }
     }
     let missing: Vec<i64> = rows.iter().filter(|(_, rows)| rows.is_empty()).map(|(fibre, _)| *fibre).collect();
@@ -121,6 +112,7 @@ fn listed(numbers: &[i64], between: &str) -> String {
 mod tests {
     use super::*;
     use crate::frame::ColumnData;
+    use std::ops::Range;
 
     fn table(fibres: &[i64]) -> Table {
         let targets = fibres.iter().map(|fibre| 1000 + fibre).collect();
@@ -133,8 +125,13 @@ mod tests {
         .with_column("FIBER", "", &fibres)
     }
 
+    fn numbers(fibermin: i64, spectra: Range<usize>) -> Vec<i64> {
+        spectra.map(|row| fibermin + row as i64).collect()
+    }
+
     fn targets(fibres: &[i64], fibermin: i64, spectra: Range<usize>, camera: Option<&str>) -> Result<Vec<i64>, String> {
-        fibermap_rows(&table(fibres), fibermin, spectra, camera).map(|rows| rows.table.column_i64("TARGETID").unwrap())
+        fibermap_rows(&table(fibres), &numbers(fibermin, spectra), camera)
+            .map(|rows| rows.table.column_i64("TARGETID").unwrap())
     }
 
     #[test]
@@ -148,6 +145,14 @@ mod tests {
     }
 
     #[test]
+    fn fibres_may_be_missing_from_psf_or_table() {
+        let rows = fibermap_rows(&table(&[9, 7, 3, 1]), &[1, 3, 9], None).unwrap();
+        assert_eq!(rows.table.column_i64("TARGETID"), Some(vec![1001, 1003, 1009]));
+        let missing = fibermap_rows(&table(&[9, 7, 3, 1]), &[1, 2, 9], None).unwrap_err();
+        assert!(missing.starts_with("has no row of fibre 2;"), "{missing}");
+    }
+
+    #[test]
     fn a_table_of_other_fibres_or_of_none_is_refused_with_what_it_lacks() {
         let none = |fibres: &[i64], camera| targets(fibres, 0, 0..2, camera).unwrap_err();
         assert!(
@@ -157,23 +162,23 @@ mod tests {
         assert!(none(&[0, 2, 3], None).starts_with("has no row of fibre 1;"));
         assert!(none(&[500, 501], Some("b2")).starts_with("has no row of fibres 1000, 1001;"));
         let other = Table::new(2).with_column("PARAM", "", &ColumnData::I64(vec![0, 1]));
-        assert!(fibermap_rows(&other, 0, 0..2, None).unwrap_err().starts_with("has no column FIBER"));
+        assert!(fibermap_rows(&other, &[0, 1], None).unwrap_err().starts_with("has no column FIBER"));
     }
 
     #[test]
     fn a_fibre_in_two_rows_serves_only_where_they_are_equal() {
-        let twice = fibermap_rows(&table(&[0, 1, 1, 2]), 0, 0..3, None).unwrap();
+        let twice = fibermap_rows(&table(&[0, 1, 1, 2]), &[0, 1, 2], None).unwrap();
         assert_eq!((twice.table.nrows(), twice.notes.len()), (3, 1));
         let mut differ = table(&[0, 1, 2]);
         differ = differ.take_rows(&[0, 1, 1, 2]).with_column("X", "", &ColumnData::I64(vec![0, 1, 2, 3]));
-        let error = fibermap_rows(&differ, 0, 0..3, None).unwrap_err();
+        let error = fibermap_rows(&differ, &[0, 1, 2], None).unwrap_err();
         assert!(error.starts_with("has fibre 1 in rows 1, 2 (from 0), which differ"), "{error}");
-        assert!(fibermap_rows(&differ, 0, 2..3, None).is_ok(), "fibres that are not extracted do not matter");
+        assert!(fibermap_rows(&differ, &[2], None).is_ok(), "fibres that are not extracted do not matter");
     }
 
     #[test]
     fn numbers_of_the_psf_serve_a_camera_of_desi_with_a_word() {
-        let rows = fibermap_rows(&table(&[0, 1]), 0, 0..2, Some("r3")).unwrap();
+        let rows = fibermap_rows(&table(&[0, 1]), &[0, 1], Some("r3")).unwrap();
         assert!(rows.notes.len() == 1 && rows.notes[0].contains("from 1500 on"), "{:?}", rows.notes);
     }
 }

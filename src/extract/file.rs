@@ -3,6 +3,7 @@
 use super::decisions::warnings;
 use super::default_grid::default_wavelength;
 use super::fibermap::fibermap_rows;
+use super::own_grid::own_grid;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
@@ -10,11 +11,15 @@ use crate::base::cancel::CancelToken;
 use crate::base::error_chain::one_line;
 use crate::base::transpose::transposed;
 use crate::fit::ArcFrame;
-use crate::fits::{FitsError, PendingFile, Preproc, preproc_of, psf_of, with_digest, write_frame, write_model};
-use crate::frame::{Frame, Header, Scores, Table};
+use crate::fits::{
+    FitsError, PendingFile, Preproc, preproc_of, psf_of, read_wave_table, with_digest, write_frame, write_model,
+};
+use crate::frame::{ColumnData, Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::{Dispersion, Form, Psf};
 use crate::shift::{ShiftOptions, Shifts, measure_shifts};
+use crate::stages::wave_table::WaveTable;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// The result of a request.
@@ -62,6 +67,8 @@ pub struct Inputs {
     grid: WaveGrid,
     barycentric: Option<f64>,
     fibermap: Option<Table>,
+    /// Wavelengths of the bins, where fibres have a table of them.
+    table: Option<WaveTable>,
     digests: Digests,
     notes: Vec<String>,
     shifts: Option<Shifts>,
@@ -103,7 +110,7 @@ impl Inputs {
     pub fn read(request: &Request) -> Result<Self, FileError> {
         request.check()?;
         let start = Instant::now();
-        let (mut preproc, mut psf, digests) = read_inputs(request)?;
+        let (mut preproc, mut psf, table, digests) = read_inputs(request)?;
         preproc.mask = None;
         // Here alone: everything behind has dispersion along y.
         let mut preproc = preproc.turned_for(psf.dispersion);
@@ -112,7 +119,7 @@ impl Inputs {
         let shifts = request.fit_traces.then(|| fit_traces(request, &preproc, &mut psf)).transpose()?;
         // Its work is done; a queue of frames is spared its memory.
         preproc.readnoise = None;
-        if psf.ranges.is_some() {
+        if psf.ranges.is_some() && table.is_none() {
             tracing::info!(
                 "every fibre has a range of its own: the grid is on the scale of the middle one, {:.2} to {:.2} Angstrom; WAVELENGTH is \
                  [nspec, nwave]",
@@ -126,10 +133,14 @@ impl Inputs {
             );
         }
         let barycentric = barycentric_factor(request, &preproc)?;
+        let (grid, table) = match own_grid(request, &mut psf, &grid, table, barycentric)? {
+            Some((grid, table)) => (grid, Some(table)),
+            None => (grid, None),
+        };
         let mut notes = defects(request, &preproc, &psf);
         let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
-        Ok(Self { preproc, psf, grid, barycentric, fibermap, digests, notes, shifts, read: start.elapsed() })
+        Ok(Self { preproc, psf, grid, barycentric, fibermap, table, digests, notes, shifts, read: start.elapsed() })
     }
 
     /// Extracts the frame.
@@ -139,7 +150,8 @@ impl Inputs {
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
         let options = self.options(request);
         let job = self.job(&options).map_err(|source| self.failed(request, source))?;
-        if engine.is_gpu() && self.psf.form != Form::GaussHermite {
+        let served = matches!(self.psf.form, Form::GaussHermite | Form::Grid(_)) && self.psf.form.name() != "MONOSPOT";
+        if engine.is_gpu() && !served {
             let kind = self.psf.form.name();
             tracing::warn!(
                 "the CPU makes the spots of a {kind} PSF, for which devices have no kernel; the other stages stay on the GPU"
@@ -170,7 +182,20 @@ impl Inputs {
     /// The options of a request, with the model and the barycentric factor that it asks for.
     pub fn options(&self, request: &Request) -> Options {
         let model = request.model.as_ref().map(|(_, which)| *which);
-        Options { barycentric: self.barycentric, model, ..request.options.clone() }
+        // A table has the factor in its bins already.
+        let barycentric = self.barycentric.filter(|_| self.table.is_none());
+        Options { barycentric, model, ..request.options.clone() }
+    }
+
+    /// Returns the wavelengths of some fibres, `[nwave]` or, where they differ, `[nspec, nwave]`.
+    fn wave(&self, fibres: Range<usize>) -> Vec<f64> {
+        match &self.table {
+            None => self.psf.wavelengths(fibres, self.grid.wave()),
+            Some(table) if fibres.clone().all(|fibre| table.row(fibre) == table.row(fibres.start)) => {
+                table.row(fibres.start).to_vec()
+            }
+            Some(table) => table.of(fibres).to_vec(),
+        }
     }
 }
 
@@ -206,11 +231,10 @@ impl Product {
         let ccd_header = header(request, &inputs, spectra.nspec, &done.summary);
         let mut header = ccd_header.clone();
         header.remove_image_axes();
-        let Inputs { preproc, psf, grid, fibermap, .. } = inputs;
-        let wanted = request.scores && psf.ranges.is_none();
-        let scores = wanted.then(|| scores(&spectra, &grid, fibermap.as_ref())).flatten();
         let first = request.options.specmin;
-        let wave = psf.wavelengths(first..first + spectra.nspec, grid.wave());
+        let wave = inputs.wave(first..first + spectra.nspec);
+        let Inputs { preproc, psf, fibermap, .. } = inputs;
+        let scores = request.scores.then(|| scores(&spectra, &wave, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave, header, fibermap, scores };
         let (nx, ny) = (preproc.ccd.nx(), preproc.ccd.ny());
         let in_file = |model: Vec<f32>| match psf.dispersion {
@@ -238,7 +262,7 @@ impl Product {
     }
 }
 
-fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> {
+fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Option<WaveTable>, Digests), FileError> {
     if let Some(second) = request.psf_or.as_ref().filter(|_| !request.psf.exists()) {
         return Err(FileError::NoPsf { places: [request.psf.clone(), second.clone()] });
     }
@@ -249,18 +273,21 @@ fn read_inputs(request: &Request) -> Result<(Preproc, Psf, Digests), FileError> 
     );
     let ((preproc, input), (psf, psf_digest)) = (preproc?, psf?);
     let fibermap = request.fibermap.as_ref().map(|path| with_digest(path, ignore, |_| Ok(()))).transpose()?;
-    let digests = Digests { input, psf: psf_digest, fibermap: fibermap.map(|(_, digest)| digest) };
+    let (table, wavelength_table) = request.wavelength_table.as_ref().map(read_wave_table).transpose()?.unzip();
+    let fibermap = fibermap.map(|(_, digest)| digest);
+    let digests = Digests { input, psf: psf_digest, fibermap, wavelength_table };
     if let Some(expected) = &request.expected {
         check_unchanged(expected, &digests, request)?;
     }
-    Ok((preproc, psf, digests))
+    Ok((preproc, psf, table, digests))
 }
 
 /// Refuses inputs that have other digests than those of the frame to repeat.
 fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Result<(), FileError> {
     let fibermap = request.fibermap.iter().zip(&expected.fibermap).zip(&found.fibermap);
     let all = [((&request.input, &expected.input), &found.input), ((&request.psf, &expected.psf), &found.psf)];
-    match all.into_iter().chain(fibermap).find(|((_, then), now)| then != now) {
+    let table = request.wavelength_table.iter().zip(&expected.wavelength_table).zip(&found.wavelength_table);
+    match all.into_iter().chain(fibermap).chain(table).find(|((_, then), now)| then != now) {
         Some(((path, then), now)) => {
             Err(FileError::Changed { path: path.clone(), then: then.clone(), now: now.clone() })
         }
@@ -310,12 +337,15 @@ fn select_fibermap(
     let nspec = request.options.nspec.unwrap_or(psf.nfibre.saturating_sub(first));
     // Fibres that the PSF does not have are the extraction's to refuse.
     let exist = nspec > 0 && first.checked_add(nspec).is_some_and(|end| end <= psf.nfibre);
+    let numbers = || (first..first + nspec).map(|fibre| psf.number(fibre)).collect::<Vec<i64>>();
     let Some(table) = preproc.fibermap.as_ref().filter(|_| exist) else {
-        return Ok(None);
+        // Numbers that do not follow one another need a place in the frame.
+        let of_psf = || Table::new(nspec).with_column("FIBER", "", &ColumnData::I64(numbers()));
+        return Ok((exist && psf.numbers.is_some()).then(of_psf));
     };
     let path = request.fibermap.as_ref().unwrap_or(&request.input);
     let camera = preproc.header.get_str("CAMERA").or_else(|| psf.camera.clone());
-    let rows = fibermap_rows(table, psf.fibermin, first..first + nspec, camera.as_deref());
+    let rows = fibermap_rows(table, &numbers(), camera.as_deref());
     let rows = rows.map_err(|what| FileError::Fibermap { path: path.clone(), what })?;
     notes.extend(rows.notes.iter().map(|note| format!("{}: {note}", path.display())));
     Ok(Some(rows.table))
@@ -350,15 +380,18 @@ fn defects(request: &Request, preproc: &Preproc, psf: &Psf) -> Vec<String> {
     notes
 }
 
-fn scores(spectra: &crate::frame::Spectra, grid: &WaveGrid, fibermap: Option<&Table>) -> Option<Scores> {
-    Scores::of(spectra, grid.wave(), fibermap.and_then(|t| t.column_i64("TARGETID")))
+fn scores(spectra: &crate::frame::Spectra, wave: &[f64], fibermap: Option<&Table>) -> Option<Scores> {
+    Scores::of(spectra, wave, fibermap.and_then(|t| t.column_i64("TARGETID")))
 }
 
 /// The cards of the input's IMAGE and those of the run.
 fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -> Header {
     let mut header = inputs.preproc.header.clone();
-    let wave = inputs.grid.wave();
-    let first = inputs.psf.fibermin + request.options.specmin as i64;
+    let fibres = request.options.specmin..request.options.specmin + nspec;
+    let all = inputs.wave(fibres);
+    let is_shared = all.len() == inputs.grid.nwave();
+    let wave = if is_shared { &all } else { inputs.grid.wave() };
+    let first = inputs.psf.number(request.options.specmin);
     let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
     note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
@@ -368,8 +401,7 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     }
     record::note(&mut header, request, &inputs.digests, &inputs.notes);
     record::note_axis(&mut header, inputs.psf.dispersion);
-    let fibres = request.options.specmin..request.options.specmin + nspec;
-    record::note_ranges(&mut header, &inputs.psf, fibres, wave);
+    record::note_ranges(&mut header, (!is_shared).then_some(&all[..]));
     record::note_shifts(&mut header, inputs.shifts.as_ref());
     header
 }

@@ -8,6 +8,7 @@ use crate::fits::FitsError;
 use crate::geometry::GridError;
 use crate::psf::PsfError;
 use crate::shift::ShiftError;
+use crate::stages::wave_table::WaveTableError;
 use std::path::PathBuf;
 
 /// Why a request was not carried out.
@@ -30,6 +31,14 @@ pub enum FileError {
     /// The grid cannot be.
     #[error(transparent)]
     Grid(#[from] GridError),
+    /// The table of wavelengths cannot be.
+    #[error("{}: {source}", path.display())]
+    Table {
+        /// The file with the table, or the frame.
+        path: PathBuf,
+        /// Why.
+        source: WaveTableError,
+    },
     /// The barycentric factor cannot be computed.
     #[error("{}: {source}", path.display())]
     Barycentric {

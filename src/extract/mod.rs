@@ -11,6 +11,7 @@ mod file;
 mod file_error;
 mod option_record;
 mod option_values;
+mod own_grid;
 mod psf_facts;
 mod record;
 mod request;

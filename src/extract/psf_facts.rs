@@ -29,6 +29,8 @@ pub struct PsfFacts {
     pub nfibre: usize,
     /// Number of the first one.
     pub fibermin: i64,
+    /// Number of the last one.
+    pub fibermax: i64,
     /// CAMERA.
     pub camera: Option<String>,
     /// Axis of dispersion: 1 for x, 2 for y.
@@ -107,7 +109,8 @@ pub fn psf_facts(psf: &Psf) -> PsfFacts {
         dispaxis: axis.dispaxis(),
         kind: psf.form.name(),
         nfibre: psf.nfibre,
-        fibermin: psf.fibermin,
+        fibermin: psf.number(0),
+        fibermax: psf.number(psf.nfibre - 1),
         camera: psf.camera.clone(),
         npix: axis.in_file([psf.npix_x, psf.npix_y]),
         window: axis.in_file([2 * psf.half_x + 1, 2 * psf.half_y + 1]),

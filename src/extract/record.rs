@@ -5,9 +5,8 @@ use super::{Digests, Request, Summary, option_record};
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
-use crate::psf::{Dispersion, Psf};
+use crate::psf::Dispersion;
 use crate::shift::{Quantity, Shifts};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Errors of reading the header record of a frame.
@@ -76,6 +75,8 @@ pub struct Record {
     pub psf: PathBuf,
     /// The file with the fibermap, where there was one.
     pub fibermap: Option<PathBuf>,
+    /// The table of wavelengths, where there was one.
+    pub wavelength_table: Option<PathBuf>,
     /// BLAKE3 of these files.
     pub digests: Digests,
 }
@@ -96,7 +97,13 @@ impl Record {
             input: path_of_card(&text("IN_IMG")?),
             psf: path_of_card(&text("IN_PSF")?),
             fibermap: header.get_str("IN_FMAP").as_deref().map(path_of_card),
-            digests: Digests { input: text("SPXB3IMG")?, psf: text("SPXB3PSF")?, fibermap: header.get_str("SPXB3FMP") },
+            wavelength_table: header.get_str("IN_WTAB").as_deref().map(path_of_card),
+            digests: Digests {
+                input: text("SPXB3IMG")?,
+                psf: text("SPXB3PSF")?,
+                fibermap: header.get_str("SPXB3FMP"),
+                wavelength_table: header.get_str("SPXB3WTB"),
+            },
         })
     }
 
@@ -130,9 +137,11 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, no
         ("IN_PSF", Some(card_of_path(&request.psf)), "Input spectral PSF"),
         ("IN_IMG", Some(card_of_path(&request.input)), "Input image"),
         ("IN_FMAP", request.fibermap.as_deref().map(card_of_path), "Input fibermap"),
+        ("IN_WTAB", request.wavelength_table.as_deref().map(card_of_path), "Input wavelengths"),
         ("SPXB3PSF", Some(digests.psf.clone()), ""),
         ("SPXB3IMG", Some(digests.input.clone()), ""),
         ("SPXB3FMP", digests.fibermap.clone(), ""),
+        ("SPXB3WTB", digests.wavelength_table.clone(), ""),
         ("SPXOPT", Some(request.option_record()), "Options of the extraction"),
     ];
     set(header, cards);
@@ -147,11 +156,10 @@ pub(super) fn note_axis(header: &mut Header, axis: Dispersion) {
     set(header, [("SPXDISP", along_x.then(|| axis.letter().into()), "Axis of dispersion of the CCD")]);
 }
 
-/// Sets the cards of a PSF whose fibres have a range each: the ends of all, where `wave` is the grid on the PSF's scale.
-pub(super) fn note_ranges(header: &mut Header, psf: &Psf, fibres: Range<usize>, wave: &[f64]) {
+/// Sets the cards of fibres with wavelengths of their own, `[nspec, nwave]`: the ends of all.
+pub(super) fn note_ranges(header: &mut Header, own: Option<&[f64]>) {
     header.remove("SPXRANGE");
-    if psf.ranges.is_some() {
-        let own = psf.wavelengths(fibres, &[wave[0], wave[wave.len() - 1]]);
+    if let Some(own) = own {
         let ends = own.iter().fold([f64::MAX, f64::MIN], |[low, high], w| [low.min(*w), high.max(*w)]);
         header.set("WAVEMIN", ends[0], "First wavelength [Angstrom]");
         header.set("WAVEMAX", ends[1], "Last wavelength [Angstrom]");

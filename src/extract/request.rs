@@ -26,6 +26,8 @@ pub struct Request {
     pub model: Option<(PathBuf, ModelFlux)>,
     /// The grid; None for [`super::default_wavelength`].
     pub wavelength: Option<WaveRange>,
+    /// A file with the wavelengths of every bin of every fibre, in place of the grid.
+    pub wavelength_table: Option<PathBuf>,
     /// Pixels with any of these bits in MASK get ivar = 0.
     pub mask_bits: u32,
     /// HDU of the image, by EXTNAME or number; None for IMAGE, or a primary image without EXTNAME.
@@ -65,6 +67,7 @@ impl Request {
             fibermap: None,
             model: None,
             wavelength: None,
+            wavelength_table: None,
             mask_bits: PreprocOptions::default().mask_bits,
             image_hdu: None,
             readnoise: None,
@@ -100,7 +103,7 @@ impl Request {
 
     /// The files that are read.
     pub fn inputs(&self) -> impl Iterator<Item = &Path> {
-        [&self.input, &self.psf].into_iter().chain(&self.fibermap).map(PathBuf::as_path)
+        [&self.input, &self.psf].into_iter().chain(&self.fibermap).chain(&self.wavelength_table).map(PathBuf::as_path)
     }
 
     /// Refuses outputs that would destroy an input, each other, or an existing file, before any work.

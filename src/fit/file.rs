@@ -112,7 +112,7 @@ pub fn fit_file(
     let arcs: Vec<ArcFrame> = frames.iter().map(arc_of).collect();
     let begin = Instant::now();
     let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
-    let row = |number: &i64| usize::try_from(number - start.fibermin).ok();
+    let row = |number: &i64| start.row_of(*number);
     let mut options = request.options.clone();
     options.broken_fibres.extend(request.broken_fibres.iter().filter_map(row));
     let fitted = fit_psf(&start, &arcs, &lines, &options, cancel, progress).map_err(failed)?.in_file();
@@ -159,7 +159,7 @@ fn cards(request: &FitRequest, fitted: &Fitted) -> Header {
     }
     let dark = fitted.dark_fibres();
     if !dark.is_empty() {
-        let numbers: Vec<i64> = dark.iter().map(|&fibre| fitted.psf.fibermin + fibre as i64).collect();
+        let numbers: Vec<i64> = dark.iter().map(|&fibre| fitted.psf.number(fibre)).collect();
         header.set("NOLIGHT", runs(&numbers).join(","), "fibres without light: they follow their bundles");
     }
     header.set("BUNDLMIN", 0i64, "first bundle");
@@ -182,11 +182,10 @@ fn bundle_table(fitted: &Fitted) -> Table {
     let bundles = &fitted.bundles;
     let number = |of: &dyn Fn(&BundleFit) -> f64| ColumnData::F64(bundles.iter().map(of).collect());
     let count = |of: &dyn Fn(&BundleFit) -> usize| ColumnData::I32(bundles.iter().map(|b| of(b) as i32).collect());
-    let fibermin = fitted.psf.fibermin as usize;
     let reasons = bundles.iter().map(|b| b.outcome.as_ref().err().cloned().unwrap_or_default()).collect();
     Table::new(bundles.len())
-        .with_column("FIBERMIN", "", &count(&|b| fibermin + b.fibres.start))
-        .with_column("FIBERMAX", "", &count(&|b| fibermin + b.fibres.end - 1))
+        .with_column("FIBERMIN", "", &count(&|b| fitted.psf.number(b.fibres.start) as usize))
+        .with_column("FIBERMAX", "", &count(&|b| fitted.psf.number(b.fibres.end - 1) as usize))
         .with_column("FITTED", "", &ColumnData::Bool(bundles.iter().map(|b| b.outcome.is_ok()).collect()))
         .with_column("RCHI2", "", &number(&|b| figures(b)[0]))
         .with_column("NDATA", "", &count(&|b| figures(b)[1] as usize))
@@ -211,7 +210,7 @@ fn line_table(fitted: &Fitted, lines: &[Line]) -> Table {
     let text = |of: &dyn Fn(usize) -> String| ColumnData::Str((0..spots.len()).map(of).collect());
     Table::new(spots.len())
         .with_column("EXPOSURE", "", &count(&|k| spots[k].exposure as i64))
-        .with_column("FIBER", "", &count(&|k| fitted.psf.fibermin + spots[k].fibre as i64))
+        .with_column("FIBER", "", &count(&|k| fitted.psf.number(spots[k].fibre)))
         .with_column("WAVELENGTH", "Angstrom", &number(&|k| spots[k].wave))
         .with_column("ION", "", &text(&|k| ion(spots[k].wave)))
         .with_column("LISTED", "", &ColumnData::Bool(spots.iter().map(|s| s.listed).collect()))
@@ -228,7 +227,7 @@ fn line_table(fitted: &Fitted, lines: &[Line]) -> Table {
 fn error_table(fitted: &Fitted) -> Table {
     let errors: Vec<_> = fitted.bundles.iter().flat_map(|b| &b.errors).collect();
     let number = |of: &dyn Fn(usize) -> f64| ColumnData::F64((0..errors.len()).map(of).collect());
-    let fibres = errors.iter().map(|e| (fitted.psf.fibermin + e.fibre as i64) as i32).collect();
+    let fibres = errors.iter().map(|e| fitted.psf.number(e.fibre) as i32).collect();
     Table::new(errors.len())
         .with_column("FIBER", "", &ColumnData::I32(fibres))
         .with_column("WAVELENGTH", "Angstrom", &number(&|k| errors[k].wave))
@@ -240,7 +239,7 @@ fn error_table(fitted: &Fitted) -> Table {
 
 /// Returns a sentence per bundle about what did not go as wished.
 pub fn remarks(psf: &Psf, bundle: &BundleFit) -> Vec<String> {
-    let number = |fibre: usize| psf.fibermin + fibre as i64;
+    let number = |fibre: usize| psf.number(fibre);
     let which = format!("fibres {} to {}", number(bundle.fibres.start), number(bundle.fibres.end - 1));
     if let Err(reason) = &bundle.outcome {
         return vec![format!("{which} keep the start's PSF: {reason}")];

@@ -3,7 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
-//! | `psf_table`, `psf_sampled`, `psf_axes`, `psf_ranges` | the table of a Gauss-Hermite PSF; PSFs of sampled spots; the axis of dispersion; ranges of fibres |
+//! | `psf_table`, `psf_sampled`, `psf_irregular`, `psf_axes`, `psf_fibres` | the table of a Gauss-Hermite PSF; PSFs of sampled spots, on a grid or at any places; the axis of dispersion; numbers, bundles and ranges of fibres |
 //! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
@@ -34,7 +34,8 @@ mod preproc;
 mod preproc_options;
 mod psf;
 mod psf_axes;
-mod psf_ranges;
+mod psf_fibres;
+mod psf_irregular;
 mod psf_sampled;
 mod psf_table;
 mod psf_write;
@@ -44,6 +45,7 @@ mod table;
 mod tiles;
 mod truth;
 mod verify;
+mod wave_table;
 mod weights;
 mod writer;
 
@@ -67,4 +69,5 @@ pub use spot_table::{FittedPsf, psf_from_spots};
 pub use table::read_fibermap;
 pub use truth::{Truth, read_truth, write_truth};
 pub use verify::verify;
+pub use wave_table::read_wave_table;
 pub use writer::{Image, Pixels, write_images};

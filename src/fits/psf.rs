@@ -4,7 +4,7 @@
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
 use super::psf_axes::oriented;
-use super::psf_ranges::read_ranges;
+use super::psf_fibres::FibreFacts;
 use super::psf_sampled::{mono_spot, pixel_polynomial, spot_grid};
 use super::psf_table::{DEFAULT_PSFERR, ParamTable, camera};
 use super::reader::FitsFile;
@@ -77,9 +77,10 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
     // The window of two cores is even: it fits one that is odd and a pixel wider to either side.
     let half = |keyword| integer(keyword).map(|half| if two_cores { half + 1 } else { half });
     let [wave_min, wave_max] = rows.table_domain()?;
+    let facts = FibreFacts::read(file, rows.nfibre)?;
     let mut parts = PsfParts {
         nfibre: rows.nfibre,
-        fibermin: integer("FIBERMIN")? as i64,
+        fibermin: facts.first.map_or_else(|| integer("FIBERMIN").map(|number| number as i64), Ok)?,
         dispersion: Dispersion::AlongY,
         trace_x: trace(file, &rows, "XTRACE", "X")?,
         trace_y: trace(file, &rows, "YTRACE", "Y")?,
@@ -94,7 +95,9 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
         half_y: half("HSIZEY")?,
         npix_x: integer("NPIX_X")?,
         npix_y: integer("NPIX_Y")?,
-        ranges: read_ranges(file, rows.nfibre)?,
+        ranges: facts.ranges,
+        numbers: facts.numbers,
+        waves: None,
         wave_min,
         wave_max,
         psferr: match hdu.header.contains("PSFERR") {

@@ -6,14 +6,15 @@
 use super::error::FitsError;
 use super::hdu::Hdu;
 use super::psf_axes::oriented;
-use super::psf_ranges::read_ranges;
+use super::psf_fibres::FibreFacts;
+use super::psf_irregular::{ImageKind, irregular};
 use super::psf_table::{DEFAULT_PSFERR, camera};
 use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::{Header, Table};
 use crate::psf::{
     Defects, Dispersion, Form, LegendreSeries, PixelPolynomial, PolynomialImages, PolynomialParts, Psf, PsfError,
-    PsfParts, Remainder, SpotGrid, SpotImages, SpotImagesParts, in_range,
+    PsfParts, Remainder, SpotGrid, SpotImages, SpotImagesParts, SpotNorm, in_range,
 };
 use crate::stages::psf_check::judged;
 use crate::stages::spot_widths::with_measured_widths;
@@ -26,16 +27,20 @@ const WHOLE: f64 = 1e-6;
 pub(super) fn spot_grid(file: &FitsFile) -> Result<Psf, FitsError> {
     let common = Common::read(file)?;
     let spots = file.hdu("SPOTS")?;
-    if let Some(other) = file.find("SPOTAT") {
-        let what = "lists images of irregular places, which are not read; sample the PSF on a grid of slit positions and wavelengths";
-        return Err(file.invalid(other, what));
+    if let Some(other) = text(file, spots, "SPOTINTR").filter(|word| !word.trim().eq_ignore_ascii_case("LINEAR")) {
+        return Err(file.invalid(spots, format!("SPOTINTR is {other}, and only LINEAR is known; make the PSF so")));
     }
-    for (keyword, only) in [("SPOTINTR", "LINEAR"), ("SPOTNORM", "WINDOW")] {
-        if let Some(other) = text(file, spots, keyword).filter(|word| !word.trim().eq_ignore_ascii_case(only)) {
-            return Err(file.invalid(spots, format!("{keyword} is {other}, and only {only} is known; make the PSF so")));
-        }
-    }
+    let norm = norm(file, spots)?;
     let shape = file.image_shape(spots)?;
+    if let Some(at) = file.find("SPOTAT") {
+        let [.., ny, nx] = shape[..] else {
+            return Err(file.invalid(spots, format!("has shape {shape:?}, not images x rows x columns; write it so")));
+        };
+        let kind = ImageKind { oversampling: oversampling(file, spots)?, centre: centre(file, spots, [ny, nx]), norm };
+        let of_fibres = (common.nfibre, common.fibermin()?);
+        let (parts, fibres) = irregular(file, [spots, at], &common.facts, of_fibres, kind)?;
+        return common.with_images(spots, parts, fibres, true);
+    }
     let [npos, nwave, ny, nx] = shape[..] else {
         return Err(file.invalid(
             spots,
@@ -50,19 +55,24 @@ pub(super) fn spot_grid(file: &FitsFile) -> Result<Psf, FitsError> {
     }
     let positions = numbers(file, "SPOTPOS", npos, "slit positions of SPOTS")?;
     let waves = numbers(file, "SPOTWAVE", nwave, "wavelengths of SPOTS")?;
-    let fibres = numbers(file, "FIBERPOS", common.nfibre, "fibres of the traces")?;
+    let fibres = match common.facts.positions.clone() {
+        Some(positions) => positions,
+        None => numbers(file, "FIBERPOS", common.nfibre, "fibres of the traces")?,
+    };
     let oversampling = oversampling(file, spots)?;
     let parts = SpotImagesParts {
         positions,
-        waves,
+        waves: vec![waves; npos],
+        breaks: Vec::new(),
         ny,
         nx,
         samples: file.image_f64(spots)?,
         oversampling,
         centre: centre(file, spots, [ny, nx]),
         remainder: Remainder::Linear,
+        norm,
     };
-    common.with_images(spots, parts, fibres)
+    common.with_images(spots, parts, fibres, false)
 }
 
 /// Reads one image for all fibres and wavelengths.
@@ -73,16 +83,18 @@ pub(super) fn mono_spot(file: &FitsFile) -> Result<Psf, FitsError> {
     let scale = file.need(spot, "SCALE", Header::get_f64)?;
     let parts = SpotImagesParts {
         positions: vec![0.0],
-        waves: vec![0.5 * (common.trace_y.domain[0] + common.trace_y.domain[1])],
+        waves: vec![vec![0.5 * (common.trace_y.domain[0] + common.trace_y.domain[1])]],
+        breaks: Vec::new(),
         ny,
         nx,
         samples: file.image_f64(spot)?,
         oversampling: whole(file, spot, "SCALE", scale)?,
         centre: centre(file, spot, [ny, nx]),
         remainder: Remainder::Sinc,
+        norm: norm(file, spot)?,
     };
     let fibres = vec![0.0; common.nfibre];
-    common.with_images(spot, parts, fibres)
+    common.with_images(spot, parts, fibres, false)
 }
 
 /// Reads images with powers of the position; HDUs 3 to 5 have no names.
@@ -141,6 +153,7 @@ struct Common<'a> {
     nfibre: usize,
     trace_x: LegendreSeries,
     trace_y: LegendreSeries,
+    facts: FibreFacts,
 }
 
 impl<'a> Common<'a> {
@@ -156,7 +169,24 @@ impl<'a> Common<'a> {
                 format!("NSPEC {stated}, traces x and y are of {of_x} and {nfibre} fibres; make the PSF file anew");
             return Err(file.invalid(primary, what));
         }
-        Ok(Self { file, nfibre, trace_x, trace_y })
+        let facts = FibreFacts::read(file, nfibre)?;
+        Ok(Self { file, nfibre, trace_x, trace_y, facts })
+    }
+
+    /// Returns a count by its card of the primary HDU.
+    fn integer(&self, keyword: &'static str) -> Result<usize, FitsError> {
+        let primary = &self.file.hdus[0];
+        let value = self.file.need(primary, keyword, Header::get_i64)?;
+        in_range(keyword, value).map_err(|source| self.refuse(primary, source))
+    }
+
+    /// Returns the number of the first fibre.
+    fn fibermin(&self) -> Result<i64, FitsError> {
+        if let Some(first) = self.facts.first {
+            return Ok(first);
+        }
+        let stated = self.file.hdus[0].header.contains("FIBERMIN");
+        if stated { self.integer("FIBERMIN").map(|number| number as i64) } else { Ok(0) }
     }
 
     fn refuse(&self, at: &Hdu, source: PsfError) -> FitsError {
@@ -168,8 +198,9 @@ impl<'a> Common<'a> {
         LegendreSeries { domain: self.trace_y.domain, ncoeff: 1, coeff }
     }
 
-    /// Builds the PSF of oversampled images; `fibres` are slit positions.
-    fn with_images(self, hdu: &Hdu, parts: SpotImagesParts, fibres: Vec<f64>) -> Result<Psf, FitsError> {
+    /// Builds the PSF of oversampled images; `fibres` are slit positions. Where fibres have ranges of their own, wavelengths of
+    /// images are on the scale that all have in common, or `own`.
+    fn with_images(self, hdu: &Hdu, parts: SpotImagesParts, fibres: Vec<f64>, own: bool) -> Result<Psf, FitsError> {
         let even = |n: usize| (n / parts.oversampling.max(1)).is_multiple_of(2);
         let mut notes = Vec::new();
         if even(parts.ny) || even(parts.nx) {
@@ -183,7 +214,13 @@ impl<'a> Common<'a> {
         let images = SpotImages::new(parts).map_err(|source| self.refuse(hdu, source))?;
         let half = images.half_size();
         let [low, high] = self.trace_y.domain;
-        let wave = [0.5 * (low + high), 0.5 * (high - low)].repeat(self.nfibre);
+        let ends = |fibre: usize| match self.facts.ranges.as_ref().filter(|_| own).and_then(|ranges| ranges.get(fibre))
+        {
+            Some(ends) => *ends,
+            None => [low, high],
+        };
+        let line = |[low, high]: [f64; 2]| [0.5 * (low + high), 0.5 * (high - low)];
+        let wave = (0..self.nfibre).flat_map(|fibre| line(ends(fibre))).collect();
         let wave = LegendreSeries { domain: [low, high], ncoeff: 2, coeff: wave };
         let form = Form::Grid(Box::new(SpotGrid { images: Arc::new(images), position: self.constant(fibres), wave }));
         self.build(hdu, form, half, notes)
@@ -193,12 +230,7 @@ impl<'a> Common<'a> {
     fn build(self, hdu: &Hdu, form: Form, half: [usize; 2], mut notes: Vec<String>) -> Result<Psf, FitsError> {
         let Self { file, nfibre, .. } = self;
         let header = &file.hdus[0].header;
-        let integer = |keyword: &'static str| {
-            let value = file.need(&file.hdus[0], keyword, Header::get_i64)?;
-            in_range(keyword, value).map_err(|source| self.refuse(&file.hdus[0], source))
-        };
-        let fibermin = if header.contains("FIBERMIN") { integer("FIBERMIN")? as i64 } else { 0 };
-        let (npix_x, npix_y) = (integer("NPIX_X")?, integer("NPIX_Y")?);
+        let (fibermin, npix_x, npix_y) = (self.fibermin()?, self.integer("NPIX_X")?, self.integer("NPIX_Y")?);
         let psferr = match header.contains("PSFERR") {
             true => file.need(&file.hdus[0], "PSFERR", Header::get_f64)?,
             false => DEFAULT_PSFERR,
@@ -222,7 +254,9 @@ impl<'a> Common<'a> {
             half_y: half[0],
             npix_x,
             npix_y,
-            ranges: read_ranges(file, nfibre)?,
+            ranges: self.facts.ranges.clone(),
+            numbers: self.facts.numbers.clone(),
+            waves: None,
             wave_min,
             wave_max,
             psferr,
@@ -257,6 +291,15 @@ fn numbers(file: &FitsFile, name: &str, length: usize, because: &str) -> Result<
 /// Returns a text from the cards of an HDU, or else from the primary HDU.
 fn text(file: &FitsFile, hdu: &Hdu, keyword: &str) -> Option<String> {
     hdu.header.get_str(keyword).or_else(|| file.hdus[0].header.get_str(keyword))
+}
+
+/// Returns what sums of images mean: SPOTNORM, WINDOW where it is absent.
+fn norm(file: &FitsFile, hdu: &Hdu) -> Result<SpotNorm, FitsError> {
+    match text(file, hdu, "SPOTNORM").map(|word| word.trim().to_uppercase()).as_deref() {
+        None | Some("WINDOW") => Ok(SpotNorm::Window),
+        Some("TOTAL") => Ok(SpotNorm::Total),
+        Some(other) => Err(file.invalid(hdu, format!("SPOTNORM is {other}: it is WINDOW or TOTAL; make the PSF so"))),
+    }
 }
 
 /// Returns a number from the cards of an HDU, or else from the primary HDU.

@@ -2,11 +2,11 @@
 
 use super::error::FitsError;
 use super::psf_axes::DISPAXIS;
-use super::psf_ranges::write_ranges;
+use super::psf_fibres::write_fibres;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{ColumnData, Header, Table};
-use crate::psf::{Dispersion, Form, LegendreSeries, Psf, SpotGrid};
+use crate::psf::{Dispersion, Form, LegendreSeries, Psf, SpotGrid, SpotNorm};
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -74,7 +74,7 @@ pub fn write_psf_with(
             out.image(&image, &common_cards(psf, axis, trace.domain))?;
         }
         out.table("PSF", &table)?;
-        write_ranges(out, psf)?;
+        write_fibres(out, psf, None)?;
         extras.tables.iter().try_for_each(|(name, table)| out.table(name, table))
     })
 }
@@ -122,18 +122,45 @@ fn write_grid(
             cards.set("WAVEMAX", trace.domain[1], "Angstrom, where the Legendre variable is 1");
             out.image(&image(name, &[psf.nfibre, trace.ncoeff], &trace.coeff), &cards)?;
         }
-        write_ranges(out, psf)?;
+        let bundle = |from: &dyn Fn(&(usize, f64)) -> bool| parts.breaks.iter().filter(|b| from(b)).count() as i64;
+        let of_fibres = || fibres.iter().map(|at| bundle(&|(_, from)| from <= at)).collect();
+        write_fibres(out, psf, (!parts.breaks.is_empty()).then(of_fibres))?;
+        match parts.norm {
+            SpotNorm::Window => spots.set("SPOTNORM", "WINDOW", "a spot is normalised to sum 1"),
+            SpotNorm::Total => spots.set("SPOTNORM", "TOTAL", "the sum is the part of all light"),
+        }
         if grid.images.is_single() {
             return out.image(&image("SPOT", &[parts.ny, parts.nx], &parts.samples), &spots);
         }
         spots.set("SPOTINTR", "LINEAR", "between slit positions and wavelengths");
-        spots.set("SPOTNORM", "WINDOW", "the sum over the image is 1");
-        let shape = [parts.positions.len(), parts.waves.len(), parts.ny, parts.nx];
-        out.image(&image("SPOTS", &shape, &parts.samples), &spots)?;
-        out.image(&image("SPOTPOS", &shape[..1], &parts.positions), &Header::new())?;
-        out.image(&image("SPOTWAVE", &shape[1..2], &parts.waves), &Header::new())?;
+        if parts.is_regular() && on_scale(psf, grid) {
+            let shape = [parts.positions.len(), parts.waves[0].len(), parts.ny, parts.nx];
+            out.image(&image("SPOTS", &shape, &parts.samples), &spots)?;
+            out.image(&image("SPOTPOS", &shape[..1], &parts.positions), &Header::new())?;
+            out.image(&image("SPOTWAVE", &shape[1..2], &parts.waves[0]), &Header::new())?;
+        } else {
+            out.image(&image("SPOTS", &[parts.count(), parts.ny, parts.nx], &parts.samples), &spots)?;
+            let places = parts.positions.iter().zip(&parts.waves).enumerate();
+            let rows = places.flat_map(|(k, (at, waves))| waves.iter().map(move |wave| (k, *at, *wave)));
+            let rows: Vec<(usize, f64, f64)> = rows.collect();
+            let mut table = Table::new(rows.len())
+                .with_column("SLITPOS", "", &ColumnData::F64(rows.iter().map(|row| row.1).collect()))
+                .with_column("WAVELENGTH", "Angstrom", &ColumnData::F64(rows.iter().map(|row| row.2).collect()));
+            if !parts.breaks.is_empty() {
+                let bundles = rows.iter().map(|row| bundle(&|(first, _)| *first <= row.0)).collect();
+                table = table.with_column("BUNDLE", "", &ColumnData::I64(bundles));
+            }
+            out.table("SPOTAT", &table)?;
+        }
         out.image(&image("FIBERPOS", &[psf.nfibre], &fibres), &Header::new())
     })
+}
+
+/// Whether wavelengths of images are on the scale that all fibres have in common.
+fn on_scale(psf: &Psf, grid: &SpotGrid) -> bool {
+    let [low, high] = grid.wave.domain;
+    let line = [0.5 * (low + high), 0.5 * (high - low)];
+    psf.ranges.is_none() || (0..psf.nfibre).all(|fibre| grid.wave.of(fibre) == line)
 }
 
 /// Returns the cards of every HDU of a PSF file.

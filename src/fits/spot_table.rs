@@ -55,20 +55,7 @@ pub fn psf_from_spots(path: impl AsRef<Path>, how: &TraceFit, sigma: [f64; 2]) -
         spots_of_csv(path)?
     };
     let (psf, residuals) = fit_traces(&spots, how).map_err(|error| refused(path, &error))?;
-    let mut notes = Vec::new();
-    let mut numbers = spots.fibre;
-    numbers.sort_unstable();
-    numbers.dedup();
-    if let Some(gap) = numbers.windows(2).find(|pair| pair[1] != pair[0] + 1) {
-        notes.push(format!(
-            "no fibre has a number between {} and {}: a PSF file has no numbers of its own, its rows 0 to {} are the fibres in \
-             order",
-            gap[0],
-            gap[1],
-            numbers.len() - 1
-        ));
-    }
-    Ok(FittedPsf { psf, residuals, notes })
+    Ok(FittedPsf { psf, residuals, notes: Vec::new() })
 }
 
 fn refused(path: &Path, error: &TraceFitError) -> FitsError {
@@ -201,6 +188,8 @@ fn of_traces(file: &FitsFile, how: &TraceFit, sigma: [f64; 2]) -> Result<FittedP
         npix_x: how.npix[0],
         npix_y: how.npix[1],
         ranges: None,
+        numbers: None,
+        waves: None,
         wave_min: domain[0],
         wave_max: domain[1],
         psferr: 0.01,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A grid that cannot be extracted on.
-#[derive(Debug, thiserror::Error, PartialEq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[non_exhaustive]
 pub enum GridError {
     /// The step is not a positive number.

@@ -9,7 +9,7 @@ mod spot_shape;
 mod wave_range;
 
 pub use ccd::{Ccd, CcdError, PatchPixels, Rejected};
-pub use grid::{GridError, WaveGrid};
+pub use grid::{GridError, WaveGrid, gradient};
 pub use patch::{Patch, Rectangle};
 pub use positions::Positions;
 pub use spot_shape::{SpotShape, param};

@@ -78,6 +78,7 @@ mod scalar;
 pub mod schur;
 mod selftest;
 pub mod shaders;
+pub mod spot_grid;
 pub mod spots;
 mod staging;
 mod submission;

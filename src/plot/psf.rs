@@ -128,7 +128,7 @@ fn draw_spots(psf: &Psf, canvas: &Canvas) -> Result<(), PlotError> {
         let t = traces(psf, row..row + 1, &wave, false);
         for (bin, wave) in wave.iter().map(|&wave| psf.wavelength(row, wave)).enumerate() {
             let (x, y) = (left + bin as i32 * cell[0], top + line as i32 * cell[1]);
-            canvas.text(&format!("fibre {}, {wave:.0} Å", psf.fibermin + row as i64), (x, y + 8), 18, INK)?;
+            canvas.text(&format!("fibre {}, {wave:.0} Å", psf.number(row)), (x, y + 8), 18, INK)?;
             let place = [x, y, x + size[0] + 14, y + size[1] + 30];
             let panel = Panel { place, title: "", labels: ["", ""], x: [0.0, 1.0], y: [0.0, 1.0] };
             canvas.heatmap(&panel, &Spot::of(&model, &t, bin).heatmap())?;
@@ -201,7 +201,7 @@ pub(super) fn draw_widths(psf: &Psf, along: Dispersion, canvas: &Canvas) -> Resu
     }
     for (k, row) in rows.iter().enumerate() {
         let at = (1060 + 120 * k as i32, SIZE.1 as i32 - 26);
-        canvas.text(&format!("fibre {}", psf.fibermin + *row as i64), at, 18, TONES[k])?;
+        canvas.text(&format!("fibre {}", psf.number(*row)), at, 18, TONES[k])?;
     }
     Ok(())
 }

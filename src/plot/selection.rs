@@ -23,8 +23,7 @@ pub struct CutOut {
 
 /// Returns the rows of the PSF for the frame's fibres.
 fn psf_rows(picture: &Picture) -> Vec<usize> {
-    let rows = fibre_numbers(picture.frame).into_iter().map(|f| f - picture.psf.fibermin);
-    rows.filter(|r| (0..picture.psf.nfibre as i64).contains(r)).map(|r| r as usize).collect()
+    fibre_numbers(picture.frame).into_iter().filter_map(|number| picture.psf.row_of(number)).collect()
 }
 
 /// Cuts the CCD about the brightest line of the sky, at the widest gap between the frame's fibres.
@@ -115,7 +114,7 @@ pub fn bins_on_ccd(picture: &Picture, selected: &[Selected]) -> Range<usize> {
     let half = psf.half_y as i32;
     let rows = half..psf.npix_y as i32 - half;
     let mut bins = 0..wave.len();
-    for fibre in selected.iter().map(|s| (s.fibre - psf.fibermin) as usize).filter(|&f| f < psf.nfibre) {
+    for fibre in selected.iter().filter_map(|s| psf.row_of(s.fibre)) {
         let y = traces(psf, fibre..fibre + 1, wave, false).pixel_y;
         let on = |j: &usize| rows.contains(&y[*j]);
         let (Some(first), Some(last)) = ((0..wave.len()).find(on), (0..wave.len()).rfind(on)) else { continue };

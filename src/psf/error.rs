@@ -68,6 +68,14 @@ pub enum PsfError {
         /// Its fault.
         reason: String,
     },
+    /// Numbers of fibres do not ascend.
+    #[error("fibre {after} follows fibre {before}: give the fibres in the order of their numbers, each once")]
+    Numbers {
+        /// A number.
+        before: i64,
+        /// The next one.
+        after: i64,
+    },
     /// Images of spots do not fit together.
     #[error("{0}")]
     Images(String),
@@ -89,6 +97,7 @@ impl PsfError {
             Self::Psferr(_) => "PSFERR",
             Self::Terms { .. } => "GH",
             Self::Images(_) => "SPOTS",
+            Self::Numbers { .. } => "FIBER",
             Self::NoFibre { .. } => "PSF",
             Self::Domain { parameter, .. } | Self::Length { parameter, .. } | Self::NotFinite { parameter, .. } => {
                 parameter
@@ -101,7 +110,7 @@ impl PsfError {
 pub(crate) fn in_range(keyword: &'static str, value: i64) -> Result<usize, PsfError> {
     let range = match keyword {
         "NFIBRE" => 1..=MOST_FIBRE,
-        "FIBERMIN" => 0..=MOST_FIBRE,
+        "FIBERMIN" | "FIBER" => 0..=MOST_FIBRE,
         "GHDEGX" | "GHDEGY" | "GHDEGX2" | "GHDEGY2" => 0..=MOST_DEGREE as i64,
         "HSIZEX" | "HSIZEY" => 1..=MOST_HALF_SIZE as i64,
         _ => 1..=MOST_PIXELS,

@@ -96,6 +96,25 @@ impl Form {
         }
     }
 
+    /// Lists all series of this kind alone.
+    pub(super) fn series_mut(&mut self) -> Vec<&mut LegendreSeries> {
+        match self {
+            Self::GaussHermite => Vec::new(),
+            Self::TwoCores(core) => {
+                let SecondCore { cut, sigma_x, sigma_y, gh, .. } = &mut **core;
+                [cut, sigma_x, sigma_y].into_iter().chain(gh).collect()
+            }
+            Self::Grid(grid) => {
+                let SpotGrid { position, wave, .. } = &mut **grid;
+                vec![position, wave]
+            }
+            Self::Polynomial(of) => {
+                let PixelPolynomial { group, x, y, .. } = &mut **of;
+                vec![group, x, y]
+            }
+        }
+    }
+
     /// Lists the series that a bad fibre takes from its neighbours, by their FITS names.
     pub(super) fn named_series_mut(&mut self) -> Vec<(String, &mut LegendreSeries)> {
         match self {

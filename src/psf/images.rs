@@ -2,6 +2,10 @@
 
 use super::error::PsfError;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// A sum of an image may exceed all light by this.
+const TOTAL_ERROR: f64 = 1e-3;
 
 /// Most samples of an image along an axis; beyond it a file is damaged.
 const MOST_SAMPLES: usize = 4096;
@@ -11,13 +15,16 @@ const MOST_SAMPLES: usize = 4096;
 pub struct SpotImagesParts {
     /// Slit positions of the samples, ascending (SPOTPOS).
     pub positions: Vec<f64>,
-    /// Wavelengths of the samples, Angstrom, ascending (SPOTWAVE).
-    pub waves: Vec<f64>,
+    /// Wavelengths of the samples of each slit position, Angstrom, ascending (SPOTWAVE, or those of SPOTAT).
+    pub waves: Vec<Vec<f64>>,
+    /// Where the images of another bundle begin: the first of their slit positions, and where the slit has fibres of it.
+    #[serde(default)]
+    pub breaks: Vec<(usize, f64)>,
     /// Rows of an image, a multiple of `oversampling`.
     pub ny: usize,
     /// Columns of an image, a multiple of `oversampling`.
     pub nx: usize,
-    /// The images, `[position, wave, ny, nx]`.
+    /// The images of all wavelengths of all slit positions, `[image, ny, nx]`.
     pub samples: Vec<f64>,
     /// Samples per CCD pixel along either axis.
     pub oversampling: usize,
@@ -25,6 +32,19 @@ pub struct SpotImagesParts {
     pub centre: [f64; 2],
     /// How an image is moved by less than a sample.
     pub remainder: Remainder,
+    /// Meaning of the sum of an image.
+    #[serde(default)]
+    pub norm: SpotNorm,
+}
+
+/// The meaning of the sum of an image (SPOTNORM).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpotNorm {
+    /// Nothing: a spot is normalised to sum 1.
+    #[default]
+    Window,
+    /// The part of all light that falls on the image: what falls beside it stays out of the flux.
+    Total,
 }
 
 /// How an image is moved by less than one of its samples.
@@ -41,7 +61,9 @@ pub enum Remainder {
 #[serde(try_from = "SpotImagesParts", into = "SpotImagesParts")]
 pub struct SpotImages {
     parts: SpotImagesParts,
-    /// `[position, wave, phase y, phase x, rows, columns]`.
+    /// The first image of each slit position.
+    first: Vec<usize>,
+    /// `[image, phase y, phase x, rows, columns]`.
     phases: Vec<f64>,
 }
 
@@ -60,7 +82,7 @@ impl SpotImages {
         parts.check().map_err(PsfError::Images)?;
         let SpotImagesParts { ny, nx, oversampling: r, .. } = parts;
         let (rows, columns, phases) = (ny / r + 1, nx / r + 1, r + 1);
-        let mut all = vec![0.0; parts.positions.len() * parts.waves.len() * phases * phases * rows * columns];
+        let mut all = vec![0.0; parts.count() * phases * phases * rows * columns];
         let images = parts.samples.chunks_exact(ny * nx).zip(all.chunks_exact_mut(phases * phases * rows * columns));
         let mut along_x = vec![0.0; ny * columns];
         for (image, of_image) in images {
@@ -79,7 +101,8 @@ impl SpotImages {
                 }
             }
         }
-        Ok(Self { parts, phases: all })
+        let first = parts.waves.iter().scan(0, |next, waves| Some(std::mem::replace(next, *next + waves.len())));
+        Ok(Self { first: first.collect(), parts, phases: all })
     }
 
     /// Returns the parts.
@@ -87,9 +110,9 @@ impl SpotImages {
         &self.parts
     }
 
-    /// Whether one image serves everywhere.
+    /// Whether one image serves everywhere, moved by a sinc (MONOSPOT).
     pub fn is_single(&self) -> bool {
-        self.parts.positions.len() * self.parts.waves.len() == 1
+        self.parts.remainder == Remainder::Sinc
     }
 
     /// Rows and columns of an image in CCD pixels, one more than it covers.
@@ -98,11 +121,28 @@ impl SpotImages {
         [ny / oversampling + 1, nx / oversampling + 1]
     }
 
-    /// Returns an image in CCD pixels: sample `[position, wave]`, displaced by `[y, x]` samples of at most a pixel.
-    pub fn phase(&self, [position, wave]: [usize; 2], [y, x]: [usize; 2]) -> &[f64] {
+    /// Returns the first image of each slit position; those of its other wavelengths follow.
+    pub fn first(&self) -> &[usize] {
+        &self.first
+    }
+
+    /// Returns the slit positions whose images serve at one: those of its bundle.
+    pub fn positions_at(&self, position: f64) -> Range<usize> {
+        let breaks = &self.parts.breaks;
+        let next = breaks.partition_point(|(_, from)| *from <= position);
+        let first = next.checked_sub(1).map_or(0, |at| breaks[at].0);
+        first..breaks.get(next).map_or(self.parts.positions.len(), |(last, _)| *last)
+    }
+
+    /// Returns all images in CCD pixels, `[image, displacement y, displacement x, rows, columns]`.
+    pub fn phases(&self) -> &[f64] {
+        &self.phases
+    }
+
+    /// Returns an image in CCD pixels, displaced by `[y, x]` samples of at most a pixel.
+    pub fn phase(&self, image: usize, [y, x]: [usize; 2]) -> &[f64] {
         let ([rows, columns], phases) = (self.size(), self.parts.oversampling + 1);
-        let sample = position * self.parts.waves.len() + wave;
-        &self.phases[((sample * phases + y) * phases + x) * rows * columns..][..rows * columns]
+        &self.phases[((image * phases + y) * phases + x) * rows * columns..][..rows * columns]
     }
 
     /// Returns half the rows and columns of an odd window around a trace's pixel, in which every spot lies.
@@ -118,6 +158,16 @@ impl SpotImages {
 }
 
 impl SpotImagesParts {
+    /// Number of images.
+    pub fn count(&self) -> usize {
+        self.waves.iter().map(Vec::len).sum()
+    }
+
+    /// Whether all slit positions are of one bundle and have images of the same wavelengths.
+    pub fn is_regular(&self) -> bool {
+        self.breaks.is_empty() && self.waves.windows(2).all(|pair| pair[0] == pair[1])
+    }
+
     fn check(&self) -> Result<(), String> {
         let Self { ny, nx, oversampling: r, .. } = *self;
         if !(2..=MOST_SAMPLES).contains(&r) {
@@ -129,12 +179,29 @@ impl SpotImagesParts {
                 return Err(format!("images have {n} {axis}, {r} samples per CCD pixel: {what} are needed"));
             }
         }
-        for (places, what) in [(&self.positions, "slit positions"), (&self.waves, "wavelengths")] {
-            if places.is_empty() || !places.iter().all(|p| p.is_finite()) || places.windows(2).any(|p| p[0] >= p[1]) {
+        let ascend =
+            |places: &[f64]| places.iter().all(|p| p.is_finite()) && places.windows(2).all(|pair| pair[0] < pair[1]);
+        for (lists, what) in
+            [(std::slice::from_ref(&self.positions), "slit positions"), (&self.waves[..], "wavelengths")]
+        {
+            if lists.is_empty() || lists.iter().any(|places| places.is_empty() || !ascend(places)) {
                 return Err(format!("the {what} of the images do not ascend"));
             }
         }
-        let expected = [self.positions.len(), self.waves.len(), ny, nx].iter().product::<usize>();
+        if self.waves.len() != self.positions.len() {
+            let (found, expected) = (self.waves.len(), self.positions.len());
+            return Err(format!("there are wavelengths of {found} slit positions, not of {expected}"));
+        }
+        let (firsts, from): (Vec<f64>, Vec<f64>) =
+            self.breaks.iter().map(|(first, from)| (*first as f64, *from)).unzip();
+        let inside = |(first, _): &(usize, f64)| (1..self.positions.len()).contains(first);
+        if !(ascend(&firsts) && ascend(&from) && self.breaks.iter().all(inside)) {
+            return Err("the images of bundles do not follow one another along the slit".into());
+        }
+        if self.remainder == Remainder::Sinc && self.count() != 1 {
+            return Err(format!("there are {} images, and a sinc moves one alone", self.count()));
+        }
+        let expected = [self.count(), ny, nx].iter().try_fold(1usize, |all, n| all.checked_mul(*n)).unwrap_or(0);
         if self.samples.len() != expected {
             return Err(format!("there are {} samples, not {expected}", self.samples.len()));
         }
@@ -143,6 +210,14 @@ impl SpotImagesParts {
         }
         if let Some(image) = self.samples.chunks_exact(ny * nx).position(|image| image.iter().sum::<f64>() <= 0.0) {
             return Err(format!("image {image} has no light"));
+        }
+        if self.norm == SpotNorm::Total {
+            let sums = self.samples.chunks_exact(ny * nx).map(|image| image.iter().sum::<f64>());
+            if let Some((image, sum)) = sums.enumerate().find(|(_, sum)| *sum > 1.0 + TOTAL_ERROR) {
+                return Err(format!(
+                    "image {image} sums to {sum}; with SPOTNORM TOTAL the sum is the part of the light on the image, at most 1"
+                ));
+            }
         }
         for (centre, n) in self.centre.into_iter().zip([ny, nx]) {
             if !(-0.5..=n as f64 - 0.5).contains(&centre) {

@@ -17,6 +17,6 @@ pub(crate) use error::{MOST_DEGREE, in_range};
 pub use error::{MOST_HALF_SIZE, PsfError};
 pub use form::{Form, PixelPolynomial, SecondCore, SpotGrid};
 pub use gh00::Gh00;
-pub use images::{PolynomialImages, PolynomialParts, Remainder, SpotImages, SpotImagesParts};
+pub use images::{PolynomialImages, PolynomialParts, Remainder, SpotImages, SpotImagesParts, SpotNorm};
 pub use model::{Psf, PsfParts, Tails};
-pub use series::LegendreSeries;
+pub use series::{LegendreSeries, legendre, unit};

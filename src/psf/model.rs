@@ -69,6 +69,9 @@ pub struct PsfParts {
     pub nfibre: usize,
     /// Number of the first fibre (FIBERMIN).
     pub fibermin: i64,
+    /// Number of each fibre (FIBER), ascending, where they do not follow one another from `fibermin` on.
+    #[serde(default)]
+    pub numbers: Option<Vec<i64>>,
     /// The axis of dispersion of the CCD's files. Along x the other parts have rows and columns exchanged against the file.
     #[serde(default)]
     pub dispersion: Dispersion,
@@ -103,6 +106,9 @@ pub struct PsfParts {
     /// `wave_min` to `wave_max` then.
     #[serde(default)]
     pub ranges: Option<Vec<[f64; 2]>>,
+    /// Wavelengths of every fibre along the scale, Angstrom, of a PSF on the scale of a table; no file has them.
+    #[serde(default)]
+    pub waves: Option<LegendreSeries>,
     /// WAVEMIN of the PSF table, Angstrom.
     pub wave_min: f64,
     /// WAVEMAX of the PSF table, Angstrom.
@@ -142,6 +148,14 @@ impl PsfParts {
         traces.into_iter().chain(shapes.map(|(name, series)| (name, false, series))).collect()
     }
 
+    /// Lists all series of the PSF, but for the wavelengths of fibres.
+    pub(crate) fn all_series_mut(&mut self) -> Vec<&mut LegendreSeries> {
+        let PsfParts { trace_x, trace_y, sigma_x, sigma_y, gh, tails, form, .. } = self;
+        let tails = tails.iter_mut().flat_map(Tails::series_mut);
+        let own = form.series_mut();
+        [trace_x, trace_y, sigma_x, sigma_y].into_iter().chain(gh).chain(tails).chain(own).collect()
+    }
+
     fn check(&self) -> Result<(), PsfError> {
         let counts = [
             ("NFIBRE", self.nfibre),
@@ -168,6 +182,7 @@ impl PsfParts {
         self.table_rows().into_iter().try_for_each(|(name, series)| series.check(&name, self.nfibre))?;
         check_domain("PSF", [self.wave_min, self.wave_max])?;
         self.check_ranges()?;
+        self.check_numbers()?;
         match self.psferr.is_finite() && self.psferr >= 0.0 {
             true => Ok(()),
             false => Err(PsfError::Psferr(self.psferr)),
@@ -176,6 +191,19 @@ impl PsfParts {
 }
 
 impl PsfParts {
+    /// Checks the numbers of fibres.
+    fn check_numbers(&self) -> Result<(), PsfError> {
+        let Some(numbers) = &self.numbers else { return Ok(()) };
+        if numbers.len() != self.nfibre {
+            let (found, nfibre) = (numbers.len(), self.nfibre);
+            return Err(PsfError::Length { parameter: "FIBER".into(), found, ncoeff: 1, nfibre });
+        }
+        if let Some(pair) = numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(PsfError::Numbers { before: pair[0], after: pair[1] });
+        }
+        numbers.iter().try_for_each(|number| in_range("FIBER", *number).map(|_| ()))
+    }
+
     /// Checks what the kind of the PSF alone has, but for its series.
     fn check_form(&self) -> Result<(), PsfError> {
         let window = match &self.form {
@@ -250,6 +278,19 @@ impl Psf {
         Ok(())
     }
 
+    /// Returns the number of a fibre, a row of the PSF.
+    pub fn number(&self, fibre: usize) -> i64 {
+        self.numbers.as_ref().map_or(self.fibermin + fibre as i64, |numbers| numbers[fibre])
+    }
+
+    /// Returns the fibre, a row of the PSF, of a number.
+    pub fn row_of(&self, number: i64) -> Option<usize> {
+        match &self.numbers {
+            Some(numbers) => numbers.binary_search(&number).ok(),
+            None => usize::try_from(number.checked_sub(self.fibermin)?).ok().filter(|row| *row < self.nfibre),
+        }
+    }
+
     /// Returns whether the series serve at a wavelength, Angstrom: within the range, or at most 5 % of its width outside.
     pub fn reaches(&self, wave: f64) -> bool {
         let beyond = MAX_EXTRAPOLATION * (self.wave_max - self.wave_min);
@@ -293,6 +334,7 @@ mod tests {
         PsfParts {
             nfibre: 3,
             fibermin: 0,
+            numbers: None,
             dispersion: Dispersion::AlongY,
             trace_x: series(10.0),
             trace_y: series(20.0),
@@ -308,6 +350,7 @@ mod tests {
             npix_x: 50,
             npix_y: 40,
             ranges: None,
+            waves: None,
             wave_min: 5000.0,
             wave_max: 6000.0,
             psferr: 0.01,

@@ -83,7 +83,7 @@ fn table(heading: &str, names: &[&str], rows: impl Iterator<Item = Vec<String>>)
 }
 
 fn bundles(fitted: &Fitted) -> String {
-    let number = |fibre: usize| fitted.psf.fibermin + fibre as i64;
+    let number = |fibre: usize| fitted.psf.number(fibre);
     let row = |bundle: &BundleFit| {
         let quality = bundle.outcome.as_ref();
         let shift = bundle.shifts.first().copied().unwrap_or_default();

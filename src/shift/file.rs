@@ -205,7 +205,7 @@ fn internal_offsets(psf: &Psf, shifts: &Shifts) -> Table {
         let mean = mean_offset(psf, shifts, w)[0];
         for fibre in 0..psf.nfibre {
             let Some([value, error]) = shifts.at(psf, Quantity::Y, fibre, w) else { continue };
-            fibres.push((psf.fibermin + fibre as i64) as i32);
+            fibres.push(psf.number(fibre) as i32);
             wave.push(w as f32);
             offset.push((value * row(psf, fibre, w) - mean) as f32);
             errors.push((error * row(psf, fibre, w).abs()) as f32);
@@ -235,11 +235,7 @@ fn shift_table(psf: &Psf, shifts: &Shifts) -> Table {
     let fibres = shifts.bundles.iter().flat_map(|bundle| bundle.fibres.clone());
     let places: Vec<(usize, f64)> = fibres.flat_map(|fibre| waves(psf).into_iter().map(move |w| (fibre, w))).collect();
     let mut table = Table::new(places.len())
-        .with_column(
-            "FIBER",
-            "",
-            &ColumnData::I32(places.iter().map(|(fibre, _)| (psf.fibermin + *fibre as i64) as i32).collect()),
-        )
+        .with_column("FIBER", "", &ColumnData::I32(places.iter().map(|(fibre, _)| psf.number(*fibre) as i32).collect()))
         .with_column("WAVELENGTH", "Angstrom", &ColumnData::F64(places.iter().map(|(_, wave)| *wave).collect()));
     let names =
         [("DX", "DXERR", "pixel"), ("DY", "DYERR", "pixel"), ("DLNSX", "DLNSXERR", ""), ("DLNSY", "DLNSYERR", "")];

@@ -60,7 +60,7 @@ pub fn header(psf: &Psf, request: &Simulation) -> Header {
 /// Returns the fibermap of all fibres of the PSF, lit or not.
 pub fn fibermap(psf: &Psf, targets: &[Target], request: &Simulation) -> Table {
     let n = targets.len();
-    let fibre = |i: usize| psf.fibermin + i as i64;
+    let fibre = |i: usize| psf.number(i);
     let offsets: Vec<[f64; 2]> = (0..n).map(|i| position(request.seed, i)).collect();
     let count = |value: &dyn Fn(usize) -> i64| ColumnData::I64((0..n).map(value).collect());
     let number = |value: &dyn Fn(usize) -> i32| ColumnData::I32((0..n).map(value).collect());

@@ -4,7 +4,8 @@ use super::objects::Target;
 use super::random::{Purpose, stream};
 use super::request::{Light, SimulateError, Simulation};
 use super::{model_sky, sky};
-use crate::fits::Line;
+use crate::fits::{Line, Truth};
+use crate::geometry::gradient;
 use crate::psf::Psf;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
@@ -39,9 +40,6 @@ impl Light {
     ) -> Result<(Vec<f64>, Vec<f64>), SimulateError> {
         let lit = &targets[fibres.clone()];
         let camera = |wave: f64| throughput(psf, wave);
-        if psf.ranges.is_some() && matches!(self, Self::Arc { .. } | Self::Spectra(_)) {
-            return Err(SimulateError::Ranges);
-        }
         match self {
             Self::Sky | Self::ModelSky => {
                 let brightness = if *self == Self::Sky { sky::spectrum } else { model_sky::spectrum };
@@ -49,10 +47,12 @@ impl Light {
                 let (of_all, widths) = (brightness(&wave), request.widths(&wave));
                 let flux = per_fibre(lit, wave.len(), |k, target, flux| {
                     let own = psf.wavelengths(fibres.start + k..fibres.start + k + 1, &wave);
-                    let sky = if psf.ranges.is_some() { &brightness(&own) } else { &of_all };
+                    let sky = if psf.has_own_wavelengths() { &brightness(&own) } else { &of_all };
                     let (object, stretch) = (target.spectrum(&own), psf.stretch(fibres.start + k));
+                    let of_table = psf.waves.is_some().then(|| gradient(&own, 1.0));
                     for (j, f) in flux.iter_mut().enumerate() {
-                        let electrons = (sky[j] + object[j]) * (widths[j] * stretch) * request.exptime / 1000.0;
+                        let width = of_table.as_ref().map_or(widths[j] * stretch, |widths| widths[j]);
+                        let electrons = (sky[j] + object[j]) * width * request.exptime / 1000.0;
                         *f = electrons * target.throughput * camera(wave[j]);
                     }
                 });
@@ -69,6 +69,9 @@ impl Light {
                 Ok((wave, flux))
             }
             Self::Arc { lines, electrons } => {
+                if psf.has_own_wavelengths() {
+                    return arc_of_ranges(psf, request, fibres, lit, lines, *electrons);
+                }
                 let lines: Vec<&Line> = lines.iter().filter(|line| psf.reaches(line.wave)).collect();
                 if lines.is_empty() {
                     return Err(SimulateError::NoLine { low: psf.wave_min, high: psf.wave_max });
@@ -90,23 +93,73 @@ impl Light {
                 if found != 1 && found != nspec {
                     return Err(SimulateError::Spectra { found, nspec });
                 }
-                let ends = [truth.wave.first(), truth.wave.last()].map(|wave| *wave.unwrap_or(&f64::NAN));
-                if !ends.iter().all(|wave| psf.reaches(*wave)) || !truth.wave.is_sorted() {
+                let wave = if psf.has_own_wavelengths() { on_scale(psf, &fibres, truth)? } else { truth.wave.clone() };
+                let ends = [wave.first(), wave.last()].map(|wave| *wave.unwrap_or(&f64::NAN));
+                if !ends.iter().all(|wave| psf.reaches(*wave)) || !wave.is_sorted() {
                     let (min, max, low, high) = (ends[0], ends[1], psf.wave_min, psf.wave_max);
                     return Err(SimulateError::Range { min, max, low, high });
                 }
                 if let Some(at) = truth.flux.iter().position(|f| !(0.0..1e12).contains(f)) {
-                    let (row, bin) = (at / truth.wave.len(), at % truth.wave.len());
+                    let (row, bin) = (at / wave.len(), at % wave.len());
                     return Err(SimulateError::NoLight { row, bin, value: truth.flux[at] });
                 }
-                let flux = per_fibre(lit, truth.wave.len(), |k, _, flux| {
+                let flux = per_fibre(lit, wave.len(), |k, _, flux| {
                     let row = if found == 1 { 0 } else { k };
                     flux.copy_from_slice(&truth.flux[row * flux.len()..][..flux.len()]);
                 });
-                Ok((truth.wave.clone(), flux))
+                Ok((wave, flux))
             }
         }
     }
+}
+
+/// Computes the arc of fibres with wavelengths of their own: every line of every fibre has a place on the scale, where that fibre
+/// alone is lit.
+fn arc_of_ranges(
+    psf: &Psf,
+    request: &Simulation,
+    fibres: Range<usize>,
+    lit: &[Target],
+    lines: &[Line],
+    electrons: f64,
+) -> Result<(Vec<f64>, Vec<f64>), SimulateError> {
+    let all: Vec<&Line> = lines.iter().collect();
+    let bright = brightness(&all, electrons, request.seed);
+    let mut places: Vec<(f64, usize, usize)> = Vec::new();
+    for (k, fibre) in fibres.clone().enumerate() {
+        let of_line = |(line, of): (usize, &Line)| (psf.on_scale(fibre, of.wave), k, line);
+        places.extend(lines.iter().enumerate().map(of_line).filter(|(at, ..)| psf.reaches(*at)));
+    }
+    if places.is_empty() {
+        let ranges = || fibres.clone().map(|fibre| psf.range(fibre));
+        let [low, high] = [ranges().map(|r| r[0]).fold(f64::MAX, f64::min), ranges().map(|r| r[1]).fold(0.0, f64::max)];
+        return Err(SimulateError::NoLine { low, high });
+    }
+    places.sort_by(|a, b| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let flux = per_fibre(lit, places.len(), |k, target, flux| {
+        let rng = &mut stream(request.seed, Purpose::Lamp, fibres.start + k);
+        let scatter = Normal::new(1.0, SPOT_SCATTER).expect("the scatter is a positive constant");
+        for (f, (at, _, line)) in flux.iter_mut().zip(&places).filter(|(_, place)| place.1 == k) {
+            *f = bright[*line] * scatter.sample(rng).max(0.0) * target.throughput * throughput(psf, *at);
+        }
+    });
+    Ok((places.into_iter().map(|(at, ..)| at).collect(), flux))
+}
+
+/// Returns the bins on the scale of spectra whose fibres have wavelengths of their own.
+fn on_scale(psf: &Psf, fibres: &Range<usize>, truth: &Truth) -> Result<Vec<f64>, SimulateError> {
+    let nwave = truth.nwave();
+    if nwave == 0 || truth.wave.len() != fibres.len() * nwave {
+        return Err(SimulateError::Ranges);
+    }
+    let row = |k: usize| {
+        let own = &truth.wave[k * nwave..(k + 1) * nwave];
+        own.iter().map(|&wave| psf.on_scale(fibres.start + k, wave)).collect::<Vec<f64>>()
+    };
+    let first = row(0);
+    let apart = 1e-4 * (first[nwave - 1] - first[0]).abs() / nwave as f64;
+    let agrees = |k: usize| row(k).iter().zip(&first).all(|(a, b)| (a - b).abs() <= apart);
+    if (1..fibres.len()).all(agrees) { Ok(first) } else { Err(SimulateError::Ranges) }
 }
 
 /// Fills the spectra of the lit fibres in parallel and rounds them to f32: the truth file is f32, and must hold exactly

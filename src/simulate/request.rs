@@ -7,6 +7,7 @@ use crate::fits::{Line, Truth};
 use crate::geometry::WaveRange;
 use crate::psf::{Psf, Tails};
 use crate::solver::default_step;
+use crate::stages::wave_table::{WaveTable, WaveTableError};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -66,8 +67,13 @@ pub enum SimulateError {
         Tails::NAMES.join(", ")
     )]
     NoTails,
-    /// The light is of wavelengths that the fibres do not share.
-    #[error("fibres have a range of wavelengths each: light them by the sky or a flat lamp")]
+    /// The table of wavelengths cannot be.
+    #[error("the table of wavelengths: {0}")]
+    Table(#[from] WaveTableError),
+    /// Spectra are of bins that fibres with a range each do not have in common.
+    #[error(
+        "fibres have a range of wavelengths each, and the spectra no row of bins on each: give WAVELENGTH [nspec, nwave] as Truth of such a frame has it"
+    )]
     Ranges,
     /// The line list has no line that the PSF reaches.
     #[error("the line list has no line within the PSF's range {low} to {high} Angstrom: give one of its lamp")]
@@ -134,6 +140,8 @@ pub struct Simulation {
     /// The grid; None takes the PSF's range by the default step of
     /// an extraction.
     pub wave: Option<WaveRange>,
+    /// Wavelengths of the bins of every lit fibre, in place of the grid.
+    pub table: Option<WaveTable>,
     /// Read noise, electron.
     pub readnoise: f64,
     /// Exposure time, s.
@@ -165,6 +173,7 @@ impl Default for Simulation {
             specmin: 0,
             nspec: None,
             wave: None,
+            table: None,
             readnoise: 3.0,
             exptime: 1000.0,
             mjd: 58899.25,

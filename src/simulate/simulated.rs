@@ -7,6 +7,7 @@ use super::project::project;
 use super::request::{SimulateError, Simulation};
 use crate::fits::{Preproc, Truth};
 use crate::psf::{Dispersion, Psf};
+use crate::stages::wave_table::{OnTable, on_table};
 
 /// Pixels per bad column and per dead patch by default.
 const PIXELS_PER_DEFECT: usize = 4_000_000;
@@ -27,6 +28,12 @@ pub struct Simulated {
 pub fn simulate(psf: &Psf, request: &Simulation) -> Result<Simulated, SimulateError> {
     let fibres = request.fibres(psf)?;
     request.check(psf)?;
+    if let Some(table) = &request.table {
+        let OnTable { psf, grid, .. } = on_table(psf, table.clone(), fibres)?;
+        let (wave, step) = (grid.wave(), grid.step());
+        let wave = Some((wave[0], wave[wave.len() - 1], step).into());
+        return simulate(&psf, &Simulation { wave, table: None, ..request.clone() });
+    }
     let targets: Vec<Target> = (0..psf.nfibre).map(|fibre| Target::of_fibre(request.seed, fibre)).collect();
     let (wave, flux) = request.light.spectra(psf, request, fibres.clone(), &targets)?;
     let expected = project(psf, fibres.clone(), &wave, &flux, request.psf_tails);
@@ -39,7 +46,7 @@ pub fn simulate(psf: &Psf, request: &Simulation) -> Result<Simulated, SimulateEr
         ccd.saturate(level);
     }
     let wave = psf.wavelengths(fibres.clone(), &wave);
-    let numbers = fibres.map(|f| psf.fibermin + f as i64).collect();
+    let numbers = fibres.map(|f| psf.number(f)).collect();
     let truth = Truth { fibres: numbers, wave, flux };
     let fibermap = keywords::fibermap(psf, &targets, request);
     // No mask bit clears ivar here: whoever reads the frame chooses the bits.

@@ -28,3 +28,4 @@ pub mod spot_widths;
 pub mod spots;
 pub mod trace_fit;
 pub mod traces;
+pub mod wave_table;

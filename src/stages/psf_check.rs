@@ -178,6 +178,8 @@ mod tests {
             npix_x: 80,
             npix_y: 100,
             ranges: None,
+            numbers: None,
+            waves: None,
             wave_min: 5000.0,
             wave_max: 6000.0,
             psferr: 0.01,

@@ -4,7 +4,7 @@ use super::spot_widths::with_measured_widths;
 use super::spots::sum_of_profiles;
 use super::traces::{legendre, param, shape_series, unit};
 use crate::geometry::SpotShape;
-use crate::psf::{Form, LegendreSeries, Psf, PsfError, Remainder, SpotGrid, SpotImages, SpotImagesParts};
+use crate::psf::{Form, LegendreSeries, Psf, PsfError, Remainder, SpotGrid, SpotImages, SpotImagesParts, SpotNorm};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -64,14 +64,16 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     let centre = [0.5 * (ny as f64 - 1.0), 0.5 * (nx as f64 - 1.0)];
     let remainder = Remainder::Linear;
     let images = SpotImages::new(SpotImagesParts {
+        waves: vec![waves; rows.len()],
         positions: rows,
-        waves,
+        breaks: Vec::new(),
         ny,
         nx,
         samples,
         oversampling: r,
         centre,
         remainder,
+        norm: SpotNorm::Window,
     })?;
     let domain = psf.trace_y.domain;
     let position = LegendreSeries { domain, ncoeff: 1, coeff: (0..psf.nfibre).map(|fibre| fibre as f64).collect() };

@@ -66,22 +66,127 @@ fn orders_of_an_echelle_are_fibres_with_a_range_each_and_true() {
     assert_eq!(report.code, Some(0), "{}", report.stderr);
 }
 
-#[test]
-fn light_and_corrections_that_ranges_do_not_have_are_refused() {
+/// Makes the PSF of the orders.
+fn orders() -> Folder {
     let folder = Folder::new();
     std::fs::write(folder.path("orders.csv"), spots()).unwrap();
     let make = ["make-psf", "--from", "orders.csv", "-o", "orders.fits", "--npix-x", "220", "--npix-y", "1500"];
     folder.run(&make).succeeds();
-    std::fs::write(folder.path("lines.txt"), "# vacuum\n5180.0 Xx\n5181.0 Xx\n5182.0 Xx\n5183.0 Xx\n").unwrap();
-    let arc = ["simulate", "-p", "orders.fits", "-o", "arc.fits", "--arc", "lines.txt"];
-    folder.run(&arc).fails_saying(&["a range of wavelengths each"]);
-    folder.run(&["simulate", "-p", "orders.fits", "-o", "flat.fits", "--flat"]).succeeds();
-    let fit = ["fit-psf", "-i", "flat.fits", "-p", "orders.fits", "-o", "fit.fits", "--lines", "lines.txt"];
+    folder
+}
+
+#[test]
+fn an_arc_and_the_spectra_of_a_truth_light_orders_at_their_own_wavelengths() {
+    let folder = orders();
+    // One line in each of two orders, and one in none.
+    std::fs::write(folder.path("lines.txt"), "# vacuum\n5180.0 Xx 1\n4760.0 Xx 1\n9000.0 Xx 1\n").unwrap();
+    let quiet = ["--cosmics", "0", "--bad-columns", "0", "--dead-patches", "0"];
+    let arc = ["simulate", "-p", "orders.fits", "-o", "arc.fits", "--arc", "lines.txt", "--truth", "lines.fits"];
+    folder.run(&[&arc[..], &quiet].concat()).succeeds();
+    let truth = read_truth(folder.path("lines.fits")).unwrap();
+    let nwave = truth.nwave();
+    let lit = |row: usize| {
+        let bins = (row * nwave..(row + 1) * nwave).filter(|&at| truth.flux[at] > 0.0);
+        bins.map(|at| truth.wave[at]).collect::<Vec<f64>>()
+    };
+    for order in 0..ORDERS {
+        let [low, high] = ends(order);
+        let has = |line: f64| (low..high).contains(&line);
+        let near = lit(order as usize);
+        for line in [5180.0, 4760.0] {
+            assert!(!has(line) || near.iter().any(|w| (w - line).abs() < 1e-6), "order {order}: {near:?}");
+        }
+        assert!(near.iter().all(|w| [5180.0, 4760.0].iter().any(|line| (w - line).abs() < 1e-6)));
+    }
+    folder.run(&["simulate", "-p", "orders.fits", "-o", "a.fits", "--truth", "a-truth.fits"]).succeeds();
+    let again =
+        ["simulate", "-p", "orders.fits", "-o", "b.fits", "--spectra", "a-truth.fits", "--truth", "b-truth.fits"];
+    folder.run(&again).succeeds();
+    let [a, b] = ["a-truth.fits", "b-truth.fits"].map(|name| read_truth(folder.path(name)).unwrap());
+    assert_eq!(a.flux, b.flux);
+    assert!(a.wave.iter().zip(&b.wave).all(|(a, b)| (a - b).abs() < 1e-8));
+    let fit = ["fit-psf", "-i", "a.fits", "-p", "orders.fits", "-o", "fit.fits", "--lines", "lines.txt"];
     folder
         .run(&[&fit[..], &["--loglevel", "warn"]].concat())
         .fails_saying(&["orders.fits", "a range of wavelengths each"]);
-    let words = ["extract", "-i", "flat.fits", "-p", "orders.fits", "-o", "f.fits", "--barycentric-correction"];
+}
+
+#[test]
+fn a_barycentric_grid_of_orders_has_their_wavelengths_times_the_factor() {
+    let folder = orders();
+    folder.run(&["simulate", "-p", "orders.fits", "-o", "sim.fits", "--exptime", "20000"]).succeeds();
+    let base = ["extract", "-i", "sim.fits", "-p", "orders.fits", "--device", "cpu", "--json", "-w", "4905,4920,0.05"];
+    let plain = json(&folder, &[&base[..], &["-o", "plain.fits"]].concat());
+    let moved = json(&folder, &[&base[..], &["-o", "moved.fits", "--barycentric-correction"]].concat());
+    let factor = moved["barycentric_factor"].as_f64().unwrap();
+    assert!((1e-6..2e-4).contains(&(factor - 1.0).abs()) && plain["barycentric_factor"].is_null());
+    let [plain, moved] = ["plain.fits", "moved.fits"].map(|name| read_frame(folder.path(name)).unwrap());
+    assert_eq!(moved.header.get_f64("HELIOCOR"), Some(factor));
+    for order in 0..ORDERS as usize {
+        for (a, b) in plain.wave_of(order).iter().zip(moved.wave_of(order)) {
+            assert!((a - b).abs() < 1e-6, "bins are the same, the light in them is another: {a} {b}");
+        }
+    }
+    // Neighbouring bins share the light of a line that is moved by less than a bin.
+    let sums = [&plain, &moved].map(|frame| frame.spectra.flux.iter().sum::<f64>());
+    assert!((sums[1] / sums[0] - 1.0).abs() < 0.01 && plain.spectra.flux != moved.spectra.flux, "{sums:?}");
+}
+
+#[test]
+fn a_grid_per_fibre_is_extracted_on_and_recorded_and_true() {
+    let folder = Folder::new();
+    let make = ["make-psf", "-o", "six.fits", "--nfibre", "6", "--bundlesize", "6", "--npix-y", "600"];
+    folder.run(&make).succeeds();
+    let psf = read_psf(folder.path("six.fits")).unwrap();
+    // Steps of ln(wavelength), others in every fibre: no two bins of neighbours are at one wavelength.
+    let wave = |fibre: usize, bin: usize| {
+        let first = psf.wave_min + 25.0 + 1.7 * fibre as f64;
+        first * ((1.25e-4 + 1e-6 * fibre as f64) * bin as f64).exp()
+    };
+    let mut table = "fibre,wavelength\n".to_string();
+    for (fibre, bin) in (0..6).flat_map(|fibre| (0..320).map(move |bin| (fibre, bin))) {
+        table += &format!("{fibre},{}\n", wave(fibre, bin));
+    }
+    std::fs::write(folder.path("bins.csv"), table).unwrap();
+    let simulate = ["simulate", "-p", "six.fits", "-o", "six-sim.fits", "--truth", "six-truth.fits"];
+    folder.run(&[&simulate[..], &["--wavelength-table", "bins.csv", "--exptime", "3000"]].concat()).succeeds();
+    let extract = ["extract", "-i", "six-sim.fits", "-p", "six.fits", "--device", "cpu", "--loglevel", "warn"];
+    let table = ["-o", "six-frame.fits", "--wavelength-table", "bins.csv"];
+    let done = json(&folder, &[&extract[..], &table, &["--json"]].concat());
+    assert_eq!(done["wavelength_table"]["path"].as_str(), Some("bins.csv"));
+    let frame = read_frame(folder.path("six-frame.fits")).unwrap();
+    assert!(frame.has_own_waves() && frame.spectra.nwave == 320);
+    assert!((0..6).all(|fibre| frame.wave_of(fibre).iter().enumerate().all(|(bin, w)| *w == wave(fibre, bin))));
+    let chi = json(&folder, &["compare", "six-frame.fits", "--truth", "six-truth.fits", "--json"]);
+    let value = |name: &str| chi[name].as_f64().unwrap();
+    assert!(value("bins") > 1500.0 && value("mean").abs() < 0.05 && (value("std") - 1.0).abs() < 0.04, "{chi}");
+    // Its own frame is a table, too; and the frame tells how it is made again.
+    let own = ["-o", "again.fits", "--wavelength-table", "six-frame.fits"];
+    folder.run(&[&extract[..], &own].concat()).succeeds();
+    folder.run(&["compare", "six-frame.fits", "again.fits", "--tolerance", "0"]).succeeds();
     folder
-        .run(&[&words[..], &["--loglevel", "warn", "--device", "cpu"]].concat())
-        .fails_saying(&["leave out --barycentric-correction", "WAVELENGTH"]);
+        .run(&["extract", "--like", "six-frame.fits", "-o", "like.fits", "--device", "cpu", "--loglevel", "warn"])
+        .succeeds();
+    // One row for all is a plain grid.
+    std::fs::write(
+        folder.path("one.csv"),
+        (0..300).fold("wavelength\n".into(), |all, k| format!("{all}{}\n", psf.wave_min + 40.0 + 0.8 * f64::from(k))),
+    )
+    .unwrap();
+    folder.run(&[&extract[..], &["-o", "one.fits", "--wavelength-table", "one.csv"]].concat()).succeeds();
+    let plain = format!("{},{},0.8", psf.wave_min + 40.0, psf.wave_min + 40.0 + 0.8 * 299.0);
+    folder.run(&[&extract[..], &["-o", "plain.fits", "-w", &plain]].concat()).succeeds();
+    folder.run(&["compare", "one.fits", "plain.fits", "--tolerance", "0.05"]).succeeds();
+    for (name, text, expected) in [
+        ("uneven.csv", "fibre,wavelength\n1,5000\n1,5001\n2,5000\n", "fibre 2 has 1 wavelengths, others 2"),
+        ("word.csv", "fibre,wavelength\n1,many\n", "wavelength is `many`: give a number"),
+        ("none.csv", "a,b\n1,2\n", "no column is called wavelength"),
+        ("back.csv", "wavelength\n6000\n5999\n", "bin 1 (from 0) is 5999 Angstrom"),
+        ("beyond.csv", "wavelength\n100\n200\n", "has 100 Angstrom, but its fibre has a PSF from"),
+    ] {
+        std::fs::write(folder.path(name), text).unwrap();
+        folder
+            .run(&[&extract[..], &["-o", "no.fits", "--wavelength-table", name]].concat())
+            .fails_saying(&[name, expected]);
+    }
 }

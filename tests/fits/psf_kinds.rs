@@ -10,7 +10,9 @@ use spextral::stages::spots::{SpotModel, spot};
 use spextral::stages::traces::{legendre, shape_series, traces, unit};
 use std::path::PathBuf;
 use testkit::files::folder;
-use testkit::psf_kinds::{OVERSAMPLING, PIXELS, mono_spot, pca_pix, spot_grid, text, two_cores};
+use testkit::psf_kinds::{
+    OVERSAMPLING, PIXELS, mono_spot, named_table, pca_pix, spot_grid, spot_list, text, two_cores,
+};
 
 fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let dir = folder();
@@ -196,6 +198,158 @@ fn a_gauss_hermite_psf_sampled_on_a_grid_differs_as_the_square_of_the_samples_si
     assert_eq!(read_psf(&path).unwrap(), grid);
 }
 
+/// Columns of SPOTAT for all six images of the grid, in the order 5, 0, 3, 1, 4, 2.
+const MIXED: [usize; 6] = [5, 0, 3, 1, 4, 2];
+const AT: [(&str, &[f64]); 2] =
+    [("SLITPOS", &[4.0, 0.0, 4.0, 0.0, 4.0, 0.0]), ("WAVELENGTH", &[5190.0, 5010.0, 5010.0, 5080.0, 5080.0, 5190.0])];
+
+/// The largest difference of the spots of two PSFs with windows of one size, over all fibres.
+fn farthest(a: &Psf, b: &Psf) -> f64 {
+    let of_fibre = |fibre: usize| {
+        let pairs = spots_of(a, fibre, false).into_iter().zip(spots_of(b, fibre, false));
+        pairs.flat_map(|(a, b)| a.4.into_iter().zip(b.4)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    (0..a.nfibre).map(of_fibre).fold(0.0, f64::max)
+}
+
+/// Writes a PSF and reads it again.
+fn again(psf: &Psf) -> Psf {
+    let dir = folder();
+    let path = dir.path().join("again.fits");
+    write_psf(&path, psf, false).unwrap().persist().unwrap();
+    read_psf(&path).unwrap()
+}
+
+#[test]
+fn images_listed_in_any_order_are_those_of_the_grid_that_they_lie_on() {
+    let (grid, list) = (read(&spot_grid(&[])), read(&spot_list(&MIXED, &AT, &[], &[])));
+    assert_eq!(list.form.name(), "SPOTGRID");
+    assert_eq!(farthest(&grid, &list), 0.0);
+    let total = read(&spot_list(&MIXED, &AT, &[text("SPOTNORM", "TOTAL")], &[]));
+    assert!(farthest(&total, &list) < 0.1);
+    assert_eq!(again(&list), list);
+    assert_eq!(again(&total), total);
+}
+
+#[test]
+fn between_images_at_places_of_their_own_every_slit_position_is_a_line_in_wavelength() {
+    let at: [(&str, &[f64]); 2] =
+        [("SLITPOS", &[0.0, 0.0, 4.0, 4.0]), ("WAVELENGTH", &[5010.0, 5190.0, 5040.0, 5130.0])];
+    let psf = read(&spot_list(&[0, 2, 3, 5], &at, &[], &[]));
+    let Form::Grid(grid) = &psf.form else { panic!("{}", psf.form.name()) };
+    let (parts, n) = (grid.images.parts(), OVERSAMPLING * PIXELS);
+    assert_eq!((parts.waves.len(), parts.is_regular()), (2, false));
+    for fibre in 0..psf.nfibre {
+        for (k, (x, y, x0, y0, found)) in spots_of(&psf, fibre, false).iter().enumerate() {
+            let wave = psf.wave_min + (psf.wave_max - psf.wave_min) * k as f64 / 46.0;
+            let p = [-0.3, 1.5, 4.2][fibre] / 4.0;
+            let [low, high] = [(wave - 5010.0) / 180.0, (wave - 5040.0) / 90.0];
+            let weights = [(1.0 - p) * (1.0 - low), (1.0 - p) * low, p * (1.0 - high), p * high];
+            let of = |k: usize| weights.iter().zip(parts.samples.chunks(n * n)).map(|(w, image)| w * image[k]).sum();
+            let image: Vec<f64> = (0..n * n).map(of).collect();
+            let expected = placed(&image, n, OVERSAMPLING, [*x, *y], [*x0, *y0], [9, 9]);
+            let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 1e-13, "fibre {fibre}, bin {k}: {worst:e}");
+        }
+    }
+    assert_eq!(farthest(&again(&psf), &psf), 0.0);
+}
+
+#[test]
+fn an_image_lies_where_dx_and_dy_say() {
+    let centred = read(&spot_list(&MIXED, &AT, &[], &[]));
+    let off: [(&str, &[f64]); 2] = [("DX", &[0.4; 6]), ("DY", &[-1.25; 6])];
+    let moved = read(&spot_list(&MIXED, &[AT, off].concat(), &[], &[]));
+    assert_eq!([moved.half_x, moved.half_y], [centred.half_x + 2, centred.half_y + 2]);
+    for (a, b) in spots_of(&centred, 1, false).iter().zip(spots_of(&moved, 1, false)) {
+        let [[ax, ay], [bx, by]] = [(a, 9), (&b, 13)].map(|(of, nx)| Moments::of(&of.4, nx).unwrap().centroid);
+        assert!((bx - ax - 0.4).abs() < 1e-3 && (by - ay + 1.25).abs() < 1e-3, "{ax} {ay} {bx} {by}");
+    }
+}
+
+#[test]
+fn light_beside_an_image_stays_out_of_the_flux_where_sums_are_parts_of_all_light() {
+    let total = read(&spot_list(&MIXED, &AT, &[text("SPOTNORM", "TOTAL")], &[]));
+    let Form::Grid(grid) = &total.form else { panic!("{}", total.form.name()) };
+    let mut parts = grid.images.parts().clone();
+    parts.samples.iter_mut().for_each(|sample| *sample *= 0.9);
+    let images = std::sync::Arc::new(spextral::psf::SpotImages::new(parts).unwrap());
+    let mut dimmed = total.clone();
+    let form = Form::Grid(Box::new(spextral::psf::SpotGrid { images, ..(**grid).clone() }));
+    dimmed.update(|parts| parts.form = form).unwrap();
+    let sums = |psf: &Psf| spots_of(psf, 1, false).into_iter().map(|of| of.4.iter().sum::<f64>()).collect::<Vec<_>>();
+    for (all, part) in sums(&total).into_iter().zip(sums(&dimmed)) {
+        assert!((all - 1.0).abs() < 0.01 && (part - 0.9 * all).abs() < 1e-12, "{all} {part}");
+    }
+}
+
+#[test]
+fn fibres_take_the_images_of_their_own_bundle_and_have_their_own_numbers() {
+    let at: [(&str, &[f64]); 3] = [
+        ("FIBER", &[3.0, 3.0, 20.0, 20.0]),
+        ("WAVELENGTH", &[5010.0, 5190.0, 5010.0, 5190.0]),
+        ("BUNDLE", &[7.0, 7.0, 9.0, 9.0]),
+    ];
+    let fibers = |numbers: &[f64], bundles: &[f64]| named_table("FIBERS", &[("FIBER", numbers), ("BUNDLE", bundles)]);
+    let psf = read(&spot_list(&[0, 2, 3, 5], &at, &[], &fibers(&[3.0, 9.0, 17.0], &[7.0, 7.0, 9.0])));
+    assert_eq!([0, 1, 2].map(|row| psf.number(row)), [3, 9, 17]);
+    assert_eq!((psf.row_of(9), psf.row_of(10)), (Some(1), None));
+    let grid = read(&spot_list(&[0, 2, 0, 2], &at[..2], &[], &fibers(&[3.0, 9.0, 17.0], &[7.0, 7.0, 9.0])));
+    let of = |psf: &Psf, fibre: usize| spots_of(psf, fibre, false).into_iter().map(|of| of.4).collect::<Vec<_>>();
+    let worst = |a: Vec<Vec<f64>>, b: Vec<Vec<f64>>| {
+        a.into_iter().flatten().zip(b.into_iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    };
+    for fibre in [0, 1] {
+        assert!(worst(of(&psf, fibre), of(&grid, fibre)) < 1e-14, "fibre {fibre} has nothing of the other bundle");
+    }
+    assert!(worst(of(&psf, 2), of(&grid, 2)) > 1e-3);
+    let written = again(&psf);
+    assert_eq!(([0, 1, 2].map(|row| written.number(row)), farthest(&written, &psf)), ([3, 9, 17], 0.0));
+}
+
+#[test]
+fn every_hazard_of_listed_images_and_of_fibres_is_refused_by_a_sentence() {
+    let with = |changes: &[(&'static str, &'static [f64])]| {
+        let mut at: Vec<(&str, &[f64])> = AT.to_vec();
+        for change in changes {
+            at.retain(|(name, _)| *name != change.0);
+            at.push(*change);
+        }
+        spot_list(&MIXED, &at, &[], &[])
+    };
+    let fibers = |columns: &[(&str, &[f64])]| spot_list(&MIXED, &AT, &[], &named_table("FIBERS", columns));
+    let bundles = |of_spots: &[f64], of_fibres: &[f64]| {
+        let at = [&AT[..], &[("BUNDLE", of_spots)]].concat();
+        spot_list(&MIXED, &at, &[], &named_table("FIBERS", &[("BUNDLE", of_fibres)]))
+    };
+    let cases = [
+        (
+            with(&[("WAVELENGTH", &[5190.0, 5010.0, 5190.0, 5080.0, 5080.0, 5190.0])]),
+            "has rows 0 and 2 (from 0) at one place",
+        ),
+        (with(&[("WAVELENGTH", &[f64::NAN; 6])]), "row 0 (from 0) has WAVELENGTH NaN"),
+        (with(&[("DX", &[65.0; 6])]), "has DX or DY 65"),
+        (with(&[("DY", &[60.0; 6])]), "DX or DY is 60 pixels, far beyond images of 21 x 21"),
+        (with(&[("BUNDLE", &[1.0, 2.0, 1.0, 2.0, 1.0, 2.0])]), "give the column BUNDLE of a table FIBERS"),
+        (spot_list(&MIXED, &AT[..1], &[], &[]), "has no columns FIBER or SLITPOS, and WAVELENGTH, of 6 numbers"),
+        (spot_list(&MIXED[..5], &AT, &[], &[]), "of 5 numbers, one per image of SPOTS"),
+        (bundles(&[1.0, 1.0, 1.0, 2.0, 1.0, 1.0], &[1.0; 3]), "images of two bundles at the place 0"),
+        (bundles(&[2.0, 1.0, 2.0, 1.0, 2.0, 1.0], &[1.0, 1.0, 1.0]), "of which one has no fibre in FIBERS"),
+        (bundles(&[2.0, 1.0, 2.0, 1.0, 2.0, 1.0], &[2.0, 1.0, 2.0]), "do not follow one another along the slit"),
+        (fibers(&[("FIBER", &[1.0, 2.0])]), "has no integer per fibre in column FIBER, of 3 fibres"),
+        (fibers(&[("FIBER", &[5.0, 5.0, 7.0])]), "fibre 5 follows fibre 5"),
+        (fibers(&[("WAVEMIN", &[4000.0; 3])]), "has one of WAVEMIN and WAVEMAX"),
+        (
+            fibers(&[("WAVEMIN", &[4000.0; 3]), ("WAVEMAX", &[3000.0; 3])]),
+            "WAVERANGE has WAVEMIN 4000 and WAVEMAX 3000",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let error = error(&bytes);
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
 #[test]
 fn every_hazard_of_sampled_psfs_is_refused_by_a_sentence() {
     let changed = |bytes: Vec<u8>, from: &str, to: &str| {
@@ -219,7 +373,8 @@ fn every_hazard_of_sampled_psfs_is_refused_by_a_sentence() {
             "SCALE is 2.5, not a whole",
         ),
         (spot_grid(&[text("SPOTINTR", "CUBIC")]), "SPOTINTR is CUBIC, and only LINEAR is known"),
-        (spot_grid(&[text("SPOTNORM", "TOTAL")]), "SPOTNORM is TOTAL"),
+        (spot_grid(&[text("SPOTNORM", "PEAK")]), "SPOTNORM is PEAK: it is WINDOW or TOTAL"),
+        (spot_grid(&[text("SPOTNORM", "TOTAL")]), "with SPOTNORM TOTAL the sum is the part of the light"),
         (
             changed(spot_grid(&[]), "NSPEC   =                    3", "NSPEC   =                    4"),
             "NSPEC is 4, traces x and y are of 3 and 3",

@@ -9,9 +9,9 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 /// The targets of `fuzz/src/targets.rs`.
-const TARGETS: [&str; 12] = [
-    "headers", "preproc", "gzip", "psf", "sampled", "spots", "frame", "truth", "model", "fibermap", "manifest",
-    "options",
+const TARGETS: [&str; 14] = [
+    "headers", "preproc", "gzip", "psf", "sampled", "spots", "waves", "lines", "frame", "truth", "model", "fibermap",
+    "manifest", "options",
 ];
 /// Seconds per target by default.
 const SECONDS: &str = "60";

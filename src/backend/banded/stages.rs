@@ -13,6 +13,7 @@ use crate::gpu::banded::{
 };
 use crate::gpu::memory::SLACK;
 use crate::gpu::patch::Patches;
+use crate::gpu::spot_grid::images_served;
 use crate::gpu::{Gpu, Recording};
 use crate::psf::Form;
 use crate::stages::banded::Complement;
@@ -77,7 +78,16 @@ impl BandedStages<'_> {
         // The CCD goes over first, one plane at a time.
         let all = 2 * plane + lock(device).bytes(&group.group).max(plane + SLACK);
         // Results of stages on the CPU go over from memory that the device sees.
-        if self.engine.is_all_on_gpu() && group.group.psf.form == Form::GaussHermite { all } else { 2 * all }
+        let on_gpu = self.engine.is_all_on_gpu();
+        match &group.group.psf.form {
+            Form::GaussHermite if on_gpu => all,
+            Form::Grid(grid) if on_gpu => match images_served(lock(device).gpu(), &grid.images) {
+                // Uploads are held twice until they are done.
+                Some(images) => all + 2 * images,
+                None => 2 * all,
+            },
+            _ => 2 * all,
+        }
     }
 
     /// Takes a bundle, or a window of a long one, through all stages on the CPU.

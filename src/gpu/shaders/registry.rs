@@ -20,6 +20,7 @@ macro_rules! registry {
         $apply! {
             ("traces", Some("traces"), Some("traces.rs"), traces, []);
             ("spots", Some("spots"), Some("spots/mod.rs"), spots, []);
+            ("spot_grid", Some("spots"), Some("spots/sampled.rs"), spot_grid, []);
             ("normal_equations", Some("normal_equations"), Some("normal_equations.rs"), normal_equations, [COVERED, MIN_WEIGHT, PRIOR_FLOOR]);
             ("cholesky", Some("cholesky"), Some("cholesky.rs"), cholesky, []);
             ("schur", Some("schur"), Some("schur.rs"), schur, []);

@@ -56,6 +56,8 @@ impl Synthetic {
             npix_x,
             npix_y,
             ranges: None,
+            numbers: None,
+            waves: None,
             wave_min: domain[0],
             wave_max: domain[1],
             psferr: 0.01,

@@ -48,6 +48,14 @@ impl SpotModel {
         matches!(self.kind, Kind::Hermite)
     }
 
+    /// Returns the images of a grid.
+    pub fn images(&self) -> Option<&Arc<SpotImages>> {
+        match &self.kind {
+            Kind::Grid(images) => Some(images),
+            _ => None,
+        }
+    }
+
     /// Evaluates one spot `[ny, nx]`, clipped at 0 and normalised to sum 1; zero where nothing positive is left.
     pub fn spot(&self, offset: (f64, f64), params: &[f64], out: &mut [f64]) {
         match &self.kind {

@@ -1,7 +1,7 @@
 //! Spots of sampled images: rebinned at every whole displacement beforehand, so that a spot is a sum of few small images.
 
 use crate::geometry::SpotShape;
-use crate::psf::{PolynomialImages, Remainder, SpotImages};
+use crate::psf::{PolynomialImages, Remainder, SpotImages, SpotNorm};
 use crate::stages::simd::{Kernel, Simd, dispatch};
 use std::f64::consts::PI;
 
@@ -19,6 +19,12 @@ fn cell(places: &[f64], value: f64) -> [(usize, f64); 2] {
     let upper = places.partition_point(|place| *place < value).clamp(1, places.len() - 1);
     let weight = (value - places[upper - 1]) / (places[upper] - places[upper - 1]);
     [(upper - 1, 1.0 - weight), (upper, weight)]
+}
+
+/// Returns the slit positions around one, of the same bundle, and their weights.
+fn positions_around(images: &SpotImages, position: f64) -> [(usize, f64); 2] {
+    let of_bundle = images.positions_at(position);
+    cell(&images.parts().positions[of_bundle.clone()], position).map(|(at, weight)| (of_bundle.start + at, weight))
 }
 
 /// Returns the first pixel of an image on its window, and its displacement within that pixel in samples: whole and remainder.
@@ -67,13 +73,21 @@ impl Placement {
     }
 
     /// Adds up images, moves the sum by a rest, clips it at 0 and normalises it, and puts it onto its window.
-    fn finish(&self, shape: &SpotShape, columns: usize, terms: &[(f64, &[f64])], sum: &mut [f64], out: &mut [f64]) {
+    fn finish(
+        &self,
+        shape: &SpotShape,
+        images: &SpotImages,
+        terms: &[(f64, &[f64])],
+        sum: &mut [f64],
+        out: &mut [f64],
+    ) {
+        let [_, columns] = images.size();
         sum.fill(0.0);
         dispatch(Sum { terms, out: sum });
         if let Some(rest) = self.rest {
             sinc_shift(sum, columns, rest);
         }
-        dispatch(Normalise(sum));
+        dispatch(Normalise { image: sum, norm: images.parts().norm });
         let [y0, x0] = self.corner;
         for (row, from) in sum.chunks_exact(columns).enumerate() {
             out[(y0 + row) * shape.nx() + x0..][..columns].copy_from_slice(from);
@@ -89,14 +103,14 @@ pub(super) fn grid_spot(shape: &SpotShape, images: &SpotImages, offset: (f64, f6
     };
     let (parts, [rows, columns]) = (images.parts(), images.size());
     let mut terms: Vec<(f64, &[f64])> = Vec::with_capacity(16);
-    for (position, of_position) in cell(&parts.positions, params[0]) {
-        for (wave, of_wave) in cell(&parts.waves, params[1]) {
-            let of_place = of_position * of_wave;
+    for (position, of_position) in positions_around(images, params[0]) {
+        for (wave, of_wave) in cell(&parts.waves[position], params[1]) {
+            let (image, of_place) = (images.first()[position] + wave, of_position * of_wave);
             let all = placement.terms().filter(|_| of_place != 0.0);
-            terms.extend(all.map(|(phase, weight)| (of_place * weight, images.phase([position, wave], phase))));
+            terms.extend(all.map(|(phase, weight)| (of_place * weight, images.phase(image, phase))));
         }
     }
-    placement.finish(shape, columns, &terms, &mut vec![0.0; rows * columns], out);
+    placement.finish(shape, images, &terms, &mut vec![0.0; rows * columns], out);
 }
 
 /// The images of one fibre, which lies between two slit positions: each is made when a spot first needs it. Spots of one fibre
@@ -105,6 +119,8 @@ pub(super) struct FibreImages<'a> {
     images: &'a SpotImages,
     position: f64,
     ends: [(usize, f64); 2],
+    /// Wavelengths of images of either end: between two of them every image is a line.
+    waves: Vec<f64>,
     /// `[wave, phase y, phase x]`; empty where not made.
     made: Vec<Vec<f64>>,
     sum: Vec<f64>,
@@ -113,8 +129,32 @@ pub(super) struct FibreImages<'a> {
 impl<'a> FibreImages<'a> {
     pub fn new(images: &'a SpotImages, position: f64) -> Self {
         let (parts, [rows, columns]) = (images.parts(), images.size());
-        let made = vec![Vec::new(); parts.waves.len() * (parts.oversampling + 1).pow(2)];
-        Self { images, position, ends: cell(&parts.positions, position), made, sum: vec![0.0; rows * columns] }
+        let ends = positions_around(images, position);
+        let mut waves = parts.waves[ends[0].0].clone();
+        if parts.waves[ends[1].0] != waves {
+            waves.extend_from_slice(&parts.waves[ends[1].0]);
+            waves.sort_by(f64::total_cmp);
+            waves.dedup();
+        }
+        let made = vec![Vec::new(); waves.len() * (parts.oversampling + 1).pow(2)];
+        Self { images, position, ends, waves, made, sum: vec![0.0; rows * columns] }
+    }
+
+    /// Makes the image of the fibre at one of its wavelengths.
+    fn make(&self, wave: usize, phase: [usize; 2]) -> Vec<f64> {
+        let parts = self.images.parts();
+        let mut terms: [(f64, &[f64]); 4] = [(0.0, &[]); 4];
+        let mut count = 0;
+        for (position, of_position) in self.ends.into_iter().filter(|(_, weight)| *weight != 0.0) {
+            let around = cell(&parts.waves[position], self.waves[wave]);
+            for (at, of_wave) in around.into_iter().filter(|(_, weight)| *weight != 0.0) {
+                terms[count] = (of_position * of_wave, self.images.phase(self.images.first()[position] + at, phase));
+                count += 1;
+            }
+        }
+        let mut image = vec![0.0; self.sum.len()];
+        dispatch(Sum { terms: &terms[..count], out: &mut image });
+        image
     }
 
     /// Evaluates a spot as [`grid_spot`] does, but for rounding.
@@ -125,18 +165,14 @@ impl<'a> FibreImages<'a> {
         out.fill(0.0);
         let finite = params.iter().all(|p| p.is_finite());
         let Some(placement) = Placement::of(shape, self.images, offset).filter(|_| finite) else { return };
-        let (parts, [_, columns]) = (self.images.parts(), self.images.size());
-        let phases = parts.oversampling + 1;
+        let phases = self.images.parts().oversampling + 1;
         let mut used = [(0usize, 0.0); 8];
         let mut count = 0;
-        for (wave, of_wave) in cell(&parts.waves, params[1]).into_iter().filter(|(_, weight)| *weight != 0.0) {
+        for (wave, of_wave) in cell(&self.waves, params[1]).into_iter().filter(|(_, weight)| *weight != 0.0) {
             for (phase, weight) in placement.terms() {
                 let at = (wave * phases + phase[0]) * phases + phase[1];
                 if self.made[at].is_empty() {
-                    let mut image = vec![0.0; self.sum.len()];
-                    let ends = self.ends.map(|(position, weight)| (weight, self.images.phase([position, wave], phase)));
-                    dispatch(Sum { terms: &ends, out: &mut image });
-                    self.made[at] = image;
+                    self.made[at] = self.make(wave, phase);
                 }
                 used[count] = (at, of_wave * weight);
                 count += 1;
@@ -146,12 +182,16 @@ impl<'a> FibreImages<'a> {
         for (term, (at, weight)) in terms.iter_mut().zip(&used[..count]) {
             *term = (*weight, &self.made[*at]);
         }
-        placement.finish(shape, columns, &terms[..count], &mut self.sum, out);
+        placement.finish(shape, self.images, &terms[..count], &mut self.sum, out);
     }
 }
 
-/// Clips an image at 0 and normalises its sum to 1; one without a finite positive sum covers nothing.
-struct Normalise<'a>(&'a mut [f64]);
+/// Clips an image at 0, and normalises its sum to 1 unless it is the part of all light; one without a finite positive sum
+/// covers nothing.
+struct Normalise<'a> {
+    image: &'a mut [f64],
+    norm: SpotNorm,
+}
 
 impl Kernel for Normalise<'_> {
     type Output = ();
@@ -160,7 +200,7 @@ impl Kernel for Normalise<'_> {
     fn run<S: Simd>(self, _: S) {
         // Lanes of their own keep the additions independent.
         let mut lanes = [0.0; 8];
-        for chunk in self.0.chunks_mut(8) {
+        for chunk in self.image.chunks_mut(8) {
             for (lane, p) in lanes.iter_mut().zip(chunk) {
                 *p = if *p > 0.0 { *p } else { 0.0 };
                 *lane += *p;
@@ -169,9 +209,12 @@ impl Kernel for Normalise<'_> {
         let sum: f64 = lanes.iter().sum();
         let scale = if sum > 0.0 && sum.is_finite() { 1.0 / sum } else { 0.0 };
         if scale == 0.0 {
-            return self.0.fill(0.0);
+            return self.image.fill(0.0);
         }
-        self.0.iter_mut().for_each(|p| *p *= scale);
+        if self.norm == SpotNorm::Total {
+            return;
+        }
+        self.image.iter_mut().for_each(|p| *p *= scale);
     }
 }
 

@@ -159,9 +159,10 @@ impl<'a> SpotSource<'a> {
             let shift = self.corner(fibre, bin).1.rem_euclid(8) as usize;
             let spot = &spots[(bin - first) * self.shape.size()..][..self.shape.size()];
             *scale = f64::from(u8::from(spot.iter().any(|pixel| *pixel > 0.0)));
-            for (k, pixel) in spot.iter().enumerate() {
-                let column = shift + k % nx;
-                stamp[column / 8 * ny + k / nx].0[column % 8] = *pixel;
+            for (row, line) in spot.chunks_exact(nx).enumerate() {
+                for (column, pixel) in (shift..).zip(line) {
+                    stamp[column / 8 * ny + row].0[column % 8] = *pixel;
+                }
             }
         }
     }

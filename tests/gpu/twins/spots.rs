@@ -2,7 +2,13 @@
 
 use super::case::Case;
 use spextral::gpu::GpuError;
+use spextral::gpu::spot_grid::{self, GridImages};
 use spextral::gpu::spots::spots;
+use spextral::psf::{Form, Psf, SpotGrid, SpotImages, SpotNorm};
+use spextral::stages::spot_samples::{GridSize, sampled};
+use spextral::stages::spots::SpotModel;
+use spextral::stages::traces::{Traces, traces};
+use std::sync::Arc;
 use testkit::{Reference, allowed, gpu_with_default_limits, in_each_precision, worst};
 
 #[test]
@@ -56,6 +62,87 @@ fn spots_of_narrow_and_wide_profiles_keep_their_precision() {
             let error = worst(&found.download().unwrap(), &twin);
             note!("sigma {sigma}: {error:.1e}");
             assert!(error < allowed(&gpu, 1e-6, 1e-12), "sigma {sigma}: {error:e}");
+        }
+    }
+}
+
+/// A spot grid of the case's PSF, changed.
+fn grid(change: impl FnOnce(&mut spextral::psf::SpotImagesParts)) -> Psf {
+    let case = Case::synthetic(false);
+    let size = GridSize { oversampling: 5, positions: 4, waves: 5 };
+    let mut psf = sampled(&case.psf, size).unwrap();
+    let Form::Grid(of) = &psf.form else { panic!("a grid") };
+    let mut parts = of.images.parts().clone();
+    change(&mut parts);
+    let form = Form::Grid(Box::new(SpotGrid { images: Arc::new(SpotImages::new(parts).unwrap()), ..(**of).clone() }));
+    psf.update(|parts| parts.form = form).unwrap();
+    psf
+}
+
+#[test]
+fn spots_of_a_grid_are_within_1e_6_of_the_twin_whatever_their_places_bundles_and_sums() {
+    let plain = grid(|_| ());
+    let uneven = grid(|parts| {
+        // The second position loses two wavelengths, the third all but one.
+        let size = parts.nx * parts.ny;
+        parts.samples.drain(11 * size..15 * size);
+        parts.samples.drain(7 * size..9 * size);
+        parts.waves[1].drain(2..4);
+        parts.waves[2].truncate(1);
+    });
+    let bundles = grid(|parts| parts.breaks = vec![(2, 2.5)]);
+    let single = grid(|parts| parts.breaks = vec![(3, 4.5)]);
+    let total = grid(|parts| {
+        let size = parts.nx * parts.ny;
+        parts.norm = SpotNorm::Total;
+        for image in parts.samples.chunks_mut(size) {
+            let sum: f64 = image.iter().sum();
+            image.iter_mut().for_each(|sample| *sample *= 0.9 / sum);
+        }
+    });
+    let off_centre = grid(|parts| parts.centre = [parts.centre[0] + 1.7, parts.centre[1] - 2.3]);
+    for gpu in in_each_precision() {
+        for (name, psf) in [
+            ("plain", &plain),
+            ("uneven", &uneven),
+            ("bundles", &bundles),
+            ("single", &single),
+            ("total", &total),
+            ("off", &off_centre),
+        ] {
+            let mut psf = psf.clone();
+            if name == "off" {
+                let Form::Grid(of) = &psf.form else { panic!("a grid") };
+                let [half_y, half_x] = of.images.half_size();
+                psf.update(|parts| (parts.half_x, parts.half_y) = (half_x, half_y)).unwrap();
+            }
+            let wave = Case::synthetic(false).wave;
+            let on_device = spextral::gpu::traces::traces(&gpu, &psf, 0..psf.nfibre, &wave, false).unwrap();
+            // The twin has the traces as they are on the device.
+            let (offset, shape) = (on_device.offset.download().unwrap(), on_device.shape.download().unwrap());
+            let (offset_x, offset_y) = offset.split_at(offset.len() / 2);
+            let twin = Traces {
+                offset_x: offset_x.to_vec(),
+                offset_y: offset_y.to_vec(),
+                shape,
+                ..traces(&psf, 0..psf.nfibre, &wave, false)
+            };
+            let model = SpotModel::new(&psf, false);
+            let images = model.images().unwrap();
+            let sent = GridImages::of(&gpu, images).unwrap();
+            let expected = model.spots(&twin);
+            let found = spot_grid::spots(&on_device, model.shape(), (images, &sent), 0..wave.len())
+                .unwrap()
+                .download()
+                .unwrap();
+            let peak = expected.iter().copied().fold(0.0, f64::max);
+            let error = worst(&found, &expected) / peak;
+            note!("{} {name}: {error:.1e}", gpu.precision());
+            assert!(error < allowed(&gpu, 1e-6, 1e-12), "{name}: {error:e}");
+            let some =
+                spot_grid::spots(&on_device, model.shape(), (images, &sent), 30..41).unwrap().download().unwrap();
+            let size = model.shape().size();
+            assert_eq!(some[..11 * size], found[30 * size..41 * size], "{name}");
         }
     }
 }

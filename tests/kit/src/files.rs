@@ -114,6 +114,8 @@ pub fn psf() -> Psf {
         npix_x: 4114,
         npix_y: 4128,
         ranges: None,
+        numbers: None,
+        waves: None,
         wave_min: 5543.0,
         wave_max: 7827.0,
         psferr: 0.02,

@@ -42,16 +42,27 @@ pub fn image(name: &str, shape: &[usize], values: &[f64], more: &[String]) -> Ve
     hdu(&cards, &values.iter().flat_map(|v| v.to_be_bytes()).collect::<Vec<u8>>())
 }
 
-/// A table of columns of one real per row.
+/// A table of columns of one real per row, or one integer where the name is that of a number or a bundle.
 fn table(columns: &[(&str, &[f64])]) -> Vec<u8> {
+    named_table("", columns)
+}
+
+/// Such a table with a name.
+pub fn named_table(name: &str, columns: &[(&str, &[f64])]) -> Vec<u8> {
+    let is_whole = |name: &str| matches!(name, "FIBER" | "BUNDLE");
     let rows = columns[0].1.len();
     let mut cards = vec![text("XTENSION", "BINTABLE"), card("BITPIX", 8), card("NAXIS", 2)];
     cards.extend([card("NAXIS1", 8 * columns.len()), card("NAXIS2", rows), card("PCOUNT", 0), card("GCOUNT", 1)]);
     cards.push(card("TFIELDS", columns.len()));
-    for (k, (name, _)) in columns.iter().enumerate() {
-        cards.extend([text(&format!("TTYPE{}", k + 1), name), text(&format!("TFORM{}", k + 1), "D")]);
+    if !name.is_empty() {
+        cards.push(text("EXTNAME", name));
     }
-    let data = (0..rows).flat_map(|row| columns.iter().flat_map(move |(_, values)| values[row].to_be_bytes()));
+    for (k, (name, _)) in columns.iter().enumerate() {
+        let form = if is_whole(name) { "K" } else { "D" };
+        cards.extend([text(&format!("TTYPE{}", k + 1), name), text(&format!("TFORM{}", k + 1), form)]);
+    }
+    let cell = |name: &str, value: f64| if is_whole(name) { (value as i64).to_be_bytes() } else { value.to_be_bytes() };
+    let data = (0..rows).flat_map(|row| columns.iter().flat_map(move |(name, values)| cell(name, values[row])));
     hdu(&cards, &data.collect::<Vec<u8>>())
 }
 
@@ -93,6 +104,21 @@ pub fn spot_grid(more: &[String]) -> Vec<u8> {
     let places = [("SPOTPOS", &positions[..]), ("SPOTWAVE", &waves), ("FIBERPOS", &[-0.3, 1.5, 4.2])];
     let places = places.map(|(name, values)| image(name, &[values.len()], values, &[]));
     [primary("SPOTGRID"), traces(), spots, places.concat()].concat()
+}
+
+/// Some images of [`spot_grid`], `[position, wave]` in one number, at places of their own: a SPOTGRID with the columns `at` in
+/// SPOTAT, `more` cards of SPOTS, and `rest`, further HDUs. With cards the sum of an image is 1.
+pub fn spot_list(images: &[usize], at: &[(&str, &[f64])], more: &[String], rest: &[u8]) -> Vec<u8> {
+    let (positions, waves, n) = ([0.0, 4.0], [5010.0, 5080.0, 5190.0], OVERSAMPLING * PIXELS);
+    let of = |k: &usize| {
+        let (p, w) = (positions[k / 3], waves[k % 3]);
+        let image = sampled_spot(n, OVERSAMPLING, 0.9 + 0.05 * p + 0.001 * (w - 5000.0), 0.02 * p);
+        let sum: f64 = if more.is_empty() { 1.0 } else { image.iter().sum() };
+        image.into_iter().map(move |p| p / sum)
+    };
+    let spots = image("SPOTS", &[images.len(), n, n], &images.iter().flat_map(of).collect::<Vec<f64>>(), more);
+    let fibres = image("FIBERPOS", &[NFIBRE], &[-0.3, 1.5, 4.2], &[]);
+    [primary("SPOTGRID"), traces(), spots, named_table("SPOTAT", at), fibres, rest.to_vec()].concat()
 }
 
 /// A MONOSPOT.
