@@ -20,6 +20,7 @@ __all__ = [
     "compare_frames",
     "compare_with_truth",
     "devices",
+    "find_traces",
     "fit_psf",
     "jacobi",
     "main",
@@ -87,6 +88,21 @@ def simulate(
     bad_columns: Optional[int] = None,
     dead_patches: Optional[int] = None,
 ) -> Tuple[Preproc, Truth]: ...
+def find_traces(
+    flat: Preproc,
+    arc: Preproc,
+    lines: Union[_Path, npt.ArrayLike],
+    *,
+    lines_in: Optional[str] = None,
+    range: Optional[Tuple[Any, Any]] = None,
+    nfibre: Optional[int] = None,
+    broken_fibres: Sequence[int] = ...,
+    dispaxis: Optional[int] = None,
+    tracedeg: int = 6,
+    ghdeg: int = 6,
+    legdeg: int = 3,
+    threads: Optional[int] = None,
+) -> Tuple[Psf, Dict[str, Any]]: ...
 def fit_psf(
     arcs: Union[Preproc, Sequence[Preproc]],
     start: Psf,

@@ -14,7 +14,7 @@ use spextral::shift::{BundleShift, Departure, Quantity, ShiftOptions, Shifts};
 use std::path::PathBuf;
 
 /// Reads a list from a file, or takes wavelengths in vacuum, Angstrom.
-fn lines_of(lines: &Bound<PyAny>, medium: Option<&str>) -> PyResult<Vec<Line>> {
+pub fn lines_of(lines: &Bound<PyAny>, medium: Option<&str>) -> PyResult<Vec<Line>> {
     let medium = medium.map(str::parse::<Medium>).transpose().map_err(|error| input(error.to_string()))?;
     if lines.is_instance_of::<PyString>() || lines.hasattr("__fspath__")? {
         let path: PathBuf = lines.extract()?;

@@ -10,6 +10,7 @@ mod device;
 mod error;
 mod extract;
 mod files;
+mod find;
 mod fit;
 mod frame;
 mod linalg;
@@ -31,6 +32,8 @@ mod _spextral {
     use super::extract::{Plan, Share};
     #[pymodule_export]
     use super::files::{read_preproc, read_psf, write_frame};
+    #[pymodule_export]
+    use super::find::find_traces;
     #[pymodule_export]
     use super::fit::{fit_psf, shift_psf};
     #[pymodule_export]

@@ -15,7 +15,12 @@ use std::process::ExitCode;
 #[command(after_help = "\
 A simulated DESI r frame is extracted by the CPU and by each GPU. Times are those of the fastest frame, without files.
 The host's part is measured on a device whose kernels do nothing. A file of `--report` has the machine, but no names of
-users, hosts or folders: the project is glad to get it.")]
+users, hosts or folders: the project is glad to get it.
+
+Examples:
+  spextral bench --quick                         # within 30 s
+  spextral bench --report gpu.json               # the CPU and every GPU
+  spextral bench --device cpu --fibres 100 --frames 5")]
 pub struct Arguments {
     /// A device as `extract` takes it; may be repeated [default: the CPU and all GPUs but software]
     #[arg(long)]

@@ -10,7 +10,11 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 `--device` takes the index or `cpu` of the first column, a part of a name, or a PCI bus id. `--device auto` takes a
-discrete GPU, else an integrated one, else the CPU. It never takes a software GPU; name it.")]
+discrete GPU, else an integrated one, else the CPU. It never takes a software GPU; name it.
+
+Examples:
+  spextral devices
+  spextral devices --json | jq '.devices[].name'")]
 pub struct Arguments {
     #[command(flatten)]
     pub json: Json,

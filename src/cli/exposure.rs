@@ -28,6 +28,7 @@ Examples:
   spextral exposure --manifest frames.csv --report report.json
   spextral exposure --night 20200314 --expid 51060-51070 --cameras r0,r1 --resume
   spextral exposure --night 20200314 --dry-run > frames.csv
+  spextral exposure --night 20200314 --pages pages --resume                    # pages/index.html: the night
   mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2      # built with mpi
 
 A manifest is CSV with a header row: input, psf, output, and where wanted fibermap, model, and any option below by its name
@@ -58,6 +59,10 @@ pub struct Arguments {
     /// Write when each group read, computed and wrote: FILE.csv, FILE.svg and, for ui.perfetto.dev, FILE.trace.json
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
+    /// When the frames are done, write a page about each into DIR, and index.html, the ten worst things of all frames on top
+    #[cfg(feature = "plot")]
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
     /// Under mpirun or srun, ranks that share a frame; a remainder makes a smaller last group
     #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     ranks_per_frame: u32,
@@ -287,6 +292,10 @@ impl Arguments {
         PendingFile::persist_all(files)?;
         if self.json.is_wanted() {
             print_object("exposure", object(account.json()))?;
+        }
+        #[cfg(feature = "plot")]
+        if let Some(folder) = self.pages.as_deref().filter(|_| stop.signal().is_none()) {
+            super::exposure_pages::write(account, folder, self.replaces(), !self.json.is_wanted())?;
         }
         let figures = account.figures();
         Ok(match stop.signal() {

@@ -1,6 +1,7 @@
 //! The log on the standard error: plain lines, above a progress bar if there is one.
 
 use super::signals::before_the_end;
+use clap::builder::styling::AnsiColor;
 use indicatif::{HumanDuration, MultiProgress, ProgressState};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -43,6 +44,19 @@ pub fn start(level: LogLevel) {
     tracing_subscriber::fmt().with_max_level(filter).event_format(Plain).with_writer(|| AboveBars).init();
 }
 
+/// Returns the word before a message with its colon, on a terminal in the style that clap has for its own errors.
+pub fn label(word: &str, colour: AnsiColor) -> String {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    match io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb {
+        true => {
+            let style = colour.on_default().bold();
+            format!("{style}{word}:{style:#} ")
+        }
+        false => format!("{word}: "),
+    }
+}
+
 /// Format of lines: `warning: …` as a compiler has it, and information without a prefix.
 struct Plain;
 
@@ -53,8 +67,8 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         match *event.metadata().level() {
-            Level::ERROR => write!(out, "error: ")?,
-            Level::WARN => write!(out, "warning: ")?,
+            Level::ERROR => write!(out, "{}", label("error", AnsiColor::Red))?,
+            Level::WARN => write!(out, "{}", label("warning", AnsiColor::Yellow))?,
             Level::INFO => {}
             level => write!(out, "{level} {}: ", event.metadata().target())?,
         }

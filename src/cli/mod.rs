@@ -11,6 +11,8 @@ mod demo;
 mod device_arguments;
 mod devices;
 mod exposure;
+#[cfg(feature = "plot")]
+mod exposure_pages;
 mod extract;
 mod find_traces;
 mod fit_psf;
@@ -38,6 +40,7 @@ mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;
 
+use clap::builder::styling::AnsiColor;
 use command_line::CommandLine;
 use spextral::base::option_name::Spelling;
 use std::ffi::OsString;
@@ -60,7 +63,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             if json {
                 json::print_error(&sentence);
             }
-            eprintln!("error: {sentence}");
+            eprintln!("{}{sentence}", logging::label("error", AnsiColor::Red));
             ExitCode::FAILURE
         }
     }

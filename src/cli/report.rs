@@ -109,7 +109,7 @@ impl Arguments {
 }
 
 /// Returns the page of a frame by default: its name with .html.
-fn page_of(frame: &Path) -> PathBuf {
+pub fn page_of(frame: &Path) -> PathBuf {
     let name = frame.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.split_once(".fit").map_or(name.as_str(), |(stem, _)| stem);
     frame.with_file_name(format!("{stem}.html"))

@@ -5,7 +5,7 @@ use crate::base::process::{self, now};
 use crate::extract::{Request, Summary};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A group of ranks, and the rank that reads and writes for it; both counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -247,6 +247,12 @@ impl RunLog {
         }
         let files = requests.iter().map(|r| [r.input.clone(), r.output.clone()]).collect();
         Self { files, outcomes: all, ranks, groups, time: [begin, now()] }
+    }
+
+    /// Lists the frames that are complete, from this run or an earlier one.
+    pub fn complete(&self) -> impl Iterator<Item = &Path> {
+        let is_complete = |outcome: &&Outcome| matches!(outcome.status, Status::Done | Status::Skipped);
+        self.outcomes.iter().filter(is_complete).map(|outcome| self.files[outcome.frame][1].as_path())
     }
 
     /// Computes the figures.

@@ -50,6 +50,8 @@ pub enum RecordError {
 /// | SPXDX, SPXDY, SPXDSX, SPXDSY | with `fit-traces`: mean shift of the traces, pixels, and of ln(widths); errors: SPXDXE, … |
 /// | SPXTRACE | a sentence about those that are significant |
 /// | SPXOPT | all options that decide numbers |
+/// | ORIG_PSF | IN_PSF of the PSF file: the one before its traces were shifted |
+/// | SPECTER, DEPNAMnn, DEPVERnn | the program and its version, as desispec records dependencies; those of the image stay |
 /// | IN_IMG, IN_PSF, IN_FMAP | inputs as they were named; IN_FMAP where the fibermap was in a file of its own |
 /// | SPXNOT1, SPXNOT2, … | defects of the inputs: HDUs that are missing, fibres without a usable PSF, … |
 /// | SPXB3IMG, SPXB3PSF, SPXB3FMP | BLAKE3 of their bytes |
@@ -133,8 +135,11 @@ fn same_build(then: [&str; 2], now: [&str; 2]) -> Option<bool> {
 /// Sets the cards of [`Record`] for inputs and options.
 pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, notes: &[String]) {
     header.retain(|keyword| !keyword.starts_with("SPXNOT"));
+    let of_psf = |header: &Header| header.get_str("IN_PSF");
+    let before = read_headers(&request.psf).ok().and_then(|headers| headers.iter().find_map(of_psf));
     let cards = [
         ("IN_PSF", Some(card_of_path(&request.psf)), "Input spectral PSF"),
+        ("ORIG_PSF", before, "PSF before its traces were shifted"),
         ("IN_IMG", Some(card_of_path(&request.input)), "Input image"),
         ("IN_FMAP", request.fibermap.as_deref().map(card_of_path), "Input fibermap"),
         ("IN_WTAB", request.wavelength_table.as_deref().map(card_of_path), "Input wavelengths"),
@@ -196,7 +201,9 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
     let mixed = summary.banded > 0 && !in_patches.is_empty();
     let least = summary.cut_rows.iter().map(|cut| cut.least).reduce(f64::min);
     let cut = least.map(|least| format!("{least:.3} in {} fibres", summary.cut_rows.len()));
+    note_dependency(header);
     let cards = [
+        ("SPECTER", Some(format!("spextral {VERSION}")), "Program that extracted"),
         ("SPXVER", Some(VERSION.into()), "Version of spextral"),
         ("SPXGIT", Some(COMMIT.into()), "Its git commit"),
         ("SPXDEV", Some(summary.device.clone()), "Device that extracted"),
@@ -214,6 +221,16 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXPATF", mixed.then(|| in_patches.join(",")), "First fibres of bundles in patches"),
     ];
     set(header, cards);
+}
+
+/// Sets the pair of cards by which desispec records a program, in the first place that is free or its own.
+fn note_dependency(header: &mut Header) {
+    let keyword = |what: &str, k: usize| format!("DEP{what}{k:02}");
+    let is_mine = |k: &usize| header.get_str(&keyword("NAM", *k)).is_none_or(|name| name == "spextral");
+    if let Some(k) = (0..100).find(is_mine) {
+        header.set(&keyword("NAM", k), "spextral", "");
+        header.set(&keyword("VER", k), VERSION, "");
+    }
 }
 
 /// The fibres whose flux may be farther off than the tolerance.
@@ -247,6 +264,22 @@ pub fn differing_data(a: &[Header], b: &[Header]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_of_the_image_keep_their_cards_and_this_one_has_its_own() {
+        let mut header = Header::new();
+        header.set("DEPNAM00", "python", "");
+        header.set("DEPNAM01", "desispec", "");
+        header.set("DEPVER01", "0.70.0", "");
+        note_dependency(&mut header);
+        note_dependency(&mut header);
+        let text = |keyword: &str| header.get_str(keyword).unwrap_or_default();
+        assert_eq!((text("DEPNAM01"), text("DEPVER01")), ("desispec".into(), "0.70.0".into()));
+        assert_eq!(
+            (text("DEPNAM02"), text("DEPVER02"), text("DEPNAM03")),
+            ("spextral".into(), VERSION.into(), "".into())
+        );
+    }
 
     #[test]
     fn builds_are_the_same_only_where_a_commit_says_so() {

@@ -97,6 +97,18 @@ pub fn find_file(request: &FindRequest) -> Result<FindDone, FindFileError> {
         Ok(frame)
     };
     let (flat, arc) = (read(&request.flat)?, read(&request.arc)?);
+    let mut done = find_psf(request, flat, arc, &lines)?;
+    notes.append(&mut done.notes);
+    let extras = PsfExtras { cards: cards(request, &done.found), ..PsfExtras::default() };
+    write_psf_with(&request.output, &done.psf, &extras, request.overwrite)?.persist()?;
+    Ok(FindDone { notes, ..done })
+}
+
+/// Searches in frames that are read, by the options of a request; its paths are the names of the inputs in errors.
+///
+/// # Errors
+/// [`FindFileError::Find`] and [`FindFileError::Traces`], one sentence with the input at fault.
+pub fn find_psf(request: &FindRequest, flat: Preproc, arc: Preproc, lines: &[f64]) -> Result<FindDone, FindFileError> {
     let axis = request.dispersion.unwrap_or_else(|| match plane(&flat).runs_along_y() {
         true => Dispersion::AlongY,
         false => Dispersion::AlongX,
@@ -110,13 +122,11 @@ pub fn find_file(request: &FindRequest) -> Result<FindDone, FindFileError> {
         };
         FindFileError::Find { path: path.clone(), source }
     };
-    let mut found = find_traces(&plane(&flat), &plane(&arc), &lines, &request.options).map_err(failed)?;
-    notes.append(&mut found.notes);
+    let mut found = find_traces(&plane(&flat), &plane(&arc), lines, &request.options).map_err(failed)?;
+    let notes = std::mem::take(&mut found.notes);
     let [ny, nx] = [flat.ccd.ny(), flat.ccd.nx()];
     let psf = psf_of(request, &found, axis, [nx, ny])
         .map_err(|source| FindFileError::Traces { path: request.flat.clone(), source })?;
-    let extras = PsfExtras { cards: cards(request, &found), ..PsfExtras::default() };
-    write_psf_with(&request.output, &psf, &extras, request.overwrite)?.persist()?;
     Ok(FindDone { psf, found, notes })
 }
 

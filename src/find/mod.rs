@@ -18,7 +18,7 @@ mod start;
 mod tracks;
 
 pub use error::FindError;
-pub use file::{FindDone, FindFileError, FindRequest, find_file};
+pub use file::{FindDone, FindFileError, FindRequest, find_file, find_psf};
 pub use options::FindOptions;
 pub use plane::Plane;
 pub use start::{Found, find_traces};

@@ -10,7 +10,7 @@ use crate::base::option_name::OptionName::{Image, Model};
 use std::fmt::Write;
 
 /// Most columns and rows of the heat map: a page stays below 5 MB, and screens are not larger.
-const MOST_PIXELS: usize = 1032;
+const MOST_PIXELS: usize = 860;
 /// Outliers shown.
 const OUTLIERS: usize = 6;
 

@@ -5,11 +5,11 @@
 //! | file | content |
 //! |---|---|
 //! | `read`, `residual` | the files of a report; the CCD, its model and the residual |
-//! | `psf_fit` | how far the PSF is off the image |
+//! | `psf_fit`, `noise` | how far the PSF is off the image; the scale of its errors |
 //! | `verdict`, `index` | the frame in one sentence; many frames, the worst on top |
 //! | `statistics`, `warnings`, `header_facts`, `summary` | numbers of a frame, its problems, its cards; all of them together |
-//! | `text`, `figures`, `html` | text, heat maps and curves as HTML; the page in the making |
-//! | `spectra`, `quality`, `ccd`, `tables`, `page` | the sections of the page, and the whole of it |
+//! | `text`, `figures`, `packed_spectra`, `html` | text, heat maps, curves and all spectra as HTML; the page in the making |
+//! | `spectra`, `quality`, `ccd`, `traces`, `tables`, `page` | the sections of the page, and the whole of it |
 //! | `overview` | the picture |
 //! | `fit` | the page about the fit of a PSF |
 
@@ -20,7 +20,9 @@ mod fit;
 mod header_facts;
 mod html;
 mod index;
+mod noise;
 mod overview;
+mod packed_spectra;
 mod page;
 mod psf_fit;
 mod quality;
@@ -31,6 +33,7 @@ mod statistics;
 mod summary;
 mod tables;
 mod text;
+mod traces;
 mod verdict;
 mod warnings;
 

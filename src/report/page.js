@@ -1,6 +1,6 @@
 // Makes the figures interactive: axes, zoom, values under the pointer, a chooser of spectra. Without it they are static.
 "use strict";
-(() => {
+const figures = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const floats = (text) => new Float32Array(bytes(text).buffer);
@@ -49,6 +49,55 @@
     g.stroke();
   }
 
+  /** As much of a canvas as the figures use, that writes SVG. */
+  class SvgContext {
+    constructor(width, height) {
+      Object.assign(this, { width, height, parts: [], path: "", state: {}, stack: [], open: 0, clips: 0 });
+      for (const key of ["strokeStyle", "fillStyle", "lineWidth", "font", "textAlign", "textBaseline", "lineJoin"]) this[key] = "";
+    }
+    static number(v) { return String(Math.round(v * 100) / 100); }
+    add(text) { this.parts.push(text); }
+    save() { this.stack.push(this.open); this.open = 0; }
+    restore() { this.add("</g>".repeat(this.open)); this.open = this.stack.pop(); }
+    group(attributes) { this.add(`<g ${attributes}>`); this.open++; }
+    translate(x, y) { this.group(`transform="translate(${SvgContext.number(x)},${SvgContext.number(y)})"`); }
+    rotate(angle) { this.group(`transform="rotate(${SvgContext.number(angle * 180 / Math.PI)})"`); }
+    clip() {
+      const id = `clip${this.clips++}`;
+      this.add(`<clipPath id="${id}"><path d="${this.path}"/></clipPath>`);
+      this.group(`clip-path="url(#${id})"`);
+    }
+    setLineDash(dash) { this.dash = dash.join(" "); }
+    beginPath() { this.path = ""; }
+    to(letter, x, y) { this.path += letter + SvgContext.number(x) + "," + SvgContext.number(y); }
+    moveTo(x, y) { this.to("M", x, y); }
+    lineTo(x, y) { this.to("L", x, y); }
+    rect(x, y, w, h) { this.moveTo(x, y); this.lineTo(x + w, y); this.lineTo(x + w, y + h); this.lineTo(x, y + h); this.path += "Z"; }
+    arc(x, y, r) { this.moveTo(x - r, y); this.path += `a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0`; }
+    stroke() { this.add(`<path d="${this.path}" fill="none" stroke="${this.strokeStyle}" stroke-width="${this.lineWidth || 1}"/>`); }
+    fill() { this.add(`<path d="${this.path}" fill="${this.fillStyle}"/>`); }
+    strokeRect(x, y, w, h) { this.beginPath(); this.rect(x, y, w, h); this.stroke(); }
+    fillRect(x, y, w, h) { this.beginPath(); this.rect(x, y, w, h); this.fill(); }
+    fillText(text, x, y) {
+      const anchor = { center: "middle", right: "end" }[this.textAlign] || "start";
+      const shift = { top: ".8em", middle: ".35em" }[this.textBaseline] || "0";
+      const words = String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;");
+      this.add(`<text x="${SvgContext.number(x)}" y="${SvgContext.number(y)}" dy="${shift}" text-anchor="${anchor}" fill="${this.fillStyle}" font-family="sans-serif" font-size="12">${words}</text>`);
+    }
+    /** Only the part of an image that is shown. */
+    drawImage(image, sx, sy, sw, sh, x, y, w, h) {
+      const c = make("canvas", { width: Math.max(1, Math.round(sw)), height: Math.max(1, Math.round(sh)) });
+      c.getContext("2d").drawImage(image, sx, sy, sw, sh, 0, 0, c.width, c.height);
+      const [a, b, d, e] = [x, y, w, h].map(SvgContext.number);
+      this.add(`<image x="${a}" y="${b}" width="${d}" height="${e}" preserveAspectRatio="none" href="${c.toDataURL()}"/>`);
+    }
+    text() {
+      const { width, height } = this;
+      return `<svg xmlns="${["http:", "", "www.w3.org", "2000", "svg"].join("/")}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`
+        + `<rect width="100%" height="100%" fill="${colour("--card")}"/>${this.parts.join("")}</svg>`;
+    }
+  }
+
   /** Axes, zoom and pointer of a figure. Subclasses paint its content. */
   class View {
     constructor(figure, spec) {
@@ -59,8 +108,9 @@
       const hint = spec.id === "flux" ? "drag to zoom, double-click for the whole range" : "";
       this.readout = make("output", { className: "readout", textContent: hint });
       this.back = make("button", { type: "button", textContent: "Whole range", onclick: () => this.zoom(this.full) });
+      const svg = make("button", { type: "button", textContent: "SVG", title: "Save this picture", onclick: () => this.save() });
       const bar = make("div", { className: "bar" });
-      bar.append(this.readout, this.back);
+      bar.append(this.readout, this.back, svg);
       const plot = figure.querySelector(".plot");
       plot.append(this.canvas);
       plot.after(bar);
@@ -116,6 +166,24 @@
       });
     }
     click() {}
+    /** Saves the picture as it is shown. */
+    save() {
+      const link = make("a", { download: `${this.spec.id}.svg`, href: "data:image/svg+xml;charset=utf-8," + encodeURIComponent(this.svg()) });
+      link.click();
+    }
+    /** Returns the picture as SVG: what the canvas shows, without the pointer. */
+    svg() {
+      const width = this.canvas.clientWidth, height = this.canvas.clientHeight, b = this.box(), now = this.now;
+      const g = new SvgContext(width, height);
+      this.now = null;
+      g.save();
+      g.beginPath(); g.rect(b.left, b.top, b.width, b.height); g.clip();
+      this.paint(g, b);
+      g.restore();
+      this.axes(g, b);
+      this.now = now;
+      return g.text();
+    }
     /** Shows a part of the range. All figures over wavelength follow. */
     zoom(to) {
       const inside = (r, full, least) => {
@@ -204,6 +272,12 @@
       g.imageSmoothingEnabled = width > b.width || height > b.height;
       g.imageSmoothingQuality = "high";
       g.drawImage(image, (r.x[0] - f.x[0]) * sx, (f.y[1] - r.y[1]) * sy, width, height, b.left, b.top, b.width, b.height);
+      if (this.spec.fibres === "y" && figures.chosen >= 0) {
+        const y = this.toY(figures.chosen);
+        g.fillStyle = "rgba(255,255,255,.9)";
+        g.fillRect(b.left, y - 2, 9, 4);
+        g.fillRect(b.left + b.width - 9, y - 2, 9, 4);
+      }
       if (this.now) {
         g.strokeStyle = "rgba(255,255,255,.65)";
         line(g, this.now.px, b.top, this.now.px, b.top + b.height);
@@ -241,7 +315,7 @@
       const end = level === 1 ? "≤ " : level === s.levels ? "≥ " : "";
       return `${where}: ${end}${short(this.value(level))} ${s.unit}`;
     }
-    click(at) { if (this.spec.over === "wave") choose(Math.round(at.y)); }
+    click(at) { if (this.spec.over === "wave") figures.choose(Math.round(at.y)); }
     height(width) { return this.spec.aspect ? clamp((width - 70) * this.spec.aspect, 260, 720) + 50 : this.spec.height; }
   }
 
@@ -320,84 +394,10 @@
       const curves = this.curves.map((c) => `${c.name} ${short(c.values[i])}` + (c.upper ? ` to ${short(c.upper[i])}` : ""));
       return `${where}: ${curves.join(", ")}`;
     }
-    click(at) { if (this.spec.over === "fibre") choose(Math.round(at.x)); }
+    click(at) { if (this.spec.over === "fibre") figures.choose(Math.round(at.x)); }
   }
 
-  /** One of the spectra in the page, with errors and masks. */
-  class SpectrumView extends LineView {
-    constructor(figure, spec) {
-      super(figure, spec);
-      this.select = document.getElementById("fibre");
-      this.whole = document.getElementById("whole");
-      this.select.onchange = () => this.show(this.select.selectedIndex);
-      this.whole.onchange = () => { this.rescale(); this.draw(); };
-      document.getElementById("previous").onclick = () => this.show(this.index - 1);
-      document.getElementById("next").onclick = () => this.show(this.index + 1);
-      this.show(spec.first);
-    }
-    show(index) {
-      const count = data.spectra.length;
-      this.index = this.select.selectedIndex = (index + count) % count;
-      const s = data.spectra[this.index];
-      const flux = this.flux = floats(s.flux), sigma = this.sigma = floats(s.sigma);
-      this.masks = bytes(s.mask);
-      this.truth = s.truth && floats(s.truth);
-      // The truth lies below: it must not hide the flux.
-      this.curves = this.truth ? [{ name: "R·truth", kind: "line", tone: 1, values: this.truth }] : [];
-      this.curves.push(
-        { name: "1σ", kind: "band", tone: 0, values: flux.map((f, i) => f - sigma[i]), upper: flux.map((f, i) => f + sigma[i]) },
-        { name: "flux", kind: "line", tone: 0, values: flux },
-      );
-      this.canvas.ariaLabel = `Spectrum of fibre ${s.fibre}: ${s.about}. ${HELP}`;
-      this.rescale();
-      this.draw();
-    }
-    /** Fits y to the visible bins that are not masked. */
-    rescale() {
-      if (!this.masks) return;
-      const [left, right] = this.range.x;
-      const seen = this.flux.filter((_, i) =>
-        wave[i] >= left && wave[i] <= right && Number.isFinite(this.sigma[i]) && !(this.masks[i] & 15)).sort();
-      const at = (share) => seen[Math.min(seen.length - 1, Math.floor(share * seen.length))];
-      const [low, high] = seen.length ? [Math.min(0, at(0.002)), this.whole.checked ? at(1) : Math.max(1.2 * at(0.9), 1.6 * at(0.5))] : [0, 1];
-      const pad = 0.08 * (high - low || 1);
-      this.full.y = [low - pad, high + 2 * pad];
-      this.range.y = [...this.full.y];
-    }
-    shade(g, b, from, to) {
-      g.fillStyle = colour("--mask");
-      for (let i = from; i < to; i++) if (this.masks[i]) {
-        const half = Math.abs(wave[Math.min(i + 1, wave.length - 1)] - wave[Math.max(i - 1, 0)]) / 4;
-        const l = this.toX(wave[i] - half), r = this.toX(wave[i] + half);
-        g.fillRect(l, b.top, Math.max(1, r - l), b.height);
-      }
-    }
-    describe(at) {
-      const i = nearest(wave, at.x), flux = this.flux[i], sigma = this.sigma[i];
-      const bits = ["more than half masked", "all masked", "bad 2-D fit", "off the CCD", "no information"].filter((_, k) => this.masks[i] >> k & 1);
-      const parts = [`${short(flux)} ± ${short(sigma)} electron/Å`, `S/N ${short(flux / sigma)}`];
-      if (this.truth) parts.push(`R·truth ${short(this.truth[i])}`);
-      return `${wave[i].toFixed(1)} Å: ${[...parts, ...bits].join(", ")}`;
-    }
-  }
-
-  let spectrum = null;
-  /** Shows the spectrum of a row of the frame, or of the nearest row in the page. */
-  function choose(row) {
-    const away = data.spectra.map((s) => Math.abs(s.row - row));
-    if (spectrum) spectrum.show(away.indexOf(Math.min(...away)));
-  }
-
-  const kinds = { map: MapView, lines: LineView, spectrum: SpectrumView };
-  for (const spec of data.views) {
-    // The axis that counts rows of the frame, if there is one.
-    spec.fibres = spec.over === "fibre" ? "x" : spec.over === "wave" && spec.kind === "map" ? "y" : "";
-    const view = new kinds[spec.kind](document.getElementById(spec.id), spec);
-    if (spec.kind === "spectrum") spectrum = view;
-  }
-  const redraw = () => views.forEach((v) => v.draw());
-  let waiting = 0;
-  window.addEventListener("resize", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(redraw); });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  redraw();
+  /** Shows the spectrum of a row of the frame; spectrum.js does. */
+  const choose = () => {};
+  return { data, wave, views, HELP, bytes, floats, colour, clamp, make, nearest, short, line, MapView, LineView, choose, chosen: -1 };
 })();

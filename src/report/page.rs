@@ -5,13 +5,13 @@ use super::figures::packed;
 use super::html::Page;
 use super::summary::Report;
 use super::text::escaped;
-use super::{ccd, header_facts, quality, spectra, tables};
+use super::{ccd, header_facts, quality, spectra, tables, traces};
 use crate::plot::LEVELS;
 use serde_json::json;
 
 pub(super) const PAGE: &str = include_str!("page.html");
 pub(super) const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("page.js"), include_str!("spectrum.js"));
 
 impl Report {
     /// Makes the page: self-contained HTML that loads nothing.
@@ -27,6 +27,7 @@ impl Report {
         let spectra = spectra::single_spectra(self, &mut page);
         quality::signal(self, &mut page);
         ccd::residual(self, &mut page)?;
+        traces::traces(self, &mut page);
         quality::goodness(self, &mut page)?;
         quality::resolution(self, &mut page)?;
         quality::masks(self, &mut page);
@@ -43,7 +44,7 @@ impl Report {
             false => format!("Down-sampled: {}.", page.reduced.join("; ")),
         };
         let footer = format!(
-            "{reduced} Heat maps have {LEVELS} levels; spectra and curves are complete. Made by spextral {}; this page is self-contained and loads nothing.",
+            "{reduced} Heat maps have {LEVELS} levels; spectra are complete, in steps of a third of their errors. Made by spextral {}; this page is self-contained and loads nothing.",
             env!("CARGO_PKG_VERSION")
         );
         let data = json!({

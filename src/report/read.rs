@@ -1,7 +1,7 @@
 //! The files of a report. Files of different frames are refused.
 
 use super::error::ReportError;
-use super::psf_fit;
+use super::psf_fit::{self, PsfFit};
 use super::residual::CcdResidual;
 use crate::compare::{TrueSpectra, file_name, resolve_truth};
 use crate::extract::Request;
@@ -37,8 +37,8 @@ pub struct Material {
     pub(super) ccd: Option<CcdResidual>,
     /// A remark on the CCD's file.
     pub(super) note: Option<String>,
-    /// How far the PSF is off the CCD, if it is.
-    pub(super) misfit: Option<String>,
+    /// How far the PSF is off the CCD, if that was measured.
+    pub(super) psf_fit: Option<PsfFit>,
     /// The truth at the frame's resolution.
     pub(super) truth: Option<TrueSpectra>,
 }
@@ -53,12 +53,12 @@ impl Material {
         let path = &sources.frame;
         let frame = read_frame(path)?;
         let (ccd, note) = sources.ccd.as_ref().map(|files| read_ccd(path, &frame, files)).transpose()?.unzip();
-        let misfit = match (&sources.ccd, &sources.psf) {
-            (Some([image, _]), Some(psf)) => psf_fit::sentence(&frame, &request_of(&frame.header), image, psf)?,
+        let psf_fit = match (&sources.ccd, &sources.psf) {
+            (Some([image, _]), Some(psf)) => psf_fit::measure(&frame, &request_of(&frame.header), image, psf)?,
             _ => None,
         };
         let truth = sources.truth.as_ref().map(|truth| read_true_spectra(path, &frame, truth)).transpose()?;
-        Ok(Self { name: file_name(path), frame, ccd, note: note.flatten(), misfit, truth })
+        Ok(Self { name: file_name(path), frame, ccd, note: note.flatten(), psf_fit, truth })
     }
 }
 

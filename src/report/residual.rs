@@ -48,8 +48,23 @@ fn cells([columns, rows]: &Region) -> impl Iterator<Item = (usize, usize)> {
 }
 
 impl CcdResidual {
+    /// Returns the number of columns and of rows.
+    pub fn size(&self) -> [usize; 2] {
+        [self.nx, self.image.len() / self.nx]
+    }
+
+    /// Returns residual and model of a pixel in sigma, if it is in use and has a model.
+    pub fn in_use(&self, [x, y]: [usize; 2]) -> Option<[f64; 2]> {
+        let i = y * self.nx + x;
+        let model = f64::from(self.model[i]);
+        match self.pixel(x, y) {
+            Pixel::Used(chi) if model != 0.0 => Some([chi, model * f64::from(self.ivar[i]).sqrt()]),
+            _ => None,
+        }
+    }
+
     fn all(&self) -> Region {
-        [0..self.nx, 0..self.image.len() / self.nx]
+        self.size().map(|n| 0..n)
     }
 
     fn pixel(&self, x: usize, y: usize) -> Pixel {

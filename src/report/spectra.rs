@@ -1,24 +1,20 @@
 //! Sections of the page on the spectra: a heat map of all of them, and a chooser of single ones.
 
 use super::error::ReportError;
-use super::figures::{Axes, Caption, Curve, Figure, Kind, curves, heatmap, packed, room};
+use super::figures::{Axes, Caption, Curve, Figure, Kind, curves, heatmap, room};
 use super::html::Page;
+use super::packed_spectra;
 use super::statistics::percentile;
 use super::summary::Report;
 use super::text::{escaped, few_digits};
-use super::warnings::flagged;
-use crate::frame::specmask;
+use crate::fits::{Line, night_sky_lines};
 use crate::plot::{Grid, Heatmap, Keep, Scale, selection};
-use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
-use std::fmt::Write;
 
-/// Most columns and rows of the heat map. A page of 500 fibres on the survey's 2326 bins has 4.4 MB; pages shall stay
-/// below 5 MB on any grid.
-const MOST_BINS: [usize; 2] = [2400, 520];
-/// Spectra in the page, and how many of them may come from warnings.
-const SPECTRA: usize = 25;
-const FLAGGED: usize = 8;
+/// Most columns and rows of the heat map: spectra themselves are complete.
+const MOST_BINS: [usize; 2] = [1450, 520];
+/// Lines of the sky that the page can name, the brightest.
+const SKY_LINES: usize = 60;
 
 /// Makes the heat map of the flux of all fibres, on a scale for faint spectra and sky lines.
 pub fn flux_map(report: &Report) -> Heatmap {
@@ -42,7 +38,7 @@ pub fn all_spectra(report: &Report, page: &mut Page) -> Result<(), ReportError> 
     let caption = Caption {
         id: "flux",
         title: "Flux, electron/Å",
-        text: "Flux of every fibre; sky lines run from top to bottom. Click on a fibre for its spectrum below. Figures over wavelength zoom together.",
+        text: "Flux of every fibre; sky lines run from top to bottom. Click on a fibre for its spectrum below; the mark is at the one shown. Figures over wavelength zoom together.",
         alt: "Image of all spectra: wavelength from left to right, fibres from bottom to top, brighter for more flux.",
         labels: ["wavelength, Å", "fibre"],
         over: "wave",
@@ -52,88 +48,47 @@ pub fn all_spectra(report: &Report, page: &mut Page) -> Result<(), ReportError> 
     Ok(())
 }
 
-/// Returns the script's bits of a bin's mask: SOMEBADPIX, ALLBADPIX, BAD2DFIT, NODATA, and no information.
-fn page_bits(mask: u32, ivar: f64) -> u8 {
-    let bits = [specmask::SOMEBADPIX, specmask::ALLBADPIX, specmask::BAD2DFIT, specmask::NODATA];
-    let known = bits.iter().enumerate().filter(|(_, bit)| mask & **bit != 0).map(|(k, _)| 1 << k).sum::<u8>();
-    known | if ivar > 0.0 { 0 } else { 16 }
-}
-
-/// Returns the rows of the spectra in the page: fibres of warnings, and others from bright to faint.
-fn selected_rows(report: &Report) -> Vec<usize> {
-    let nspec = report.material.frame.spectra.nspec;
-    if nspec <= SPECTRA {
-        return (0..nspec).collect();
-    }
-    let mut rows = flagged(&report.statistics);
-    rows.truncate(FLAGGED);
-    for selected in selection::spectra(&report.material.frame, SPECTRA) {
-        if rows.len() < SPECTRA && !rows.contains(&selected.row) {
-            rows.push(selected.row);
-        }
-    }
-    if rows.is_empty() {
-        rows.push(0);
-    }
-    rows.sort_unstable();
-    rows
-}
-
 /// Adds single spectra; returns them for the script.
-pub fn single_spectra(report: &Report, page: &mut Page) -> Vec<Value> {
+pub fn single_spectra(report: &Report, page: &mut Page) -> Value {
     let (frame, statistics) = (&report.material.frame, &report.statistics);
     let (s, n) = (&frame.spectra, frame.spectra.nwave);
     let kinds = selection::kinds(frame);
     let snr = statistics.by_fibre(&statistics.snr);
-    let rows = selected_rows(report);
-    let bins = |row: usize| row * n..(row + 1) * n;
-    let with_information = |row: usize, value: &dyn Fn(usize) -> f64| -> Vec<f64> {
-        bins(row).map(|i| if s.ivar[i] > 0.0 { value(i) } else { f64::NAN }).collect()
-    };
-    let flux = |row: usize| with_information(row, &|i| s.flux[i]);
     let about = |row: usize| {
         let kind = if kinds[row].is_empty() { String::new() } else { format!("{}, ", kinds[row]) };
         format!("{kind}median S/N {}", few_digits(snr[row]))
     };
-    let spectra = rows.iter().map(|&row| {
-        let mask: Vec<u8> = bins(row).map(|i| page_bits(s.mask[i], s.ivar[i])).collect();
-        let sigma = with_information(row, &|i| s.ivar[i].powf(-0.5));
-        json!({
-            "row": row, "fibre": statistics.fibres[row], "about": about(row), "flux": packed(&flux(row)),
-            "sigma": packed(&sigma), "mask": BASE64_STANDARD.encode(mask),
-            "truth": report.material.truth.as_ref().map(|t| packed(&t.expected[bins(row)])),
-        })
-    });
-    let spectra: Vec<Value> = spectra.collect();
+    let about: Vec<String> = (0..s.nspec).map(about).collect();
     page.heading("Single spectra");
-    let which = if rows.len() == s.nspec {
-        "All fibres.".into()
-    } else {
-        page.reduced.push(format!("single spectra: {} of {} fibres", rows.len(), s.nspec));
-        format!("{} of the {} fibres: those of warnings, and others from bright to faint.", rows.len(), s.nspec)
-    };
-    let mut options = String::new();
-    for &row in &rows {
-        let _ = write!(options, "<option>fibre {}: {}</option>", statistics.fibres[row], escaped(&about(row)));
-    }
-    let controls = format!(
-        "<div class=\"controls needs-script\"><label for=\"fibre\">Spectrum</label> <select id=\"fibre\">{options}</select>\
-         <button type=\"button\" id=\"previous\">Previous</button><button type=\"button\" id=\"next\">Next</button>\
-         <label><input type=\"checkbox\" id=\"whole\"> bright lines in full</label></div>"
-    );
-    let brightness = |k: &usize| snr[rows[*k]].max(0.0);
-    let first = (0..rows.len()).max_by(|a, b| brightness(a).total_cmp(&brightness(b))).unwrap_or(0);
-    let mut figure = one_spectrum(report, &which, flux(rows[first]), bins(rows[first]));
+    let names = statistics.fibres.iter().zip(&about);
+    let options: String =
+        names.map(|(fibre, about)| format!("<option>fibre {fibre}: {}</option>", escaped(about))).collect();
+    let controls = include_str!("controls.html").replace("{{options}}", &options);
+    let brightness = |row: &usize| snr[*row].max(0.0);
+    // The first of the brightest, whose picture needs no script.
+    let first = (0..s.nspec).rev().max_by(|a, b| brightness(a).total_cmp(&brightness(b))).unwrap_or(0);
+    let bins = first * n..(first + 1) * n;
+    let flux = bins.clone().map(|i| if s.ivar[i] > 0.0 { s.flux[i] } else { f64::NAN }).collect();
+    let mut figure = one_spectrum(report, flux, bins);
     figure.html = figure.html.replacen("<div class=\"plot\">", &format!("{controls}<div class=\"plot\">"), 1);
     figure.set("kind", "spectrum");
-    figure.set("height", 360);
+    figure.set("height", 380);
     figure.set("first", first);
     page.add(figure);
-    spectra
+    let expected = report.material.truth.as_ref().map(|truth| &truth.expected[..]);
+    let factor = frame.header.get_f64("HELIOCOR").filter(|factor| (0.99..1.01).contains(factor)).unwrap_or(1.0);
+    let [low, high] = report.wave_axis();
+    let mut lines: Vec<Line> = night_sky_lines();
+    lines.retain(|line| (low..high).contains(&line.wave));
+    lines.sort_by(|a, b| b.weight.unwrap_or(0.0).total_cmp(&a.weight.unwrap_or(0.0)));
+    let line = |line: &Line| json!([(100.0 * factor * line.wave).round() / 100.0, line.ion]);
+    let lines: Vec<Value> = lines.iter().take(SKY_LINES).map(line).collect();
+    let packed = packed_spectra::packed(s, expected);
+    json!({ "about": about, "truth": expected.is_some(), "packed": packed, "lines": lines })
 }
 
 /// Makes the static figure of one spectrum; `bins` are its place in the frame's arrays.
-fn one_spectrum(report: &Report, which: &str, flux: Vec<f64>, bins: std::ops::Range<usize>) -> Figure {
+fn one_spectrum(report: &Report, flux: Vec<f64>, bins: std::ops::Range<usize>) -> Figure {
     let frame = &report.material.frame;
     let usable = || bins.clone().filter(|&i| !report.statistics.masked[i]).map(|i| frame.spectra.flux[i]);
     let y = room([percentile(usable(), 0.002), percentile(usable(), 0.998)], true);
@@ -144,7 +99,7 @@ fn one_spectrum(report: &Report, which: &str, flux: Vec<f64>, bins: std::ops::Ra
     let caption = Caption {
         id: "spectrum",
         title: "Flux with its error, electron/Å",
-        text: &format!("{which} The band is one standard deviation; grey bins are masked."),
+        text: "The band is one standard deviation; grey bins are masked. Its address is this page with #fibre=NUMBER.",
         alt: "One spectrum with its errors.",
         labels: ["wavelength, Å", "electron/Å"],
         over: "wave",

@@ -1,5 +1,6 @@
 //! Everything that a report states about a frame.
 
+use super::noise::{ErrorScale, Layout};
 use super::read::Material;
 use super::residual::CcdResidual;
 use super::statistics::Statistics;
@@ -15,6 +16,8 @@ pub struct Report {
     pub(super) verdict: Verdict,
     /// Scatter of the residual, and percentage of its pixels beyond 5 sigma.
     pub(super) scatter: Option<[f64; 2]>,
+    /// Scale of the errors, where the residual gives it.
+    pub(super) errors: Option<ErrorScale>,
 }
 
 impl Report {
@@ -22,9 +25,15 @@ impl Report {
     pub fn new(material: Material) -> Self {
         let statistics = Statistics::of(&material.frame);
         let scatter = material.ccd.as_ref().map(CcdResidual::scatter);
-        let warnings = warnings::all(&material, &statistics, scatter);
+        let layout = Layout {
+            nwave: statistics.nwave,
+            nspec: statistics.fibres.len(),
+            along_x: material.frame.header.contains("SPXDISP"),
+        };
+        let errors = material.ccd.as_ref().and_then(|ccd| ErrorScale::of(ccd, layout));
+        let warnings = warnings::all(&material, &statistics, scatter, errors.as_ref());
         let verdict = Verdict::of(&statistics, &warnings);
-        Self { material, statistics, warnings, verdict, scatter }
+        Self { material, statistics, warnings, verdict, scatter, errors }
     }
 
     /// Returns the verdict on the frame.

@@ -8,6 +8,7 @@ use super::text::{escaped, few_digits};
 use super::verdict::Verdict;
 use super::warnings::Severity;
 use crate::plot::selection;
+use crate::shift::Quantity;
 use std::fmt::Write;
 
 /// Adds the verdict.
@@ -28,6 +29,21 @@ pub fn key_numbers(report: &Report, page: &mut Page) {
     if let Some([width, beyond]) = report.scatter {
         tiles.push(("CCD residual, scatter", width, " σ", "noise alone: 1"));
         tiles.push(("pixels beyond 5 σ", beyond, " %", "noise alone: 0.00006"));
+    }
+    if let Some(errors) = &report.errors {
+        tiles.push(("error scale", errors.whole, "", "right errors: 0.95 to 1.05"));
+    }
+    if let Some(fit) = &report.material.psf_fit {
+        let of = |quantity: Quantity| fit.means[quantity as usize].map(|departure| departure.mean);
+        let names =
+            [(Quantity::X, "traces off in x", 1.0, " pixels"), (Quantity::Y, "traces off in y", 1.0, " pixels")];
+        let widths =
+            [(Quantity::SigmaX, "width along x", 100.0, " %"), (Quantity::SigmaY, "width along y", 100.0, " %")];
+        for (quantity, name, factor, unit) in names.into_iter().chain(widths) {
+            if let Some(mean) = of(quantity) {
+                tiles.push((name, factor * mean, unit, "a PSF that fits: 0"));
+            }
+        }
     }
     if let Some(truth) = &report.material.truth {
         tiles.push(("chi against the truth, scatter", truth.moments().mean_std().1, "", "noise alone: 1"));

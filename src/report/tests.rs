@@ -26,7 +26,7 @@ pub fn frame(nspec: usize, nwave: usize) -> Frame {
 }
 
 pub fn material(frame: Frame) -> Material {
-    Material { name: "frame.fits".into(), frame, ccd: None, note: None, misfit: None, truth: None }
+    Material { name: "frame.fits".into(), frame, ccd: None, note: None, psf_fit: None, truth: None }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Problems of a frame that a user should know before using its spectra.
 
+use super::noise::ErrorScale;
 use super::read::Material;
 use super::statistics::{Statistics, median};
 use crate::base::number::runs;
@@ -56,25 +57,18 @@ fn note(text: String) -> Warning {
 }
 
 /// Returns all warnings, the most serious first.
-pub fn all(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]>) -> Vec<Warning> {
+pub fn all(
+    material: &Material,
+    statistics: &Statistics,
+    scatter: Option<[f64; 2]>,
+    errors: Option<&ErrorScale>,
+) -> Vec<Warning> {
     // Problems of all fibres come before those of some.
-    let mut list = of_fit(material, statistics, scatter);
+    let mut list = of_fit(material, statistics, scatter, errors);
     list.extend(of_fibres(statistics));
     list.extend(of_run(material));
     list.sort_by_key(|warning| Reverse(warning.severity));
     list
-}
-
-/// Returns the rows of the fibres that warnings list, the most serious first.
-pub fn flagged(statistics: &Statistics) -> Vec<usize> {
-    let fibres = Fibres::of(statistics);
-    let mut rows: Vec<usize> = Vec::new();
-    for row in [fibres.chi2_outliers, fibres.faint, fibres.half_masked].concat() {
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
-    }
-    rows
 }
 
 /// Rows of fibres with each problem.
@@ -116,7 +110,12 @@ fn of_fibres(statistics: &Statistics) -> Vec<Warning> {
     warnings.into_iter().flatten().collect()
 }
 
-fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]>) -> Vec<Warning> {
+fn of_fit(
+    material: &Material,
+    statistics: &Statistics,
+    scatter: Option<[f64; 2]>,
+    errors: Option<&ErrorScale>,
+) -> Vec<Warning> {
     let s = &material.frame.spectra;
     let mut list = Vec::new();
     let not_finite = s.flux.iter().zip(&s.ivar).filter(|(f, w)| !f.is_finite() || !w.is_finite()).count();
@@ -138,8 +137,16 @@ fn of_fit(material: &Material, statistics: &Statistics, scatter: Option<[f64; 2]
             "The CCD residual scatters by {width:.2} σ, {beyond:.2} % of the pixels by more than 5 σ: the model does not describe this image."
         )));
     }
-    if let Some(sentence) = &material.misfit {
+    if let Some(sentence) = material.psf_fit.as_ref().and_then(|fit| fit.sentence.as_ref()) {
         list.push(bad(format!("The PSF does not fit this frame: {sentence}. `extract --fit-traces` follows it.")));
+    }
+    let psf_is_off = material.psf_fit.as_ref().is_some_and(|fit| fit.sentence.is_some());
+    for (wrong, text) in errors.map(ErrorScale::sentences).unwrap_or_default() {
+        list.push(match (psf_is_off, wrong) {
+            (true, _) => bad(format!("{text} The PSF may be the reason.")),
+            (false, true) => grave(text),
+            (false, false) => bad(text),
+        });
     }
     let chi = material.truth.as_ref().map(|truth| truth.moments().mean_std());
     if let Some((mean, std)) = chi.filter(|(_, std)| (std - 1.0).abs() > CHI_SCATTER) {
@@ -207,7 +214,7 @@ mod tests {
     use crate::report::tests::{frame, material};
 
     fn texts(material: &Material, scatter: Option<[f64; 2]>) -> String {
-        let all = all(material, &Statistics::of(&material.frame), scatter);
+        let all = all(material, &Statistics::of(&material.frame), scatter, None);
         all.into_iter().map(|w| w.text + "\n").collect()
     }
 
@@ -230,7 +237,6 @@ mod tests {
         assert!(texts.contains("Fibre 6 without flux"), "{texts}");
         assert!(texts.contains("Fibre 7 with a median chi2pix"), "{texts}");
         assert!(texts.find("Fibre 5").unwrap() > texts.find("Fibre 7").unwrap(), "notes come last: {texts}");
-        assert_eq!(flagged(&Statistics::of(&frame)), [7, 6, 5]);
         assert_eq!(list(&[3, 7, 8, 9]), "4 fibres (3, 7-9)");
     }
 

@@ -98,6 +98,13 @@ fn a_page_with_everything_is_painted_and_answers_the_pointer() {
     assert!(readout("spectrum").contains('±') && readout("spectrum").contains("R·truth"), "{saw}");
     assert!(readout("residual").contains('σ') || readout("residual").contains("masked"), "{saw}");
     assert_eq!(saw["chosen"], "fibre 12", "a click on the heat map of all spectra selects one: {saw}");
+    assert_eq!(saw["address"], "#fibre=12", "{saw}");
+    assert!(saw["smoothed"] == true && saw["beside"].as_str().is_some_and(|text| text.contains("fibre 3 ")), "{saw}");
+    assert!(saw["said"].as_str().is_some_and(|text| text.contains("bins of fibre 12 are copied")), "{saw}");
+    assert!(
+        saw["drawn"] == "svg" && saw["svg"]["paths"].as_u64() > Some(20),
+        "a picture is saved as it is shown: {saw}"
+    );
     assert_eq!(saw["zoomed"], true, "a drag zooms every figure over wavelength, a double click resets it: {saw}");
     assert!(saw["masked"].as_u64().unwrap() > 50, "the bad column and cosmics are green in the residual: {saw}");
     assert_eq!(saw["unnamed"], 0, "every picture has a description");

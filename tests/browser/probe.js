@@ -1,5 +1,7 @@
 // Acts like a reader, then records what it saw.
-window.addEventListener("load", () => setTimeout(() => {
+window.addEventListener("load", () => setTimeout(async () => {
+  // Spectra are unpacked beside the script.
+  await figures.ready;
   const saw = { painted: {}, readouts: {} };
   const colours = (canvas) => {
     const { width, height } = canvas;
@@ -29,6 +31,30 @@ window.addEventListener("load", () => setTimeout(() => {
   event(flux, "pointerdown", 0.5, 0.43);
   event(flux, "pointerup", 0.5, 0.43);
   saw.chosen = (document.getElementById("fibre").selectedOptions[0] || { text: "" }).text.split(":")[0];
+  saw.address = location.hash;
+  const spectrumReadout = () => {
+    event(canvasOf("spectrum"), "pointermove", 0.5, 0.45);
+    return document.querySelector("#spectrum .readout").textContent;
+  };
+  const set = (id, index) => {
+    const select = document.getElementById(id);
+    select.selectedIndex = index;
+    select.onchange();
+    return spectrumReadout();
+  };
+  const alone = spectrumReadout();
+  saw.smoothed = set("smooth", 3) !== alone;
+  saw.beside = set("beside", 4);
+  set("smooth", 0);
+  set("beside", 0);
+  document.getElementById("lines").click();
+  HTMLAnchorElement.prototype.click = function () { saw.svg = decodeURIComponent(this.href); };
+  document.querySelectorAll("#spectrum .bar button")[1].click();
+  saw.drawn = new DOMParser().parseFromString(saw.svg.split(",").slice(1).join(","), "image/svg+xml").documentElement.nodeName;
+  saw.svg = { paths: saw.svg.split("<path").length - 1, starts: saw.svg.slice(0, 60), whole: saw.svg.endsWith("</svg>"), bytes: saw.svg.length };
+  document.getElementById("csv").click();
+  await new Promise((done) => setTimeout(done, 50));
+  saw.said = document.getElementById("said").textContent;
   const back = (id) => document.querySelector(`#${id} .bar button`).hidden;
   event(flux, "pointerdown", 0.3, 0.4);
   event(flux, "pointermove", 0.6, 0.4);

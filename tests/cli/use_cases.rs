@@ -1,7 +1,7 @@
 //! Use cases: files appear, options have their effect, help is complete.
 
 use spextral::barycentric;
-use spextral::fits::read_frame;
+use spextral::fits::{Header, PsfExtras, read_frame, read_psf, write_psf_with};
 use testkit::Folder;
 
 #[test]
@@ -12,6 +12,25 @@ fn an_extraction_writes_its_outputs_and_nothing_else() {
     let frame = read_frame(folder.path("frame.fits")).unwrap();
     assert_eq!(frame.spectra.nspec, 2);
     assert!(frame.spectra.ivar.iter().any(|&ivar| ivar > 0.0));
+}
+
+#[test]
+fn a_frame_names_the_psf_before_its_shift_and_the_programs_that_made_it() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    let header = read_frame(folder.path("frame.fits")).unwrap().header;
+    assert!(!header.contains("ORIG_PSF"), "the PSF was not shifted");
+    assert!(header.get_str("SPECTER").is_some_and(|program| program.starts_with("spextral ")));
+    let psf = read_psf(folder.path("psf.fits")).unwrap();
+    let mut cards = Header::new();
+    cards.set("IN_PSF", "SPECPROD/calibnight/20200314/psfnight-r0-20200314.fits", "");
+    let extras = PsfExtras { cards, ..PsfExtras::default() };
+    write_psf_with(folder.path("shifted.fits"), &psf, &extras, false).unwrap().persist().unwrap();
+    folder.extract(&["-p", "shifted.fits", "-o", "second.fits"]).succeeds();
+    let header = read_frame(folder.path("second.fits")).unwrap().header;
+    let text = |keyword: &str| header.get_str(keyword).unwrap_or_default();
+    assert_eq!(text("ORIG_PSF"), "SPECPROD/calibnight/20200314/psfnight-r0-20200314.fits");
+    assert_eq!((text("DEPNAM00"), text("DEPVER00")), ("spextral".into(), env!("CARGO_PKG_VERSION").into()));
 }
 
 #[test]

@@ -18,6 +18,7 @@ import numpy as np
 from desispec.heliocentric import barycentric_velocity_multiplicative_corr
 from desispec.io import read_frame
 from desispec.sky import compute_sky
+from desiutil.depend import getdep
 from desiutil.log import get_logger
 
 
@@ -59,6 +60,7 @@ check("desispec reads flux, ivar, mask, resolution and chi2pix of one shape", al
 check("the grid is the one asked for", np.allclose(frame.wave, wmin + dw * np.arange(nwave), rtol=0, atol=1e-9))
 check("the fibermap has its fibres", frame.fibermap is not None and list(frame.fibermap["FIBER"]) == list(frame.fibers))
 check("there are scores", frame.scores is not None and "SUM_RAW_COUNT_R" in frame.scores.dtype.names)
+check("the header names the program as those of desispec do", getdep(frame.meta, "spextral") and frame.meta["SPECTER"].startswith("spextral "))
 good = frame.ivar > 0
 check("bins without information are masked", np.all(frame.mask[~good] != 0))
 check("most bins have information", good.mean() > 0.9)

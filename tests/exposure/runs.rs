@@ -163,6 +163,22 @@ fn one_frame_ends_well() {
     assert_eq!(night.names("out"), ["1.fits"]);
 }
 
+#[test]
+fn a_run_makes_a_page_of_each_frame_and_an_index_with_links_to_all() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &[0, 1]);
+    let run = night.exposure("m.csv", &["--pages", "pages"]);
+    run.ends_with(0, &["2 of 2 frames done", "index.html: 2 frames"]);
+    assert_eq!(night.names("pages"), ["0.html", "1.html", "index.html"]);
+    let index = std::fs::read_to_string(night.path("pages/index.html")).unwrap();
+    assert!(index.contains("href=\"0.html\"") && index.contains("href=\"1.html\""), "{index}");
+    let page = std::fs::read_to_string(night.path("pages/0.html")).unwrap();
+    assert!(page.contains("Where the model is worst"), "the residual is there");
+    night
+        .exposure("m.csv", &["--pages", "pages", "--resume"])
+        .ends_with(0, &["2 already complete", "index.html: 2 frames"]);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_flat_over_fifty_frames() {

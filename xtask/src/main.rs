@@ -31,6 +31,8 @@ cargo xtask fidelity           measure every accuracy that is claimed, minutes, 
                                --only SCENE (that one, and no page), --device DEVICE (the GPU; llvmpipe)
 cargo xtask fit                measure how right fitted PSFs are, minutes, and write docs/psf-fit.md;
                                --psf FILE --first FIBRE (a bundle of that PSF, too), --only CASE (that one, and no page)
+cargo xtask verdict            measure which faults the verdict on a frame finds, minutes, and write docs/verdict.md;
+                               --seeds N (100 good frames), --only CASE (that one, and no page)
 cargo xtask deny               licences, sources and known faults of all dependencies, as deny.toml allows them
                                (cargo-deny, into target/tools; known faults where RustSec's database can be had)
 cargo xtask fuzz [TARGET…]     damaged and invented files for all readers, or those named, guided by coverage (libFuzzer);
@@ -68,6 +70,16 @@ fn fit(options: &[&str]) -> Result<(), String> {
     steps::run(&mut command)
 }
 
+/// The whole page, or one fault to look at.
+fn verdict(options: &[&str]) -> Result<(), String> {
+    let mut command = steps::cargo();
+    command.args(["bench", "--bench", "verdict", "--"]).args(options);
+    if !options.contains(&"--only") {
+        command.arg("--page").arg(steps::root().join("docs/verdict.md"));
+    }
+    steps::run(&mut command)
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -78,6 +90,7 @@ fn main() -> ExitCode {
         ["docs"] => docs::run(),
         ["fidelity", options @ ..] => fidelity(options),
         ["fit", options @ ..] => fit(options),
+        ["verdict", options @ ..] => verdict(options),
         ["deny"] => deny::run(),
         ["floors"] => floors::run(),
         ["prose"] => prose::run(false),
