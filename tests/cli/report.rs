@@ -39,12 +39,12 @@ fn a_page_and_a_picture_are_written_and_nothing_else() {
 
 #[cfg(unix)]
 #[test]
-fn no_page_is_left_where_there_is_no_room_for_the_picture() {
+fn no_picture_is_left_where_there_is_no_room_for_the_page() {
     let folder = folder();
     folder.run(&["report", "frame.fits", "--alone", "-o", "page.html", "--png", "look.png"]).succeeds();
-    let (room, before) = (folder.bytes_between("page.html", "look.png"), folder.names());
+    let (room, before) = (folder.bytes_between("look.png", "page.html"), folder.names());
     let words = ["report", "frame.fits", "--alone", "-o", "new.html", "--png", "new.png"];
-    folder.run_on_a_full_disk(room, &words).fails_saying(&["cannot write new.png", "space left"]);
+    folder.run_on_a_full_disk(room, &words).fails_saying(&["cannot write new.html", "space left"]);
     assert_eq!(folder.names(), before);
 }
 
