@@ -4,11 +4,11 @@
 //! bandwidths are therefore a few fixed numbers (`with_half_bandwidth!`); a narrower band is filled up with zeros.
 
 use super::column::Column;
-use super::rows::{ROWS, rows_of_inverse, subtract_from_rows};
+use super::tile::{self, factor_columns, invert_columns};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 
 /// Above this the loops stay loops, over some rows at a time: unrolled code would take minutes to compile.
-const UNROLLED: usize = 24;
+const UNROLLED: usize = 16;
 
 /// The columns of a matrix between B columns of zeros at each end, which save every kernel its special cases.
 pub(crate) struct Columns<const B: usize> {
@@ -67,8 +67,9 @@ fn subtract_inverse<S: Simd, const B: usize>(
         sums[i - 1] = simd.neg_mul_add(simd.load(&future[i - 1].lower[k - i - 1]), factor, sums[i - 1]);
     }
     sums[k - 1] = simd.neg_mul_add(simd.load(&future[k - 1].diagonal), factor, sums[k - 1]);
-    for i in k + 1..=B {
-        sums[i - 1] = simd.neg_mul_add(simd.load(&future[k - 1].lower[i - k - 1]), factor, sums[i - 1]);
+    // Inclusive ranges are not unrolled, and sums would leave their registers.
+    for i in k..B {
+        sums[i] = simd.neg_mul_add(simd.load(&future[k - 1].lower[i - k]), factor, sums[i]);
     }
 }
 
@@ -167,30 +168,10 @@ impl<const B: usize> Columns<B> {
 
     #[inline(always)]
     fn factor_column<S: Simd>(&mut self, simd: S, j: usize) {
-        const { assert!(B <= UNROLLED || B.is_multiple_of(ROWS)) };
         let (past, rest) = self.columns.split_at_mut(j + B);
         let past: &[Column<B>; B] = past.last_chunk().expect("zeros precede the first column");
         let column = &mut rest[0];
         let mut pivot = simd.load(&column.diagonal);
-        if S::VECTORS && B > UNROLLED {
-            let mut scaled = [Octet::default(); B];
-            for k in (1..=B).rev() {
-                let own = simd.load(&past[B - k].lower[k - 1]);
-                let product = simd.mul(own, simd.load(&past[B - k].pivot));
-                pivot = simd.neg_mul_add(own, product, pivot);
-                simd.store(product, &mut scaled[k - 1]);
-            }
-            let inverse = simd.div(simd.splat(1.0), pivot);
-            simd.store(pivot, &mut column.pivot);
-            simd.store(inverse, &mut column.diagonal);
-            for first in (0..B).step_by(ROWS) {
-                subtract_from_rows(simd, first, past, &scaled, column);
-            }
-            for value in &mut column.lower {
-                simd.store(simd.mul(simd.load(value), inverse), value);
-            }
-            return;
-        }
         let mut sums: [S::Lanes; B] = std::array::from_fn(|i| simd.load(&column.lower[i]));
         descending!(k => subtract_column(simd, k, past, &mut pivot, &mut sums));
         let inverse = simd.div(simd.splat(1.0), pivot);
@@ -241,20 +222,6 @@ impl<const B: usize> Columns<B> {
     fn invert_column<S: Simd>(&mut self, simd: S, j: usize) {
         let (column, future) = self.columns[j + B..].split_first_mut().expect("column j exists");
         let future: &[Column<B>; B] = future.first_chunk().expect("zeros follow the last column");
-        if S::VECTORS && B > UNROLLED {
-            let mut rows = [Octet::default(); B];
-            for first in (0..B).step_by(ROWS) {
-                rows_of_inverse(simd, first, &column.lower, future, &mut rows[first..first + ROWS]);
-            }
-            let (mut even, mut odd) = (simd.load(&column.diagonal), simd.splat(0.0));
-            for k in 0..B / 2 {
-                even = simd.neg_mul_add(simd.load(&column.lower[2 * k]), simd.load(&rows[2 * k]), even);
-                odd = simd.neg_mul_add(simd.load(&column.lower[2 * k + 1]), simd.load(&rows[2 * k + 1]), odd);
-            }
-            simd.store(simd.add(even, odd), &mut column.diagonal);
-            column.lower = rows;
-            return;
-        }
         let mut sums = [simd.splat(0.0); B];
         descending!(k => subtract_inverse(simd, k, &column.lower, future, &mut sums));
         let (mut even, mut odd) = (simd.load(&column.diagonal), simd.splat(0.0));
@@ -269,6 +236,11 @@ impl<const B: usize> Columns<B> {
     }
 }
 
+/// The first of n columns that are taken some together: those of wide bands.
+fn together<S: Simd, const B: usize>(n: usize) -> usize {
+    if S::VECTORS && B > UNROLLED { n / tile::COLUMNS * tile::COLUMNS } else { 0 }
+}
+
 struct Factor<'a, const B: usize> {
     columns: &'a mut Columns<B>,
     n: usize,
@@ -279,7 +251,12 @@ impl<const B: usize> Kernel for Factor<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for j in 0..self.n {
+        let together = together::<S, B>(self.n);
+        for j in (0..together).step_by(tile::COLUMNS) {
+            let (past, rest) = self.columns.columns.split_at_mut(j + B);
+            factor_columns(simd, past.last_chunk().expect("zeros precede the first column"), rest);
+        }
+        for j in together..self.n {
             self.columns.factor_column(simd, j);
         }
     }
@@ -295,8 +272,12 @@ impl<const B: usize> Kernel for Invert<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for j in (0..self.n).rev() {
+        let together = together::<S, B>(self.n);
+        for j in (together..self.n).rev() {
             self.columns.invert_column(simd, j);
+        }
+        for j in (0..together).step_by(tile::COLUMNS).rev() {
+            invert_columns(simd, &mut self.columns.columns[j + B..]);
         }
     }
 }
@@ -305,6 +286,7 @@ impl<const B: usize> Kernel for Invert<'_, B> {
 mod tests {
     use super::super::with_half_bandwidth;
     use super::*;
+    use crate::stages::simd::on_each;
     use nalgebra::DMatrix;
     use proptest::prelude::*;
 
@@ -376,6 +358,46 @@ mod tests {
         ) {
             let matrices = matrices(n, half, &seed);
             with_half_bandwidth!(half, B => check::<B>(&matrices)?);
+        }
+    }
+
+    /// Factors and inverts column by column, or some columns together.
+    #[derive(Clone)]
+    struct Bits {
+        n: usize,
+        together: bool,
+    }
+
+    impl Kernel for Bits {
+        type Output = Vec<Octet>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            const B: usize = 32;
+            let Self { n, together } = self;
+            let mut columns = Columns::<B>::new(n);
+            for j in 0..n {
+                let value = |i: usize| Octet(std::array::from_fn(|lane| ((7 * j + 3 * i + 5 * lane) as f64).sin()));
+                let below = |i: usize| simd.load(&if j + 1 + i < n { value(i) } else { Octet::default() });
+                columns.set(simd, j, simd.splat(40.0), below);
+            }
+            if together {
+                Factor { columns: &mut columns, n }.run(simd);
+                Invert { columns: &mut columns, n }.run(simd);
+            } else {
+                (0..n).for_each(|j| columns.factor_column(simd, j));
+                (0..n).rev().for_each(|j| columns.invert_column(simd, j));
+            }
+            columns.columns.iter().flat_map(|column| [column.diagonal].into_iter().chain(column.lower)).collect()
+        }
+    }
+
+    #[test]
+    fn columns_together_have_the_bits_of_columns_alone() {
+        for n in [3, 50, 75] {
+            let [alone, together] = [false, true].map(|together| on_each(&Bits { n, together }));
+            assert_eq!(alone, together);
+            assert!(alone[0].iter().any(|column| column.0[0].abs() > 1e-4));
         }
     }
 

@@ -71,9 +71,9 @@ mod parameters;
 mod poles;
 mod products;
 mod root;
-mod rows;
 pub(crate) mod scalar;
 mod solve;
+mod tile;
 mod window;
 
 pub use block::RESOLVED;

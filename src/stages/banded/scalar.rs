@@ -25,7 +25,9 @@ pub(crate) fn solve(columns: &[f64], half: usize, rhs: &[f64]) -> Vec<f64> {
     let (width, n) = (half + 1, rhs.len());
     let mut x = rhs.to_vec();
     for j in 0..n {
-        let scaled = x[j] / columns[j * width];
+        // The division does not wait for x.
+        let inverse = 1.0 / columns[j * width];
+        let scaled = x[j] * inverse;
         for d in 1..=half.min(n - 1 - j) {
             x[j + d] -= columns[j * width + d] * scaled;
         }
@@ -36,7 +38,8 @@ pub(crate) fn solve(columns: &[f64], half: usize, rhs: &[f64]) -> Vec<f64> {
         for d in (1..=half.min(n - 1 - j)).rev() {
             below[d % 4] += columns[j * width + d] * x[j + d];
         }
-        x[j] = (x[j] - ((below[2] + below[3]) + (below[0] + below[1]))) / columns[j * width];
+        let inverse = 1.0 / columns[j * width];
+        x[j] = (x[j] - ((below[2] + below[3]) + (below[0] + below[1]))) * inverse;
     }
     x
 }
