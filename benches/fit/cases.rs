@@ -6,14 +6,17 @@ use spextral::fits::{Line, Preproc, read_psf};
 use spextral::psf::{LegendreSeries, Psf, PsfParts};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Light, Simulation, simulate};
+use spextral::stages::traces::{legendre, unit};
 
 /// Fibres of the bundle.
 const FIBRES: usize = 25;
 /// Lines, and the electrons of their median.
 const LINES: usize = 88;
-const ELECTRONS: f64 = 13_000.0;
+pub const ELECTRONS: f64 = 13_000.0;
 /// A line that lists may lack, and one that they have wrong.
 const MISSING: usize = 40;
+/// A line of 20 000 electron, of which a blend of 3 % is above the noise.
+const BLENDED: usize = 53;
 const LAST: usize = LINES - 1;
 
 /// Bounds: of |chi2/ndf - 1|, of the peak difference of half and of 99 % of the images in %, of x and y in pixels, of widths in %.
@@ -50,6 +53,12 @@ pub struct Case {
     pub dead: bool,
     /// Whether spots are a fibre's disc, which no Gauss-Hermite function of the fit's degree is.
     pub disc: bool,
+    /// Changes a pixel of the frame: column, row, value and weight.
+    pub spoil: fn(&Truth, [usize; 2], &mut f32, &mut f32),
+    /// Fibres of the start whose traces are exchanged.
+    pub crossed: bool,
+    /// Fibres that the defect hits, which are not compared.
+    pub harmed: &'static [usize],
     pub bounds: Bounds,
     /// Whether the remarks are right.
     pub found: fn(&Truth, &BundleFit) -> bool,
@@ -67,12 +76,26 @@ const CLEAN: Case = Case {
     exposures: &[[0.0; 2]],
     dead: false,
     disc: false,
+    spoil: |_, _, _, _| (),
+    crossed: false,
+    harmed: &[],
     bounds: USUAL,
     found: |_, bundle| bundle.found.is_empty(),
 };
 
+/// Fibres that defects hit: the last of those under a masked amplifier, one along which a column is bad, one whose spot a cosmic ray hits.
+const MASKED: usize = 12;
+const BESIDE: usize = 8;
+const HIT: usize = 17;
+/// Fibres that cross in the start.
+const CROSSED: [usize; 2] = [7, 8];
+
 fn defects(request: &mut Simulation) {
     (request.cosmics, request.unmasked_cosmics, request.bad_columns) = (12.0, 0.2, Some(1));
+}
+
+fn few_defects(request: &mut Simulation) {
+    (request.cosmics, request.unmasked_cosmics, request.bad_columns) = (2.0, 0.2, Some(1));
 }
 
 /// Whether a line is found within half a pixel of a place beside another.
@@ -89,7 +112,28 @@ pub const CASES: &[Case] = &[
         bounds: Bounds { chi2: 0.2, peak: [0.2, 0.6], at: [0.001, 0.001], widths: 0.05 },
         ..CLEAN
     },
+    Case {
+        name: "1 000 000 electron in every line",
+        change: |request| {
+            if let Light::Arc { lines, electrons } = &mut request.light {
+                lines.iter_mut().for_each(|line| line.weight = None);
+                *electrons = 1e6;
+            }
+        },
+        bounds: Bounds { chi2: 0.2, peak: [0.2, 0.6], at: [0.001, 0.001], widths: 0.05 },
+        ..CLEAN
+    },
     Case { name: "unmasked cosmic rays, a bad column", change: defects, ..CLEAN },
+    Case {
+        name: "250 cosmic rays, a fifth of them unmasked, 0.3 % bad pixels, a bad column",
+        change: few_defects,
+        spoil: |_, [x, y], _, weight| {
+            if normal(7 * x + 5003 * y).abs() > 2.97 {
+                *weight = 0.0;
+            }
+        },
+        ..CLEAN
+    },
     Case { name: "start 3 pixels off", start: ([3.0, -3.0], 1.05), change: defects, ..CLEAN },
     Case { name: "start -3 and 9 pixels off, widths +15 %", start: ([-3.0, 9.0], 1.15), change: defects, ..CLEAN },
     Case {
@@ -101,14 +145,14 @@ pub const CASES: &[Case] = &[
     Case { name: "a fibre without light", dead: true, found: |_, bundle| bundle.dead.contains(&7), ..CLEAN },
     Case {
         name: "an unlisted blend of 30 %, 2 pixels away",
-        unlisted: Some((MISSING, 0.3, 2.0)),
-        found: |truth, bundle| near(truth, bundle, MISSING, 2.0),
+        unlisted: Some((BLENDED, 0.3, 2.0)),
+        found: |truth, bundle| near(truth, bundle, BLENDED, 2.0),
         ..CLEAN
     },
     Case {
         name: "an unlisted blend of 3 %, 2 pixels away",
-        unlisted: Some((MISSING, 0.03, 2.0)),
-        found: |truth, bundle| near(truth, bundle, MISSING, 2.0),
+        unlisted: Some((BLENDED, 0.03, 2.0)),
+        found: |truth, bundle| near(truth, bundle, BLENDED, 2.0),
         ..CLEAN
     },
     Case {
@@ -156,6 +200,52 @@ pub const CASES: &[Case] = &[
         name: "spots are a fibre's disc with coma, outside the family of the fit",
         disc: true,
         bounds: Bounds { peak: [0.6, 1.1], widths: 0.5, ..USUAL },
+        ..CLEAN
+    },
+    Case {
+        name: "a masked amplifier: half of the bundle, half of the rows",
+        spoil: |truth, [x, y], _, weight| {
+            if (x as f64) < truth.at(MASKED, MISSING)[0] && y > truth.psf.npix_y / 2 {
+                *weight = 0.0;
+            }
+        },
+        // Beside the amplifier's border spots are cut.
+        harmed: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, MASKED, MASKED + 1],
+        ..CLEAN
+    },
+    Case {
+        name: "a bad column one pixel beside a fibre",
+        spoil: |truth, [x, _], _, weight| {
+            if x == truth.at(BESIDE, MISSING)[0] as usize + 1 {
+                *weight = 0.0;
+            }
+        },
+        harmed: &[BESIDE],
+        ..CLEAN
+    },
+    Case {
+        name: "a cosmic ray on a spot, not masked",
+        spoil: |truth, [x, y], value, _| {
+            let [left, bottom] = truth.at(HIT, MISSING).map(|at| at as usize);
+            if x.wrapping_sub(left) < 2 && y.wrapping_sub(bottom) < 4 {
+                *value += 30_000.0;
+            }
+        },
+        ..CLEAN
+    },
+    Case {
+        name: "traces that cross in the start",
+        crossed: true,
+        harmed: &CROSSED,
+        // The pixels of these two count.
+        bounds: Bounds { chi2: 1.0, ..USUAL },
+        ..CLEAN
+    },
+    Case {
+        name: "4 exposures, the list is exact",
+        line_error: 0.0,
+        exposures: &[[0.0; 2]; 4],
+        bounds: Bounds { at: [0.0025, 0.0025], ..USUAL },
         ..CLEAN
     },
     Case {
@@ -243,6 +333,12 @@ impl Truth {
         (0..40).map(|k| ends[0] + (ends[1] - ends[0]) * f64::from(k) / 39.0).collect()
     }
 
+    /// Position of a line on a fibre, pixels.
+    pub fn at(&self, fibre: usize, line: usize) -> [f64; 2] {
+        let wave = self.lines[line].wave;
+        [&self.psf.trace_x, &self.psf.trace_y].map(|series| legendre(series.of(fibre), unit(series.domain, wave)) + 0.5)
+    }
+
     /// The list of a case.
     pub fn listed(&self, case: &Case) -> Vec<Line> {
         let mut lines = self.lines.clone();
@@ -261,9 +357,24 @@ impl Truth {
         let bend = |p: &mut PsfParts| {
             let traces = p.trace_x.coeff.iter_mut().chain(&mut p.trace_y.coeff);
             traces.enumerate().for_each(|(k, c)| *c += case.bent * normal(k));
+            if case.crossed {
+                let n = p.trace_x.ncoeff;
+                let (a, b) = p.trace_x.coeff.split_at_mut(CROSSED[1] * n);
+                a[CROSSED[0] * n..][..n].swap_with_slice(&mut b[..n]);
+            }
         };
         start.update(bend).expect("a small change");
         start
+    }
+
+    /// The frame with the pixels that a case changes.
+    fn spoiled(&self, frame: Preproc, case: &Case) -> Preproc {
+        let nx = self.psf.npix_x;
+        let [mut image, mut ivar] = frame.ccd.into_planes();
+        for (i, (value, weight)) in image.iter_mut().zip(&mut ivar).enumerate() {
+            (case.spoil)(self, [i % nx, i / nx], value, weight);
+        }
+        Preproc::new([self.psf.npix_y, nx], image, ivar, None, 0).expect("planes of one frame")
     }
 
     /// The arcs of a case.
@@ -289,7 +400,7 @@ impl Truth {
             };
             (case.change)(&mut request);
             let simulated = simulate(&moved(&self.of(case), *shift, 1.0), &request).expect("a frame of the PSF");
-            let frame = simulated.preproc.masked_by(u32::MAX).expect("a mask of the frame");
+            let frame = self.spoiled(simulated.preproc.masked_by(u32::MAX).expect("a mask of the frame"), case);
             let noise = vec![request.readnoise as f32; frame.ccd.image().len()];
             let half = self.psf.npix_y / 2;
             let amplifier = |i: usize| {
@@ -314,7 +425,7 @@ fn seed(dead: bool, which: usize) -> u64 {
 }
 
 /// Returns numbers of a normal distribution, from a fixed sequence without a pattern.
-fn normal(k: usize) -> f64 {
+pub fn normal(k: usize) -> f64 {
     let uniform = |s: f64| (s * (k as f64 + 1.0)).fract();
     let (a, b) = (uniform(0.754_877_666), uniform(0.569_840_291));
     (-2.0 * (1.0 - a).ln()).sqrt() * (std::f64::consts::TAU * b).cos()

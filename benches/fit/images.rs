@@ -2,7 +2,7 @@
 
 use super::rms;
 use nalgebra::{Matrix4, Vector4};
-use spextral::fit::BundleFit;
+use spextral::fit::TraceError;
 use spextral::geometry::SpotShape;
 use spextral::psf::{LegendreSeries, Psf};
 use spextral::stages::spots::spot;
@@ -55,9 +55,9 @@ impl Distance {
         }
     }
 
-    /// Returns the rms of displacements along x and y in units of the errors that a bundle states.
-    pub fn pulls(truth: &Psf, fitted: &Psf, bundle: &BundleFit) -> [f64; 2] {
-        let stated = bundle.errors.iter().filter(|e| !bundle.dead.contains(&e.fibre));
+    /// Returns the rms of displacements along x and y in units of the errors that are stated, of fibres but those of `without`.
+    pub fn pulls(truth: &Psf, fitted: &Psf, errors: &[TraceError], without: &[usize]) -> [f64; 2] {
+        let stated = errors.iter().filter(|e| !without.contains(&e.fibre));
         let off: Vec<[f64; 2]> = stated
             .map(|e| {
                 let (_, moved) = compare(truth, fitted, e.fibre, e.wave);

@@ -40,17 +40,18 @@ pub fn section(truth: &Truth) -> String {
 
 fn row(case: &Case, right: &Extraction, fitted: &Extraction) -> String {
     let (a, b) = (&right.spectra, &fitted.spectra);
-    let mut bins: Vec<[f64; 3]> = Vec::new();
+    let mut bins: Vec<[f64; 2]> = Vec::new();
     for k in 0..a.flux.len() {
         let (flux, ivar) = (f64::from(a.flux[k] as f32), f64::from(a.ivar[k] as f32));
         if ivar > 0.0 {
-            bins.push([flux * ivar.sqrt(), (f64::from(b.flux[k] as f32) - flux) * ivar.sqrt(), flux]);
+            bins.push([flux * ivar.sqrt(), (f64::from(b.flux[k] as f32) - flux) * ivar.sqrt()]);
         }
     }
     let bright: Vec<_> = bins.iter().filter(|bin| bin[0] > 30.0).collect();
     let mut relative: Vec<f64> = bright.iter().map(|bin| 100.0 * (bin[1] / bin[0]).abs()).collect();
     relative.sort_by(f64::total_cmp);
-    let sums = |k: usize| bins.iter().map(|bin| if k == 0 { bin[2] } else { bin[1] * bin[2] / bin[0] }).sum::<f64>();
+    // By weight: bins at the CCD's ends have hardly any.
+    let sums = |k: usize| bins.iter().map(|bin| bin[0] * bin[k]).sum::<f64>();
     let rms_bright = rms(bright.iter().map(|bin| bin[1]));
     let most = relative.get(relative.len() * 99 / 100).copied().unwrap_or(0.0);
     let bias = 100.0 * sums(1) / sums(0);

@@ -122,6 +122,7 @@ pub fn fit_psf<'py>(
         reach: [reach.0, reach.1],
         broken_fibres,
         find_lines,
+        ..FitOptions::default()
     };
     let start = &start.get().0;
     let turned: Vec<_> = arcs.iter().map(|arc| (*arc.get().0).clone().turned_for(start.dispersion)).collect();
@@ -133,7 +134,7 @@ pub fn fit_psf<'py>(
     .map_err(|error| input(error.to_string()))?;
     let report = PyDict::new(py);
     report.set_item("status", fitted.status())?;
-    let Fitted { psf, bundles } = fitted;
+    let Fitted { psf, bundles, .. } = fitted;
     let bundles = bundles.iter().map(|bundle| bundle_dict(py, bundle)).collect::<PyResult<Vec<_>>>()?;
     report.set_item("bundles", PyList::new(py, bundles)?)?;
     Ok((psf.into(), report))

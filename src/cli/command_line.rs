@@ -107,7 +107,11 @@ impl Command {
 
     /// Whether details are logged whatever the log level.
     pub fn is_verbose(&self) -> bool {
-        matches!(self, Self::Extract(arguments) if arguments.peers.is_verbose())
+        match self {
+            Self::Extract(arguments) => arguments.peers.is_verbose(),
+            Self::FitPsf(arguments) => arguments.peers.is_verbose(),
+            _ => false,
+        }
     }
 
     /// Carries out the subcommand.

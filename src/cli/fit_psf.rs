@@ -1,10 +1,11 @@
 //! `spextral fit-psf`: a PSF from arc frames.
 
+use super::fit_peers::{FitPeers, installed_list};
 use super::json::{Json, object, print_object, text};
 use super::logging::Progress;
 use super::output::{Outcome, print};
 use super::signals::cancel_on_signals;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use spextral::fit::{BundleFit, FitDone, FitOptions, FitRequest, fit_file, remarks};
 use spextral::fits::{Medium, PreprocOptions};
 #[cfg(feature = "plot")]
@@ -36,12 +37,18 @@ pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, alias = "output-psf", value_name = "PSF")]
     output: PathBuf,
-    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom
+    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom [default: that of $SPECEXDATA, if set]
     #[arg(long, value_name = "LIST")]
-    lines: PathBuf,
+    lines: Option<PathBuf>,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"])]
     lines_in: Option<String>,
+    /// First fibre that is fitted, a row of the PSF; the others are as in the start
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    specmin: usize,
+    /// Number of fibres that are fitted [default: all from --specmin on]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    nspec: Option<u32>,
     /// Fibres that are fitted together [default: those between gaps, at most 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     bundlesize: Option<u32>,
@@ -83,6 +90,8 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
+    pub peers: FitPeers,
+    #[command(flatten)]
     pub json: Json,
 }
 
@@ -105,14 +114,21 @@ fn pair(words: &str) -> Result<[f64; 2], String> {
 
 impl Arguments {
     fn request(&self) -> Result<FitRequest, Box<dyn std::error::Error>> {
+        let (lines, installed) = match &self.lines {
+            Some(lines) => (lines.clone(), false),
+            None => (installed_list(), true),
+        };
+        let medium = self.lines_in.as_deref().map(str::parse::<Medium>).transpose()?;
+        let end = self.nspec.map_or(usize::MAX, |nspec| self.specmin.saturating_add(nspec as usize));
         Ok(FitRequest {
             inputs: self.input.clone(),
             start: self.psf.clone(),
             output: self.output.clone(),
-            lines: self.lines.clone(),
-            medium: self.lines_in.as_deref().map(str::parse::<Medium>).transpose()?,
+            lines,
+            medium: medium.or(installed.then_some(Medium::Vacuum)),
             preproc: PreprocOptions { readnoise: self.readnoise, gain: self.gain, ..PreprocOptions::default() },
             options: FitOptions {
+                fibres: Some(self.specmin..end),
                 bundlesize: self.bundlesize.map(|n| n as usize),
                 gh_degree: self.ghdeg.map(|n| n as usize),
                 legendre_degree: self.legdeg.map(|n| n as usize),
@@ -135,6 +151,7 @@ impl Arguments {
 /// # Errors
 /// A file that cannot be read or written, inputs that do not fit each other, or no bundle that can be fitted.
 pub fn run(args: &Arguments) -> Outcome {
+    args.peers.check();
     let request = args.request()?;
     let cancel = cancel_on_signals()?;
     #[cfg(feature = "plot")]
@@ -206,5 +223,6 @@ fn fields(request: &FitRequest, done: &FitDone) -> Value {
         "nspec": done.fitted.psf.nfibre, "lines": done.lines, "notes": done.notes,
         "bundles": done.fitted.bundles.iter().map(bundle).collect::<Vec<_>>(),
         "compute_seconds": done.compute.as_secs_f64(),
+        "thread_seconds": done.fitted.times.parts().map(|(part, time)| (part.to_string(), json!(time.as_secs_f64()))).into_iter().collect::<Map<_, _>>(),
     })
 }

@@ -15,6 +15,7 @@ mod exposure;
 mod exposure_pages;
 mod extract;
 mod find_traces;
+mod fit_peers;
 mod fit_psf;
 mod help;
 mod info;

@@ -3,7 +3,7 @@
 use super::exposure::Exposure;
 use super::model::Model;
 use super::region::Region;
-use super::{ArcFrame, FitOptions};
+use super::{ArcFrame, FitOptions, FitTimes};
 use crate::base::cancel::CancelToken;
 use crate::fits::Line;
 use crate::psf::Psf;
@@ -36,6 +36,7 @@ pub(super) struct Bundle<'a> {
     pub coarse: Vec<[f64; 2]>,
     /// Pixels rejected.
     pub rejected: usize,
+    pub times: FitTimes,
 }
 
 impl<'a> Bundle<'a> {
@@ -61,7 +62,16 @@ impl<'a> Bundle<'a> {
         let fibres = model.fibres.len();
         let exposures =
             frames.iter().map(|f| Exposure { region: region(f), fibres, spots: Vec::new(), roughness: 0.0 }).collect();
-        Self { options, cancel, model, exposures, accepted: None, coarse: Vec::new(), rejected: 0 }
+        Self {
+            options,
+            cancel,
+            model,
+            exposures,
+            accepted: None,
+            coarse: Vec::new(),
+            rejected: 0,
+            times: FitTimes::default(),
+        }
     }
 
     /// First fibre of the bundle, a row of the PSF.

@@ -1,8 +1,10 @@
 //! The course of a bundle's fit, stage by stage.
 
+use super::FitTimes;
 use super::bundle::{Accepted, Bundle};
 use super::rounds::Freedom;
 use crate::base::median::median;
+use std::time::Instant;
 
 /// Fewest lines that may move traces.
 const FEWEST: usize = 4;
@@ -17,7 +19,16 @@ const ROUGH: [f64; 2] = [0.1, 0.02];
 impl Bundle<'_> {
     /// Fits the bundle; the error is a clause with the reason why it cannot be.
     pub fn fit(&mut self) -> Result<(), String> {
+        let begin = Instant::now();
+        let outcome = self.stages(begin);
+        let FitTimes { coarse, normal, steps, .. } = self.times;
+        self.times.lines = begin.elapsed().saturating_sub(coarse + normal + steps);
+        outcome
+    }
+
+    fn stages(&mut self, begin: Instant) -> Result<(), String> {
         self.shift_coarsely();
+        self.times.coarse = begin.elapsed();
         self.choose_spots();
         self.check()?;
         self.be_rough(ROUGH[0]);

@@ -4,11 +4,12 @@
 //! displacement and widening, which every unknown moves a little.
 
 use super::bundle::Bundle;
+use super::factored::Factored;
 use super::result::TraceError;
 use super::spot::Spot;
 use crate::stages::simd::Octet;
 use crate::stages::spot_derivatives::{SpotDerivatives, column};
-use nalgebra::{Cholesky, DMatrix, DVector, Matrix4};
+use nalgebra::{DMatrix, Matrix4};
 
 /// Wavelengths per fibre, from the first line to the last.
 const PLACES: usize = 9;
@@ -17,30 +18,45 @@ impl Bundle<'_> {
     /// Returns the errors of the images of all own fibres.
     pub(super) fn image_errors(&self) -> Vec<TraceError> {
         let curvature = self.final_curvature();
-        let Some(factor) = Cholesky::new(curvature.matrix.clone()) else { return Vec::new() };
-        let covariance = factor.inverse();
-        let place: Vec<Option<usize>> = {
-            let mut place = vec![None; self.model.layout.len()];
-            curvature.free.iter().enumerate().for_each(|(k, &unknown)| place[unknown] = Some(k));
-            place
+        let Ok(factor) = Factored::dense(curvature.free.len(), |i, j| curvature.matrix[[i, j]]) else {
+            return Vec::new();
         };
+        let mut place: Vec<Option<usize>> = vec![None; self.model.layout.len()];
+        curvature.free.iter().enumerate().for_each(|(k, &unknown)| place[unknown] = Some(k));
         let listed = self.model.lines.iter().filter(|line| line.listed.is_some()).map(|line| line.wave);
         let ends = listed.fold([f64::MAX, f64::MIN], |[low, high], wave| [low.min(wave), high.max(wave)]);
         let waves = (0..PLACES).map(|k| ends[0] + (ends[1] - ends[0]) * k as f64 / (PLACES - 1) as f64);
         let waves: Vec<f64> = waves.collect();
-        let own = self.model.own.clone();
-        own.flat_map(|fibre| waves.iter().map(move |&wave| (fibre, wave)))
-            .filter_map(|(fibre, wave)| self.image_error(fibre, wave, &covariance, &place))
-            .collect()
+        self.model.own.clone().flat_map(|fibre| self.fibre_errors(fibre, &waves, &factor, &place)).collect()
     }
 
-    fn image_error(
-        &self,
-        fibre: usize,
-        wave: f64,
-        covariance: &DMatrix<f64>,
-        place: &[Option<usize>],
-    ) -> Option<TraceError> {
+    fn fibre_errors(&self, fibre: usize, waves: &[f64], factor: &Factored, place: &[Option<usize>]) -> Vec<TraceError> {
+        // Of each displacement and widening d by the unknowns the variance is |L^-1 d|^2.
+        let width = (4 * waves.len()).div_ceil(8);
+        let mut rows = vec![Octet::default(); factor.rows() * width];
+        let columns: &mut [f64] = bytemuck::cast_slice_mut(&mut rows);
+        let mut known = vec![false; waves.len()];
+        for (k, &wave) in waves.iter().enumerate() {
+            let Some(moves) = self.image_moves(fibre, wave) else { continue };
+            known[k] = true;
+            for (row, by) in moves.into_iter().filter_map(|(unknown, by)| Some((place[unknown]?, by))) {
+                (0..4).for_each(|a| columns[row * 8 * width + 4 * k + a] += by[a]);
+            }
+        }
+        factor.forward(&mut rows, width);
+        let columns: &[f64] = bytemuck::cast_slice(&rows);
+        let error = |column: usize| columns.iter().skip(column).step_by(8 * width).map(|v| v * v).sum::<f64>().sqrt();
+        let of = |k: usize| TraceError {
+            fibre: self.model.fibres.start + fibre,
+            wave: waves[k],
+            at: [error(4 * k), error(4 * k + 1)],
+            widths: [error(4 * k + 2), error(4 * k + 3)],
+        };
+        (0..waves.len()).filter(|&k| known[k]).map(of).collect()
+    }
+
+    /// Returns how far each unknown moves and widens the image of a spot.
+    fn image_moves(&self, fibre: usize, wave: f64) -> Option<Vec<(usize, [f64; 4])>> {
         let (model, layout) = (&self.model, &self.model.layout);
         let line = model.line(wave, None);
         let params = model.spot_at(&model.theta, 0, fibre, &line);
@@ -64,31 +80,15 @@ impl Bundle<'_> {
         }
         let response = own.try_inverse()? * all;
         let monomials: Vec<f64> = model.monomials_at(fibre, &line).collect();
-        let mut moved: Vec<(usize, usize, f64)> = Vec::new();
+        let by = |local: usize, weight: f64| [0, 1, 2, 3].map(|a| weight * response[(a, local)]);
+        let mut moves = Vec::new();
         for (m, value) in monomials.iter().enumerate() {
-            moved.extend((0..layout.terms).map(|term| (layout.shape(term, m), column::SHAPE + term, *value)));
+            moves.extend((0..layout.terms).map(|term| (layout.shape(term, m), by(column::SHAPE + term, *value))));
         }
         for (axis, local) in [column::X, column::Y].into_iter().enumerate() {
             let at = layout.trace(axis, fibre);
-            moved.extend(line.trace[axis].iter().enumerate().map(|(j, p)| (at + j, local, *p)));
+            moves.extend(line.trace[axis].iter().enumerate().map(|(j, p)| (at + j, by(local, *p))));
         }
-        let moved: Vec<(usize, usize, f64)> =
-            moved.into_iter().filter_map(|(unknown, local, weight)| Some((place[unknown]?, local, weight))).collect();
-        let error = |a: usize| {
-            let row = DVector::from_iterator(
-                moved.len(),
-                moved.iter().map(|&(_, local, weight)| weight * response[(a, local)]),
-            );
-            let sum: f64 = (0..moved.len())
-                .map(|i| row[i] * (0..moved.len()).map(|j| covariance[(moved[i].0, moved[j].0)] * row[j]).sum::<f64>())
-                .sum();
-            sum.max(0.0).sqrt()
-        };
-        Some(TraceError {
-            fibre: model.fibres.start + fibre,
-            wave,
-            at: [error(0), error(1)],
-            widths: [error(2), error(3)],
-        })
+        Some(moves)
     }
 }

@@ -1,7 +1,7 @@
 //! All bundles of a PSF fitted, and the PSF that they make.
 
 use super::bundle::Bundle;
-use super::{ArcFrame, BundleFit, FitOptions};
+use super::{ArcFrame, BundleFit, FitOptions, FitTimes};
 use crate::base::cancel::CancelToken;
 use crate::base::median::median;
 use crate::fits::Line;
@@ -11,6 +11,7 @@ use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// A gap between fibres, in median distances of neighbours.
 const GAP: f64 = 1.4;
@@ -51,6 +52,16 @@ pub enum FitError {
     /// There is no frame.
     #[error("there is no arc frame; give at least one")]
     NoFrame,
+    /// No fibre is chosen.
+    #[error("fibres {first} to {last} are none of the start PSF's, which has rows 0 to {most}; choose others")]
+    Fibres {
+        /// The first chosen.
+        first: usize,
+        /// The last chosen.
+        last: usize,
+        /// The last of the start.
+        most: usize,
+    },
     /// The result is no PSF.
     #[error("the fitted PSF cannot be: {0}; give another start")]
     Psf(#[from] PsfError),
@@ -63,6 +74,8 @@ pub struct Fitted {
     pub psf: Psf,
     /// The bundles in order.
     pub bundles: Vec<BundleFit>,
+    /// Where the time went.
+    pub times: FitTimes,
 }
 
 impl Fitted {
@@ -80,11 +93,9 @@ impl Fitted {
 
     /// Returns STATUS of every fibre: 0 fitted, 2 as in the start. One without light follows its bundle, and is 0, too.
     pub fn status(&self) -> Vec<f64> {
-        let mut status = vec![0.0; self.psf.nfibre];
-        for bundle in &self.bundles {
-            if bundle.outcome.is_err() {
-                status[bundle.fibres.clone()].fill(2.0);
-            }
+        let mut status = vec![2.0; self.psf.nfibre];
+        for bundle in self.bundles.iter().filter(|bundle| bundle.outcome.is_ok()) {
+            status[bundle.fibres.clone()].fill(0.0);
         }
         status
     }
@@ -129,21 +140,41 @@ pub fn fit_psf(
     if inside.len() < 4 {
         return Err(FitError::Lines { lines: inside.len(), low: start.wave_min, high: start.wave_max });
     }
-    let groups = groups(start, options.bundlesize);
+    let chosen = options.fibres.clone().unwrap_or(0..start.nfibre);
+    let groups = groups_of(start, options.bundlesize, &chosen);
+    if groups.is_empty() {
+        let last = chosen.end.saturating_sub(1);
+        return Err(FitError::Fibres { first: chosen.start, last, most: start.nfibre - 1 });
+    }
     let done = AtomicUsize::new(0);
-    let fitted: Vec<(BundleFit, Option<Series>)> = groups
+    let fitted: Vec<(BundleFit, Option<Series>, FitTimes)> = groups
         .par_iter()
         .map(|own| {
             let mut bundle = Bundle::new(start, own.clone(), frames, &inside, options, cancel);
             let outcome = bundle.fit();
+            let begin = Instant::now();
             let record = bundle.record(outcome);
+            bundle.times.record = begin.elapsed();
             let series = record.outcome.is_ok().then(|| bundle.series());
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, groups.len());
-            (record, series)
+            (record, series, bundle.times)
         })
         .collect();
     let psf = assemble(start, options, &fitted)?;
-    Ok(Fitted { psf, bundles: fitted.into_iter().map(|(record, _)| record).collect() })
+    let mut times = FitTimes::default();
+    fitted.iter().for_each(|(.., of_bundle)| times.add(of_bundle));
+    Ok(Fitted { psf, bundles: fitted.into_iter().map(|(record, ..)| record).collect(), times })
+}
+
+/// Returns the bundles of the chosen fibres: sizes count from the first of them, gaps are those of all.
+fn groups_of(psf: &Psf, size: Option<usize>, chosen: &Range<usize>) -> Vec<Range<usize>> {
+    let inside = |group: Range<usize>| group.start.max(chosen.start)..group.end.min(chosen.end);
+    let of = |group: Range<usize>| group.start.saturating_add(chosen.start)..group.end.saturating_add(chosen.start);
+    let all: Vec<Range<usize>> = match size {
+        Some(_) => groups(psf, size).into_iter().map(of).map(inside).collect(),
+        None => groups(psf, None).into_iter().map(inside).collect(),
+    };
+    all.into_iter().map(|group| group.start..group.end.min(psf.nfibre)).filter(|group| !group.is_empty()).collect()
 }
 
 /// Returns bundles of a size, or those between gaps, cut where they are long.
@@ -194,7 +225,11 @@ impl Bundle<'_> {
 }
 
 /// Puts the bundles into a PSF; series of bundles without a fit are the start's.
-fn assemble(start: &Psf, options: &FitOptions, fitted: &[(BundleFit, Option<Series>)]) -> Result<Psf, PsfError> {
+fn assemble(
+    start: &Psf,
+    options: &FitOptions,
+    fitted: &[(BundleFit, Option<Series>, FitTimes)],
+) -> Result<Psf, PsfError> {
     let degree = |along: usize| options.gh_degree.unwrap_or(along);
     let (degree_x, degree_y) = (degree(start.gh_degree_x), degree(start.gh_degree_y));
     let domain = start.sigma_x.domain;
@@ -220,7 +255,7 @@ fn assemble(start: &Psf, options: &FitOptions, fitted: &[(BundleFit, Option<Seri
     if let Some(tails) = &mut parts.tails {
         tails.series_mut().into_iter().for_each(|series| *series = on_domain(series, domain, ncoeff, start.nfibre));
     }
-    for (record, series) in fitted {
+    for (record, series, _) in fitted {
         let Some(series) = series else { continue };
         for (k, fibre) in record.fibres.clone().enumerate() {
             parts.trace_x.set(fibre, &series[0][k]);

@@ -1,12 +1,12 @@
 //! Fluxes at given traces and shapes: a linear problem whose matrix is sparse.
 
 use super::exposure::Exposure;
+use super::factored::Factored;
 use super::model::Model;
 use super::placed::Placed;
 use super::region::Region;
 use super::spot::Spot;
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
-use crate::stages::skyline::{Backward, BadPivot, Factor, Forward, Skyline, TILE};
+use crate::stages::skyline::{BadPivot, Skyline, TILE};
 use crate::stages::spot_derivatives::SpotDerivatives;
 
 /// Relative to the largest and to its own diagonal: spots without weight get flux 0.
@@ -111,10 +111,6 @@ pub(super) struct FluxMatrix {
     spots: usize,
 }
 
-/// Its factor.
-#[derive(Debug)]
-pub(super) struct FluxFactor(FluxMatrix);
-
 impl FluxMatrix {
     /// Begins the matrix of placed spots.
     pub fn new(placed: &Placed) -> Self {
@@ -136,59 +132,13 @@ impl FluxMatrix {
     }
 
     /// Regularises and factors the matrix.
-    pub fn factor(mut self) -> Result<FluxFactor, BadPivot> {
+    pub fn factor(mut self) -> Result<Factored, BadPivot> {
         let diagonal = self.diagonal();
         let most = diagonal.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
         for (n, own) in diagonal.into_iter().enumerate() {
             self.add(n, n, REGULAR[0] * most + REGULAR[1] * own);
         }
         (self.spots..self.spots.next_multiple_of(TILE)).for_each(|n| *self.skyline.at_mut(n, n) = 1.0);
-        let leading = self.skyline.strips();
-        dispatch(Factor { matrix: &mut self.skyline, leading })?;
-        Ok(FluxFactor(self))
-    }
-}
-
-impl FluxFactor {
-    /// Octets of a vector.
-    pub fn strips(&self) -> usize {
-        self.0.skyline.strips()
-    }
-
-    fn solve(&self, right: &[f64]) -> Vec<f64> {
-        let mut x = self.padded(right);
-        dispatch(Both { factor: &self.0.skyline, x: &mut x, backward: true });
-        bytemuck::cast_slice(&x)[..right.len()].to_vec()
-    }
-
-    /// Makes `L^-1 x` of vectors of [`FluxFactor::strips`] octets each.
-    pub fn forward(&self, vectors: &mut [Octet]) {
-        for x in vectors.chunks_exact_mut(self.strips().max(1)) {
-            dispatch(Both { factor: &self.0.skyline, x, backward: false });
-        }
-    }
-
-    fn padded(&self, right: &[f64]) -> Vec<Octet> {
-        let mut x = vec![Octet::default(); self.strips()];
-        bytemuck::cast_slice_mut::<_, f64>(&mut x)[..right.len()].copy_from_slice(right);
-        x
-    }
-}
-
-struct Both<'a> {
-    factor: &'a Skyline,
-    x: &'a mut [Octet],
-    backward: bool,
-}
-
-impl Kernel for Both<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        Forward { factor: self.factor, x: self.x }.run(simd);
-        if self.backward {
-            Backward { factor: self.factor, x: self.x }.run(simd);
-        }
+        Factored::new(self.skyline)
     }
 }

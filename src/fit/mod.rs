@@ -11,6 +11,7 @@ mod coarse;
 mod course;
 mod errors;
 mod exposure;
+mod factored;
 mod file;
 mod fitted;
 mod flux;
@@ -27,6 +28,7 @@ mod result;
 mod rounds;
 mod select;
 mod spot;
+mod times;
 mod unlisted;
 
 pub use arc::ArcFrame;
@@ -38,6 +40,7 @@ pub use options::FitOptions;
 pub(crate) use region::Region;
 pub use residual::ResidualMap;
 pub use result::{BundleFit, FoundLine, LostLine, Quality, SpotFit, TraceError};
+pub use times::FitTimes;
 
 #[cfg(test)]
 mod tests;

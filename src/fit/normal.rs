@@ -7,33 +7,50 @@ use super::exposure::Exposure;
 use super::flux::{FluxMatrix, Solution};
 use super::model::Model;
 use super::placed::Placed;
+use super::region::Region;
 use super::spot::Spot;
-use crate::stages::gram::gram;
+use crate::stages::gram::add_scaled;
 use crate::stages::simd::Octet;
 use crate::stages::spot_derivatives::{SpotDerivatives, column};
+use crate::stages::spot_products::{Depth, Shared, SpotProducts, SpotTable};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 use std::collections::BTreeMap;
 
-/// The reduced normal equations: matrix `[unknowns, unknowns]`, symmetric, and gradient.
+/// Terms of a shape that are widths.
+const WIDTHS: usize = 2;
+/// Unknowns whose products are summed at once: of a symmetric matrix half is enough.
+const BLOCK: usize = 128;
+
+/// The reduced normal equations of free unknowns: matrix, symmetric, of which the lower triangle counts, and gradient.
 #[derive(Clone, Debug)]
 pub(super) struct Normal {
+    free: Vec<usize>,
     pub matrix: Array2<f64>,
     pub gradient: Vec<f64>,
 }
 
-/// Products of the shapes of two lines' spots, by powers of z: `[powers, powers, terms, terms]`.
-type LineProducts = BTreeMap<[usize; 2], Vec<f64>>;
+/// Products of the shapes of two lines' spots, by powers of z.
+#[derive(Clone, Debug)]
+struct LineProducts {
+    /// Of Hermite terms, `[powers, powers]` tables as [`SpotProducts`] has them.
+    hermite: Vec<Octet>,
+    /// Of the widths of a spot of the one line and all terms of the other's, and the reverse, `[powers, powers, width, term]`.
+    widths: [Vec<f64>; 2],
+}
 
 impl Normal {
     /// Begins with zeros.
-    pub fn new(unknowns: usize) -> Self {
-        Self { matrix: Array2::zeros((unknowns, unknowns)), gradient: vec![0.0; unknowns] }
+    pub fn new(free: &[usize]) -> Self {
+        let n = free.len();
+        Self { free: free.to_vec(), matrix: Array2::zeros((n, n)), gradient: vec![0.0; n] }
     }
 
     /// Adds an exposure at its solution, which belongs to the model's own unknowns.
     pub fn add(&mut self, model: &Model, number: usize, exposure: &Exposure, solution: &Solution, weights: &[f64]) {
-        let mut sums = Sums::new(model, number, exposure, &solution.placed);
+        let widths = (0..model.layout.monomials).map(|m| model.layout.shape(WIDTHS, m));
+        let all = model.layout.terms > WIDTHS && widths.into_iter().any(|at| self.free.binary_search(&at).is_ok());
+        let mut sums = Sums::new(model, number, exposure, &solution.placed, all);
         sums.all_pairs(weights, &solution.image);
         sums.reduce(self);
     }
@@ -46,6 +63,8 @@ struct Sums<'a> {
     model: &'a Model,
     exposure: &'a Exposure,
     placed: &'a Placed,
+    /// Whether Hermite terms are free; else widths alone are terms.
+    all: bool,
     rows: Vec<Vec<PositionRow>>,
     monomials: Vec<Vec<f64>>,
     /// Half of the matrix of traces and shapes: added to its transpose it is the whole.
@@ -58,7 +77,7 @@ struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    fn new(model: &'a Model, number: usize, exposure: &'a Exposure, placed: &'a Placed) -> Self {
+    fn new(model: &'a Model, number: usize, exposure: &'a Exposure, placed: &'a Placed, all: bool) -> Self {
         let (n, spots) = (model.layout.len(), placed.spots.len());
         let rows = |spot: &Spot| {
             let line = &model.lines[spot.line];
@@ -75,6 +94,7 @@ impl<'a> Sums<'a> {
             model,
             exposure,
             placed,
+            all,
             rows: placed.spots.iter().map(rows).collect(),
             monomials: placed
                 .spots
@@ -89,60 +109,44 @@ impl<'a> Sums<'a> {
         }
     }
 
+    /// Free terms of a shape.
+    fn terms(&self) -> usize {
+        if self.all { self.model.layout.terms } else { WIDTHS }
+    }
+
     fn all_pairs(&mut self, weights: &[f64], image: &[f64]) {
         let (model, placed, region) = (self.model, self.placed, &self.exposure.region);
         let mut evaluator = SpotDerivatives::new(&model.spot, true);
-        let (octets, nx) = (evaluator.octets(), model.spot.nx());
+        let mut products = SpotProducts::new(&model.spot);
+        let pull: Vec<f64> =
+            weights.iter().zip(&region.data).zip(image).map(|((w, data), image)| w * (data - image)).collect();
         let mut last_use: Vec<usize> = (0..placed.spots.len()).collect();
         for (n, before) in placed.before.iter().enumerate() {
             before.iter().for_each(|&m| last_use[m] = n);
         }
-        let mut tables: Vec<Vec<Octet>> = vec![Vec::new(); placed.spots.len()];
-        let (mut left, mut right) = (Vec::new(), Vec::new());
-        let mut product = vec![Octet::default(); 8 * octets * octets];
+        let mut tables: Vec<SpotTable> = vec![SpotTable::default(); placed.spots.len()];
         let mut oldest = 0;
         for own in &placed.lines {
-            let mut of_lines = LineProducts::new();
+            let mut of_lines = BTreeMap::new();
             for n in own.clone() {
                 let spot = &placed.spots[n];
-                let mut table = vec![Octet::default(); model.spot.size() * octets];
-                evaluator.all(spot.offset, &spot.shape, &mut table);
-                let mut local = vec![0.0; 8 * octets];
-                for row in spot.window.rows.clone() {
-                    let (columns, at) = (&spot.window.columns, row * region.nx);
-                    for (place, column) in spot.window.in_spot(nx, row, columns).zip(columns.clone()) {
-                        let pixel = at + column;
-                        let pull = weights[pixel] * (region.data[pixel] - image[pixel]);
-                        let of: &[f64] = bytemuck::cast_slice(&table[place * octets..(place + 1) * octets]);
-                        local.iter_mut().zip(of).for_each(|(sum, d)| *sum += pull * d);
-                    }
-                }
+                tables[n] = SpotTable::new(&mut evaluator, spot.offset, &spot.shape);
+                let local = tables[n].sums(&model.spot, &shared(model, region, [spot, spot], &pull), self.all);
                 self.add_gradient(n, &local);
-                tables[n] = table;
                 for &m in placed.before[n].iter().chain([&n]) {
-                    let other = &placed.spots[m];
-                    let shared = spot.window.overlap(&other.window);
-                    left.clear();
-                    right.clear();
-                    for row in shared.rows.clone() {
-                        let own = spot.window.in_spot(nx, row, &shared.columns);
-                        let theirs = other.window.in_spot(nx, row, &shared.columns);
-                        let weights = &weights[row * region.nx..][shared.columns.clone()];
-                        for ((a, b), w) in own.zip(theirs).zip(weights) {
-                            if *w > 0.0 {
-                                let scaled = |o: &Octet| Octet(o.0.map(|v| v * w));
-                                left.extend(tables[n][a * octets..(a + 1) * octets].iter().map(scaled));
-                                right.extend_from_slice(&tables[m][b * octets..(b + 1) * octets]);
-                            }
-                        }
-                    }
-                    gram(octets, &left, &right, &mut product);
-                    self.add_pair([n, m], bytemuck::cast_slice(&product), 8 * octets, &mut of_lines);
+                    let depth = match (self.all, self.moving(n) != 0.0 && self.moving(m) != 0.0) {
+                        (true, true) => Depth::All,
+                        (true, false) => Depth::Edges,
+                        _ => Depth::First,
+                    };
+                    let pixels = shared(model, region, [spot, &placed.spots[m]], weights);
+                    products.compute([&tables[n], &tables[m]], &pixels, depth);
+                    self.add_pair([n, m], &products, &mut of_lines);
                 }
             }
-            self.add_lines(&of_lines);
+            self.add_lines(&of_lines, &products);
             while oldest < own.end && last_use[oldest] < own.end {
-                tables[oldest] = Vec::new();
+                tables[oldest] = SpotTable::default();
                 oldest += 1;
             }
         }
@@ -158,9 +162,9 @@ impl<'a> Sums<'a> {
         if flux == 0.0 {
             return;
         }
-        let terms = self.model.layout.terms;
+        let (terms, free) = (self.model.layout.terms, self.terms());
         for (m, value) in self.monomials[n].iter().enumerate() {
-            let to = &mut self.gradient[m * terms..(m + 1) * terms];
+            let to = &mut self.gradient[m * terms..][..free];
             to.iter_mut().zip(&local[column::SHAPE..]).for_each(|(to, d)| *to += flux * value * d);
         }
         for &(unknown, column, weight) in &self.rows[n] {
@@ -168,13 +172,17 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// Adds the products of spot n and a spot m not after it, `[columns of n, columns of m]`.
-    fn add_pair(&mut self, [n, m]: [usize; 2], product: &[f64], stride: usize, of_lines: &mut LineProducts) {
-        let terms = self.model.layout.terms;
-        let at = |a: usize, b: usize| product[a * stride + b];
-        self.fluxes.add(n, m, at(column::VALUE, column::VALUE));
+    /// Adds the products of spot n and a spot m not after it.
+    fn add_pair(
+        &mut self,
+        [n, m]: [usize; 2],
+        products: &SpotProducts,
+        of_lines: &mut BTreeMap<[usize; 2], LineProducts>,
+    ) {
+        let (terms, free) = (self.model.layout.terms, self.terms());
+        self.fluxes.add(n, m, products.moves[column::VALUE][column::VALUE]);
         let (flux_n, flux_m) = (self.moving(n), self.moving(m));
-        let mut flux_row = |spot: usize, other: usize, moving: f64, local: &dyn Fn(usize) -> f64| {
+        let mut flux_row = |spot: usize, other: usize, moving: f64, local: &[f64]| {
             if moving == 0.0 {
                 return;
             }
@@ -182,74 +190,95 @@ impl<'a> Sums<'a> {
             let to = to.as_slice_mut().expect("rows are contiguous");
             for (k, value) in self.monomials[other].iter().enumerate() {
                 let factor = moving * value;
-                let to = &mut to[k * terms..(k + 1) * terms];
-                to.iter_mut().enumerate().for_each(|(t, to)| *to += factor * local(column::SHAPE + t));
+                let to = &mut to[k * terms..][..free];
+                to.iter_mut().zip(&local[column::SHAPE..]).for_each(|(to, d)| *to += factor * d);
             }
             for &(unknown, column, weight) in &self.rows[other] {
-                to[unknown] += moving * weight * local(column);
+                to[unknown] += moving * weight * local[column];
             }
         };
-        flux_row(n, m, flux_m, &|b| at(column::VALUE, b));
+        flux_row(n, m, flux_m, &products.edges[0][column::VALUE]);
         if n != m {
-            flux_row(m, n, flux_n, &|a| at(a, column::VALUE));
+            flux_row(m, n, flux_n, &products.edges[1][column::VALUE]);
         }
         let light = flux_n * flux_m * if n == m { 0.5 } else { 1.0 };
         if light == 0.0 {
             return;
         }
-        self.add_positions([n, m], light, &at);
+        self.add_positions([n, m], light, products);
         let [spot, other] = [n, m].map(|k| &self.placed.spots[k]);
         let powers = self.model.powers();
-        let sums =
-            of_lines.entry([spot.line, other.line]).or_insert_with(|| vec![0.0; powers * powers * terms * terms]);
+        let count = products.hermite.len();
+        let sums = of_lines.entry([spot.line, other.line]).or_insert_with(|| LineProducts {
+            hermite: vec![Octet::default(); if self.all { powers * powers * count } else { 0 }],
+            widths: [0; 2].map(|_| vec![0.0; powers * powers * WIDTHS * free]),
+        });
         let [zn, zm] = [spot, other].map(|s| self.model.z[s.fibre]);
-        for (power, sums) in sums.chunks_exact_mut(terms * terms).enumerate() {
+        for power in 0..powers * powers {
             let factor = light * zn.powi((power / powers) as i32) * zm.powi((power % powers) as i32);
-            for (a, sums) in sums.chunks_exact_mut(terms).enumerate() {
-                let from = &product[(column::SHAPE + a) * stride + column::SHAPE..][..terms];
-                sums.iter_mut().zip(from).for_each(|(sum, p)| *sum += factor * p);
+            if self.all {
+                add_scaled(factor, &products.hermite, &mut sums.hermite[power * count..(power + 1) * count]);
+            }
+            for (sums, edges) in sums.widths.iter_mut().zip(&products.edges) {
+                let sums = sums[power * WIDTHS * free..][..WIDTHS * free].chunks_exact_mut(free);
+                for (sums, edge) in sums.zip(&edges[column::SHAPE..]) {
+                    sums.iter_mut().zip(&edge[column::SHAPE..]).for_each(|(sum, d)| *sum += factor * d);
+                }
             }
         }
     }
 
     /// Adds products of positions with positions and with shapes.
-    fn add_positions(&mut self, [n, m]: [usize; 2], light: f64, at: &dyn Fn(usize, usize) -> f64) {
-        let terms = self.model.layout.terms;
+    fn add_positions(&mut self, [n, m]: [usize; 2], light: f64, products: &SpotProducts) {
+        let (terms, free) = (self.model.layout.terms, self.terms());
         for &(unknown, a, weight) in &self.rows[n] {
             for &(other, b, other_weight) in &self.rows[m] {
-                self.half[[unknown, other]] += light * weight * other_weight * at(a, b);
+                self.half[[unknown, other]] += light * weight * other_weight * products.moves[a][b];
             }
         }
-        let shapes_of = |from: &dyn Fn(usize) -> f64| -> Vec<f64> { (0..terms).map(from).collect() };
-        let [by_x, by_y] = [column::X, column::Y].map(|a| shapes_of(&|t| at(a, column::SHAPE + t)));
-        let [of_x, of_y] = [column::X, column::Y].map(|b| shapes_of(&|t| at(column::SHAPE + t, b)));
-        for (spot, other, x, y) in [(n, m, &by_x, &by_y), (m, n, &of_x, &of_y)] {
+        for (side, [spot, other]) in [[n, m], [m, n]].into_iter().enumerate() {
             for &(unknown, local, weight) in &self.rows[spot] {
-                let products = if local == column::X { x } else { y };
+                let from = &products.edges[side][local][column::SHAPE..][..free];
                 let mut row = self.half.row_mut(unknown);
                 let row = row.as_slice_mut().expect("rows are contiguous");
                 for (k, value) in self.monomials[other].iter().enumerate() {
                     let factor = light * weight * value;
-                    let to = &mut row[k * terms..(k + 1) * terms];
-                    to.iter_mut().zip(products).for_each(|(to, p)| *to += factor * p);
+                    let to = &mut row[k * terms..][..free];
+                    to.iter_mut().zip(from).for_each(|(to, p)| *to += factor * p);
                 }
             }
         }
     }
 
     /// Spreads the products of shapes over the monomials.
-    fn add_lines(&mut self, of_lines: &LineProducts) {
-        let (terms, powers) = (self.model.layout.terms, self.model.powers());
+    fn add_lines(&mut self, of_lines: &BTreeMap<[usize; 2], LineProducts>, products: &SpotProducts) {
+        let (terms, free, powers) = (self.model.layout.terms, self.terms(), self.model.powers());
+        let mut table = vec![0.0; powers * powers * free * free];
         for ([line, other], sums) in of_lines {
+            for (power, table) in table.chunks_exact_mut(free * free).enumerate() {
+                let hermite: &[f64] = bytemuck::cast_slice(&sums.hermite);
+                let hermite = &hermite[power * hermite.len() / (powers * powers)..];
+                let widths = [0, 1].map(|side| &sums.widths[side][power * WIDTHS * free..][..WIDTHS * free]);
+                for a in 0..free {
+                    for b in 0..free {
+                        table[a * free + b] = match (a, b) {
+                            (0..WIDTHS, _) => widths[0][a * free + b],
+                            (_, 0..WIDTHS) => widths[1][b * free + a],
+                            // Terms follow the widths, GH-0-0 is none of them.
+                            _ => hermite[products.place(a + 1 - WIDTHS, b + 1 - WIDTHS)],
+                        };
+                    }
+                }
+            }
             let [own, theirs] = [line, other].map(|l| &self.model.lines[*l].shape);
             for (k, &(a, b)) in self.model.monomials.iter().enumerate() {
                 for (l, &(c, d)) in self.model.monomials.iter().enumerate() {
                     let factor = own[b] * theirs[d];
-                    let sums = &sums[(powers * a + c) * terms * terms..][..terms * terms];
-                    for (t, sums) in sums.chunks_exact(terms).enumerate() {
+                    let from = &table[(powers * a + c) * free * free..][..free * free];
+                    for (t, from) in from.chunks_exact(free).enumerate() {
                         let mut row = self.half.row_mut(k * terms + t);
-                        let to = &mut row.as_slice_mut().expect("rows are contiguous")[l * terms..(l + 1) * terms];
-                        to.iter_mut().zip(sums).for_each(|(to, sum)| *to += factor * sum);
+                        let to = &mut row.as_slice_mut().expect("rows are contiguous")[l * terms..][..free];
+                        to.iter_mut().zip(from).for_each(|(to, sum)| *to += factor * sum);
                     }
                 }
             }
@@ -258,31 +287,47 @@ impl<'a> Sums<'a> {
 
     /// Eliminates the fluxes and adds what is left.
     fn reduce(self, normal: &mut Normal) {
-        normal.matrix += &self.half;
-        normal.matrix += &self.half.t();
-        normal.gradient.iter_mut().zip(&self.gradient).for_each(|(to, g)| *to += g);
+        let (free, n) = (&normal.free, normal.free.len());
+        for (i, &row) in free.iter().enumerate() {
+            for (j, &column) in free.iter().enumerate().take(i + 1) {
+                normal.matrix[[i, j]] += self.half[[row, column]] + self.half[[column, row]];
+            }
+            normal.gradient[i] += self.gradient[row];
+        }
         // Without a factor no spot has weight: nothing is to be eliminated.
         let Ok(factor) = self.fluxes.factor() else { return };
-        let (strips, n) = (factor.strips(), self.model.layout.len());
-        if strips == 0 {
-            return;
+        // The gradient by fluxes is one more column.
+        let width = (n + 1).div_ceil(8);
+        let mut rows = vec![Octet::default(); factor.rows() * width];
+        let out: &mut [f64] = bytemuck::cast_slice_mut(&mut rows);
+        for ((out, from), gradient) in out.chunks_exact_mut(8 * width).zip(self.mixed.rows()).zip(&self.flux_gradient) {
+            out.iter_mut().zip(free).for_each(|(out, &unknown)| *out = from[unknown]);
+            out[n] = *gradient;
         }
-        let mut columns = vec![Octet::default(); (n + 1) * strips];
-        for (column, out) in columns.chunks_exact_mut(strips).enumerate() {
-            let out: &mut [f64] = bytemuck::cast_slice_mut(out);
-            if column == n {
-                out[..self.flux_gradient.len()].copy_from_slice(&self.flux_gradient);
-            } else {
-                out.iter_mut().zip(self.mixed.column(column)).for_each(|(to, from)| *to = *from);
-            }
+        factor.forward(&mut rows, width);
+        let all: &[f64] = bytemuck::cast_slice(&rows);
+        let all = ArrayView2::from_shape((factor.rows(), 8 * width), all).expect("all rows are as long");
+        for begin in (0..n).step_by(BLOCK) {
+            let end = (begin + BLOCK).min(n);
+            let (own, others) = (all.slice(s![.., begin..end]), all.slice(s![.., ..end]));
+            general_mat_mul(-1.0, &own.t(), &others, 1.0, &mut normal.matrix.slice_mut(s![begin..end, ..end]));
         }
-        factor.forward(&mut columns);
-        let all: &[f64] = bytemuck::cast_slice(&columns);
-        let (mixed, gradient) = all.split_at(n * 8 * strips);
-        let mixed = ArrayView2::from_shape((n, 8 * strips), mixed).expect("all columns are as long");
-        general_mat_mul(-1.0, &mixed, &mixed.t(), 1.0, &mut normal.matrix);
-        for (row, to) in mixed.rows().into_iter().zip(&mut normal.gradient) {
-            *to -= row.iter().zip(gradient).map(|(a, b)| a * b).sum::<f64>();
-        }
+        let eliminated = all.t().dot(&all.column(n));
+        normal.gradient.iter_mut().zip(&eliminated).for_each(|(to, g)| *to -= g);
+    }
+}
+
+/// Returns the pixels that two spots share, with these weights.
+fn shared<'a>(model: &Model, region: &Region, spots: [&Spot; 2], weights: &'a [f64]) -> Shared<'a> {
+    let window = spots[0].window.overlap(&spots[1].window);
+    let empty = window.is_empty();
+    let [rows, columns] = [&window.rows, &window.columns].map(|range| if empty { 0 } else { range.len() });
+    let place = |spot: &Spot| spot.window.in_spot(model.spot.nx(), window.rows.start, &window.columns).start;
+    Shared {
+        rows,
+        columns,
+        first: if empty { [0; 2] } else { spots.map(place) },
+        weights: if empty { &[] } else { &weights[window.rows.start * region.nx + window.columns.start..] },
+        stride: region.nx,
     }
 }

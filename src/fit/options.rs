@@ -1,8 +1,12 @@
 //! The options of a fit.
 
+use std::ops::Range;
+
 /// Options of [`fit_psf`](super::fit_psf).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FitOptions {
+    /// Fibres that are fitted, rows of the PSF; the others keep the start's. None takes all.
+    pub fibres: Option<Range<usize>>,
     /// Fibres that are fitted together; None cuts where the fibres leave gaps.
     pub bundlesize: Option<usize>,
     /// Highest Hermite order along either axis; None takes the start's.
@@ -26,6 +30,7 @@ pub struct FitOptions {
 impl Default for FitOptions {
     fn default() -> Self {
         Self {
+            fibres: None,
             bundlesize: None,
             gh_degree: None,
             legendre_degree: None,

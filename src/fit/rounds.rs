@@ -2,11 +2,13 @@
 
 use super::FitOptions;
 use super::bundle::{Accepted, Bundle};
+use super::factored::Factored;
 use super::flux::{Solution, solve};
 use super::layout::Layout;
 use super::normal::Normal;
 use super::prior::Prior;
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use ndarray::Array2;
+use std::time::Instant;
 
 /// Trials of a round, each with ten times the weight of the last that keeps the step short (Levenberg's parameter).
 const TRIALS: usize = 10;
@@ -61,11 +63,13 @@ impl Freedom {
     }
 }
 
-/// The normal matrix at the end, of the free unknowns.
+/// The normal equations where the fit stands.
 #[derive(Clone, Debug)]
-pub(super) struct Curvature {
+pub(super) struct System {
     pub free: Vec<usize>,
-    pub matrix: DMatrix<f64>,
+    /// Of which the lower triangle counts.
+    pub matrix: Array2<f64>,
+    gradient: Vec<f64>,
 }
 
 impl Bundle<'_> {
@@ -77,6 +81,12 @@ impl Bundle<'_> {
 
     /// Takes at most `most` rounds, until chi2 falls by less than `tolerance`; computes weights anew after each.
     pub(super) fn rounds(&mut self, most: usize, freedom: Freedom, tolerance: f64) {
+        let (begin, normal) = (Instant::now(), self.times.normal);
+        self.take_rounds(most, freedom, tolerance);
+        self.times.steps += begin.elapsed().saturating_sub(self.times.normal - normal);
+    }
+
+    fn take_rounds(&mut self, most: usize, freedom: Freedom, tolerance: f64) {
         let free = freedom.unknowns(&self.model.layout, self.options);
         let mut levenberg = LEVENBERG[0];
         for _ in 0..most {
@@ -94,7 +104,9 @@ impl Bundle<'_> {
             };
             let before = total(&solutions, &self.model.theta);
             self.exposures.iter_mut().zip(solutions.iter().cloned()).for_each(|(e, solution)| solution.give_to(e));
+            let begin = Instant::now();
             let curvature = self.curvature(&free, &solutions, &weights, &prior);
+            self.times.normal += begin.elapsed();
             let mut accepted = None;
             for _ in 0..TRIALS {
                 let step = curvature.step(levenberg);
@@ -139,31 +151,28 @@ impl Bundle<'_> {
 
     /// Returns the normal equations of the free unknowns with the priors.
     fn curvature(&self, free: &[usize], solutions: &[Solution], weights: &[Vec<f64>], prior: &Prior) -> System {
-        let mut normal = Normal::new(self.model.layout.len());
+        let mut normal = Normal::new(free);
         for (e, exposure) in self.exposures.iter().enumerate() {
             normal.add(&self.model, e, exposure, &solutions[e], &weights[e]);
         }
-        let of = |i: usize, j: usize| {
-            let own = if i == j { prior.weight[free[i]] } else { 0.0 };
-            normal.matrix[[free[i], free[j]]] + own
-        };
-        let matrix = DMatrix::from_fn(free.len(), free.len(), of);
-        let gradient = free.iter().map(|&i| normal.gradient[i] + prior.pull(&self.model.theta, i));
-        System { matrix, gradient: DVector::from_iterator(free.len(), gradient) }
+        for (k, &unknown) in free.iter().enumerate() {
+            normal.matrix[[k, k]] += prior.weight[unknown];
+            normal.gradient[k] += prior.pull(&self.model.theta, unknown);
+        }
+        System { free: free.to_vec(), matrix: normal.matrix, gradient: normal.gradient }
     }
 
     /// Returns the normal matrix of all unknowns where the fit stands.
-    pub(super) fn final_curvature(&self) -> Curvature {
+    pub(super) fn final_curvature(&self) -> System {
         let free = Freedom::All.unknowns(&self.model.layout, self.options);
         let prior = Prior::new(&self.model, self.options);
         let weights: Vec<Vec<f64>> = self.exposures.iter().map(|exposure| exposure.region.weights()).collect();
         let solutions = self.solutions(&self.model.theta);
-        let System { matrix, .. } = self.curvature(&free, &solutions, &weights, &prior);
-        Curvature { free, matrix }
+        self.curvature(&free, &solutions, &weights, &prior)
     }
 
     /// Returns the unknowns after a step, if spots stay near and keep a width.
-    fn moved(&self, free: &[usize], step: &DVector<f64>) -> Option<Vec<f64>> {
+    fn moved(&self, free: &[usize], step: &[f64]) -> Option<Vec<f64>> {
         let mut theta = self.model.theta.clone();
         free.iter().zip(step.iter()).for_each(|(&i, step)| theta[i] += step);
         for (e, exposure) in self.exposures.iter().enumerate() {
@@ -185,24 +194,18 @@ impl Bundle<'_> {
     }
 }
 
-struct System {
-    matrix: DMatrix<f64>,
-    gradient: DVector<f64>,
-}
-
 impl System {
     /// Returns the damped step; None where the matrix is not positive.
-    fn step(&self, levenberg: f64) -> Option<DVector<f64>> {
+    fn step(&self, levenberg: f64) -> Option<Vec<f64>> {
         let n = self.gradient.len();
         let scale: Vec<f64> =
-            (0..n).map(|i| self.matrix[(i, i)].sqrt()).map(|d| if d > 0.0 { d } else { 1.0 }).collect();
+            (0..n).map(|i| self.matrix[[i, i]].sqrt()).map(|d| if d > 0.0 { d } else { 1.0 }).collect();
         let of = |i: usize, j: usize| {
             let own = if i == j { levenberg } else { 0.0 };
-            self.matrix[(i, j)] / (scale[i] * scale[j]) + own
+            self.matrix[[i, j]] / (scale[i] * scale[j]) + own
         };
-        let factor: Cholesky<f64, Dyn> = Cholesky::new(DMatrix::from_fn(n, n, of))?;
-        let scaled = DVector::from_fn(n, |i, _| self.gradient[i] / scale[i]);
-        let step = factor.solve(&scaled);
-        Some(DVector::from_fn(n, |i, _| step[i] / scale[i]))
+        let factor = Factored::dense(n, of).ok()?;
+        let scaled: Vec<f64> = self.gradient.iter().zip(&scale).map(|(g, s)| g / s).collect();
+        Some(factor.solve(&scaled).iter().zip(&scale).map(|(step, s)| step / s).collect())
     }
 }

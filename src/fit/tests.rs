@@ -307,6 +307,40 @@ fn traces_that_cross_in_the_start_do_not_spoil_other_bundles() {
 }
 
 #[test]
+fn chosen_fibres_have_the_bits_of_a_whole_fit_and_the_others_the_start() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let (start, arc) = (moved(&psf, [0.2, 0.2], 1.0), arc(&psf, &lines, 3));
+    let whole = fit(&start, &[&arc], &lines);
+    let frame = ArcFrame { ccd: &arc.ccd, readnoise: None };
+    let chosen = |fibres: std::ops::Range<usize>, bundlesize| {
+        let options = FitOptions { fibres: Some(fibres), bundlesize, ..FitOptions::default() };
+        fit_psf(&start, &[frame], &lines, &options, &CancelToken::default(), &|_, _| ())
+    };
+    for bundlesize in [None, Some(5)] {
+        let part = chosen(5..usize::MAX, bundlesize).unwrap();
+        assert_eq!((&part.bundles[..], part.status()), (&whole.bundles[1..], [[2.0; 5], [0.0; 5]].concat()));
+        assert_eq!(part.psf.trace_y.of(3), start.trace_y.of(3));
+        assert_eq!(part.psf.trace_y.of(7), whole.psf.trace_y.of(7));
+    }
+    let none = chosen(10..12, None).unwrap_err().to_string();
+    assert!(none.contains("fibres 10 to 11 are none") && none.contains("0 to 9"), "{none}");
+}
+
+#[test]
+fn a_start_beyond_the_reach_ends_with_a_sentence_and_keeps_the_start() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let start = moved(&psf, [0.0, 70.0], 1.0);
+    let fitted = fit(&start, &[&arc(&psf, &lines, 3)], &lines);
+    for bundle in &fitted.bundles {
+        let reason = bundle.outcome.as_ref().unwrap_err();
+        assert!(reason.contains("lines") || reason.contains("does not describe the arc"), "{reason}");
+    }
+    assert_eq!((fitted.psf.trace_y.of(2), fitted.status()), (start.trace_y.of(2), vec![2.0; 10]));
+}
+
+#[test]
 fn inputs_that_do_not_fit_together_are_refused() {
     let psf = psf();
     let lines = lines(&psf, 24);
@@ -340,7 +374,8 @@ fn reduced_normal_equations_are_those_of_the_whole_jacobian() {
     let e = 1;
     let (exposure, solution) = (&bundle.exposures[e], &solutions[e]);
     let weights = exposure.region.weights();
-    let mut normal = Normal::new(bundle.model.layout.len());
+    let all: Vec<usize> = (0..bundle.model.layout.len()).collect();
+    let mut normal = Normal::new(&all);
     normal.add(&bundle.model, e, exposure, solution, &weights);
 
     // The Jacobian by differences of whole images: fluxes first, then the unknowns, which move trusted spots only.
@@ -385,7 +420,7 @@ fn reduced_normal_equations_are_those_of_the_whole_jacobian() {
     let scale = |k: usize| full[(count + k, count + k)].sqrt().max(1e-30);
     let largest = (0..unknowns).map(|k| pull[k].abs() / scale(k)).fold(0.0, f64::max);
     for i in 0..unknowns {
-        for j in 0..unknowns {
+        for j in 0..=i {
             let off = (normal.matrix[[i, j]] - reduced[(i, j)]).abs();
             assert!(off < 1e-5 * scale(i) * scale(j), "{i}, {j}: {} {}", normal.matrix[[i, j]], reduced[(i, j)]);
         }

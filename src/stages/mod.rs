@@ -22,6 +22,7 @@ mod series;
 pub(crate) mod simd;
 pub(crate) mod skyline;
 pub(crate) mod spot_derivatives;
+pub(crate) mod spot_products;
 pub mod spot_samples;
 pub mod spot_weight;
 pub mod spot_widths;

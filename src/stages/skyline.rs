@@ -240,6 +240,58 @@ impl Kernel for Forward<'_> {
     }
 }
 
+/// Octets of a row that [`ForwardRows`] takes at a time: their sums stay in registers, the rows above in the cache.
+const ROW_BLOCK: usize = 4;
+
+/// X := L^-1 X, X with rows of `width` octets, 8 per strip: many right-hand sides at once.
+pub(crate) struct ForwardRows<'a> {
+    pub(crate) factor: &'a Skyline,
+    pub(crate) rows: &'a mut [Octet],
+    pub(crate) width: usize,
+}
+
+impl Kernel for ForwardRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let whole = self.width / ROW_BLOCK * ROW_BLOCK;
+        for begin in (0..whole).step_by(ROW_BLOCK) {
+            self.block::<S, ROW_BLOCK>(simd, begin);
+        }
+        for begin in whole..self.width {
+            self.block::<S, 1>(simd, begin);
+        }
+    }
+}
+
+impl ForwardRows<'_> {
+    #[inline(always)]
+    fn block<S: Simd, const N: usize>(&mut self, simd: S, begin: usize) {
+        let Skyline { first, base, columns, inverse_diagonal } = self.factor;
+        for row in 0..TILE * first.len() {
+            let (strip, lane) = (row / TILE, row % TILE);
+            let (above, own) = self.rows.split_at_mut(row * self.width);
+            let own = &mut own[begin..begin + N];
+            let mut sums = [simd.splat(0.0); N];
+            for k in 0..N {
+                sums[k] = simd.load(&own[k]);
+            }
+            for column in first[strip] * TILE..row {
+                let factor = simd.splat(columns[base[strip] + column].0[lane]);
+                let other = &above[column * self.width + begin..][..N];
+                for k in 0..N {
+                    sums[k] = simd.neg_mul_add(factor, simd.load(&other[k]), sums[k]);
+                }
+            }
+            let inverse = simd.splat(inverse_diagonal[row]);
+            for k in 0..N {
+                simd.store(simd.mul(sums[k], inverse), &mut own[k]);
+            }
+        }
+    }
+}
+
 /// x := L^-T x, with x in strips.
 pub(crate) struct Backward<'a> {
     pub(crate) factor: &'a Skyline,

@@ -51,6 +51,20 @@ impl SpotDerivatives {
         self.columns().div_ceil(8)
     }
 
+    /// Returns the shape of its spots.
+    pub fn shape(&self) -> &SpotShape {
+        &self.shape
+    }
+
+    /// Returns the profiles along x and y of the spot last evaluated, of orders 0 to the degree, `[n, degree + 1]`.
+    pub fn orders(&self) -> [Vec<f64>; 2] {
+        let degrees = [self.shape.degree_x, self.shape.degree_y];
+        std::array::from_fn(|axis| {
+            let pixels = self.profiles[axis].chunks_exact(degrees[axis] + 3);
+            pixels.flat_map(|orders| &orders[..=degrees[axis]]).copied().collect()
+        })
+    }
+
     fn tables(&mut self, offset: [f64; 2], params: &[f64]) {
         let SpotShape { half_x, half_y, degree_x, degree_y, .. } = self.shape;
         profiles(offset[0], params[param::SIGMA_X], half_x, degree_x + 3, &mut self.profiles[0]);
