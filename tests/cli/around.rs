@@ -122,7 +122,8 @@ fn a_psf_fitted_to_an_arc_is_a_psf_that_extracts_and_tells_what_it_was_made_of()
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let bundle = &json["bundles"][0];
-    assert_eq!([&bundle["first"], &bundle["last"], &bundle["dead"]], [&1.into(), &4.into(), &vec![4].into()]);
+    let of_bundle = serde_json::json!([bundle["first"], bundle["last"], bundle["dead"]]);
+    assert_eq!(of_bundle, serde_json::json!([1, 4, [4]]));
     assert!(run.stderr.contains("--dont-merge-with-input have no effect"), "{}", run.stderr);
     for flag in [&["--mpi", "--lines", "lines.txt"][..], &[]] {
         let run = folder.run(&[&["fit-psf", "-i", "arc.fits", "-p", "true.fits", "-o", "x.fits"], flag].concat());
