@@ -27,7 +27,6 @@ const EXAMPLES: &str = "\
 Examples:
   spextral exposure --manifest frames.csv --report report.json
   spextral exposure --night 20200314 --expid 51060-51070 --cameras r0,r1 --resume --pages pages
-  spextral exposure --night 20200314 --dry-run > frames.csv
   mpirun -n 8 spextral exposure --manifest frames.csv --ranks-per-frame 2      # built with mpi
 
 A manifest is CSV with a header row: input, psf, output, and where wanted fibermap, model, and any option below by its name
@@ -58,9 +57,7 @@ pub struct Arguments {
     /// Write when each group read, computed and wrote: FILE.csv, FILE.svg and, for ui.perfetto.dev, FILE.trace.json
     #[arg(long, value_name = "FILE")]
     timeline: Option<PathBuf>,
-    /// Write a page about each frame into DIR, and an index
-    ///
-    /// The index is index.html, the ten worst things of all frames on top. Pages are made when the frames are done.
+    /// Write a page about each frame into DIR; index.html has the ten worst things of all frames on top. Pages are made when the frames are done
     #[cfg(feature = "plot")]
     #[arg(long, value_name = "DIR")]
     pages: Option<PathBuf>,
