@@ -143,6 +143,11 @@ mod tests {
     #[test]
     fn a_shader_its_stage_and_its_twin_have_one_name() {
         for Shader { name, stage, twin, .. } in SHADERS {
+            // A second shader of a stage, for another kind of its inputs, has its twin in the folder of that stage.
+            let in_folder = |stage: &str| twin.is_some_and(|twin| twin.starts_with(&format!("{stage}/")));
+            if stage.is_some_and(|stage| stage != *name && in_folder(stage)) {
+                continue;
+            }
             assert!(stage.is_none_or(|stage| stage == *name), "{name} is of stage {stage:?}");
             let banded = name.strip_prefix("banded_").map(|name| format!("banded/{name}.rs").replace("_wide", ""));
             let right = banded.map_or_else(|| vec![format!("{name}.rs"), format!("{name}/mod.rs")], |twin| vec![twin]);
