@@ -83,7 +83,7 @@ impl Fit {
         Self { chi2pix, is_odd: !(least..3.0).contains(&chi2pix) }
     }
 
-    /// Returns what is odd, and what may be wrong, as a sentence; None if nothing is.
+    /// Returns the message of what is odd, and of what may be wrong; None if nothing is.
     pub fn sentence(&self, is_regularized: bool) -> Option<String> {
         let is = if self.chi2pix < 1.0 { "smaller" } else { "larger" };
         let or = if is_regularized { format!(", and {} small enough", OptionName::Regularize) } else { String::new() };
