@@ -319,8 +319,8 @@ def _advise(plan: Plan, deeper: int = 0) -> None:
 
 def _warn(frame: Frame, solver: str) -> None:
     done = frame["summary"]
-    if done["dark"]:
-        _say(done["dark"])
+    for sentence in filter(None, (done["dark"], done["misfit"])):
+        _say(sentence)
     above = done["above_tolerance"]
     if above:
         fibre, first, last, _, error = max(above, key=lambda excess: excess[4])

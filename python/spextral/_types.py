@@ -55,10 +55,18 @@ class Summary(TypedDict):
     """Bins without information."""
     no_result: int
     """Those among them with good pixels: not solved, or with numbers beyond what a file holds."""
+    chi2pix: Optional[float]
+    """Median over the fibres of their median chi2pix; None without information."""
+    chi2pix_is_odd: bool
+    """Whether no frame with the right weights and PSF has such a value."""
+    misfit: Optional[str]
+    """The message about it; None where there is none."""
     dark_fibres: List[int]
     """Fibres without any good pixel, rows of the PSF."""
     dark: Optional[str]
     """A sentence about them; None where there is none."""
+    fibres: List[int]
+    """Numbers of the extracted fibres."""
     stage_seconds: Dict[str, float]
     """Time spent in each stage."""
 

@@ -229,9 +229,11 @@ impl Plan {
         frame.set_item("pixmask_fraction", to_numpy(py, s.pixmask_fraction, &bins)?)?;
         frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;
         frame.set_item("modelimage", model)?;
-        frame.set_item("summary", self.summary(py, &summary)?)?;
         let fibres = self.options.specmin..self.options.specmin + s.nspec;
         let numbers: Vec<i64> = fibres.map(|fibre| self.psf.number(fibre)).collect();
+        let of_run = self.summary(py, &summary)?;
+        of_run.set_item("fibres", &numbers)?;
+        frame.set_item("summary", of_run)?;
         let (head, refusal) = Head::of_image(&self.preproc, &numbers);
         head.into_entries(&frame)?;
         frame.set_item("_refusal", refusal)?;
@@ -263,6 +265,10 @@ impl Plan {
         dict.set_item("information", summary.information)?;
         dict.set_item("noise_gain", summary.noise_gain)?;
         dict.set_item("failed", summary.failed)?;
+        dict.set_item("chi2pix", summary.fit.map(|fit| fit.chi2pix))?;
+        dict.set_item("chi2pix_is_odd", summary.fit.is_some_and(|fit| fit.is_odd))?;
+        let misfit = summary.fit.and_then(|fit| fit.sentence(self.options.regularize > 0.0));
+        dict.set_item("misfit", misfit)?;
         dict.set_item("no_information", summary.no_information)?;
         dict.set_item("no_result", summary.no_result)?;
         dict.set_item("dark_fibres", summary.dark.fibres())?;

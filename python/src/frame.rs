@@ -7,7 +7,7 @@ use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde::{Deserialize, Serialize};
-use spextral::extract::{CutRows, Dark, Summary, fibermap_rows, note_run};
+use spextral::extract::{CutRows, Dark, Fit, Summary, fibermap_rows, note_run};
 use spextral::fits;
 use spextral::frame::{Frame, Header, Scores, Spectra, SpectraParts, Table};
 use spextral::plan::Groups;
@@ -95,10 +95,9 @@ pub fn read_frame(py: Python, path: PathBuf) -> PyResult<Bound<PyDict>> {
 pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -> PyResult<Frame> {
     let (spectra, wave) = spectra_of(dict)?;
     let run = Run::of(dict)?;
-    let numbers = |run: &Run| (run.fibermin..).take(spectra.nspec).collect::<Vec<i64>>();
     let Head { mut header, fibermap } = match (preproc, &run) {
         (Some(preproc), Some(run)) => {
-            let (head, refusal) = Head::of_image(&preproc.0, &numbers(run));
+            let (head, refusal) = Head::of_image(&preproc.0, &run.fibres);
             if let Some(what) = refusal {
                 return Err(input(format!("the fibermap of preproc {what}")));
             }
@@ -109,7 +108,7 @@ pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -
     };
     if let Some(run) = run {
         let smallest = fibermap.as_ref().and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min());
-        let fibermin = smallest.unwrap_or(run.fibermin);
+        let fibermin = smallest.or_else(|| run.fibres.first().copied()).unwrap_or_default();
         note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
     }
     let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
@@ -145,8 +144,8 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
 
 /// Parameters of the run, for the header.
 struct Run {
-    specmin: usize,
-    fibermin: i64,
+    /// Numbers of the fibres.
+    fibres: Vec<i64>,
     step: f64,
     barycentric: Option<f64>,
     summary: Summary,
@@ -170,12 +169,15 @@ impl Run {
         }
         let item = |name: &str| summary.get_item(name);
         Ok(Some(Self {
-            specmin: item("specmin")?.extract()?,
-            fibermin: item("fibermin")?.extract()?,
+            fibres: item("fibres")?.extract()?,
             step: item("wavestep")?.extract()?,
             barycentric: item("barycentric")?.extract()?,
             summary: Summary {
                 device: item("device")?.extract()?,
+                fit: match item("chi2pix")?.extract()? {
+                    None => None,
+                    Some(chi2pix) => Some(Fit { chi2pix, is_odd: item("chi2pix_is_odd")?.extract()? }),
+                },
                 dark: Dark { masked: item("dark_fibres")?.extract()?, ..Dark::default() },
                 record: Record {
                     retried: item("retried")?.extract()?,
