@@ -47,7 +47,7 @@ impl BandedStages<'_> {
     /// Computes the model image and the goodness of the core bins, and begins to fetch all results.
     ///
     /// # Errors
-    /// [`BandedFailure::Engine`].
+    /// [`BandedFailure::Engine`](super::BandedFailure::Engine).
     pub fn finish(
         &self,
         group: &BandedGroup,
