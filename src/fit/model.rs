@@ -57,6 +57,9 @@ pub(super) struct SpotParams {
     pub shape: Vec<f64>,
 }
 
+/// Fewest lines of an arc per degree of the slope of shapes across a bundle: 20 lines leave its curvature along wavelength to noise.
+const LINES_PER_DEGREE: usize = 12;
+
 impl Model {
     /// Builds the model of a bundle from the start PSF; Hermite terms begin at 0.
     pub fn new(psf: &Psf, own: Range<usize>, exposures: usize, lines: &[Line], options: &FitOptions) -> Self {
@@ -75,9 +78,10 @@ impl Model {
             ..SpotShape::new(psf, false)
         };
         let along = options.legendre_degree.unwrap_or(psf.sigma_x.ncoeff - 1);
-        // Across the bundle shapes change little: only their mean and slope along wavelength do.
-        let across =
-            (1..=options.degree_across.min(own.len() - 1)).flat_map(|a| (0..=along.min(1)).map(move |b| (a, b)));
+        // Curved across a bundle shapes are only in the mean and slope along wavelength, and so is their slope across by few lines.
+        let is_told = lines.len() >= LINES_PER_DEGREE * along;
+        let degrees = |across: usize| if across == 1 && is_told { along } else { along.min(1) };
+        let across = (1..=options.degree_across.min(own.len() - 1)).flat_map(|a| (0..=degrees(a)).map(move |b| (a, b)));
         let monomials: Vec<_> = (0..=along).map(|b| (0, b)).chain(across).collect();
         let layout = Layout {
             terms: 1 + (spot.degree_x + 1) * (spot.degree_y + 1),
