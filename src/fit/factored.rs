@@ -1,7 +1,7 @@
 //! The factor of a symmetric positive definite matrix, and what is solved with it.
 
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
-use crate::stages::skyline::{Backward, BadPivot, Factor, Forward, ForwardRows, Skyline, TILE};
+use crate::stages::simd::{Octet, dispatch};
+use crate::stages::skyline::{BadPivot, Both, Factor, ForwardRows, Skyline, TILE};
 
 /// The factor L of `L L^T`.
 #[derive(Debug)]
@@ -42,21 +42,6 @@ impl Factored {
     /// Makes `L^-1 X` of a matrix with rows of `width` octets.
     pub fn forward(&self, rows: &mut [Octet], width: usize) {
         dispatch(ForwardRows { factor: &self.0, rows, width });
-    }
-}
-
-struct Both<'a> {
-    factor: &'a Skyline,
-    x: &'a mut [Octet],
-}
-
-impl Kernel for Both<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        Forward { factor: self.factor, x: self.x }.run(simd);
-        Backward { factor: self.factor, x: self.x }.run(simd);
     }
 }
 

@@ -3,8 +3,8 @@
 use super::bundle::Field;
 use super::chunk::{Chunk, Spectrum};
 use super::spectrum::{Light, Part, frame_rows, light};
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
-use crate::stages::skyline::{Backward, Factor, Forward, Skyline, TILE};
+use crate::stages::simd::{Octet, dispatch};
+use crate::stages::skyline::{Both, Factor, Forward, Skyline, TILE};
 use nalgebra::{DMatrix, DVector};
 use std::ops::Range;
 
@@ -310,19 +310,4 @@ fn solve(factor: &Skyline, right: &[f64]) -> Vec<f64> {
     bytemuck::cast_slice_mut::<_, f64>(&mut x)[..right.len()].copy_from_slice(right);
     dispatch(Both { factor, x: &mut x });
     bytemuck::cast_slice(&x)[..right.len()].to_vec()
-}
-
-struct Both<'a> {
-    factor: &'a Skyline,
-    x: &'a mut [Octet],
-}
-
-impl Kernel for Both<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        Forward { factor: self.factor, x: self.x }.run(simd);
-        Backward { factor: self.factor, x: self.x }.run(simd);
-    }
 }

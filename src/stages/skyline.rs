@@ -324,6 +324,22 @@ impl Kernel for Backward<'_> {
     }
 }
 
+/// Both substitutions: `L^T \ (L \ x)`.
+pub(crate) struct Both<'a> {
+    pub(crate) factor: &'a Skyline,
+    pub(crate) x: &'a mut [Octet],
+}
+
+impl Kernel for Both<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        Forward { factor: self.factor, x: self.x }.run(simd);
+        Backward { factor: self.factor, x: self.x }.run(simd);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::simd::on_each;
