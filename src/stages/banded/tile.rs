@@ -26,7 +26,7 @@ pub(super) fn factor_columns<S: Simd, const B: usize>(simd: S, past: &[Column<B>
             simd.store(simd.mul(product, minus), &mut factors[B - k][c]);
         }
     }
-    // The same among these columns, and their 1/d.
+    // Factors among these columns, and 1/d of each.
     let (mut own, mut inverses) = ([Row::default(); COLUMNS], Row::default());
     let tile = Tile { past, factors: &factors };
     tile.rows_below(simd, 0, COLUMNS, None, columns);
