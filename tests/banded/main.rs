@@ -3,6 +3,7 @@
 #[macro_use(note, test)]
 extern crate testkit;
 
+mod frontier;
 mod inlined;
 mod real_psfs;
 mod sim11;
