@@ -27,7 +27,7 @@
 //! | half bandwidth of K | the spots' overlaps |
 //! | iterations for x | `r^T M^-1 r` |
 //! | fibres that K couples | overlaps above the tolerance over 3e5, what a saturating bin is in sigma of a faint one |
-//! | fibres of the frontier | `frontier::neglected`: at most half the tolerance, before it is made up for |
+//! | fibres of the frontier | `frontier::neglected` of a window and of the fibres just beyond it: at most half the tolerance, before it is made up for |
 //! | fibres around a window | the decay of (A^T A)^-1 over fibres to a hundredth of the tolerance, half as many more, and two |
 //! | bands of S_f in a block of bins | `S^-1/2 (z - S x) / 2` there and around it, mostly masked bins left out |
 //! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
