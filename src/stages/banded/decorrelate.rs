@@ -1,72 +1,22 @@
 //! Q of the fibres of a bundle, each block of bins in the narrowest band that serves it.
 
-use super::block::{BlockRoot, block_roots, cores};
-use super::complement::{Complement, Recursion, complements};
+use super::choice::{Choice, Decorrelated, Part, TILE, Timed, Wanted};
 use super::frontier::{self, Neglected, larger};
 use super::normal::BandedNormal;
 use super::parameters::SolverParameters;
-use super::root::{BandedRoot, joined};
-use super::{BandFailure, CouplingError, WIDEST_CODE, scalar};
-use rayon::prelude::*;
+use super::{BandFailure, CouplingError};
+use std::collections::BTreeMap;
 use std::ops::Range;
-
-/// The share of the tolerance that a band is to promise before it is tried: the error was up to twice what is estimated.
-const PROMISED: f64 = 0.4;
-
-/// Bands of S for fibres that the first bands do not serve: the narrowest costs a third of the widest.
-const WIDE: [usize; 2] = [32, 64];
-
-/// Bands of S where fibres share much light, of which the first serves most blocks.
-const CROWDED: [usize; 3] = [32, 48, 64];
-
-/// Most open blocks of a fibre for which S is formed around each alone, at two fifths of the cost of all bins.
-const FEW: usize = 2;
-
-/// Fibres for which S is formed together in a wider band, if one of them is open.
-const TILE: usize = 8;
 
 /// The share of the tolerance that fibres beyond the frontier may take before they are made up for.
 const BEYOND_FRONTIER: f64 = 0.5;
 
-/// The most that a fibre lacks of what the next one does: 0.02 where fibres share a tenth of their light.
+/// The most that a fibre lacks of what the next one does: 0.02 where fibres share a tenth of their light. Those that share light
+/// may lack as much as each other.
 const LEAK: f64 = 0.5;
 
-/// The fibres of a bundle that are decorrelated.
-pub struct Wanted<'a> {
-    /// The fibres that S is formed for, whatever is selected.
-    pub core: Range<usize>,
-    /// Fibres around some of them that matter to them; None for all.
-    pub around: Option<usize>,
-    /// Those to be decorrelated, of the core.
-    pub fibres: &'a [usize],
-    /// Diagonals of Q to each side.
-    pub half: usize,
-    /// Whether the error of a fibre's bin counts.
-    pub counts: &'a (dyn Fn(usize, usize) -> bool + Sync),
-}
-
-/// The two parts of the work, which are timed apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The recursion over fibres.
-    Complements,
-    /// Roots of S_f.
-    Roots,
-}
-
-/// Runs a part of the work on the clock of its stage.
-pub type Timed<'a> = &'a (dyn Fn(Part, &mut dyn FnMut()) + Sync);
-
-/// Q of a fibre.
-#[derive(Clone, Debug)]
-pub struct Decorrelated {
-    /// Q.
-    pub root: BandedRoot,
-    /// Half bandwidth of its S: the widest of its blocks.
-    pub kept: usize,
-    /// The largest estimated error of flux at bins that count, sigma; infinite where it is no number.
-    pub error: f64,
-}
+/// The largest share of a window's tiles for which S is formed apart by a wider frontier: more cost more than all at once.
+const FEW: f64 = 0.2;
 
 /// Why a bundle is not decorrelated.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -81,9 +31,10 @@ pub enum DecorrelationFailure {
 
 /// Q of the wanted fibres, and the median of S_ii / K_ii, the information that neighbours leave.
 ///
-/// The band of a block of bins follows from its own estimates: first the narrowest, then the first part of S in a wide band whose
-/// residual promises the tolerance. So a fibre's bits do not depend on what is selected besides. Where fibres share much light, S
-/// is formed in the first of the wide bands at once.
+/// The frontier of the recursion is the narrowest that serves; a few tiles that need a wider one have it for themselves. The band
+/// of a block of bins follows from its own estimates: first the narrowest, then the first part of S in a wide band whose residual
+/// promises the tolerance. So a fibre's bits do not depend on what is selected besides. Where fibres share much light, S is formed
+/// in the first of the wide bands at once.
 ///
 /// # Errors
 /// [`DecorrelationFailure`]: a matrix is not positive definite, or fibres farther apart than the recursion holds still matter.
@@ -99,344 +50,67 @@ pub fn banded_decorrelation(
     // estimate does not follow.
     let near = core.start.saturating_sub(reach)..(core.end + reach).min(normal.rhs.len());
     let counts = |fibre: usize, bin: usize| !core.contains(&fibre) || (wanted.counts)(fibre, bin);
-    let mut why = None;
-    for frontier in frontier::candidates(normal.pairs.len()) {
+    let candidates = frontier::candidates(reach);
+    let mut found: BTreeMap<usize, Decorrelated> = BTreeMap::new();
+    let (mut information, mut why) = (None, None);
+    // Fibres that no frontier serves so far, wanted or not: nothing depends on the selection.
+    let mut left: Vec<usize> = core.clone().collect();
+    for frontier in candidates.clone() {
         let mut neglected = vec![];
         timed(Part::Complements, &mut || neglected = frontier::neglected(normal, x, frontier, near.clone(), &counts));
-        let of_core = |(fibre, neglected): (usize, &Neglected)| {
-            let apart = core.start.saturating_sub(fibre).max((fibre + 1).saturating_sub(core.end));
-            neglected.error * LEAK.powi(apart as i32)
+        let lack = |fibre: usize| {
+            let leak = |other: usize| LEAK.powi(fibre.abs_diff(other).saturating_sub(reach) as i32);
+            let of_near = |(other, of): (usize, &Neglected)| of.error * leak(other);
+            near.clone().zip(&neglected).map(of_near).fold(0.0, larger)
         };
-        let largest = near.clone().zip(&neglected).map(of_core).fold(0.0, larger);
-        let neglected = neglected.drain(core.start - near.start..core.end - near.start).collect();
-        tracing::debug!("a frontier of {frontier} lacks {largest:.1e} sigma");
-        let good = largest <= BEYOND_FRONTIER * parameters.tolerance;
-        if !good {
+        let lacks: Vec<(usize, f64)> = left.iter().map(|&fibre| (fibre, lack(fibre))).collect();
+        let largest = lacks.iter().map(|(_, lack)| *lack).fold(0.0, larger);
+        // Written so that a NaN is not served.
+        let is_served = |lack: f64| lack <= BEYOND_FRONTIER * parameters.tolerance;
+        let (served, lacking): (Vec<_>, Vec<_>) = lacks.into_iter().partition(|(_, lack)| is_served(*lack));
+        tracing::debug!(
+            "a frontier of {frontier} lacks {largest:.1e} sigma: too much for {} of {} fibres",
+            lacking.len(),
+            left.len()
+        );
+        let are_few = frontier + 1 < candidates.end
+            && wanted.around.is_some()
+            && tiles(core, &lacking) as f64 <= FEW * tiles(core, &served) as f64;
+        if !lacking.is_empty() && !are_few {
             why = Some(CouplingError::Frontier { distance: frontier + 1, error: largest }.into());
             continue;
         }
+        let is_next = |fibre: &&usize| served.iter().any(|(served, _)| served == *fibre);
+        let fibres: Vec<usize> = wanted.fibres.iter().filter(is_next).copied().collect();
+        let of_these = Wanted { core: core.clone(), fibres: &fibres, ..*wanted };
         let rhs = frontier::near_rhs(normal, x, frontier);
-        match (Choice { normal, x, parameters, wanted, frontier, rhs, neglected, timed }).run() {
+        let neglected = neglected.drain(core.start - near.start..core.end - near.start).collect();
+        let in_tiles = information.is_some();
+        match (Choice { normal, x, parameters, wanted: &of_these, frontier, rhs, neglected, in_tiles, timed }).run() {
             // K less its farther couplings need not be positive definite.
-            Err(failure) => why = Some(failure.into()),
-            Ok(found) => return Ok(found),
+            Err(failure) => {
+                why = Some(failure.into());
+                continue;
+            }
+            Ok((these, of_all)) => {
+                information.get_or_insert(of_all);
+                found.extend(fibres.into_iter().zip(these));
+            }
+        }
+        left = lacking.into_iter().map(|(fibre, _)| fibre).collect();
+        if !wanted.fibres.iter().any(|fibre| left.contains(fibre)) {
+            break;
         }
     }
-    Err(why.expect("there is a frontier"))
+    match (information, wanted.fibres.iter().map(|fibre| found.remove(fibre)).collect()) {
+        (Some(information), Some(found)) => Ok((found, information)),
+        _ => Err(why.expect("there is a frontier")),
+    }
 }
 
-/// The choice of a band for each fibre.
-struct Choice<'a> {
-    normal: &'a BandedNormal,
-    x: &'a [Vec<f64>],
-    parameters: &'a SolverParameters,
-    wanted: &'a Wanted<'a>,
-    /// Fibres of the recursion's frontier.
-    frontier: usize,
-    /// y less what is beyond the frontier.
-    rhs: Vec<Vec<f64>>,
-    /// The terms that S_f of the core lacks for it.
-    neglected: Vec<Neglected>,
-    timed: Timed<'a>,
-}
-
-/// Q of a block in the best band so far.
-#[derive(Clone)]
-struct Tried {
-    root: BlockRoot,
-    kept: usize,
-    /// The largest estimated error at bins that count, the block's ends apart, sigma.
-    error: f64,
-}
-
-/// S of a fibre in a wider band.
-#[derive(Clone)]
-struct Wider {
-    s: Complement,
-    /// The only block that it serves; None for all.
-    block: Option<usize>,
-}
-
-/// Blocks of a fibre.
-type Blocks = Vec<Option<Tried>>;
-
-impl Choice<'_> {
-    fn run(&self) -> Result<(Vec<Decorrelated>, f64), BandFailure> {
-        let narrowest = self.parameters.bands[0];
-        let (first, wide) = match self.parameters.crowded {
-            true => (narrowest.max(CROWDED[0]), &CROWDED[..]),
-            false => (narrowest, &WIDE[..]),
-        };
-        let blocks = vec![None; cores(self.normal.n).count()];
-        let mut done: Vec<Blocks> = vec![blocks; self.wanted.fibres.len()];
-        let narrow = self.complements(first, 0..self.normal.diagonal.len(), self.wanted.core.clone());
-        if let Ok(s) = &narrow {
-            self.roots(&mut done, |blocks, fibre| self.choose(blocks, &s[self.at(fibre)], None, fibre));
-        }
-        let mut failure = None;
-        for &kept in wide.iter().filter(|kept| **kept > first) {
-            match self.wider(kept, &done) {
-                Ok(s) => self.roots(&mut done, |blocks, fibre| {
-                    s[self.at(fibre)].iter().for_each(|wider| self.choose(blocks, &wider.s, wider.block, fibre));
-                }),
-                Err(why) => failure = Some(why),
-            }
-        }
-        if let Ok(s) = &narrow {
-            self.roots(&mut done, |blocks, fibre| {
-                let without = (0..blocks.len()).filter(|&k| blocks[k].is_none()).collect();
-                self.try_all(blocks, without, &s[self.at(fibre)], None, fibre);
-            });
-        }
-        let none = || narrow.as_ref().err().or(failure.as_ref()).expect("else there is one").clone();
-        let joined = |(blocks, fibre): (Blocks, &usize)| {
-            let blocks = blocks.into_iter().collect::<Option<Vec<_>>>().ok_or_else(none)?;
-            Ok(self.joined(blocks, *fibre))
-        };
-        let found = done.into_iter().zip(self.wanted.fibres).map(joined).collect::<Result<_, _>>()?;
-        Ok((found, narrow.as_ref().map_or(1.0, |s| self.information(s))))
-    }
-
-    /// S_f of some fibres in a band, when all others of `among` are eliminated; its right-hand side has what the recursion lacks.
-    fn complements(
-        &self,
-        kept: usize,
-        among: Range<usize>,
-        wanted: Range<usize>,
-    ) -> Result<Vec<Complement>, BandFailure> {
-        tracing::debug!("S of {} fibres in a band of {kept} bins by a frontier of {}", wanted.len(), self.frontier);
-        let recursion = Recursion { kept, frontier: self.frontier, overlap: self.parameters.overlap };
-        let mut found = Ok(vec![]);
-        (self.timed)(Part::Complements, &mut || {
-            found = complements(self.normal, &self.rhs, recursion, among.clone(), wanted.clone());
-        });
-        let mut found = found?;
-        for (s, neglected) in found.iter_mut().zip(&self.neglected[self.at(wanted.start)..]) {
-            s.rhs.iter_mut().zip(&neglected.t).for_each(|(z, t)| *z += t);
-        }
-        Ok(found)
-    }
-
-    /// S_f in a wider band of the fibres of the core that are close to an open one, by a recursion over the fibres around them.
-    fn wider(&self, kept: usize, done: &[Blocks]) -> Result<Vec<Vec<Wider>>, BandFailure> {
-        let core = &self.wanted.core;
-        // Tiles are fixed: a fibre's S does not depend on which others are open.
-        let (tile, around) = self.wanted.around.map_or((core.len(), usize::MAX), |around| (TILE, around));
-        let mut found: Vec<Vec<Wider>> = vec![vec![]; core.len()];
-        for first in core.clone().step_by(tile.max(1)) {
-            let wanted = first..(first + tile).min(core.end);
-            let fibres = done.iter().zip(self.wanted.fibres).filter(|(_, fibre)| wanted.contains(fibre));
-            // Nor does it on how many blocks of others are.
-            let parts: Vec<(usize, Vec<Option<usize>>)> =
-                fibres.map(|(blocks, &fibre)| (fibre, self.parts(&self.open(blocks, fibre)))).collect();
-            let mut all: Vec<Option<usize>> = parts.iter().flat_map(|(_, parts)| parts).copied().collect();
-            all.sort_unstable();
-            all.dedup();
-            let among = first.saturating_sub(around)..wanted.end.saturating_add(around).min(self.normal.diagonal.len());
-            for block in all {
-                let s = match block {
-                    None => self.complements(kept, among.clone(), wanted.clone())?,
-                    Some(k) => self.around_block(kept, k, among.clone(), wanted.clone())?,
-                };
-                for (fibre, s) in wanted.clone().zip(s) {
-                    if parts.iter().any(|(open, parts)| *open == fibre && parts.contains(&block)) {
-                        found[self.at(fibre)].push(Wider { s, block });
-                    }
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// The blocks that S of a fibre is formed around, or None for all bins.
-    fn parts(&self, open: &[usize]) -> Vec<Option<usize>> {
-        match open.len() {
-            0 => vec![],
-            1..=FEW if self.parameters.crowded => open.iter().map(|&k| Some(k)).collect(),
-            _ => vec![None],
-        }
-    }
-
-    /// S_f of some fibres in a wider band, right for the bins from which block k is computed; elsewhere 0.
-    fn around_block(
-        &self,
-        kept: usize,
-        k: usize,
-        among: Range<usize>,
-        wanted: Range<usize>,
-    ) -> Result<Vec<Complement>, BandFailure> {
-        let (n, overlap) = (self.normal.n, self.parameters.overlap);
-        let core = cores(n).nth(k).expect("there is such a block");
-        // The bins of the block's own overlap are coupled to those of a band more, which the cut must not reach.
-        let margin = 2 * overlap + kept;
-        let bins = core.start.saturating_sub(margin)..(core.end + margin).min(n);
-        tracing::debug!("S of {} fibres in a band of {kept} bins around block {k}", wanted.len());
-        let cut = self.normal.cut(&among, &bins);
-        let rhs: Vec<Vec<f64>> = self.rhs[among.clone()].iter().map(|rhs| rhs[bins.clone()].to_vec()).collect();
-        let recursion = Recursion { kept, frontier: self.frontier, overlap };
-        let within = wanted.start - among.start..wanted.end - among.start;
-        let mut found = Ok(vec![]);
-        (self.timed)(Part::Complements, &mut || {
-            found = complements(&cut, &rhs, recursion, 0..among.len(), within.clone());
-        });
-        let whole = |(s, neglected): (Complement, &Neglected)| {
-            let (mut matrix, mut rhs) = (vec![0.0; n * (kept + 1)], vec![0.0; n]);
-            matrix[bins.start * (kept + 1)..bins.end * (kept + 1)].copy_from_slice(&s.matrix);
-            rhs[bins.clone()].copy_from_slice(&s.rhs);
-            if let Some(t) = neglected.t.get(bins.clone()) {
-                rhs[bins.clone()].iter_mut().zip(t).for_each(|(z, t)| *z += t);
-            }
-            Complement { band: s.band, matrix, rhs }
-        };
-        let of_bin = |why| match why {
-            BandFailure::Pivot { what, fibre, bin } => {
-                BandFailure::Pivot { what, fibre: fibre + among.start, bin: bin + bins.start }
-            }
-            other => other,
-        };
-        let neglected = &self.neglected[self.at(wanted.start)..];
-        Ok(found.map_err(of_bin)?.into_iter().zip(neglected).map(whole).collect())
-    }
-
-    /// Works on all wanted fibres.
-    fn roots(&self, done: &mut [Blocks], work: impl Fn(&mut Blocks, usize) + Sync) {
-        (self.timed)(Part::Roots, &mut || {
-            done.par_iter_mut().zip(self.wanted.fibres).for_each(|(blocks, &fibre)| work(blocks, fibre));
-        });
-    }
-
-    /// A fibre's place in the core.
-    fn at(&self, fibre: usize) -> usize {
-        fibre - self.wanted.core.start
-    }
-
-    /// The bins whose errors count for a block: those that it is computed from, as an estimate is a bound for all around a bin only.
-    fn around(&self, core: &Range<usize>) -> Range<usize> {
-        let overlap = self.parameters.overlap;
-        core.start.saturating_sub(overlap)..(core.end + overlap).min(self.normal.n)
-    }
-
-    /// The blocks with an estimated error above the tolerance in them or around them, and those that there is no Q of.
-    fn open(&self, blocks: &Blocks, fibre: usize) -> Vec<usize> {
-        let tolerance = self.parameters.tolerance / self.parameters.over_estimate;
-        let seam = |k: usize| match (blocks.get(k), blocks.get(k + 1)) {
-            (Some(Some(block)), Some(Some(next))) => block.root.seam(&next.root),
-            _ => 0.0,
-        };
-        // Written so that a NaN is bad.
-        let is_good = |told: f64| told <= tolerance;
-        let counts = |bin: usize| (self.wanted.counts)(fibre, bin);
-        let is_open = |&k: &usize| {
-            let Some(Tried { root, .. }) = &blocks[k] else { return true };
-            let around = self.around(&root.core);
-            let is_near_good = |block: &Tried| {
-                let (core, told) = (&block.root.core, &block.root.truncation_error);
-                let near = around.start.max(core.start)..around.end.min(core.end);
-                near.into_iter().all(|bin| is_good(told[bin - core.start]) || !counts(bin))
-            };
-            let own = blocks.iter().flatten().all(is_near_good);
-            let (first, last) = (root.core.start, root.core.end - 1);
-            let before = k > 0 && counts(first) && !is_good(root.truncation_error[0] + seam(k - 1));
-            let after = counts(last) && !is_good(root.truncation_error[last - first] + seam(k));
-            !own || before || after
-        };
-        (0..blocks.len()).filter(is_open).collect()
-    }
-
-    /// Tries some blocks in one band.
-    fn try_all(&self, blocks: &mut Blocks, which: Vec<usize>, s: &Complement, rest: Option<&[f64]>, fibre: usize) {
-        if which.is_empty() {
-            return;
-        }
-        let x = &self.x[fibre];
-        let own;
-        let rest = match rest {
-            Some(rest) => rest,
-            None => {
-                own = s.residual(x);
-                &own
-            }
-        };
-        let half = self.wanted.half.min(WIDEST_CODE);
-        let all: Vec<Range<usize>> = cores(x.len()).collect();
-        let cores: Vec<Range<usize>> = which.iter().map(|&k| all[k].clone()).collect();
-        let roots = block_roots(s, (x, rest), &cores, half, &self.parameters.accuracy);
-        for (k, root) in which.into_iter().zip(roots) {
-            let told =
-                root.core.clone().zip(&root.truncation_error).filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
-            let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
-            if blocks[k].as_ref().is_none_or(|best| error < best.error) {
-                blocks[k] = Some(Tried { root, kept: s.band, error });
-            }
-        }
-    }
-
-    /// Tries open blocks in the bands of S that promise the tolerance, from the narrowest; the narrowest of all and the widest of
-    /// all whatever they promise.
-    fn choose(&self, blocks: &mut Blocks, s: &Complement, only: Option<usize>, fibre: usize) {
-        let x = &self.x[fibre];
-        if s.band == self.parameters.bands[0] {
-            return self.try_all(blocks, (0..blocks.len()).collect(), s, None, fibre);
-        }
-        let cores: Vec<Range<usize>> = cores(x.len()).collect();
-        let mut factor: Option<Vec<f64>> = None;
-        let mut open = self.open(blocks, fibre);
-        open.retain(|&k| only.is_none_or(|only| k == only));
-        for &kept in self.parameters.bands.iter().filter(|&&kept| kept <= s.band) {
-            if open.is_empty() {
-                return;
-            }
-            let mut tried: Vec<usize> = open.clone();
-            tried.retain(|&k| blocks[k].as_ref().is_none_or(|tried| tried.kept < kept));
-            let part = s.cut(kept);
-            let rest = part.residual(x);
-            if kept < WIDE[WIDE.len() - 1] {
-                let factor =
-                    factor.get_or_insert_with(|| frontier::factored(&self.normal.diagonal[fibre], self.normal.half));
-                let promised = self.promised(factor, &rest);
-                tried.retain(|&k| {
-                    let counted = self.around(&cores[k]).filter(|&bin| (self.wanted.counts)(fibre, bin));
-                    let largest = counted.map(|bin| promised[bin]).fold(0.0, larger);
-                    self.parameters.over_estimate * largest <= PROMISED * self.parameters.tolerance
-                });
-            }
-            self.try_all(blocks, tried.clone(), &part, Some(&rest), fibre);
-            let still = self.open(blocks, fibre);
-            open.retain(|k| !tried.contains(k) || still.contains(k));
-        }
-    }
-
-    /// Estimates what `S^-1/2 (z - S x) / 2` will be, sigma, by the factor of K_ff. It was 0.8 to 2.3 times that, in the mean 1.2.
-    fn promised(&self, factor: &[f64], rest: &[f64]) -> Vec<f64> {
-        let solved = scalar::solve(factor, self.normal.half, rest);
-        rest.iter().zip(solved).map(|(rest, solved)| 0.5 * (rest * solved).abs().sqrt()).collect()
-    }
-
-    fn joined(&self, blocks: Vec<Tried>, fibre: usize) -> Decorrelated {
-        let kept = blocks.iter().map(|tried| tried.kept).max().unwrap_or(0);
-        let blocks: Vec<BlockRoot> = blocks.into_iter().map(|tried| tried.root).collect();
-        let mut root = joined(&blocks, self.wanted.half);
-        root.truncation_error.iter_mut().for_each(|error| *error *= self.parameters.over_estimate);
-        let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
-        let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
-        Decorrelated { root, kept, error }
-    }
-
-    /// The median of S_ii / K_ii at bins that count.
-    fn information(&self, s: &[Complement]) -> f64 {
-        let normal = self.normal;
-        let ratio = |(fibre, s): (usize, &Complement), bin: usize| {
-            s.matrix[bin * (s.band + 1)] / normal.diagonal[fibre][bin * (normal.half + 1)]
-        };
-        let of_fibre = |(fibre, s)| {
-            let bins = (0..normal.n).filter(move |&bin| (self.wanted.counts)(fibre, bin));
-            bins.map(move |bin| ratio((fibre, s), bin))
-        };
-        let mut all: Vec<f64> = self.wanted.core.clone().zip(s).flat_map(of_fibre).collect();
-        if all.is_empty() {
-            return 1.0;
-        }
-        let middle = all.len() / 2;
-        *all.select_nth_unstable_by(middle, f64::total_cmp).1
-    }
+/// Returns how many tiles of the core some fibres lie in.
+fn tiles(core: &Range<usize>, fibres: &[(usize, f64)]) -> usize {
+    let mut tiles: Vec<usize> = fibres.iter().map(|(fibre, _)| (fibre - core.start) / TILE).collect();
+    tiles.dedup();
+    tiles.len()
 }

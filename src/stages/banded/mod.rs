@@ -55,6 +55,7 @@
 
 mod bands;
 mod block;
+mod choice;
 mod column;
 mod complement;
 mod coupling;
@@ -77,10 +78,11 @@ mod tile;
 mod window;
 
 pub use block::RESOLVED;
+pub use choice::{Decorrelated, Part, Timed, Wanted};
 pub use complement::{Complement, Recursion};
 pub use coupling::{Coupling, CouplingError, MOST_NEIGHBOURS, Overlaps};
 pub use decay::{PsfDecay, psf_fibre_correlation};
-pub use decorrelate::{Decorrelated, DecorrelationFailure, Part, Timed, Wanted, banded_decorrelation};
+pub use decorrelate::{DecorrelationFailure, banded_decorrelation};
 pub use ends::correlation_with_ends;
 pub use goodness::{add_banded_model, banded_goodness};
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
