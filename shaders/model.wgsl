@@ -67,23 +67,43 @@ fn images(
     }
     let first = p * args.flux_patch + patch_.bin * args.flux_bin;
     let marked = 4u * (patch_.first_row + u32(row)) * args.nspec;
+    let nx = spot_nx();
+    let ny = spot_ny();
+    // Row and column of the pixel in a spot whose nearest pixel is at 0.
+    let in_y = patch_.y + row + i32(args.half_y);
+    let in_x = patch_.x + i32(args.half_x);
     for (var column = thread; column < u32(patch_.nx); column += THREADS) {
-        var sum: real = 0.0;
+        // Threads find their own fibres first: each then loops over a few, all at the same time.
+        var from_fibre = args.nspec;
+        var to_fibre = 0u;
         for (var fibre = 0u; fibre < args.nspec; fibre += 1u) {
+            if reaches_column(patch_, marked + 4u * fibre, column) {
+                from_fibre = min(from_fibre, fibre);
+                to_fibre = fibre + 1u;
+            }
+        }
+        var sum: real = 0.0;
+        for (var fibre = from_fibre; fibre < to_fibre; fibre += 1u) {
             let at = marked + 4u * fibre;
-            if column + reach[at + 2u] < u32(patch_.nx) || column >= reach[at + 3u] {
+            if !reaches_column(patch_, at, column) {
                 continue;
             }
+            let trace = (patch_.fibre + fibre) * args.pixel_bins + patch_.bin;
+            let stored = (patch_.fibre + fibre) * args.spot_bins + patch_.bin - args.spot_first;
             for (var bin = args.nbin - reach[at]; bin < reach[at + 1u]; bin += 1u) {
-                let i = bin * args.nspec + fibre;
-                let spot = stamp_of(patch_, i);
-                let y = row - spot.y;
-                let x = i32(column) - spot.x;
-                if y >= 0 && y < i32(spot_ny()) && x >= 0 && x < i32(spot_nx()) {
-                    sum += flux[first + i] * spots[spot.first + u32(y) * spot_nx() + u32(x)];
+                // Negative numbers become large ones.
+                let y = u32(in_y - pixel[args.pixel_stride + trace + bin]);
+                let x = u32(in_x + i32(column) - pixel[trace + bin]);
+                if y < ny && x < nx {
+                    sum += flux[first + bin * args.nspec + fibre] * spots[((stored + bin) * ny + y) * nx + x];
                 }
             }
         }
         model[patch_.first_pixel + u32(row * patch_.nx) + column] = sum;
     }
+}
+
+// Whether spots of a fibre reach a column of a row, whose marks are at `at`.
+fn reaches_column(patch_: Patch, at: u32, column: u32) -> bool {
+    return column + reach[at + 2u] >= u32(patch_.nx) && column < reach[at + 3u];
 }
