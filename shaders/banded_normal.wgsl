@@ -3,13 +3,16 @@
 #import grid
 #import patch
 #import overlap
-#import reduction
+#import lanes
 
 alias real = f32;
 alias Partial = vec4<real>;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
+// Bins per workgroup of `rows`, and threads that share a spot, a power of two.
+const BINS: u32 = 4;
+const LANES: u32 = 16;
 // Blocks of four bins to each side in the band of K, its bins, blocks per column of K_ff and per row of K_{f,f-d}.
 const REACH: u32 = 3;
 const BAND: u32 = 4u * REACH;
@@ -46,44 +49,59 @@ fn fibres() -> u32 {
     return args.pixel_stride / args.pixel_bins;
 }
 
-// Column i of K_ff with the prior of normal_equations.wgsl, row i of every K_{f,f-d}, y and the flux weight: one workgroup per spot of the core. Bins
-// that pad the last block become copies of the last one without coupling.
+// A spot of the core.
+struct Own {
+    patch_index: u32,
+    patch_: Patch,
+    // Fibre and bin counted from the patch's first.
+    fibre: u32,
+    bin: u32,
+    spot: Stamp,
+}
+
+fn own_at(g: u32) -> Own {
+    let bin = args.core_bin + g % args.ncore_bin;
+    let fibre = (g / args.ncore_bin) % args.nspec;
+    let p = g / (args.ncore_bin * args.nspec);
+    let patch_ = patch_at(p);
+    return Own(p, patch_, fibre, bin, stamp_at(patch_, fibre, bin));
+}
+
+// Column i of K_ff with the prior of normal_equations.wgsl, row i of every K_{f,f-d}, y and the flux weight: one workgroup per
+// BINS spots of the core. Bins that pad the last block become copies of the last one without coupling.
 @compute @workgroup_size(THREADS)
 fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let group_index = workgroup_index(group, groups);
-    if group_index >= args.count {
+    let first = workgroup_index(group, groups) * BINS;
+    if first >= args.count {
         return;
     }
-    let g = args.first + group_index;
-    let bin = args.core_bin + g % args.ncore_bin;
-    let fibre = (g / args.ncore_bin) % args.nspec;
-    let p = g / (args.ncore_bin * args.nspec);
-    let patch_ = patch_at(p);
-    let a = stamp_of(patch_, bin * args.nspec + fibre);
+    let slot = thread / LANES;
+    let lane = thread % LANES;
     let nx = spot_nx();
+    let size = nx * spot_ny();
+    // Threads beyond the last spot add up its sums, too: all meet at the barriers.
+    let a = own_at(args.first + min(first + slot, args.count - 1u));
     var sum = vec4<real>();
-    for (var k = thread; k < nx * spot_ny(); k += THREADS) {
-        let y = a.y + i32(k / nx);
-        let x = a.x + i32(k % nx);
-        let spot = spots[a.first + k];
+    for (var k = lane; k < size; k += LANES) {
+        let y = a.spot.y + i32(k / nx);
+        let x = a.spot.x + i32(k % nx);
+        let spot = spots[a.spot.first + k];
         var product: real = 0.0;
-        if on_patch(patch_, y, x) {
-            let p = on_ccd(patch_, y, x);
+        if on_patch(a.patch_, y, x) {
+            let p = on_ccd(a.patch_, y, x);
             product = spot * real(ivar[p]);
             sum += vec4(product * real(image[p]), product, 0.0, spot * real(select(0.0, 1.0, ivar[p] > 0.0)));
         }
         sum.z += spot * spot;
-        weighted[k] = product;
+        weighted[slot * size + k] = product;
     }
-    let total = workgroup_sum(thread, sum);
-    let f = patch_.fibre + fibre;
-    let i = patch_.bin + bin;
-    if thread == 0u {
-        let at = f * 4u * blocks() + i;
+    let total = lanes_sum(thread, sum);
+    if lane == 0u && first + slot < args.count {
+        let at = (a.patch_.fibre + a.fibre) * 4u * blocks() + a.patch_.bin + a.bin;
         let stride = fibres() * 4u * blocks();
         spot_sums[at] = total.x;
         spot_sums[stride + at] = total.y;
@@ -91,40 +109,56 @@ fn rows(
         spot_sums[3u * stride + at] = total.w;
     }
     let width = 2u * BAND + 1u;
-    for (var k = thread; k < BAND + 1u + args.distances * width; k += THREADS) {
-        // Fibres apart: 0 first, then 1 and more with bins on either side.
-        let apart = select(1u + (max(k, BAND + 1u) - BAND - 1u) / width, 0u, k <= BAND);
-        let same = apart == 0u;
-        let distance = select(i32((max(k, BAND + 1u) - BAND - 1u) % width) - i32(BAND), -i32(k), same);
-        let j = i32(i) + distance;
-        if j < 0 || j >= i32(args.pixel_bins) || apart > fibre {
-            continue;
+    // Threads next to each other take the same distance, and so about as many pixels.
+    for (var task = thread; task < BINS * (BAND + 1u + args.distances * width); task += THREADS) {
+        let which = task % BINS;
+        if first + which < args.count {
+            element(own_at(args.first + first + which), which, task / BINS);
         }
-        var value = overlap(a, stamp_of(patch_, u32(j - i32(patch_.bin)) * args.nspec + fibre - apart));
-        let row = i % 4u;
-        let column = u32(j) % 4u;
-        let down = i / 4u - u32(j) / 4u;
-        if k == 0u {
-            let is_empty = total.y <= least_weight(p) && total.w < real(COVERED);
-            let alpha = select(regularize(p), least_weight(p) - total.y, is_empty);
-            value += alpha * alpha + PRIOR_FLOOR;
-            if i + 1u == args.pixel_bins {
-                for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {
-                    k_own[(f * blocks() + beyond / 4u) * COLUMN_BLOCKS * 16u + 5u * (beyond % 4u)] = value;
-                }
+    }
+}
+
+// Writes an element of K in the row of the spot whose sums and weighted values are the workgroup's at `which`: the first BAND + 1 are
+// those of its own fibre, others have bins of another on either side.
+fn element(a: Own, which: u32, k: u32) {
+    let width = 2u * BAND + 1u;
+    let f = a.patch_.fibre + a.fibre;
+    let i = a.patch_.bin + a.bin;
+    // Fibres apart: 0 first, then 1 and more.
+    let apart = select(1u + (max(k, BAND + 1u) - BAND - 1u) / width, 0u, k <= BAND);
+    let same = apart == 0u;
+    let distance = select(i32((max(k, BAND + 1u) - BAND - 1u) % width) - i32(BAND), -i32(k), same);
+    let j = i32(i) + distance;
+    if j < 0 || j >= i32(args.pixel_bins) || apart > a.fibre {
+        return;
+    }
+    let other = stamp_at(a.patch_, a.fibre - apart, u32(j - i32(a.patch_.bin)));
+    var value = overlap(which * spot_nx() * spot_ny(), a.spot, other);
+    let row = i % 4u;
+    let column = u32(j) % 4u;
+    let down = i / 4u - u32(j) / 4u;
+    if k == 0u {
+        let total = partial[which * LANES];
+        let least = least_weight(a.patch_index);
+        let is_empty = total.y <= least && total.w < real(COVERED);
+        let alpha = select(regularize(a.patch_index), least - total.y, is_empty);
+        value += alpha * alpha + PRIOR_FLOOR;
+        if i + 1u == args.pixel_bins {
+            for (var beyond = i + 1u; beyond < 4u * blocks(); beyond += 1u) {
+                k_own[(f * blocks() + beyond / 4u) * COLUMN_BLOCKS * 16u + 5u * (beyond % 4u)] = value;
             }
         }
-        if same {
-            let at = ((f * blocks() + u32(j) / 4u) * COLUMN_BLOCKS + down) * 16u;
-            k_own[at + 4u * row + column] = value;
-            if down == 0u {
-                k_own[at + 4u * column + row] = value;
-            }
-        } else {
-            let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + i32(REACH));
-            let place = ((apart - 1u) * fibres() + f) * blocks() + i / 4u;
-            k_pair[(place * ROW_BLOCKS + to) * 16u + 4u * row + column] = value;
+    }
+    if same {
+        let at = ((f * blocks() + u32(j) / 4u) * COLUMN_BLOCKS + down) * 16u;
+        k_own[at + 4u * row + column] = value;
+        if down == 0u {
+            k_own[at + 4u * column + row] = value;
         }
+    } else {
+        let to = u32(i32(u32(j) / 4u) - i32(i / 4u) + i32(REACH));
+        let place = ((apart - 1u) * fibres() + f) * blocks() + i / 4u;
+        k_pair[(place * ROW_BLOCKS + to) * 16u + 4u * row + column] = value;
     }
 }
 

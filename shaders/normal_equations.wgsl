@@ -68,7 +68,7 @@ fn rows(
     for (var k = thread; k < width; k += THREADS) {
         var sum: real = 0.0;
         if i + k >= args.half_bandwidth {
-            sum = overlap(a, stamp_of(patch_, i + k - args.half_bandwidth));
+            sum = overlap(0u, a, stamp_of(patch_, i + k - args.half_bandwidth));
         }
         band[g * width + k] = sum;
     }

@@ -1,4 +1,4 @@
-//! Banded normal equations on the GPU: one workgroup per spot.
+//! Banded normal equations on the GPU: one workgroup per some spots.
 
 use super::shape::{BLOCK, REACHES, Shape};
 use crate::gpu::patch::{CcdBuffers, Patches};
@@ -9,15 +9,16 @@ use crate::stages::banded::Coupling;
 /// Invocations of a workgroup: a spot has 187 pixels in DESI and 38 products with others.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory for a spot, one variant each; in f32 the largest leaves room for the sums in 16 KiB.
-const SPOT: [usize; 4] = [256, 512, 1024, 4096 - 4 * THREADS];
+/// Spots per workgroup and their values in workgroup memory, one variant each; in f32 the largest leaves room for the sums in 16 KiB.
+const SPOTS: [(usize, usize); 4] = [(4, 1024), (2, 1024), (1, 1024), (1, 4096 - 4 * THREADS)];
 
 pub(in crate::gpu) fn variants() -> Vec<Variant> {
-    REACHES.into_iter().flat_map(|reach| SPOT.into_iter().map(move |spot| variant(reach, spot))).collect()
+    REACHES.into_iter().flat_map(|reach| SPOTS.into_iter().map(move |spots| variant(reach, spots))).collect()
 }
 
-fn variant(reach: usize, spot: usize) -> Variant {
-    Variant::new("banded_normal").set("THREADS", THREADS).set("SPOT", spot).set("REACH", reach)
+fn variant(reach: usize, (spots, values): (usize, usize)) -> Variant {
+    let variant = Variant::new("banded_normal").set("THREADS", THREADS).set("SPOT", values).set("REACH", reach);
+    variant.set("BINS", spots).set("LANES", THREADS / spots)
 }
 
 /// K and y of fibres on a device, see [`Shape::element`].
@@ -79,24 +80,25 @@ pub fn record_products(
     let gpu = out.own.gpu();
     recording.stage("banded_normal");
     let size = patches.spots.shape.size();
-    let spot = SPOT.into_iter().find(|&s| s >= size).ok_or_else(|| GpuError::Limit {
+    let fits = |&(spots, values): &(usize, usize)| spots * size <= values;
+    let of_group = SPOTS.into_iter().find(fits).ok_or_else(|| GpuError::Limit {
         what: "pixels of a spot in workgroup memory".to_string(),
         value: size as u64,
-        limit: SPOT[SPOT.len() - 1] as u64,
+        limit: SPOTS[SPOTS.len() - 1].1 as u64,
     })?;
     let [spots, pixel, table] = patches.bound();
     let (image, ivar) = (ccd.image.named("image"), ccd.ivar.named("ivar"));
     let (k_own, k_pair) = (out.own.named("k_own"), out.pairs.named("k_pair"));
     let (sums, largest) = (out.sums.named("spot_sums"), out.largest.named("largest"));
     let (fibres, bins) = (patches.batch.len() * patches.batch.nspec, patches.core_bins().len());
-    let (reach, variant) = (BLOCK * shape.blocks(), variant(shape.blocks(), spot));
+    let (reach, variant) = (BLOCK * shape.blocks(), variant(shape.blocks(), of_group));
     let kernel = gpu.kernel(&variant, "rows")?;
     let bound = [spots, pixel, table, image, ivar, k_own, k_pair, sums];
     // Spots overlap in half of their rows or columns.
     let products = reach + 1 + shape.distances * (2 * reach + 1);
     for items in gpu.dispatches(fibres * bins, (products * size / 2) as u64) {
         let args = patches.args(&items, ccd.nx).with_distances(shape.distances);
-        recording.dispatch(&kernel, items.len(), &args, &bound)?;
+        recording.dispatch(&kernel, items.len().div_ceil(of_group.0), &args, &bound)?;
     }
     let kernel = gpu.kernel(&variant, "couplings")?;
     let bound = [spots, pixel, table, sums, largest];
