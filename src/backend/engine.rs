@@ -6,7 +6,10 @@ use super::{EngineError, Stage};
 use crate::base::cancel::CancelToken;
 use crate::base::trace::Trace;
 use crate::gpu::fault_injection::Faults;
+use crate::gpu::spot_kinds::bytes_served;
 use crate::gpu::{Device, DeviceChoice, Gpu, OpenOptions, Precision};
+use crate::psf::Psf;
+use crate::stages::spots::SpotModel;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,6 +122,12 @@ impl Engine {
     /// Whether a GPU runs any stage.
     pub fn is_gpu(&self) -> bool {
         Stage::ALL.into_iter().any(|stage| self.on(stage).is_some())
+    }
+
+    /// Whether a GPU makes the spots of a PSF itself; true where none is to.
+    pub fn serves_spots(&self, psf: &Psf, with_tails: bool) -> bool {
+        let model = || SpotModel::new(psf, with_tails);
+        self.on(Stage::Spots).is_none_or(|gpu| bytes_served(&gpu, &model()).is_some())
     }
 
     /// Describes the device, for headers and logs.

@@ -3,7 +3,7 @@
 use super::{EngineError, Field};
 use crate::geometry::Positions;
 use crate::geometry::SpotShape;
-use crate::gpu::spot_grid::GridImages;
+use crate::gpu::spot_kinds::SentImages;
 use crate::gpu::{Buffer, Gpu};
 use crate::plan::Batch;
 use crate::stages::cholesky::{Layout, NonPositivePivot};
@@ -14,7 +14,7 @@ use crate::stages::spots::SpotModel;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// Traces of one bundle on a padded grid.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct BundleTraces {
     pub spot: SpotShape,
     /// How they are evaluated.
     pub(super) model: SpotModel,
-    /// Images of a grid on the device, where it makes the spots.
-    pub(super) images: OnceLock<Arc<GridImages>>,
+    /// Images on the device, where it makes the spots of such a kind.
+    pub(super) images: OnceLock<SentImages>,
     /// Nearest pixel of each spot, `[2, nfibre, nbin]`, x before y.
     pub(super) pixel: PixelField,
     /// Offset of the trace from its pixel, `[2, nfibre, nbin]`, x before y.

@@ -12,11 +12,8 @@ use crate::gpu::cholesky::{self, ALL_POSITIVE, Passes};
 use crate::gpu::memory::SLACK;
 use crate::gpu::model::Unknowns;
 use crate::gpu::patch::{self, Patches};
-use crate::gpu::spot_grid::{self, GridImages, images_served};
-use crate::gpu::{Gpu, Reals, Recording, decorrelate as decorrelation, goodness as fit, model as image};
-use crate::gpu::{
-    jacobi as eigen, normal_equations as normal, schur as complements, spots as psf_spots, traces as series,
-};
+use crate::gpu::{Gpu, Reals, Recording, decorrelate as decorrelation, goodness as fit, model as image, spot_kinds};
+use crate::gpu::{jacobi as eigen, normal_equations as normal, schur as complements, traces as series};
 use crate::plan::Batch;
 use crate::psf::Psf;
 use crate::stages::cholesky::NonPositivePivot;
@@ -45,9 +42,8 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
 }
 
 pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Field> {
-    let images = bundle.model.images().filter(|images| images_served(gpu, images).is_some());
-    if !bundle.model.is_hermite() && images.is_none() {
-        // There is no kernel of other kinds: the CPU's spots go over.
+    if spot_kinds::bytes_served(gpu, &bundle.model).is_none() {
+        // No kernel of the device serves them: the CPU's spots go over.
         return super::cpu::spots(bundle, bins);
     }
     let traces = series::Traces {
@@ -57,19 +53,7 @@ pub fn spots(gpu: &Gpu, bundle: &BundleTraces, bins: Range<usize>) -> Result<Fie
         offset: bundle.offset.device(gpu)?.clone(),
         shape: bundle.shape.device(gpu)?.clone(),
     };
-    let found = match images {
-        None => psf_spots::spots(&traces, &bundle.spot, bins)?,
-        Some(images) => {
-            let sent = match bundle.images.get() {
-                Some(sent) => sent,
-                None => {
-                    let sent = GridImages::of(gpu, images)?;
-                    bundle.images.get_or_init(|| sent)
-                }
-            };
-            spot_grid::spots(&traces, &bundle.spot, (images, sent), bins)?
-        }
-    };
+    let found = spot_kinds::spots(&traces, &bundle.model, &bundle.images, bins)?;
     corrupt(gpu, Stage::Spots, &[&found])?;
     Ok(Field::on_device(found))
 }
@@ -262,7 +246,7 @@ pub fn bytes(
     };
     let most = windows.iter().map(of_window).max().unwrap_or(0);
     // Uploads are held twice until they are done.
-    let images = bundle.model.images().and_then(|images| images_served(gpu, images)).unwrap_or(0);
+    let images = spot_kinds::bytes_served(gpu, &bundle.model).unwrap_or(0);
     2 * plane + traces + 2 * images + most.max(passing) + SLACK
 }
 

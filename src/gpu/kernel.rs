@@ -13,7 +13,7 @@ use super::shaders::Variant;
 use super::touch::Touch;
 
 /// Shaders that write all workgroup memory before they read it.
-const WRITES_FIRST: [&str; 3] = ["spots", "banded_normal", "goodness"];
+const WRITES_FIRST: [&str; 5] = ["spots", "spot_grid", "spot_images", "banded_normal", "goodness"];
 
 /// A buffer under the name of the shader variable it is bound to.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,13 @@
-//! Spots of images on a grid on the GPU: one workgroup per spot.
+//! Spots of images on a grid on the GPU, moved by bilinear weights: one workgroup per spot.
 
 use super::args::kernel_args;
+use super::sent::{OnDevice, Sent};
 use super::traces::Traces;
 use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::geometry::SpotShape;
-use crate::psf::{Remainder, SpotImages, SpotNorm};
+use crate::psf::{SpotImages, SpotNorm};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 /// Invocations of a workgroup: a spot of DESI's grid has 289 pixels.
 const THREADS: usize = 64;
@@ -46,21 +47,19 @@ fn variant() -> Variant {
 /// Images of a grid on a device.
 #[derive(Clone, Debug)]
 pub struct GridImages {
-    places: Reals,
+    pub(super) places: Reals,
     index: Buffer<u32>,
-    images: Reals,
+    pub(super) images: Reals,
 }
 
-/// Returns the bytes of the images of a grid on a device, and whether it serves them: they are moved by bilinear weights, and fit a
-/// binding.
-pub fn images_served(gpu: &Gpu, images: &SpotImages) -> Option<u64> {
-    let bytes = gpu.real_bytes(images.phases().len());
-    let fits = bytes <= gpu.limits().binding_bytes && 8 * bytes <= gpu.memory();
-    (images.parts().remainder == Remainder::Linear && fits).then_some(bytes)
-}
+/// Images of a grid that are on a device.
+static SENT: Sent<SpotImages, GridImages> = Sent::new();
 
-/// Images that are on a device as long as somebody uses them.
-static SENT: Mutex<Vec<(Weak<SpotImages>, Weak<GridImages>)>> = Mutex::new(Vec::new());
+impl OnDevice for GridImages {
+    fn reals(&self) -> &Reals {
+        &self.images
+    }
+}
 
 impl GridImages {
     /// Returns the images of a grid on a device, sent unless they are there.
@@ -68,25 +67,10 @@ impl GridImages {
     /// # Errors
     /// [`GpuError::TooLarge`] if they exceed a binding, [`GpuError::OutOfMemory`] if the device is full.
     pub fn of(gpu: &Gpu, images: &Arc<SpotImages>) -> Result<Arc<Self>, GpuError> {
-        let mut sent = SENT.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.retain(|(images, found)| images.strong_count() > 0 && found.strong_count() > 0);
-        let is_here = |found: &Arc<Self>| {
-            let other = found.images.gpu();
-            std::ptr::eq(other.device_memory(), gpu.device_memory()) && other.precision() == gpu.precision()
-        };
-        let known = sent.iter().filter(|(known, _)| std::ptr::eq(known.as_ptr(), Arc::as_ptr(images)));
-        if let Some(found) = known.filter_map(|(_, found)| found.upgrade()).find(is_here) {
-            return Ok(found);
-        }
-        let found = Arc::new(Self::upload(gpu, images)?);
-        sent.push((Arc::downgrade(images), Arc::downgrade(&found)));
-        Ok(found)
+        SENT.of(gpu, images, || Self::upload(gpu, images))
     }
 
     /// Sends the images of a grid to a device.
-    ///
-    /// # Errors
-    /// [`GpuError::TooLarge`] if they exceed a binding, [`GpuError::OutOfMemory`] if the device is full.
     fn upload(gpu: &Gpu, images: &SpotImages) -> Result<Self, GpuError> {
         let parts = images.parts();
         let mut places = [1, 0].map(|axis| start(images, axis).1).to_vec();
@@ -105,7 +89,7 @@ impl GridImages {
 }
 
 /// Returns the first pixel of an image from its trace's, where that is at a pixel's centre, and the rest in 0..1.
-fn start(images: &SpotImages, axis: usize) -> (f64, f64) {
+pub(super) fn start(images: &SpotImages, axis: usize) -> (f64, f64) {
     let parts = images.parts();
     let start = 0.5 - (parts.centre[axis] + 0.5) / parts.oversampling as f64;
     (start.floor(), start - start.floor())

@@ -13,12 +13,11 @@ use crate::gpu::banded::{
 };
 use crate::gpu::memory::SLACK;
 use crate::gpu::patch::Patches;
-use crate::gpu::spot_grid::images_served;
+use crate::gpu::spot_kinds::bytes_served;
 use crate::gpu::{Gpu, Recording};
-use crate::psf::Form;
 use crate::stages::banded::Complement;
 use crate::stages::normal_equations::Prior;
-use crate::stages::spots::SpotSource;
+use crate::stages::spots::{SpotModel, SpotSource};
 use std::sync::{Arc, Mutex};
 
 pub(super) type Result<T> = std::result::Result<T, BandedFailure>;
@@ -78,14 +77,10 @@ impl BandedStages<'_> {
         // The CCD goes over first, one plane at a time.
         let all = 2 * plane + lock(device).bytes(&group.group).max(plane + SLACK);
         // Results of stages on the CPU go over from memory that the device sees.
-        let on_gpu = self.engine.is_all_on_gpu();
-        match &group.group.psf.form {
-            Form::GaussHermite if on_gpu => all,
-            Form::Grid(grid) if on_gpu => match images_served(lock(device).gpu(), &grid.images) {
-                // Uploads are held twice until they are done.
-                Some(images) => all + 2 * images,
-                None => 2 * all,
-            },
+        let model = SpotModel::new(group.group.psf, group.group.with_tails);
+        match bytes_served(lock(device).gpu(), &model) {
+            // Uploads are held twice until they are done.
+            Some(images) if self.engine.is_all_on_gpu() => all + 2 * images,
             _ => 2 * all,
         }
     }

@@ -21,6 +21,7 @@ macro_rules! registry {
             ("traces", Some("traces"), Some("traces.rs"), traces, []);
             ("spots", Some("spots"), Some("spots/mod.rs"), spots, []);
             ("spot_grid", Some("spots"), Some("spots/sampled.rs"), spot_grid, []);
+            ("spot_images", Some("spots"), Some("spots/sampled.rs"), spot_images, []);
             ("normal_equations", Some("normal_equations"), Some("normal_equations.rs"), normal_equations, [COVERED, MIN_WEIGHT, PRIOR_FLOOR]);
             ("cholesky", Some("cholesky"), Some("cholesky.rs"), cholesky, []);
             ("schur", Some("schur"), Some("schur.rs"), schur, []);

@@ -11,7 +11,7 @@ use super::simd::Octet;
 use super::traces::Traces;
 use crate::geometry::SpotShape;
 use block::{Block, LANES};
-pub use model::SpotModel;
+pub use model::{SpotKind, SpotModel};
 use rayon::prelude::*;
 pub use source::SpotSource;
 pub use spot::spot;

@@ -13,16 +13,19 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct SpotModel {
     shape: SpotShape,
-    kind: Kind,
+    kind: SpotKind,
 }
 
 /// The equations of a kind of PSF.
 #[derive(Clone, Debug)]
-enum Kind {
+pub enum SpotKind {
+    /// Gauss-Hermite functions.
     Hermite,
-    /// Degrees of the second core, x and y.
+    /// Gauss-Hermite functions of two widths: degrees of the second core, x and y.
     TwoCores([usize; 2]),
+    /// Oversampled images on a grid.
     Grid(Arc<SpotImages>),
+    /// Images with powers of the position.
     Polynomial(Arc<PolynomialImages>),
 }
 
@@ -30,10 +33,10 @@ impl SpotModel {
     /// The spots of `psf`; `with_tails` asks for the tails, which are added where the PSF has them.
     pub fn new(psf: &Psf, with_tails: bool) -> Self {
         let kind = match &psf.form {
-            Form::GaussHermite => Kind::Hermite,
-            Form::TwoCores(core) => Kind::TwoCores([core.degree_x, core.degree_y]),
-            Form::Grid(grid) => Kind::Grid(grid.images.clone()),
-            Form::Polynomial(of) => Kind::Polynomial(of.images.clone()),
+            Form::GaussHermite => SpotKind::Hermite,
+            Form::TwoCores(core) => SpotKind::TwoCores([core.degree_x, core.degree_y]),
+            Form::Grid(grid) => SpotKind::Grid(grid.images.clone()),
+            Form::Polynomial(of) => SpotKind::Polynomial(of.images.clone()),
         };
         Self { shape: SpotShape::new(psf, with_tails), kind }
     }
@@ -43,26 +46,23 @@ impl SpotModel {
         &self.shape
     }
 
-    /// Whether they are Gauss-Hermite functions, which devices and [`super::spots`] evaluate.
-    pub fn is_hermite(&self) -> bool {
-        matches!(self.kind, Kind::Hermite)
+    /// Returns the equations.
+    pub fn kind(&self) -> &SpotKind {
+        &self.kind
     }
 
-    /// Returns the images of a grid.
-    pub fn images(&self) -> Option<&Arc<SpotImages>> {
-        match &self.kind {
-            Kind::Grid(images) => Some(images),
-            _ => None,
-        }
+    /// Whether they are Gauss-Hermite functions, which [`super::spots`] evaluates eight at a time.
+    pub(super) fn is_hermite(&self) -> bool {
+        matches!(self.kind, SpotKind::Hermite)
     }
 
     /// Evaluates one spot `[ny, nx]`, clipped at 0 and normalised to sum 1; zero where nothing positive is left.
     pub fn spot(&self, offset: (f64, f64), params: &[f64], out: &mut [f64]) {
         match &self.kind {
-            Kind::Hermite => return spot(&self.shape, offset, params, out),
-            Kind::TwoCores(degrees) => two_cores(&self.shape, *degrees, offset, params, out),
-            Kind::Grid(images) => return grid_spot(&self.shape, images, offset, params, out),
-            Kind::Polynomial(images) => polynomial_spot(images, offset, params, out),
+            SpotKind::Hermite => return spot(&self.shape, offset, params, out),
+            SpotKind::TwoCores(degrees) => two_cores(&self.shape, *degrees, offset, params, out),
+            SpotKind::Grid(images) => return grid_spot(&self.shape, images, offset, params, out),
+            SpotKind::Polynomial(images) => polynomial_spot(images, offset, params, out),
         }
         normalise(out);
     }
@@ -88,7 +88,7 @@ impl SpotModel {
     /// Evaluates spots of one fibre, `[bins, ny, nx]`: offsets x and y, and rows of parameters, each `[bins]`.
     pub(super) fn of_fibre(&self, [x, y]: [&[f64]; 2], rows: &[&[f64]], out: &mut [f64]) {
         let mut images = match &self.kind {
-            Kind::Grid(images) => rows[0].first().map(|position| FibreImages::new(images, *position)),
+            SpotKind::Grid(images) => rows[0].first().map(|position| FibreImages::new(images, *position)),
             _ => None,
         };
         let mut params = vec![0.0; rows.len()];

@@ -6,6 +6,8 @@ use spextral::geometry::WaveGrid;
 use spextral::gpu::{Gpu, OpenOptions, Precision};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::solver::{Fallback, Step};
+use spextral::stages::spot_samples::{GridSize, sampled};
+use testkit::psf_kinds::{with_one_image, with_powers, with_second_core};
 use testkit::{Engine, Small, bits, cpu, gpu, gpu_with_default_limits, in_each_precision, on, open, open_with_f64};
 
 /// Roundings of f32 that spots, pixels and flux go through.
@@ -68,6 +70,20 @@ fn a_frame_is_that_of_the_twin_on_grids_of_any_step() {
         for step in [0.6, 0.8, 1.0, 1.2] {
             small.grid = WaveGrid::new(middle - 45.0 * step, middle + 45.0 * step, step).unwrap();
             check(&small, &gpu, &format!("step {step}"));
+        }
+    }
+}
+
+#[test]
+fn a_frame_of_every_kind_of_psf_is_that_of_the_twin() {
+    let plain = Small::new(26).psf;
+    let grid = sampled(&plain, GridSize { oversampling: 5, positions: 4, waves: 4 }).unwrap();
+    let kinds = [grid, with_second_core(plain.clone()), with_one_image(&plain), with_powers(plain)];
+    for (k, psf) in kinds.into_iter().enumerate() {
+        let small = Small::on(psf, 26 + k as u64);
+        for gpu in in_each_precision() {
+            assert!(on(&gpu).serves_spots(&small.psf, false));
+            check(&small, &gpu, small.psf.form.name());
         }
     }
 }

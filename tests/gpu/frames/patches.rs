@@ -6,6 +6,8 @@ use spextral::fits::read_image_f64;
 use spextral::geometry::{Ccd, WaveGrid};
 use spextral::gpu::OpenOptions;
 use spextral::simulate::synthetic::Synthetic;
+use spextral::stages::spot_samples::{GridSize, sampled};
+use testkit::psf_kinds::{with_one_image, with_powers, with_second_core};
 use testkit::{Engine, Sim11, Small, bits, cpu, extract, gpu, gpu_with_default_limits, on, on_except, open, shared};
 
 /// Worst |flux difference| in sigma and worst relative difference of ivar, over bins that are mostly unmasked.
@@ -45,6 +47,21 @@ fn a_cut_of_sim11_is_within_1e_3_sigma_of_the_published_patches() {
     }
     note!("{compared} bins: flux {worst:.1e} sigma, ivar {worst_ivar:.1e}");
     assert!(compared > 600 && worst < 1e-3 && worst_ivar < 2e-4, "{compared} {worst:e} {worst_ivar:e}");
+}
+
+#[test]
+fn patches_of_every_kind_of_psf_are_those_of_the_twin_within_f32() {
+    let gpu = gpu_with_default_limits();
+    let plain = Small::new(7).psf;
+    let grid = sampled(&plain, GridSize { oversampling: 5, positions: 4, waves: 4 }).unwrap();
+    let options = Options { nspec: Some(5), ..Small::options() };
+    for psf in [grid, with_second_core(plain.clone()), with_one_image(&plain), with_powers(plain)] {
+        let (kind, small) = (psf.form.name(), Small::on(psf, 7));
+        let ours = small.extract(&options, &on(&gpu));
+        let (flux, ivar) = difference(&ours, &small.extract(&options, &cpu()));
+        note!("{kind}: flux {flux:.1e} sigma, ivar {ivar:.1e}");
+        assert!(ours.summary.redone == 0 && flux < 1e-3 && ivar < 2e-4, "{kind}: {flux:e} {ivar:e}");
+    }
 }
 
 #[test]

@@ -1,6 +1,12 @@
-//! Small PSF files of every kind but Gauss-Hermite, as bytes.
+//! PSFs of every kind but Gauss-Hermite: small files as bytes, and a Gauss-Hermite PSF with spots of another kind.
 
 use crate::files::{empty_primary, header};
+use spextral::psf::{
+    Form, LegendreSeries, PixelPolynomial, PolynomialImages, PolynomialParts, Psf, Remainder, SecondCore, SpotGrid,
+    SpotImages,
+};
+use spextral::stages::spot_samples::{GridSize, sampled};
+use std::sync::Arc;
 
 /// Fibres of the files, and pixels of their CCD.
 pub const NFIBRE: usize = 3;
@@ -197,4 +203,78 @@ pub fn two_cores() -> Vec<u8> {
         format!("{name:<8}").into_bytes().into_iter().chain(fibres)
     });
     [empty_primary(), hdu(&cards, &data.collect::<Vec<u8>>())].concat()
+}
+
+/// A series that has one value per fibre of `psf`.
+fn constants(psf: &Psf, value: impl Fn(usize) -> f64) -> LegendreSeries {
+    LegendreSeries { domain: psf.trace_y.domain, ncoeff: 1, coeff: (0..psf.nfibre).map(value).collect() }
+}
+
+/// A Gauss-Hermite PSF, its first core cut off at 3 sigma, with a second one of degrees 1 and 2.
+pub fn with_second_core(mut psf: Psf) -> Psf {
+    let gh = (0..6)
+        .map(|k| constants(&psf, |fibre| [0.1, 0.004, -0.002, 0.003, 0.001, -0.003][k] * (1.0 + 0.05 * fibre as f64)));
+    let core = SecondCore {
+        cut: constants(&psf, |_| 3.0),
+        sigma_x: constants(&psf, |fibre| 1.9 + 0.02 * fibre as f64),
+        sigma_y: constants(&psf, |_| 2.1),
+        gh: gh.collect(),
+        degree_x: 1,
+        degree_y: 2,
+    };
+    psf.update(|parts| parts.form = Form::TwoCores(Box::new(core))).unwrap();
+    psf
+}
+
+/// A Gauss-Hermite PSF with one of its spots everywhere, moved by a sinc.
+pub fn with_one_image(psf: &Psf) -> Psf {
+    let mut psf = sampled(psf, GridSize { oversampling: 5, positions: 2, waves: 2 }).unwrap();
+    let Form::Grid(grid) = &psf.form else { unreachable!("a grid") };
+    let mut parts = grid.images.parts().clone();
+    parts.samples.truncate(parts.ny * parts.nx);
+    (parts.positions, parts.waves) = (vec![0.0], vec![vec![5000.0]]);
+    parts.remainder = Remainder::Sinc;
+    let images = Arc::new(SpotImages::new(parts).unwrap());
+    let position = constants(&psf, |_| 0.0);
+    let form = Form::Grid(Box::new(SpotGrid { images, position, ..(**grid).clone() }));
+    psf.update(|parts| parts.form = form).unwrap();
+    psf
+}
+
+/// A Gauss-Hermite PSF with images in pixels of two groups, and powers of the position up to the second.
+pub fn with_powers(mut psf: Psf) -> Psf {
+    let (ny, nx) = (2 * psf.half_y + 1, 2 * psf.half_x + 1);
+    let spot = |k: usize, width: f64| {
+        let [x, y] = [(k % nx) as f64 - psf.half_x as f64, (k / nx) as f64 - psf.half_y as f64];
+        ((-0.5 * (x * x + y * y) / (width * width)).exp(), x, y)
+    };
+    let powers = vec![[0, 0], [1, 0], [0, 1], [1, 1], [0, 2]];
+    let value = |group: usize, term: usize, k: usize| {
+        let (core, x, y) = spot(k, 1.1 + 0.15 * group as f64);
+        core * [1.0, 0.05 * x, 0.04 * y, 0.02 * x * y, 0.03 * (x * x - y * y)][term]
+    };
+    let pixels = ny * nx;
+    let images =
+        (0..2 * powers.len() * pixels).map(|k| value(k / pixels / powers.len(), k / pixels % powers.len(), k % pixels));
+    let images = PolynomialParts { images: images.collect(), powers, ny, nx };
+    let scaled = |trace: &LegendreSeries, n: usize| {
+        let (mut series, half) = (trace.clone(), 0.5 * n as f64);
+        for of_fibre in series.coeff.chunks_exact_mut(series.ncoeff) {
+            of_fibre.iter_mut().for_each(|c| *c /= half);
+            of_fibre[0] -= 1.0;
+        }
+        series
+    };
+    let polynomial = PixelPolynomial {
+        images: Arc::new(PolynomialImages::new(images).unwrap()),
+        group: constants(&psf, |fibre| (fibre % 2) as f64),
+        x: scaled(&psf.trace_x, psf.npix_x),
+        y: scaled(&psf.trace_y, psf.npix_y),
+    };
+    psf.update(|parts| {
+        (parts.gh, parts.gh_degree_x, parts.gh_degree_y, parts.tails) = (Vec::new(), 0, 0, None);
+        parts.form = Form::Polynomial(Box::new(polynomial));
+    })
+    .unwrap();
+    psf
 }
