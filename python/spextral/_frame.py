@@ -15,7 +15,7 @@ from ._errors import ExtractionWarning, InputError
 from ._progress import teller
 from ._spectra import Frame
 from ._spextral import Plan, Preproc, Psf, Share, read_preproc, read_psf
-from ._units import number, wavelengths
+from ._units import is_table, number, wavelengths
 
 Path_ = Union[str, "os.PathLike[str]"]
 Progress = Callable[[int, int], Any]
@@ -69,9 +69,10 @@ def extract_frame(
         Fibres solved together; by default, or with ``"auto"``, groups that no light crosses.
     specmin, nspec : int
         Fibres, rows of the PSF; by default all from ``specmin`` on. Any values.
-    wavelength : (float, float, float) or str
+    wavelength : (float, float, float), str or array, [nspec, nwave]
         First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``, where dw may be R5000 or 69km/s; by default where
         the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about 1.35 sigma of the PSF along the dispersion.
+        An array of two axes has the wavelengths of the bins of every fibre: rows of the chosen fibres, of all, or one for all.
     nwavestep, nsubbundles, wavepad, wavepad_frac, pixpad_frac
         How patches are cut, see ``spextral extract --help``.
     model
@@ -119,8 +120,8 @@ def extract_frame(
     Returns
     -------
     Frame
-        Dictionary of ``specflux`` [nspec, nwave] (electron/Angstrom), ``specivar``, ``specmask``, ``wave`` [nwave]
-        (Angstrom), ``Rdiags`` [nspec, ndiag, nwave], ``pixmask_fraction``, ``chi2pix``, ``modelimage`` ([ny, nx] in
+        Dictionary of ``specflux`` [nspec, nwave] (electron/Angstrom), ``specivar``, ``specmask``, ``wave`` [nwave], or
+        [nspec, nwave] where fibres have their own (Angstrom), ``Rdiags`` [nspec, ndiag, nwave], ``pixmask_fraction``, ``chi2pix``, ``modelimage`` ([ny, nx] in
         electron, or None), ``summary``, ``header`` and ``fibermap``; with attributes for them, see :class:`Frame`.
 
     Raises
@@ -132,7 +133,8 @@ def extract_frame(
     options: Dict[str, Any] = dict(
         specmin=_count("specmin", specmin),
         nspec=None if nspec is None else _count("nspec", nspec),
-        wavelength=_range(wavelength),
+        wavelength=None if is_table(wavelength) else _range(wavelength),
+        table=wavelength if is_table(wavelength) else None,
         barycentric=_maybe("barycentric", barycentric),
         model=model_flux if _is_wanted(model) else None,
         regularize=number("regularize", regularize, "1 / electron"),

@@ -130,7 +130,7 @@ class Frame(Dict[str, Any]):
         Parameters
         ----------
         i : int or slice
-            Row of the frame; by default all.
+            Row of the frame; by default all. Of a frame whose fibres have wavelengths of their own it is the row of one.
         """
         specutils, units = _needed("specutils", "specutils"), _needed("astropy.units", "specutils")
         uncertainties = _needed("astropy.nddata", "specutils")
@@ -152,7 +152,10 @@ class Frame(Dict[str, Any]):
         )
 
     def to_xarray(self) -> Any:
-        """Returns a ``Dataset`` of xarray: arrays by fibre and wavelength with units, columns of the fibermap by fibre."""
+        """Returns a ``Dataset`` of xarray: arrays by fibre and wavelength with units, columns of the fibermap by fibre.
+
+        Where fibres have wavelengths of their own, bins are the dimension ``wave``, and ``wavelength`` has those of fibre and bin.
+        """
         xarray = _needed("xarray", "xarray")
         bins = ("fibre", "wave")
         unit = "electron / Angstrom"
@@ -203,6 +206,7 @@ class Frame(Dict[str, Any]):
 
     def _curve(self, good: npt.NDArray[np.bool_]) -> str:
         """Returns the median over the fibres as SVG of at most 400 points, each the largest of its bins."""
+        by_bin = " bin by bin" if self.wave.ndim == 2 else ""
         lit = good.any(axis=0)
         if not lit.any():
             return ""
@@ -215,7 +219,7 @@ class Frame(Dict[str, Any]):
         return (
             '<svg width="600" height="140" role="img" aria-label="median spectrum">'
             f'<polyline points="{line}" fill="none" stroke="#1f77b4"/><text y="138" font-size="12" fill="currentColor">'
-            f"median of the fibres, up to {high:.3g} electron/Angstrom</text></svg>"
+            f"median of the fibres{by_bin}, up to {high:.3g} electron/Angstrom</text></svg>"
         )
 
 

@@ -235,6 +235,7 @@ class Plan:
         specmin: int,
         nspec: Optional[int],
         wavelength: Optional[str],
+        table: Any = None,
         barycentric: Optional[float],
         model: Optional[str],
         regularize: float,

@@ -75,6 +75,13 @@ def wavelengths(name: str, value: Any, names: str) -> Tuple[float, ...]:
         raise InputError(f"{name} is {value!r}: give ({names}) in Angstrom") from error
 
 
+def is_table(value: Any) -> bool:
+    """Whether wavelengths have two axes: those of the bins of every fibre, in place of a range."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and getattr(value[0], "ndim", 0 if not isinstance(value[0], (list, tuple)) else 1) == 1
+    return getattr(value, "ndim", 0) == 2
+
+
 def is_nddata(value: Any) -> bool:
     """Whether a value is an NDData or CCDData of astropy, or alike."""
     return all(hasattr(value, attribute) for attribute in ("data", "uncertainty", "mask", "unit"))

@@ -4,6 +4,7 @@ use crate::error::input;
 use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype};
 use pyo3::intern;
 use pyo3::prelude::*;
+use spextral::stages::wave_table::WaveTable;
 
 /// The numbers of an argument with its shape.
 pub struct Numbers<T> {
@@ -25,6 +26,17 @@ pub fn number(name: &str, argument: &Bound<PyAny>, unit: &str) -> PyResult<f64> 
 /// A range of wavelengths in Angstrom, of as many numbers as there are `names`.
 pub fn wavelength_range(name: &str, argument: &Bound<PyAny>, names: &str) -> PyResult<Vec<f64>> {
     units(argument.py())?.call_method1("wavelengths", (name, argument, names))?.extract()
+}
+
+/// The wavelengths of the bins of every fibre, `[nspec, nwave]`.
+pub fn wave_table(name: &str, argument: &Bound<PyAny>) -> PyResult<WaveTable> {
+    let (wave, [_, nwave]) = numbers::<f64>(name, argument, "Angstrom")?.need_axes(name, "[nspec, nwave]")?;
+    WaveTable::new(nwave, wave).map_err(|error| input(format!("{name}: {error}")))
+}
+
+/// Whether wavelengths are such a table, in place of a range.
+pub fn is_table(argument: &Bound<PyAny>) -> PyResult<bool> {
+    units(argument.py())?.call_method1("is_table", (argument,))?.extract()
 }
 
 /// An argument as a numpy array in `unit`, empty for none: quantities are converted, or refused. A masked array is refused,

@@ -1,6 +1,6 @@
 //! One frame: its plan, shares of its bundles, and the dictionary that they make. `spextral._frame` drives them.
 
-use crate::arrays::{numbers, to_numpy};
+use crate::arrays::{numbers, to_numpy, wave_table};
 use crate::device::{choice, engine, forget, open};
 use crate::error::{Kind, Raise, exception, input};
 use crate::frame::Head;
@@ -21,6 +21,8 @@ use spextral::geometry::{WaveGrid, WaveRange};
 use spextral::gpu::Device;
 use spextral::plan::{Bundle, PatchOptions, WeightScale};
 use spextral::psf::Dispersion;
+use spextral::solver::Excess;
+use spextral::stages::wave_table::WaveTable;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A checked request: inputs, grid, options and bundles of one frame.
@@ -29,6 +31,9 @@ pub struct Plan {
     psf: Arc<spextral::psf::Psf>,
     preproc: Arc<fits::Preproc>,
     grid: WaveGrid,
+    /// Wavelengths of the bins, where fibres have a table of them: the barycentric factor is in it.
+    table: Option<WaveTable>,
+    barycentric: Option<f64>,
     options: Options,
     bundles: Vec<Bundle>,
     warnings: Vec<String>,
@@ -60,7 +65,7 @@ fn unknown(keyword: &str) -> impl Fn(UnknownWord) -> PyErr {
 #[pymethods]
 impl Plan {
     #[new]
-    #[pyo3(signature = (psf, preproc, *, specmin, nspec, wavelength, barycentric, model, regularize, psferr, psf_tails,
+    #[pyo3(signature = (psf, preproc, *, specmin, nspec, wavelength, table = None, barycentric, model, regularize, psferr, psf_tails,
         decorrelate, solver, tolerance, precision, max_device_memory, bundlesize, nsubbundles, nwavestep, wavepad, wavepad_frac, pixpad_frac))]
     fn new(
         py: Python,
@@ -69,6 +74,7 @@ impl Plan {
         specmin: usize,
         nspec: Option<usize>,
         wavelength: Option<&str>,
+        table: Option<&Bound<PyAny>>,
         barycentric: Option<f64>,
         model: Option<&str>,
         regularize: f64,
@@ -121,12 +127,22 @@ impl Plan {
         let range = wavelength.map(str::parse::<WaveRange>).transpose().map_err(|error| input(error.to_string()))?;
         let default = || extract::default_wavelength(&psf, specmin, nspec).into();
         let grid = range.unwrap_or_else(default).grid().map_err(Raise::raise)?;
+        let table = table.map(|table| wave_table("wavelength", table)).transpose()?;
+        let own = || extract::own_grid(&psf, &options, &grid, table, barycentric);
+        let own = released(py, None, own)?.map_err(|error| input(format!("wavelength: {error}")))?;
+        let note = own.as_ref().and_then(|on| on.sentence()).map(|sentence| format!("wavelength: {sentence}"));
+        let (psf, grid, table) = match own {
+            Some(on) => (Arc::new(on.psf), on.grid, Some(on.table)),
+            None => (psf, grid, None),
+        };
+        let options = Options { barycentric: barycentric.filter(|_| table.is_none()), ..options };
         let plan = || {
             let job = Job::new(&psf, &preproc.ccd, &grid, &options)?;
             Ok::<_, JobError>((job.bundles()?, extract::warnings(&job)))
         };
-        let (bundles, warnings) = released(py, None, plan)?.map_err(|error| ExtractError::from(error).raise())?;
-        Ok(Self { psf, preproc, grid, options, bundles, warnings })
+        let (bundles, mut warnings) = released(py, None, plan)?.map_err(|error| ExtractError::from(error).raise())?;
+        warnings.extend(note);
+        Ok(Self { psf, preproc, grid, table, barycentric, options, bundles, warnings })
     }
 
     /// Warnings before the work, a sentence each.
@@ -221,15 +237,17 @@ impl Plan {
         frame.set_item("specflux", to_numpy(py, s.flux, &bins)?)?;
         frame.set_item("specivar", to_numpy(py, s.ivar, &bins)?)?;
         frame.set_item("specmask", to_numpy(py, s.mask, &bins)?)?;
-        let first = self.options.specmin;
-        let wave = self.psf.wavelengths(first..first + s.nspec, self.grid.wave());
+        let fibres = self.options.specmin..self.options.specmin + s.nspec;
+        let wave = match &self.table {
+            Some(table) => table.wave(fibres.clone()),
+            None => self.psf.wavelengths(fibres.clone(), self.grid.wave()),
+        };
         let of_waves = if wave.len() == s.nwave { &bins[1..] } else { &bins[..] };
         frame.set_item("wave", to_numpy(py, wave, of_waves)?)?;
         frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
         frame.set_item("pixmask_fraction", to_numpy(py, s.pixmask_fraction, &bins)?)?;
         frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;
         frame.set_item("modelimage", model)?;
-        let fibres = self.options.specmin..self.options.specmin + s.nspec;
         let numbers: Vec<i64> = fibres.map(|fibre| self.psf.number(fibre)).collect();
         let of_run = self.summary(py, &summary)?;
         of_run.set_item("fibres", &numbers)?;
@@ -246,7 +264,7 @@ impl Plan {
         dict.set_item("fibermin", self.psf.number(self.options.specmin))?;
         dict.set_item("wavestep", self.grid.step())?;
         dict.set_item("dispaxis", self.psf.dispersion.dispaxis())?;
-        dict.set_item("barycentric", self.options.barycentric)?;
+        dict.set_item("barycentric", self.barycentric)?;
         dict.set_item("device", &summary.device)?;
         dict.set_item("retried", &summary.retried)?;
         dict.set_item("solver", summary.solver())?;
@@ -260,7 +278,8 @@ impl Plan {
         dict.set_item("redone", summary.redone)?;
         dict.set_item("flux_error", summary.flux_error)?;
         let above = summary.above_tolerance.iter();
-        let above = above.map(|excess| (excess.fibre, excess.wave[0], excess.wave[1], excess.bins, excess.error));
+        let wave = |excess: &Excess, end: usize| self.psf.wavelength(excess.fibre, excess.wave[end]);
+        let above = above.map(|excess| (excess.fibre, wave(excess, 0), wave(excess, 1), excess.bins, excess.error));
         dict.set_item("above_tolerance", above.collect::<Vec<_>>())?;
         dict.set_item("information", summary.information)?;
         dict.set_item("noise_gain", summary.noise_gain)?;

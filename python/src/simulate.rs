@@ -1,6 +1,6 @@
 //! Simulated frames.
 
-use crate::arrays::{number, to_numpy, wavelength_range};
+use crate::arrays::{is_table, number, to_numpy, wave_table, wavelength_range};
 use crate::error::{Raise, input};
 use crate::preproc::Preproc;
 use crate::psf::Psf;
@@ -19,9 +19,9 @@ use spextral::simulate::{Simulated, Simulation};
 ///     Of targets, noise and defects; the same seed gives the same bits.
 /// specmin, nspec : int
 ///     Fibres that are lit, rows of the PSF; by default all from ``specmin`` on.
-/// wavelength : (float, float, float)
+/// wavelength : (float, float, float) or array, [nspec, nwave]
 ///     First and last wavelength and step of the light in Angstrom, those of the extraction to come; by default the PSF's
-///     range by 0.8.
+///     range by 0.8. An array of two axes has the wavelengths of the bins of every fibre.
 /// readnoise : float
 ///     In electron; by default 3.
 /// exptime : float
@@ -56,7 +56,10 @@ pub fn simulate<'py>(
     bad_columns: Option<usize>,
     dead_patches: Option<usize>,
 ) -> PyResult<(Preproc, Bound<'py, PyDict>)> {
-    let wave = wavelength.map(|wave| wavelength_range("wavelength", wave, "wmin, wmax, dw")).transpose()?;
+    let is_table = wavelength.map(is_table).transpose()?.unwrap_or(false);
+    let (table, range) = if is_table { (wavelength, None) } else { (None, wavelength) };
+    let wave = range.map(|wave| wavelength_range("wavelength", wave, "wmin, wmax, dw")).transpose()?;
+    let table = table.map(|table| wave_table("wavelength", table)).transpose()?;
     let defaults = Simulation::default();
     let or = |name, given: Option<&Bound<PyAny>>, unit, default| given.map_or(Ok(default), |v| number(name, v, unit));
     let request = Simulation {
@@ -64,6 +67,7 @@ pub fn simulate<'py>(
         specmin,
         nspec,
         wave: wave.map(|wave| (wave[0], wave[1], wave[2]).into()),
+        table,
         readnoise: or("readnoise", readnoise, "electron", defaults.readnoise)?,
         exptime: or("exptime", exptime, "s", defaults.exptime)?,
         mjd: or("mjd", mjd, "d", defaults.mjd)?,

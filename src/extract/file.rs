@@ -3,7 +3,7 @@
 use super::decisions::warnings;
 use super::default_grid::default_wavelength;
 use super::fibermap::fibermap_rows;
-use super::own_grid::own_grid;
+use super::own_grid::own_grid_of;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::factor_of_exposure;
@@ -16,7 +16,7 @@ use crate::fits::{
 };
 use crate::frame::{ColumnData, Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
-use crate::psf::{Dispersion, Form, Psf};
+use crate::psf::{Dispersion, Psf};
 use crate::shift::{ShiftOptions, Shifts, measure_shifts};
 use crate::stages::wave_table::WaveTable;
 use std::ops::Range;
@@ -133,7 +133,7 @@ impl Inputs {
             );
         }
         let barycentric = barycentric_factor(request, &preproc)?;
-        let (grid, table) = match own_grid(request, &mut psf, &grid, table, barycentric)? {
+        let (grid, table) = match own_grid_of(request, &mut psf, &grid, table, barycentric)? {
             Some((grid, table)) => (grid, Some(table)),
             None => (grid, None),
         };
@@ -150,11 +150,10 @@ impl Inputs {
     pub fn extract(&self, request: &Request, engine: &Engine, progress: Progress) -> Result<Extraction, FileError> {
         let options = self.options(request);
         let job = self.job(&options).map_err(|source| self.failed(request, source))?;
-        let served = matches!(self.psf.form, Form::GaussHermite | Form::Grid(_)) && self.psf.form.name() != "MONOSPOT";
-        if engine.is_gpu() && !served {
+        if !engine.serves_spots(&self.psf, options.psf_tails) {
             let kind = self.psf.form.name();
             tracing::warn!(
-                "the CPU makes the spots of a {kind} PSF, for which devices have no kernel; the other stages stay on the GPU"
+                "the CPU makes the spots of this {kind} PSF, whose images are too large for the GPU; the other stages stay there"
             );
         }
         warnings(&job).iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -191,10 +190,7 @@ impl Inputs {
     fn wave(&self, fibres: Range<usize>) -> Vec<f64> {
         match &self.table {
             None => self.psf.wavelengths(fibres, self.grid.wave()),
-            Some(table) if fibres.clone().all(|fibre| table.row(fibre) == table.row(fibres.start)) => {
-                table.row(fibres.start).to_vec()
-            }
-            Some(table) => table.of(fibres).to_vec(),
+            Some(table) => table.wave(fibres),
         }
     }
 }

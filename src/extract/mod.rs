@@ -30,6 +30,7 @@ pub use file::{Done, Inputs, Product, extract_file, note_run};
 pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};
 pub use option_values::MaskBits;
+pub use own_grid::own_grid;
 pub use psf_facts::{PsfFacts, Spread, psf_facts};
 pub use record::{Record, RecordError, differing_data};
 pub use request::Request;

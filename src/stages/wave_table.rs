@@ -107,6 +107,18 @@ pub struct OnTable {
     pub stray: f64,
 }
 
+impl OnTable {
+    /// Returns a sentence about a table that strays from smooth functions.
+    pub fn sentence(&self) -> Option<String> {
+        (self.stray > 0.0).then(|| {
+            format!(
+                "wavelengths stray by up to {:.2e} Angstrom from smooth functions of their bins; the frame has those of the functions",
+                self.stray
+            )
+        })
+    }
+}
+
 impl WaveTable {
     /// Checks wavelengths `[rows, nwave]`.
     ///
@@ -153,6 +165,14 @@ impl WaveTable {
     /// Returns some rows, `[rows, nwave]`.
     pub fn of(&self, rows: Range<usize>) -> &[f64] {
         &self.wave[rows.start * self.nwave..rows.end * self.nwave]
+    }
+
+    /// Returns the wavelengths of some fibres, `[nwave]` or, where they differ, `[fibres, nwave]`.
+    pub fn wave(&self, fibres: Range<usize>) -> Vec<f64> {
+        if fibres.clone().all(|fibre| self.row(fibre) == self.row(fibres.start)) {
+            return self.row(fibres.start).to_vec();
+        }
+        self.of(fibres).to_vec()
     }
 
     /// Returns the table with wavelengths times `factor`.
