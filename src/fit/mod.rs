@@ -32,7 +32,7 @@ mod times;
 mod unlisted;
 
 pub use arc::ArcFrame;
-pub(crate) use coarse::best_shift;
+pub(crate) use coarse::LogLight;
 pub use file::{FitDone, FitFileError, FitRequest, fit_file, remarks};
 pub(crate) use fitted::groups;
 pub use fitted::{FitError, Fitted, fit_psf};

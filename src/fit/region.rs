@@ -51,20 +51,21 @@ impl Region {
     /// Returns the data, masked pixels as 0, smoothed by a Gaussian of about one pixel.
     pub fn smoothed(&self) -> Vec<f64> {
         const KERNEL: [f64; 7] = [0.0044, 0.0540, 0.2420, 0.3991, 0.2420, 0.0540, 0.0044];
-        let (nx, ny) = (self.nx as isize, self.ny as isize);
         let used: Vec<f64> = self.data.iter().zip(&self.ok).map(|(d, ok)| if *ok { *d } else { 0.0 }).collect();
-        let pass = |from: &[f64], [dx, dy]: [isize; 2]| -> Vec<f64> {
-            let at = |x: isize, y: isize| match (0..nx).contains(&x) && (0..ny).contains(&y) {
-                true => from[(y * nx + x) as usize],
-                false => 0.0,
-            };
-            let of = |i: isize| {
-                let taps = KERNEL.iter().zip(-3..).map(|(k, d)| k * at(i % nx + d * dx, i / nx + d * dy));
-                taps.sum()
-            };
-            (0..nx * ny).map(of).collect()
+        // A step is the distance of neighbours; taps beyond the row or the columns see nothing.
+        let pass = |from: &[f64], step: usize, line: usize| -> Vec<f64> {
+            let mut to = vec![0.0; from.len()];
+            for (from, to) in from.chunks_exact(line.max(1)).zip(to.chunks_exact_mut(line.max(1))) {
+                for (tap, d) in KERNEL.iter().zip(-3isize..) {
+                    let by = (d.unsigned_abs() * step).min(line);
+                    let (from, to) =
+                        if d < 0 { (&from[..line - by], &mut to[by..]) } else { (&from[by..], &mut to[..line - by]) };
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to += tap * from);
+                }
+            }
+            to
         };
-        pass(&pass(&used, [1, 0]), [0, 1])
+        pass(&pass(&used, 1, self.nx), self.nx, self.data.len())
     }
 
     /// Weight of a pixel: 0 where it must not be used.

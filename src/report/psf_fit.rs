@@ -9,6 +9,7 @@ use crate::frame::Frame;
 use crate::psf::Psf;
 use crate::shift::{Departure, Quantity, ShiftOptions, Shifts, measure_shifts};
 use crate::stages::legendre::{legendre, unit};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// Most bundles that are measured, spread over the extracted ones.
@@ -56,6 +57,8 @@ pub(super) struct PsfFit {
     pub npix: [usize; 2],
     /// Mean over all bundles by quantity.
     pub means: [Option<Departure>; 4],
+    /// Reason why some are not measured.
+    pub unmeasured: Option<String>,
 }
 
 /// Measures traces and widths of `psf` on `image` at the bundles of a frame. None for a frame whose PSF followed it (`--fit-traces`),
@@ -82,19 +85,21 @@ pub(super) fn measure(
     let count = extracted.len().min(BUNDLES);
     let chunks = if count > FEW { CHUNKS } else { CHUNKS_OF_FEW };
     let options = ShiftOptions { chunks, ..ShiftOptions::night_sky(&preproc.header) };
-    let mut all: Option<Shifts> = None;
-    for group in (0..count).map(|k| extracted[(2 * k + 1) * extracted.len() / (2 * count)].clone()) {
-        match measure_shifts(&psf, &arc, group, &options, &CancelToken::default(), &|_, _| ()) {
-            Ok(found) => match &mut all {
-                Some(shifts) => shifts.bundles.extend(found.bundles),
-                None => all = Some(found),
-            },
-            Err(why) => {
-                tracing::debug!("shifts are not measured: {why}");
-                return Ok(None);
-            }
+    let chosen: Vec<_> = (0..count).map(|k| extracted[(2 * k + 1) * extracted.len() / (2 * count)].clone()).collect();
+    let found: Result<Vec<Shifts>, _> = chosen
+        .into_par_iter()
+        .map(|group| measure_shifts(&psf, &arc, group, &options, &CancelToken::default(), &|_, _| ()))
+        .collect();
+    let all = match found {
+        Ok(parts) => parts.into_iter().reduce(|mut all, part| {
+            all.bundles.extend(part.bundles);
+            all
+        }),
+        Err(why) => {
+            tracing::debug!("shifts are not measured: {why}");
+            return Ok(None);
         }
-    }
+    };
     let scale = frame.scale();
     Ok(all.map(|shifts| PsfFit::of(&shifts, &psf, [scale[0], scale[scale.len() - 1]])))
 }
@@ -124,7 +129,7 @@ impl PsfFit {
             (Some(whole), Some(local)) => Some(format!("{whole}; in places {local}")),
             (whole, local) => whole.or(local),
         };
-        Self { sentence, places, npix: [psf.npix_x, psf.npix_y], means }
+        Self { sentence, places, npix: [psf.npix_x, psf.npix_y], means, unmeasured: shifts.unmeasured() }
     }
 }
 
@@ -179,7 +184,7 @@ pub(super) mod tests {
         };
         let places: Vec<Place> = (0..2).flat_map(|bundle| (0..5).map(move |k| place(bundle, k))).collect();
         let means = [Some(Departure { mean: 0.001, error: 0.001, ends: [0.0, 0.002] }); 4];
-        PsfFit { sentence: of_places(&places, &means), places, npix: [1000, 2000], means }
+        PsfFit { sentence: of_places(&places, &means), places, npix: [1000, 2000], means, unmeasured: None }
     }
 
     #[test]

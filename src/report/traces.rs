@@ -3,6 +3,7 @@
 use super::html::Page;
 use super::psf_fit::{Place, PsfFit};
 use super::summary::Report;
+use super::text::escaped;
 use crate::shift::Quantity;
 use std::fmt::Write;
 
@@ -20,6 +21,9 @@ pub fn traces(report: &Report, page: &mut Page) {
     match &report.material.psf_fit {
         Some(fit) if !fit.places.is_empty() => {
             arrows(fit, page);
+            if let Some(reason) = &fit.unmeasured {
+                page.missing(&escaped(&format!("{}{}.", reason[..1].to_uppercase(), &reason[1..])));
+            }
             table(fit, page);
         }
         _ => page.missing("Not available: needs the image with the light of the sky and the PSF, as <code>spextral report FRAME</code> finds them."),

@@ -3,6 +3,7 @@
 use super::ShiftOptions;
 use super::terms::{Quantity, TERMS, terms};
 use crate::fit::{ArcFrame, Region};
+use crate::fits::Line;
 use crate::psf::Psf;
 use crate::stages::legendre::{legendre, unit};
 use std::ops::Range;
@@ -23,6 +24,8 @@ pub(super) struct Blend {
 pub(super) struct Field<'a> {
     pub psf: &'a Psf,
     pub options: &'a ShiftOptions,
+    /// The lines of its light; none if they are not those of the list.
+    pub lines: &'a [Line],
     pub region: Region,
     /// Rows of the PSF: own fibres, and neighbours of other bundles that share light with them.
     pub fibres: Range<usize>,
@@ -53,6 +56,7 @@ impl<'a> Field<'a> {
         Self {
             psf,
             options,
+            lines: &options.lines,
             region: Region::new(frame, start..clip(ends[1] + margin + 1.0).max(start)),
             own: before..before + own.len(),
             fibres,
@@ -88,7 +92,7 @@ impl<'a> Field<'a> {
     pub fn blends(&self, wave: [f64; 2], dispersion: f64, nearest: f64) -> Vec<Blend> {
         let reach = (self.psf.half_y + 2) as f64 / dispersion;
         let near = |w: &f64| (wave[0] - reach..=wave[1] + reach).contains(w);
-        let lines = self.options.lines.iter().filter(|line| near(&line.wave));
+        let lines = self.lines.iter().filter(|line| near(&line.wave));
         let mut blends: Vec<Blend> = Vec::new();
         for line in lines {
             let part = (line.wave, line.weight.unwrap_or(1.0));

@@ -90,7 +90,7 @@ impl Chunk {
             let dispersion = (row(wave[1]) - row(wave[0])).abs() / (wave[1] - wave[0]);
             let dispersion = if dispersion > 0.0 { dispersion } else { rows / (last - first) };
             let lines = field.blends(wave, dispersion, BLEND);
-            let kind = if field.options.lines.is_empty() { Spectrum::Free } else { Spectrum::Lines };
+            let kind = if field.lines.is_empty() { Spectrum::Free } else { Spectrum::Lines };
             let step = SPACING * sigma / dispersion;
             Self { wave, dispersion, step, lines, spectra: vec![kind; field.fibres.len()], trusted: true }
         };

@@ -106,6 +106,7 @@ impl State<'_> {
             coeff,
             covariance,
             measured: wanted,
+            unmatched: field.lines.is_empty() && !field.options.lines.is_empty(),
             lines,
             rejected,
             unlisted,

@@ -66,31 +66,54 @@ impl<'a> Moves<'a> {
         [&psf.trace_x, &psf.trace_y].map(|series| legendre(series.of(fibre), unit(series.domain, wave)))
     }
 
-    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y.
-    pub fn stamp(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Stamp) {
+    /// Evaluates the parameters of a spot, widened; returns its first column and row, and the offset from its pixel.
+    fn place(&mut self, fibre: usize, wave: f64, change: [f64; 4]) -> ([i64; 2], [f64; 2]) {
         let at = Self::trace(self.psf, fibre, wave);
         let at =
             [0, 1].map(|axis| at[axis] + change[axis]).map(|p| if p.is_finite() { p.clamp(-FAR, FAR) } else { FAR });
         let [(x, dx), (y, dy)] = at.map(split);
-        out.corner = [i64::from(x) - self.shape.half_x as i64, i64::from(y) - self.shape.half_y as i64];
-        out.pixels.clear();
-        out.pixels.resize(self.shape.size(), [0.0; 5]);
         self.params.clear();
         self.params.extend(self.series.iter().map(|series| legendre(series.of(fibre), unit(series.domain, wave))));
         let grow = [change[2].exp(), change[3].exp()];
+        match &self.kind {
+            Kind::Hermite(_) => (0..2).for_each(|axis| self.params[axis] *= grow[axis]),
+            Kind::Other { widths, .. } => {
+                for (axis, of_axis) in widths.iter().enumerate() {
+                    of_axis.iter().for_each(|&k| self.params[k] *= grow[axis]);
+                }
+            }
+        }
+        ([i64::from(x) - self.shape.half_x as i64, i64::from(y) - self.shape.half_y as i64], [dx, dy])
+    }
+
+    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y, without its derivatives;
+    /// returns its first column and row.
+    pub fn values(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Vec<f64>) -> [i64; 2] {
+        let (corner, [dx, dy]) = self.place(fibre, wave, change);
+        out.clear();
+        out.resize(self.shape.size(), 0.0);
+        match &mut self.kind {
+            Kind::Hermite(spots) => spots.value([dx, dy], &self.params, out),
+            Kind::Other { model, .. } => model.spot((dx, dy), &self.params, out),
+        }
+        corner
+    }
+
+    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y.
+    pub fn stamp(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Stamp) {
+        let (corner, [dx, dy]) = self.place(fibre, wave, change);
+        out.corner = corner;
+        out.pixels.clear();
+        out.pixels.resize(self.shape.size(), [0.0; 5]);
         match &mut self.kind {
             Kind::Hermite(spots) => {
-                let widths = [0, 1].map(|axis| self.params[axis] * grow[axis]);
-                self.params[..2].copy_from_slice(&widths);
+                let widths = [self.params[0], self.params[1]];
                 spots.moves([dx, dy], &self.params, &mut out.pixels);
                 for pixel in &mut out.pixels {
                     (pixel[3], pixel[4]) = (pixel[3] * widths[0], pixel[4] * widths[1]);
                 }
             }
             Kind::Other { model, widths } => {
-                for (axis, of_axis) in widths.iter().enumerate() {
-                    of_axis.iter().for_each(|&k| self.params[k] *= grow[axis]);
-                }
                 differences(model, [dx, dy], &self.params, widths, &mut out.pixels);
             }
         }

@@ -46,10 +46,12 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    pub fn new(field: Field<'a>) -> Self {
+    pub fn new(mut field: Field<'a>) -> Self {
         let widths = Moves::have_widths(field.psf);
-        let lines = !field.options.lines.is_empty();
-        let start = coarse::shift(&field);
+        let (start, lines) = coarse::shift(&field);
+        if !lines {
+            field.lines = &[];
+        }
         let mut coeff = vec![0.0; COEFFICIENTS];
         (coeff[0], coeff[TERMS]) = (start[0], start[1]);
         Self {

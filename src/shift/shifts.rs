@@ -35,6 +35,8 @@ pub struct BundleShift {
     pub(super) covariance: DMatrix<f64>,
     /// Quantities that the frame gives, in the order of [`Quantity::ALL`]; the others are 0.
     pub measured: [bool; 4],
+    /// Whether its lines are not those of the list, so that the list is not used.
+    pub unmatched: bool,
     /// Spots of listed lines that gave places along y.
     pub lines: usize,
     /// Pixels left out.
@@ -100,7 +102,14 @@ impl Shifts {
             .filter(|(q, _)| self.departure(*q).is_none())
             .map(|(_, name)| name)
             .collect();
-        (!none.is_empty()).then(|| format!("not measured, for lack of light or of known lines: {}", none.join(", ")))
+        let reason =
+            if self.are_unmatched() { "as its lines match no list" } else { "for lack of light or of known lines" };
+        (!none.is_empty()).then(|| format!("not measured, {reason}: {}", none.join(", ")))
+    }
+
+    /// Whether no bundle has the lines of the list.
+    pub fn are_unmatched(&self) -> bool {
+        !self.bundles.is_empty() && self.bundles.iter().all(|bundle| bundle.unmatched)
     }
 }
 

@@ -3,10 +3,11 @@
 use super::*;
 use crate::base::cancel::CancelToken;
 use crate::fit::ArcFrame;
-use crate::fits::Preproc;
+use crate::fits::{Preproc, night_sky_lines};
 use crate::psf::{Psf, PsfParts};
 use crate::simulate::synthetic::Synthetic;
-use crate::simulate::{Simulation, simulate};
+use crate::simulate::{Light, Simulation, simulate};
+use rand::{RngExt, SeedableRng};
 
 /// A bundle of fibres on 1200 rows.
 fn psf() -> Psf {
@@ -51,6 +52,12 @@ fn distance(psf: &Psf, found: &Shifts, truth: [f64; 4]) -> [f64; 4] {
             places.filter_map(|(f, w)| found.at(psf, q, f, w)).map(|[value, _]| value - truth[q as usize]).collect();
         (off.iter().map(|d| d * d).sum::<f64>() / off.len() as f64).sqrt()
     })
+}
+
+/// Returns random numbers from 0 to 1.
+fn random_numbers(seed: u64) -> impl FnMut() -> f64 {
+    let mut rng = rand_pcg::Pcg64::seed_from_u64(seed);
+    move || rng.random()
 }
 
 const SHIFT: [f64; 2] = [0.1, -0.12];
@@ -113,6 +120,30 @@ fn without_lines_only_places_and_widths_along_x_are_measured() {
     let shifted = found.apply(&psf).unwrap();
     assert_eq!((&shifted.trace_y, &shifted.sigma_y), (&psf.trace_y, &psf.sigma_y));
     assert_ne!(shifted.trace_x, psf.trace_x);
+}
+
+#[test]
+fn lines_that_are_not_those_of_the_list_give_no_place_along_the_dispersion() {
+    let psf = psf();
+    for seed in [11, 12, 13] {
+        // Lines at random: as many as the sky's, as bright as the sky's.
+        let mut random = random_numbers(seed);
+        let mut lines = night_sky_lines();
+        lines.retain(|line| psf.reaches(line.wave));
+        lines
+            .iter_mut()
+            .for_each(|line| line.wave = psf.wave_min + 4.0 + (psf.wave_max - psf.wave_min - 8.0) * random());
+        lines.sort_by(|a, b| a.wave.total_cmp(&b.wave));
+        let light = Light::Arc { lines, electrons: 400.0 };
+        let made = simulate(&moved(&psf, [0.1, 0.0], [1.0, 1.0]), &Simulation { seed, light, ..Simulation::default() });
+        let frame = made.unwrap().preproc.masked_by(u32::MAX).unwrap();
+        let found = measure(&psf, &frame, &options(&frame));
+        assert!(found.are_unmatched() && found.departure(Quantity::Y).is_none(), "{seed}: {:?}", found.sentence());
+        assert!(found.unmeasured().unwrap().contains("match no list"));
+        // Places across the dispersion need no list.
+        let dx = found.departure(Quantity::X).unwrap();
+        assert!((dx.mean - 0.1).abs() < 0.02, "{seed}: {dx:?}");
+    }
 }
 
 #[test]

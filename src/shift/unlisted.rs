@@ -3,7 +3,7 @@
 use super::bundle::Blend;
 use super::chunk::{Chunk, Spectrum};
 use super::local::{Frame, Solved};
-use super::moves::{Moves, Stamp};
+use super::moves::Moves;
 use super::rounds::State;
 use crate::base::median::median;
 
@@ -42,15 +42,19 @@ impl State<'_> {
         let reach = 2.0 / chunk.dispersion;
         let step = STEP / chunk.dispersion;
         let count = ((chunk.wave[1] - chunk.wave[0] + 2.0 * reach) / step) as usize;
+        let from = frame.rows.start * field.region.nx;
+        let residual: Vec<f64> =
+            solved.model.iter().zip(&field.region.data[from..]).map(|(model, data)| data - model).collect();
         let mut moves = Moves::new(field.psf);
-        let mut stamp = Stamp::default();
+        let mut spot = Vec::new();
         let signals: Vec<f64> = (0..=count)
             .map(|k| {
                 let wave = chunk.wave[0] - reach + step * k as f64;
                 let mut of_fibres = Vec::new();
                 for &f in &fibres {
-                    moves.stamp(field.fibres.start + f, wave, field.change(&self.coeff, f, wave), &mut stamp);
-                    of_fibres.extend(signal(self, frame, solved, &stamp));
+                    let change = field.change(&self.coeff, f, wave);
+                    let corner = moves.values(field.fibres.start + f, wave, change, &mut spot);
+                    of_fibres.extend(signal(self, frame, &residual, corner, &spot));
                 }
                 if 2 * of_fibres.len() <= fibres.len() {
                     return 0.0;
@@ -81,19 +85,20 @@ impl State<'_> {
 }
 
 /// Signal over noise of a spot in the residual; None where most of it is not usable.
-fn signal(state: &State, frame: &Frame, solved: &Solved, stamp: &Stamp) -> Option<f64> {
-    let (region, nx) = (&state.field.region, 2 * state.field.psf.half_x + 1);
+fn signal(state: &State, frame: &Frame, residual: &[f64], corner: [i64; 2], spot: &[f64]) -> Option<f64> {
+    let (width, nx) = (state.field.region.nx, 2 * state.field.psf.half_x + 1);
     let (mut sum, mut power, mut cover) = (0.0, 0.0, 0.0);
-    for (k, pixel) in stamp.pixels.iter().enumerate() {
-        let x = stamp.corner[0] - i64::from(region.x0) + (k % nx) as i64;
-        let y = stamp.corner[1] + (k / nx) as i64 - frame.rows.start as i64;
-        let inside = (0..region.nx as i64).contains(&x) && (0..frame.rows.len() as i64).contains(&y);
-        if inside && pixel[0] > 0.0 {
-            let at = y as usize * region.nx + x as usize;
-            let weight = frame.weights[at];
-            sum += weight * pixel[0] * (region.data[frame.rows.start * region.nx + at] - solved.model[at]);
-            power += weight * pixel[0] * pixel[0];
-            cover += if weight > 0.0 { pixel[0] } else { 0.0 };
+    let x = corner[0] - i64::from(state.field.region.x0);
+    let columns = (-x).clamp(0, nx as i64) as usize..(width as i64 - x).clamp(0, nx as i64) as usize;
+    for (k, row) in spot.chunks_exact(nx).enumerate().filter(|_| !columns.is_empty()) {
+        let y = corner[1] + k as i64 - frame.rows.start as i64;
+        let Some(y) = usize::try_from(y).ok().filter(|y| *y < frame.rows.len()) else { continue };
+        let at = y * width + (x + columns.start as i64) as usize;
+        let pixels = frame.weights[at..].iter().zip(&residual[at..]);
+        for (value, (weight, residual)) in row[columns.clone()].iter().zip(pixels).filter(|(value, _)| **value > 0.0) {
+            sum += weight * value * residual;
+            power += weight * value * value;
+            cover += if *weight > 0.0 { *value } else { 0.0 };
         }
     }
     (cover > 0.5).then(|| sum / f64::sqrt(power))

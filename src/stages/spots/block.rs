@@ -1,7 +1,7 @@
 //! Eight spots at once, one per lane: consecutive bins of one fibre. Their profiles are evaluated spot by lane, then turned so that
 //! lanes are the columns of one spot.
 
-use super::profile::{ORDER, profile};
+use super::profile::{MAX_DEGREE, ORDER, profile, serves};
 use super::spot::{add_tails, spot};
 use crate::geometry::{SpotShape, param};
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
@@ -9,14 +9,8 @@ use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 /// Spots evaluated at once.
 pub(crate) const LANES: usize = 8;
 
-/// Narrower than 1/8 pixel the intervals get too many, and so do the digits lost: such spots are evaluated one by one.
-const MAX_STEPS: f64 = 8.0;
-
 /// Spots whose sums are this far from 1 are normalised at once: squares of their pixels might be no numbers.
 const FAR_FROM_1: f64 = 1e30;
-
-/// Most Hermite orders of the fast path.
-const MAX_DEGREE: usize = 16;
 
 /// Runs code for rows `$first..$first + $R` of `$ny`: with vector registers four at a time, to use a profile more than once, then
 /// the rest.
@@ -88,8 +82,7 @@ impl Block {
     pub fn evaluate(&mut self, out: &mut [Octet], scale: &mut [f64]) {
         let widths = [param::SIGMA_X, param::SIGMA_Y].map(|k| self.series[2 + k].0);
         let degree = self.shape.degree_x.max(self.shape.degree_y);
-        // NaN compares false and goes the careful way, too.
-        if degree < MAX_DEGREE && widths.iter().flatten().all(|sigma| *sigma >= 1.0 / MAX_STEPS) {
+        if serves(widths.into_iter().flatten(), degree) {
             match degree {
                 0..=ORDER => dispatch(Evaluate::<ORDER>(self, out, scale)),
                 _ => dispatch(Evaluate::<MAX_DEGREE>(self, out, scale)),

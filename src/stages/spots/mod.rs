@@ -12,6 +12,7 @@ use super::traces::Traces;
 use crate::geometry::SpotShape;
 use block::{Block, LANES};
 pub use model::{SpotKind, SpotModel};
+pub(super) use profile::profiles_of_axes;
 use rayon::prelude::*;
 pub use source::SpotSource;
 pub use spot::spot;

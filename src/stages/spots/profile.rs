@@ -5,8 +5,60 @@
 //! grows with the square of at most half the spot's width. Order 0 between two edges is a two-point Hermite quadrature of phi.
 //! The recurrence of the higher orders gives its derivatives (-1)^k He_k phi, so there is no erf.
 
-use crate::stages::simd::{Octet, Simd};
+use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use std::f64::consts::PI;
+
+/// Narrower than 1/8 pixel the intervals get too many, and so do the digits lost: such spots are evaluated one by one.
+const MAX_STEPS: f64 = 8.0;
+
+/// Most Hermite orders of a profile by recurrence.
+pub(super) const MAX_DEGREE: usize = 16;
+
+/// Whether recurrences serve spots of these widths and of a degree; NaN is served edge by edge, too.
+pub(super) fn serves(mut widths: impl Iterator<Item = f64>, degree: usize) -> bool {
+    degree < MAX_DEGREE && widths.all(|sigma| sigma >= 1.0 / MAX_STEPS)
+}
+
+/// Writes the profiles along both axes of one spot, in the first two lanes, `[degree + 1, 2 half + 1]`. Returns whether
+/// recurrences serve it; nothing is written if not.
+pub(in crate::stages) fn profiles_of_axes(
+    offset: [f64; 2],
+    sigma: [f64; 2],
+    half: usize,
+    degree: usize,
+    out: &mut Vec<Octet>,
+) -> bool {
+    if !serves(sigma.into_iter(), degree) {
+        return false;
+    }
+    // Pairs in all lanes: none is out of range.
+    let lanes = |pair: [f64; 2]| Octet(std::array::from_fn(|lane| pair[lane % 2]));
+    out.resize((degree + 1) * (2 * half + 1), Octet::default());
+    let (offset, sigma) = (lanes(offset), lanes(sigma));
+    match degree {
+        0..=ORDER => dispatch(Axes::<ORDER> { offset, sigma, half, degree, out }),
+        _ => dispatch(Axes::<MAX_DEGREE> { offset, sigma, half, degree, out }),
+    }
+    true
+}
+
+/// [`profile`] for every instruction set.
+struct Axes<'a, const D: usize> {
+    offset: Octet,
+    sigma: Octet,
+    half: usize,
+    degree: usize,
+    out: &'a mut [Octet],
+}
+
+impl<const D: usize> Kernel for Axes<'_, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        profile::<S, D>(simd, &self.offset, &self.sigma, self.half, self.degree, self.out);
+    }
+}
 
 /// Derivatives of phi used at either end of a quadrature interval, and the highest Hermite order that needs no more.
 pub(super) const ORDER: usize = 8;
