@@ -375,6 +375,61 @@ mod tests {
         assert!(exposure::manifest_of(&first).unwrap().starts_with("input,psf,output,wavelength,"));
     }
 
+    /// Writes a file whose first HDU has a kind of exposure.
+    fn of_kind(path: &Path, kind: &str) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let cards = [
+            "SIMPLE  =                    T",
+            "NAXIS   =                    0",
+            &format!("OBSTYPE = '{kind:<8}'"),
+            "END",
+        ];
+        std::fs::write(path, format!("{:<2880}", cards.map(|card| format!("{card:<80}")).concat())).unwrap();
+    }
+
+    #[test]
+    fn a_night_is_extracted_as_by_the_commands_of_the_survey() {
+        #[derive(Parser)]
+        struct Survey {
+            #[command(flatten)]
+            arguments: super::super::extract::Arguments,
+        }
+        // Flags of desi_extract_spectra as desi_proc gives them, by camera and by kind of exposure.
+        let by_camera = [
+            ("b4", "3600.0,5800.0,0.8", "0.04"),
+            ("r4", "5760.0,7620.0,0.8", "0.01"),
+            ("z4", "7520.0,9824.0,0.8", "0.01"),
+        ];
+        let by_kind: [(&str, &[&str]); 4] = [
+            ("SCIENCE", &["--barycentric-correction"]),
+            ("SKY", &["--barycentric-correction"]),
+            ("ARC", &[]),
+            ("FLAT", &[]),
+        ];
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().to_string_lossy().into_owned();
+        for (k, (kind, of_kind_flags)) in by_kind.into_iter().enumerate() {
+            for (camera, wavelength, psferr) in by_camera {
+                let number = format!("{:08}", 70 + k);
+                let at =
+                    |folder: &str, name: &str| format!("{root}/{folder}/20210501/{number}/{name}-{camera}-{number}");
+                let [input, psf] = [at("preproc", "preproc") + ".fits.gz", at("exposures", "psf") + ".fits"];
+                [&input, &psf].iter().for_each(|path| of_kind(Path::new(path), kind));
+                let output = at("exposures", "frame") + "-no-badcolumn-mask.fits";
+                let words = ["-w", wavelength, "-i", &input, "-p", &psf, "-o", &output, "--psferr", psferr, "--no-gpu"];
+                let survey = ["desi_extract_spectra"].iter().chain(&words).chain(of_kind_flags);
+                let survey = Survey::try_parse_from(survey).unwrap().arguments.request(None).unwrap();
+                let words = ["--reduxdir", &root, "--night", "20210501", "--expid", &number, "--cameras", camera];
+                let own = |more: &[&str]| {
+                    let line = ["exposure"].iter().chain(&words).chain(more);
+                    Line::try_parse_from(line).unwrap().arguments.named().unwrap().remove(0)
+                };
+                assert_eq!(own(&[]), survey, "{kind} {camera}");
+                assert_eq!(own(&["--no-barycentric-correction"]), Request { barycentric: false, ..survey });
+            }
+        }
+    }
+
     #[test]
     fn exposures_are_numbers_and_ranges() {
         assert_eq!((numbers("51060"), numbers("51062-51070")), (Ok([51060; 2]), Ok([51062, 51070])));

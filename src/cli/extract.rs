@@ -140,7 +140,7 @@ pub fn run(arguments: Arguments) -> Outcome {
 
 impl Arguments {
     /// Returns the request: the defaults, what `like` records, what the command line gives.
-    fn request(&self, like: Option<&Like>) -> Result<Request, Box<dyn Error>> {
+    pub(super) fn request(&self, like: Option<&Like>) -> Result<Request, Box<dyn Error>> {
         let ([input, psf], output) = match (like, &self.input, &self.psf, &self.output) {
             (Some(like), input, psf, output) => {
                 (like.inputs(input.as_deref(), psf.as_deref())?, output.clone().unwrap_or_else(|| like.output()))

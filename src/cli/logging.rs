@@ -2,7 +2,7 @@
 
 use super::signals::before_the_end;
 use clap::builder::styling::AnsiColor;
-use indicatif::{HumanDuration, MultiProgress, ProgressState};
+use indicatif::{HumanDuration, MultiProgress, ProgressState, ProgressStyle};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -103,21 +103,11 @@ impl Progress {
     pub fn new(what: &'static str) -> Self {
         let wanted = tracing::enabled!(Level::INFO);
         let bar = (wanted && io::stderr().is_terminal()).then(|| {
-            let style = "{wide_bar} {pos}/{len} {msg}, {elapsed} elapsed, {left} left";
-            let style = indicatif::ProgressStyle::with_template(style).expect("a constant that parses");
-            let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
-                // A bar that cannot be drawn is no error.
-                let _ = match state.pos() {
-                    0 => write!(out, "--"),
-                    _ => write!(out, "{:#}", HumanDuration(state.eta())),
-                };
-            };
-            let style = style.with_key("left", left);
             before_the_end(|| {
                 // The process ends anyway.
                 let _ = BARS.clear();
             });
-            BARS.add(indicatif::ProgressBar::no_length().with_style(style).with_message(what))
+            BARS.add(indicatif::ProgressBar::no_length().with_style(bar_style()).with_message(what))
         });
         Self { what, bar, start: Instant::now(), said: AtomicUsize::new(0) }
     }
@@ -145,6 +135,19 @@ impl Progress {
     }
 }
 
+/// Returns the look of a bar: one line, whatever the terminal's width.
+fn bar_style() -> ProgressStyle {
+    let style = "{wide_bar} {pos}/{len} {msg}, {elapsed} elapsed, {left} left";
+    let left = |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A bar that cannot be drawn is no error.
+        let _ = match state.pos() {
+            0 => write!(out, "--"),
+            _ => write!(out, "{:#}", HumanDuration(state.eta())),
+        };
+    };
+    ProgressStyle::with_template(style).expect("a constant that parses").with_key("left", left)
+}
+
 /// Formats a time with its unit.
 fn time(seconds: f64) -> String {
     match seconds {
@@ -158,6 +161,76 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
+    use std::sync::{Arc, Mutex};
+
+    /// A terminal of some columns that keeps what is written.
+    #[derive(Clone, Debug)]
+    struct Tape(u16, Arc<Mutex<Vec<String>>>);
+
+    impl TermLike for Tape {
+        fn width(&self) -> u16 {
+            self.0
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.1.lock().unwrap().push(text.into());
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_bar_fits_terminals_of_60_to_200_columns() {
+        for columns in 60..=200 {
+            let tape = Tape(columns, Arc::default());
+            let bar = ProgressBar::with_draw_target(
+                Some(12_000),
+                ProgressDrawTarget::term_like_with_hz(Box::new(tape.clone()), 255),
+            );
+            bar.set_style(bar_style());
+            bar.set_message("bundles");
+            bar.set_elapsed(std::time::Duration::from_secs(7300));
+            for position in [0, 3999, 11_999] {
+                bar.set_position(position);
+                bar.force_draw();
+            }
+            let lines = tape.1.lock().unwrap();
+            let drawn: Vec<&str> = lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect();
+            assert!(
+                drawn.iter().any(|line| line.contains("11999/12000 bundles") && line.ends_with("left")),
+                "{drawn:?}"
+            );
+            for line in drawn {
+                assert!(line.chars().count() <= usize::from(columns), "{columns}: {line}");
+                assert!(line.contains("\u{2588}") || line.contains("\u{2591}"), "{columns}: no bar in {line}");
+            }
         }
     }
 }
