@@ -73,11 +73,33 @@ pub struct Selected {
     pub snr: f64,
 }
 
-/// Returns the kinds of the targets from the fibermap, `[nspec]`; empty strings if it has none.
+/// Classes of targets by their bits of DESI_TARGET; of several the first.
+const CLASSES: [(&str, u64); 7] = [
+    ("STD", 0b111 << 33),
+    ("QSO", 1 << 2),
+    ("LRG", 1),
+    ("ELG", 1 << 1),
+    ("BGS", 1 << 60),
+    ("MWS", 1 << 61),
+    ("SECONDARY", 1 << 62),
+];
+
+/// Returns the kinds of the targets from the fibermap, `[nspec]`: SIMTYPE, or else the classes of DESI_TARGET and OBJTYPE; empty strings if
+/// it has none.
 pub fn kinds(frame: &Frame) -> Vec<String> {
     let table = frame.fibermap.as_ref();
-    let column = table.and_then(|t| t.column_str("SIMTYPE").or_else(|| t.column_str("OBJTYPE"))).unwrap_or_default();
-    let kind = |row| column.get(row).map_or(String::new(), |kind: &String| kind.trim().to_string());
+    let column = |name: &str| table.and_then(|table| table.column_str(name)).unwrap_or_default();
+    let (simulated, types) = (column("SIMTYPE"), column("OBJTYPE"));
+    let bits = table.and_then(|table| table.column_i64("DESI_TARGET")).unwrap_or_default();
+    let class = |row: usize| {
+        let bits = bits.get(row).copied().unwrap_or(0).cast_unsigned();
+        CLASSES.iter().find(|(_, class)| bits & class != 0).map(|(name, _)| (*name).to_string())
+    };
+    let kind = |row: usize| {
+        let text = |of: &[String]| of.get(row).map(|kind| kind.trim().to_string()).filter(|kind| !kind.is_empty());
+        let is_target = text(&types).is_none_or(|kind| kind == "TGT");
+        text(&simulated).or_else(|| class(row).filter(|_| is_target)).or_else(|| text(&types)).unwrap_or_default()
+    };
     (0..frame.spectra.nspec).map(kind).collect()
 }
 

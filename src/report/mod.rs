@@ -9,7 +9,7 @@
 //! | `verdict`, `index` | the frame in one sentence; many frames, the worst on top |
 //! | `statistics`, `warnings`, `header_facts`, `summary` | numbers of a frame, its problems, its cards; all of them together |
 //! | `text`, `figures`, `packed_spectra`, `html` | text, heat maps, curves and all spectra as HTML; the page in the making |
-//! | `spectra`, `quality`, `ccd`, `traces`, `tables`, `page` | the sections of the page, and the whole of it |
+//! | `spectra`, `quality`, `targets`, `ccd`, `traces`, `tables`, `page` | the sections of the page, and the whole of it |
 //! | `overview` | the picture |
 //! | `fit` | the page about the fit of a PSF |
 
@@ -32,6 +32,7 @@ mod spectra;
 mod statistics;
 mod summary;
 mod tables;
+mod targets;
 mod text;
 mod traces;
 mod verdict;

@@ -5,7 +5,7 @@ use super::figures::packed;
 use super::html::Page;
 use super::summary::Report;
 use super::text::escaped;
-use super::{ccd, header_facts, quality, spectra, tables, traces};
+use super::{ccd, header_facts, quality, spectra, tables, targets, traces};
 use crate::plot::LEVELS;
 use serde_json::json;
 
@@ -26,6 +26,7 @@ impl Report {
         spectra::all_spectra(self, &mut page)?;
         let spectra = spectra::single_spectra(self, &mut page);
         quality::signal(self, &mut page);
+        targets::targets(self, &mut page);
         ccd::residual(self, &mut page)?;
         traces::traces(self, &mut page);
         quality::goodness(self, &mut page)?;

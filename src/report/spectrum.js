@@ -194,6 +194,9 @@
     spectrum.show(row);
     document.getElementById("spectrum").scrollIntoView({ block: "nearest", behavior: "smooth" });
   };
+  for (const dot of document.querySelectorAll("[data-row]")) {
+    dot.addEventListener("click", () => figures.choose(Number(dot.dataset.row)));
+  }
   for (const spec of data.views) {
     // The axis that counts rows of the frame, if there is one.
     spec.fibres = spec.over === "fibre" ? "x" : spec.over === "wave" && spec.kind === "map" ? "y" : "";
