@@ -4,7 +4,7 @@ use super::error::ReportError;
 use crate::base::cancel::CancelToken;
 use crate::extract::Request;
 use crate::fit::{ArcFrame, groups};
-use crate::fits::{read_preproc, read_psf_with};
+use crate::fits::{Preproc, read_psf_with};
 use crate::frame::Frame;
 use crate::psf::Psf;
 use crate::shift::{Departure, Quantity, ShiftOptions, Shifts, measure_shifts};
@@ -61,7 +61,7 @@ pub(super) struct PsfFit {
     pub unmeasured: Option<String>,
 }
 
-/// Measures traces and widths of `psf` on `image` at the bundles of a frame. None for a frame whose PSF followed it (`--fit-traces`),
+/// Measures traces and widths of `psf` on `image`, which is not masked yet, at the bundles of a frame. None for a frame whose PSF followed it (`--fit-traces`),
 /// for lamps, and where nothing can be measured.
 ///
 /// # Errors
@@ -69,7 +69,7 @@ pub(super) struct PsfFit {
 pub(super) fn measure(
     frame: &Frame,
     request: &Request,
-    image: &Path,
+    image: &Preproc,
     psf: &Path,
 ) -> Result<Option<PsfFit>, ReportError> {
     let of_sky = frame.header.get_str("OBSTYPE").is_none_or(|kind| ["SCIENCE", "SKY"].contains(&kind.trim()));
@@ -77,7 +77,8 @@ pub(super) fn measure(
         return Ok(None);
     }
     let psf = read_psf_with(psf, request.psf_gh00)?;
-    let preproc = read_preproc(image, &request.preproc_options())?.turned_for(psf.dispersion);
+    let Ok(preproc) = image.clone().masked_by(request.mask_bits) else { return Ok(None) };
+    let preproc = preproc.turned_for(psf.dispersion);
     let arc = ArcFrame { ccd: &preproc.ccd, readnoise: preproc.readnoise.as_deref() };
     let (first, end) = (request.options.specmin, request.options.specmin + frame.spectra.nspec);
     let extracted: Vec<_> =

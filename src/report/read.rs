@@ -5,7 +5,7 @@ use super::psf_fit::{self, PsfFit};
 use super::residual::CcdResidual;
 use crate::compare::{TrueSpectra, file_name, resolve_truth};
 use crate::extract::Request;
-use crate::fits::{PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth};
+use crate::fits::{Preproc, PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth};
 use crate::frame::{Frame, Header, Value, path_of_card};
 use std::path::{Path, PathBuf};
 
@@ -52,26 +52,28 @@ impl Material {
     pub fn read(sources: &Sources) -> Result<Self, ReportError> {
         let path = &sources.frame;
         let frame = read_frame(path)?;
-        let (ccd, note) = sources.ccd.as_ref().map(|files| read_ccd(path, &frame, files)).transpose()?.unzip();
-        let psf_fit = match (&sources.ccd, &sources.psf) {
-            (Some([image, _]), Some(psf)) => psf_fit::measure(&frame, &request_of(&frame.header), image, psf)?,
+        let request = request_of(&frame.header);
+        let planes = sources.ccd.as_ref().map(|files| read_planes(path, &frame, &request, files)).transpose()?;
+        let psf_fit = match (&planes, &sources.psf) {
+            (Some((preproc, _)), Some(psf)) => psf_fit::measure(&frame, &request, preproc, psf)?,
             _ => None,
         };
+        let note = sources.ccd.as_ref().and_then(|[image, _]| other_image(&frame, image));
+        let ccd = planes.map(|(preproc, model)| residual(preproc, model, request.mask_bits));
         let truth = sources.truth.as_ref().map(|truth| read_true_spectra(path, &frame, truth)).transpose()?;
-        Ok(Self { name: file_name(path), frame, ccd, note: note.flatten(), psf_fit, truth })
+        Ok(Self { name: file_name(path), frame, ccd, note, psf_fit, truth })
     }
 }
 
-/// Reads CCD and model, and notes if the image is not the extracted one.
-fn read_ccd(
+/// Reads the CCD as it was extracted but for its mask, and its model, `[ny, nx]`.
+fn read_planes(
     path: &Path,
     frame: &Frame,
+    request: &Request,
     [image, model]: &[PathBuf; 2],
-) -> Result<(CcdResidual, Option<String>), ReportError> {
+) -> Result<(Preproc, Vec<f32>), ReportError> {
     // No mask bits, so that masked pixels keep their errors: the report shows their residuals, too.
-    let extraction = request_of(&frame.header);
-    let preproc =
-        read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..extraction.preproc_options() })?;
+    let preproc = read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..request.preproc_options() })?;
     need_same_cards(&OF_IMAGE, (path, &frame.header), image, |keyword| preproc.header.get(keyword))?;
     let headers = read_headers(model)?;
     need_same_cards(&OF_MODEL, (path, &frame.header), model, |keyword| headers.iter().find_map(|h| h.get(keyword)))?;
@@ -81,19 +83,27 @@ fn read_ccd(
     if shape.len() != 2 || found != expected {
         return Err(ReportError::Shape { model: model.clone(), found, image: image.clone(), expected });
     }
-    let bits = extraction.mask_bits;
-    let masked = match &preproc.mask {
-        Some(mask) => mask.iter().map(|&m| m as u32 & bits != 0).collect(),
-        None => vec![false; pixels.len()],
-    };
+    let model = pixels.into_iter().map(|p| if p.is_finite() { p as f32 } else { 0.0 }).collect();
+    Ok((preproc, model))
+}
+
+/// Returns a remark if the image is not the one that was extracted.
+fn other_image(frame: &Frame, image: &Path) -> Option<String> {
     let given = file_name(image);
     let extracted_from = frame.header.get_str("IN_IMG").map(|name| file_name(&path_of_card(&name)));
     let other = extracted_from.filter(|name| *name != given);
-    let note = other.map(|name| format!("the frame was extracted from {name}, the residual is of {given}"));
-    let model = pixels.into_iter().map(|p| if p.is_finite() { p as f32 } else { 0.0 }).collect();
+    other.map(|name| format!("the frame was extracted from {name}, the residual is of {given}"))
+}
+
+/// Returns the residual of a CCD, where any of `bits` masks.
+fn residual(preproc: Preproc, model: Vec<f32>, bits: u32) -> CcdResidual {
+    let masked = match &preproc.mask {
+        Some(mask) => mask.iter().map(|&m| m as u32 & bits != 0).collect(),
+        None => vec![false; model.len()],
+    };
     let nx = preproc.ccd.nx();
     let [image, ivar] = preproc.ccd.into_planes();
-    Ok((CcdResidual { nx, image, ivar, masked, model }, note))
+    CcdResidual { nx, image, ivar, masked, model }
 }
 
 /// Refuses a file with a card of another value than the frame's.
