@@ -380,7 +380,7 @@ mod tests {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let cards = [
             "SIMPLE  =                    T",
-            "NAXIS   =                    0",
+            "NAXIS   =                    2",
             &format!("OBSTYPE = '{kind:<8}'"),
             "END",
         ];
@@ -413,7 +413,7 @@ mod tests {
                 let number = format!("{:08}", 70 + k);
                 let at =
                     |folder: &str, name: &str| format!("{root}/{folder}/20210501/{number}/{name}-{camera}-{number}");
-                let [input, psf] = [at("preproc", "preproc") + ".fits.gz", at("exposures", "psf") + ".fits"];
+                let [input, psf] = [at("preproc", "preproc") + ".fits", at("exposures", "psf") + ".fits"];
                 [&input, &psf].iter().for_each(|path| of_kind(Path::new(path), kind));
                 let output = at("exposures", "frame") + "-no-badcolumn-mask.fits";
                 let words = ["-w", wavelength, "-i", &input, "-p", &psf, "-o", &output, "--psferr", psferr, "--no-gpu"];

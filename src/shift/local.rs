@@ -207,10 +207,13 @@ impl Solved {
         let mut images: Vec<[Vec<f64>; 4]> = Vec::new();
         let mut weighted: Vec<[Vec<f64>; 4]> = Vec::new();
         for f in own.clone() {
-            let (light, bright) = (&self.lights[f], local.fit[f][2].sqrt() > SIGNAL);
+            let (light, is_lines) = (&self.lights[f], chunk.spectra[f] == Spectrum::Lines);
+            // Bins that are free take up noise, as many squares of it as there are bins.
+            let noise = if is_lines { 0.0 } else { light.parts.len() as f64 };
+            let bright = local.fit[f][2] > SIGNAL.powi(2) + noise + 3.0 * (2.0 * noise).sqrt();
             let width = light.columns.len();
             let mut of_fibre = [0; 4].map(|_| vec![0.0; all.len() * width]);
-            let is_free = chunk.spectra[f] == Spectrum::Free || !chunk.trusted;
+            let is_free = !is_lines || !chunk.trusted;
             for (k, part) in self.parts(f).filter(|_| bright) {
                 let moves_y = part.placed && !is_free && self.x[k] * self.power[k].sqrt() > SIGNAL;
                 local.lines += usize::from(moves_y);
