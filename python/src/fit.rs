@@ -46,7 +46,8 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 /// start : Psf
 ///     The PSF to start from: traces within ``reach``, widths within 15 %.
 /// lines : str, path, or array of [nline]
-///     A line list, or wavelengths in Angstrom, in vacuum unless ``lines_in`` is ``"air"``.
+///     A line list, built-in lines of elements as ``"builtin:HgCdNe"``, or wavelengths in Angstrom, in vacuum unless
+///     ``lines_in`` is ``"air"``.
 /// lines_in : str
 ///     ``"air"`` or ``"vacuum"``; by default the list's own medium.
 /// bundlesize : int

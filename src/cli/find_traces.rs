@@ -1,6 +1,7 @@
 //! `spextral find-traces`: a start for fit-psf from a flat and an arc.
 
 use super::json::{Json, object, print_object, text};
+use super::line_list::line_list;
 use super::output::{Outcome, print};
 use serde_json::json;
 use spextral::find::{FindOptions, FindRequest, find_file};
@@ -21,8 +22,8 @@ pub struct Arguments {
     /// Preproc file of an arc
     #[arg(long, value_name = "ARC")]
     arc: PathBuf,
-    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom; it may have lines that the lamp lacks
-    #[arg(long, value_name = "LIST")]
+    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom; or built-in lines of Hg, Cd, Ne, Ar, Kr, Xe, Th, as builtin:HgCdNe. It may have lines that the lamp lacks
+    #[arg(long, value_name = "LIST", value_parser = line_list())]
     lines: PathBuf,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"])]

@@ -2,6 +2,7 @@
 
 use super::fit_peers::{FitPeers, installed_list};
 use super::json::{Json, object, print_object, text};
+use super::line_list::line_list;
 use super::logging::Progress;
 use super::output::{Outcome, print};
 use super::signals::cancel_on_signals;
@@ -37,17 +38,17 @@ pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, alias = "output-psf", value_name = "PSF")]
     output: PathBuf,
-    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom [default: that of $SPECEXDATA, if set]
-    #[arg(long, value_name = "LIST")]
+    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom; or built-in lines of Hg, Cd, Ne, Ar, Kr, Xe, Th, as builtin:HgCdNe [default: that of $SPECEXDATA, if set]
+    #[arg(long, value_name = "LIST", value_parser = line_list())]
     lines: Option<PathBuf>,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"])]
     lines_in: Option<String>,
     /// First fibre that is fitted, a row of the PSF; the others are as in the start
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(short = 's', long, value_name = "N", default_value_t = 0)]
     specmin: usize,
     /// Number of fibres that are fitted [default: all from --specmin on]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     nspec: Option<u32>,
     /// Fibres that are fitted together [default: those between gaps, at most 40]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -21,6 +21,7 @@ mod help;
 mod info;
 mod json;
 mod like;
+mod line_list;
 mod logging;
 #[cfg(feature = "simulate")]
 mod make_psf;

@@ -1,6 +1,8 @@
 //! `spextral shift-psf`: a PSF with the traces and widths of a frame.
 
+use super::fit_peers::ShiftPeers;
 use super::json::{Json, object, print_object, quantity_fields, text};
+use super::line_list::line_list;
 use super::logging::Progress;
 use super::output::{Outcome, print};
 use super::signals::cancel_on_signals;
@@ -29,8 +31,8 @@ pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, visible_alias = "outpsf", value_name = "PSF")]
     output: PathBuf,
-    /// Line list in place of the built-in one of the night sky: text or a FITS table, wavelength [ion] [weight] in Angstrom
-    #[arg(long, value_name = "LIST", conflicts_with = "no_lines")]
+    /// Line list in place of the built-in one of the night sky: text or a FITS table, wavelength [ion] [weight] in Angstrom; of a lamp also built-in lines, as builtin:HgCdNe
+    #[arg(long, value_name = "LIST", conflicts_with = "no_lines", value_parser = line_list())]
     lines: Option<PathBuf>,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", value_parser = ["air", "vacuum"], requires = "lines")]
@@ -54,32 +56,9 @@ pub struct Arguments {
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
-    peers: PeerFlags,
+    peers: ShiftPeers,
     #[command(flatten)]
     pub json: Json,
-}
-
-/// Flags of desi_compute_trace_shifts, which the help does not show.
-#[derive(clap::Args, Clone, Debug, Default)]
-struct PeerFlags {
-    /// As the default
-    #[arg(long, hide = true, conflicts_with_all = ["lines", "no_lines", "continuum"])]
-    sky: bool,
-    /// As --no-lines
-    #[arg(long, hide = true, conflicts_with = "lines")]
-    continuum: bool,
-    /// As the default: frames without lines of the sky are measured without them
-    #[arg(long, hide = true)]
-    auto: bool,
-    /// Without effect, with a warning: degrees are fixed and priors hold what the frame does not give
-    #[arg(long, hide = true, value_name = "DEGREE")]
-    degxx: Option<u32>,
-    #[arg(long, hide = true, value_name = "DEGREE")]
-    degxy: Option<u32>,
-    #[arg(long, hide = true, value_name = "DEGREE")]
-    degyx: Option<u32>,
-    #[arg(long, hide = true, value_name = "DEGREE")]
-    degyy: Option<u32>,
 }
 
 /// Parses a number that is not negative.
@@ -98,9 +77,9 @@ impl Arguments {
             psf: self.psf.clone(),
             output: self.output.clone(),
             psf_gh00: self.psf_gh00.parse::<Gh00>()?,
-            lines: match &self.lines {
-                Some(path) => Lines::List(path.clone(), medium),
-                None if self.no_lines || self.peers.continuum => Lines::None,
+            lines: match self.lines.clone().or(self.peers.lines()) {
+                Some(path) => Lines::List(path, medium),
+                None if self.no_lines || self.peers.is_continuum() => Lines::None,
                 None => Lines::NightSky,
             },
             line_sigma: self.line_sigma,
@@ -115,12 +94,7 @@ impl Arguments {
 /// # Errors
 /// A file that cannot be read or written, inputs that do not fit each other, or a frame without light.
 pub fn run(args: &Arguments) -> Outcome {
-    let degrees = [args.peers.degxx, args.peers.degxy, args.peers.degyx, args.peers.degyy];
-    if degrees.iter().any(Option::is_some) {
-        tracing::warn!(
-            "--degxx, --degxy, --degyx and --degyy have no effect: shifts are linear across a bundle and quadratic along wavelength"
-        );
-    }
+    args.peers.check();
     let request = args.request()?;
     let cancel = cancel_on_signals()?;
     tracing::info!("measuring {} with {}", request.input.display(), request.psf.display());

@@ -1,6 +1,7 @@
 //! `spextral simulate`: writes a simulated frame, and the truth behind it.
 
 use super::json::{Json, object, print_object, text};
+use super::line_list::line_list;
 use super::output::{Outcome, fibres, print};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
@@ -70,8 +71,8 @@ pub struct Arguments {
     /// GH-0-0 of the PSF: as in the file, or 1 as specex fits it
     #[arg(long, value_name = "VALUE", value_parser = PossibleValuesParser::new(Gh00::ALL.iter().map(|v| v.word())).try_map(|word| word.parse::<Gh00>()), default_value = Gh00::File.word())]
     psf_gh00: Gh00,
-    /// Light the fibres by an arc lamp, whose line list this is: text or a FITS table, wavelength [ion] [weight]
-    #[arg(long, value_name = "LIST", conflicts_with_all = ["flat", "spectra", "wavelength"])]
+    /// Light the fibres by an arc lamp, whose line list this is: text or a FITS table, wavelength [ion] [weight]; or built-in lines, as builtin:HgCdNe
+    #[arg(long, value_name = "LIST", value_parser = line_list(), conflicts_with_all = ["flat", "spectra", "wavelength"])]
     arc: Option<PathBuf>,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
     #[arg(long, value_name = "MEDIUM", requires = "arc", value_parser = ["air", "vacuum"])]

@@ -56,20 +56,14 @@ pub struct Line {
     pub weight: Option<f64>,
 }
 
-/// Reads a line list, `wavelength [ion] [weight]` per line in Angstrom, in any order of wavelength.
-///
-/// Text has columns apart by blanks, commas or bars; `#` begins a comment. A first line of names has the names of the columns; without
-/// it the first number is the wavelength and the last one, if there are more, the weight. A FITS table has
-/// such columns in its first table. `medium` is that of the wavelengths; without it the list itself has it, as a comment
-/// `# vacuum` or `# air`, or by the card AIRORVAC. Lines come back by ascending wavelength in vacuum.
+/// Reads a list from a file, as [`read_line_list`](super::read_line_list) describes it.
 ///
 /// # Errors
 /// [`FitsError::Read`] if the file cannot be read; [`FitsError::Invalid`] if it has no lines, a wavelength that is none, or
 /// does not say its medium.
-pub fn read_line_list(path: impl AsRef<Path>, medium: Option<Medium>) -> Result<Vec<Line>, FitsError> {
-    let path = path.as_ref();
-    let (mut lines, said) = if is_fits(path)? { of_table(path)? } else { of_text(path)? };
+pub(super) fn read_list(path: &Path, medium: Option<Medium>) -> Result<Vec<Line>, FitsError> {
     let invalid = |what: String| FitsError::Invalid { path: path.into(), hdu: "line list".into(), what };
+    let (mut lines, said) = if is_fits(path)? { of_table(path)? } else { of_text(path)? };
     if lines.is_empty() {
         return Err(invalid("has no lines; give a wavelength per line of text, in Angstrom".into()));
     }
@@ -208,7 +202,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lines.txt");
         std::fs::write(&path, text).unwrap();
-        read_line_list(&path, medium).map_err(|e| e.to_string())
+        read_list(&path, medium).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -254,7 +248,7 @@ mod tests {
             out.table("LINES", &table)
         });
         written.unwrap().persist().unwrap();
-        let found = read_line_list(&path, None).unwrap();
+        let found = read_list(&path, None).unwrap();
         assert_eq!(found[1], Line { wave: 6507.0, ion: "Ne".into(), weight: Some(30.0) });
         assert_eq!((found[0].wave, found[0].weight), (5460.5, None));
     }

@@ -8,7 +8,7 @@
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
-//! | `line_list`, `truth` | wavelengths of a lamp; true spectra |
+//! | `line_list`, `arc_lines`, `night_sky`, `truth` | wavelengths of a lamp; built-in lists; true spectra |
 //! | `spot_table` | measured spots and plain traces, of which a PSF is made |
 //! | `keywords` | cards that belong to one file |
 //! | `first_cards` | the cards at the beginning of a file, without its pixels |
@@ -17,6 +17,7 @@
 //! Cards and tables themselves are plain data of [`crate::frame`]. Every writer returns a [`PendingFile`], which takes its
 //! name by [`PendingFile::persist`].
 
+mod arc_lines;
 mod blocks;
 mod bytes;
 mod checksum;
@@ -51,11 +52,12 @@ mod writer;
 
 pub use crate::base::atomic_file::PendingFile;
 pub use crate::frame::{ColumnData, Header, Table, Value};
+pub use arc_lines::{arc_lines, builtin_elements, read_line_list};
 pub use error::FitsError;
 pub use first_cards::read_first_cards;
 pub use frame::{read_frame, write_frame, write_model};
 pub use image::read_image_f64;
-pub use line_list::{Line, Medium, read_line_list};
+pub use line_list::{Line, Medium};
 pub use night_sky::night_sky_lines;
 pub(crate) use preproc::preproc_of;
 pub use preproc::{Preproc, read_preproc, write_preproc};

@@ -116,7 +116,7 @@ fn a_psf_fitted_to_an_arc_is_a_psf_that_extracts_and_tells_what_it_was_made_of()
     folder.run(&fit).fails_saying(&["fitted.fits exists already"]);
 
     // As desi_compute_psf is called.
-    let of_desi = "fit-psf --input-image arc.fits --input-psf true.fits --output-psf part.fits --bundlesize 5 --specmin 1 --nspec 4 \
+    let of_desi = "fit-psf --input-image arc.fits --input-psf true.fits --output-psf part.fits --bundlesize 5 -s 1 -n 4 \
                    --broken-fibers 4 --dont-merge-with-input --lines lines.txt --json";
     let run = folder.run(&of_desi.split_whitespace().collect::<Vec<_>>());
     assert_eq!(run.code, Some(0), "{}", run.stderr);
@@ -143,6 +143,12 @@ fn a_fit_that_cannot_be_leaves_no_file_and_says_why() {
     fit(&["-i", "none.fits", "--lines", "lines.txt"]).fails_saying(&["none.fits", "No such file"]);
     fit(&["-i", "arc.fits", "--lines", "arc.fits"]).fails_saying(&["arc.fits", "no column WAVELENGTH"]);
     fit(&["-i", "preproc.fits", "--lines", "lines.txt"]).fails_saying(&["true.fits", "rows and columns"]);
+    let unknown = fit(&["-i", "arc.fits", "--lines", "builtin:HgUx"]);
+    assert!(
+        unknown.code == Some(2) && unknown.stderr.contains("`Ux`, of which there are no built-in lines"),
+        "{}",
+        unknown.stderr
+    );
     std::fs::write(folder.path("lines.txt"), "6000\n6010\n").unwrap();
     fit(&["-i", "arc.fits", "--lines", "lines.txt"]).fails_saying(&["lines.txt", "air or in vacuum", "--lines-in"]);
     fit(&["-i", "arc.fits", "--lines", "lines.txt", "--lines-in", "air"]).fails_saying(&["true.fits", "at least 4"]);
@@ -194,4 +200,29 @@ fn traces_fitted_to_a_frame_give_spectra_of_the_truth_and_stand_in_header_and_js
     assert!(mean.abs() < 0.05 && (std - 1.0).abs() < 0.05, "{mean} {std}");
     let words = ["shift-psf", "-i", "sky.fits", "-p", "psf.fits", "-o", "x.fits", "--loglevel", "error"];
     folder.run(&words).fails_saying(&["sky.fits with psf.fits", "rows and columns"]);
+
+    // As desi_compute_trace_shifts is called.
+    for flag in ["--spectrum", "--outoffsets"] {
+        let run = folder.run(&[&words[..], &[flag, "x.txt"]].concat());
+        assert!(run.code == Some(2) && run.stderr.contains(&format!("{flag}: ")), "{}", run.stderr);
+    }
+    let flags = "--arc-lamps --nfibers 3 --max-error 0.1 --width 7 --ccd-rows-rebin 4 --no-large-shift-scan --degxx 1";
+    let run = folder.run(&[&words[..], &flags.split(' ').collect::<Vec<_>>()].concat());
+    run.fails_saying(&["sky.fits with psf.fits", "rows and columns"]);
+}
+
+#[test]
+fn built_in_lines_light_an_arc_and_fit_it_blends_included() {
+    let folder = Folder::new();
+    let psf = "make-psf -o true.fits --nfibre 6 --bundlesize 6 --npix-y 1400 --ghdeg 2 --legdeg 1";
+    folder.run(&psf.split(' ').collect::<Vec<_>>()).succeeds();
+    let lamps = "builtin:HgCdNeArKrXe";
+    folder.run(&["simulate", "-p", "true.fits", "-o", "arc.fits", "--arc", lamps, "--seed", "3"]).succeeds();
+    let words = ["fit-psf", "-i", "arc.fits", "-p", "true.fits", "-o", "fitted.fits", "--lines", lamps, "--json"];
+    let run = folder.run(&words);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let chi2 = json["bundles"][0]["reduced_chi2"].as_f64().unwrap();
+    assert!((0.9..1.15).contains(&chi2) && json["lines"].as_u64() > Some(30), "{json}");
+    assert!(read_headers(folder.path("fitted.fits")).unwrap()[2].get_str("IN_LINES").unwrap() == lamps);
 }
