@@ -217,7 +217,21 @@ fn built_in_lines_light_an_arc_and_fit_it_blends_included() {
     let psf = "make-psf -o true.fits --nfibre 6 --bundlesize 6 --npix-y 1400 --ghdeg 2 --legdeg 1";
     folder.run(&psf.split(' ').collect::<Vec<_>>()).succeeds();
     let lamps = "builtin:HgCdNeArKrXe";
-    folder.run(&["simulate", "-p", "true.fits", "-o", "arc.fits", "--arc", lamps, "--seed", "3"]).succeeds();
+    folder
+        .run(&[
+            "simulate",
+            "-p",
+            "true.fits",
+            "-o",
+            "arc.fits",
+            "--arc",
+            lamps,
+            "--arc-electrons",
+            "2000",
+            "--seed",
+            "3",
+        ])
+        .succeeds();
     let words = ["fit-psf", "-i", "arc.fits", "-p", "true.fits", "-o", "fitted.fits", "--lines", lamps, "--json"];
     let run = folder.run(&words);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
