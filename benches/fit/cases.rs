@@ -233,14 +233,7 @@ pub const CASES: &[Case] = &[
         },
         ..CLEAN
     },
-    Case {
-        name: "traces that cross in the start",
-        crossed: true,
-        harmed: &CROSSED,
-        // The pixels of these two count.
-        bounds: Bounds { chi2: 1.0, ..USUAL },
-        ..CLEAN
-    },
+    Case { name: "traces that cross in the start", crossed: true, harmed: &CROSSED, ..CLEAN },
     Case {
         name: "4 exposures, the list is exact",
         line_error: 0.0,

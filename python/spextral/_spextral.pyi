@@ -112,7 +112,7 @@ def fit_psf(
     bundlesize: Optional[int] = None,
     ghdeg: Optional[int] = None,
     legdeg: Optional[int] = None,
-    degree_across: int = 1,
+    degree_across: Optional[int] = None,
     line_error: float = 0.01,
     trace_error: float = 0.1,
     reach: Tuple[float, float] = ...,

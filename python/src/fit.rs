@@ -55,7 +55,7 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 /// ghdeg, legdeg : int
 ///     Highest Hermite order, and degree of widths and Hermite terms along wavelength; by default the start's.
 /// degree_across : int
-///     Degree of widths and Hermite terms across a bundle.
+///     Degree of widths and Hermite terms across a bundle; by default 1, and 2 where that fits a bundle better by far.
 /// line_error, trace_error : float
 ///     Error of the list's wavelengths, and departure of a fibre's trace from the start, in pixels.
 /// reach : (float, float)
@@ -75,10 +75,10 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 ///     Bundles that could not be fitted have the start's.
 /// report : dict
 ///     ``status`` of every fibre (0 fitted, 2 as in the start) and ``bundles``, a list of dicts with
-///     ``first``, ``last``, ``reason`` (None where it is fitted), ``reduced_chi2``, ``dead``, ``shifts``, ``lost``, ``found``.
+///     ``first``, ``last``, ``reason`` (None where it is fitted), ``reduced_chi2``, ``degree_across``, ``dead``, ``shifts``, ``lost``, ``found``.
 #[pyfunction]
 #[pyo3(signature = (arcs, start, lines, *, lines_in = None, bundlesize = None, ghdeg = None, legdeg = None,
-    degree_across = 1, line_error = 0.01, trace_error = 0.1, reach = (4.0, 15.0), broken_fibres = Vec::new(),
+    degree_across = None, line_error = 0.01, trace_error = 0.1, reach = (4.0, 15.0), broken_fibres = Vec::new(),
     find_lines = true, threads = None, progress = None))]
 pub fn fit_psf<'py>(
     py: Python<'py>,
@@ -89,7 +89,7 @@ pub fn fit_psf<'py>(
     bundlesize: Option<usize>,
     ghdeg: Option<usize>,
     legdeg: Option<usize>,
-    degree_across: usize,
+    degree_across: Option<usize>,
     line_error: f64,
     trace_error: f64,
     reach: (f64, f64),
@@ -107,8 +107,8 @@ pub fn fit_psf<'py>(
     if let Some((name, value)) = sizes.into_iter().find(|(_, value)| !(0.0..=1e3).contains(value)) {
         return Err(input(format!("{name} is {value}: give pixels from 0 to 1000")));
     }
-    let degrees = [("bundlesize", bundlesize, 1..=1000), ("ghdeg", ghdeg, 0..=16), ("legdeg", legdeg, 0..=10)];
-    for (name, value, range) in degrees.into_iter().chain([("degree_across", Some(degree_across), 0..=4)]) {
+    let degrees = [("ghdeg", ghdeg, 0..=16), ("legdeg", legdeg, 0..=10), ("degree_across", degree_across, 0..=4)];
+    for (name, value, range) in degrees.into_iter().chain([("bundlesize", bundlesize, 1..=1000)]) {
         if let Some(value) = value.filter(|value| !range.contains(value)) {
             return Err(input(format!("{name} is {value}: give a number from {} to {}", range.start(), range.end())));
         }
@@ -147,6 +147,7 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
     dict.set_item("last", bundle.fibres.end - 1)?;
     dict.set_item("reason", bundle.outcome.as_ref().err())?;
     dict.set_item("reduced_chi2", bundle.outcome.as_ref().ok().map(|quality| quality.reduced_chi2))?;
+    dict.set_item("degree_across", bundle.degree_across)?;
     dict.set_item("dead", &bundle.dead)?;
     dict.set_item("shifts", bundle.shifts.iter().map(|[x, y]| (*x, *y)).collect::<Vec<_>>())?;
     dict.set_item("lost", bundle.lost.iter().map(|line| (line.wave, &line.reason)).collect::<Vec<_>>())?;

@@ -59,9 +59,9 @@ pub struct Arguments {
     /// Degree of widths and Hermite terms along wavelength [default: the start's]
     #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u32).range(0..=10))]
     legdeg: Option<u32>,
-    /// Degree of widths and Hermite terms across a bundle: more than 1 where it is a large part of the slit
-    #[arg(long, value_name = "DEGREE", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=4))]
-    degree_across: u32,
+    /// Degree of widths and Hermite terms across a bundle [default: 1, and 2 where that fits a bundle better by far]
+    #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u32).range(0..=4))]
+    degree_across: Option<u32>,
     /// Error of the list's wavelengths in pixels; 0 takes them as exact
     #[arg(long, value_name = "PIXELS", default_value_t = FitOptions::default().line_error, value_parser = size)]
     line_error: f64,
@@ -133,7 +133,7 @@ impl Arguments {
                 bundlesize: self.bundlesize.map(|n| n as usize),
                 gh_degree: self.ghdeg.map(|n| n as usize),
                 legendre_degree: self.legdeg.map(|n| n as usize),
-                degree_across: self.degree_across as usize,
+                degree_across: self.degree_across.map(|n| n as usize),
                 line_error: self.line_error,
                 trace_error: self.trace_error,
                 reach: self.reach,
@@ -212,7 +212,7 @@ fn fields(request: &FitRequest, done: &FitDone) -> Value {
             "reason": bundle.outcome.as_ref().err(),
             "reduced_chi2": quality.map(|q| q.reduced_chi2),
             "pixels": quality.map(|q| q.pixels), "unknowns": quality.map(|q| q.unknowns),
-            "dead": bundle.dead, "shifts": bundle.shifts,
+            "degree_across": bundle.degree_across, "dead": bundle.dead, "shifts": bundle.shifts,
             "lost": lost.collect::<Vec<_>>(), "found": found.collect::<Vec<_>>(),
             "coreless": bundle.coreless, "rejected_pixels": bundle.rejected,
             "spots": bundle.spots.len(), "spots_used": bundle.spots.iter().filter(|s| s.reason.is_none()).count(),

@@ -16,6 +16,9 @@ const PASSES: usize = 5;
 /// pixels beside a spot that is not yet in its place would otherwise decide alone.
 const ROUGH: [f64; 2] = [0.1, 0.02];
 
+/// Error of a fitted model as a fraction of a spot's peak, beyond which a pixel is a cosmic ray's.
+const CORE: f64 = 0.01;
+
 impl Bundle<'_> {
     /// Fits the bundle; the error is a clause with the reason why it cannot be.
     pub fn fit(&mut self) -> Result<(), String> {
@@ -55,6 +58,12 @@ impl Bundle<'_> {
         }
         self.check()?;
         self.rounds(12, Freedom::All, 5.0);
+        // By shapes that are right now, what a cosmic ray left on bright spots stands out.
+        let rejected = self.reject(5.0, CORE);
+        if rejected > 0 {
+            self.rejected += rejected;
+            self.rounds(12, Freedom::All, 5.0);
+        }
         self.centre_exposures();
         self.verdict()
     }

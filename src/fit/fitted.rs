@@ -15,8 +15,11 @@ use std::time::Instant;
 
 /// A gap between fibres, in median distances of neighbours.
 const GAP: f64 = 1.4;
-/// Most fibres of a bundle: their shapes are linear across it.
+/// Most fibres of a bundle: their shapes are linear across it, or parabolas.
 const MOST: usize = 40;
+/// Reduced chi2 above which shapes may be curved across a bundle, and the share of what is above 1 that is left if they are.
+const MISFIT: f64 = 1.05;
+const CURED: f64 = 0.7;
 
 /// Reason why no fit begins.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -150,20 +153,38 @@ pub fn fit_psf(
     let fitted: Vec<(BundleFit, Option<Series>, FitTimes)> = groups
         .par_iter()
         .map(|own| {
-            let mut bundle = Bundle::new(start, own.clone(), frames, &inside, options, cancel);
-            let outcome = bundle.fit();
-            let begin = Instant::now();
-            let record = bundle.record(outcome);
-            bundle.times.record = begin.elapsed();
-            let series = record.outcome.is_ok().then(|| bundle.series());
+            let fit = |options: &FitOptions| {
+                let mut bundle = Bundle::new(start, own.clone(), frames, &inside, options, cancel);
+                let outcome = bundle.fit();
+                let begin = Instant::now();
+                let record = bundle.record(outcome);
+                bundle.times.record = begin.elapsed();
+                let series = record.outcome.is_ok().then(|| bundle.series());
+                (record, series, bundle.times)
+            };
+            let mut fitted = fit(options);
+            let is_bad = fitted.0.outcome.is_ok() && misfit(&fitted.0) > MISFIT - 1.0;
+            if is_bad && options.degree_across.is_none() && own.len() > 2 {
+                let mut curved = fit(&FitOptions { degree_across: Some(2), ..options.clone() });
+                let is_better = misfit(&curved.0) < CURED * misfit(&fitted.0);
+                if is_better && curved.0.lost.len() <= fitted.0.lost.len() {
+                    std::mem::swap(&mut fitted, &mut curved);
+                }
+                fitted.2.add(&curved.2);
+            }
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, groups.len());
-            (record, series, bundle.times)
+            fitted
         })
         .collect();
     let psf = assemble(start, options, &fitted)?;
     let mut times = FitTimes::default();
     fitted.iter().for_each(|(.., of_bundle)| times.add(of_bundle));
     Ok(Fitted { psf, bundles: fitted.into_iter().map(|(record, ..)| record).collect(), times })
+}
+
+/// Returns how far the reduced chi2 of a fit is above 1, or infinity of none.
+fn misfit(fit: &BundleFit) -> f64 {
+    fit.outcome.as_ref().map_or(f64::INFINITY, |quality| (quality.reduced_chi2 - 1.0).abs())
 }
 
 /// Returns the bundles of the chosen fibres: sizes count from the first of them, gaps are those of all.
@@ -186,10 +207,19 @@ pub(crate) fn groups(psf: &Psf, size: Option<usize>) -> Vec<Range<usize>> {
     if let Some(size) = size {
         return of_size(0..psf.nfibre, size).collect();
     }
-    let x: Vec<f64> = (0..psf.nfibre).map(|fibre| psf.trace_x.of(fibre)[0]).collect();
-    let steps: Vec<f64> = x.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-    let usual = median(steps.clone());
-    let cuts = steps.iter().enumerate().filter(|(_, step)| **step > GAP * usual).map(|(k, _)| k + 1);
+    let place = |fibre: usize| psf.trace_x.of(fibre)[0];
+    let sense = (place(psf.nfibre.saturating_sub(1)) - place(0)).signum();
+    let x: Vec<f64> = (0..psf.nfibre).map(|fibre| sense * place(fibre)).collect();
+    let usual = median(x.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect());
+    let running = |most: &mut f64, x: f64| {
+        *most = most.max(x);
+        Some(*most)
+    };
+    // A gap is from all fibres before to all behind: where two have changed places there is none.
+    let before: Vec<f64> = x.iter().copied().scan(f64::MIN, running).collect();
+    let behind: Vec<f64> = x.iter().rev().map(|x| -x).scan(f64::MIN, running).collect();
+    let gap = |k: usize| -behind[psf.nfibre - 1 - k] - before[k - 1];
+    let cuts = (1..psf.nfibre).filter(|&k| gap(k) > GAP * usual);
     let ends: Vec<usize> = [0].into_iter().chain(cuts).chain([psf.nfibre]).collect();
     let long = |pair: &[usize]| {
         let count = pair[1] - pair[0];

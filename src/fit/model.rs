@@ -81,7 +81,8 @@ impl Model {
         // Curved across a bundle shapes are only in the mean and slope along wavelength, and so is their slope across by few lines.
         let is_told = lines.len() >= LINES_PER_DEGREE * along;
         let degrees = |across: usize| if across == 1 && is_told { along } else { along.min(1) };
-        let across = (1..=options.degree_across.min(own.len() - 1)).flat_map(|a| (0..=degrees(a)).map(move |b| (a, b)));
+        let most_across = options.degree_across.unwrap_or(1).min(own.len() - 1);
+        let across = (1..=most_across).flat_map(|a| (0..=degrees(a)).map(move |b| (a, b)));
         let monomials: Vec<_> = (0..=along).map(|b| (0, b)).chain(across).collect();
         let layout = Layout {
             terms: 1 + (spot.degree_x + 1) * (spot.degree_y + 1),

@@ -13,8 +13,8 @@ pub struct FitOptions {
     pub gh_degree: Option<usize>,
     /// Degree of widths and Hermite terms along wavelength; None takes the start's.
     pub legendre_degree: Option<usize>,
-    /// Degree of widths and Hermite terms across the bundle.
-    pub degree_across: usize,
+    /// Degree of widths and Hermite terms across the bundle; None takes 1, and 2 where that fits a bundle better by far.
+    pub degree_across: Option<usize>,
     /// Error of a line's listed wavelength, pixels; 0 takes the list as exact.
     pub line_error: f64,
     /// How far a fibre's trace may depart from the start, after the correction that the whole bundle needs; pixels.
@@ -34,7 +34,7 @@ impl Default for FitOptions {
             bundlesize: None,
             gh_degree: None,
             legendre_degree: None,
-            degree_across: 1,
+            degree_across: None,
             line_error: 0.01,
             trace_error: 0.1,
             reach: [4.0, 15.0],

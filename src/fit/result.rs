@@ -82,6 +82,8 @@ pub struct BundleFit {
     pub dead: Vec<usize>,
     /// Shift of each exposure from the start, pixels.
     pub shifts: Vec<[f64; 2]>,
+    /// Degree of its shapes across it.
+    pub degree_across: usize,
     /// Listed lines that lost trust.
     pub lost: Vec<LostLine>,
     /// Lines that the list lacks.
@@ -131,6 +133,7 @@ impl Bundle<'_> {
             fibres: self.first_fibre()..self.last_fibre() + 1,
             dead: self.model.own.clone().filter(|&f| !self.model.live[f]).map(|f| first + f).collect(),
             shifts: (0..layout.exposures).map(shift).collect(),
+            degree_across: self.model.monomials.iter().map(|(across, _)| *across).max().unwrap_or(0),
             lost: self.model.lines.iter().filter_map(lost).collect(),
             found: found.map(|(l, line)| FoundLine { wave: line.wave, flux: median_flux(l) }).collect(),
             coreless: self.coreless(),

@@ -7,8 +7,11 @@ use super::spot::Spot;
 use crate::base::median::median;
 use crate::stages::spot_derivatives::SpotDerivatives;
 
-/// Least usable fraction of a spot's light, of one in the model.
-const COVER: f64 = 0.3;
+/// Least usable fraction of a spot's light, of one in the model: of a line of 1e6 electron that saturates at 3e4 a quarter is left, which
+/// would pass for other lines.
+const COVER: f64 = 0.003;
+/// Least usable fraction of a spot's light, of one that tells whether its fibre has light.
+const TELLING: f64 = 0.3;
 /// Least usable fraction of the sum of squares, of a spot that may move traces and shapes.
 const CORE: f64 = 0.2;
 /// Usable fraction of the sum of squares of a spot whose core is masked, at most.
@@ -24,10 +27,11 @@ impl Bundle<'_> {
         let model = &self.model;
         let mut evaluator = SpotDerivatives::new(&model.spot, true);
         let mut values = vec![0.0; model.spot.size()];
-        let mut core: Vec<Vec<f64>> = Vec::new();
+        // Usable fractions of light and of squares.
+        let mut usables: Vec<Vec<[f64; 2]>> = Vec::new();
         for (e, exposure) in self.exposures.iter_mut().enumerate() {
             exposure.spots.resize_with(model.lines.len() * exposure.fibres, SpotState::default);
-            let mut of_exposure = vec![0.0; exposure.spots.len()];
+            let mut of_exposure = vec![[0.0; 2]; exposure.spots.len()];
             for (l, line) in model.lines.iter().enumerate() {
                 for fibre in 0..exposure.fibres {
                     let index = exposure.index(l, fibre);
@@ -36,24 +40,25 @@ impl Bundle<'_> {
                     evaluator.value(spot.offset, &spot.shape, &mut values);
                     let [cover, squares] = usable(&exposure.region, &spot, &values, model.spot.nx());
                     exposure.spots[index].used = cover > COVER;
-                    of_exposure[index] = squares / values.iter().map(|v| v * v).sum::<f64>();
+                    of_exposure[index] = [cover, squares / values.iter().map(|v| v * v).sum::<f64>()];
                 }
             }
-            core.push(of_exposure);
+            usables.push(of_exposure);
         }
         let solutions = self.solutions(&self.model.theta);
         self.exposures.iter_mut().zip(solutions).for_each(|(e, solution)| solution.give_to(e));
         let layout = self.model.layout;
         for fibre in 0..layout.fibres {
-            let alive = |exposure: &Exposure| {
-                let spots = (0..self.model.lines.len()).map(|l| &exposure.spots[exposure.index(l, fibre)]);
-                median(spots.filter(|spot| spot.used).map(|spot| spot.sn).collect()) > ALIVE
+            let alive = |(exposure, usables): (&Exposure, &Vec<[f64; 2]>)| {
+                let indices = (0..self.model.lines.len()).map(|l| exposure.index(l, fibre));
+                median(indices.filter(|i| usables[*i][0] > TELLING).map(|i| exposure.spots[i].sn).collect()) > ALIVE
             };
             let whole = !self.options.broken_fibres.contains(&(self.model.fibres.start + fibre));
-            self.model.live[fibre] = self.model.own.contains(&fibre) && whole && self.exposures.iter().any(alive);
+            self.model.live[fibre] =
+                self.model.own.contains(&fibre) && whole && self.exposures.iter().zip(&usables).any(alive);
         }
-        for (exposure, core) in self.exposures.iter_mut().zip(core) {
-            for (index, (spot, core)) in exposure.spots.iter_mut().zip(core).enumerate() {
+        for (exposure, usables) in self.exposures.iter_mut().zip(usables) {
+            for (index, (spot, [_, core])) in exposure.spots.iter_mut().zip(usables).enumerate() {
                 let (line, fibre) = (index / layout.fibres, index % layout.fibres);
                 spot.coreless = core < HALF;
                 let sound = spot.used && spot.sn > SIGNAL && core > CORE && spot.lost.is_none();

@@ -81,7 +81,7 @@ impl Bundle<'_> {
         order.sort_by(|&a, &b| signal[b].total_cmp(&signal[a]));
         let brightness = |l: usize| {
             let spots = (0..exposure.fibres).map(|f| &exposure.spots[exposure.index(l, f)]);
-            let used: Vec<f64> = spots.filter(|spot| spot.used).map(|spot| spot.flux).collect();
+            let used: Vec<f64> = spots.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.flux).collect();
             if used.is_empty() { 0.0 } else { median(used) }
         };
         let bright: Vec<f64> = (0..model.lines.len()).map(brightness).collect();

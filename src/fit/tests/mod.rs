@@ -11,6 +11,8 @@ use crate::simulate::{Light, Simulation, simulate};
 use crate::stages::traces::{Traces, traces};
 use nalgebra::{DMatrix, DVector};
 
+mod defects;
+
 /// Two bundles of five fibres on 500 rows.
 fn psf() -> Psf {
     let small = Synthetic {
@@ -33,9 +35,14 @@ fn lines(psf: &Psf, count: usize) -> Vec<Line> {
 
 /// An arc without defects.
 fn arc(psf: &Psf, lines: &[Line], seed: u64) -> Preproc {
-    let light = Light::Arc { lines: lines.to_vec(), electrons: 20_000.0 };
-    let request =
-        Simulation { light, seed, cosmics: 0.0, bad_columns: Some(0), dead_patches: Some(0), ..Simulation::default() };
+    arc_of(psf, lines, 20_000.0, seed, None)
+}
+
+/// One of a brightness whose pixels saturate.
+fn arc_of(psf: &Psf, lines: &[Line], electrons: f64, seed: u64, saturation: Option<f64>) -> Preproc {
+    let light = Light::Arc { lines: lines.to_vec(), electrons };
+    let clean = Simulation { cosmics: 0.0, bad_columns: Some(0), dead_patches: Some(0), ..Simulation::default() };
+    let request = Simulation { light, seed, saturation, ..clean };
     simulate(psf, &request).unwrap().preproc.masked_by(u32::MAX).unwrap()
 }
 
@@ -262,48 +269,6 @@ fn an_easy_arc_is_fitted_whatever_its_bright_lines_are() {
             assert!((0.95..1.08).contains(&quality.reduced_chi2), "seed {seed}: {quality:?}");
         }
     }
-}
-
-#[test]
-fn lines_that_saturate_are_named_and_their_wings_count() {
-    let psf = psf();
-    let lines = lines(&psf, 24);
-    let light = Light::Arc { lines: lines.clone(), electrons: 20_000.0 };
-    let request = Simulation {
-        light,
-        saturation: Some(1.5e4),
-        cosmics: 0.0,
-        bad_columns: Some(0),
-        dead_patches: Some(0),
-        seed: 3,
-        ..Simulation::default()
-    };
-    let arc = simulate(&psf, &request).unwrap().preproc.masked_by(u32::MAX).unwrap();
-    let fitted = fit(&moved(&psf, [0.3, -0.3], 1.05), &[&arc], &lines);
-    for bundle in &fitted.bundles {
-        let named = remarks(&fitted.psf, bundle).iter().any(|remark| remark.contains("bright lines are masked"));
-        assert!(bundle.outcome.is_ok() && named != bundle.coreless.is_empty(), "{:?}", bundle.outcome);
-    }
-    assert!(fitted.bundles.iter().any(|bundle| !bundle.coreless.is_empty()));
-    let [dx, dy] = distances(&psf, &fitted.psf, 0..10, &lines);
-    assert!(dx < 0.06 && dy < 0.1, "{dx} {dy}");
-}
-
-#[test]
-fn traces_that_cross_in_the_start_do_not_spoil_other_bundles() {
-    let psf = psf();
-    let lines = lines(&psf, 24);
-    let mut start = moved(&psf, [0.2, 0.2], 1.0);
-    let crossed = |p: &mut crate::psf::PsfParts| {
-        let [a, b] = [7, 8].map(|fibre| p.trace_x.of(fibre).to_vec());
-        p.trace_x.set(7, &b);
-        p.trace_x.set(8, &a);
-    };
-    start.update(crossed).unwrap();
-    let fitted = fit(&start, &[&arc(&psf, &lines, 3)], &lines);
-    assert!(fitted.bundles[0].outcome.is_ok());
-    let [dx, dy] = distances(&psf, &fitted.psf, 0..5, &lines);
-    assert!(dx < 0.05 && dy < 0.08, "{dx} {dy}");
 }
 
 #[test]

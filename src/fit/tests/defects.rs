@@ -1,0 +1,56 @@
+//! Arcs and starts with defects, and shapes that a plain model does not have.
+
+use super::{arc, arc_of, distances, fit, lines, moved, psf};
+use crate::fit::remarks;
+use crate::psf::PsfParts;
+
+#[test]
+fn lines_that_saturate_are_named_and_their_wings_count() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let arc = arc_of(&psf, &lines, 20_000.0, 3, Some(1.5e4));
+    let fitted = fit(&moved(&psf, [0.3, -0.3], 1.05), &[&arc], &lines);
+    for bundle in &fitted.bundles {
+        let named = remarks(&fitted.psf, bundle).iter().any(|remark| remark.contains("bright lines are masked"));
+        assert!(bundle.outcome.is_ok() && named != bundle.coreless.is_empty(), "{:?}", bundle.outcome);
+    }
+    assert!(fitted.bundles.iter().any(|bundle| !bundle.coreless.is_empty()));
+    let [dx, dy] = distances(&psf, &fitted.psf, 0..10, &lines);
+    assert!(dx < 0.06 && dy < 0.1, "{dx} {dy}");
+}
+
+#[test]
+fn a_line_whose_core_is_all_masked_leaves_no_light_that_passes_for_others() {
+    let psf = psf();
+    let mut lines = lines(&psf, 24);
+    lines.iter_mut().for_each(|line| line.weight = Some(1.0));
+    lines[11].weight = Some(60.0);
+    let arc = arc_of(&psf, &lines, 20_000.0, 3, Some(3e4));
+    for bundle in &fit(&moved(&psf, [0.3, -0.3], 1.05), &[&arc], &lines).bundles {
+        assert!(bundle.found.is_empty() && bundle.lost.is_empty(), "{:?} {:?}", bundle.found, bundle.lost);
+        assert_eq!(bundle.coreless, [lines[11].wave]);
+        assert!((0.9..1.1).contains(&bundle.outcome.as_ref().unwrap().reduced_chi2), "{:?}", bundle.outcome);
+    }
+}
+
+#[test]
+fn traces_that_cross_in_the_start_spoil_neither_other_bundles_nor_other_fibres() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    let mut start = moved(&psf, [0.2, 0.2], 1.0);
+    let crossed = |p: &mut PsfParts| {
+        let [a, b] = [7, 8].map(|fibre| p.trace_x.of(fibre).to_vec());
+        p.trace_x.set(7, &b);
+        p.trace_x.set(8, &a);
+    };
+    start.update(crossed).unwrap();
+    let fitted = fit(&start, &[&arc(&psf, &lines, 3)], &lines);
+    assert_eq!(fitted.bundles.len(), 2);
+    for bundle in &fitted.bundles {
+        assert!((0.9..1.1).contains(&bundle.outcome.as_ref().unwrap().reduced_chi2), "{:?}", bundle.outcome);
+    }
+    for fibres in [0..5, 5..7, 9..10] {
+        let [dx, dy] = distances(&psf, &fitted.psf, fibres, &lines);
+        assert!(dx < 0.05 && dy < 0.08, "{dx} {dy}");
+    }
+}
