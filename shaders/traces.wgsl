@@ -1,20 +1,14 @@
 // Traces: the PSF's Legendre series at every fibre and wavelength bin.
 //
 // Positions reach 4000 px and are needed to 1e-6 px, more digits than f32 has. The host expands each series in f64 around the
-// centres of chunks of bins, and takes out a straight line, which is computed exactly by integers: the pixel nearest to the centre,
-// and a slope in parts of a pixel for steps of a coordinate. A short polynomial of less than a pixel or two is left. All other
-// parameters are plain Legendre series.
+// centres of short chunks of bins, and subtracts the integer nearest to the position there. The rest is a short polynomial
+// of a few pixels. All other parameters are plain Legendre series.
 #import grid
 
 alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
-
-// Steps of a chunk's coordinate for one, and parts of a pixel.
-const STEPS = 512.0;
-const PART_BITS = 16u;
-const PARTS = 65536.0;
 
 struct Args {
     // Fibres.
@@ -34,17 +28,14 @@ struct Args {
 @group(0) @binding(0) var<uniform> args: Args;
 // Coordinate of each bin in its chunk: -1 at its first, 1 at its last bin, [nbin].
 @group(0) @binding(1) var<storage, read> local: array<real>;
-// Line of each chunk: its pixel in the centre, and its slope in parts of a pixel per step, [2, nfibre, nchunk], x before y.
-@group(0) @binding(2) var<storage, read> line: array<vec2<i32>>;
+// Integer pixel subtracted from each chunk, [2, nfibre, nchunk], x before y.
+@group(0) @binding(2) var<storage, read> base: array<i32>;
 // Polynomial of each chunk, lowest power first, pixels, [2, nfibre, nchunk, terms].
 @group(0) @binding(3) var<storage, read> chunks: array<real>;
 // Nearest pixel of each spot, [2, nfibre, nbin], x before y.
 @group(0) @binding(4) var<storage, read_write> pixel: array<i32>;
 // Position minus that pixel, in [-0.5, 0.5), [2, nfibre, nbin].
 @group(0) @binding(5) var<storage, read_write> offset: array<real>;
-// Step nearest to each bin's coordinate, and the coordinate less that, [nbin].
-@group(0) @binding(9) var<storage, read> place: array<i32>;
-@group(0) @binding(10) var<storage, read> rest: array<real>;
 
 // Coordinate of each bin on the domain of each parameter, [nparam, nbin].
 @group(0) @binding(6) var<storage, read> unit: array<real>;
@@ -72,16 +63,12 @@ fn positions(
     for (var k = args.terms; k > 0u; k -= 1u) {
         position = position * v + chunks[at * args.terms + k - 1u];
     }
-    let straight = line[at];
-    let parts = straight.y * place[bin];
-    let whole = (parts + (1 << (PART_BITS - 1u))) >> PART_BITS;
-    position += real(straight.y) * real(STEPS / PARTS) * rest[bin] + real(parts - (whole << PART_BITS)) / real(PARTS);
     var nearest = floor(position + 0.5);
     // The sum may round up to the next integer; the subtraction is exact and shows it.
     if position - nearest < -0.5 {
         nearest -= 1.0;
     }
-    pixel[i] = straight.x + whole + i32(nearest);
+    pixel[i] = base[at] + i32(nearest);
     offset[i] = position - nearest;
 }
 

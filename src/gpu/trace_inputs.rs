@@ -8,17 +8,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Largest distance of a position from its chunk's straight line, pixels: sums of this size are rounded by 6e-8 px in f32.
-const REACH: f64 = 1.0;
-
-/// Steps of a chunk's coordinate for one, in which the line is computed by integers, as in traces.wgsl.
-const STEPS: f64 = 512.0;
-
-/// Parts of a pixel per step, in which a slope is an integer.
-const PARTS: f64 = 65536.0;
-
-/// The largest slope of a line, pixels for one in the chunk's coordinate: its products with steps have 30 bits.
-const STEEPEST: f64 = 8192.0;
+/// Largest distance of a position from its chunk's integer, pixels: sums up to 8 px are rounded by 2.4e-7 px in f32, and about
+/// four roundings add up.
+const REACH: f64 = 8.0;
 
 /// Bins of the longest chunk.
 const LONGEST_CHUNK: usize = 64;
@@ -43,13 +35,9 @@ pub(super) struct TraceInputs {
     pub terms: usize,
     /// Coordinate of each bin in its chunk, -1..=1, `[nbin]`.
     pub local: Vec<f64>,
-    /// The nearest step of each coordinate, `[nbin]`.
-    pub place: Vec<i32>,
-    /// Coordinate less that step, `[nbin]`.
-    pub rest: Vec<f64>,
-    /// The line of each chunk: its pixel in the centre, and its slope in parts per step, `[series, nfibre, nchunk, 2]`.
-    pub line: Vec<i32>,
-    /// Polynomials in `local` that add to the lines, lowest power first, `[series, nfibre, nchunk, terms]`.
+    /// The integer of each chunk, `[series, nfibre, nchunk]`.
+    pub base: Vec<i32>,
+    /// Polynomials in `local`, lowest power first, `[series, nfibre, nchunk, terms]`.
     pub chunks: Vec<f64>,
     /// Shape parameters.
     pub nparam: usize,
@@ -115,15 +103,14 @@ impl TraceInputs {
     }
 
     fn bytes(&self) -> usize {
-        let Self { key, local, place, rest, line, chunks, units, coeff, .. } = self;
+        let Self { key, local, base, chunks, units, coeff, .. } = self;
         let of_key = key.wave.len() + key.positions.iter().chain(&key.shapes).map(|s| s.coeff.len()).sum::<usize>();
-        8 * (of_key + local.len() + rest.len() + chunks.len() + units.len() + coeff.len())
-            + 4 * (place.len() + line.len())
+        8 * (of_key + local.len() + chunks.len() + units.len() + coeff.len()) + 4 * base.len()
     }
 
     fn new(psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool, precision: Precision) -> Self {
         let positions = [&psf.trace_x, &psf.trace_y];
-        let Expansion { chunk, terms, local, place, rest, line, chunks } =
+        let Expansion { chunk, terms, local, base, chunks } =
             Expansion::new(positions, (psf.nfibre, fibres.clone()), wave, precision);
         let series = shape_series(psf, with_tails);
         let ncoeff = series.iter().map(|s| s.ncoeff).max().unwrap_or(0);
@@ -133,18 +120,16 @@ impl TraceInputs {
         let coeff = series.iter().flat_map(|s| fibres.clone().flat_map(move |f| of_fibre(s, f))).collect();
         let shapes = series.iter().map(|s| cut(s, &fibres)).collect();
         let key = Key { fibres, wave: wave.to_vec(), precision, positions: positions.map(Clone::clone), shapes };
-        Self { key, chunk, terms, local, place, rest, line, chunks, nparam: series.len(), ncoeff, units, coeff }
+        Self { key, chunk, terms, local, base, chunks, nparam: series.len(), ncoeff, units, coeff }
     }
 }
 
-/// Series expanded around the centres of chunks of bins, less a line of integers per chunk; see [`TraceInputs`].
+/// Series expanded around the centres of chunks of bins, less an integer per chunk; see [`TraceInputs`].
 struct Expansion {
     chunk: usize,
     terms: usize,
     local: Vec<f64>,
-    place: Vec<i32>,
-    rest: Vec<f64>,
-    line: Vec<i32>,
+    base: Vec<i32>,
     chunks: Vec<f64>,
 }
 
@@ -162,50 +147,40 @@ impl Expansion {
             let (centre, half) = ranges[k / chunk];
             if half == 0.0 { 0.0 } else { (w - centre) / half }
         };
-        let local: Vec<f64> = wave.iter().enumerate().map(local).collect();
-        let place: Vec<i32> = local.iter().map(|u| (STEPS * u).round() as i32).collect();
-        let rest = local.iter().zip(&place).map(|(u, place)| u - f64::from(*place) / STEPS).collect();
+        let local = wave.iter().enumerate().map(local).collect();
         let most = series.iter().map(|s| s.ncoeff).max().unwrap_or(0).max(1);
         let centres = series.map(|s| basis(s, ranges.iter().map(|(centre, _)| *centre)));
         let of_fibre = |(k, fibre): (usize, usize)| {
             let (s, derivatives) = (series[k], derivatives(series[k].of(fibre)));
-            let (mut line, mut polynomials) = (Vec::with_capacity(2 * ranges.len()), vec![0.0; most * ranges.len()]);
+            let (mut base, mut polynomials) = (Vec::with_capacity(ranges.len()), vec![0.0; most * ranges.len()]);
             for ((c, (_, half)), polynomial) in ranges.iter().enumerate().zip(polynomials.chunks_exact_mut(most)) {
                 expand(&derivatives, s.domain, (&centres[k][c * s.ncoeff..], *half), polynomial);
                 let nearest = (polynomial[0] + 0.5).floor();
                 polynomial[0] -= nearest;
-                let slope = polynomial.get(1).map_or(0.0, |slope| (slope * PARTS / STEPS).round());
-                polynomial.iter_mut().skip(1).take(1).for_each(|term| *term -= slope * STEPS / PARTS);
-                line.extend([nearest as i32, slope as i32]);
+                base.push(nearest as i32);
             }
-            (line, polynomials)
+            (base, polynomials)
         };
         let rows: Vec<(usize, usize)> = (0..2).flat_map(|k| fibres.clone().map(move |f| (k, f))).collect();
-        let (line, polynomials): (Vec<_>, Vec<_>) = rows.into_par_iter().map(of_fibre).unzip();
+        let (base, polynomials): (Vec<_>, Vec<_>) = rows.into_par_iter().map(of_fibre).unzip();
         let negligible = NEGLIGIBLE * precision.epsilon();
         let used = |p: &[f64]| p.iter().rposition(|c| c.abs() > negligible).map_or(1, |k| k + 1);
         let of_row = |row: &Vec<f64>| row.chunks_exact(most).map(used).max().unwrap_or(1);
         let terms = polynomials.par_iter().map(of_row).max().unwrap_or(1);
         let chunks = polynomials.iter().flat_map(|row| row.chunks_exact(most).flat_map(|p| &p[..terms]));
-        Self { chunk, terms, local, place, rest, line: line.concat(), chunks: chunks.copied().collect() }
+        Self { chunk, terms, local, base: base.concat(), chunks: chunks.copied().collect() }
     }
 }
 
-/// Returns the longest chunk, a power of two of bins, in which every position of all fibres is within [`REACH`] of the tangent in
-/// the centre: it does not depend on which of them go together.
+/// Returns the longest chunk, a power of two of bins, in which every position of all fibres is within [`REACH`] of the centre's:
+/// it does not depend on which of them go together.
 fn chunk_length(series: [&LegendreSeries; 2], nfibre: usize, wave: &[f64]) -> usize {
     let fits = |length: usize| {
         let places = || wave.chunks(length).flat_map(|bins| [centre_and_half(bins).0, bins[0], bins[bins.len() - 1]]);
         let at_places = series.map(|s| basis(s, places()));
         let is_near = |s: &LegendreSeries, values: &[f64], fibre: usize| {
-            let slopes = derivative(s.of(fibre));
-            let at = |of: &[f64], k: usize| sum(of, &values[k * s.ncoeff..]);
-            wave.chunks(length).zip((0..).step_by(3)).all(|(bins, k)| {
-                let half = centre_and_half(bins).1;
-                let slope = at(&slopes, k) * 2.0 * half / (s.domain[1] - s.domain[0]);
-                let beside = |end: usize, u: f64| at(s.of(fibre), k + end) - at(s.of(fibre), k) - u * slope;
-                slope.abs() <= STEEPEST && beside(1, -1.0).abs() <= REACH && beside(2, 1.0).abs() <= REACH
-            })
+            let at = |k: usize| sum(s.of(fibre), &values[k * s.ncoeff..]);
+            (0..places().count()).step_by(3).all(|k| [1, 2].iter().all(|end| (at(k + end) - at(k)).abs() <= REACH))
         };
         let of_fibre = |f: usize| series.iter().zip(&at_places).all(|(s, values)| is_near(s, values, f));
         of_fibre(0) && (1..nfibre).into_par_iter().all(of_fibre)
@@ -243,17 +218,13 @@ fn centre_and_half(wave: &[f64]) -> (f64, f64) {
     (0.5 * (first + last), 0.5 * (last - first))
 }
 
-/// Returns the derivative of a Legendre series in u, by `P_k' = sum over j = k-1, k-3, .. of (2j + 1) P_j`.
-fn derivative(coeff: &[f64]) -> Vec<f64> {
-    let sum = |j: usize| (2 * j + 1) as f64 * coeff[j + 1..].iter().step_by(2).sum::<f64>();
-    (0..coeff.len().saturating_sub(1)).map(sum).collect()
-}
-
-/// Returns a Legendre series and all its derivatives.
+/// Returns a Legendre series and all its derivatives in u, by `P_k' = sum over j = k-1, k-3, .. of (2j + 1) P_j`.
 fn derivatives(coeff: &[f64]) -> Vec<Vec<f64>> {
     let mut all = vec![coeff.to_vec()];
     for _ in 1..coeff.len() {
-        all.push(derivative(&all[all.len() - 1]));
+        let last = &all[all.len() - 1];
+        let sum = |j: usize| (2 * j + 1) as f64 * last[j + 1..].iter().step_by(2).sum::<f64>();
+        all.push((0..last.len() - 1).map(sum).collect());
     }
     all
 }
@@ -278,7 +249,7 @@ mod tests {
     use crate::stages::traces::legendre;
 
     #[test]
-    fn an_expansion_is_the_series_within_3e_7_px_inside_and_outside_its_domain() {
+    fn an_expansion_is_the_series_within_rounding_inside_and_outside_its_domain() {
         let coeff: Vec<f64> = (0..12).map(|k| 2000.0 / (1.0 + f64::from(k)).powi(3)).collect();
         let series = LegendreSeries { domain: [5000.0, 7000.0], ncoeff: coeff.len(), coeff };
         let wave: Vec<f64> = (0..2600).map(|b| 4950.0 + 0.8 * f64::from(b)).collect();
@@ -289,18 +260,13 @@ mod tests {
             let at = b / expansion.chunk;
             let terms = &expansion.chunks[at * expansion.terms..(at + 1) * expansion.terms];
             // In f32 and in the order of the shader.
-            let (local, [base, slope]) = (expansion.local[b] as f32, [0, 1].map(|k| expansion.line[2 * at + k]));
-            let parts = slope * expansion.place[b];
-            let whole = (parts + 32768) >> 16;
+            let local = expansion.local[b] as f32;
             let value = terms.iter().rev().fold(0.0f32, |sum, &c| sum * local + c as f32);
-            let beside = slope as f32 / 128.0 * expansion.rest[b] as f32;
-            let value = value + (beside + (parts - (whole << 16)) as f32 / 65536.0);
-            let position = f64::from(base + whole) + f64::from(value);
+            let position = f64::from(expansion.base[at]) + f64::from(value);
             let error = (position - legendre(series.of(0), unit(series.domain, w))).abs();
-            assert!(error < 3e-7, "bin {b}: {error:e} px");
+            assert!(error < 2e-6, "bin {b}: {error:e} px");
         }
-        assert_eq!(expansion.line.len(), 4 * nchunk);
-        assert_eq!(expansion.chunk, 16);
+        assert_eq!(expansion.base.len(), 2 * nchunk);
     }
 
     #[test]
@@ -310,9 +276,9 @@ mod tests {
         let of = |psf: &Psf, fibres| TraceInputs::of(psf, fibres, &wave, false, Precision::F32);
         let (all, some) = (of(&psf, 0..4), of(&psf, 2..4));
         assert!(Arc::ptr_eq(&all, &of(&psf.clone(), 0..4)));
-        assert_eq!((all.chunk, some.chunk), (LONGEST_CHUNK, LONGEST_CHUNK));
-        let half = all.line.len() / 4;
-        assert_eq!(all.line[half..2 * half], some.line[..half], "x of the last two fibres");
+        assert_eq!(all.chunk, some.chunk);
+        let half = all.base.len() / 4;
+        assert_eq!(all.base[half..2 * half], some.base[..half], "x of the last two fibres");
         let mut other = psf.clone();
         other.update(|parts| parts.sigma_x.coeff[3 * parts.sigma_x.ncoeff] += 0.1).unwrap();
         assert!(!Arc::ptr_eq(&all, &of(&other, 0..4)));

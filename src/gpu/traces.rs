@@ -44,7 +44,7 @@ fn variant() -> Variant {
 }
 
 /// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom); the twin of
-/// [`crate::stages::traces::traces`], from which positions in f32 differ by up to 3e-7 px.
+/// [`crate::stages::traces::traces`], from which positions in f32 differ by up to 2e-6 px.
 ///
 /// # Errors
 /// [`GpuError::TooLarge`] if an output exceeds a binding, [`GpuError::OutOfMemory`] if the device is full.
@@ -69,9 +69,7 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         &args,
         &[
             gpu.upload_reals("local", &inputs.local)?.named("local"),
-            gpu.upload("place", &inputs.place)?.named("place"),
-            gpu.upload_reals("rest", &inputs.rest)?.named("rest"),
-            gpu.upload("line", &inputs.line)?.named("line"),
+            gpu.upload("base", &inputs.base)?.named("base"),
             gpu.upload_reals("chunks", &inputs.chunks)?.named("chunks"),
             pixel.named("pixel"),
             offset.named("offset"),
@@ -95,11 +93,11 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
 pub(crate) fn bytes(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tails: bool) -> [u64; 2] {
     let (nfibre, nbin) = (fibres.len(), wave.len());
     let inputs = TraceInputs::of(psf, fibres, wave, with_tails, gpu.precision());
-    let TraceInputs { local, place, rest, line, chunks, units, coeff, .. } = &*inputs;
+    let TraceInputs { local, base, chunks, units, coeff, .. } = &*inputs;
     let spots = nfibre * nbin;
     let pixels = 8 * spots as u64;
-    let reals = [local, rest, chunks, units, coeff].map(Vec::len).iter().sum();
-    let uploaded = gpu.real_bytes(reals) + 4 * (place.len() + line.len()) as u64;
+    let reals = [local, chunks, units, coeff].map(Vec::len).iter().sum();
+    let uploaded = gpu.real_bytes(reals) + 4 * base.len() as u64;
     // Uploads are held twice until they are done.
     [pixels + gpu.real_bytes((2 + inputs.nparam) * spots), 2 * uploaded + pixels]
 }
