@@ -10,7 +10,7 @@ use crate::stages::spot_derivatives::SpotDerivatives;
 /// Least usable fraction of a spot's light, of one in the model: of a line of 1e6 electron that saturates at 3e4 a quarter is left, which
 /// would pass for other lines.
 const COVER: f64 = 0.003;
-/// Least usable fraction of a spot's light, of one that tells whether its fibre has light.
+/// Least usable fraction of the light of a spot that counts where a fibre is judged to have light or none.
 const TELLING: f64 = 0.3;
 /// Least usable fraction of the sum of squares, of a spot that may move traces and shapes.
 const CORE: f64 = 0.2;
