@@ -77,7 +77,7 @@ fn table(heading: &str, names: &[&str], rows: impl Iterator<Item = Vec<String>>)
     let names: Vec<String> = names.iter().map(|name| (*name).to_string()).collect();
     let rows: String = rows.map(|row| format!("<tr>{}</tr>\n", cells("td", &row))).collect();
     format!(
-        "<h2>{heading}</h2>\n<div class=\"scroll\"><table><thead><tr>{}</tr></thead><tbody>\n{rows}</tbody></table></div>\n",
+        "<h2>{heading}</h2>\n<div class=\"wide\"><table><thead><tr>{}</tr></thead><tbody>\n{rows}</tbody></table></div>\n",
         cells("th", &names)
     )
 }

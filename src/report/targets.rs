@@ -88,7 +88,7 @@ pub fn targets(report: &Report, page: &mut Page) {
     page.push("<div class=\"grid\">");
     page.add(curves(&caption, &magnitudes, &axes, &points));
     focal_plane(frame, &found, &report.statistics.fibres, page);
-    page.push("</div>\n<div class=\"card wide scroll\"><table><thead><tr><th scope=\"col\">class</th>");
+    page.push("</div>\n<div class=\"card wide\"><table><thead><tr><th scope=\"col\">class</th>");
     page.push("<th scope=\"col\" class=\"n\">targets</th><th scope=\"col\" class=\"n\">median magnitude</th>");
     page.push("<th scope=\"col\" class=\"n\">S/N per bin there</th></tr></thead><tbody>");
     for class in &found.classes {
