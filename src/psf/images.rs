@@ -7,6 +7,9 @@ use std::ops::Range;
 /// A sum of an image may exceed all light by this.
 const TOTAL_ERROR: f64 = 1e-3;
 
+/// Numbers behind all images, so that eight may be loaded at any pixel of the last.
+const BEYOND: usize = 7;
+
 /// Most samples of an image along an axis; beyond it a file is damaged.
 const MOST_SAMPLES: usize = 4096;
 
@@ -63,7 +66,7 @@ pub struct SpotImages {
     parts: SpotImagesParts,
     /// The first image of each slit position.
     first: Vec<usize>,
-    /// `[image, phase y, phase x, rows, columns]`.
+    /// `[image, phase y, phase x, rows, columns]`, and [`BEYOND`] zeros.
     phases: Vec<f64>,
 }
 
@@ -82,7 +85,7 @@ impl SpotImages {
         parts.check().map_err(PsfError::Images)?;
         let SpotImagesParts { ny, nx, oversampling: r, .. } = parts;
         let (rows, columns, phases) = (ny / r + 1, nx / r + 1, r + 1);
-        let mut all = vec![0.0; parts.count() * phases * phases * rows * columns];
+        let mut all = vec![0.0; parts.count() * phases * phases * rows * columns + BEYOND];
         let images = parts.samples.chunks_exact(ny * nx).zip(all.chunks_exact_mut(phases * phases * rows * columns));
         let mut along_x = vec![0.0; ny * columns];
         for (image, of_image) in images {
@@ -136,13 +139,19 @@ impl SpotImages {
 
     /// Returns all images in CCD pixels, `[image, displacement y, displacement x, rows, columns]`.
     pub fn phases(&self) -> &[f64] {
-        &self.phases
+        &self.phases[..self.phases.len() - BEYOND]
     }
 
     /// Returns an image in CCD pixels, displaced by `[y, x]` samples of at most a pixel.
     pub fn phase(&self, image: usize, [y, x]: [usize; 2]) -> &[f64] {
+        let with_more = self.phase_and_beyond(image, [y, x]);
+        &with_more[..with_more.len() - BEYOND]
+    }
+
+    /// Returns an image as [`Self::phase`], with [`BEYOND`] numbers that follow it.
+    pub(crate) fn phase_and_beyond(&self, image: usize, [y, x]: [usize; 2]) -> &[f64] {
         let ([rows, columns], phases) = (self.size(), self.parts.oversampling + 1);
-        &self.phases[((image * phases + y) * phases + x) * rows * columns..][..rows * columns]
+        &self.phases[((image * phases + y) * phases + x) * rows * columns..][..rows * columns + BEYOND]
     }
 
     /// Returns half the rows and columns of an odd window around a trace's pixel, in which every spot lies.

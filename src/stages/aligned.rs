@@ -20,6 +20,8 @@ pub(crate) struct AlignedSpots {
     pub scale: Vec<f64>,
     /// `[n, octets, ny]`.
     pub stamps: Vec<Octet>,
+    /// Room for whoever evaluates the spots, kept from call to call.
+    pub room: Vec<Octet>,
 }
 
 impl AlignedSpots {
@@ -41,7 +43,7 @@ impl AlignedSpots {
             y.push(row);
             x.push(column.div_euclid(8));
         }
-        Self { octets, ny: spots.ny, y, x, scale: vec![1.0; n], stamps }
+        Self { octets, ny: spots.ny, y, x, scale: vec![1.0; n], stamps, room: vec![] }
     }
 
     /// Octets of one spot.

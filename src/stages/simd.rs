@@ -57,6 +57,8 @@ mod tests {
                 // Not aligned.
                 let to = out[1 + 8 * k..].first_chunk_mut().expect("eight numbers");
                 simd.store_anywhere(columns[k], to);
+                let lanes = simd.load_anywhere(to);
+                simd.store_anywhere(lanes, to);
             }
             out
         }

@@ -42,6 +42,8 @@ pub(crate) trait Simd: Copy {
     fn sums(self, vectors: &[Octet; 8], to: &mut Octet);
     /// Transposes eight vectors: lane k of vector i becomes lane i of vector k.
     fn transpose(self, rows: &[Octet; 8]) -> [Self::Lanes; 8];
+    /// Loads lanes from any f64.
+    fn load_anywhere(self, from: &[f64; 8]) -> Self::Lanes;
     /// Stores lanes at any f64.
     fn store_anywhere(self, lanes: Self::Lanes, to: &mut [f64; 8]);
 

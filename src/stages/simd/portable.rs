@@ -75,6 +75,10 @@ impl Simd for Portable {
         std::array::from_fn(|k| std::array::from_fn(|i| rows[i].0[k]))
     }
     #[inline(always)]
+    fn load_anywhere(self, from: &[f64; 8]) -> [f64; 8] {
+        *from
+    }
+    #[inline(always)]
     fn store_anywhere(self, lanes: [f64; 8], to: &mut [f64; 8]) {
         *to = lanes;
     }

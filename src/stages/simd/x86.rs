@@ -222,6 +222,11 @@ impl Simd for Avx2 {
         ]
     }
     #[inline(always)]
+    fn load_anywhere(self, from: &[f64; 8]) -> Self::Lanes {
+        // SAFETY: there are eight numbers; the token proves the instructions.
+        unsafe { [_mm256_loadu_pd(from.as_ptr()), _mm256_loadu_pd(from.as_ptr().add(4))] }
+    }
+    #[inline(always)]
     fn store_anywhere(self, lanes: Self::Lanes, to: &mut [f64; 8]) {
         // SAFETY: there are eight numbers; the token proves the instructions.
         unsafe {
@@ -372,6 +377,11 @@ impl Simd for Avx512 {
         };
         let ([k0, k2, k4, k6], [k1, k3, k5, k7]) = (even, odd);
         [k0, k1, k2, k3, k4, k5, k6, k7]
+    }
+    #[inline(always)]
+    fn load_anywhere(self, from: &[f64; 8]) -> Self::Lanes {
+        // SAFETY: there are eight numbers; the token proves the instructions.
+        unsafe { _mm512_loadu_pd(from.as_ptr()) }
     }
     #[inline(always)]
     fn store_anywhere(self, lanes: Self::Lanes, to: &mut [f64; 8]) {

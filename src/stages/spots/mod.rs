@@ -1,6 +1,7 @@
 //! Spots: the pixel-integrated PSF of every fibre and wavelength bin, by the equations of its kind.
 
 mod block;
+mod fibre_images;
 mod model;
 mod profile;
 mod sampled;

@@ -1,9 +1,11 @@
 //! The spots of every kind of PSF: a window of pixels from a trace's offset and the parameters of the spot.
 
-use super::sampled::{FibreImages, grid_spot, polynomial_spot};
+use super::fibre_images::FibreImages;
+use super::sampled::{grid_spot, polynomial_spot};
 use super::spot::{add_tails, normalise, spot, sum_of_profiles};
 use crate::geometry::{SpotShape, param};
-use crate::psf::{Form, PolynomialImages, Psf, SpotImages};
+use crate::psf::{Form, PolynomialImages, Psf, Remainder, SpotImages};
+use crate::stages::simd::Octet;
 use crate::stages::traces::Traces;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -87,17 +89,33 @@ impl SpotModel {
 
     /// Evaluates spots of one fibre, `[bins, ny, nx]`: offsets x and y, and rows of parameters, each `[bins]`.
     pub(super) fn of_fibre(&self, [x, y]: [&[f64]; 2], rows: &[&[f64]], out: &mut [f64]) {
-        let mut images = match &self.kind {
-            SpotKind::Grid(images) => rows[0].first().map(|position| FibreImages::new(images, *position)),
-            _ => None,
-        };
+        if let Some(images) = self.grid() {
+            return self.of_grid(images, [x, y], rows, out);
+        }
         let mut params = vec![0.0; rows.len()];
         for (k, out) in out.chunks_exact_mut(self.shape.size()).enumerate() {
             params.iter_mut().zip(rows).for_each(|(to, row)| *to = row[k]);
-            match &mut images {
-                Some(images) => images.spot(&self.shape, (x[k], y[k]), &params, out),
-                None => self.spot((x[k], y[k]), &params, out),
-            }
+            self.spot((x[k], y[k]), &params, out);
+        }
+    }
+
+    /// Returns the images of a grid that bilinear weights move.
+    pub(super) fn grid(&self) -> Option<&SpotImages> {
+        match &self.kind {
+            SpotKind::Grid(images) if images.parts().remainder == Remainder::Linear => Some(images),
+            _ => None,
+        }
+    }
+
+    fn of_grid(&self, images: &SpotImages, [x, y]: [&[f64]; 2], rows: &[&[f64]], out: &mut [f64]) {
+        let (nx, ny) = (self.shape.nx(), self.shape.ny());
+        let mut made = vec![];
+        let mut of_fibre = FibreImages::new(images, rows[0].first().copied().unwrap_or_default(), &mut made);
+        let mut stamp = vec![Octet::default(); self.shape.octets() * ny];
+        for (k, out) in out.chunks_exact_mut(self.shape.size()).enumerate() {
+            let scale = of_fibre.spot(&self.shape, 0, (x[k], y[k]), [rows[0][k], rows[1][k]], &mut stamp);
+            let pixels = out.iter_mut().enumerate();
+            pixels.for_each(|(p, pixel)| *pixel = scale * stamp[p % nx / 8 * ny + p / nx].0[p % nx % 8]);
         }
     }
 }

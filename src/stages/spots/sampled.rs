@@ -12,7 +12,7 @@ const SINC_DAMPING: f64 = 3.25;
 const NO_SHIFT: f64 = 1e-6;
 
 /// Returns the cell of ascending `places` around a value and the weights of its two ends. Beyond the ends it is extrapolated.
-fn cell(places: &[f64], value: f64) -> [(usize, f64); 2] {
+pub(super) fn cell(places: &[f64], value: f64) -> [(usize, f64); 2] {
     if places.len() == 1 {
         return [(0, 1.0), (0, 0.0)];
     }
@@ -22,7 +22,7 @@ fn cell(places: &[f64], value: f64) -> [(usize, f64); 2] {
 }
 
 /// Returns the slit positions around one, of the same bundle, and their weights.
-fn positions_around(images: &SpotImages, position: f64) -> [(usize, f64); 2] {
+pub(super) fn positions_around(images: &SpotImages, position: f64) -> [(usize, f64); 2] {
     let of_bundle = images.positions_at(position);
     cell(&images.parts().positions[of_bundle.clone()], position).map(|(at, weight)| (of_bundle.start + at, weight))
 }
@@ -34,21 +34,21 @@ fn placed(centre: f64, oversampling: usize, offset: f64, half: usize) -> (usize,
     let start = offset + 0.5 - (centre + 0.5) / r;
     let pixel = start.floor();
     let displacement = (r * (start - pixel)).clamp(0.0, r);
-    let whole = (displacement.floor() as usize).min(oversampling - 1);
+    let whole = (displacement as usize).min(oversampling - 1);
     ((pixel + half as f64) as usize, whole, displacement - whole as f64)
 }
 
 /// Where an image falls on its window: the first pixel, and along either axis the two displacements in samples with their
 /// weights. y before x.
-struct Placement {
-    corner: [usize; 2],
+pub(super) struct Placement {
+    pub corner: [usize; 2],
     phases: [[(usize, f64); 2]; 2],
     /// Displacement beyond whole samples in pixels, for the sinc alone.
     rest: Option<[f64; 2]>,
 }
 
 impl Placement {
-    fn of(shape: &SpotShape, images: &SpotImages, offset: (f64, f64)) -> Option<Self> {
+    pub fn of(shape: &SpotShape, images: &SpotImages, offset: (f64, f64)) -> Option<Self> {
         let parts = images.parts();
         let axes = [(parts.centre[0], offset.1, shape.half_y), (parts.centre[1], offset.0, shape.half_x)];
         if axes.iter().any(|(_, offset, _)| !offset.is_finite()) {
@@ -66,7 +66,7 @@ impl Placement {
     }
 
     /// Lists the displacements `[y, x]` with weights above 0.
-    fn terms(&self) -> impl Iterator<Item = ([usize; 2], f64)> {
+    pub fn terms(&self) -> impl Iterator<Item = ([usize; 2], f64)> {
         let [along_y, along_x] = self.phases;
         let pairs = along_y.into_iter().flat_map(move |(y, of_y)| along_x.map(|(x, of_x)| ([y, x], of_y * of_x)));
         pairs.filter(|(_, weight)| *weight != 0.0)
@@ -111,79 +111,6 @@ pub(super) fn grid_spot(shape: &SpotShape, images: &SpotImages, offset: (f64, f6
         }
     }
     placement.finish(shape, images, &terms, &mut vec![0.0; rows * columns], out);
-}
-
-/// The images of one fibre, which lies between two slit positions: each is made when a spot first needs it. Spots of one fibre
-/// share most of them, as their displacement along x changes slowly.
-pub(super) struct FibreImages<'a> {
-    images: &'a SpotImages,
-    position: f64,
-    ends: [(usize, f64); 2],
-    /// Wavelengths of images of either end: between two of them every image is a line.
-    waves: Vec<f64>,
-    /// `[wave, phase y, phase x]`; empty where not made.
-    made: Vec<Vec<f64>>,
-    sum: Vec<f64>,
-}
-
-impl<'a> FibreImages<'a> {
-    pub fn new(images: &'a SpotImages, position: f64) -> Self {
-        let (parts, [rows, columns]) = (images.parts(), images.size());
-        let ends = positions_around(images, position);
-        let mut waves = parts.waves[ends[0].0].clone();
-        if parts.waves[ends[1].0] != waves {
-            waves.extend_from_slice(&parts.waves[ends[1].0]);
-            waves.sort_by(f64::total_cmp);
-            waves.dedup();
-        }
-        let made = vec![Vec::new(); waves.len() * (parts.oversampling + 1).pow(2)];
-        Self { images, position, ends, waves, made, sum: vec![0.0; rows * columns] }
-    }
-
-    /// Makes the image of the fibre at one of its wavelengths.
-    fn make(&self, wave: usize, phase: [usize; 2]) -> Vec<f64> {
-        let parts = self.images.parts();
-        let mut terms: [(f64, &[f64]); 4] = [(0.0, &[]); 4];
-        let mut count = 0;
-        for (position, of_position) in self.ends.into_iter().filter(|(_, weight)| *weight != 0.0) {
-            let around = cell(&parts.waves[position], self.waves[wave]);
-            for (at, of_wave) in around.into_iter().filter(|(_, weight)| *weight != 0.0) {
-                terms[count] = (of_position * of_wave, self.images.phase(self.images.first()[position] + at, phase));
-                count += 1;
-            }
-        }
-        let mut image = vec![0.0; self.sum.len()];
-        dispatch(Sum { terms: &terms[..count], out: &mut image });
-        image
-    }
-
-    /// Evaluates a spot as [`grid_spot`] does, but for rounding.
-    pub fn spot(&mut self, shape: &SpotShape, offset: (f64, f64), params: &[f64], out: &mut [f64]) {
-        if params[0] != self.position {
-            return grid_spot(shape, self.images, offset, params, out);
-        }
-        out.fill(0.0);
-        let finite = params.iter().all(|p| p.is_finite());
-        let Some(placement) = Placement::of(shape, self.images, offset).filter(|_| finite) else { return };
-        let phases = self.images.parts().oversampling + 1;
-        let mut used = [(0usize, 0.0); 8];
-        let mut count = 0;
-        for (wave, of_wave) in cell(&self.waves, params[1]).into_iter().filter(|(_, weight)| *weight != 0.0) {
-            for (phase, weight) in placement.terms() {
-                let at = (wave * phases + phase[0]) * phases + phase[1];
-                if self.made[at].is_empty() {
-                    self.made[at] = self.make(wave, phase);
-                }
-                used[count] = (at, of_wave * weight);
-                count += 1;
-            }
-        }
-        let mut terms: [(f64, &[f64]); 8] = [(0.0, &[]); 8];
-        for (term, (at, weight)) in terms.iter_mut().zip(&used[..count]) {
-            *term = (*weight, &self.made[*at]);
-        }
-        placement.finish(shape, self.images, &terms[..count], &mut self.sum, out);
-    }
 }
 
 /// Clips an image at 0, and normalises its sum to 1 unless it is the part of all light; one without a finite positive sum

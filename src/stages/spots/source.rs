@@ -2,8 +2,9 @@
 
 use super::SpotModel;
 use super::block::{Block, LANES};
+use super::fibre_images::FibreImages;
 use crate::geometry::{Positions, SpotShape};
-use crate::psf::Psf;
+use crate::psf::{Psf, SpotImages};
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::series::SeriesTable;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
@@ -116,10 +117,13 @@ impl<'a> SpotSource<'a> {
             Kind::Series { table, first, model } if model.is_hermite() => {
                 self.evaluate_series(table, first + fibre, fibre, bins, out)
             }
-            Kind::Series { table, first, model } => {
-                let spots = model_spots(model, table, first + fibre, bins.clone());
-                self.align(&spots, fibre, bins.start, bins, out);
-            }
+            Kind::Series { table, first, model } => match model.grid() {
+                Some(images) => self.evaluate_grid(images, (table, first + fibre), fibre, bins, out),
+                None => {
+                    let spots = model_spots(model, table, first + fibre, bins.clone());
+                    self.align(&spots, fibre, bins.start, bins, out);
+                }
+            },
             Kind::Given(spots) => {
                 let of_fibre = &spots[fibre * self.nbin * self.shape.size()..];
                 self.align(of_fibre, fibre, 0, bins, out)
@@ -151,6 +155,27 @@ impl<'a> SpotSource<'a> {
         }
     }
 
+    /// Evaluates spots of images on a grid at `bins`; `row` is the fibre's row of the PSF.
+    fn evaluate_grid(
+        &self,
+        images: &SpotImages,
+        (table, row): (&SeriesTable, usize),
+        fibre: usize,
+        bins: Range<usize>,
+        out: &mut AlignedSpots,
+    ) {
+        let rows = rows_of(table, row, bins.clone());
+        let [x, y, position, wave] = &rows[..] else { unreachable!("traces, slit position and wavelength") };
+        let mut of_fibre = FibreImages::new(images, position.first().copied().unwrap_or_default(), &mut out.room);
+        let size = self.shape.octets() * self.shape.ny();
+        let stamps = out.stamps.chunks_exact_mut(size).zip(&mut out.scale);
+        for ((k, bin), (stamp, scale)) in bins.enumerate().zip(stamps) {
+            let shift = self.corner(fibre, bin).1.rem_euclid(8) as usize;
+            let offset = (split(x[k]).1, split(y[k]).1);
+            *scale = of_fibre.spot(&self.shape, shift, offset, [position[k], wave[k]], stamp);
+        }
+    }
+
     /// Copies spots of a fibre, those of bins `first ..`, to the lanes of their columns.
     fn align(&self, spots: &[f64], fibre: usize, first: usize, bins: Range<usize>, out: &mut AlignedSpots) {
         let (nx, ny, size) = (self.shape.nx(), out.ny, out.size());
@@ -168,10 +193,16 @@ impl<'a> SpotSource<'a> {
     }
 }
 
-/// Evaluates the spots of one fibre, a row of the PSF, at `bins`: `[bins, ny, nx]`.
-fn model_spots(model: &SpotModel, table: &SeriesTable, row: usize, bins: Range<usize>) -> Vec<f64> {
+/// Evaluates the series of a row of the PSF at `bins`, `[series, bins]`.
+fn rows_of(table: &SeriesTable, row: usize, bins: Range<usize>) -> Vec<Vec<f64>> {
     let mut rows = vec![vec![0.0; bins.len()]; table.nseries()];
     rows.iter_mut().enumerate().for_each(|(series, out)| table.part_of_row(series, row, bins.start, out));
+    rows
+}
+
+/// Evaluates the spots of one fibre, a row of the PSF, at `bins`: `[bins, ny, nx]`.
+fn model_spots(model: &SpotModel, table: &SeriesTable, row: usize, bins: Range<usize>) -> Vec<f64> {
+    let rows = rows_of(table, row, bins.clone());
     let offsets = [0, 1].map(|axis| rows[axis].iter().map(|&position| split(position).1).collect::<Vec<_>>());
     let params: Vec<&[f64]> = rows[2..].iter().map(Vec::as_slice).collect();
     let mut spots = vec![0.0; bins.len() * model.shape().size()];
