@@ -32,7 +32,9 @@ fn placed(centre: f64, oversampling: usize, offset: f64, half: usize) -> (usize,
     let r = oversampling as f64;
     // The sample `centre` falls on the trace; pixels are divided at their edges.
     let start = offset + 0.5 - (centre + 0.5) / r;
-    let pixel = start.floor();
+    // The floor; without SSE4 that is a call.
+    let towards_0 = start as i32 as f64;
+    let pixel = if towards_0 > start { towards_0 - 1.0 } else { towards_0 };
     let displacement = (r * (start - pixel)).clamp(0.0, r);
     let whole = (displacement as usize).min(oversampling - 1);
     ((pixel + half as f64) as usize, whole, displacement - whole as f64)
@@ -61,7 +63,7 @@ impl Placement {
             false => [(phase, 1.0 - rest), (phase + 1, rest)],
         };
         let r = parts.oversampling as f64;
-        let rest = sinc.then_some([y.2 / r, x.2 / r]);
+        let rest = sinc.then(|| [y.2 / r, x.2 / r]);
         Some(Self { corner: [y.0, x.0], phases: [phases(y), phases(x)], rest })
     }
 
