@@ -7,7 +7,7 @@
 use spextral::extract::{Request, extract_file};
 use spextral::fits::{write_preproc, write_psf};
 use spextral::psf::PsfParts;
-use spextral::report::{Light, Material, Report, Severity, Sources};
+use spextral::report::{Light, Material, Model, Report, Severity, Sources};
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use spextral::{Ccd, Engine, ModelFlux, Psf};
@@ -189,11 +189,11 @@ fn report(folder: &Path) -> Report {
     extract_file(&request, &Engine::cpu(), &|_, _| ()).expect("spectra");
     let sources = Sources {
         frame: at("frame.fits"),
-        ccd: Some([at("preproc.fits"), at("model.fits")]),
+        ccd: Some((at("preproc.fits"), Model::File(at("model.fits")))),
         psf: Some(at("psf.fits")),
         truth: None,
     };
-    Report::new(Material::read(&sources).expect("files of one frame"))
+    Report::new(Material::read(sources).expect("files of one frame"))
 }
 
 fn change(parts: &mut PsfParts, case: &Case) {

@@ -12,7 +12,7 @@ use spextral::compare::{CompareError, Side};
 use spextral::fits::{self, FitsError, Truth};
 use spextral::frame::{Frame, Header};
 use spextral::plot::psf_png;
-use spextral::report::{Material, Report, ReportError, Severity, Sources};
+use spextral::report::{Material, Model, Report, ReportError, Severity, Sources};
 use std::path::PathBuf;
 
 impl Raise for CompareError {
@@ -117,9 +117,10 @@ pub fn page(
     ccd: Option<[PathBuf; 2]>,
     truth: Option<PathBuf>,
 ) -> PyResult<(String, Vec<(bool, String)>)> {
+    let ccd = ccd.map(|[image, model]| (image, Model::File(model)));
     let sources = Sources { frame, ccd, psf: None, truth };
     let made = || {
-        let report = Report::new(Material::read(&sources)?);
+        let report = Report::new(Material::read(sources)?);
         let warnings = report.warnings().iter().map(|w| (w.severity != Severity::Note, w.text.clone())).collect();
         Ok::<_, ReportError>((report.html()?, warnings))
     };

@@ -19,7 +19,7 @@ pub fn write(log: &RunLog, folder: &Path, overwrite: bool, speaks: bool) -> Resu
     for frame in log.complete() {
         let page = page_of(frame);
         let name = page.file_name().unwrap_or_default();
-        match write_page(&Files::of_frame(frame, None), &folder.join(name), None, overwrite) {
+        match write_page(Files::of_frame(frame, None), &folder.join(name), None, overwrite) {
             Ok(report) => rows.push(report.index_row(name.to_string_lossy().into_owned())),
             Err(error) => {
                 tracing::warn!("no page about {}: {}", frame.display(), spextral::error_chain(error.as_ref()))

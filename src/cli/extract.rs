@@ -16,7 +16,7 @@ use spextral::base::trace::Trace;
 use spextral::extract::{Done, ModelFlux, Request, extract_file};
 use spextral::gpu::{DeviceChoice, Precision};
 #[cfg(feature = "plot")]
-use spextral::report::Sources;
+use spextral::report::{Model, Sources};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -115,7 +115,7 @@ pub fn run(arguments: Arguments) -> Outcome {
     report(&request, &done);
     #[cfg(feature = "plot")]
     if let Some((page, files)) = page {
-        let made = super::report::write(&files, &page, None, request.overwrite)?;
+        let made = super::report::write(files, &page, None, request.overwrite)?;
         if !arguments.json.is_wanted() {
             super::report::say(&made, [page.as_path()])?;
         }
@@ -175,7 +175,7 @@ impl Arguments {
         let (frame, [image, psf]) = (&request.output, [&request.input, &request.psf]);
         let files = match &request.model {
             Some((model, _)) => {
-                let ccd = Some([image.clone(), model.clone()]);
+                let ccd = Some((image.clone(), Model::File(model.clone())));
                 Files::given(Sources { frame: frame.clone(), ccd, psf: Some(psf.clone()), truth: None })
             }
             None => {

@@ -4,7 +4,7 @@ use super::output::{Outcome, print};
 use super::report_files::Files;
 use spextral::PendingFile;
 use spextral::base::output_path::{Format, check_outputs};
-use spextral::report::{Material, Report, Severity, Sources, Verdict, index};
+use spextral::report::{Material, Model, Report, Severity, Sources, Verdict, index};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -71,7 +71,7 @@ impl Arguments {
         let mut outputs = vec![(page.as_path(), Format::Html)];
         outputs.extend(self.png.as_deref().map(|png| (png, Format::Png)));
         check_outputs(&inputs, &outputs, self.overwrite)?;
-        let report = write(&self.files(frame), &page, self.png.as_deref(), self.overwrite)?;
+        let report = write(self.files(frame), &page, self.png.as_deref(), self.overwrite)?;
         say(&report, [Some(page.as_path()), self.png.as_deref()].into_iter().flatten())?;
         Ok(page)
     }
@@ -89,7 +89,7 @@ impl Arguments {
         check_outputs(&inputs, &outputs, self.overwrite)?;
         let mut rows = Vec::new();
         for (frame, own) in frames.iter().zip(&pages) {
-            let report = write(&self.files(frame), own, None, self.overwrite)?;
+            let report = write(self.files(frame), own, None, self.overwrite)?;
             say(&report, [own.as_path()])?;
             rows.push(report.index_row(link(&page, own)));
         }
@@ -100,7 +100,7 @@ impl Arguments {
     }
 
     fn files(&self, frame: &Path) -> Files {
-        let ccd = self.image.clone().zip(self.model.clone()).map(|(image, model)| [image, model]);
+        let ccd = self.image.clone().zip(self.model.clone().map(Model::File));
         match ccd.is_some() || self.alone {
             true => Files::given(Sources { frame: frame.into(), ccd, psf: None, truth: self.truth.clone() }),
             false => Files::of_frame(frame, self.truth.clone()),
@@ -129,8 +129,9 @@ fn link(index: &Path, page: &Path) -> String {
 ///
 /// # Errors
 /// Files that cannot be read or do not belong together, or an output that cannot be written.
-pub fn write(files: &Files, page: &Path, png: Option<&Path>, overwrite: bool) -> Result<Report, Box<dyn Error>> {
-    let report = Report::new(Material::read(&files.sources)?);
+pub fn write(files: Files, page: &Path, png: Option<&Path>, overwrite: bool) -> Result<Report, Box<dyn Error>> {
+    let report = Report::new(Material::read(files.sources)?);
+    drop(files.folder);
     let mut outputs = vec![(page, report.html()?.into_bytes())];
     if let Some(png) = png {
         outputs.push((png, report.png()?));

@@ -2,45 +2,43 @@
 
 use super::device_arguments::open;
 use super::like::Like;
-use spextral::extract::{ModelFlux, Request, extract_file};
+use spextral::extract::{ModelFlux, Request, extract_model};
 use spextral::fits::{Header, read_headers};
-use spextral::report::Sources;
+use spextral::report::{Model, Sources};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// The files of a page, and the folder of what was made for it.
+/// The files of a page, and the folder of what an extraction leaves for it.
 pub struct Files {
     pub sources: Sources,
-    _made: Option<TempDir>,
+    pub folder: Option<TempDir>,
 }
 
 impl Files {
     /// Takes files as they are.
     pub fn given(sources: Sources) -> Self {
-        Self { sources, _made: None }
+        Self { sources, folder: None }
     }
 
     /// Takes a frame with its image and the model in a folder that goes with these files.
     pub fn in_folder(frame: &Path, [image, psf]: [&Path; 2], folder: TempDir) -> Self {
-        let ccd = Some([image.to_path_buf(), folder.path().join(MODEL)]);
-        Self { sources: Sources { frame: frame.into(), ccd, psf: Some(psf.into()), truth: None }, _made: Some(folder) }
+        let ccd = Some((image.to_path_buf(), Model::File(folder.path().join(MODEL))));
+        let sources = Sources { frame: frame.into(), ccd, psf: Some(psf.into()), truth: None };
+        Self { sources, folder: Some(folder) }
     }
 
     /// Finds the image of a frame by its header and extracts its model again, by the recorded options and on the CPU. Without
     /// them the page has no residual, and the log has the reason.
     pub fn of_frame(frame: &Path, truth: Option<PathBuf>) -> Self {
-        let alone = Sources { frame: frame.into(), ccd: None, psf: None, truth };
+        let alone = Sources { frame: frame.into(), ccd: None, psf: None, truth: truth.clone() };
         let is_frame = |header: &Header| header.get_str("EXTNAME").is_some_and(|name| name == "FLUX");
         if !read_headers(frame).is_ok_and(|headers| headers.iter().any(is_frame)) {
             // The page will say so.
             return Self::given(alone);
         }
         match again(frame) {
-            Ok(([image, psf], made)) => {
-                let found = Self::in_folder(frame, [&image, &psf], made);
-                Self { sources: Sources { truth: alone.truth, ..found.sources }, ..found }
-            }
+            Ok(found) => Self::given(Sources { truth, ..found }),
             Err(error) => {
                 tracing::warn!("no residual of the CCD: {}", spextral::error_chain(error.as_ref()));
                 Self::given(alone)
@@ -52,11 +50,12 @@ impl Files {
 /// Name of a model within a folder of its own.
 pub const MODEL: &str = "model.fits";
 
-/// Extracts the model of a frame again: its image and PSF, and the folder with the model.
-fn again(frame: &Path) -> Result<([PathBuf; 2], TempDir), Box<dyn Error>> {
+/// Extracts the model of a frame again; returns the frame's image with it, and its PSF.
+fn again(frame: &Path) -> Result<Sources, Box<dyn Error>> {
     let like = Like::read(frame)?;
     let gone = |what: String| format!("{}; give --image and --model", what.split("; give").next().unwrap_or_default());
     let [input, psf] = like.inputs(None, None).map_err(gone)?;
+    // Nothing is written there.
     let folder = tempfile::tempdir()?;
     let mut request = Request {
         model: Some((folder.path().join(MODEL), ModelFlux::default())),
@@ -66,6 +65,7 @@ fn again(frame: &Path) -> Result<([PathBuf; 2], TempDir), Box<dyn Error>> {
     like.set(&mut request, |_| false, false)?;
     tracing::debug!("extracting the model of {} again", frame.display());
     let device = spextral::gpu::DeviceChoice::Cpu;
-    extract_file(&request, &open(&device, &[], false)?, &|_, _| ())?;
-    Ok(([input, psf], folder))
+    let model = extract_model(&request, &open(&device, &[], false)?, &|_, _| ())?;
+    let ccd = model.map(|model| (input, Model::Pixels(model)));
+    Ok(Sources { frame: frame.into(), ccd, psf: Some(psf), truth: None })
 }

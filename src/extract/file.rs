@@ -102,6 +102,16 @@ pub fn extract_file(request: &Request, engine: &Engine, progress: Progress) -> R
     engine.region(|| request.output.display().to_string(), whole)
 }
 
+/// Reads the inputs of a request and returns the model of its image, `[ny, nx]` as in its file; nothing is written.
+///
+/// # Errors
+/// [`FileError`], one sentence with the file at fault.
+pub fn extract_model(request: &Request, engine: &Engine, progress: Progress) -> Result<Option<Vec<f32>>, FileError> {
+    let inputs = Inputs::read(request)?;
+    let extraction = inputs.extract(request, engine, progress)?;
+    Ok(extraction.model.map(|model| inputs.in_file(model)))
+}
+
 impl Inputs {
     /// Reads the inputs of a request, and refuses outputs and options that cannot be, before the work.
     ///
@@ -186,6 +196,14 @@ impl Inputs {
         Options { barycentric, model, ..request.options.clone() }
     }
 
+    /// Returns a model with the axes of the image's file.
+    fn in_file(&self, model: Vec<f32>) -> Vec<f32> {
+        match self.psf.dispersion {
+            Dispersion::AlongX => transposed(&model, [self.preproc.ccd.ny(), self.preproc.ccd.nx()]),
+            Dispersion::AlongY => model,
+        }
+    }
+
     /// Returns the wavelengths of some fibres, `[nwave]` or, where they differ, `[nspec, nwave]`.
     fn wave(&self, fibres: Range<usize>) -> Vec<f64> {
         match &self.table {
@@ -229,15 +247,11 @@ impl Product {
         header.remove_image_axes();
         let first = request.options.specmin;
         let wave = inputs.wave(first..first + spectra.nspec);
+        let model = extraction.model.map(|model| inputs.in_file(model));
         let Inputs { preproc, psf, fibermap, .. } = inputs;
         let scores = request.scores.then(|| scores(&spectra, &wave, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave, header, fibermap, scores };
-        let (nx, ny) = (preproc.ccd.nx(), preproc.ccd.ny());
-        let in_file = |model: Vec<f32>| match psf.dispersion {
-            Dispersion::AlongX => transposed(&model, [ny, nx]),
-            Dispersion::AlongY => model,
-        };
-        let (model, ccd) = (extraction.model.map(in_file), psf.dispersion.in_file([nx, ny]));
+        let ccd = psf.dispersion.in_file([preproc.ccd.nx(), preproc.ccd.ny()]);
         Self { frame, model, ccd_header, ccd, done }
     }
 

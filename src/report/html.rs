@@ -16,6 +16,13 @@ pub struct Page {
 }
 
 impl Page {
+    /// Adds sections that were made apart.
+    pub fn append(&mut self, sections: Self) {
+        self.push(&sections.html);
+        self.views.extend(sections.views);
+        self.reduced.extend(sections.reduced);
+    }
+
     pub fn push(&mut self, html: &str) {
         self.html.push_str(html);
     }

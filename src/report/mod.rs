@@ -41,7 +41,7 @@ mod warnings;
 pub use error::ReportError;
 pub use fit::fit_page;
 pub use index::{IndexRow, index};
-pub use read::{Material, Sources};
+pub use read::{Material, Model, Sources};
 pub use summary::Report;
 pub use verdict::{Light, Verdict};
 pub use warnings::{Severity, Warning};

@@ -49,6 +49,27 @@ const figures = (() => {
     g.stroke();
   }
 
+  /** Returns the button that saves a picture as SVG. */
+  const saving = (name, svg) => make("button", {
+    type: "button", textContent: "SVG", title: "Save this picture",
+    onclick: () => make("a", { download: `${name}.svg`, href: "data:image/svg+xml;charset=utf-8," + encodeURIComponent(svg()) }).click(),
+  });
+
+  /** Lets a picture that is SVG already be saved, too, with the colours that the page gives it. */
+  for (const picture of document.querySelectorAll("svg.arrows, svg.focal")) {
+    const svg = () => {
+      const copy = picture.cloneNode(true), from = picture.querySelectorAll("*");
+      copy.querySelectorAll("*").forEach((part, k) => {
+        const style = getComputedStyle(from[k]);
+        for (const key of ["fill", "stroke", "stroke-width"]) part.setAttribute(key, style.getPropertyValue(key));
+      });
+      return new XMLSerializer().serializeToString(copy);
+    };
+    const bar = make("div", { className: "bar" });
+    bar.append(make("span"), saving(picture.classList[0], svg));
+    picture.after(bar);
+  }
+
   /** As much of a canvas as the figures use, that writes SVG. */
   class SvgContext {
     constructor(width, height) {
@@ -108,9 +129,8 @@ const figures = (() => {
       const hint = spec.id === "flux" ? "drag to zoom, double-click for the whole range" : "";
       this.readout = make("output", { className: "readout", textContent: hint });
       this.back = make("button", { type: "button", textContent: "Whole range", onclick: () => this.zoom(this.full) });
-      const svg = make("button", { type: "button", textContent: "SVG", title: "Save this picture", onclick: () => this.save() });
       const bar = make("div", { className: "bar" });
-      bar.append(this.readout, this.back, svg);
+      bar.append(this.readout, this.back, saving(spec.id, () => this.svg()));
       const plot = figure.querySelector(".plot");
       plot.append(this.canvas);
       plot.after(bar);
@@ -166,11 +186,6 @@ const figures = (() => {
       });
     }
     click() {}
-    /** Saves the picture as it is shown. */
-    save() {
-      const link = make("a", { download: `${this.spec.id}.svg`, href: "data:image/svg+xml;charset=utf-8," + encodeURIComponent(this.svg()) });
-      link.click();
-    }
     /** Returns the picture as SVG: what the canvas shows, without the pointer. */
     svg() {
       const width = this.canvas.clientWidth, height = this.canvas.clientHeight, b = this.box(), now = this.now;

@@ -5,7 +5,9 @@ use super::psf_fit::{self, PsfFit};
 use super::residual::CcdResidual;
 use crate::compare::{TrueSpectra, file_name, resolve_truth};
 use crate::extract::Request;
-use crate::fits::{Preproc, PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth};
+use crate::fits::{
+    FitsError, Preproc, PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth,
+};
 use crate::frame::{Frame, Header, Value, path_of_card};
 use std::path::{Path, PathBuf};
 
@@ -19,11 +21,20 @@ pub struct Sources {
     /// The frame.
     pub frame: PathBuf,
     /// The preprocessed CCD and its model.
-    pub ccd: Option<[PathBuf; 2]>,
+    pub ccd: Option<(PathBuf, Model)>,
     /// The PSF that it was extracted with: with the CCD, for how far the PSF is off.
     pub psf: Option<PathBuf>,
     /// The truth of a simulated frame.
     pub truth: Option<PathBuf>,
+}
+
+/// The model of a CCD.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Model {
+    /// A file that an extraction has written.
+    File(PathBuf),
+    /// Its pixels, `[ny, nx]` as in the file of the CCD.
+    Pixels(Vec<f32>),
 }
 
 /// The contents of the files of a report.
@@ -49,39 +60,56 @@ impl Material {
     /// # Errors
     /// [`ReportError::Fits`] if a file cannot be read, [`ReportError::Shape`], [`ReportError::OtherFrame`],
     /// [`ReportError::Truth`] or [`ReportError::NothingJudged`] if it does not belong to the frame.
-    pub fn read(sources: &Sources) -> Result<Self, ReportError> {
+    pub fn read(sources: Sources) -> Result<Self, ReportError> {
         let path = &sources.frame;
-        let frame = read_frame(path)?;
-        let request = request_of(&frame.header);
-        let planes = sources.ccd.as_ref().map(|files| read_planes(path, &frame, &request, files)).transpose()?;
+        // What is wrong with the frame is told when it is read.
+        let headers = read_headers(path).unwrap_or_default();
+        let options = headers.iter().find_map(|header| header.get_str("SPXOPT"));
+        let request = request_of(options.as_deref());
+        let planes = || sources.ccd.as_ref().map(|(image, _)| read_image(&request, image));
+        let (frame, image) = rayon::join(|| read_frame(path), planes);
+        let frame = frame?;
+        let note = sources.ccd.as_ref().and_then(|(image, _)| other_image(&frame, image));
+        let planes = sources.ccd.zip(image).map(|(ccd, image)| with_model(path, &frame, ccd, image?)).transpose()?;
         let psf_fit = match (&planes, &sources.psf) {
             (Some((preproc, _)), Some(psf)) => psf_fit::measure(&frame, &request, preproc, psf)?,
             _ => None,
         };
-        let note = sources.ccd.as_ref().and_then(|[image, _]| other_image(&frame, image));
         let ccd = planes.map(|(preproc, model)| residual(preproc, model, request.mask_bits));
         let truth = sources.truth.as_ref().map(|truth| read_true_spectra(path, &frame, truth)).transpose()?;
         Ok(Self { name: file_name(path), frame, ccd, note, psf_fit, truth })
     }
 }
 
-/// Reads the CCD as it was extracted but for its mask, and its model, `[ny, nx]`.
-fn read_planes(
+/// Reads the CCD as it was extracted but for its mask.
+fn read_image(request: &Request, image: &Path) -> Result<Preproc, FitsError> {
+    // No mask bits, so that masked pixels keep their errors: the report shows their residuals, too.
+    read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..request.preproc_options() })
+}
+
+/// Adds the model, `[ny, nx]`, to a CCD; both have to be the frame's.
+fn with_model(
     path: &Path,
     frame: &Frame,
-    request: &Request,
-    [image, model]: &[PathBuf; 2],
+    (image, model): (PathBuf, Model),
+    preproc: Preproc,
 ) -> Result<(Preproc, Vec<f32>), ReportError> {
-    // No mask bits, so that masked pixels keep their errors: the report shows their residuals, too.
-    let preproc = read_preproc(image, &PreprocOptions { mask_bits: 0, fibermap: None, ..request.preproc_options() })?;
-    need_same_cards(&OF_IMAGE, (path, &frame.header), image, |keyword| preproc.header.get(keyword))?;
-    let headers = read_headers(model)?;
-    need_same_cards(&OF_MODEL, (path, &frame.header), model, |keyword| headers.iter().find_map(|h| h.get(keyword)))?;
-    let (shape, pixels) = read_image_f64(model, "MODEL")?;
+    need_same_cards(&OF_IMAGE, (path, &frame.header), &image, |keyword| preproc.header.get(keyword))?;
     let expected = [preproc.ccd.nx(), preproc.ccd.ny()];
+    let file = match model {
+        Model::Pixels(pixels) if pixels.len() == expected[0] * expected[1] => return Ok((preproc, pixels)),
+        Model::Pixels(pixels) => {
+            let found = [pixels.len(), 1];
+            return Err(ReportError::Shape { model: image.clone(), found, image, expected });
+        }
+        Model::File(file) => file,
+    };
+    let headers = read_headers(&file)?;
+    need_same_cards(&OF_MODEL, (path, &frame.header), &file, |keyword| headers.iter().find_map(|h| h.get(keyword)))?;
+    let (shape, pixels) = read_image_f64(&file, "MODEL")?;
     let found = [1, 0].map(|axis| shape.get(axis).copied().unwrap_or(1));
     if shape.len() != 2 || found != expected {
-        return Err(ReportError::Shape { model: model.clone(), found, image: image.clone(), expected });
+        return Err(ReportError::Shape { model: file, found, image, expected });
     }
     let model = pixels.into_iter().map(|p| if p.is_finite() { p as f32 } else { 0.0 }).collect();
     Ok((preproc, model))
@@ -126,10 +154,10 @@ fn need_same_cards(
     Ok(())
 }
 
-/// Returns the request of the extraction by its recorded options: it decides how the image is read.
-fn request_of(header: &Header) -> Request {
+/// Returns the request of the extraction by the options that its frame records: it decides how the image is read.
+fn request_of(options: Option<&str>) -> Request {
     let mut request = Request::new("", "", "");
-    request.set_recorded(&header.get_str("SPXOPT").unwrap_or_default());
+    request.set_recorded(options.unwrap_or_default());
     request
 }
 
@@ -152,9 +180,8 @@ mod tests {
 
     #[test]
     fn an_image_is_read_as_the_extraction_read_it() {
-        let mut header = Header::new();
-        assert_eq!(request_of(&header), Request::new("", "", ""));
-        header.set("SPXOPT", "wavelength=psf mask-bits=0x3 gain=1.5 nspec=all", "");
-        assert_eq!((request_of(&header).mask_bits, request_of(&header).gain), (3, Some(1.5)));
+        assert_eq!(request_of(None), Request::new("", "", ""));
+        let request = request_of(Some("wavelength=psf mask-bits=0x3 gain=1.5 nspec=all"));
+        assert_eq!((request.mask_bits, request.gain), (3, Some(1.5)));
     }
 }

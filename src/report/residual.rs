@@ -83,14 +83,14 @@ impl CcdResidual {
 
     /// Returns the region with a model: nothing was extracted elsewhere.
     pub fn modelled(&self) -> Region {
-        let [columns, rows] = self.all();
-        let mut region = [columns.end..0, rows.end..0];
-        for (x, y) in cells(&self.all()).filter(|(x, y)| self.model[y * self.nx + x] != 0.0) {
-            for (range, at) in region.iter_mut().zip([x, y]) {
-                *range = range.start.min(at)..range.end.max(at + 1);
-            }
-        }
-        region.map(|r| if r.is_empty() { 0..1 } else { r })
+        let of_row = |(y, row): (usize, &[f32])| {
+            let first = row.iter().position(|m| *m != 0.0)?;
+            let last = row.iter().rposition(|m| *m != 0.0)?;
+            Some([first..last + 1, y..y + 1])
+        };
+        let both = |a: &Range<usize>, b: &Range<usize>| a.start.min(b.start)..a.end.max(b.end);
+        let rows = self.model.chunks_exact(self.nx).enumerate().filter_map(of_row);
+        rows.reduce(|a, b| [both(&a[0], &b[0]), both(&a[1], &b[1])]).unwrap_or([0..1, 0..1])
     }
 
     /// Returns the scatter of the residual (half the width that holds 68.27 %) and the percentage beyond 5 sigma.

@@ -23,14 +23,16 @@ pub struct Report {
 impl Report {
     /// Evaluates the files.
     pub fn new(material: Material) -> Self {
-        let statistics = Statistics::of(&material.frame);
-        let scatter = material.ccd.as_ref().map(CcdResidual::scatter);
+        let frame = &material.frame;
         let layout = Layout {
-            nwave: statistics.nwave,
-            nspec: statistics.fibres.len(),
-            along_x: material.frame.header.contains("SPXDISP"),
+            nwave: frame.spectra.nwave,
+            nspec: frame.spectra.nspec,
+            along_x: frame.header.contains("SPXDISP"),
         };
-        let errors = material.ccd.as_ref().and_then(|ccd| ErrorScale::of(ccd, layout));
+        let of_ccd = |ccd: &CcdResidual| rayon::join(|| ccd.scatter(), || ErrorScale::of(ccd, layout));
+        let (statistics, of_ccd) = rayon::join(|| Statistics::of(frame), || material.ccd.as_ref().map(of_ccd));
+        let (scatter, errors) = of_ccd.unzip();
+        let errors = errors.flatten();
         let warnings = warnings::all(&material, &statistics, scatter, errors.as_ref());
         let verdict = Verdict::of(&statistics, &warnings);
         Self { material, statistics, warnings, verdict, scatter, errors }

@@ -2,7 +2,7 @@
 
 use super::bundle::Field;
 use super::chunk::{Chunk, Spectrum};
-use super::spectrum::{Light, Part, frame_rows, light};
+use super::spectrum::{Light, Part, frame_rows};
 use crate::stages::simd::{Octet, dispatch};
 use crate::stages::skyline::{Both, Factor, Forward, Skyline, TILE};
 use nalgebra::{DMatrix, DVector};
@@ -27,6 +27,8 @@ pub(super) struct Local {
     pub fit: Vec<[f64; 3]>,
     /// Lines of the list that moved something, summed over fibres.
     pub lines: usize,
+    /// Lines that were too faint for it: fibres and parts of their light.
+    pub faint: Vec<[usize; 2]>,
 }
 
 /// A chunk's pixels: weights are 0 beyond the rows of its wavelengths.
@@ -104,8 +106,8 @@ impl Image<'_> {
 }
 
 /// Spectra of a chunk, solved for.
-pub(super) struct Solved {
-    pub lights: Vec<Light>,
+pub(super) struct Solved<'a> {
+    pub lights: &'a [Light],
     /// First unknown of every fibre, and their number.
     starts: Vec<usize>,
     /// Light of every part, and its power: the sum of its squares by weight.
@@ -116,11 +118,10 @@ pub(super) struct Solved {
     pub model: Vec<f64>,
 }
 
-impl Solved {
+impl<'a> Solved<'a> {
     /// Solves for the spectra of all fibres.
-    pub fn new(field: &Field, chunk: &Chunk, coeff: &[f64], frame: &Frame) -> Self {
+    pub fn new(field: &Field, lights: &'a [Light], frame: &Frame) -> Self {
         let (region, nx) = (&field.region, field.region.nx);
-        let lights: Vec<Light> = (0..field.fibres.len()).map(|k| light(field, chunk, k, coeff, &frame.rows)).collect();
         let mut starts = vec![0];
         lights.iter().for_each(|light| starts.push(starts[starts.len() - 1] + light.parts.len()));
         let n = starts[lights.len()];
@@ -129,7 +130,7 @@ impl Solved {
             .map(|light| light.parts.iter().map(|part| weigh(&part.value, part, light, frame, nx)).collect())
             .collect();
         let before: Vec<Vec<usize>> =
-            (0..lights.len()).map(|f| overlapping(&lights, f).filter(|g| *g <= f).collect()).collect();
+            (0..lights.len()).map(|f| overlapping(lights, f).filter(|g| *g <= f).collect()).collect();
         let mut firsts = vec![0; n.next_multiple_of(TILE)];
         for f in 0..lights.len() {
             firsts[starts[f]..starts[f + 1]].fill(starts[before[f].first().copied().unwrap_or(f)]);
@@ -200,12 +201,15 @@ impl Solved {
             model: self.model.clone(),
             fit,
             lines: 0,
+            faint: Vec::new(),
         };
         let Some(factor) = &self.factor else { return local };
         // The images of the quantities, plain and by weight.
         let all = 0..frame.rows.len();
         let mut images: Vec<[Vec<f64>; 4]> = Vec::new();
         let mut weighted: Vec<[Vec<f64>; 4]> = Vec::new();
+        // Images that are not empty.
+        let mut known = vec![false; size];
         for f in own.clone() {
             let (light, is_lines) = (&self.lights[f], chunk.spectra[f] == Spectrum::Lines);
             // Bins that are free take up noise, as many squares of it as there are bins.
@@ -214,14 +218,20 @@ impl Solved {
             let width = light.columns.len();
             let mut of_fibre = [0; 4].map(|_| vec![0.0; all.len() * width]);
             let is_free = !is_lines || !chunk.trusted;
+            let known = &mut known[4 * (f - own.start)..][..4];
+            (known[0], known[2]) = (bright, bright);
             for (k, part) in self.parts(f).filter(|_| bright) {
-                let moves_y = part.placed && !is_free && self.x[k] * self.power[k].sqrt() > SIGNAL;
+                let counts = part.placed && !is_free;
+                let moves_y = counts && self.x[k] * self.power[k].sqrt() > SIGNAL;
                 local.lines += usize::from(moves_y);
+                (known[1], known[3]) = (known[1] || moves_y, known[3] || moves_y);
+                if counts && !moves_y {
+                    local.faint.push([f, k - self.starts[f]]);
+                }
                 let from = part.rows.start * width;
-                for (i, moves) in part.moves.iter().enumerate() {
-                    for q in (0..4).filter(|q| q % 2 == 0 || moves_y) {
-                        of_fibre[q][from + i] += self.x[k] * moves[q];
-                    }
+                for q in (0..4).filter(|q| q % 2 == 0 || moves_y) {
+                    let to = of_fibre[q][from..].iter_mut();
+                    to.zip(&part.moves[q]).for_each(|(to, moves)| *to += self.x[k] * moves);
                 }
             }
             let whole = |values: &Vec<f64>| {
@@ -235,17 +245,19 @@ impl Solved {
             weighted.push([0, 1, 2, 3].map(|q| whole(&of_fibre[q])));
             images.push(of_fibre);
         }
-        let image = |of: &'_ [[Vec<f64>; 4]], f: usize, q: usize| -> Vec<f64> { of[f - own.start][q].clone() };
         let strips = factor.strips();
         let mut columns = vec![Octet::default(); size * strips];
         for f in own.clone() {
             for q in 0..4 {
                 let at = 4 * (f - own.start) + q;
-                let values = image(&weighted, f, q);
-                let mine = Image { rows: &all, columns: &self.lights[f].columns, values: &values };
+                if !known[at] {
+                    continue;
+                }
+                let values = &weighted[f - own.start][q];
+                let mine = Image { rows: &all, columns: &self.lights[f].columns, values };
                 local.gradient[at] = mine.product(&Image { rows: &all, columns: &(0..nx), values: &residual });
                 let to: &mut [f64] = bytemuck::cast_slice_mut(&mut columns[at * strips..(at + 1) * strips]);
-                for g in overlapping(&self.lights, f) {
+                for g in overlapping(self.lights, f) {
                     for (k, part) in self.parts(g) {
                         let theirs = Image { rows: &part.rows, columns: &self.lights[g].columns, values: &part.value };
                         to[k] = mine.product(&theirs);
@@ -255,6 +267,9 @@ impl Solved {
                     }
                     for p in 0..4 {
                         let other = 4 * (g - own.start) + p;
+                        if !known[other] {
+                            continue;
+                        }
                         let values = &images[g - own.start][p];
                         let sum = mine.product(&Image { rows: &all, columns: &self.lights[g].columns, values });
                         local.information[(at, other)] = sum;
@@ -263,13 +278,14 @@ impl Solved {
                 }
             }
         }
-        for x in columns.chunks_exact_mut(strips.max(1)) {
-            dispatch(Forward { factor, x });
+        let known: Vec<usize> = (0..size).filter(|at| known[*at]).collect();
+        for &at in &known {
+            dispatch(Forward { factor, x: &mut columns[at * strips..(at + 1) * strips] });
         }
         let flat: &[f64] = bytemuck::cast_slice(&columns);
         let rows: Vec<&[f64]> = flat.chunks_exact(8 * strips.max(1)).collect();
-        for a in 0..size {
-            for b in 0..=a {
+        for (k, &a) in known.iter().enumerate() {
+            for &b in &known[..=k] {
                 let taken = dot(rows[a], rows[b]);
                 local.information[(a, b)] -= taken;
                 if a != b {

@@ -98,7 +98,7 @@ impl State<'_> {
     }
 
     fn record(self) -> BundleShift {
-        let Self { field, coeff, covariance, wanted, lines, rejected, mut unlisted, chunks, start: _ } = self;
+        let Self { field, coeff, covariance, wanted, lines, rejected, mut unlisted, chunks, start: _, .. } = self;
         unlisted.sort_by(f64::total_cmp);
         BundleShift {
             fibres: field.fibres.start + field.own.start..field.fibres.start + field.own.end,

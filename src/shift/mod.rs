@@ -11,6 +11,7 @@ mod bundle;
 mod chunk;
 mod coarse;
 mod file;
+mod kept;
 mod local;
 mod measure;
 mod moves;

@@ -1,7 +1,8 @@
 //! Spots and how they change as they move and widen, of every kind of PSF.
 
 use crate::geometry::{SpotShape, param};
-use crate::psf::{Form, LegendreSeries, Psf};
+use crate::psf::{Form, Psf};
+use crate::stages::series::SeriesTable;
 use crate::stages::spot_derivatives::SpotDerivatives;
 use crate::stages::spots::SpotModel;
 use crate::stages::traces::{legendre, shape_series, split, unit};
@@ -20,11 +21,37 @@ pub(super) struct Stamp {
     pub pixels: Vec<[f64; 5]>,
 }
 
+/// Parameters of the spots of a PSF at some wavelengths, not widened.
+pub(super) struct Shapes<'a>(SeriesTable<'a>);
+
+impl<'a> Shapes<'a> {
+    pub fn new(psf: &'a Psf, wave: &[f64]) -> Self {
+        Self(SeriesTable::new(&shape_series(psf, false), wave))
+    }
+
+    /// Returns the parameters of a fibre, wavelength by wavelength.
+    pub fn of(&self, fibre: usize) -> FibreShapes {
+        FibreShapes { count: self.0.nseries(), params: self.0.by_bin(fibre) }
+    }
+}
+
+/// Parameters of the spots of a fibre.
+pub(super) struct FibreShapes {
+    count: usize,
+    params: Vec<f64>,
+}
+
+impl FibreShapes {
+    /// Those at the wavelength of a number.
+    pub fn at(&self, k: usize) -> &[f64] {
+        &self.params[k * self.count..][..self.count]
+    }
+}
+
 /// The spots of a PSF that is shifted and widened.
 #[derive(Debug)]
 pub(super) struct Moves<'a> {
     psf: &'a Psf,
-    series: Vec<&'a LegendreSeries>,
     kind: Kind,
     shape: SpotShape,
     params: Vec<f64>,
@@ -53,7 +80,7 @@ impl<'a> Moves<'a> {
                 Kind::Other { model: Box::new(SpotModel::new(psf, false)), widths }
             }
         };
-        Self { psf, series: shape_series(psf, false), kind, shape, params: Vec::new() }
+        Self { psf, kind, shape, params: Vec::new() }
     }
 
     /// Whether spots of the PSF have widths that can change.
@@ -66,14 +93,19 @@ impl<'a> Moves<'a> {
         [&psf.trace_x, &psf.trace_y].map(|series| legendre(series.of(fibre), unit(series.domain, wave)))
     }
 
-    /// Evaluates the parameters of a spot, widened; returns its first column and row, and the offset from its pixel.
-    fn place(&mut self, fibre: usize, wave: f64, change: [f64; 4]) -> ([i64; 2], [f64; 2]) {
+    /// Returns the first column and row of a spot, and the offset from its pixel.
+    pub fn place(&self, fibre: usize, wave: f64, change: [f64; 4]) -> ([i64; 2], [f64; 2]) {
         let at = Self::trace(self.psf, fibre, wave);
         let at =
             [0, 1].map(|axis| at[axis] + change[axis]).map(|p| if p.is_finite() { p.clamp(-FAR, FAR) } else { FAR });
         let [(x, dx), (y, dy)] = at.map(split);
+        ([i64::from(x) - self.shape.half_x as i64, i64::from(y) - self.shape.half_y as i64], [dx, dy])
+    }
+
+    /// Takes the parameters of a spot, widened.
+    fn widen(&mut self, shape: &[f64], change: [f64; 4]) {
         self.params.clear();
-        self.params.extend(self.series.iter().map(|series| legendre(series.of(fibre), unit(series.domain, wave))));
+        self.params.extend(shape);
         let grow = [change[2].exp(), change[3].exp()];
         match &self.kind {
             Kind::Hermite(_) => (0..2).for_each(|axis| self.params[axis] *= grow[axis]),
@@ -83,13 +115,19 @@ impl<'a> Moves<'a> {
                 }
             }
         }
-        ([i64::from(x) - self.shape.half_x as i64, i64::from(y) - self.shape.half_y as i64], [dx, dy])
     }
 
-    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y, without its derivatives;
-    /// returns its first column and row.
-    pub fn values(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Vec<f64>) -> [i64; 2] {
+    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y, without its derivatives. `shape` are its
+    /// parameters there. Returns its first column and row.
+    pub fn values(
+        &mut self,
+        (fibre, wave): (usize, f64),
+        shape: &[f64],
+        change: [f64; 4],
+        out: &mut Vec<f64>,
+    ) -> [i64; 2] {
         let (corner, [dx, dy]) = self.place(fibre, wave, change);
+        self.widen(shape, change);
         out.clear();
         out.resize(self.shape.size(), 0.0);
         match &mut self.kind {
@@ -99,9 +137,10 @@ impl<'a> Moves<'a> {
         corner
     }
 
-    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y.
-    pub fn stamp(&mut self, fibre: usize, wave: f64, change: [f64; 4], out: &mut Stamp) {
+    /// Evaluates the spot of a fibre at a wavelength, changed by dx, dy, ln sigma x and ln sigma y. `shape` are its parameters there.
+    pub fn stamp(&mut self, (fibre, wave): (usize, f64), shape: &[f64], change: [f64; 4], out: &mut Stamp) {
         let (corner, [dx, dy]) = self.place(fibre, wave, change);
+        self.widen(shape, change);
         out.corner = corner;
         out.pixels.clear();
         out.pixels.resize(self.shape.size(), [0.0; 5]);

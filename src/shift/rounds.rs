@@ -3,6 +3,7 @@
 use super::bundle::Field;
 use super::chunk::{Chunk, Spectrum};
 use super::coarse;
+use super::kept::Kept;
 use super::local::{Frame, Local, Solved};
 use super::moves::Moves;
 use super::terms::{TERMS, terms};
@@ -32,6 +33,7 @@ const MISFIT: f64 = 0.02;
 pub(super) struct State<'a> {
     pub field: Field<'a>,
     pub chunks: Vec<Chunk>,
+    kept: Vec<Kept>,
     /// Rigid shift from which the rounds begin.
     pub start: [f64; 2],
     pub coeff: Vec<f64>,
@@ -54,8 +56,10 @@ impl<'a> State<'a> {
         }
         let mut coeff = vec![0.0; COEFFICIENTS];
         (coeff[0], coeff[TERMS]) = (start[0], start[1]);
+        let chunks = Chunk::choose(&field, start);
         Self {
-            chunks: Chunk::choose(&field, start),
+            kept: chunks.iter().map(|_| Kept::default()).collect(),
+            chunks,
             field,
             start,
             coeff,
@@ -73,7 +77,7 @@ impl<'a> State<'a> {
             if cancel.is_cancelled() {
                 return;
             }
-            let (locals, found): (Vec<Local>, Vec<Vec<f64>>) = self.locals((1..4).contains(&round)).into_iter().unzip();
+            let (locals, found): (Vec<Local>, Vec<Vec<f64>>) = self.locals(round).into_iter().unzip();
             let step = self.step(&locals);
             self.lines = locals.iter().map(|local| local.lines).sum();
             self.renew_variance(&locals);
@@ -89,6 +93,9 @@ impl<'a> State<'a> {
             if (3..7).contains(&round) {
                 changed += self.distrust(&locals);
             }
+            if round > 2 {
+                self.forget_faint(&locals);
+            }
             let small = step < ENOUGH;
             tracing::debug!(
                 "fibres {} to {}, round {round}: step {step:.3} sigma, {changed} changes, {:?}",
@@ -96,22 +103,35 @@ impl<'a> State<'a> {
                 self.field.fibres.start + self.field.own.end - 1,
                 self.coeff
             );
-            if (round > 3 && small && changed == 0) || round + 1 == ROUNDS {
+            if (round > 2 && small && changed == 0) || round + 1 == ROUNDS {
                 self.scale_errors(&locals);
                 return;
             }
         }
     }
 
-    /// Returns what the chunks know, and wavelengths of lines that the list lacks where these are wanted.
-    fn locals(&self, search: bool) -> Vec<(Local, Vec<f64>)> {
-        let of = |chunk: &Chunk| {
+    /// Returns what the chunks know, and wavelengths of lines that the list lacks. They are looked for in the first rounds that know
+    /// all others, where images have changed since.
+    fn locals(&mut self, round: usize) -> Vec<(Local, Vec<f64>)> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let of = |(chunk, kept): (&Chunk, &mut Kept)| {
             let frame = Frame::new(&self.field, chunk, &self.coeff);
-            let solved = Solved::new(&self.field, chunk, &self.coeff, &frame);
+            kept.renew(&self.field, chunk, &self.coeff, &frame.rows);
+            let solved = Solved::new(&self.field, &kept.lights, &frame);
+            let search = round == 1 || (kept.new && (2..4).contains(&round));
             let found = if search { self.search(chunk, &frame, &solved) } else { Vec::new() };
             (solved.learn(&self.field, chunk, &frame), found)
         };
-        self.chunks.par_iter().map(of).collect()
+        let locals = self.chunks.par_iter().zip(&mut kept).map(of).collect();
+        self.kept = kept;
+        locals
+    }
+
+    /// Takes the place from lines that are too faint to move traces: at the limit they would come and go, and the rounds not end.
+    fn forget_faint(&mut self, locals: &[Local]) {
+        for (kept, local) in self.kept.iter_mut().zip(locals) {
+            local.faint.iter().for_each(|&[fibre, part]| kept.lights[fibre].parts[part].placed = false);
+        }
     }
 
     /// Moves the coefficients; returns the largest step in units of its error.

@@ -10,7 +10,7 @@ use crate::simulate::{Light, Simulation, simulate};
 use rand::{RngExt, SeedableRng};
 
 /// A bundle of fibres on 1200 rows.
-fn psf() -> Psf {
+pub(super) fn psf() -> Psf {
     let small = Synthetic { nfibre: 12, bundlesize: 12, npix_y: Some(1200), gh_degree: 3, ..Synthetic::default() };
     small.build().unwrap()
 }
@@ -29,7 +29,7 @@ fn moved(psf: &Psf, [dx, dy]: [f64; 2], [wide, high]: [f64; 2]) -> Psf {
     moved
 }
 
-fn frame(psf: &Psf, seed: u64) -> Preproc {
+pub(super) fn frame(psf: &Psf, seed: u64) -> Preproc {
     let request = Simulation { seed, ..Simulation::default() };
     simulate(psf, &request).unwrap().preproc.masked_by(u32::MAX).unwrap()
 }
@@ -39,7 +39,7 @@ fn measure(psf: &Psf, frame: &Preproc, options: &ShiftOptions) -> Shifts {
     measure_shifts(psf, &arc, 0..psf.nfibre, options, &CancelToken::default(), &|_, _| ()).unwrap()
 }
 
-fn options(frame: &Preproc) -> ShiftOptions {
+pub(super) fn options(frame: &Preproc) -> ShiftOptions {
     ShiftOptions::night_sky(&frame.header)
 }
 

@@ -3,7 +3,7 @@
 use super::bundle::Blend;
 use super::chunk::{Chunk, Spectrum};
 use super::local::{Frame, Solved};
-use super::moves::Moves;
+use super::moves::{FibreShapes, Moves, Shapes};
 use super::rounds::State;
 use crate::base::median::median;
 
@@ -33,7 +33,7 @@ impl State<'_> {
     }
 
     /// Returns the wavelengths of lines in the residual of a chunk.
-    pub(super) fn search(&self, chunk: &Chunk, frame: &Frame, solved: &Solved) -> Vec<f64> {
+    pub(super) fn search(&self, chunk: &Chunk, frame: &Frame, solved: &Solved<'_>) -> Vec<f64> {
         let field = &self.field;
         let fibres: Vec<usize> = field.own.clone().filter(|&f| chunk.spectra[f] == Spectrum::Lines).collect();
         if fibres.len() < 2 {
@@ -47,13 +47,17 @@ impl State<'_> {
             solved.model.iter().zip(&field.region.data[from..]).map(|(model, data)| data - model).collect();
         let mut moves = Moves::new(field.psf);
         let mut spot = Vec::new();
+        let waves: Vec<f64> = (0..=count).map(|k| chunk.wave[0] - reach + step * k as f64).collect();
+        let shapes = Shapes::new(field.psf, &waves);
+        let shapes: Vec<FibreShapes> = fibres.iter().map(|f| shapes.of(field.fibres.start + f)).collect();
         let signals: Vec<f64> = (0..=count)
             .map(|k| {
-                let wave = chunk.wave[0] - reach + step * k as f64;
+                let wave = waves[k];
                 let mut of_fibres = Vec::new();
-                for &f in &fibres {
+                for (&f, shapes) in fibres.iter().zip(&shapes) {
                     let change = field.change(&self.coeff, f, wave);
-                    let corner = moves.values(field.fibres.start + f, wave, change, &mut spot);
+                    let spot_of = (field.fibres.start + f, wave);
+                    let corner = moves.values(spot_of, shapes.at(k), change, &mut spot);
                     of_fibres.extend(signal(self, frame, &residual, corner, &spot));
                 }
                 if 2 * of_fibres.len() <= fibres.len() {
@@ -70,7 +74,7 @@ impl State<'_> {
         for k in order {
             let (low, top, high) = (signals[k - 1], signals[k], signals[k + 1]);
             let bend = (low - 2.0 * top + high).min(-1e-12);
-            let wave = chunk.wave[0] - reach + step * (k as f64 + (0.5 * (low - high) / bend).clamp(-0.5, 0.5));
+            let wave = waves[k] + step * (0.5 * (low - high) / bend).clamp(-0.5, 0.5);
             let near = |other: f64| (other - wave).abs() * chunk.dispersion < APART;
             let crowded = chunk.lines.iter().any(|blend| blend.parts.iter().any(|part| near(part.0)));
             if found.len() < MOST

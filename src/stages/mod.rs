@@ -18,7 +18,7 @@ pub mod patch;
 pub mod psf_check;
 pub mod psf_difference;
 pub mod schur;
-mod series;
+pub(crate) mod series;
 pub(crate) mod simd;
 pub(crate) mod skyline;
 pub(crate) mod spot_derivatives;

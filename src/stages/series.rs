@@ -119,6 +119,17 @@ impl<'a> SeriesTable<'a> {
         }
     }
 
+    /// All series of one fibre, `[nbin, nseries]`.
+    pub fn by_bin(&self, fibre: usize) -> Vec<f64> {
+        let mut out = vec![0.0; self.nbin * self.nseries()];
+        let mut row = vec![0.0; self.nbin];
+        for series in 0..self.nseries() {
+            self.row(series, fibre, &mut row);
+            out[series..].iter_mut().step_by(self.nseries()).zip(&row).for_each(|(to, from)| *to = *from);
+        }
+        out
+    }
+
     /// Number of series.
     pub fn nseries(&self) -> usize {
         self.series.len()
@@ -179,6 +190,8 @@ mod tests {
                     table.row(k, fibre, &mut row);
                     let close = |(v, w): (&f64, &f64)| (v - legendre(s.of(fibre), unit(s.domain, *w))).abs() < 1e-12;
                     assert!(row.iter().zip(&wave).all(close));
+                    let by_bin = table.by_bin(fibre);
+                    assert!(row.iter().eq(by_bin[k..].iter().step_by(all.len())));
                 }
             }
         }

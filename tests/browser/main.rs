@@ -111,6 +111,15 @@ fn a_page_with_everything_is_painted_and_answers_the_pointer() {
 }
 
 #[test]
+fn pictures_that_are_not_drawn_by_the_script_are_saved_with_their_colours() {
+    let browser = browser();
+    let saw = open(browser, &report("found.html", &[]), 1300);
+    let still = saw["still"].as_array().unwrap();
+    assert!(!still.is_empty(), "the arrows of the traces are on the page: {saw}");
+    assert!(still.iter().all(|picture| picture[0] == "svg" && picture[1].as_u64() > Some(5)), "{saw}");
+}
+
+#[test]
 fn a_page_of_a_frame_alone_fits_a_narrow_window() {
     let browser = browser();
     let saw = open(browser, &report("alone.html", &["--alone"]), 500);

@@ -52,6 +52,14 @@ window.addEventListener("load", () => setTimeout(async () => {
   document.querySelectorAll("#spectrum .bar button")[1].click();
   saw.drawn = new DOMParser().parseFromString(saw.svg.split(",").slice(1).join(","), "image/svg+xml").documentElement.nodeName;
   saw.svg = { paths: saw.svg.split("<path").length - 1, starts: saw.svg.slice(0, 60), whole: saw.svg.endsWith("</svg>"), bytes: saw.svg.length };
+  saw.still = [...document.querySelectorAll("svg.arrows + .bar button, svg.focal + .bar button")].map((button) => {
+    const before = saw.svg;
+    button.click();
+    const text = saw.svg.split(",").slice(1).join(",");
+    saw.svg = before;
+    const root = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+    return [root.nodeName, root.querySelectorAll("[fill^=rgb], [stroke^=rgb]").length];
+  });
   document.getElementById("csv").click();
   await new Promise((done) => setTimeout(done, 50));
   saw.said = document.getElementById("said").textContent;

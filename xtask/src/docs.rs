@@ -20,16 +20,17 @@ esac
 
 /// A fenced block that is a command or a program.
 #[derive(Debug, PartialEq)]
-struct Block {
+pub struct Block {
     /// The line its fence is on, from 1.
     line: usize,
     /// Its language and what else stands after the fence.
     words: Vec<String>,
-    text: String,
+    pub text: String,
 }
 
 impl Block {
-    fn is_left_out(&self) -> bool {
+    /// Whether it is not run on every machine.
+    pub fn is_left_out(&self) -> bool {
         self.words.iter().any(|word| LEFT_OUT.contains(&word.as_str()))
     }
 }
@@ -107,7 +108,11 @@ fn command(block: &Block, python: &Path) -> Command {
     command
 }
 
-fn fresh(folder: &Path) -> Result<PathBuf, String> {
+/// An empty folder in place of what is there.
+///
+/// # Errors
+/// It cannot be made.
+pub fn fresh(folder: &Path) -> Result<PathBuf, String> {
     let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(failed)?;
@@ -116,8 +121,11 @@ fn fresh(folder: &Path) -> Result<PathBuf, String> {
     Ok(folder.to_path_buf())
 }
 
-/// The blocks of a page that can be run; or the line of a fence that is never closed.
-fn blocks(page: &str) -> Result<Vec<Block>, usize> {
+/// The blocks of a page that can be run.
+///
+/// # Errors
+/// The line of a fence that is never closed.
+pub fn blocks(page: &str) -> Result<Vec<Block>, usize> {
     let mut blocks = Vec::new();
     let mut lines = page.lines().zip(1..);
     while let Some((fence, line)) = lines.next() {

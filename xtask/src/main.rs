@@ -13,6 +13,7 @@ mod rust_text;
 mod setup;
 mod steps;
 mod test;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ cargo xtask prose [--strict]   find the phrases that house style and docs/glossa
 cargo xtask clients            desispec and astropy read a frame made by this build
                                (a virtual environment in target/clients, from PyPI)
 cargo xtask python             build the Python package, check its types, run its tests (in the same environment)
+cargo xtask wheel [FILE]       build the wheel as a release has it (maturin and zig, from PyPI), or take FILE; install it where there is
+                               no Rust, run the README's first commands there with times and sizes; no glibc above 2.28
 cargo xtask docs               run the commands and programs that README.md and docs/ give
 cargo xtask fidelity           measure every accuracy that is claimed, minutes, and write docs/fidelity.md with its pictures;
                                --only SCENE (that one, and no page), --device DEVICE (the GPU; llvmpipe)
@@ -97,6 +100,8 @@ fn main() -> ExitCode {
         ["prose", "--strict"] => prose::run(true),
         ["fuzz", words @ ..] => fuzz::run(words),
         ["python"] => python::run(),
+        ["wheel"] => wheel::run(None),
+        ["wheel", file] => wheel::run(Some(file)),
         ["bench", "stages"] => steps::run(steps::cargo().args(["bench", "--bench", "linalg", "--bench", "stages"])),
         ["bench", "files", options @ ..] => {
             steps::run(steps::cargo().args(["bench", "--bench", "files", "--"]).args(options))
