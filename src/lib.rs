@@ -40,7 +40,7 @@
 //! | `cli` (default) | the program `spextral` |
 //! | `plot` (default) | [`report`] and [`plot`] |
 //! | `simulate` (default) | [`simulate`] |
-//! | `mpi` | frames over the ranks of an MPI job |
+//! | `mpi` | frames, and bundles of a PSF's fit, over the ranks of an MPI job |
 //! | `fault-injection` | failures on demand, for tests |
 //!
 //! `default-features = false` leaves what an extraction needs.

@@ -174,12 +174,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
     if let Some(job) = exposure::mpi::MpiJob::join()? {
         return arguments.run_in(&job);
     }
-    if let Some(ranks) = exposure::launched().filter(|&ranks| ranks > 1 && !cfg!(feature = "mpi")) {
-        return Err(format!(
-            "{ranks} processes were launched, and all would extract the same frames: build with --features mpi, or launch one"
-        )
-        .into());
-    }
+    exposure::check_alone("extract the same frames")?;
     exposure::name_frames_in_panics();
     let requests = arguments.requests()?;
     let settings = arguments.settings()?;

@@ -19,7 +19,7 @@ fn refuse(command: &'static str, kind: ErrorKind, sentence: &str) -> ! {
 /// Flags of desi_compute_psf that the help does not show.
 #[derive(Args, Clone, Debug, Default)]
 pub struct FitPeers {
-    /// Refused: threads serve one machine
+    /// Without effect: ranks of a launcher share the bundles in any case
     #[arg(long, hide = true)]
     mpi: bool,
     /// As --loglevel debug
@@ -42,12 +42,8 @@ impl FitPeers {
         self.debug
     }
 
-    /// Ends the process with exit code 2 where a flag asks for what there is not; warns of those without effect.
+    /// Warns of flags without effect.
     pub fn check(&self) {
-        if self.mpi {
-            let sentence = "--mpi: `spextral fit-psf` is one process, whose threads fit the bundles; leave it out";
-            refuse("spextral fit-psf", ErrorKind::ArgumentConflict, sentence);
-        }
         if let Some(words) = &self.extra {
             tracing::warn!("--extra has no effect: `{words}` are options of specex");
         }

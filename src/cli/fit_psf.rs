@@ -7,6 +7,11 @@ use super::logging::Progress;
 use super::output::{Outcome, print};
 use super::signals::cancel_on_signals;
 use serde_json::{Map, Value, json};
+use spextral::exposure;
+#[cfg(feature = "mpi")]
+use spextral::exposure::mpi::MpiJob;
+#[cfg(feature = "mpi")]
+use spextral::fit::FitInputs;
 use spextral::fit::{BundleFit, FitDone, FitOptions, FitRequest, fit_file, remarks};
 use spextral::fits::{Medium, PreprocOptions};
 #[cfg(feature = "plot")]
@@ -16,10 +21,13 @@ use spextral::{
     fits::read_psf,
     report::fit_page,
 };
+use std::error::Error;
 #[cfg(feature = "plot")]
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::ExitCode;
+#[cfg(feature = "mpi")]
+use std::time::Instant;
 
 /// Fit a PSF to arc frames: traces and Gauss-Hermite shapes of every bundle, from a start that is right to some pixels
 ///
@@ -27,6 +35,7 @@ use std::process::ExitCode;
 /// the lamp lacks. Several arcs are fitted together: traces and shapes in common, fluxes and a rigid shift for each.
 /// The PSF file has the tables BUNDLES, LINES (every spot, and why it did not count) and TRACEERR; STATUS of a fibre is 0
 /// fitted, 2 as in the start. Fibres without light follow their bundle; the card NOLIGHT has them. The exit code is 1 if a bundle kept the start's PSF.
+/// Under mpirun or srun the ranks share the bundles (built with mpi); the file is the same for any number of them.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Preproc file of an arc; may be given several times
@@ -114,7 +123,7 @@ fn pair(words: &str) -> Result<[f64; 2], String> {
 }
 
 impl Arguments {
-    fn request(&self) -> Result<FitRequest, Box<dyn std::error::Error>> {
+    fn request(&self) -> Result<FitRequest, Box<dyn Error>> {
         let (lines, installed) = match &self.lines {
             Some(lines) => (lines.clone(), false),
             None => (installed_list(), true),
@@ -145,6 +154,54 @@ impl Arguments {
             overwrite: self.overwrite,
         })
     }
+
+    /// Does this rank's part of a job.
+    #[cfg(feature = "mpi")]
+    fn run_in(&self, job: &MpiJob, request: &FitRequest) -> Outcome {
+        let ready = || -> Result<_, Box<dyn Error>> {
+            self.check_page()?;
+            Ok((FitInputs::read(request)?, cancel_on_signals()?))
+        };
+        // Rank 0 reports the error and has the exit code of the job.
+        let Some((inputs, cancel)) = job.agree(ready())? else { return Ok(ExitCode::SUCCESS) };
+        if job.rank() == 0 {
+            let (arcs, start, ranks) = (request.inputs.len(), request.start.display(), job.size());
+            tracing::info!("fitting {arcs} arc(s) from {start} by {ranks} ranks");
+            inputs.notes.iter().for_each(|note| tracing::warn!("{note}"));
+        }
+        let (begin, progress) = (Instant::now(), Progress::new("bundles"));
+        let bundles = job.fit(&inputs, &request.output, &cancel, &|done, total| progress.report(done, total));
+        drop(progress);
+        let Some(bundles) = bundles else { return Ok(ExitCode::SUCCESS) };
+        self.conclude(request, &inputs.write(request, bundles, begin.elapsed())?, job.size())
+    }
+
+    /// Checks that the page can be written.
+    fn check_page(&self) -> Result<(), spextral::WriteError> {
+        #[cfg(feature = "plot")]
+        if let Some(page) = &self.report {
+            check_outputs(&[&self.psf], &[(page, Format::Html)], self.overwrite)?;
+        }
+        Ok(())
+    }
+
+    /// Prints what was fitted, writes the page, returns the exit code.
+    fn conclude(&self, request: &FitRequest, done: &FitDone, ranks: usize) -> Outcome {
+        let failed = done.fitted.bundles.iter().filter(|bundle| bundle.outcome.is_err()).count();
+        for bundle in &done.fitted.bundles {
+            remarks(&done.fitted.psf, bundle).iter().for_each(|remark| tracing::warn!("{remark}"));
+        }
+        #[cfg(feature = "plot")]
+        if let Some(page) = &self.report {
+            write_page(page, request, done)?;
+        }
+        if self.json.is_wanted() {
+            print_object("fit-psf", object(fields(request, done, ranks)))?;
+        } else {
+            print(&summary(request, done))?;
+        }
+        Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
 }
 
 /// Fits and writes.
@@ -154,33 +211,22 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Outcome {
     args.peers.check();
     let request = args.request()?;
-    let cancel = cancel_on_signals()?;
-    #[cfg(feature = "plot")]
-    if let Some(page) = &args.report {
-        check_outputs(&[&args.psf], &[(page, Format::Html)], args.overwrite)?;
+    #[cfg(feature = "mpi")]
+    if let Some(job) = MpiJob::join()? {
+        return args.run_in(&job, &request);
     }
+    exposure::check_alone("fit the same bundles")?;
+    let cancel = cancel_on_signals()?;
+    args.check_page()?;
     tracing::info!("fitting {} arc(s) from {}", request.inputs.len(), request.start.display());
     let progress = Progress::new("bundles");
     let done = fit_file(&request, &cancel, &|done, total| progress.report(done, total))?;
     drop(progress);
-    let failed = done.fitted.bundles.iter().filter(|bundle| bundle.outcome.is_err()).count();
-    for bundle in &done.fitted.bundles {
-        remarks(&done.fitted.psf, bundle).iter().for_each(|remark| tracing::warn!("{remark}"));
-    }
-    #[cfg(feature = "plot")]
-    if let Some(page) = &args.report {
-        write_page(page, &request, &done)?;
-    }
-    if args.json.is_wanted() {
-        print_object("fit-psf", object(fields(&request, &done)))?;
-    } else {
-        print(&summary(&request, &done))?;
-    }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    args.conclude(&request, &done, 1)
 }
 
 #[cfg(feature = "plot")]
-fn write_page(path: &Path, request: &FitRequest, done: &FitDone) -> Result<(), Box<dyn std::error::Error>> {
+fn write_page(path: &Path, request: &FitRequest, done: &FitDone) -> Result<(), Box<dyn Error>> {
     let name = request.output.file_name().unwrap_or(request.output.as_os_str()).to_string_lossy();
     let page = fit_page(&name, &read_psf(&request.start)?, &done.fitted, &done.notes)?;
     Ok(PendingFile::write(path, request.overwrite, |out| out.write_all(page.as_bytes()))?.persist()?)
@@ -202,7 +248,7 @@ fn summary(request: &FitRequest, done: &FitDone) -> String {
     )
 }
 
-fn fields(request: &FitRequest, done: &FitDone) -> Value {
+fn fields(request: &FitRequest, done: &FitDone, ranks: usize) -> Value {
     let bundle = |bundle: &BundleFit| {
         let quality = bundle.outcome.as_ref().ok();
         let lost = bundle.lost.iter().map(|line| json!({ "wave": line.wave, "reason": line.reason }));
@@ -223,7 +269,7 @@ fn fields(request: &FitRequest, done: &FitDone) -> Value {
         "inputs": request.inputs.iter().map(|path| text(path)).collect::<Vec<_>>(),
         "nspec": done.fitted.psf.nfibre, "lines": done.lines, "notes": done.notes,
         "bundles": done.fitted.bundles.iter().map(bundle).collect::<Vec<_>>(),
-        "compute_seconds": done.compute.as_secs_f64(),
+        "ranks": ranks, "compute_seconds": done.compute.as_secs_f64(),
         "thread_seconds": done.fitted.times.parts().map(|(part, time)| (part.to_string(), json!(time.as_secs_f64()))).into_iter().collect::<Map<_, _>>(),
     })
 }

@@ -29,6 +29,19 @@ pub fn launched() -> Option<usize> {
     names.into_iter().find_map(|name| std::env::var(name).ok()?.trim().parse().ok())
 }
 
+/// Refuses a launcher's processes where each would do all the `work`: the program is built without MPI.
+///
+/// # Errors
+/// A sentence with the number of processes.
+pub fn check_alone(work: &str) -> Result<(), String> {
+    match launched().filter(|&ranks| ranks > 1 && !cfg!(feature = "mpi")) {
+        Some(ranks) => Err(format!(
+            "{ranks} processes were launched, and all would {work}: build with --features mpi, or launch one"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Installs a panic hook that also names the frames in flight.
 pub fn name_frames_in_panics() {
     let hook = std::panic::take_hook();

@@ -1,6 +1,6 @@
 //! From files to a file: arc frames, a start PSF and a line list in, a PSF out.
 
-use super::{ArcFrame, BundleFit, FitError, FitOptions, Fitted, fit_psf};
+use super::{ArcFrame, BundleFit, FitError, FitOptions, FitPlan, Fitted, FittedBundle, collect};
 use crate::base::cancel::CancelToken;
 use crate::base::number::runs;
 use crate::base::output_path::{Format, check_outputs};
@@ -11,6 +11,7 @@ use crate::fits::{
 };
 use crate::psf::Psf;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Most bundles whose figures have cards: their keywords have two digits.
@@ -84,6 +85,85 @@ pub enum FitFileError {
     },
 }
 
+/// Inputs of a fit, read and checked.
+#[derive(Clone, Debug)]
+pub struct FitInputs {
+    start: Psf,
+    lines: Vec<Line>,
+    frames: Vec<Preproc>,
+    plan: FitPlan,
+    /// Defects of the inputs, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl FitInputs {
+    /// Reads and checks the inputs, and whether the output can be written.
+    ///
+    /// # Errors
+    /// [`FitFileError`], one sentence with the file at fault.
+    pub fn read(request: &FitRequest) -> Result<Self, FitFileError> {
+        let inputs: Vec<&Path> =
+            request.inputs.iter().chain([&request.start, &request.lines]).map(PathBuf::as_path).collect();
+        check_outputs(&inputs, &[(&request.output, Format::Fits)], request.overwrite)?;
+        let start = read_psf(&request.start)?;
+        let lines = read_line_list(&request.lines, request.medium)?;
+        let (mut frames, mut notes) = (Vec::new(), Vec::new());
+        for path in &request.inputs {
+            let mut frame = read_preproc(path, &request.preproc)?.turned_for(start.dispersion);
+            frame.mask = None;
+            // A fit needs no fibermap.
+            let of_frame = frame.notes.iter().filter(|note| !note.contains("FIBERMAP"));
+            notes.extend(of_frame.map(|note| format!("{}: {note}", path.display())));
+            frames.push(frame);
+        }
+        let mut options = request.options.clone();
+        options.broken_fibres.extend(request.broken_fibres.iter().filter_map(|number| start.row_of(*number)));
+        let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
+        let plan = FitPlan::new(&start, &arcs_of(&frames), &lines, &options).map_err(failed)?;
+        Ok(Self { start, lines, frames, plan, notes })
+    }
+
+    /// Returns the number of bundles.
+    pub fn bundles(&self) -> usize {
+        self.plan.bundles()
+    }
+
+    /// Fits the bundles that `is_own` names; `done` gets each as soon as it is.
+    pub fn fit(
+        &self,
+        is_own: &(dyn Fn(usize) -> bool + Sync),
+        cancel: &CancelToken,
+        done: &(dyn Fn(FittedBundle) + Sync),
+    ) {
+        self.plan.fit(&self.start, &arcs_of(&self.frames), is_own, cancel, done);
+    }
+
+    /// Writes the PSF of all bundles, which are in any order; the write is atomic. `compute` is the time that they took.
+    ///
+    /// # Errors
+    /// [`FitFileError`]. Bundles that keep the start's PSF are no error as long as one is fitted.
+    pub fn write(
+        self,
+        request: &FitRequest,
+        bundles: Vec<FittedBundle>,
+        compute: Duration,
+    ) -> Result<FitDone, FitFileError> {
+        let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
+        let fitted = self.plan.assemble(&self.start, bundles).map_err(failed)?.in_file();
+        if let (true, Some(bundle)) = (fitted.bundles.iter().all(|b| b.outcome.is_err()), fitted.bundles.first()) {
+            return Err(FitFileError::Nothing {
+                path: request.inputs[0].clone(),
+                first: bundle.fibres.start,
+                last: bundle.fibres.end - 1,
+                reason: bundle.outcome.clone().err().unwrap_or_default(),
+            });
+        }
+        write_fitted(request, &fitted, &self.lines)?;
+        let lines = self.lines.iter().filter(|line| self.start.reaches(line.wave)).count();
+        Ok(FitDone { fitted, lines, notes: self.notes, compute })
+    }
+}
+
 /// Reads, fits and writes; the write is atomic. `progress` gets the number of bundles that are done and their total.
 ///
 /// # Errors
@@ -94,44 +174,15 @@ pub fn fit_file(
     cancel: &CancelToken,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<FitDone, FitFileError> {
-    let inputs: Vec<&Path> =
-        request.inputs.iter().chain([&request.start, &request.lines]).map(PathBuf::as_path).collect();
-    check_outputs(&inputs, &[(&request.output, Format::Fits)], request.overwrite)?;
-    let start = read_psf(&request.start)?;
-    let lines = read_line_list(&request.lines, request.medium)?;
-    let (mut frames, mut notes) = (Vec::new(), Vec::new());
-    for path in &request.inputs {
-        let mut frame = read_preproc(path, &request.preproc)?.turned_for(start.dispersion);
-        frame.mask = None;
-        // A fit needs no fibermap.
-        let of_frame = frame.notes.iter().filter(|note| !note.contains("FIBERMAP"));
-        notes.extend(of_frame.map(|note| format!("{}: {note}", path.display())));
-        frames.push(frame);
-    }
-    notes.iter().for_each(|note| tracing::warn!("{note}"));
-    let arcs: Vec<ArcFrame> = frames.iter().map(arc_of).collect();
-    let begin = Instant::now();
-    let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
-    let row = |number: &i64| start.row_of(*number);
-    let mut options = request.options.clone();
-    options.broken_fibres.extend(request.broken_fibres.iter().filter_map(row));
-    let fitted = fit_psf(&start, &arcs, &lines, &options, cancel, progress).map_err(failed)?.in_file();
-    let compute = begin.elapsed();
-    if let (true, Some(bundle)) = (fitted.bundles.iter().all(|b| b.outcome.is_err()), fitted.bundles.first()) {
-        return Err(FitFileError::Nothing {
-            path: request.inputs[0].clone(),
-            first: bundle.fibres.start,
-            last: bundle.fibres.end - 1,
-            reason: bundle.outcome.clone().err().unwrap_or_default(),
-        });
-    }
-    write_fitted(request, &fitted, &lines)?;
-    let lines = lines.iter().filter(|line| start.reaches(line.wave)).count();
-    Ok(FitDone { fitted, lines, notes, compute })
+    let inputs = FitInputs::read(request)?;
+    inputs.notes.iter().for_each(|note| tracing::warn!("{note}"));
+    let (begin, bundles) = (Instant::now(), Mutex::new(Vec::new()));
+    inputs.fit(&|_| true, cancel, &collect(&bundles, inputs.bundles(), progress));
+    inputs.write(request, bundles.into_inner().unwrap_or_else(PoisonError::into_inner), begin.elapsed())
 }
 
-fn arc_of(frame: &Preproc) -> ArcFrame<'_> {
-    ArcFrame { ccd: &frame.ccd, readnoise: frame.readnoise.as_deref() }
+fn arcs_of(frames: &[Preproc]) -> Vec<ArcFrame<'_>> {
+    frames.iter().map(|frame| ArcFrame { ccd: &frame.ccd, readnoise: frame.readnoise.as_deref() }).collect()
 }
 
 fn write_fitted(request: &FitRequest, fitted: &Fitted, lines: &[Line]) -> Result<(), FitFileError> {

@@ -1,12 +1,13 @@
 //! The residual of a bundle, small enough to be kept.
 
 use super::region::Region;
+use serde::{Deserialize, Serialize};
 
 /// Rows that are kept at most.
 const ROWS: usize = 512;
 
 /// Residual over its noise, of each block of pixels the largest; 0 where no pixel is good.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResidualMap {
     /// Column of the first pixel.
     pub x0: usize,

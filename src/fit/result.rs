@@ -3,11 +3,12 @@
 use super::bundle::Bundle;
 use super::prune::Departure;
 use super::residual::ResidualMap;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A line that no longer moved traces and shapes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LostLine {
     /// Wavelength in vacuum, Angstrom.
     pub wave: f64,
@@ -16,7 +17,7 @@ pub struct LostLine {
 }
 
 /// A line that the list lacks.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundLine {
     /// Wavelength in vacuum by the traces, Angstrom.
     pub wave: f64,
@@ -25,7 +26,7 @@ pub struct FoundLine {
 }
 
 /// How well a bundle's model describes its pixels.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// chi2 over its degrees of freedom.
     pub reduced_chi2: f64,
@@ -36,7 +37,7 @@ pub struct Quality {
 }
 
 /// A spot of the fit.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpotFit {
     /// The exposure, from 0.
     pub exposure: usize,
@@ -59,7 +60,7 @@ pub struct SpotFit {
 }
 
 /// Errors, one standard deviation, of a spot's image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TraceError {
     /// The fibre, a row of the PSF.
     pub fibre: usize,
@@ -72,7 +73,7 @@ pub struct TraceError {
 }
 
 /// The fit of a bundle.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BundleFit {
     /// Its fibres, rows of the PSF.
     pub fibres: Range<usize>,

@@ -1,9 +1,10 @@
 //! Where the time of a fit goes.
 
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Time of the parts of a fit, summed over bundles and so over threads.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct FitTimes {
     /// The rigid shift from the start.
     pub coarse: Duration,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use testkit::{binary, gpu};
 
 /// Time within which all ranks of a broken job end.
-const SOON: Duration = Duration::from_secs(10);
-const MINUTE: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(10);
+pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// `mpirun -n RANKS spextral exposure ...`
 fn mpirun(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Command {
@@ -19,7 +19,11 @@ fn mpirun(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Command
 
 /// `mpirun -n RANKS WRAPPER... spextral exposure ...`
 fn launch(night: &Night, wrapper: &[String], ranks: usize, manifest: &str, more: &[&str]) -> Command {
-    let alone = night.command(manifest, more);
+    under_launcher(night, wrapper, ranks, &night.command(manifest, more))
+}
+
+/// `mpirun -n RANKS WRAPPER... COMMAND`
+pub fn under_launcher(night: &Night, wrapper: &[String], ranks: usize, alone: &Command) -> Command {
     let launcher = std::env::var("SPEXTRAL_MPIRUN").unwrap_or_else(|_| "mpirun".into());
     let mut words = launcher.split_whitespace();
     let mut command = Command::new(words.next().unwrap());
@@ -39,6 +43,15 @@ fn launch(night: &Night, wrapper: &[String], ranks: usize, manifest: &str, more:
         command.env(name, value);
     }
     command
+}
+
+/// Returns a wrapper that replaces a word of the command line on the ranks of a pattern.
+pub fn replacing(word: &str, by: &str, ranks: &str) -> [String; 4] {
+    let script = format!(
+        "case ${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}} in {ranks}) for a; do [ \"$a\" = {word} ] && a={by}; \
+         set -- \"$@\" \"$a\"; shift; done;; esac; exec \"$@\""
+    );
+    ["sh".to_string(), "-c".into(), script, "sh".into()]
 }
 
 fn run(night: &Night, ranks: usize, manifest: &str, more: &[&str]) -> Run {
@@ -204,18 +217,11 @@ fn an_error_before_any_work_is_one_json_object_whichever_ranks_have_it() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[0, 1]);
     night.manifest("twice.csv", "out", &[0, 1, 1]);
-    // Ranks of this pattern have no device.
-    let without_device = |ranks: &str| {
-        let script = format!(
-            "case ${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}} in {ranks}) for a; do [ \"$a\" = cpu ] && a=nothing; \
-             set -- \"$@\" \"$a\"; shift; done;; esac; exec \"$@\""
-        );
-        ["sh".to_string(), "-c".into(), script, "sh".into()]
-    };
     for (manifest, ranks, said) in
         [("m.csv", "1", "rank 1 on"), ("m.csv", "?", "rank 0 on"), ("twice.csv", "x", "one file")]
     {
-        let command = launch(&night, &without_device(ranks), 3, manifest, &["--json"]);
+        // These ranks have no device.
+        let command = launch(&night, &replacing("cpu", "nothing", ranks), 3, manifest, &["--json"]);
         let run = Run::within(MINUTE, begin(command));
         assert_eq!(run.code, Some(1), "{run:?}");
         let object: serde_json::Value = serde_json::from_str(&run.stdout).unwrap_or_else(|e| panic!("{e}: {run:?}"));

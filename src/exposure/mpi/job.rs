@@ -46,9 +46,9 @@ pub enum MpiError {
 
 /// This process's part in an MPI job.
 pub struct MpiJob {
-    rank: usize,
-    size: usize,
-    node: Node,
+    pub(super) rank: usize,
+    pub(super) size: usize,
+    pub(super) node: Node,
     /// Finalizes MPI when dropped, therefore last.
     _universe: Universe,
 }
@@ -88,6 +88,11 @@ impl MpiJob {
     /// Returns the rank of this process.
     pub fn rank(&self) -> usize {
         self.rank
+    }
+
+    /// Returns the number of ranks.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// Returns its rank among those of its machine.

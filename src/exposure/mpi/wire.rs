@@ -24,6 +24,8 @@ pub const NUMBERS: Tag = 6;
 pub const END: Tag = 7;
 /// Before the run, to rank 0: why a rank is not ready. From rank 0: why the run is off.
 pub const READY: Tag = 8;
+/// To rank 0: a fitted bundle; None when a rank has fitted its own.
+pub const BUNDLE: Tag = 9;
 
 /// Interval between two probes. A blocking receive of MPI would keep a core busy.
 const POLL: Duration = Duration::from_millis(1);
