@@ -13,7 +13,7 @@ use spextral::stages::spot_samples::{GridSize, sampled};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Convert a PSF file: any kind to Gauss-Hermite terms by a fit, Gauss-Hermite to a grid of oversampled images
+/// Convert a PSF file of any kind to a grid of oversampled images, or to Gauss-Hermite terms by a fit
 ///
 /// Power-law tails are left out. --check prints how far the spots of the result are from those of the source.
 #[derive(clap::Args, Debug)]

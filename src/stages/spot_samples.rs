@@ -1,7 +1,7 @@
-//! A Gauss-Hermite PSF as oversampled images on a grid of fibres and wavelengths.
+//! A PSF of any kind as oversampled images on a grid of fibres and wavelengths.
 
 use super::spot_widths::with_measured_widths;
-use super::spots::sum_of_profiles;
+use super::spots::{SpotModel, sum_of_profiles};
 use super::traces::{legendre, param, shape_series, unit};
 use crate::geometry::SpotShape;
 use crate::psf::{Form, LegendreSeries, Psf, PsfError, Remainder, SpotGrid, SpotImages, SpotImagesParts, SpotNorm};
@@ -25,16 +25,12 @@ impl Default for GridSize {
     }
 }
 
-/// Samples the spots of a Gauss-Hermite PSF, without tails, on a grid of images: integrals over parts of a pixel. Slit positions
-/// are rows of the PSF.
+/// Samples the spots of a PSF, without tails, on a grid of images: integrals over parts of a pixel. Slit positions are rows of the PSF.
 ///
 /// # Errors
-/// [`PsfError::Images`] if the PSF is of another kind, `oversampling` is even, or the grid has fewer than 2 x 2 images.
+/// [`PsfError::Images`] if `oversampling` is even, or the grid has fewer than 2 x 2 images.
 pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     let GridSize { oversampling: r, positions, waves } = size;
-    if psf.form != Form::GaussHermite {
-        return Err(PsfError::Images(format!("only GAUSS-HERMITE PSFs are sampled, not {}", psf.form.name())));
-    }
     if r % 2 == 0 || positions < 2 || waves < 2 {
         let what = format!(
             "{positions} x {waves} images of {r} samples per pixel: at least 2 x 2 are needed, and an odd number of samples"
@@ -49,20 +45,29 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     let step = (psf.wave_max - psf.wave_min) / (waves - 1) as f64;
     let waves: Vec<f64> = (0..waves).map(|k| psf.wave_min + step * k as f64).collect();
     let whole = SpotShape::new(psf, false);
-    let [nx, ny] = [r * whole.nx(), r * whole.ny()];
+    // Between the pixels of a cut window light may lie beyond it.
+    let margin = if psf.form == Form::GaussHermite { 0 } else { 2 };
+    let [nx, ny] = [r * (whole.nx() + margin), r * (whole.ny() + margin)];
     let shape = SpotShape { half_x: nx / 2, half_y: ny / 2, ..whole };
-    let series = shape_series(psf, false);
+    let (series, model) = (shape_series(psf, false), SpotModel::new(psf, false));
     let mut samples = vec![0.0; rows.len() * waves.len() * nx * ny];
     samples.par_chunks_mut(nx * ny).enumerate().for_each(|(k, image)| {
         let (fibre, wave) = ((rows[k / waves.len()] as usize).min(last), waves[k % waves.len()]);
         let value = |series: &&LegendreSeries| legendre(series.of(fibre), unit(series.domain, wave));
         let mut params: Vec<f64> = series.iter().map(value).collect();
+        if psf.form != Form::GaussHermite {
+            return divide(&model, &params, r, image);
+        }
         params[param::SIGMA_X] *= r as f64;
         params[param::SIGMA_Y] *= r as f64;
         sum_of_profiles(&shape, (0.0, 0.0), &params, image);
     });
     let centre = [0.5 * (ny as f64 - 1.0), 0.5 * (nx as f64 - 1.0)];
     let remainder = Remainder::Linear;
+    let norm = match &psf.form {
+        Form::Grid(grid) => grid.images.parts().norm,
+        _ => SpotNorm::Window,
+    };
     let images = SpotImages::new(SpotImagesParts {
         waves: vec![waves; rows.len()],
         positions: rows,
@@ -73,7 +78,7 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
         oversampling: r,
         centre,
         remainder,
-        norm: SpotNorm::Window,
+        norm,
     })?;
     let domain = psf.trace_y.domain;
     let position = LegendreSeries { domain, ncoeff: 1, coeff: (0..psf.nfibre).map(|fibre| fibre as f64).collect() };
@@ -85,4 +90,34 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     [parts.wave_min, parts.wave_max] = domain;
     parts.form = Form::Grid(Box::new(SpotGrid { images: Arc::new(images), position, wave }));
     with_measured_widths(Psf::new(parts)?)
+}
+
+/// Divides the pixels of a spot into `r x r` samples. Spots displaced by whole samples are pixels P at any whole sample; samples F
+/// follow from `P(n) - P(n + 1) = F(n - h) - F(n - h + r)`, `r = 2 h + 1`, from the far end on. So `r x r` samples together are
+/// the pixel again, but for what the window of the spot cuts off at one displacement and not at another. The image has one more
+/// pixel on each side.
+fn divide(model: &SpotModel, params: &[f64], r: usize, image: &mut [f64]) {
+    let shape = model.shape();
+    let (nx, width) = (shape.nx(), r * (shape.nx() + 2));
+    let mut spot = vec![0.0; shape.size()];
+    let offset = |phase: usize| (phase as f64 - 0.5 * (r as f64 - 1.0)) / r as f64;
+    for (y, x) in (0..r).flat_map(|y| (0..r).map(move |x| (y, x))) {
+        model.spot((offset(x), offset(y)), params, &mut spot);
+        for (k, pixel) in spot.iter().enumerate() {
+            let (row, column) = (r * (k / nx + 2) - 1 - y, r * (k % nx + 2) - 1 - x);
+            image[row * width + column] = *pixel;
+        }
+    }
+    for step in [1, width] {
+        let line = if step == 1 { width } else { image.len() / width };
+        let firsts: Vec<usize> = (0..image.len() / line).map(|k| if step == 1 { k * width } else { k }).collect();
+        for first in firsts {
+            let pixels: Vec<f64> = image[first..].iter().step_by(step).take(line).copied().collect();
+            let pixel = |n: usize| pixels.get(n).copied().unwrap_or(0.0);
+            for n in (0..line).rev() {
+                let beyond = if n + r < line { image[first + (n + r) * step] } else { 0.0 };
+                image[first + n * step] = pixel(n + r / 2) - pixel(n + r / 2 + 1) + beyond;
+            }
+        }
+    }
 }

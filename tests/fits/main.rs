@@ -9,6 +9,7 @@ mod integers;
 mod other_instruments;
 mod pieces;
 mod psf_kinds;
+mod psf_samples;
 mod refusals;
 mod round_trips;
 mod second_reader;

@@ -21,7 +21,7 @@ fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-fn read(bytes: &[u8]) -> Psf {
+pub fn read(bytes: &[u8]) -> Psf {
     let (_dir, path) = file(bytes);
     read_psf(&path).unwrap()
 }
