@@ -27,6 +27,7 @@ pub(super) struct Accepted {
 /// A bundle in the course of its fit.
 #[derive(Debug)]
 pub(super) struct Bundle<'a> {
+    pub psf: &'a Psf,
     pub options: &'a FitOptions,
     pub cancel: &'a CancelToken,
     pub model: Model,
@@ -42,7 +43,7 @@ pub(super) struct Bundle<'a> {
 impl<'a> Bundle<'a> {
     /// Prepares the fit of `own` fibres, rows of the start.
     pub fn new(
-        start: &Psf,
+        start: &'a Psf,
         own: Range<usize>,
         frames: &[ArcFrame],
         lines: &[Line],
@@ -50,7 +51,7 @@ impl<'a> Bundle<'a> {
         cancel: &'a CancelToken,
     ) -> Self {
         let model = Model::new(start, own, frames.len(), lines, options);
-        let at = |fibre: usize| model.lines.iter().map(move |line| (fibre, line));
+        let at = |fibre: usize| model.lines.iter().filter(move |line| line.is_on(fibre)).map(move |line| (fibre, line));
         let x = (0..model.fibres.len()).flat_map(at).map(|(fibre, line)| model.at(&model.theta, 0, fibre, line)[0]);
         let ends = x.fold([f64::MAX, f64::MIN], |[low, high], x| [low.min(x), high.max(x)]);
         let margin = model.spot.half_x as f64 + options.reach[0] + MARGIN;
@@ -63,6 +64,7 @@ impl<'a> Bundle<'a> {
         let exposures =
             frames.iter().map(|f| Exposure { region: region(f), fibres, spots: Vec::new(), roughness: 0.0 }).collect();
         Self {
+            psf: start,
             options,
             cancel,
             model,

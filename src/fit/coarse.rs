@@ -15,10 +15,10 @@ impl Bundle<'_> {
             .exposures
             .iter()
             .map(|exposure| {
-                let own = model
-                    .own
-                    .clone()
-                    .flat_map(|fibre| model.lines.iter().map(move |line| model.at(&model.theta, 0, fibre, line)));
+                let own = model.own.clone().flat_map(|fibre| {
+                    let lines = model.lines.iter().filter(move |line| line.is_on(fibre));
+                    lines.map(move |line| model.at(&model.theta, 0, fibre, line))
+                });
                 best_shift(&exposure.region, &own.collect::<Vec<_>>(), self.options.reach)
             })
             .collect();

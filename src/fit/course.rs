@@ -4,6 +4,7 @@ use super::FitTimes;
 use super::bundle::{Accepted, Bundle};
 use super::rounds::Freedom;
 use crate::base::median::median;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Fewest lines that may move traces.
@@ -78,7 +79,8 @@ impl Bundle<'_> {
     fn check(&self) -> Result<(), String> {
         let fibres = self.model.layout.fibres;
         let moves = |l: &usize| self.exposures.iter().any(|e| (0..fibres).any(|f| e.spots[e.index(*l, f)].trusted));
-        let (lines, live) = ((0..self.model.lines.len()).filter(moves).count(), self.model.live.iter().any(|l| *l));
+        let moving = (0..self.model.lines.len()).filter(moves).map(|l| self.model.lines[l].listed);
+        let (lines, live) = (moving.collect::<BTreeSet<_>>().len(), self.model.live.iter().any(|l| *l));
         match (live, lines) {
             (false, _) => Err("no fibre has light".into()),
             (_, lines) if lines < FEWEST => Err(format!(

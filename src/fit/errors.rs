@@ -11,7 +11,7 @@ use crate::stages::simd::Octet;
 use crate::stages::spot_derivatives::{SpotDerivatives, column};
 use nalgebra::{DMatrix, Matrix4};
 
-/// Wavelengths per fibre, from the first line to the last.
+/// Wavelengths per fibre, from the first line to the last; of ranges per fibre on their scale.
 const PLACES: usize = 9;
 
 impl Bundle<'_> {
@@ -23,7 +23,7 @@ impl Bundle<'_> {
         };
         let mut place: Vec<Option<usize>> = vec![None; self.model.layout.len()];
         curvature.free.iter().enumerate().for_each(|(k, &unknown)| place[unknown] = Some(k));
-        let listed = self.model.lines.iter().filter(|line| line.listed.is_some()).map(|line| line.wave);
+        let listed = self.model.lines.iter().filter(|line| line.listed.is_some()).map(|line| line.place);
         let ends = listed.fold([f64::MAX, f64::MIN], |[low, high], wave| [low.min(wave), high.max(wave)]);
         let waves = (0..PLACES).map(|k| ends[0] + (ends[1] - ends[0]) * k as f64 / (PLACES - 1) as f64);
         let waves: Vec<f64> = waves.collect();
@@ -48,7 +48,7 @@ impl Bundle<'_> {
         let error = |column: usize| columns.iter().skip(column).step_by(8 * width).map(|v| v * v).sum::<f64>().sqrt();
         let of = |k: usize| TraceError {
             fibre: self.model.fibres.start + fibre,
-            wave: waves[k],
+            wave: self.psf.wavelength(self.model.fibres.start + fibre, waves[k]),
             at: [error(4 * k), error(4 * k + 1)],
             widths: [error(4 * k + 2), error(4 * k + 3)],
         };

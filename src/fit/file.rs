@@ -159,7 +159,7 @@ impl FitInputs {
             });
         }
         write_fitted(request, &fitted, &self.lines)?;
-        let lines = self.lines.iter().filter(|line| self.start.reaches(line.wave)).count();
+        let lines = self.lines.iter().filter(|line| self.start.has(line.wave)).count();
         Ok(FitDone { fitted, lines, notes: self.notes, compute })
     }
 }

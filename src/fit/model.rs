@@ -13,6 +13,10 @@ use std::ops::Range;
 pub(super) struct LineState {
     /// Wavelength in vacuum, Angstrom.
     pub wave: f64,
+    /// Its place on the scale of the PSF's series, Angstrom: the wavelength itself where all fibres have one range.
+    pub place: f64,
+    /// The fibre that alone has the line at this place, where every fibre has a range of its own.
+    pub only: Option<usize>,
     /// Its displacement among the unknowns; None for a line that the list lacks.
     pub listed: Option<usize>,
     /// Legendre polynomials of the traces along x and y.
@@ -21,6 +25,26 @@ pub(super) struct LineState {
     pub shape: Vec<f64>,
     /// Why the line no longer moves traces and shapes.
     pub lost: Option<String>,
+    /// Wavelength of an unlisted line that is too near for it to do so, as long as that is in the model.
+    pub beside: Option<f64>,
+}
+
+impl LineState {
+    /// Whether the line moves traces and shapes.
+    pub fn is_trusted(&self) -> bool {
+        self.lost.is_none() && self.beside.is_none()
+    }
+
+    /// Returns why it does not.
+    pub fn reason(&self) -> Option<String> {
+        let beside = |wave| format!("an unlisted line at {wave:.2} Angstrom is too near");
+        self.lost.clone().or_else(|| self.beside.map(beside))
+    }
+
+    /// Whether a fibre has the line at this place.
+    pub fn is_on(&self, fibre: usize) -> bool {
+        self.only.is_none_or(|only| only == fibre)
+    }
 }
 
 /// A bundle's model.
@@ -69,6 +93,10 @@ impl Model {
         let before = (0..own.start).rev().take_while(|&f| (first - reach(f)).abs() < width).count();
         let after = (own.end..psf.nfibre).take_while(|&f| (reach(f) - last).abs() < width).count();
         let fibres = own.start - before..own.end + after;
+        let has = |fibre: usize, line: &Line| psf.reaches(psf.on_scale(fibre, line.wave));
+        let lines: Vec<&Line> = lines.iter().filter(|line| fibres.clone().any(|fibre| has(fibre, line))).collect();
+        let per_fibre =
+            lines.iter().map(|line| fibres.clone().filter(|&fibre| has(fibre, line)).count()).sum::<usize>();
         let (middle, half) = (0.5 * (first + last), 0.5 * (last - first));
         let half = if half == 0.0 { 1.0 } else { half };
         let degree = |along: usize| options.gh_degree.unwrap_or(along);
@@ -79,7 +107,7 @@ impl Model {
         };
         let along = options.legendre_degree.unwrap_or(psf.sigma_x.ncoeff - 1);
         // Curved across a bundle shapes are only in the mean and slope along wavelength, and so is their slope across by few lines.
-        let is_told = lines.len() >= LINES_PER_DEGREE * along;
+        let is_told = per_fibre / fibres.len() >= LINES_PER_DEGREE * along;
         let degrees = |across: usize| if across == 1 && is_told { along } else { along.min(1) };
         let most_across = options.degree_across.unwrap_or(1).min(own.len() - 1);
         let across = (1..=most_across).flat_map(|a| (0..=degrees(a)).map(move |b| (a, b)));
@@ -105,7 +133,8 @@ impl Model {
             own: before..before + own.len(),
             fibres,
         };
-        model.lines = lines.iter().enumerate().map(|(l, line)| model.line(line.wave, Some(l))).collect();
+        let states = lines.iter().enumerate().flat_map(|(l, line)| model.states(psf, line.wave, l));
+        model.lines = states.collect();
         for (axis, trace) in [&psf.trace_x, &psf.trace_y].into_iter().enumerate() {
             for (k, fibre) in model.fibres.clone().enumerate() {
                 let at = layout.trace(axis, k);
@@ -123,18 +152,29 @@ impl Model {
     fn mean_width(&self, width: &LegendreSeries) -> f64 {
         let at = |line: &LineState| {
             let own =
-                self.own.clone().map(|k| legendre(width.of(self.fibres.start + k), unit(width.domain, line.wave)));
+                self.own.clone().map(|k| legendre(width.of(self.fibres.start + k), unit(width.domain, line.place)));
             own.sum::<f64>()
         };
         self.lines.iter().map(at).sum::<f64>() / (self.lines.len() * self.own.len()) as f64
     }
 
-    /// Returns a line at a wavelength.
-    pub fn line(&self, wave: f64, listed: Option<usize>) -> LineState {
-        let at = |which: usize, count: usize| polynomials(count, unit(self.domains[which], wave));
+    /// Returns a listed line at its place of all fibres, or at that of each fibre that has it.
+    fn states(&self, psf: &Psf, wave: f64, listed: usize) -> Vec<LineState> {
+        if psf.ranges.is_none() {
+            return vec![self.line(wave, Some(listed))];
+        }
+        let places = self.fibres.clone().map(|fibre| psf.on_scale(fibre, wave)).enumerate();
+        let inside = places.filter(|(_, place)| psf.reaches(*place));
+        inside.map(|(k, place)| LineState { wave, only: Some(k), ..self.line(place, Some(listed)) }).collect()
+    }
+
+    /// Returns a line at a place on the scale, which all fibres have.
+    pub fn line(&self, place: f64, listed: Option<usize>) -> LineState {
+        let at = |which: usize, count: usize| polynomials(count, unit(self.domains[which], place));
         let degrees = self.monomials.iter().map(|m| m.1 + 1).max().unwrap_or(1);
         let [x, y] = self.layout.orders;
-        LineState { wave, listed, trace: [at(0, x), at(1, y)], shape: at(2, degrees), lost: None }
+        let (trace, shape) = ([at(0, x), at(1, y)], at(2, degrees));
+        LineState { wave: place, place, only: None, listed, trace, shape, lost: None, beside: None }
     }
 
     /// Number of powers of z among the monomials.

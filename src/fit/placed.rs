@@ -19,7 +19,7 @@ impl Placed {
     /// Places the spots of an exposure that are in the model.
     pub fn new(model: &Model, theta: &[f64], number: usize, exposure: &Exposure) -> Self {
         let mut order: Vec<usize> = (0..model.lines.len()).collect();
-        order.sort_by(|&a, &b| model.lines[a].wave.total_cmp(&model.lines[b].wave));
+        order.sort_by(|&a, &b| model.lines[a].place.total_cmp(&model.lines[b].place));
         let mut placed = Self::default();
         // Lines that may share rows with the next.
         let mut recent: Vec<(Range<usize>, Range<usize>)> = Vec::new();

@@ -24,9 +24,6 @@ const CURED: f64 = 0.7;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FitError {
-    /// Fibres have a range of wavelengths each.
-    #[error("its fibres have a range of wavelengths each: fit the PSF of each range in a file of its own")]
-    Ranges,
     /// A frame has not the CCD of the start.
     #[error(
         "arc frame {frame} has {found:?} rows and columns, the start PSF's CCD has {needed:?}; give frames of its camera"
@@ -84,9 +81,6 @@ impl FitPlan {
     /// # Errors
     /// [`FitError`] if the inputs do not fit together.
     pub fn new(start: &Psf, frames: &[ArcFrame], lines: &[Line], options: &FitOptions) -> Result<Self, FitError> {
-        if start.ranges.is_some() {
-            return Err(FitError::Ranges);
-        }
         let needed = [start.npix_y, start.npix_x];
         for (frame, arc) in frames.iter().enumerate() {
             let found = [arc.ccd.ny(), arc.ccd.nx()];
@@ -98,10 +92,13 @@ impl FitPlan {
         if frames.is_empty() {
             return Err(FitError::NoFrame);
         }
-        let mut inside: Vec<Line> = lines.iter().filter(|line| start.reaches(line.wave)).cloned().collect();
+        let mut inside: Vec<Line> = lines.iter().filter(|line| start.has(line.wave)).cloned().collect();
         inside.dedup_by(|a, b| a.wave == b.wave);
         if inside.len() < 4 {
-            return Err(FitError::Lines { lines: inside.len(), low: start.wave_min, high: start.wave_max });
+            let ranges = || (0..start.nfibre).map(|fibre| start.range(fibre));
+            let (low, high) =
+                (ranges().map(|r| r[0]).fold(f64::MAX, f64::min), ranges().map(|r| r[1]).fold(0.0, f64::max));
+            return Err(FitError::Lines { lines: inside.len(), low, high });
         }
         let chosen = options.fibres.clone().unwrap_or(0..start.nfibre);
         let groups = groups_of(start, options.bundlesize, &chosen);

@@ -93,11 +93,15 @@ impl Bundle<'_> {
         });
         let mut bad: Vec<(f64, usize, String)> = Vec::new();
         for l in 0..self.model.lines.len() {
-            let of: Vec<&Departure> = departures.iter().filter(|d| d.line == l).collect();
-            if of.len() < 3 {
+            let line = &self.model.lines[l];
+            // A line at a place per fibre is judged once, by all of them; few fibres may have it.
+            let is_same =
+                |other: usize| other == l || (line.only.is_some() && self.model.lines[other].listed == line.listed);
+            let of: Vec<&Departure> = departures.iter().filter(|d| is_same(d.line)).collect();
+            if of.len() < if line.only.is_some() { 1 } else { 3 } || (0..l).any(is_same) {
                 continue;
             }
-            let Some(listed) = self.model.lines[l].listed else {
+            let Some(listed) = line.listed else {
                 self.move_line(l, median(of.iter().map(|d| d.moved[1]).collect()));
                 continue;
             };
@@ -121,7 +125,11 @@ impl Bundle<'_> {
         bad.sort_by(|a, b| b.0.total_cmp(&a.0));
         bad.truncate(MOST);
         let count = bad.len();
-        bad.into_iter().for_each(|(_, l, reason)| self.model.lines[l].lost = Some(reason));
+        for (_, l, reason) in bad {
+            let listed = self.model.lines[l].listed;
+            let same = self.model.lines.iter_mut().filter(|line| line.listed == listed);
+            same.for_each(|line| line.lost = Some(reason.clone()));
+        }
         for d in &departures {
             let off = (0..2).any(|a| d.moved[a].abs() > (SIGMA * d.errors[a]).max(2.0 * FLOOR));
             let spot = &mut self.exposures[d.at[0]].spots[d.at[1]];

@@ -127,15 +127,18 @@ impl Bundle<'_> {
         };
         let lost = |line: &super::model::LineState| {
             line.listed?;
-            Some(LostLine { wave: line.wave, reason: line.lost.clone()? })
+            Some(LostLine { wave: line.wave, reason: line.reason()? })
         };
         let found = self.model.lines.iter().enumerate().filter(|(_, line)| line.listed.is_none());
+        // A line at a place per fibre is lost at all of them.
+        let mut all_lost: Vec<LostLine> = self.model.lines.iter().filter_map(lost).collect();
+        all_lost.dedup_by(|a, b| a.wave == b.wave);
         BundleFit {
             fibres: self.first_fibre()..self.last_fibre() + 1,
             dead: self.model.own.clone().filter(|&f| !self.model.live[f]).map(|f| first + f).collect(),
             shifts: (0..layout.exposures).map(shift).collect(),
             degree_across: self.model.monomials.iter().map(|(across, _)| *across).max().unwrap_or(0),
-            lost: self.model.lines.iter().filter_map(lost).collect(),
+            lost: all_lost,
             found: found.map(|(l, line)| FoundLine { wave: line.wave, flux: median_flux(l) }).collect(),
             coreless: self.coreless(),
             rejected: self.rejected,
@@ -155,9 +158,9 @@ impl Bundle<'_> {
                 for fibre in self.model.own.clone() {
                     let index = exposure.index(l, fibre);
                     let (Some(d), state) = (departures.get(&[e, index]), &exposure.spots[index]) else { continue };
-                    let reason = match (state.trusted, &line.lost, state.lost) {
+                    let reason = match (state.trusted, line.reason(), state.lost) {
                         (true, ..) => None,
-                        (_, Some(lost), _) => Some(lost.clone()),
+                        (_, Some(lost), _) => Some(lost),
                         (.., Some(lost)) => Some(lost.into()),
                         _ if !self.model.live[fibre] => Some("its fibre has no light".into()),
                         _ => Some("faint or mostly masked".into()),

@@ -33,7 +33,7 @@ impl Bundle<'_> {
             exposure.spots.resize_with(model.lines.len() * exposure.fibres, SpotState::default);
             let mut of_exposure = vec![[0.0; 2]; exposure.spots.len()];
             for (l, line) in model.lines.iter().enumerate() {
-                for fibre in 0..exposure.fibres {
+                for fibre in (0..exposure.fibres).filter(|fibre| line.is_on(*fibre)) {
                     let index = exposure.index(l, fibre);
                     let params = model.spot_at(&model.theta, e, fibre, line);
                     let spot = Spot::new(index, model, &exposure.region, [l, fibre], params);
@@ -62,7 +62,7 @@ impl Bundle<'_> {
                 let (line, fibre) = (index / layout.fibres, index % layout.fibres);
                 spot.coreless = core < HALF;
                 let sound = spot.used && spot.sn > SIGNAL && core > CORE && spot.lost.is_none();
-                spot.trusted = sound && self.model.live[fibre] && self.model.lines[line].lost.is_none();
+                spot.trusted = sound && self.model.live[fibre] && self.model.lines[line].is_trusted();
             }
         }
     }
@@ -72,7 +72,7 @@ impl Bundle<'_> {
         let fibres = self.model.layout.fibres;
         for exposure in &mut self.exposures {
             for (index, spot) in exposure.spots.iter_mut().enumerate() {
-                spot.trusted &= spot.lost.is_none() && self.model.lines[index / fibres].lost.is_none();
+                spot.trusted &= spot.lost.is_none() && self.model.lines[index / fibres].is_trusted();
             }
         }
     }

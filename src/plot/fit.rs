@@ -105,7 +105,7 @@ fn draw_chi2(fitted: &Fitted, canvas: &Canvas) -> Result<(), PlotError> {
     let mut shades: Vec<Vec<(f64, f64)>> = vec![Vec::new(); SHADES];
     let mut lost = Vec::new();
     for spot in fitted.bundles.iter().flat_map(|bundle| &bundle.spots) {
-        let at = (spot.wave, psf.number(spot.fibre) as f64);
+        let at = (psf.on_scale(spot.fibre, spot.wave), psf.number(spot.fibre) as f64);
         match spot.reason {
             Some(_) => lost.push(at),
             None => {

@@ -70,6 +70,11 @@ impl Psf {
         }
     }
 
+    /// Returns whether the series of any fibre serve at a wavelength, Angstrom.
+    pub fn has(&self, wave: f64) -> bool {
+        (0..self.nfibre).any(|fibre| self.reaches(self.on_scale(fibre, wave)))
+    }
+
     /// Returns the wavelengths of some fibres at those of the scale, Angstrom: `[nwave]` where all fibres have the same,
     /// else `[nfibre, nwave]`.
     pub fn wavelengths(&self, fibres: std::ops::Range<usize>, on_scale: &[f64]) -> Vec<f64> {

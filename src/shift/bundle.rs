@@ -11,10 +11,12 @@ use std::ops::Range;
 /// Columns beside the windows of the outermost fibres.
 const MARGIN: f64 = 8.0;
 
-/// Lines that are too near to each other to be separated: wavelengths and parts of the light.
+/// Lines that are too near to each other to be separated: wavelengths, on the scale of the PSF, and parts of the light.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Blend {
     pub parts: Vec<(f64, f64)>,
+    /// The fibre that alone has them at these places, where every fibre has a range of its own.
+    pub only: Option<usize>,
     /// Whether the list has it; a line found in the residual does not move traces.
     pub listed: bool,
 }
@@ -88,19 +90,34 @@ impl<'a> Field<'a> {
         Quantity::ALL.map(|q| coeff[q as usize * TERMS..][..TERMS].iter().zip(terms).map(|(c, t)| c * t).sum())
     }
 
-    /// Returns the listed lines whose light reaches a chunk; those within `nearest` pixels of each other as one.
+    /// Returns the listed lines whose light reaches a chunk; those within `nearest` pixels of each other as one. Fibres with a
+    /// range each have their own.
     pub fn blends(&self, wave: [f64; 2], dispersion: f64, nearest: f64) -> Vec<Blend> {
+        match self.psf.ranges {
+            None => self.blends_of(None, wave, dispersion, nearest),
+            Some(_) => {
+                let of = |fibre: usize| self.blends_of(Some(fibre), wave, dispersion, nearest);
+                (0..self.fibres.len()).flat_map(of).collect()
+            }
+        }
+    }
+
+    /// Returns the width of a line, Angstrom of the scale.
+    pub fn line_sigma(&self, blend: &Blend) -> f64 {
+        self.options.line_sigma / blend.only.map_or(1.0, |k| self.psf.stretch(self.fibres.start + k))
+    }
+
+    fn blends_of(&self, only: Option<usize>, wave: [f64; 2], dispersion: f64, nearest: f64) -> Vec<Blend> {
         let reach = (self.psf.half_y + 2) as f64 / dispersion;
-        let near = |w: &f64| (wave[0] - reach..=wave[1] + reach).contains(w);
-        let lines = self.lines.iter().filter(|line| near(&line.wave));
+        let place = |line: &Line| only.map_or(line.wave, |k| self.psf.on_scale(self.fibres.start + k, line.wave));
+        let places = self.lines.iter().map(|line| (place(line), line.weight.unwrap_or(1.0)));
         let mut blends: Vec<Blend> = Vec::new();
-        for line in lines {
-            let part = (line.wave, line.weight.unwrap_or(1.0));
+        for part in places.filter(|(at, _)| (wave[0] - reach..=wave[1] + reach).contains(at)) {
             match blends.last_mut() {
-                Some(last) if (line.wave - last.parts[last.parts.len() - 1].0) * dispersion < nearest => {
+                Some(last) if (part.0 - last.parts[last.parts.len() - 1].0) * dispersion < nearest => {
                     last.parts.push(part);
                 }
-                _ => blends.push(Blend { parts: vec![part], listed: true }),
+                _ => blends.push(Blend { parts: vec![part], only, listed: true }),
             }
         }
         for blend in &mut blends {

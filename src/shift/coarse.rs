@@ -8,7 +8,7 @@ use crate::fit::LogLight;
 const REACH: [f64; 2] = [4.0, 8.0];
 /// Shorter shifts are found without a search, pixels.
 const SHORT: f64 = 1.0;
-/// Brightest lines that are looked at, and places along the traces where there are none.
+/// Brightest lines of a fibre that are looked at, and places along the traces where there are none.
 const LINES: usize = 60;
 const PLACES: usize = 60;
 /// Distances along the dispersion at which lines meet light by chance, pixels.
@@ -22,14 +22,16 @@ const MATCH: f64 = 4.7;
 pub(super) fn shift(field: &Field) -> ([f64; 2], bool) {
     let light = LogLight::new(&field.region);
     let long = |found: [f64; 2]| if found.iter().any(|shift| shift.abs() > SHORT) { found } else { [0.0; 2] };
-    let places = |waves: &[f64]| -> Vec<[f64; 2]> {
-        let own = field.own.clone().map(|k| field.fibres.start + k);
-        own.flat_map(|fibre| waves.iter().map(move |&wave| Moves::trace(field.psf, fibre, wave))).collect()
+    let psf = field.psf;
+    let own = || field.own.clone().map(|k| field.fibres.start + k);
+    let brightest = |fibre: usize| {
+        let mut lines: Vec<_> = field.lines.iter().map(|line| (psf.on_scale(fibre, line.wave), line.weight)).collect();
+        lines.retain(|(at, _)| psf.reaches(*at));
+        lines.sort_by(|a, b| b.1.unwrap_or(1.0).total_cmp(&a.1.unwrap_or(1.0)));
+        lines.truncate(LINES);
+        lines.into_iter().map(move |(at, _)| Moves::trace(psf, fibre, at))
     };
-    let mut lines: Vec<_> = field.lines.iter().filter(|line| field.psf.reaches(line.wave)).collect();
-    lines.sort_by(|a, b| b.weight.unwrap_or(1.0).total_cmp(&a.weight.unwrap_or(1.0)));
-    lines.truncate(LINES);
-    let on_lines = places(&lines.iter().map(|line| line.wave).collect::<Vec<_>>());
+    let on_lines: Vec<[f64; 2]> = own().flat_map(brightest).collect();
     let found = light.best_shift(&on_lines, REACH);
     let match_of_lines = light.significance(&on_lines, found, CHANCE);
     tracing::debug!(
@@ -39,7 +41,9 @@ pub(super) fn shift(field: &Field) -> ([f64; 2], bool) {
         return (long(found), true);
     }
     // Light without known lines has no place along the dispersion.
-    let (low, high) = (field.psf.wave_min, field.psf.wave_max);
-    let waves: Vec<f64> = (0..PLACES).map(|k| low + (high - low) * (k as f64 + 0.5) / PLACES as f64).collect();
-    (long(light.best_shift(&places(&waves), [REACH[0], 0.0])), false)
+    let (low, high) = (psf.wave_min, psf.wave_max);
+    let wave = |k: usize| low + (high - low) * (k as f64 + 0.5) / PLACES as f64;
+    let evenly: Vec<[f64; 2]> =
+        own().flat_map(|fibre| (0..PLACES).map(move |k| Moves::trace(psf, fibre, wave(k)))).collect();
+    (long(light.best_shift(&evenly, [REACH[0], 0.0])), false)
 }

@@ -179,10 +179,10 @@ fn waves(psf: &Psf) -> Vec<f64> {
     (0..WAVES).map(|k| psf.wave_min + step * k as f64).collect()
 }
 
-/// Angstrom per row at a fibre and a wavelength.
+/// Angstrom per row at a fibre and a wavelength of the scale.
 fn row(psf: &Psf, fibre: usize, wave: f64) -> f64 {
     let y = |wave: f64| legendre(psf.trace_y.of(fibre), unit(psf.trace_y.domain, wave));
-    1.0 / (y(wave + 0.5) - y(wave - 0.5))
+    psf.stretch(fibre) / (y(wave + 0.5) - y(wave - 0.5))
 }
 
 /// Mean displacement along wavelength over all fibres, and its error.
@@ -206,7 +206,7 @@ fn internal_offsets(psf: &Psf, shifts: &Shifts) -> Table {
         for fibre in 0..psf.nfibre {
             let Some([value, error]) = shifts.at(psf, Quantity::Y, fibre, w) else { continue };
             fibres.push(psf.number(fibre) as i32);
-            wave.push(w as f32);
+            wave.push(psf.wavelength(fibre, w) as f32);
             offset.push((value * row(psf, fibre, w) - mean) as f32);
             errors.push((error * row(psf, fibre, w).abs()) as f32);
         }
@@ -236,7 +236,11 @@ fn shift_table(psf: &Psf, shifts: &Shifts) -> Table {
     let places: Vec<(usize, f64)> = fibres.flat_map(|fibre| waves(psf).into_iter().map(move |w| (fibre, w))).collect();
     let mut table = Table::new(places.len())
         .with_column("FIBER", "", &ColumnData::I32(places.iter().map(|(fibre, _)| psf.number(*fibre) as i32).collect()))
-        .with_column("WAVELENGTH", "Angstrom", &ColumnData::F64(places.iter().map(|(_, wave)| *wave).collect()));
+        .with_column(
+            "WAVELENGTH",
+            "Angstrom",
+            &ColumnData::F64(places.iter().map(|(fibre, at)| psf.wavelength(*fibre, *at)).collect()),
+        );
     let names =
         [("DX", "DXERR", "pixel"), ("DY", "DYERR", "pixel"), ("DLNSX", "DLNSXERR", ""), ("DLNSY", "DLNSYERR", "")];
     for (quantity, (name, error, unit)) in Quantity::ALL.into_iter().zip(names) {

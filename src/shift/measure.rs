@@ -27,9 +27,6 @@ pub enum ShiftError {
         /// Rows and columns of the PSF's CCD.
         needed: [usize; 2],
     },
-    /// Every fibre has a range of wavelengths of its own.
-    #[error("every fibre has wavelengths of its own, for which shifts are not measured; extract with the PSF as it is")]
-    Ranges,
     /// The measurement was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -53,9 +50,6 @@ pub fn measure_shifts(
     let (found, needed) = ([frame.ccd.ny(), frame.ccd.nx()], [psf.npix_y, psf.npix_x]);
     if found != needed {
         return Err(ShiftError::Shape { found, needed });
-    }
-    if psf.ranges.is_some() {
-        return Err(ShiftError::Ranges);
     }
     let wanted = |own: &Range<usize>| own.start < fibres.end && fibres.start < own.end;
     let bundles: Vec<Range<usize>> = groups(psf, None).into_iter().filter(wanted).collect();

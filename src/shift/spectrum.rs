@@ -62,11 +62,11 @@ impl<'a> Sampling<'a> {
         let ends = [chunk.wave[0] - margin, chunk.wave[1] + margin];
         let count = ((ends[1] - ends[0]) / chunk.step).ceil() as usize;
         let mut wave: Vec<f64> = (0..=count).map(|k| ends[0] + chunk.step * k as f64).collect();
-        let (bins, sigma) = (wave.len(), field.options.line_sigma);
-        let points = if sigma > 0.0 { &GAUSS[..] } else { &[(0.0, 1.0)] };
+        let bins = wave.len();
+        let points = if field.options.line_sigma > 0.0 { &GAUSS[..] } else { &[(0.0, 1.0)] };
         let mut lines = Vec::new();
         for blend in &chunk.lines {
-            let first = wave.len();
+            let (first, sigma) = (wave.len(), field.line_sigma(blend));
             let of_part =
                 |&(wave, share): &(f64, f64)| points.iter().map(move |(at, part)| (wave + sigma * at, share * part));
             let (at, parts): (Vec<f64>, Vec<f64>) = blend.parts.iter().flat_map(of_part).unzip();
@@ -135,7 +135,9 @@ pub(super) fn light<'a>(
         Spectrum::Free => (0..sampling.bins).filter_map(|k| builder.bin(k)).collect(),
         Spectrum::Lines => {
             let mut parts = builder.continuum(chunk);
-            parts.extend(chunk.lines.iter().zip(&sampling.lines).filter_map(|(blend, line)| builder.line(blend, line)));
+            let own = chunk.lines.iter().zip(&sampling.lines);
+            let own = own.filter(|(blend, _)| blend.only.is_none_or(|only| only == fibre));
+            parts.extend(own.filter_map(|(blend, line)| builder.line(blend, line)));
             parts
         }
     };
@@ -200,7 +202,7 @@ impl Builder<'_, '_> {
 
     /// A line; its parts are Gaussians of the lines' width.
     fn line(&mut self, blend: &Blend, (points, weights): &(Range<usize>, Vec<f64>)) -> Option<Part> {
-        let margin = 3.0 * self.field.options.line_sigma;
+        let margin = 3.0 * self.field.line_sigma(blend);
         let ends = [blend.parts[0].0 - margin, blend.parts[blend.parts.len() - 1].0 + margin];
         let [first, last] = ends.map(|wave| self.covered(wave));
         let rows = first.start.min(last.start)..first.end.max(last.end);

@@ -182,3 +182,22 @@ fn errors_of_a_short_frame_with_few_lines_are_not_too_small() {
         assert!(departure.mean.abs() < 4.5 * departure.error, "{q:?}: {departure:?}");
     }
 }
+
+#[test]
+fn a_shift_is_found_where_every_fibre_has_a_range_of_its_own() {
+    let mut psf = psf();
+    let width = psf.wave_max - psf.wave_min;
+    let range = |k: usize| {
+        let low = psf.wave_min + 0.12 * width * k as f64;
+        [low, low + width]
+    };
+    let ranges = (0..12).map(range).collect();
+    psf.update(|parts| parts.ranges = Some(ranges)).unwrap();
+    let frame = frame(&moved(&psf, SHIFT, WIDER), 1);
+    let found = measure(&psf, &frame, &options(&frame));
+    let [dx, dy, wide, high] = distance(&psf, &found, [SHIFT[0], SHIFT[1], WIDER[0].ln(), WIDER[1].ln()]);
+    assert!(dx < 0.01 && dy < 0.03 && wide < 0.006 && high < 0.02, "{dx} {dy} {wide} {high}");
+    let shifted = found.apply(&psf).unwrap();
+    assert_eq!(shifted.ranges, psf.ranges);
+    assert_eq!(measure(&shifted, &frame, &options(&frame)).sentence(), None);
+}

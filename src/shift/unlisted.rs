@@ -22,7 +22,7 @@ impl State<'_> {
         let mut count = 0;
         for (chunk, found) in self.chunks.iter_mut().zip(found) {
             for wave in found {
-                chunk.lines.push(Blend { parts: vec![(wave, 1.0)], listed: false });
+                chunk.lines.push(Blend { parts: vec![(wave, 1.0)], only: None, listed: false });
                 if (chunk.wave[0]..chunk.wave[1]).contains(&wave) {
                     self.unlisted.push(wave);
                 }
@@ -36,7 +36,8 @@ impl State<'_> {
     pub(super) fn search(&self, chunk: &Chunk, frame: &Frame, solved: &Solved<'_>) -> Vec<f64> {
         let field = &self.field;
         let fibres: Vec<usize> = field.own.clone().filter(|&f| chunk.spectra[f] == Spectrum::Lines).collect();
-        if fibres.len() < 2 {
+        // Of fibres with a range each none has another's pixels to judge a find by.
+        if fibres.len() < 2 || field.psf.ranges.is_some() {
             return Vec::new();
         }
         let reach = 2.0 / chunk.dispersion;

@@ -1,6 +1,8 @@
 //! A range of wavelengths per fibre: orders of an echelle of R = 100 000, end to end.
 
-use spextral::fits::{read_frame, read_psf, read_truth};
+use spextral::fits::{read_frame, read_psf, read_truth, write_psf};
+use spextral::psf::Psf;
+use spextral::stages::traces::legendre;
 use testkit::Folder;
 
 const ORDERS: i64 = 12;
@@ -105,10 +107,52 @@ fn an_arc_and_the_spectra_of_a_truth_light_orders_at_their_own_wavelengths() {
     let [a, b] = ["a-truth.fits", "b-truth.fits"].map(|name| read_truth(folder.path(name)).unwrap());
     assert_eq!(a.flux, b.flux);
     assert!(a.wave.iter().zip(&b.wave).all(|(a, b)| (a - b).abs() < 1e-8));
-    let fit = ["fit-psf", "-i", "a.fits", "-p", "orders.fits", "-o", "fit.fits", "--lines", "lines.txt"];
-    folder
-        .run(&[&fit[..], &["--loglevel", "warn"]].concat())
-        .fails_saying(&["orders.fits", "a range of wavelengths each"]);
+}
+
+#[test]
+fn orders_are_fitted_to_an_arc_and_follow_a_frame() {
+    let folder = orders();
+    let ends = [ends(ORDERS - 1)[0], ends(0)[1]];
+    let line = |k: usize| ends[0] + (ends[1] - ends[0]) * (k as f64 + 0.4 * (2.3 * k as f64).sin()) / 900.0;
+    let lines: String = (0..900).map(|k| format!("{:.4} Xx\n", line(k))).collect();
+    std::fs::write(folder.path("lines.txt"), format!("# vacuum\n{lines}")).unwrap();
+    let truth = read_psf(folder.path("orders.fits")).unwrap();
+    let start = |name: &str, by: [f64; 2]| {
+        let mut psf = truth.clone();
+        psf.update(|parts| {
+            for (trace, by) in [(&mut parts.trace_x, by[0]), (&mut parts.trace_y, by[1])] {
+                trace.coeff.iter_mut().step_by(trace.ncoeff).for_each(|c| *c += by);
+            }
+        })
+        .unwrap();
+        write_psf(folder.path(name), &psf, false).unwrap().persist().unwrap();
+    };
+    start("start.fits", [0.6, -1.4]);
+    folder.run(&["simulate", "-p", "orders.fits", "-o", "arc.fits", "--arc", "lines.txt", "--seed", "3"]).succeeds();
+    let fit = ["fit-psf", "-i", "arc.fits", "-p", "start.fits", "-o", "fitted.fits", "--lines", "lines.txt", "--json"];
+    let fitted = json(&folder, &[&fit[..], &["--report", "fit.html"]].concat());
+    let fits = fitted["bundles"].as_array().unwrap();
+    assert!(fits.iter().all(|b| (0.9..1.1).contains(&b["reduced_chi2"].as_f64().unwrap())), "{fitted}");
+    let psf = read_psf(folder.path("fitted.fits")).unwrap();
+    assert_eq!(psf.ranges, truth.ranges);
+    let at = |psf: &Psf, order: usize, axis: usize, u: f64| legendre([&psf.trace_x, &psf.trace_y][axis].of(order), u);
+    for (order, axis) in (0..ORDERS as usize).flat_map(|order| [(order, 0), (order, 1)]) {
+        let off = (-9..10).map(|k| f64::from(k) / 10.0).map(|u| at(&psf, order, axis, u) - at(&truth, order, axis, u));
+        let off = off.fold(0.0, |most: f64, off| most.max(off.abs()));
+        assert!(off < 0.06, "order {order}, axis {axis}: {off}");
+    }
+    // A frame of the same traces, seen by a PSF that is a tenth of a pixel off.
+    start("night.fits", [-0.1, 0.1]);
+    folder.run(&["simulate", "-p", "orders.fits", "-o", "sky.fits", "--exptime", "20000"]).succeeds();
+    let words = ["shift-psf", "-i", "sky.fits", "-p", "night.fits", "-o", "moved.fits", "--no-lines", "--json"];
+    let moved = json(&folder, &words);
+    let dx = |name: &str| moved["dx"][name].as_f64().unwrap();
+    assert!((dx("mean") - 0.1).abs() < 3.0 * dx("error") && dx("error") < 0.015 && moved["dy"].is_null(), "{moved}");
+    let words = ["shift-psf", "-i", "arc.fits", "-p", "night.fits", "-o", "again.fits", "--lines", "lines.txt"];
+    let moved = json(&folder, &[&words[..], &["--line-sigma", "0", "--json"]].concat());
+    let mean = |name: &str| moved[name]["mean"].as_f64().unwrap();
+    assert!((mean("dx") - 0.1).abs() < 0.01 && (mean("dy") + 0.1).abs() < 0.02, "{moved}");
+    assert_eq!(read_psf(folder.path("again.fits")).unwrap().ranges, truth.ranges);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::stages::traces::{Traces, traces};
 use nalgebra::{DMatrix, DVector};
 
 mod defects;
+mod ranges;
 
 /// Two bundles of five fibres on 500 rows.
 fn psf() -> Psf {
