@@ -62,7 +62,7 @@ impl Material {
     /// [`ReportError::Truth`] or [`ReportError::NothingJudged`] if it does not belong to the frame.
     pub fn read(sources: Sources) -> Result<Self, ReportError> {
         let path = &sources.frame;
-        // What is wrong with the frame is told when it is read.
+        // An error here comes back from `read_frame`, which names it.
         let headers = read_headers(path).unwrap_or_default();
         let options = headers.iter().find_map(|header| header.get_str("SPXOPT"));
         let request = request_of(options.as_deref());

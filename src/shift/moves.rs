@@ -42,7 +42,7 @@ pub(super) struct FibreShapes {
 }
 
 impl FibreShapes {
-    /// Those at the wavelength of a number.
+    /// Returns the parameters at the wavelength of a number.
     pub fn at(&self, k: usize) -> &[f64] {
         &self.params[k * self.count..][..self.count]
     }

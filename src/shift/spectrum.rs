@@ -188,7 +188,7 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// A bin.
+    /// Makes the image of a bin.
     fn bin(&mut self, k: usize) -> Option<Part> {
         let rows = self.covered(self.sampling.wave[k]);
         if rows.is_empty() {
@@ -200,7 +200,7 @@ impl Builder<'_, '_> {
         Some(part)
     }
 
-    /// A line; its parts are Gaussians of the lines' width.
+    /// Makes the image of a line; its parts are Gaussians of the lines' width.
     fn line(&mut self, blend: &Blend, (points, weights): &(Range<usize>, Vec<f64>)) -> Option<Part> {
         let margin = 3.0 * self.field.line_sigma(blend);
         let ends = [blend.parts[0].0 - margin, blend.parts[blend.parts.len() - 1].0 + margin];

@@ -108,7 +108,7 @@ fn command(block: &Block, python: &Path) -> Command {
     command
 }
 
-/// An empty folder in place of what is there.
+/// Makes an empty folder in place of what is there.
 ///
 /// # Errors
 /// It cannot be made.
@@ -121,7 +121,7 @@ pub fn fresh(folder: &Path) -> Result<PathBuf, String> {
     Ok(folder.to_path_buf())
 }
 
-/// The blocks of a page that can be run.
+/// Lists the blocks of a page that can be run.
 ///
 /// # Errors
 /// The line of a fence that is never closed.
