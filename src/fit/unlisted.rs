@@ -40,32 +40,19 @@ impl Bundle<'_> {
         }
         found.sort_by(f64::total_cmp);
         for &wave in &found {
+            let near = (self.model.spot.half_y + 1) as f64 / self.model.dispersion(wave).abs();
+            for line in self.model.lines.iter_mut().filter(|line| line.listed.is_some()) {
+                if (line.wave - wave).abs() < near && line.lost.is_none() {
+                    line.lost = Some(format!("an unlisted line at {wave:.2} Angstrom is too near"));
+                }
+            }
             let mut line = self.model.line(wave, None);
             line.lost = Some("not in the list".into());
             self.model.lines.push(line);
         }
-        self.crowd();
         self.choose_spots();
         self.renew_variance();
         found.len()
-    }
-
-    /// Takes trust from listed lines nearer than a window to one that the list lacks, and gives it back to others.
-    fn crowd(&mut self) {
-        let found = self.model.lines.iter().filter(|line| line.listed.is_none()).map(|line| line.wave);
-        let reach = |wave: f64| (wave, (self.model.spot.half_y + 1) as f64 / self.model.dispersion(wave).abs());
-        let found: Vec<(f64, f64)> = found.map(reach).collect();
-        for line in self.model.lines.iter_mut().filter(|line| line.listed.is_some()) {
-            let near = found.iter().find(|(wave, reach)| (line.wave - wave).abs() < *reach);
-            line.beside = near.map(|(wave, _)| *wave);
-        }
-    }
-
-    /// Median light of a line's spots that stand out, electron.
-    fn brightness(&self, exposure: &Exposure, line: usize) -> f64 {
-        let spots = (0..exposure.fibres).map(|f| &exposure.spots[exposure.index(line, f)]);
-        let used: Vec<f64> = spots.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.flux).collect();
-        if used.is_empty() { 0.0 } else { median(used) }
     }
 
     fn find_in(&self, number: usize, fraction: f64, found: &mut Vec<f64>) {
@@ -93,7 +80,12 @@ impl Bundle<'_> {
         }
         let mut order: Vec<usize> = (0..count).filter(|&i| signal[i] > SIGNAL).collect();
         order.sort_by(|&a, &b| signal[b].total_cmp(&signal[a]));
-        let bright: Vec<f64> = (0..model.lines.len()).map(|l| self.brightness(exposure, l)).collect();
+        let brightness = |l: usize| {
+            let spots = (0..exposure.fibres).map(|f| &exposure.spots[exposure.index(l, f)]);
+            let used: Vec<f64> = spots.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.flux).collect();
+            if used.is_empty() { 0.0 } else { median(used) }
+        };
+        let bright: Vec<f64> = (0..model.lines.len()).map(brightness).collect();
         let coreless: Vec<bool> = (0..model.lines.len()).map(|l| self.is_coreless(exposure, l)).collect();
         for i in order {
             let wave = grid[i].wave;
