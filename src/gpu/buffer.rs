@@ -1,5 +1,6 @@
 //! Typed arrays in a GPU's memory; lengths are in elements.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use super::GpuError;
@@ -63,6 +64,27 @@ impl Gpu {
         let content = if data.is_empty() { Content::Zeros } else { Content::Any };
         let buffer = self.buffer(label, data.len(), content)?;
         buffer.write(data)?;
+        Ok(buffer)
+    }
+
+    /// Creates a buffer that holds `data`: at least one element, for which `number` stands under this label. They are sent only where no
+    /// idle buffer holds them. Nobody may write it.
+    ///
+    /// # Errors
+    /// As of [`Gpu::upload`].
+    pub(super) fn upload_once<'a, T: Element>(
+        &self,
+        label: &str,
+        (number, len): (u64, usize),
+        data: impl FnOnce() -> Cow<'a, [T]>,
+    ) -> Result<Buffer<T>, GpuError> {
+        let content = Content::Data(number);
+        let buffer = self.buffer(label, len, content)?;
+        if !buffer.raw.has_content(content) {
+            let data = data();
+            expect_len(label, len, data.len())?;
+            self.device_memory().write_for_good(label, &buffer.raw, content, bytemuck::cast_slice(&data))?;
+        }
         Ok(buffer)
     }
 }

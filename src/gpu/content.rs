@@ -9,4 +9,6 @@ pub(super) enum Content {
     /// Zeros, but where kernels write that depend on this number alone: they write the same places each time, and all that they read
     /// of these.
     Layout(u64),
+    /// The data of the host that this number stands for.
+    Data(u64),
 }

@@ -1,7 +1,7 @@
 //! Buffers in use: their bytes are counted, and the last user gives them back to the pool.
 
 use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::account::Lease;
 use super::content::Content;
@@ -15,7 +15,7 @@ pub(super) struct Held(Arc<Inner>);
 struct Inner {
     buffer: wgpu::Buffer,
     label: String,
-    content: Content,
+    content: Mutex<Content>,
     number: u64,
     /// Present until dropped.
     lease: Option<Lease>,
@@ -30,8 +30,18 @@ impl Held {
         lease: Lease,
         pool: &Arc<Pool>,
     ) -> Self {
-        let (label, pool) = (label.to_string(), Arc::downgrade(pool));
+        let (label, content, pool) = (label.to_string(), Mutex::new(content), Arc::downgrade(pool));
         Self(Arc::new(Inner { buffer, label, content, number, lease: Some(lease), pool }))
+    }
+
+    /// Notes what it holds for good.
+    pub fn set_content(&self, content: Content) {
+        *self.0.content.lock().unwrap_or_else(PoisonError::into_inner) = content;
+    }
+
+    /// Whether it holds `content` for good.
+    pub fn has_content(&self, content: Content) -> bool {
+        *self.0.content.lock().unwrap_or_else(PoisonError::into_inner) == content
     }
 }
 
@@ -39,7 +49,8 @@ impl Drop for Inner {
     fn drop(&mut self) {
         drop(self.lease.take());
         if let Some(pool) = self.pool.upgrade() {
-            pool.give((std::mem::take(&mut self.label), self.content), self.number, self.buffer.clone());
+            let content = *self.content.get_mut().unwrap_or_else(PoisonError::into_inner);
+            pool.give((std::mem::take(&mut self.label), content), self.number, self.buffer.clone());
         }
     }
 }

@@ -128,12 +128,17 @@ impl Memory {
         content: Content,
     ) -> Result<Held, GpuError> {
         self.driver().touch(Touch::Buffer, label);
-        if let Some((number, buffer, before)) = self.pool.take(label, bytes, usage) {
-            let held = Held::new((number, buffer), (label, content), self.lease(label, bytes)?, &self.pool);
+        // Data are there only once they are written.
+        let at_first = if matches!(content, Content::Data(_)) { Content::Any } else { content };
+        if let Some((number, buffer, before)) = self.pool.take(label, bytes, usage, content) {
+            let held = Held::new((number, buffer), (label, at_first), self.lease(label, bytes)?, &self.pool);
             self.driver().check(label)?;
-            let serves = matches!(content, Content::Layout(_)) && before == content || content == Content::Any;
-            if !serves {
-                self.pool.clear(&held);
+            match content {
+                Content::Any => {}
+                Content::Data(_) if before == content => held.set_content(content),
+                Content::Data(_) => {}
+                Content::Layout(_) if before == content => {}
+                Content::Layout(_) | Content::Zeros => self.pool.clear(&held),
             }
             return Ok(held);
         }
@@ -142,7 +147,7 @@ impl Memory {
         let buffer = self.driver().device().create_buffer(&descriptor);
         self.driver().check(label).inspect_err(|_| self.pool.shrink(0))?;
         self.driver().traffic().add_buffer();
-        Ok(Held::new((self.pool.next_number(), buffer), (label, content), lease, &self.pool))
+        Ok(Held::new((self.pool.next_number(), buffer), (label, at_first), lease, &self.pool))
     }
 
     /// Creates a small buffer that lives as long as the device and counts as none of a frame's.
@@ -169,6 +174,17 @@ impl Memory {
             self.flush()?;
         }
         self.write_before_commands(label, buffer, bytes)
+    }
+
+    /// Overwrites all of a buffer by data that stay there.
+    pub fn write_for_good(&self, label: &str, buffer: &Held, content: Content, bytes: &[u8]) -> Result<(), GpuError> {
+        if self.commands().use_of(buffer) {
+            self.flush()?;
+        }
+        // Not by a command, which an error elsewhere may drop.
+        self.write_before_commands(label, buffer, bytes)?;
+        buffer.set_content(content);
+        Ok(())
     }
 
     /// Overwrites all of a buffer before all commands that are not submitted.

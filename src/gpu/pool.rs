@@ -69,16 +69,23 @@ impl Pool {
         state.made
     }
 
-    /// Returns an idle buffer with its number and what it was made for, the first that was made: so equal frames bind equal buffers
-    /// together.
-    pub fn take(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Option<(u64, wgpu::Buffer, Content)> {
+    /// Returns an idle buffer with its number and its content: one that holds the data that are wanted, else the first that was made.
+    /// So equal frames bind equal buffers together.
+    pub fn take(
+        &self,
+        label: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+        wanted: Content,
+    ) -> Option<(u64, wgpu::Buffer, Content)> {
         let mut state = self.state();
         let fits = |idle: &Idle| {
             let Idle { label: known, buffer, .. } = idle;
             known == label && buffer.size() == bytes && buffer.usage() == usage
         };
         let fitting = state.idle.iter().enumerate().filter(|(_, idle)| fits(idle));
-        let (at, _) = fitting.min_by_key(|(_, idle)| idle.number)?;
+        let has_data = |idle: &Idle| matches!(wanted, Content::Data(_)) && idle.content == wanted;
+        let (at, _) = fitting.min_by_key(|(_, idle)| (!has_data(idle), idle.number))?;
         let Idle { number, buffer, content, .. } = state.idle.remove(at);
         self.count(&state);
         Some((number, buffer, content))

@@ -9,6 +9,7 @@ use super::kernel::Named;
 use super::scalar::Precision;
 use super::transfer::Landed;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Fewest values that a thread rounds.
 const LEAST_PART: usize = 1 << 14;
@@ -75,6 +76,19 @@ impl Gpu {
         Ok(reals)
     }
 
+    /// Uploads `values` that nobody changes, for which `number` stands under this label, unless an idle buffer still holds them.
+    ///
+    /// # Errors
+    /// As of [`Gpu::upload_reals`].
+    pub(super) fn upload_reals_once(&self, label: &str, number: u64, values: &[f64]) -> Result<Reals, GpuError> {
+        let known = (number, values.len());
+        Ok(match self.precision() {
+            _ if values.is_empty() => return self.upload_reals(label, values),
+            Precision::F32 => Reals::F32(self.upload_once(label, known, || Cow::Owned(rounded(values)))?),
+            Precision::F64 => Reals::F64(self.upload_once(label, known, || Cow::Borrowed(values))?),
+        })
+    }
+
     /// Returns the bytes of `count` reals in the precision of this handle.
     pub fn real_bytes(&self, count: usize) -> u64 {
         (self.precision().bytes() * count) as u64
@@ -93,6 +107,11 @@ impl Gpu {
         }
         Ok(())
     }
+}
+
+/// Returns values in f32.
+fn rounded(values: &[f64]) -> Vec<f32> {
+    values.par_iter().with_min_len(LEAST_PART).map(|&v| v as f32).collect()
 }
 
 impl Reals {
@@ -130,7 +149,7 @@ impl Reals {
     /// [`GpuError::Length`] if `values` has another length.
     pub fn write(&self, values: &[f64]) -> Result<(), GpuError> {
         match self {
-            Self::F32(b) => b.write(&values.par_iter().with_min_len(LEAST_PART).map(|&v| v as f32).collect::<Vec<_>>()),
+            Self::F32(b) => b.write(&rounded(values)),
             Self::F64(b) => b.write(values),
         }
     }

@@ -6,6 +6,7 @@ use crate::stages::traces::{shape_series, unit};
 use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest distance of a position from its chunk's integer, pixels: sums up to 8 px are rounded by 2.4e-7 px in f32, and about
@@ -21,6 +22,9 @@ const NEGLIGIBLE: f64 = 0.01;
 /// Most bytes that are kept: of 500 fibres in 2400 bins they are 20 MB.
 const MOST_BYTES: usize = 256 << 20;
 
+/// Inputs made so far.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
 /// Those used last come last.
 static KEPT: Mutex<VecDeque<Arc<TraceInputs>>> = Mutex::new(VecDeque::new());
 
@@ -28,6 +32,8 @@ static KEPT: Mutex<VecDeque<Arc<TraceInputs>>> = Mutex::new(VecDeque::new());
 #[derive(Debug)]
 pub(super) struct TraceInputs {
     key: Key,
+    /// Theirs alone in this process.
+    pub number: u64,
     /// Bins per chunk: those of the longest chunk, a power of two, in which every position of the PSF is within [`REACH`] of the
     /// centre's.
     pub chunk: usize,
@@ -120,7 +126,8 @@ impl TraceInputs {
         let coeff = series.iter().flat_map(|s| fibres.clone().flat_map(move |f| of_fibre(s, f))).collect();
         let shapes = series.iter().map(|s| cut(s, &fibres)).collect();
         let key = Key { fibres, wave: wave.to_vec(), precision, positions: positions.map(Clone::clone), shapes };
-        Self { key, chunk, terms, local, base, chunks, nparam: series.len(), ncoeff, units, coeff }
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        Self { key, number, chunk, terms, local, base, chunks, nparam: series.len(), ncoeff, units, coeff }
     }
 }
 

@@ -4,6 +4,7 @@ use super::args::kernel_args;
 use super::trace_inputs::TraceInputs;
 use super::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
 use crate::psf::Psf;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Invocations of a workgroup, one per value.
@@ -59,6 +60,9 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         nparam: inputs.nparam as u32,
         ncoeff: inputs.ncoeff as u32,
     };
+    // The frames of a stream have the same.
+    let reals = |label, values| gpu.upload_reals_once(label, inputs.number, values);
+    let base = gpu.upload_once("base", (inputs.number, inputs.base.len()), || Cow::Borrowed(&inputs.base))?;
     let pixel = gpu.scratch("pixel", 2 * nfibre * nbin)?;
     let offset = gpu.scratch_reals("offset", 2 * nfibre * nbin)?;
     let shape = gpu.scratch_reals("shape", inputs.nparam * nfibre * nbin)?;
@@ -68,9 +72,9 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         (2 * nfibre * nbin).div_ceil(THREADS),
         &args,
         &[
-            gpu.upload_reals("local", &inputs.local)?.named("local"),
-            gpu.upload("base", &inputs.base)?.named("base"),
-            gpu.upload_reals("chunks", &inputs.chunks)?.named("chunks"),
+            reals("local", &inputs.local)?.named("local"),
+            base.named("base"),
+            reals("chunks", &inputs.chunks)?.named("chunks"),
             pixel.named("pixel"),
             offset.named("offset"),
         ],
@@ -80,8 +84,8 @@ pub fn traces(gpu: &Gpu, psf: &Psf, fibres: Range<usize>, wave: &[f64], with_tai
         (inputs.nparam * nfibre * nbin).div_ceil(THREADS),
         &args,
         &[
-            gpu.upload_reals("unit", &inputs.units)?.named("unit"),
-            gpu.upload_reals("coeff", &inputs.coeff)?.named("coeff"),
+            reals("unit", &inputs.units)?.named("unit"),
+            reals("coeff", &inputs.coeff)?.named("coeff"),
             shape.named("shape"),
         ],
     )?;

@@ -32,7 +32,7 @@ pub struct Case {
     exact_times: bool,
     pub on_device: Vec<u64>,
     pub on_cpu: Vec<u64>,
-    /// Touches of a frame on an open device with its kernels compiled.
+    /// Touches of a frame on an open device with its kernels compiled and the PSF's series there.
     warm: Vec<(Touch, String)>,
     /// Touches of a frame on a device just opened.
     cold: Vec<(Touch, String)>,
@@ -94,11 +94,12 @@ fn memory_runs_out(solver: Solver) {
     places.par_chunks(places.len().div_ceil(2)).for_each(|places| {
         let faults = Faults::counting();
         let gpu = ready(&faults);
-        // Its kernels.
-        case.small.extract(&case.options, &on(&gpu));
         for &k in places {
             for end in [k + 1, usize::MAX] {
                 gpu.set_memory(DEFAULT_MEMORY);
+                // Makes its kernels, and sends again what a failure has taken away.
+                faults.fail(0..0, Fault::OutOfMemory);
+                case.small.extract(&case.options, &on(&gpu));
                 faults.fail(k..end, Fault::OutOfMemory);
                 let what = format!("{solver:?}: no memory at touches {k}..{end}, {:?}", case.warm[k]);
                 assert_eq!(case.check(&gpu, &faults, &what), Some(end == usize::MAX), "{what}");

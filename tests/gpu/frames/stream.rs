@@ -19,8 +19,9 @@ fn later_frames_of_a_stream_make_no_buffers_and_no_bind_groups() {
     assert_eq!((second.buffers, second.bind_groups), (0, 0));
     assert!(second.submissions <= 6, "{second:?}");
     assert_eq!(second, third);
-    let of_bytes = [second.bytes_up, second.bytes_down, second.submissions];
-    assert_eq!(of_bytes, [first.bytes_up, first.bytes_down, first.submissions]);
+    assert_eq!([second.bytes_down, second.submissions], [first.bytes_down, first.submissions]);
+    // The PSF's series stay on the device.
+    assert!(second.bytes_up < first.bytes_up, "{} and {}", first.bytes_up, second.bytes_up);
 }
 
 #[test]
@@ -38,6 +39,26 @@ fn frames_of_a_stream_have_the_bits_of_frames_alone() {
     for k in [0, 1, 0, 1] {
         assert!(bits(&frames[k].extract(&options, &engine)) == alone[k], "frame {k}");
         assert!(bits(&other.extract(&options, &engine)) == others, "the other after frame {k}");
+    }
+}
+
+#[test]
+fn each_frame_of_a_stream_has_the_series_of_its_own_psf() {
+    let options = Options { solver: Solver::Banded, ..Small::options() };
+    let of_psf = |more: f64| {
+        let mut small = Small::new(3);
+        small
+            .psf
+            .update(|parts| parts.trace_x.coeff.iter_mut().step_by(parts.trace_x.ncoeff).for_each(|c| *c += more))
+            .unwrap();
+        small
+    };
+    let frames = [0.0, 0.3].map(of_psf);
+    let alone: Vec<_> = frames.iter().map(|small| bits(&small.extract(&options, &on(&gpu())))).collect();
+    assert!(alone[0] != alone[1]);
+    let engine = on(&gpu());
+    for k in [0, 1, 1, 0, 1] {
+        assert!(bits(&frames[k].extract(&options, &engine)) == alone[k], "frame {k}");
     }
 }
 
