@@ -3,8 +3,8 @@
 //!
 //! The real binary extracts simulated frames, gzipped in and out, with and without overlap, and on request over MPI ranks
 //! (cargo feature `mpi`). `--device none` stands for a GPU whose kernels do nothing: the host's part of a stream. `--inputs N` makes
-//! so many files for all frames, and `--plain` leaves them unpacked. The wall time is compared with a lower bound for any order of work: processor time over cores, or
-//! the longest of reading, computing and writing by themselves.
+//! so many files for all frames, and `--plain` leaves them unpacked. The wall time is compared with a lower bound for any order of
+//! work. That is processor time over cores, or the longest of reading, computing and writing by themselves.
 
 use serde_json::{Value, json};
 use spextral::backend::Engine;

@@ -1,7 +1,7 @@
-//! Which faults the verdict on a frame finds, by size, and how often it blames a good one: `cargo xtask verdict`, which is
+//! The verdict on a frame: the faults that it finds, by size, and how often it blames a good one. `cargo xtask verdict` runs
 //! `cargo bench --bench verdict -- [--seeds N] [--only CASE] [--page FILE]`.
 //!
-//! Frames of the sky, stars and galaxies are simulated on a PSF that is off the one that they are extracted with, or get errors that are off.
+//! Frames of the sky, stars and galaxies are simulated with a PSF that differs from that of the extraction, or with wrong errors.
 //! The exit code is 1 where a fault is not found that shall be, or a good frame is blamed.
 
 use spextral::extract::{Request, extract_file};

@@ -1,7 +1,7 @@
 //! Batched linear algebra on a GPU: `cargo run --release --example gpu_linalg [DEVICE]`.
 //!
 //! Solves K x = b by Cholesky factors and diagonalises K by Jacobi rotations, for a batch of small symmetric positive definite
-//! matrices, and compares both with the CPU. DEVICE is an index, a part of a name or a PCI bus id, as `spextral devices`
+//! matrices. Both are compared with the CPU. DEVICE is an index, a part of a name or a PCI bus id, as `spextral devices`
 //! lists them. Without a GPU it reports so and ends.
 
 use spextral::DeviceChoice;

@@ -1,10 +1,10 @@
 //! Whole extractions, timed stage by stage: `cargo xtask bench [OPTIONS]`, which is `cargo bench --bench extract -- [OPTIONS]`.
 //!
-//! The table has a row for every solver x device x size and one for every setting of the tunables; below it stand the
-//! growth of the cost with bins and with fibres, for the largest size of each solver what every stage does with the
-//! machine, and, with `--threads 1`, what a node of many cores would take. The frame is simulated, so the figures need no other file. Every row is a process of its own: memory and
-//! threads are that row's alone. Times are the best of `--repeat` runs; machines are noisy, so compare ratios within one
-//! run.
+//! The table has a row for every solver x device x size and one for every setting of the tunables. Below it stands the
+//! growth of the cost with bins and with fibres. Then comes, for the largest size of each solver, how each stage uses the
+//! machine. `--threads 1` adds the time of a node of many cores. The frame is simulated, so the figures need no other
+//! file. Every row is a process of its own: memory and threads are that row's alone. Times are the best of `--repeat`
+//! runs; machines are noisy, so compare ratios within one run.
 
 mod beside;
 mod case;

@@ -1,8 +1,8 @@
 //! Work of the stages per useful bin: f64 operations and bytes through memory, counted from the equations.
 //!
-//! Counted is the plain arithmetic of each stage in multiply-adds, at the sizes that the default options give on the
-//! PSF: what a stage repeats, pads or throws away shows as a smaller share of the machine. Bytes are those of the arrays
-//! that a stage is handed and hands on, each once: what stays in caches is free.
+//! The plain arithmetic of each stage is counted in multiply-adds, at the sizes that the default options give on the PSF.
+//! Padding, and work that a stage repeats or discards, show as a smaller share of the machine. Bytes are those of a
+//! stage's inputs and outputs, each once: data that stays in caches is free.
 
 use crate::case::Case;
 use spextral::psf::Psf;

@@ -19,7 +19,7 @@ const MISSING: usize = 40;
 const BLENDED: usize = 53;
 const LAST: usize = LINES - 1;
 
-/// Bounds: of |chi2/ndf - 1|, of the peak difference of half and of 99 % of the images in %, of x and y in pixels, of widths in %.
+/// Bounds of |chi2/ndf - 1|, x and y in pixels, widths in %. `peak`: of the peak difference of half and of 99 % of the images, %.
 pub struct Bounds {
     pub chi2: f64,
     pub peak: [f64; 2],
@@ -83,7 +83,7 @@ const CLEAN: Case = Case {
     found: |_, bundle| bundle.found.is_empty(),
 };
 
-/// Fibres that defects hit: the last of those under a masked amplifier, one along which a column is bad, one whose spot a cosmic ray hits.
+/// Fibres that defects hit: the last one under a masked amplifier, one along a bad column, one with a cosmic ray on a spot.
 const MASKED: usize = 12;
 const BESIDE: usize = 8;
 const HIT: usize = 17;
