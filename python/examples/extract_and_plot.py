@@ -1,7 +1,7 @@
 """Simulate a frame, extract it, and draw what came out: python extract_and_plot.py FIGURE.png [--device DEVICE]
 
-Above: the CCD, its model, and the residual in units of the noise. Below: one spectrum with its errors beside the truth
-at the same resolution, and the residual of the flux of all fibres in units of its errors."""
+Above: the CCD, its model, and the residual in units of the noise. Below: one spectrum with its errors and the truth at
+the same resolution; the residual of all fibres' flux in units of its errors."""
 
 import argparse
 

@@ -61,7 +61,7 @@ def extract_frame(
     Parameters
     ----------
     image : Preproc, path, mapping, CCDData or HDUList
-        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8, or whatever
+        The CCD: ``image["image"]`` in electron and ``image["ivar"]`` in 1/electron², both [ny, nx], f4 or f8. Or whatever
         :class:`Preproc` is made of. Here and below, quantities are converted or refused.
     psf : Psf or path
         Its PSF.
@@ -70,8 +70,8 @@ def extract_frame(
     specmin, nspec : int
         Fibres, rows of the PSF; by default all from ``specmin`` on. Any values.
     wavelength : (float, float, float), str or array, [nspec, nwave]
-        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``, where dw may be R5000 or 69km/s; by default where
-        the chosen fibres are on the CCD, by 0.8 for DESI's PSFs and else by about 1.35 sigma of the PSF along the dispersion.
+        First and last wavelength and step in Angstrom, or ``"wmin,wmax,dw"``. There dw may be R5000 or 69km/s. By default the
+        range of the chosen fibres on the CCD. The step is then 0.8 for DESI's PSFs, else about 1.35 PSF sigma along the dispersion.
         An array of two axes has the wavelengths of the bins of every fibre: rows of the chosen fibres, of all, or one for all.
     nwavestep, nsubbundles, wavepad, wavepad_frac, pixpad_frac
         How patches are cut, see ``spextral extract --help``.
@@ -91,8 +91,8 @@ def extract_frame(
     timing : dict
         Receives seconds: ``"extract"``, and ``"extract-STAGE"`` for each stage.
     device : str
-        ``"auto"`` (a discrete GPU, else an integrated one, else the CPU), ``"cpu"``, an index, a part of a name, or a
-        PCI bus id; see :func:`devices`.
+        ``"cpu"``, an index, a part of a name, a PCI bus id (see :func:`devices`), or ``"auto"``. That is a discrete GPU,
+        else an integrated one, else the CPU.
     solver : str
         ``"auto"``, ``"banded"`` or ``"patches"``.
     tolerance : float
@@ -120,9 +120,10 @@ def extract_frame(
     Returns
     -------
     Frame
-        Dictionary of ``specflux`` [nspec, nwave] (electron/Angstrom), ``specivar``, ``specmask``, ``wave`` [nwave], or
-        [nspec, nwave] where fibres have their own (Angstrom), ``Rdiags`` [nspec, ndiag, nwave], ``pixmask_fraction``, ``chi2pix``, ``modelimage`` ([ny, nx] in
-        electron, or None), ``summary``, ``header`` and ``fibermap``; with attributes for them, see :class:`Frame`.
+        Dictionary of ``specflux`` [nspec, nwave] (electron/Angstrom), ``specivar``, ``specmask`` and ``wave`` [nwave]
+        (Angstrom; [nspec, nwave] where fibres have their own). Also of ``Rdiags`` [nspec, ndiag, nwave], ``pixmask_fraction``,
+        ``chi2pix``, ``modelimage`` ([ny, nx] in electron, or None), ``summary``, ``header`` and ``fibermap``. All have
+        attributes, see :class:`Frame`.
 
     Raises
     ------

@@ -23,17 +23,17 @@ class Frame(Dict[str, Any]):
     ====================  ====================  =========================================================================
     entry                 attribute
     ====================  ====================  =========================================================================
-    ``specflux``          ``flux``              electron/Angstrom, [nspec, nwave]
-    ``specivar``          ``ivar``              inverse variance of ``specflux``, [nspec, nwave]
-    ``specmask``          ``mask``              bits, [nspec, nwave]: 0 SOMEBADPIX, 1 ALLBADPIX, 7 BAD2DFIT, 8 NODATA
-    ``wave``              ``wave``              Angstrom, [nwave]; of fibres with their own [nspec, nwave]
-    ``Rdiags``            ``resolution(i)``     diagonals, [nspec, ndiag, nwave]: (k, j) is R[j - ndiag // 2 + k, j]
-    ``pixmask_fraction``  ``pixmask_fraction``  fraction of the PSF on masked pixels, [nspec, nwave]; None from a file
-    ``chi2pix``           ``chi2pix``           goodness of the 2-D fit, [nspec, nwave]
-    ``modelimage``        ``model``             model of the CCD in electron, [ny, nx]; None where not asked for
-    ``summary``           ``summary``           how it was extracted; None from a file, whose header has it
-    ``header``            ``header``            cards of the image, or of the file
-    ``fibermap``          ``fibermap``          columns by name, a row per spectrum; None without a fibermap
+    ``specflux``          ``flux``              Electron/Angstrom, [nspec, nwave].
+    ``specivar``          ``ivar``              Inverse variance of ``specflux``, [nspec, nwave].
+    ``specmask``          ``mask``              Bits, [nspec, nwave]: 0 SOMEBADPIX, 1 ALLBADPIX, 7 BAD2DFIT, 8 NODATA.
+    ``wave``              ``wave``              Angstrom, [nwave]; of fibres with their own [nspec, nwave].
+    ``Rdiags``            ``resolution(i)``     Diagonals, [nspec, ndiag, nwave]: (k, j) is R[j - ndiag // 2 + k, j].
+    ``pixmask_fraction``  ``pixmask_fraction``  Fraction of the PSF on masked pixels, [nspec, nwave]; None from a file.
+    ``chi2pix``           ``chi2pix``           Goodness of the 2-D fit, [nspec, nwave].
+    ``modelimage``        ``model``             Model of the CCD in electron, [ny, nx]; None where not asked for.
+    ``summary``           ``summary``           How it was extracted; None from a file, whose header has it.
+    ``header``            ``header``            Cards of the image, or of the file.
+    ``fibermap``          ``fibermap``          Columns by name, a row per spectrum; None without a fibermap.
     ====================  ====================  =========================================================================
 
     It can be pickled.

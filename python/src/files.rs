@@ -58,8 +58,8 @@ fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
 /// image_hdu : str or int
 ///     HDU of the image, by EXTNAME or number; by default IMAGE, or a primary image without EXTNAME.
 /// readnoise : float
-///     Read noise in electron, for a file without weights (IVAR, VAR, STDDEV, ERR): the variance of a pixel is its square
-///     and the pixel's own electrons.
+///     Read noise in electron, for a file without weights (IVAR, VAR, STDDEV, ERR). The variance of a pixel is then its
+///     square and the pixel's own electrons.
 /// gain : float
 ///     Electrons per unit of an image that is not in electron.
 /// ignore_checksum : bool

@@ -46,8 +46,8 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 /// start : Psf
 ///     The PSF to start from: traces within ``reach``, widths within 15 %.
 /// lines : str, path, or array of [nline]
-///     A line list, built-in lines of elements as ``"builtin:HgCdNe"``, or wavelengths in Angstrom, in vacuum unless
-///     ``lines_in`` is ``"air"``.
+///     A line list, built-in lines of elements as ``"builtin:HgCdNe"``, or wavelengths in Angstrom. They are in vacuum
+///     unless ``lines_in`` is ``"air"``.
 /// lines_in : str
 ///     ``"air"`` or ``"vacuum"``; by default the list's own medium.
 /// bundlesize : int
@@ -74,8 +74,8 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 /// psf : Psf
 ///     Bundles that could not be fitted have the start's.
 /// report : dict
-///     ``status`` of every fibre (0 fitted, 2 as in the start) and ``bundles``, a list of dicts with
-///     ``first``, ``last``, ``reason`` (None where it is fitted), ``reduced_chi2``, ``degree_across``, ``dead``, ``shifts``, ``lost``, ``found``.
+///     ``status`` of every fibre (0 fitted, 2 as in the start) and ``bundles``, a list of dicts. They have ``first``, ``last``,
+///     ``reason`` (None where it is fitted), ``reduced_chi2``, ``degree_across``, ``dead``, ``shifts``, ``lost``, ``found``.
 #[pyfunction]
 #[pyo3(signature = (arcs, start, lines, *, lines_in = None, bundlesize = None, ghdeg = None, legdeg = None,
     degree_across = None, line_error = 0.01, trace_error = 0.1, reach = (4.0, 15.0), broken_fibres = Vec::new(),
@@ -163,7 +163,7 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 ///     The frame: science, or a lamp's.
 /// psf : Psf
 /// lines : str, path, array of [nline], or False
-///     The lines of its light: by default the built-in list of the night sky; a line list; wavelengths in Angstrom; False
+///     The lines of its light: a line list or wavelengths in Angstrom. By default the built-in list of the night sky. False
 ///     for none, which leaves traces along x and widths along x.
 /// lines_in : str
 ///     ``"air"`` or ``"vacuum"``, of ``lines``; by default the list's own medium, and vacuum for wavelengths.
@@ -178,9 +178,9 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 /// -------
 /// psf : Psf
 /// report : dict
-///     ``dx``, ``dy`` (pixels), ``ln_sigma_x``, ``ln_sigma_y``: each None where the frame does not give it, else a dict with
-///     ``mean``, ``error``, ``least``, ``most``; ``sentence`` about these, None of a PSF that fits; ``bundles``, a list of such
-///     dicts with ``first`` and ``last``.
+///     ``dx``, ``dy`` (pixels), ``ln_sigma_x``, ``ln_sigma_y``: each None where the frame does not give it. Else each is a dict
+///     with ``mean``, ``error``, ``least``, ``most``. ``sentence`` about these, None of a PSF that fits. ``bundles``, a list of
+///     such dicts with ``first`` and ``last``.
 #[pyfunction]
 #[pyo3(signature = (preproc, psf, *, lines = None, lines_in = None, line_sigma = None, threads = None, progress = None))]
 pub fn shift_psf<'py>(

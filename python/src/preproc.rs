@@ -23,7 +23,7 @@ type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 /// Parameters
 /// ----------
 /// image : array of f4 or f8, [ny, nx]
-///     Pixels in electron. Kept in f4. Or in place of all: a CCDData or NDData with its uncertainty and mask, an HDUList,
+///     Pixels in electron. Kept in f4. Or in place of all: a CCDData or NDData with uncertainty and mask, an HDUList,
 ///     an image of desispec, a mapping with "image" and "ivar".
 /// ivar : array of f4 or f8, [ny, nx]
 ///     Inverse variances in 1/electron²; 0 where a pixel is not to be used. Kept in f4.

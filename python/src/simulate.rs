@@ -20,7 +20,7 @@ use spextral::simulate::{Simulated, Simulation};
 /// specmin, nspec : int
 ///     Fibres that are lit, rows of the PSF; by default all from ``specmin`` on.
 /// wavelength : (float, float, float) or array, [nspec, nwave]
-///     First and last wavelength and step of the light in Angstrom, those of the extraction to come; by default the PSF's
+///     First and last wavelength and step of the light in Angstrom, those of the extraction to come. By default the PSF's
 ///     range by 0.8. An array of two axes has the wavelengths of the bins of every fibre.
 /// readnoise : float
 ///     In electron; by default 3.
@@ -37,8 +37,8 @@ use spextral::simulate::{Simulated, Simulation};
 /// -------
 /// preproc : Preproc
 /// truth : dict
-///     ``fibres`` [nspec] (fibre numbers), ``wave`` [nwave] (Angstrom; 15 bins beyond either end of the grid), ``flux``
-///     [nspec, nwave] (electron per bin).
+///     ``fibres`` [nspec] (fibre numbers), ``wave`` [nwave] (Angstrom), ``flux`` [nspec, nwave] (electron per bin). There
+///     are 15 bins beyond either end of the grid.
 #[pyfunction]
 #[pyo3(signature = (psf, *, seed = 0, specmin = 0, nspec = None, wavelength = None,
     readnoise = None, exptime = None, mjd = None, cosmics = None, bad_columns = None, dead_patches = None))]

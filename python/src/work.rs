@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The signal of Ctrl-C.
 const SIGINT: i32 = 2;
 
-/// Threads for one piece of work; None for RAYON_NUM_THREADS or all cores. Each call has its own pool: in the child of
+/// Threads for one piece of work; None for RAYON_NUM_THREADS or all cores. Each call has its own pool. In the child of
 /// a fork (`multiprocessing`) the threads of an older pool are dead, and a call would wait for them forever.
 fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
     let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
