@@ -165,8 +165,8 @@ fn flux_of_any_instrument_is_exact_to_the_tolerance_or_told() {
     assert!(kept > 0, "no world in bands");
 }
 
-/// Pixels without weight carry correlations beyond the bins that the PSF alone asks for beyond the ends: by those alone these
-/// worlds were 1.2e-4, 1.5e-5, 5.2e-5 and 1.5e-5 sigma off, without a word.
+/// Pixels without weight carry correlations farther than the bins that the PSF alone asks for beyond the ends. With those bins
+/// alone these worlds were 1.2e-4, 1.5e-5, 5.2e-5 and 1.5e-5 sigma off, without a warning.
 #[test]
 fn flux_beside_masked_ends_is_exact_to_the_tolerance_or_told() {
     let worlds = [

@@ -3,7 +3,7 @@
 usage: read_frame.py BINARY FOLDER
 
 Makes a PSF, simulates an exposure, extracts it, and reads the frame. Warnings, of Python or of desispec's log, are
-errors: whoever calls us gets exit code 1 and the first thing that is not as it should be."""
+errors. The caller gets exit code 1 and the first thing that is not as it should be."""
 import logging
 import os
 import subprocess

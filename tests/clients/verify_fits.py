@@ -1,5 +1,5 @@
-"""Opens every FITS file named on the command line with astropy, strictly: warnings are errors, every HDU is verified,
-every checksum must be there and right, all pixels and rows are read. Exit code 1 names the first file that fails."""
+"""Opens every FITS file named on the command line with astropy, and reads all pixels and rows. Warnings are errors,
+every HDU is verified, every checksum must be there and right. Exit code 1 names the first file that fails."""
 import sys
 import warnings
 

@@ -157,8 +157,8 @@ pub struct Bounds {
 }
 
 impl Outcome {
-    /// Returns the distances from other solutions, with their bounds: of bands from the exact solution, of patches from
-    /// the published ones, of GPUs from the CPU as well.
+    /// Returns the distances from other solutions, with their bounds. Bands are compared with the exact solution, patches
+    /// with the published ones, GPUs with the CPU as well.
     pub fn bounded(&self) -> Vec<(&'static str, &Distance, Bounds)> {
         let bounds = |flux, ivar, resolution| Bounds { flux, ivar, resolution };
         let (exact, published, twin) = match (self.gpu, self.solver) {

@@ -320,7 +320,7 @@ fn short_by(name: &'static str) -> Scene {
     scene
 }
 
-/// Bins at each end of sim11 that do not count: its exact solution has 30 bins beyond the ends, by which the last bin is 3e-5
+/// Bins at each end of sim11 that do not count. Its exact solution has 30 bins beyond the ends, by which the last bin is 3e-5
 /// sigma off. Ours has more, and a longer range does not move it.
 const ENDS_OF_SIM11: usize = 5;
 const NWAVE_OF_SIM11: usize = 2326;

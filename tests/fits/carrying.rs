@@ -193,8 +193,8 @@ fn through_a_fibermap(raw: &[String]) -> Vec<u8> {
     bytes[table..].to_vec()
 }
 
-/// Whether a card is one of the FITS standard (4.0, 4.1 and 4.2, with CONTINUE and HIERARCH), by the words of the standard
-/// and not by the code under test.
+/// Whether a card is one of the FITS standard (4.0, 4.1 and 4.2, with CONTINUE and HIERARCH). It follows the text of the
+/// standard, not the code under test.
 fn standard(card: &str) -> bool {
     let (name, rest) = card.split_at(8);
     let bare = name.trim_end();

@@ -1,5 +1,5 @@
-//! Full rows of R sum to 1: a spectrum that is flat stays so. Of a file's R this holds only as far as its 2 HSIZEY + 1
-//! diagonals hold the row, so the sum is taken here over all bins of the bundle or the patch, those beyond the grid's ends too.
+//! Full rows of R sum to 1: a flat spectrum stays flat. Of a file's R this holds as far as its 2 HSIZEY + 1 diagonals hold
+//! the row. So the sum is taken here over all bins of the bundle or the patch, those beyond the grid's ends too.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;

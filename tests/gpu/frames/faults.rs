@@ -136,8 +136,8 @@ fn at_every_touch() -> bool {
     std::env::var("SPEXTRAL_TEST_FAULTS").is_ok_and(|asked| asked == "all")
 }
 
-/// A device lost once at each thing that is touched in each way, and other failures once at each way; or every failure
-/// at every touch.
+/// Loses a device once at each thing that is touched in each way, and provokes other failures once per way. With
+/// `SPEXTRAL_TEST_FAULTS=all` it provokes every failure at every touch.
 fn device_fails_anywhere(solver: Solver) {
     let case = Case::new(solver, false);
     let every = at_every_touch();

@@ -1,5 +1,5 @@
-//! The ladder of fallbacks: every row of its table is walked by the program, for both solvers, and what header, summary and
-//! `--json` say of it is one record.
+//! The ladder of fallbacks: the program walks every row of its table, for both solvers. Header, summary and `--json` report
+//! one record of it.
 
 use super::faults::{options, tiny};
 use serde_json::Value;

@@ -155,7 +155,7 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
     }
 }
 
-/// Seven fibres of which each shares light with as many as `far` on either side: G^T G + 20 for a G whose rows see that many.
+/// Seven fibres that share light with up to `far` on either side: G^T G + 20 for a G whose rows see that many.
 fn far_fibres(far: usize) -> (BandedNormal, Vec<Vec<bool>>) {
     let (nfibre, n, half) = (7, 90, 6);
     let random = |a: usize, b: usize, c: usize| ((31 * a + 17 * b + 7 * c) as f64 * 12.9898).sin();

@@ -16,8 +16,8 @@ fn eigen(gpu: &Gpu, n: usize, matrices: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<Stat
     (values, vectors, statuses)
 }
 
-/// Decomposes one matrix and returns the largest errors, all relative to the largest eigenvalue: of the eigenvalues,
-/// of A V - V Lambda, of V^T V - I.
+/// Decomposes one matrix. Returns the largest errors of the eigenvalues, of A V - V Lambda and of V^T V - I, all relative to
+/// the largest eigenvalue.
 fn errors(gpu: &Gpu, a: &DMatrix<f64>) -> [f64; 3] {
     let n = a.nrows();
     let (values, vectors, statuses) = eigen(gpu, n, &rows(a));

@@ -112,8 +112,8 @@ pub fn spot_grid(more: &[String]) -> Vec<u8> {
     [primary("SPOTGRID"), traces(), spots, places.concat()].concat()
 }
 
-/// Some images of [`spot_grid`], `[position, wave]` in one number, at places of their own: a SPOTGRID with the columns `at` in
-/// SPOTAT, `more` cards of SPOTS, and `rest`, further HDUs. With cards the sum of an image is 1.
+/// Makes a SPOTGRID of some images of [`spot_grid`], `[position, wave]` in one number, at places of their own. It has the
+/// columns `at` in SPOTAT, `more` cards of SPOTS, and `rest`, further HDUs. With cards the sum of an image is 1.
 pub fn spot_list(images: &[usize], at: &[(&str, &[f64])], more: &[String], rest: &[u8]) -> Vec<u8> {
     let (positions, waves, n) = ([0.0, 4.0], [5010.0, 5080.0, 5190.0], OVERSAMPLING * PIXELS);
     let of = |k: &usize| {
