@@ -4,8 +4,8 @@ use crate::steps;
 use std::path::Path;
 use std::process::Command;
 
-/// Install `packages`. On Debian 12, whose own Mesa silently ends long loops, they come from its backports:
-/// the source line is derived from the sources present and lives in a temporary folder.
+/// Installs `packages`. On Debian 12, whose own Mesa silently ends long loops, they come from its backports.
+/// The source line is derived from the sources present and lives in a temporary folder.
 ///
 /// # Errors
 /// apt-get fails, or we are not allowed to run it.
@@ -90,8 +90,8 @@ fn codename() -> Option<String> {
     release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).map(|name| name.trim_matches('"').into())
 }
 
-/// The line for `suite` with mirror and key of the source of the release it belongs to, from either format of
-/// apt's sources: one-line or deb822.
+/// Returns the line for `suite`, with mirror and key of the source of its release. Both formats of apt's sources
+/// serve: one-line and deb822.
 fn backports_line(sources: &[String], suite: &str) -> Option<String> {
     let release = suite.strip_suffix("-backports")?;
     sources.iter().find_map(|text| {

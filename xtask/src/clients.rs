@@ -1,5 +1,5 @@
-//! The programs that read our files: desispec and astropy, from PyPI, in a virtual environment of their own, which the Python
-//! package is tested in, too.
+//! The programs that read our files: desispec and astropy, from PyPI, in a virtual environment of their own. The Python
+//! package is tested in it, too.
 
 use crate::{setup, steps};
 use std::path::{Path, PathBuf};
