@@ -1,6 +1,6 @@
 // S_f = K_ff - A_f - B_f (BS10 eq. 16) and z_f = y_f - a_f - b_f of every fibre, by a recursion over its neighbours.
 //
-// A frontier has r fibres: g and those next to it, when the neighbours of g on the other side are eliminated, from below or from
+// A frontier has r fibres, g and those next to it. The neighbours of g on its other side are eliminated, from below or from
 // above. Its blocks are P_ab, K_ab less what was eliminated, a and b counted from g. A step takes the frontier of the
 // neighbour f of g. P_00 = L L^T is f's own block, O_a = P_a0, and Y_a = L^-1 O_a^T. Then the frontier of g is
 // P_ab - Y_a^T Y_b, its last fibre taken from K. `substitute` forms columns of Y, `eliminate` the products: no inverse is

@@ -67,7 +67,7 @@ fn factor(t: Task) {
     report(t.matrix, bad, least);
 }
 
-// Replaces the factor by the inverse's band and the solutions: `Z_ij = -(sum_k Z_ik L_kj) L_jj^-1` over the rows k below j,
+// Replaces the factor by the inverse's band and the solutions. Over the rows k below j, `Z_ij = -(sum_k Z_ik L_kj) L_jj^-1`
 // and `Z_jj = L_jj^-T (L_jj^-1 - sum_k L_kj^T Z_kj)`.
 fn invert(t: Task) {
     // Z of the columns after: (1, 1), (2, 1), (3, 1), (2, 2), (3, 2) and (3, 3), counted from j.

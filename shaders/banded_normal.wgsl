@@ -29,8 +29,8 @@ const PRIOR_FLOOR = 1e-15;
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
 @group(0) @binding(5) var<storage, read> ivar: array<f32>;
-// K_ff, [fibre, nblock, COLUMN_BLOCKS, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row; both halves of
-// the diagonal blocks.
+// K_ff, [fibre, nblock, COLUMN_BLOCKS, 4, 4]: blocks (j + k, j) of every column j of 4 x 4 blocks, row by row. Diagonal blocks
+// have both halves.
 @group(0) @binding(6) var<storage, read_write> k_own: array<real>;
 // K_{f,f-d}, [distance d - 1, fibre f, nblock, ROW_BLOCKS, 4, 4]: blocks (i, i + k - REACH) of every row i of blocks, row by row.
 @group(0) @binding(7) var<storage, read_write> k_pair: array<real>;
@@ -67,7 +67,7 @@ fn own_at(g: u32) -> Own {
     return Own(p, patch_, fibre, bin, stamp_at(patch_, fibre, bin));
 }
 
-// Column i of K_ff with the prior of normal_equations.wgsl, row i of every K_{f,f-d}, y and the flux weight: one workgroup per
+// Column i of K_ff with the prior of normal_equations.wgsl, row i of every K_{f,f-d}, y and the flux weight. One workgroup per
 // BINS spots of the core. Bins that pad the last block become copies of the last one without coupling.
 @compute @workgroup_size(THREADS)
 fn rows(
@@ -118,8 +118,8 @@ fn rows(
     }
 }
 
-// Writes an element of K in the row of the spot whose sums and weighted values are the workgroup's at `which`: the first BAND + 1 are
-// those of its own fibre, others have bins of another on either side.
+// Writes element k of K in the row of the spot whose sums and weighted values are the workgroup's at `which`. The first
+// BAND + 1 elements are those of its own fibre; further ones have bins of another fibre on either side.
 fn element(a: Own, which: u32, k: u32) {
     let width = 2u * BAND + 1u;
     let f = a.patch_.fibre + a.fibre;
@@ -162,7 +162,7 @@ fn element(a: Own, which: u32, k: u32) {
     }
 }
 
-// Coupling of a spot with those of other fibres `distance` bins away, relative to their norms: one thread per distance and
+// Coupling of a spot with those of other fibres `distance` bins away, relative to their norms. One thread per distance and
 // STEP bins of a fibre's core.
 @compute @workgroup_size(THREADS)
 fn couplings(

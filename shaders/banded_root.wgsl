@@ -25,7 +25,7 @@ const UNRESOLVED: f32 = 3e38;
 @group(0) @binding(5) var<storage, read_write> root: array<vec4<real>>;
 // S^-1/2 1, S^-1/2 z, S^-1/2 of the part of z lost to the bands, and x = S^-1 z, [4, fibre, nblock].
 @group(0) @binding(6) var<storage, read_write> vectors: array<vec4<real>>;
-// Decorrelated flux in electron per bin, its ivar and its truncation error in sigma, each [fibre, nbin], and rows of R,
+// Decorrelated flux in electron per bin, its ivar and its truncation error in sigma, each [fibre, nbin]. Then rows of R,
 // [fibre, nbin, 2 r_half + 1].
 @group(0) @binding(7) var<storage, read_write> spectra: array<real>;
 // x, electron per bin, [bundle, nbin, fibre of the bundle].

@@ -1,4 +1,4 @@
-// The deconvolved flux x = S^-1 z of every fibre, and iterative refinement by S^-1 (y - K x); the residual of K x = y over all
+// The deconvolved flux x = S^-1 z of every fibre, and iterative refinement by S^-1 (y - K x). The residual of K x = y over all
 // fibres. In the last round also the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, and its difference from the
 // recursion's. One thread per block of a fibre.
 #import grid

@@ -1,6 +1,6 @@
 // Batched Cholesky factors and solves in symmetric band storage, one workgroup per matrix.
 //
-// Element (i, j) of the lower triangle is at i * pitch + origin + j of its matrix: dense storage is pitch n, origin 0,
+// Element (i, j) of the lower triangle is at i * pitch + origin + j of its matrix. Dense storage is pitch n, origin 0;
 // band storage is pitch = origin = half bandwidth. The upper triangle is neither read nor written.
 // The factorisation is left-looking, in blocks of 8 columns. A thread keeps ROWS rows of the block in registers and subtracts
 // all columns before it. The 8 x 8 diagonal block goes through workgroup memory, and every thread factors it for itself. That

@@ -1,6 +1,6 @@
 // Batched eigendecomposition of symmetric matrices by one-sided Jacobi rotations on the Cholesky factor.
 //
-// With A = L L^T, rotations V that make the columns of L orthogonal give L V = U Sigma: eigenvalues are the columns'
+// With A = L L^T, rotations V that make the columns of L orthogonal give L V = U Sigma. Eigenvalues are the columns'
 // squared lengths, eigenvectors their directions (Veselic & Hari 1989). V is not stored. A sweep is n - 1 rounds of
 // n / 2 independent pairs (round-robin), one thread per pair, one barrier per round. A dispatch does one sweep or a part
 // of one; a matrix that has converged returns at once. One workgroup per matrix.

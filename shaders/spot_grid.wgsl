@@ -1,5 +1,5 @@
-// Spots of images on a grid: bilinear between slit positions and wavelengths, moved by parts of a sample, clipped at 0 and
-// normalised to sum 1.
+// Spots of images on a grid: bilinear between slit positions and wavelengths, moved by parts of a sample. They are clipped at 0
+// and normalised to sum 1.
 //
 // The host has rebinned every image at every whole displacement, so that a spot is a sum of up to 16 small images.
 #import grid
@@ -47,8 +47,8 @@ struct Args {
 @group(0) @binding(1) var<storage, read> offset: array<real>;
 // Slit position and wavelength, [2, stride].
 @group(0) @binding(2) var<storage, read> shape: array<real>;
-// Displacement within a pixel of an image whose trace is at a pixel's centre, x before y; slit positions; where bundles begin on the
-// slit; wavelengths of all images.
+// Displacement within a pixel of an image whose trace is at a pixel's centre, x before y. Then slit positions, where bundles
+// begin on the slit, and wavelengths of all images.
 @group(0) @binding(3) var<storage, read> places: array<real>;
 // First image of each position and their number; first position of each bundle after the first.
 @group(0) @binding(4) var<storage, read> index: array<u32>;

@@ -1,5 +1,5 @@
-// Spots of one image, moved by parts of a pixel with a damped sinc, clipped at 0 and normalised to sum 1: an oversampled image that
-// serves everywhere (MONOSPOT), or a sum of images with powers of the position (PCA-PIX).
+// Spots of one image, moved by parts of a pixel with a damped sinc, clipped at 0 and normalised to sum 1. It is an oversampled
+// image that serves everywhere (MONOSPOT), or a sum of images with powers of the position (PCA-PIX).
 #import grid
 #import functions_real
 #import reduction

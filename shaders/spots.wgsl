@@ -54,8 +54,8 @@ struct Core {
 // [fibre, take, ny, nx].
 @group(0) @binding(3) var<storage, read_write> spots: array<real>;
 
-// Of every core profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny], and the sums of the latter over their orders
-// for each order along x [degree_x + 1, ny].
+// Of every core profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny]. Then the sums of the latter over their
+// orders for each order along x [degree_x + 1, ny].
 var<workgroup> profiles: array<real, PROFILES>;
 
 fn columns() -> u32 {
@@ -76,7 +76,7 @@ fn summed(core: Core) -> u32 {
 }
 
 // Writes the profiles of all orders at one pixel, at a distance of n. Order 0 is the normal distribution between the pixel's
-// edges; order k > 0 is the difference of He_{k-1}(e) phi(e) between the left and the right edge.
+// edges. Order k > 0 is the difference of He_{k-1}(e) phi(e) between the left and the right edge.
 fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: real, sigma: real, degree: u32) {
     let left = (real(pixel) - real(half) - 0.5 - offset) / sigma;
     let right = (real(pixel) - real(half) + 0.5 - offset) / sigma;
@@ -195,8 +195,8 @@ fn spots_of_traces(
     normalise(thread, spot, total);
 }
 
-// Spots of two cores. The first one ends where (dx / sigma_x)^2 + (dy / sigma_y)^2 reaches the square of a parameter; the window has
-// 2 (half - 1) pixels along either axis, from floor(x - (half - 1)) on.
+// Spots of two cores. The first one ends where (dx / sigma_x)^2 + (dy / sigma_y)^2 reaches the square of a parameter. The window
+// has 2 (half - 1) pixels along either axis, from floor(x - (half - 1)) on.
 @compute @workgroup_size(THREADS)
 fn spots_of_two_cores(
     @builtin(workgroup_id) group: vec3<u32>,

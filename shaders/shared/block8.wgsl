@@ -19,7 +19,7 @@ struct Eight {
     hi: vec4<real>,
 }
 
-// Whether a pivot is positive, finite and normal, by its bits: compilers may assume that NaN does not occur, and devices may take
+// Whether a pivot is positive, finite and normal, by its bits. Compilers may assume that NaN does not occur, and devices may take
 // denormal numbers for 0.
 fn usable(pivot: real) -> bool {
     return bitcast<u32>(f32(pivot)) - 0x00800000u < 0x7f000000u;

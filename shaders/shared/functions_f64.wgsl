@@ -12,7 +12,7 @@ fn power_of_two(n: i32) -> f64 {
     return f64(first) * f64(second);
 }
 
-// e^x for x <= 170, 0 below -170: with x = n ln 2 + r, |r| <= 0.35, a Taylor series in r with a truncation error of 4e-18. The
+// e^x for x <= 170, 0 below -170. With x = n ln 2 + r, |r| <= 0.35, a Taylor series in r with a truncation error of 4e-18. The
 // first of ln 2's two parts has 32 bits, so that its product with n is exact.
 fn exponential(x: f64) -> f64 {
     if x < -170.0 {
@@ -64,7 +64,7 @@ fn sine(x: f64) -> f64 {
 }
 
 // The normal distribution beyond e, for e > 0, as phi(e) times Mills' ratio. With t = 1 / (1 + e/5) the ratio over t is a
-// polynomial in u, -1 to 1, the start of its Chebyshev series over e = 0..19, which falls to 1e-18.
+// polynomial in u, -1 to 1. It is the start of the Chebyshev series over e = 0..19, which falls to 1e-18.
 fn normal_tail(e: f64, phi: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.2 * e);
     let u = (48.0 * t - 29.0) / 19.0;

@@ -42,8 +42,8 @@ struct Args {
 @group(0) @binding(1) var<storage, read> spots: array<real>;
 // Nearest pixel of each spot on the CCD, [2, nfibre, pixel_bins], x before y.
 @group(0) @binding(2) var<storage, read> pixel: array<i32>;
-// Patches: first fibre, first bin, first CCD row and column, rows, columns, first pixel and first row counted over the
-// batch, and the prior, regularisation before least weight, each as the bits of two f32 whose sum it is, [patch, 12].
+// Patches, [patch, 12]: first fibre, first bin, first CCD row and column, rows, columns, first pixel and first row counted over
+// the batch. Then the prior, regularisation before least weight, each as the bits of two f32 whose sum it is.
 @group(0) @binding(3) var<storage, read> patches: array<u32>;
 
 // Returns the regularisation of a patch.
