@@ -12,7 +12,7 @@ use std::process::ExitCode;
 ///
 /// Prints the fraction of bins that agree within 1e-5 sigma up to 1, likewise for sigma and resolution, and the worst
 /// bins. Only common fibres and wavelengths are compared. Bins with half of their PSF on masked pixels in both files are
-/// listed but do not count for --tolerance; if they are so in one file alone, they are beyond it.
+/// listed but do not count for --tolerance. If they are so in one file alone, they are beyond it.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Frame file, or a file of reference arrays (FLUX, IVAR, RDIAGS, PIXMASK_FRACTION, WAVELENGTH)
@@ -21,7 +21,8 @@ pub struct Arguments {
     /// Frame file or reference arrays to compare with; its sigma is the unit
     #[arg(value_name = "B", required_unless_present = "truth")]
     b: Option<PathBuf>,
-    /// Exit with 1 if the flux of a usable bin differs by more than T sigma, or its sigma (relative) or R by more than T
+    /// Exit with 1 if the flux of a usable bin differs by more than T sigma. So also if its sigma (relative) or R differs by
+    /// more than T
     #[arg(long, value_name = "T", requires = "b")]
     tolerance: Option<f64>,
     /// Compare A, a frame, with the truth of `spextral simulate --truth`

@@ -9,8 +9,8 @@ use spextral::gpu::{DeviceChoice, OpenOptions};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArguments {
-    /// Where to compute: auto (a discrete GPU, else an integrated one, else the CPU), cpu, an index, part of a name, or a PCI
-    /// bus id [default: auto]
+    /// Where to compute: cpu, an index, part of a name, a PCI bus id, or auto. That is a discrete GPU, else an integrated
+    /// one, else the CPU [default: auto]
     #[arg(long)]
     pub device: Option<DeviceChoice>,
     #[arg(long, value_name = "STAGE", value_delimiter = ',', help = stages_help())]

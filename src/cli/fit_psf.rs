@@ -33,8 +33,9 @@ use std::time::Instant;
 ///
 /// Traces may be off by up to --reach, widths by 15 %. Lines may be missing in the list and the list may have lines that
 /// the lamp lacks. Several arcs are fitted together: traces and shapes in common, fluxes and a rigid shift for each.
-/// The PSF file has the tables BUNDLES, LINES (every spot, and why it did not count) and TRACEERR; STATUS of a fibre is 0
-/// fitted, 2 as in the start. Fibres without light follow their bundle; the card NOLIGHT has them. The exit code is 1 if a bundle kept the start's PSF.
+/// The PSF file has the tables BUNDLES, LINES (every spot, and why it did not count) and TRACEERR. STATUS of a fibre is 0
+/// fitted, 2 as in the start. Fibres without light follow their bundle; the card NOLIGHT has them. The exit code is 1 if a
+/// bundle kept the start's PSF.
 /// Under mpirun or srun the ranks share the bundles (built with mpi); the file is the same for any number of them.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
@@ -47,7 +48,8 @@ pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, alias = "output-psf", value_name = "PSF")]
     output: PathBuf,
-    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom; or built-in lines of Hg, Cd, Ne, Ar, Kr, Xe, Th, as builtin:HgCdNe [default: that of $SPECEXDATA, if set]
+    /// Line list: text or a FITS table, wavelength [ion] [weight] in Angstrom. Or built-in lines of Hg, Cd, Ne, Ar, Kr, Xe, Th,
+    /// as builtin:HgCdNe [default: that of $SPECEXDATA, if set]
     #[arg(long, value_name = "LIST", value_parser = line_list())]
     lines: Option<PathBuf>,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]

@@ -22,7 +22,7 @@ pub struct Arguments {
     #[arg(short = 'o', long, value_name = "PSF")]
     output: PathBuf,
     /// Spots: a table, CSV or FITS, with columns fibre, wavelength [Angstrom], x, y, sigma_x, sigma_y [pixels] and perhaps
-    /// Gauss-Hermite terms GH-i-j; or traces XTRACE, YTRACE, XSIG, YSIG as desispec writes them
+    /// Gauss-Hermite terms GH-i-j. Or traces XTRACE, YTRACE, XSIG, YSIG as desispec writes them
     #[arg(long, value_name = "FILE", requires_all = ["npix_x", "npix_y"], conflicts_with_all = ["camera", "nfibre", "bundlesize", "wave_min", "wave_max", "spacing", "bundle_gap", "gh_amplitude", "ghdeg", "tail_amplitude", "seed"])]
     from: Option<PathBuf>,
     /// Degree of the traces of --from; lower where a fibre has fewer spots than twice the terms

@@ -15,9 +15,10 @@ use std::process::ExitCode;
 
 /// Shift and widen a PSF to fit a frame: traces move and the focus changes with temperature
 ///
-/// Displacements along x and y and the widths along both are measured for every bundle, as polynomials of fibre and wavelength, from
-/// the frame's own light, with errors; x is across the dispersion, y along it. Places along y and widths along y need lines of known wavelengths: the night sky's by
-/// default, or those of --lines. Where the frame has none, traces along x and widths along x are measured alone.
+/// Displacements and widths along x and y are measured for every bundle, as polynomials of fibre and wavelength, from the
+/// frame's own light, with errors. x is across the dispersion, y along it. Places along y and widths along y need lines of
+/// known wavelengths: the night sky's by default, or those of --lines. Where the frame has none, traces along x and widths
+/// along x are measured alone.
 /// The PSF file has what desi_compute_trace_shifts writes (MEANDX ... MAXDY, INTOFF, EXTOFF), and the table SHIFTS.
 /// A frame whose widths or dy are not measured is no error; one without light is.
 #[derive(clap::Args, Debug)]
@@ -31,7 +32,8 @@ pub struct Arguments {
     /// PSF file to write (.fits or .fits.gz)
     #[arg(short = 'o', long, visible_alias = "outpsf", value_name = "PSF")]
     output: PathBuf,
-    /// Line list in place of the built-in one of the night sky: text or a FITS table, wavelength [ion] [weight] in Angstrom; of a lamp also built-in lines, as builtin:HgCdNe
+    /// Line list in place of the built-in one of the night sky: text or a FITS table, wavelength [ion] [weight] in Angstrom.
+    /// Of a lamp also built-in lines, as builtin:HgCdNe
     #[arg(long, value_name = "LIST", conflicts_with = "no_lines", value_parser = line_list())]
     lines: Option<PathBuf>,
     /// Whether the list's wavelengths are in air or in vacuum [default: by the list itself]
