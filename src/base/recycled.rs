@@ -1,4 +1,4 @@
-//! Large arrays that are used again. Memory that is new to a process costs several times what it takes to fill it: the system
+//! Large arrays that are used again. Memory that is new to a process costs several times what it takes to fill it. The system
 //! zeros it page by page, at the first touch.
 
 use rayon::prelude::*;

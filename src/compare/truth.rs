@@ -112,7 +112,7 @@ impl TrueSpectra {
 
 /// Applies the frame's resolution to the truth and compares.
 ///
-/// Not judged are bins with more than half of their PSF on masked pixels, bins with ivar 0, and
+/// Bins with more than half of their PSF on masked pixels and bins with ivar 0 are not judged. Nor are
 /// `ndiag/2 + 1` bins at either end, where R needs the truth beyond the grid.
 ///
 /// # Errors

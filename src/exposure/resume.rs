@@ -13,8 +13,8 @@ use std::time::SystemTime;
 /// HDUs of every frame.
 const REQUIRED: [&str; 6] = ["FLUX", "IVAR", "MASK", "WAVELENGTH", "RESOLUTION", "CHI2PIX"];
 
-/// Returns why a frame has to be extracted, for the log. None if its outputs have valid checksums, were made by this
-/// version from the same inputs with the same options, and are not older than the inputs.
+/// Returns why a frame has to be extracted, for the log. None if this version made its outputs from the same inputs with
+/// the same options, their checksums are valid, and no input is newer.
 pub fn reason_to_extract(request: &Request) -> Option<String> {
     if let Some(absent) = request.outputs().find(|path| !path.exists()) {
         return Some(format!("{} does not exist", absent.display()));

@@ -62,8 +62,8 @@ pub struct CameraFrame {
 }
 
 impl CameraFrame {
-    /// Builds a request as the survey has it: wavelengths (Angstrom) and PSF error of this camera, and for sky and science
-    /// exposures barycentric wavelengths, unless not `barycentric`.
+    /// Builds a request as the survey has it, with wavelengths (Angstrom) and PSF error of this camera. Sky and science
+    /// exposures get barycentric wavelengths if `barycentric`.
     pub fn request(&self, barycentric: bool) -> Request {
         let mut request = Request::new(&self.input, &self.psf, &self.output);
         let survey = match self.camera.as_bytes()[0] {

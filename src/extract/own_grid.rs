@@ -5,9 +5,9 @@ use crate::geometry::WaveGrid;
 use crate::psf::Psf;
 use crate::stages::wave_table::{OnTable, WaveTable, WaveTableError, on_table};
 
-/// Returns the PSF on the scale of a table of wavelengths, or of a barycentric grid of fibres with a range each; none where neither is
-/// wanted. Its table has the wavelengths of the output, those of the bins times the barycentric `factor`: the extraction itself
-/// takes none.
+/// Returns the PSF on the scale of a table of wavelengths, or of a barycentric grid of fibres with a range each. None where neither
+/// is wanted. Its table has the wavelengths of the output, those of the bins times the barycentric `factor`: the extraction
+/// itself takes none.
 ///
 /// # Errors
 /// [`WaveTableError`] if the table does not suit the PSF or the fibres that `options` choose.

@@ -14,8 +14,8 @@ const BLOCKS: usize = 64;
 const STRIPS: usize = 7;
 /// Height of a fibre's peak relative to the usual one, at least.
 const FAINT: f64 = 0.1;
-/// How far a gap that may hold a fibre without light is from two distances of neighbours: at most, and where there are more
-/// such gaps than fibres are missing, which may be those of bundles.
+/// How far a gap that may hold a fibre without light is from two distances of neighbours, at most. The smaller values serve
+/// where there are more such gaps than fibres are missing; gaps of bundles may be among them.
 const DOUBLE: [f64; 3] = [0.25, 0.1, 0.04];
 
 /// The fibres where they were found.
@@ -83,8 +83,8 @@ fn of_height(profile: &Profile, tops: Vec<usize>) -> Vec<usize> {
 }
 
 impl Fibres {
-    /// Puts fibres without light into their places: those that the user names, or those that a given number of fibres lacks
-    /// where the gaps of two distances are as many.
+    /// Puts fibres without light into their places: those that the user names. Without names, those that a given number of
+    /// fibres lacks, where the gaps of two distances are as many.
     fn insert_dark(&mut self, options: &FindOptions, nx: usize) -> Result<(), FindError> {
         let mut dark = options.broken_fibres.clone();
         dark.sort_unstable();

@@ -17,7 +17,7 @@ use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 
 /// By which factor masks may raise the correlation with the ends of a padded grid. In DESI frames it is up to 55, where flux moves
-/// by less than 1e-7 sigma; in random worlds whose ends were 1e-5 to 1e-4 sigma off it was more than 100.
+/// by less than 1e-7 sigma. In random worlds whose ends were 1e-5 to 1e-4 sigma off it was more than 100.
 const ENDS: f64 = 100.0;
 
 /// Why a banded stage gave no result.
@@ -64,7 +64,7 @@ pub(super) struct HostNormal {
 }
 
 /// Takes a window through all stages. Where masks carry correlations from the ends of the grid to its core, it is solved again
-/// with more bins beyond them, as the bundle alone decides.
+/// with more bins beyond them. The bundle alone decides this.
 pub(super) fn spectra(
     group: &BandedGroup,
     window: &HostWindow,
@@ -88,7 +88,7 @@ pub(super) fn spectra(
     }
 }
 
-/// Takes a window through all stages on its padded grid, which may be wider than planned; None if that has too few bins beyond
+/// Takes a window through all stages on its padded grid, which may be wider than planned. None if that has too few bins beyond
 /// the ends.
 fn on_grid(
     group: &BandedGroup,

@@ -198,7 +198,7 @@ impl FibreRow {
         }
     }
 
-    /// Copies diagonal `d` of R's columns, as files have it, from bin `first` of the padded grid on: column j has element
+    /// Copies diagonal `d` of R's columns, as files have it, from bin `first` of the padded grid on. Column j has element
     /// `R[j - ndiag/2 + d, j]`, 0 beyond the grid.
     pub fn copy_diagonal(&self, d: usize, first: usize, to: &mut [f64]) {
         let [nbin, ndiag] = match &self.values {

@@ -1,5 +1,5 @@
-//! A frame over the ranks of a group: the leader sends each member its bundles and the pixels under them, and puts
-//! together what comes back.
+//! A frame over the ranks of a group: the leader sends each member its bundles and the pixels under them, and joins
+//! the results.
 
 use super::wire::{NUMBERS, ORDER, PIXELS, SHARE, receive, receive_numbers, send, send_numbers, world};
 use crate::backend::{Engine, EngineError};
