@@ -17,8 +17,8 @@ const CHANCE: [f64; 2] = [8.5, 60.0];
 /// 400 rows or 30 s; lines that are not the list's reached 3.9.
 const MATCH: f64 = 4.7;
 
-/// Returns the rigid shift of a bundle's traces where it is so long that steps would not find it, otherwise 0; and whether its lines are
-/// those of the list. A list that meets light by chance alone gives no places along the dispersion.
+/// Returns the rigid shift of a bundle's traces where it is so long that steps would not find it, otherwise 0. Also returns whether
+/// its lines are those of the list. A list that meets light by chance alone gives no places along the dispersion.
 pub(super) fn shift(field: &Field) -> ([f64; 2], bool) {
     let light = LogLight::new(&field.region);
     let long = |found: [f64; 2]| if found.iter().any(|shift| shift.abs() > SHORT) { found } else { [0.0; 2] };

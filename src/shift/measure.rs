@@ -32,9 +32,9 @@ pub enum ShiftError {
     Cancelled,
 }
 
-/// Measures how far traces and widths of a PSF are off on a frame, for the bundles that have fibres of `fibres`, rows of the PSF. Bundles
-/// are measured in parallel; results do not depend on the number of threads. `progress` gets the number of bundles that are
-/// done and their total.
+/// Measures how far traces and widths of a PSF are off on a frame, for the bundles with fibres in `fibres`, rows of the PSF.
+/// Bundles are measured in parallel; results do not depend on the number of threads. `progress` gets the number of bundles that
+/// are done and their total.
 ///
 /// # Errors
 /// [`ShiftError`] if frame and PSF do not fit together. A bundle without light is no error: none of its quantities is

@@ -2,9 +2,9 @@
 //!
 //! The CCD is cut into chunks of some rows. In each, the spectrum of a fibre is either a smooth continuum with the lines of a
 //! list, or free in every bin. Pixels are the sum of spectra times spots, so that a displacement or a widening of spots shows
-//! as their derivatives in the residual. What spectra can take up as well is projected out, neighbours included, and
-//! what is left gives `dx`, `dy`, `ln sigma_x` and `ln sigma_y` as polynomials over the bundle, with errors. Free spectra
-//! have no place along the dispersion: `dy` and `ln sigma_y` come from lines of the list alone.
+//! as their derivatives in the residual. What spectra can take up as well is projected out, neighbours included. The
+//! rest gives `dx`, `dy`, `ln sigma_x` and `ln sigma_y` as polynomials over the bundle, with errors. Free spectra have no
+//! place along the dispersion: `dy` and `ln sigma_y` come from lines of the list alone.
 
 mod apply;
 mod bundle;

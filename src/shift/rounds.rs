@@ -24,7 +24,7 @@ const DARK: f64 = 0.5;
 const ROUNDS: usize = 8;
 /// Steps below this part of the error end the rounds.
 const ENOUGH: f64 = 0.05;
-/// Pixels off by so many sigma, and by so large a part of the model about them, are left out: in the second and in later rounds.
+/// Pixels are rejected if off by so many sigma and by so large a part of the model about them. The second round, then later ones.
 const REJECT: [[f64; 2]; 2] = [[8.0, 0.5], [5.0, 0.1]];
 /// Misfit of a fibre's light beyond the noise from which on its spectrum is free.
 const MISFIT: f64 = 0.02;

@@ -8,7 +8,7 @@ use nalgebra::{Cholesky, DMatrix};
 
 /// Unknowns of a quantity along wavelength.
 const ALONG: usize = 3;
-/// Error of a chunk that its noise does not have, of dx, dy, ln sigma x and ln sigma y: blends and faint lines that lists lack.
+/// Error of a chunk beyond its noise, of dx, dy, ln sigma x and ln sigma y: blends and faint lines that lists lack.
 const OWN: [f64; 4] = [0.0, 0.01, 0.0, 0.01];
 
 /// How far a chunk alone is from the polynomials, and the errors: dx, dy, ln sigma x, ln sigma y.
@@ -30,8 +30,8 @@ impl State<'_> {
         Some(Alone { off: [0, 1, 2, 3].map(|q| off[q]), error: [0, 1, 2, 3].map(|q| covariance[(q, q)].sqrt()) })
     }
 
-    /// Makes the errors so large that chunks depart from the polynomials by as much as they say, and adds what a list
-    /// leaves to every chunk.
+    /// Makes the errors so large that chunks depart from the polynomials by as much as the errors. Adds the error that
+    /// a list leaves to every chunk.
     pub(super) fn scale_errors(&mut self, locals: &[Local]) {
         let (mut squares, mut counts) = ([0.0; 4], [0usize; 4]);
         for (chunk, local) in self.chunks.iter().zip(locals) {

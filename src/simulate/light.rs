@@ -113,7 +113,7 @@ impl Light {
     }
 }
 
-/// Computes the arc of fibres with wavelengths of their own: every line of every fibre has a place on the scale, where that fibre
+/// Computes the arc of fibres with wavelengths of their own. Every line of every fibre has a place on the scale, where that fibre
 /// alone is lit.
 fn arc_of_ranges(
     psf: &Psf,
@@ -162,7 +162,7 @@ fn on_scale(psf: &Psf, fibres: &Range<usize>, truth: &Truth) -> Result<Vec<f64>,
     if (1..fibres.len()).all(agrees) { Ok(first) } else { Err(SimulateError::Ranges) }
 }
 
-/// Fills the spectra of the lit fibres in parallel and rounds them to f32: the truth file is f32, and must hold exactly
+/// Fills the spectra of the lit fibres in parallel and rounds them to f32. The truth file is f32, and must hold exactly
 /// the light on the CCD.
 fn per_fibre(lit: &[Target], nwave: usize, fill: impl Fn(usize, &Target, &mut [f64]) + Sync) -> Vec<f64> {
     let mut flux = vec![0.0; lit.len() * nwave];

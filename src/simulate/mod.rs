@@ -1,7 +1,7 @@
 //! Simulated frames: the image that a DESI-like camera records of a sky full of targets, and the truth behind it.
 //!
 //! The way of an electron: `light`, `sky` and `objects` give the light per fibre, [`project`](mod@project) spreads it over the
-//! CCD, `detector` adds noise and defects, `keywords` adds DESI's header and fibermap. `synthetic` makes a PSF for it.
+//! CCD. `detector` adds noise and defects, `keywords` DESI's header and fibermap. `synthetic` makes a PSF for it.
 
 mod detector;
 mod keywords;

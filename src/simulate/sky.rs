@@ -5,7 +5,7 @@
 use crate::fits::night_sky_lines;
 use nalgebra::{Matrix3, Vector3};
 
-/// Intrinsic width of a sky line, Angstrom, and at least in steps of the grid: less is no Gaussian any more on its bins, and
+/// Intrinsic width of a sky line, Angstrom, and at least in steps of the grid. A narrower line is no Gaussian on its bins, and
 /// its centre depends on where these are.
 const LINE_SIGMA: f64 = 0.4;
 const LINE_STEPS: f64 = 0.65;
@@ -25,8 +25,8 @@ pub fn spectrum(wave: &[f64]) -> Vec<f64> {
     sky
 }
 
-/// Adds a line of `electrons` in total: a Gaussian, at the bins changed a little so that its sum, its centre and its variance
-/// are exact. Sampled as it is on wide bins, its centre would be off by up to 0.02 Angstrom.
+/// Adds a line of `electrons` in total: a Gaussian, changed a little at the bins so that sum, centre and variance are exact.
+/// Sampled as it is on wide bins, its centre would be off by up to 0.02 Angstrom.
 fn add_sky_line(wave: &[f64], flux: &mut [f64], centre: f64, electrons: f64) {
     let at = wave.partition_point(|&w| w < centre);
     let step = if (1..wave.len()).contains(&at) { wave[at] - wave[at - 1] } else { return };

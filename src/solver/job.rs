@@ -223,8 +223,8 @@ impl<'a> Job<'a> {
         self.facts.correlation.bins
     }
 
-    /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels without regularisation;
-    /// infinite where f64 cannot separate bins, 0 where it is not measured.
+    /// Returns the noise of a deconvolved bin over that of a bin alone, by the PSF on equal pixels without regularisation.
+    /// It is infinite where f64 cannot separate bins, 0 where it is not measured.
     pub fn noise_gain(&self) -> f64 {
         self.facts.correlation.noise_gain
     }

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 /// CCDs have 8e-3, of 0.6 Angstrom 2e-4.
 const LEAST_PIVOT_F32: f64 = 1e-4;
 
-/// Noise of a deconvolved bin over that of a bin alone above which f32 does not serve: flux is off by about its square times
+/// Noise of a deconvolved bin over that of a bin alone above which f32 does not serve. Flux is off by about its square times
 /// rounding times the signal to noise. Steps of 0.6 Angstrom on DESI's CCDs have 7 and are 2e-4 sigma off, of 0.5 Angstrom 42
 /// and 4e-3.
 const MOST_GAIN_F32: f64 = 20.0;

@@ -272,8 +272,8 @@ impl<'a> Climb<'a> {
         self.host_pass(engines, &banded, tasks)
     }
 
-    /// Bundles on the CPU, several at once, each until it leaves the rung; windows of long ones take turns, as each has the memory
-    /// of several bundles and work for several threads.
+    /// Solves bundles on the CPU, several at once, each until it leaves the rung. Windows of long ones take turns, as each has the
+    /// memory of several bundles and work for several threads.
     fn host_pass<'j>(&mut self, engines: &Engines, banded: &Banded<'j>, tasks: Vec<Task<'j>>) -> Result<(), Unserved> {
         let finished = Mutex::new(self.bundles.len() - self.pending.len());
         let parts = |index: usize| tasks.iter().filter(|task| task.index == index).count();

@@ -46,8 +46,8 @@ pub struct Record {
     pub above_tolerance: Vec<Excess>,
     /// The smallest part of the information on a fibre that its neighbours leave, the median over bins; None if not measured.
     pub information: Option<f64>,
-    /// Noise of a deconvolved bin over that of a bin alone where the step is too fine, the largest f64 where it has no bound; else
-    /// None.
+    /// Noise of a deconvolved bin over that of a bin alone where the step is too fine, else None. The largest f64 where it has no
+    /// bound.
     pub noise_gain: Option<f64>,
     /// Patches without result: their bins have ivar 0.
     pub failed: usize,
