@@ -17,7 +17,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `examples/` has three programs: a frame from files to files, a PSF from traces and widths of your own, and batched
+//! `examples/` has three programs: a frame from files to files, a PSF from your own traces and widths, and batched
 //! linear algebra on a GPU.
 //!
 //! | module | contents |

@@ -15,8 +15,8 @@ const BUILTIN: &str = "builtin:";
 /// Reads a line list, `wavelength [ion] [weight]` per line in Angstrom, in any order of wavelength: text or a FITS table. Or takes
 /// built-in lines ([`arc_lines`]), where `builtin:HgCdNe` is in the place of its path.
 ///
-/// Text has columns apart by blanks, commas or bars; `#` begins a comment. A first line of names has the names of the columns; without
-/// it the first number is the wavelength and the last one, if there are more, the weight. A FITS table has
+/// Text has columns apart by blanks, commas or bars; `#` begins a comment. A first line of names has the names of the columns.
+/// Without it the first number is the wavelength and the last one, if there are more, the weight. A FITS table has
 /// such columns in its first table. `medium` is that of the wavelengths; without it the list itself has it, as a comment
 /// `# vacuum` or `# air`, or by the card AIRORVAC. Lines come back by ascending wavelength in vacuum.
 ///

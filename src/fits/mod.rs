@@ -3,7 +3,8 @@
 //! | file | content |
 //! |---|---|
 //! | `preproc`, `psf`, `psf_write`, `frame` | the file types: their HDUs as the types of the crate |
-//! | `psf_table`, `psf_sampled`, `psf_irregular`, `psf_axes`, `psf_fibres` | the table of a Gauss-Hermite PSF; PSFs of sampled spots, on a grid or at any places; the axis of dispersion; numbers, bundles and ranges of fibres |
+//! | `psf_table`, `psf_axes`, `psf_fibres` | a Gauss-Hermite table; the axis of dispersion; numbers, bundles and ranges of fibres |
+//! | `psf_sampled`, `psf_irregular` | PSFs of sampled spots, on a grid or at any places |
 //! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
 //! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |

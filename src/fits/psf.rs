@@ -1,5 +1,5 @@
-//! PSF files read, by PSFTYPE: Gauss-Hermite models of PSFVER 3 (traces as images), 2 and 1 (traces as rows of the table) and
-//! those of two cores here, sampled spots in `psf_sampled`.
+//! Reading PSF files, by PSFTYPE. Gauss-Hermite models of PSFVER 3 (traces as images), 2 and 1 (traces as rows of the table)
+//! and of two cores are here. Sampled spots are in `psf_sampled`.
 
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};

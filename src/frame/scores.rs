@@ -23,8 +23,8 @@ impl Scores {
     /// - MEDIAN_RAW_COUNT_x, the median of flux/dw,
     /// - MEDIAN_RAW_SNR_x, the median of sqrt(ivar) flux / sqrt(dw).
     ///
-    /// `wave` ascends. The band follows from its mean; None if no bin is in its range or `wave` has fewer than two, or if fibres have
-    /// wavelengths of their own, for which these scores have no meaning.
+    /// `wave` ascends. The band follows from its mean. None if no bin is in its range or `wave` has fewer than two. None also if
+    /// fibres have wavelengths of their own, for which these scores have no meaning.
     ///
     /// # Panics
     /// If `wave` is neither `[nwave]` nor `[nspec, nwave]`.

@@ -111,7 +111,7 @@ impl<'a> Ccd<'a> {
     }
 
     /// Builds the CCD of a frame of which only some columns are known: the others have ivar 0. The planes are those of
-    /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already; `largest_weights` are those of
+    /// [`Ccd::columns`], `[ny, columns]`, and have passed the border already. `largest_weights` are those of
     /// the spots of each fibre in the whole frame, 1/electron^2; None where the columns are all of them.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The axis along which a CCD has its spectra. Solvers know spectra along y alone: where files have them along x, the PSF and
+//! The axis along which a CCD has its spectra. Solvers know spectra along y alone. Where files have them along x, the PSF and
 //! the CCD are turned, rows and columns exchanged, as they are read.
 
 use serde::{Deserialize, Serialize};

@@ -32,8 +32,8 @@ impl Header {
     }
 }
 
-/// Replaces bytes that are not printable ASCII: in keywords by underscores unless they are white space, so that readers
-/// see the same keyword, elsewhere by blanks.
+/// Replaces bytes that are not printable ASCII by blanks. In keywords, all but white space become underscores, so that readers
+/// see the same keyword.
 fn printable_records(records: &[u8]) -> Vec<u8> {
     let clean = |(at, &byte): (usize, &u8)| match byte {
         b' '..=b'~' => byte,
