@@ -80,7 +80,7 @@ impl DeviceChoice {
     }
 
     /// Returns the device for one of several processes of a machine. Processes take turns among all GPUs that `auto` or a
-    /// name fits, in the order of their PCI bus ids; any other choice is one device, which all share.
+    /// name fits, in the order of their PCI bus ids. Any other choice is one device, which all share.
     pub fn for_process(&self, index: usize) -> Self {
         match self {
             Self::Auto | Self::Name(_) => {

@@ -171,7 +171,7 @@ pub fn factor(gpu: &Gpu, layout: Layout, matrices: &mut [f64]) -> Result<Vec<Sta
     factor_then(gpu, layout, matrices, None)
 }
 
-/// Solves K x = b for a batch of K on the host, which become their factors: `sides` `[batch, right-hand sides, n]` holds b
+/// Solves K x = b for a batch of K on the host, which become their factors. `sides` `[batch, right-hand sides, n]` holds b
 /// and receives x. A matrix that is not positive definite and its b stay as they were.
 ///
 /// # Errors

@@ -129,7 +129,7 @@ impl FromStr for Faults {
     type Err = String;
 
     /// Reads `FAULT@K` for the K-th touch, `FAULT@K+` for all from there on, `wrong-stage:NAME`, `unserved:REASON`,
-    /// several by commas; FAULT is lost, memory, driver, hang, panic or wrong.
+    /// several by commas. FAULT is lost, memory, driver, hang, panic or wrong.
     fn from_str(text: &str) -> Result<Self, String> {
         let faults = Self::counting();
         for item in text.split(',') {

@@ -21,7 +21,7 @@ fn variant() -> Variant {
 }
 
 /// Computes chi2pix, pixmask_fraction and the fraction off the pixels of a batch's core bins, `[patch, core fibre, core bin, 3]`
-/// over [`Patches::core_bins`]; the twin of [`crate::stages::goodness::goodness`]. `model` is from [`super::model::model`].
+/// over [`Patches::core_bins`]. Twin of [`crate::stages::goodness::goodness`]. `model` is from [`super::model::model`].
 ///
 /// # Errors
 /// [`GpuError::Length`] if the model has another length, [`GpuError::OutOfMemory`] if the device is full.

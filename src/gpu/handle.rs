@@ -164,8 +164,8 @@ impl Gpu {
         self.0.memory.restore_budget();
     }
 
-    /// Returns how many items fit in a batch, if each takes `item_bytes[k]` bytes of the k-th buffer: every buffer within the
-    /// binding limit, all together within the batch budget.
+    /// Returns how many items fit in a batch, if each takes `item_bytes[k]` bytes of the k-th buffer. Every buffer is within
+    /// the binding limit, all together within the batch budget.
     ///
     /// # Errors
     /// [`GpuError::TooLarge`] if not even one item fits.

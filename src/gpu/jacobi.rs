@@ -9,15 +9,15 @@ use super::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant, cholesk
 use crate::stages::cholesky::Layout;
 use crate::stages::jacobi::{MAX_SWEEPS, NotFinite, Status, Sweeps};
 
-/// vec4s of a matrix in workgroup memory, one variant each, beside 16 bytes for the count and 16 for the flag: in f32 16, 32
-/// and 48 KiB.
+/// vec4s of a matrix in workgroup memory, one variant each. With 16 bytes for the count and 16 for the flag these are 16, 32
+/// and 48 KiB in f32.
 const CAPACITIES: [usize; 3] = [1_020, 2_040, 3_060];
 
 /// Invocations of a workgroup, one per pair of columns, up to WebGPU's guaranteed number.
 const THREADS: [usize; 3] = [32, 64, 256];
 
-/// Returns the cosine of the angle between columns of n elements below which they count as orthogonal: twice the rounding of
-/// a sum of n products.
+/// Returns the cosine of the angle between columns of n elements below which they count as orthogonal. It is twice the rounding
+/// of a sum of n products.
 fn tolerance(precision: Precision, n: usize) -> f32 {
     (2.0 * precision.epsilon() * (n as f64).sqrt()) as f32
 }

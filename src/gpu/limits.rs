@@ -107,7 +107,7 @@ pub(super) fn default_memory(kind: DeviceKind) -> u64 {
 }
 
 /// Returns the floating-point operations that a slow device of a kind does in some 0.2 s. Lavapipe was measured at 0.35 G/s
-/// per core; the weakest integrated GPUs do ten times that, the weakest discrete ones a hundred times, at a tenth of peak.
+/// per core. The weakest integrated GPUs do ten times that, the weakest discrete ones a hundred times, at a tenth of peak.
 pub(super) fn default_operations_per_dispatch(kind: DeviceKind) -> u64 {
     match kind {
         DeviceKind::Discrete => 10_000_000_000,

@@ -26,19 +26,19 @@
 //! # Ok(()) }
 //! ```
 //!
-//! **Layers**, each using only those before it:
-//! `adapter` and `choice`; `driver` (an opened adapter and its errors); `queue` (submissions in flight); `memory` (buffers,
-//! their plan and their pool; above the queue, because allocation may wait for submissions); `kernel`; `commands` and `submission` (what waits to be
-//! submitted), `transfer` and `staging` (to the host and from it); `handle` (the [`Gpu`]); `buffer`, `reals` and
-//! `recording`; `selftest` and `open`; the wrappers of the shaders.
+//! **Layers**, each using only those before it. The first are `adapter` and `choice`, `driver` (an opened adapter and its
+//! errors), and `queue` (submissions in flight). `memory` (buffers, their plan and their pool) is above the queue, because
+//! allocation may wait for submissions. Then come `kernel`, `commands` and `submission` (what waits to be submitted),
+//! `transfer` and `staging` (to the host and from it), and `handle` (the [`Gpu`]). The last are `buffer`, `reals` and
+//! `recording`, then `selftest` and `open`, then the wrappers of the shaders.
 //!
 //! **Shaders.** A shader is `shaders/NAME.wgsl`, registered in [`shaders`]. A line `#import NAME` includes
 //! `shaders/shared/NAME.wgsl`, `#import NAME_real` the file of the precision. One source serves both: `alias real = f32;`
 //! becomes `f64`. Every line `const NAME: u32 = VALUE;` or `alias NAME = TYPE;` is a template
-//! parameter: the file is valid WGSL with its defaults, and [`Variant::set`] replaces them. Group 0, binding 0 is
+//! parameter. The file is valid WGSL with its defaults, and [`Variant::set`] replaces them. Group 0, binding 0 is
 //! the uniform `args`, declared as [`KernelArgs`]; storage buffers follow from binding 1 on.
 //! A kernel finds its workgroup by `workgroup_index` of `shared/grid.wgsl`, and must return if that is
-//! not below the count in its `args`: the 2-D grid may have a few workgroups more than requested.
+//! not below the count in its `args`. The 2-D grid may have a few workgroups more than requested.
 
 mod account;
 mod adapter;

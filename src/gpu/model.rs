@@ -26,7 +26,7 @@ pub enum Unknowns {
     OfBundles,
 }
 
-/// Computes the model images A x of a batch, one after another, each `[ny, nx]` of its patch; the twin of
+/// Computes the model images A x of a batch, one after another, each `[ny, nx]` of its patch. Twin of
 /// [`crate::stages::model::add_model`] on an empty image.
 ///
 /// # Errors

@@ -26,12 +26,12 @@ impl Recording {
         self.stage = Some(stage);
     }
 
-    /// Records a dispatch of `workgroups` workgroups with the uniform `args` (`&()` if the kernel has none) and the buffers
-    /// it uses, each under its name in the shader.
+    /// Records a dispatch of `workgroups` workgroups with the uniform `args` (`&()` if the kernel has none) and its
+    /// buffers, each under its name in the shader.
     ///
     /// # Errors
     /// [`GpuError::Binding`] if a buffer is missing, unknown or of another kind, or if a member of `args` differs from the
-    /// shader's; [`GpuError::Limit`] beyond the square of the workgroups per dimension.
+    /// shader's. [`GpuError::Limit`] beyond the square of the workgroups per dimension.
     pub fn dispatch<A: KernelArgs>(
         &mut self,
         kernel: &Arc<Kernel>,

@@ -13,7 +13,7 @@ const THREADS: usize = 64;
 const GROUPS: usize = 3;
 
 /// Returns the relative error allowed for sqrt, exp and the normal distribution. In f32 Vulkan allows exp `3 + 2 |x|` units in
-/// the last place, 4e-6 at |x| = 16; in f64 the shaders' own functions are good to 1e-15. The test looks for garbage.
+/// the last place, 4e-6 at |x| = 16. In f64 the shaders' own functions are good to 1e-15. The test looks for garbage.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-5,

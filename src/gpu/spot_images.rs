@@ -113,7 +113,7 @@ pub fn spots_of_one_image(
     run("spots_of_one_image", traces, shape, args, &bound, bins)
 }
 
-/// Computes the spots of `bins` of all fibres by images with powers of the position, `[nfibre, bins, ny, nx]`; the twin of
+/// Computes the spots of `bins` of all fibres by images with powers of the position, `[nfibre, bins, ny, nx]`. Twin of
 /// [`SpotModel::spots`](crate::stages::spots::SpotModel::spots) of a PCA-PIX PSF.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ pub enum SentImages {
     Powers(Arc<PowerImages>),
 }
 
-/// Returns the bytes of the images of a PSF on a device, 0 for kinds without; none if no kernel of the device serves its spots.
+/// Returns the bytes of the images of a PSF on a device, 0 for kinds without. None if no kernel of the device serves its spots.
 pub fn bytes_served(gpu: &Gpu, model: &SpotModel) -> Option<u64> {
     let (values, pixels) = match model.kind() {
         SpotKind::Hermite => return Some(0),
@@ -43,7 +43,7 @@ fn pixels(images: &SpotImages) -> Option<usize> {
 /// as long as `held`.
 ///
 /// # Errors
-/// [`GpuError::Limit`] if spots of a kind that [`bytes_served`] refuses exceed workgroup memory; [`GpuError::TooLarge`] if the
+/// [`GpuError::Limit`] if spots of a kind that [`bytes_served`] refuses exceed workgroup memory. [`GpuError::TooLarge`] if the
 /// spots or images exceed a binding; [`GpuError::OutOfMemory`] if the device is full.
 pub fn spots(
     traces: &Traces,

@@ -47,7 +47,7 @@ fn profiles_of(shape: &SpotShape, [degree_x, degree_y]: [usize; 2]) -> usize {
 ///
 /// # Errors
 /// [`GpuError::Limit`] if a spot's profiles, `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values, exceed
-/// workgroup memory; [`GpuError::TooLarge`] if the spots exceed a binding; [`GpuError::OutOfMemory`] if the device is full.
+/// workgroup memory. [`GpuError::TooLarge`] if the spots exceed a binding; [`GpuError::OutOfMemory`] if the device is full.
 pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<Reals, GpuError> {
     traces.shape.expect_len(shape.nparam() * traces.nfibre * traces.nbin)?;
     run("spots_of_traces", traces, shape, None, bins)
@@ -59,7 +59,7 @@ pub fn serves_two_cores(shape: &SpotShape, degrees: [usize; 2]) -> bool {
     PROFILES.into_iter().any(|profiles| profiles >= needed)
 }
 
-/// Computes the spots of `bins` of all fibres with a second core of `degrees` x and y, `[nfibre, bins, ny, nx]`; the twin of
+/// Computes the spots of `bins` of all fibres with a second core of `degrees` x and y, `[nfibre, bins, ny, nx]`. Twin of
 /// [`SpotModel::spots`](crate::stages::spots::SpotModel::spots) of two cores.
 ///
 /// A pixel within rounding of the end of the first core may count as on its other side.

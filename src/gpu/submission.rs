@@ -12,7 +12,7 @@ use super::queue::Ticket;
 use super::timestamps::{Stamps, Timing};
 use super::touch::Touch;
 
-/// Dispatches per submission: enough to keep the queue fed, few enough that a submission stays well under the two
+/// Dispatches per submission: enough to keep the queue fed. They are so few that a submission stays well under the two
 /// seconds after which Windows resets a GPU.
 const DISPATCHES: usize = 16;
 

@@ -4,7 +4,7 @@ use crate::gpu::Precision;
 use crate::stages::banded::Root;
 
 /// In f32 spectra are resolved down to this fraction of the largest eigenvalue. Beside masks 1e-8 cost one frame in three
-/// 4e-2 sigma and 3e-3 in R, 1e-9 nothing any more: it takes 24 poles in place of 16.
+/// 4e-2 sigma and 3e-3 in R, 1e-9 nothing any more. It takes 24 poles in place of 16.
 const FLOOR: f64 = 1e-10;
 
 /// The floor in f64, which is the CPU's: beside dead rows spectra reach down to 1e-13.
@@ -39,7 +39,7 @@ pub struct Accuracy {
 
 impl Accuracy {
     /// Returns the parameters for an error of flux of `tolerance` sigma, where chunks must overlap by `overlap` bins. On sim11
-    /// the error beside masks is 2e-3 sigma with a depth of 1, 3e-4 with 2, 2e-4 with 3; beside a fibre that is masked whole
+    /// the error beside masks is 2e-3 sigma with a depth of 1, 3e-4 with 2, 2e-4 with 3. Beside a fibre that is masked whole
     /// it is 1e-3 with 2.
     pub fn of(precision: Precision, tolerance: f64, overlap: usize) -> Self {
         let floor = match precision {

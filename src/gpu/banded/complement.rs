@@ -72,7 +72,7 @@ impl Complements {
     }
 
     /// Returns the first block with a bad pivot (`u32::MAX` for none) and the bits of the smallest pivot over its diagonal
-    /// element, over K_ff - A_f and S_f from below, then from above, `[2, fibre, 2]`.
+    /// element, `[2, fibre, 2]`. They are of K_ff - A_f and S_f from below, then from above.
     pub fn health(&self) -> &Buffer<u32> {
         &self.inverses.health
     }

@@ -7,10 +7,11 @@
 //!
 //! 1. `banded_normal`: K_ff, K_{f,f-d} for every distance d over which fibres share light, y and the prior; one workgroup per spot.
 //! 2. `banded_complement`: S_f = K_ff - A_f - B_f (BS10 eq. 16), z_f, and Gershgorin's bounds. An eliminated fibre leaves its part on the r
-//!    fibres next to it, a frontier. That part is a Gram matrix `Y^T Y` of Y = L^-1 O^T, with L L^T the fibre's own block and O those
-//!    that lead away from it. No inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most three.
-//!    All fibres go one neighbour farther at a time. Where r > 1 a separator of r fibres remains, of which all but one are eliminated.
-//! 3. `banded_solve`: x = S^-1 z, the residual of K x = y, and the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, which
+//!    fibres next to it, a frontier. That part is a Gram matrix `Y^T Y` of Y = L^-1 O^T. L L^T is the fibre's own block, O are
+//!    those that lead away from it. No inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most
+//!    three. All fibres go one neighbour farther at a time. Where r > 1 a separator of r fibres remains, of which all but one are
+//!    eliminated.
+//! 3. `banded_solve`: x = S^-1 z, the residual of K x = y, and the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`. That z
 //!    knows all fibres and no chunks. In f64 eight rounds of iterative refinement by S^-1 follow. If they do not converge, or
 //!    r > 1, the residual is eliminated like y in each round.
 //! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 24 poles in f32 and 48 in f64; flux, ivar,
@@ -24,9 +25,8 @@
 //! The residual, the truncation error and the smallest pivot go to the host with the spectra. If one exceeds the tolerance,
 //! wider bands, f64 or the CPU solve the bundle.
 //!
-//! Cost per bin and fibre of DESI's r camera (spots of 11 x 17 pixels, K's half bandwidth 8, chunks of 96 bins that overlap by
-//! 36, 3 fibres on either side, 24 poles). It is counted from the loops; neighbours' spots and blocks count once, as caches hold
-//! them:
+//! Cost per bin and fibre of DESI's r camera, counted from the loops. Spots have 11 x 17 pixels, K's half bandwidth is 8, chunks
+//! of 96 bins overlap by 36; 3 fibres on either side, 24 poles. Neighbours' spots and blocks count once, as caches hold them:
 //!
 //! | stage | FMA | bytes to and from memory |
 //! |---|---|---|

@@ -14,7 +14,7 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
 #[derive(Clone, Debug)]
 pub struct Roots {
     /// Decorrelated flux in electron per bin, its ivar and an estimate of the truncation error of flux in sigma, each
-    /// `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`.
+    /// `[fibre, nbin]`. Then R's rows `[fibre, nbin, 2 half + 1]`.
     pub spectra: Reals,
     /// x = S^-1 z in electron per bin, `[bundle, nbin, fibre of the bundle]`.
     pub x: Reals,

@@ -13,8 +13,8 @@ pub(in crate::gpu) const PROGRESS_WORDS: usize = 4;
 /// Right-hand sides of banded solves: 1, z, and the part of z lost to the bands.
 pub(in crate::gpu) const SIDES: usize = 3;
 
-/// Applies a macro to the table of shaders. A row has the name of the file, the stage that it does or serves, the twin in
-/// `src/stages/`, the wrapper in this room, and the constants shared with Rust.
+/// Applies a macro to the table of shaders. A row has the name of the file and the stage that it does or serves. Then the
+/// twin in `src/stages/`, the wrapper in this room, and the constants shared with Rust.
 macro_rules! registry {
     ($apply:ident) => {
         $apply! {
