@@ -5,7 +5,7 @@ use super::simd::Octet;
 use crate::geometry::PatchPixels;
 
 /// Spots of a patch or of a fibre: they start at a CCD column that is a multiple of eight, zero around the spot. The rows of an
-/// octet of columns follow each other, so that two spots meet in one run per octet, however far apart their rows are.
+/// octet of columns follow each other. So two spots meet in one run per octet, however far apart their rows are.
 #[derive(Debug, Default)]
 pub(crate) struct AlignedSpots {
     /// Octets of a row.

@@ -39,7 +39,7 @@ impl FinishShape {
 }
 
 /// Writes some bins, counted from the grid's first, of all fibres. `spectra` has flux, ivar and truncation error, each
-/// `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`; x is `[bundle, nbin, fibre of the bundle]`; `goodness` is
+/// `[fibre, nbin]`, then R's rows `[fibre, nbin, 2 half + 1]`. x is `[bundle, nbin, fibre of the bundle]`. `goodness` is
 /// `[fibre, goodness bins, 3]`, from its bin `goodness_first` on. A bin whose x no file can hold gets the ivar [`NO_RESULT`].
 pub fn finish(
     shape: &FinishShape,

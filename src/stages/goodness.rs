@@ -14,7 +14,7 @@ pub struct Goodness {
     pub off_ccd: f64,
 }
 
-/// Returns chi^2 of every pixel of a patch, `[ny, nx]`, with variance `1/ivar + (psferr model)^2`; without an error of the PSF
+/// Returns chi^2 of every pixel of a patch, `[ny, nx]`, with variance `1/ivar + (psferr model)^2`. Without an error of the PSF
 /// it is the chi^2 of the noise alone. NaN for pixels not used: those with ivar = 0 or a model of at most 0.
 pub fn pixel_chi2(pixels: &PatchPixels, model: &[f64], psferr: f64) -> Vec<f64> {
     let chi2 = |((&p, &w), &m): ((&f64, &f64), &f64)| {

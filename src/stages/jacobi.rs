@@ -1,6 +1,6 @@
 //! Batched eigendecomposition of symmetric matrices by one-sided Jacobi rotations on the Cholesky factor.
 //!
-//! With A = L L^T, rotations V that make the columns of L orthogonal give L V = U Sigma: A's eigenvalues are the columns'
+//! With A = L L^T, rotations V that make the columns of L orthogonal give L V = U Sigma. A's eigenvalues are the columns'
 //! squared lengths and its eigenvectors their directions (Veselic & Hari 1989). The factor is pivoted, which sorts the
 //! columns and saves sweeps. Small eigenvalues of a positive definite A come out with the relative accuracy that A's
 //! diagonally scaled form allows, however large the others are. Where A is not positive definite to working

@@ -44,7 +44,7 @@ impl Prior {
     pub const FLOOR: f64 = 1e-15;
 
     /// Makes the prior with the given regularisation. `largest_weight` is that of a spot of the group over the whole range of the
-    /// PSF, see [`largest_spot_weights`](super::spot_weight::largest_spot_weights), so that a bin's prior does not depend on which
+    /// PSF, see [`largest_spot_weights`](super::spot_weight::largest_spot_weights). So a bin's prior does not depend on which
     /// other bins and fibres are extracted.
     pub fn new(regularize: f64, largest_weight: f64) -> Self {
         Self { regularize, least_weight: Self::MIN_WEIGHT * largest_weight }

@@ -129,7 +129,7 @@ fn cut_off(psf: &Psf, [sigma_x, sigma_y]: [f64; 2], gh: impl Fn(usize) -> f64) -
     (1.0 - light / gh(0)).clamp(0.0, 1.0)
 }
 
-/// Returns the integral of each order's profile over a stamp: of order 0 an error function, of order k
+/// Returns the integral of each order's profile over a stamp. Of order 0 it is an error function, of order k
 /// `He_{k-1}(e) phi(e)` at the left edge minus at the right.
 fn within(half: usize, sigma: f64, degree: usize) -> Vec<f64> {
     let edge = (half as f64 + 0.5) / sigma;

@@ -1,7 +1,7 @@
 //! Spots with their derivatives by position, widths and Hermite terms, in closed form.
 //!
 //! With G_k the pixel-integrated profile of order k, `dG_k/dx = G_{k+1} / sigma` and
-//! `dG_k/dsigma = (G_{k+2} + k G_k) / sigma`: one table of profiles, two orders higher than the spot's, gives all.
+//! `dG_k/dsigma = (G_{k+2} + k G_k) / sigma`. One table of profiles, two orders higher than the spot's, gives all.
 
 use super::simd::{Kernel, Octet, Simd, dispatch};
 use super::spots::profiles_of_axes;
@@ -314,8 +314,8 @@ impl Kernel for Values<'_> {
     }
 }
 
-/// Writes pixel-integrated profiles of `orders` orders, `[2 half + 1, orders]`: order 0 is the difference of
-/// `erf(e / sqrt 2) / 2` of a pixel's edges, order k > 0 is `He_{k-1}(e) phi(e)` at the left edge minus at the right.
+/// Writes pixel-integrated profiles of `orders` orders, `[2 half + 1, orders]`. Order 0 is the difference of
+/// `erf(e / sqrt 2) / 2` of a pixel's edges. Order k > 0 is `He_{k-1}(e) phi(e)` at the left edge minus at the right.
 fn profiles(offset: f64, sigma: f64, half: usize, orders: usize, out: &mut [f64]) {
     const MOST: usize = 72;
     let (mut left, mut right) = ([0.0; MOST], [0.0; MOST]);

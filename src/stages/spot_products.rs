@@ -1,7 +1,7 @@
 //! Products of the derivatives of two spots, summed by weight over the pixels that they share.
 //!
 //! Derivatives by Hermite terms are profiles along x times profiles along y. So the products of 48 of them with 48 are summed
-//! along x first, for each row, and then along y: an eighth of the work of summing them pixel by pixel.
+//! along x first, for each row, and then along y. That is an eighth of the work of summing them pixel by pixel.
 
 use super::gram::gram;
 use super::simd::Octet;
@@ -29,8 +29,8 @@ impl SpotTable {
         Self { moves, profiles: evaluator.orders() }
     }
 
-    /// Returns the sums of its columns by weight over pixels, of which the spot is the first; without `all` those of the
-    /// first five, the others are 0.
+    /// Returns the sums of its columns, of which the spot is the first, by weight over pixels. Without `all` only those of
+    /// the first five; the others are 0.
     pub fn sums(&self, shape: &SpotShape, shared: &Shared, all: bool) -> Vec<f64> {
         let [nx, ny] = [shape.degree_x + 1, shape.degree_y + 1];
         let mut sums = vec![0.0; SpotProducts::columns_of(shape)];
@@ -85,7 +85,7 @@ pub(crate) struct SpotProducts {
     pub moves: [[f64; 8]; 8],
     /// Products of the first five columns of one spot with all columns of the other: of the left and of the right spot.
     pub edges: [[Vec<f64>; MOVES]; 2],
-    /// Products of Hermite terms, `[i, k]` by `[j, l]`: order i along x and j along y of the left spot, k and l of the right.
+    /// Products of Hermite terms, `[i, k]` by `[j, l]`. Orders along x and y are i and j of the left spot, k and l of the right.
     pub hermite: Vec<Octet>,
     scratch: [Vec<Octet>; 6],
 }

@@ -92,10 +92,10 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     with_measured_widths(Psf::new(parts)?)
 }
 
-/// Divides the pixels of a spot into `r x r` samples. Spots displaced by whole samples are pixels P at any whole sample; samples F
+/// Divides the pixels of a spot into `r x r` samples. Spots displaced by whole samples are pixels P at any whole sample. Samples F
 /// follow from `P(n) - P(n + 1) = F(n - h) - F(n - h + r)`, `r = 2 h + 1`, from the far end on. So `r x r` samples together are
-/// the pixel again, but for what the window of the spot cuts off at one displacement and not at another. The image has one more
-/// pixel on each side.
+/// the pixel again. Excepted is what the window of the spot cuts off at one displacement and not at another. The image has one
+/// more pixel on each side.
 fn divide(model: &SpotModel, params: &[f64], r: usize, image: &mut [f64]) {
     let shape = model.shape();
     let (nx, width) = (shape.nx(), r * (shape.nx() + 2));

@@ -36,8 +36,8 @@ pub fn split(position: f64) -> (i32, f64) {
     (pixel as i32, position - pixel)
 }
 
-/// The series of a spot's shape: of Gauss-Hermite spots in the order of [`param`], tails only where they are wanted and
-/// present; with those of a second core before the tails. Of sampled spots their place among the images.
+/// Returns the series of a spot's shape: of Gauss-Hermite spots in the order of [`param`], a second core's before the tails.
+/// Tails are there only where wanted and present. Of sampled spots their place among the images.
 pub fn shape_series(psf: &Psf, with_tails: bool) -> Vec<&LegendreSeries> {
     let mut series = match &psf.form {
         Form::Grid(grid) => return vec![&grid.position, &grid.wave],

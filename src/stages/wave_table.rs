@@ -1,7 +1,7 @@
 //! A grid per fibre: wavelengths of its own for every bin of every fibre.
 //!
 //! All stages work on one scale that the fibres have in common. A table makes a new scale, with bins at equal steps, and the series
-//! of the PSF become series on it: so bins of any spacing cost nothing, on any device, with any solver.
+//! of the PSF become series on it. So bins of any spacing cost nothing, on any device, with any solver.
 
 use super::legendre::{legendre, legendre_fit, polynomials, unit};
 use crate::geometry::{GridError, WaveGrid};

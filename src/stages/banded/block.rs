@@ -85,7 +85,7 @@ pub(super) struct BlockRoot {
 }
 
 impl BlockRoot {
-    /// Returns how far this block and the next are off each other at the next one's first bin, which both know, sigma: each misses
+    /// Returns how far this block and the next are off each other at the next one's first bin, which both know, sigma. Each misses
     /// what lies beyond its overlap.
     pub(super) fn seam(&self, next: &Self) -> f64 {
         (self.next.unwrap_or(f64::NAN) - next.qx[0] - next.correction[0]).abs()

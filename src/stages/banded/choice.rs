@@ -167,7 +167,7 @@ impl Choice<'_> {
         Ok(found)
     }
 
-    /// S_f in a wider band of the fibres of the core that are close to an open one, by a recursion over the fibres around them.
+    /// Forms S_f in a wider band for the core's fibres that are close to an open one, by a recursion over the fibres around.
     fn wider(&self, kept: usize, done: &[Blocks]) -> Result<Vec<Vec<Wider>>, BandFailure> {
         let core = &self.wanted.core;
         // Tiles are fixed: a fibre's S does not depend on which others are open.
@@ -260,7 +260,8 @@ impl Choice<'_> {
         fibre - self.wanted.core.start
     }
 
-    /// The bins whose errors count for a block: those that it is computed from, as an estimate is a bound for all around a bin only.
+    /// Returns the bins whose errors count for a block: those that it is computed from. Estimates bound the errors around a bin
+    /// as a whole, not one by one.
     fn around(&self, core: &Range<usize>) -> Range<usize> {
         let overlap = self.parameters.overlap;
         core.start.saturating_sub(overlap)..(core.end + overlap).min(self.normal.n)
@@ -321,8 +322,8 @@ impl Choice<'_> {
         }
     }
 
-    /// Tries open blocks in the bands of S that promise the tolerance, from the narrowest; the narrowest of all and the widest of
-    /// all whatever they promise.
+    /// Tries open blocks in the bands of S that promise the tolerance, from the narrowest. The narrowest of all and the widest of
+    /// all are tried whatever they promise.
     fn choose(&self, blocks: &mut Blocks, s: &Complement, only: Option<usize>, fibre: usize) {
         let x = &self.x[fibre];
         if s.band == self.parameters.bands[0] {

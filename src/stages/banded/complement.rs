@@ -73,7 +73,7 @@ pub struct Recursion {
     pub overlap: usize,
 }
 
-/// S_f and z_f of the fibres `wanted` when all others of `among` are eliminated; `rhs` is y of all fibres, less what fibres beyond
+/// Forms S_f and z_f of the fibres `wanted` by eliminating all others of `among`. `rhs` is y of all fibres, less what fibres beyond
 /// the frontier contribute.
 pub(crate) fn complements(
     normal: &BandedNormal,

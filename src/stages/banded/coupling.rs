@@ -9,7 +9,7 @@ use rayon::prelude::*;
 /// Signal to noise of the brightest bins: what leaks from one into a neglected fibre is that many sigma times the coupling.
 const BRIGHTEST: f64 = 1e4;
 
-/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron: what leaks from a saturating bin into a faint
+/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron. The leak from a saturating bin into a faint
 /// fibre is that many sigma times the coupling.
 const BRIGHT_OVER_FAINT: f64 = 3e5;
 

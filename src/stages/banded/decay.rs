@@ -42,9 +42,9 @@ pub struct PsfDecay {
     /// there is code for.
     pub bins: usize,
     /// The largest distance at which it is above a hundredth of the threshold. So many bins beyond its ends make a grid's ends
-    /// as exact as its middle: light beyond changes flux by a tenth of the correlation times its signal to noise.
+    /// as exact as its middle. Light beyond changes flux by a tenth of the correlation times its signal to noise.
     pub beyond_ends: usize,
-    /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`; infinite where K is singular in f64,
+    /// Noise of a deconvolved bin over that of a bin alone, `sqrt((K^-1)_ii K_ii)`. Infinite where K is singular in f64,
     /// 0 where it is too wide to be measured.
     pub noise_gain: f64,
 }
@@ -95,8 +95,8 @@ impl PsfDecay {
     }
 }
 
-/// Returns the largest distance in fibres at which a relative correlation is above `threshold` for a PSF alone, on equal pixels:
-/// at three places of `fibres`, in the middle of `wave`, Angstrom. Fibres more than `reach` apart do not overlap.
+/// Returns the largest distance in fibres at which a relative correlation is above `threshold` for a PSF alone, on equal pixels.
+/// It is measured at three places of `fibres`, in the middle of `wave`, Angstrom. Fibres more than `reach` apart do not overlap.
 /// `FIBRES` at most, also where K is singular.
 pub fn psf_fibre_correlation(
     psf: &Psf,
@@ -143,8 +143,8 @@ fn correlated_fibres(spots: &SpotSource, centre: usize, reach: usize, threshold:
     (0..nfibre).filter(strong).map(|f| f.abs_diff(centre)).max().unwrap_or(0)
 }
 
-/// Returns the largest distance at which a correlation is above each threshold, and the largest variance of a bin, where K
-/// has a diagonal of 1; 0 if K is not positive definite.
+/// Returns the largest distance at which a correlation is above each threshold, and the largest variance of a bin. K is
+/// scaled to a diagonal of 1; 0 if it is not positive definite.
 fn decay_at(normal: &BandedNormal, thresholds: [f64; 2], place: &dyn Fn(usize) -> usize) -> ([usize; 2], f64) {
     let of_group =
         |first| with_half_bandwidth!(normal.half, B => dispatch(Decay::<B> { normal, first, thresholds, place }));

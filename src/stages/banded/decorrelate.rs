@@ -32,7 +32,7 @@ pub enum DecorrelationFailure {
 /// Q of the wanted fibres, and the median of S_ii / K_ii, the information that neighbours leave.
 ///
 /// The frontier of the recursion is the narrowest that serves; a few tiles that need a wider one have it for themselves. The band
-/// of a block of bins follows from its own estimates: first the narrowest, then the first part of S in a wide band whose residual
+/// of a block of bins follows from its own estimates. First the narrowest, then the first part of S in a wide band whose residual
 /// promises the tolerance. So a fibre's bits do not depend on what is selected besides. Where fibres share much light, S is formed
 /// in the first of the wide bands at once.
 ///

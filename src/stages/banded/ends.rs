@@ -8,11 +8,11 @@ use std::ops::Range;
 /// Bins of the core that are looked at besides those beyond an end.
 const INSIDE: usize = 32;
 
-/// Returns how strongly the bins `core` are correlated with the outermost ones, which take up the light and the noise of bins beyond
-/// that have no unknowns: the largest over the fibres and bins that count. `counts` is asked for fibres and bins.
+/// Returns how strongly the bins `core` are correlated with the outermost ones: the largest over fibres and bins that `counts`
+/// holds for. The outermost bins take up the light and the noise of bins beyond, which have no unknowns.
 ///
-/// `K e = r` is solved at each end to an error of `resolved`, where r is `sqrt(K_ii)` with alternating signs at as many outermost
-/// bins as overlap with bins beyond, and 0 elsewhere; the correlation is `|e_i| sqrt(K_ii)`. Signs that alternate excite the modes
+/// `K e = r` is solved at each end to an error of `resolved`; the correlation is `|e_i| sqrt(K_ii)`. r is `sqrt(K_ii)` with
+/// alternating signs at as many outermost bins as overlap with bins beyond, and 0 elsewhere. Signs that alternate excite the modes
 /// that decay slowest. All masks and weights are in K.
 ///
 /// # Errors

@@ -40,8 +40,8 @@ pub(super) fn near_rhs(normal: &BandedNormal, x: &[Vec<f64>], frontier: usize) -
 
 /// Estimates for the fibres `wanted` what S_f lacks beyond the frontier.
 ///
-/// With E, e the couplings beyond it, U those within and G = K_RR^-1 of the other fibres in two steps of block Jacobi, S_f x_f lacks
-/// `t = -e^T w - U^T G (e x_f - E w)`, `w = G U x_f`. Flux changes by the larger of `|t_i| / 2 sqrt(K_ii)` and
+/// E, e are the couplings beyond it, U those within, and G = K_RR^-1 of the other fibres in two steps of block Jacobi. S_f x_f
+/// lacks `t = -e^T w - U^T G (e x_f - E w)`, `w = G U x_f`. Flux changes by the larger of `|t_i| / 2 sqrt(K_ii)` and
 /// `sqrt|t_i (K_ff^-1 t)_i| / 2`; that was 0.1 to 10 times the error.
 pub(super) fn neglected(
     normal: &BandedNormal,

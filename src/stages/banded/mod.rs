@@ -5,20 +5,20 @@
 //!
 //! 1. `normal`: K_ff, K_{f+d,f} and y of the bundle, prior included, from spots that are evaluated where they are used.
 //! 2. `solve`: x = K^-1 y by conjugate gradients, preconditioned by L D L^T of every K_ff. It ends when the error in K's norm
-//!    is a tenth of the tolerance: `r^T M^-1 r ~ e^T K e >= (Q_f e_f)_i^2`, the squared error of any flux in sigma.
+//!    is a tenth of the tolerance. It bounds the error of any flux in sigma: `r^T M^-1 r ~ e^T K e >= (Q_f e_f)_i^2`.
 //! 3. `fit`: the model A x, chi2pix and pixmask_fraction.
 //! 4. `complement`: S_f = K_ff - A_f - B_f, the inverse of the fibre's block of K^-1 (BS10 eq. 16), by a recursion over the
-//!    fibres from both sides, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, as Gram matrices. Where fibres overlap farther apart,
-//!    a frontier of up to three fibres is carried along; what a narrower one lacks is estimated and made up for (`frontier`).
+//!    fibres from both sides, `A_{f+1} = K_{f+1,f} (K_ff - A_f)^-1 K_{f,f+1}`, as Gram matrices. Where fibres overlap farther
+//!    apart, a frontier of up to three fibres is carried along. What a narrower one lacks is estimated and corrected (`frontier`).
 //!    The same elimination of y gives z_f = S_f x_f.
 //! 5. `root`: Q_f = S_f^1/2 by 8 to 48 poles, `Q ~ sum_k w_k S (S + sigma_k)^-1` (`poles`). Of it are formed s = Q 1
 //!    (BS10 eq. 18: ivar = s^2), Q x (flux = Q x / s) and the diagonals |i - j| <= HSIZEY (R = Q / s row by row).
 //!
 //! S_f is cut to a band S'. Because x is exact, the rest E = S - S' shows: E x = z - S' x. To first order it changes Q x by
 //! `S^-1/2 E x / 2`, in sigma, which is added to Q x. The poles give S^-1/2 = sum_k w_k (S + sigma_k)^-1 as well, so every flux
-//! comes with an estimate of its error: the size of that correction, what poles and their floor neglect, and how far blocks differ
-//! where they meet. Blocks of bins whose estimate is above the tolerance get wider bands (`decorrelate`). Where the true error is known the
-//! estimate was 1.2 to 5 times as large.
+//! comes with an estimate of its error. Its parts are the size of that correction, what poles and their floor neglect, and
+//! how far blocks differ where they meet. Blocks of bins whose estimate is above the tolerance get wider bands (`decorrelate`).
+//! Where the true error is known the estimate was 1.2 to 5 times as large.
 //!
 //! Long bundles are solved in windows of fibres, as long grids are in blocks of bins.
 //!
@@ -27,11 +27,11 @@
 //! | half bandwidth of K | the spots' overlaps |
 //! | iterations for x | `r^T M^-1 r` |
 //! | fibres that K couples | overlaps above the tolerance over 3e5, what a saturating bin is in sigma of a faint one |
-//! | fibres of the frontier | `frontier::neglected` of a window and of the fibres just beyond it: at most half the tolerance, before it is made up for |
+//! | fibres of the frontier | `frontier::neglected` of a window and fibres next to it, uncorrected: at most half the tolerance |
 //! | fibres around a window | the decay of (A^T A)^-1 over fibres to a hundredth of the tolerance, half as many more, and two |
 //! | bands of S_f in a block of bins | `S^-1/2 (z - S x) / 2` there and around it, mostly masked bins left out |
 //! | bins beyond the grid's ends | the decay of (A^T A)_ff^-1 to the tolerance, measured on the PSF; 30 at least |
-//! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place of every fibre; at least that of the PSF alone |
+//! | overlap of chunks and blocks | the decay of K_ff^-1 to the tolerance, measured at one place per fibre; at least that of the PSF alone |
 //! | poles of a block | its Gershgorin bound, its smallest eigenvalue (pivots of S - tau I), its signal to noise |
 //! | floor of the spectrum | 1e-16 of the largest eigenvalue; what is below it is estimated |
 //!

@@ -15,7 +15,7 @@ use super::{BandFailure, frontier};
 pub(crate) const SOLVER_TOLERANCE_SHARE: f64 = 0.1;
 
 /// Smallest eigenvalue of S over its largest that poles reach. Every mode above 0 gives unit noise to flux, whatever its
-/// eigenvalue: beside dead rows there are some at 1e-13, and a floor of 1e-11 cost 3e-4 sigma, in half-masked bins 0.2.
+/// eigenvalue. Beside dead rows there are some at 1e-13, and a floor of 1e-11 cost 3e-4 sigma, in half-masked bins 0.2.
 const FLOOR: f64 = 1e-16;
 
 /// By which factor correlations reach farther than those of K_ff alone, from which overlap of neighbours on: fibres that share
@@ -32,7 +32,8 @@ pub fn widened(alone: usize, neighbours: f64) -> usize {
 const CROWDED: f64 = 3e-3;
 
 /// Factor on the estimated error of flux. In 1000 worlds of random PSFs, light and masks the error was up to 3.5 times the
-/// estimate, and once, far above the tolerance, 14 times: beside dead rows, fibres a thousand times brighter, and fibres that share much light.
+/// estimate. Once, far above the tolerance, it was 14 times: beside dead rows, fibres a thousand times brighter, and fibres
+/// that share much light.
 const OVER_ESTIMATE: f64 = 4.0;
 
 /// Parameters of the banded solver, measured on K for a tolerance.
@@ -61,8 +62,8 @@ impl SolverParameters {
     }
 
     /// Measures how far bins are correlated and chooses accordingly. `step` is the grid's, Angstrom, for messages. Chunks
-    /// overlap by `least` bins at least, because a place that is looked at may be masked, and by more where spots of neighbours
-    /// overlap by as much as `neighbours`, relative.
+    /// overlap by `least` bins at least, because a place that is looked at may be masked. They overlap by more where spots of
+    /// neighbours overlap by as much as `neighbours`, relative.
     ///
     /// # Errors
     /// K has a wider band than there is code for.

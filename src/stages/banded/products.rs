@@ -173,7 +173,7 @@ fn weights<S: Simd>(simd: S, [w, p]: [S::Part; 2], one: S::Part) -> [S::Part; 3]
 trait Column<S: Simd> {
     /// A column of `ny` rows.
     fn new(simd: S, ny: usize) -> Self;
-    /// Fills it with a spot times W, and adds the spot times W p, W and W > 0 to `sums`; its pixels are those at `at`.
+    /// Fills it with a spot times W, and adds the spot times W p, W and W > 0 to `sums`. Its pixels are those at `at`.
     fn weigh(&mut self, simd: S, part: usize, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]);
     /// Its product with the column at the beginning of `other`, which lies `down` rows higher.
     fn times(&self, simd: S, part: usize, down: i64, other: &[Octet]) -> S::Part;

@@ -1,8 +1,8 @@
 //! The deconvolved flux x = K^-1 y of a bundle: conjugate gradients, preconditioned by one banded factor per fibre.
 //!
 //! Lanes are fibres. The iteration stops by its error in sigma. With e = x - x_exact, M the preconditioner and lambda the
-//! smallest eigenvalue of M^-1 K, `e^T K e <= r^T M^-1 r / lambda`. It bounds the squared error of every decorrelated flux,
-//! `(Q_f e_f)_i^2 <= e_f^T S_f e_f <= e^T K e`, because S_f minimises e^T K e over the other fibres. lambda
+//! smallest eigenvalue of M^-1 K, `e^T K e <= r^T M^-1 r / lambda`. It bounds the squared error of every decorrelated flux:
+//! `(Q_f e_f)_i^2 <= e_f^T S_f e_f <= e^T K e`. The last step holds as S_f minimises e^T K e over the other fibres. lambda
 //! is 1 less the coupling of neighbours; the steps of the iteration give it.
 
 use super::inverse::Columns;

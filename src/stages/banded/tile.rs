@@ -62,8 +62,8 @@ struct Tile<'a, const B: usize> {
 }
 
 impl<const B: usize> Tile<'_, B> {
-    /// Subtracts what the columns before leave in some rows, counted from the first of these columns, and what these columns
-    /// themselves leave, if given; sums of all rows would not stay in registers.
+    /// Subtracts what the columns before leave in some rows, counted from the first of these columns. Subtracts, too, what
+    /// these columns themselves leave, if given. Sums of all rows would not stay in registers.
     #[inline(always)]
     fn rows_below<S: Simd>(
         &self,

@@ -61,7 +61,7 @@ fn transposed(a: __m256d, b: __m256d, c: __m256d, d: __m256d) -> [__m256d; 4] {
     }
 }
 
-/// Gathers lanes 0, 2, 4 and 6 of eight vectors, each into a vector, from pairs of them: `ab` has lanes 0 of a and b, then 2, 4, 6.
+/// Gathers lanes 0, 2, 4 and 6 of eight vectors, each into a vector, from pairs of them. `ab` has lanes 0 of a and b, then 2, 4, 6.
 #[inline(always)]
 fn gathered(ab: __m512d, cd: __m512d, ef: __m512d, gh: __m512d) -> [__m512d; 4] {
     // SAFETY: vectors are made by a token alone, which proves the instructions.

@@ -97,8 +97,8 @@ impl<'a> FibreImages<'a> {
         from
     }
 
-    /// Writes a spot, clipped at 0, onto octets `[octets, ny]` of which the first begins `shift` columns before its window, and
-    /// returns the factor that makes its sum 1; 0 where it covers nothing. `params` are slit position and wavelength.
+    /// Writes a spot, clipped at 0, onto octets `[octets, ny]` of which the first begins `shift` columns before its window.
+    /// Returns the factor that makes its sum 1; 0 where it covers nothing. `params` are slit position and wavelength.
     pub fn spot(
         &mut self,
         shape: &SpotShape,

@@ -115,7 +115,7 @@ pub(super) fn grid_spot(shape: &SpotShape, images: &SpotImages, offset: (f64, f6
     placement.finish(shape, images, &terms, &mut vec![0.0; rows * columns], out);
 }
 
-/// Clips an image at 0, and normalises its sum to 1 unless it is the part of all light; one without a finite positive sum
+/// Clips an image at 0, and normalises its sum to 1 unless it is the part of all light. One without a finite positive sum
 /// covers nothing.
 struct Normalise<'a> {
     image: &'a mut [f64],
