@@ -28,6 +28,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 #[cfg(feature = "mpi")]
 use std::time::Instant;
+#[cfg(feature = "mpi")]
+use tracing::subscriber::{NoSubscriber, with_default};
 
 /// Fit a PSF to arc frames: traces and Gauss-Hermite shapes of every bundle, from a start that is right to some pixels
 ///
@@ -162,7 +164,10 @@ impl Arguments {
     fn run_in(&self, job: &MpiJob, request: &FitRequest) -> Outcome {
         let ready = || -> Result<_, Box<dyn Error>> {
             self.check_page()?;
-            Ok((FitInputs::read(request)?, cancel_on_signals()?))
+            // All ranks read the same; rank 0 warns of what is odd.
+            let read = || FitInputs::read(request);
+            let inputs = if job.rank() == 0 { read() } else { with_default(NoSubscriber::new(), read) };
+            Ok((inputs?, cancel_on_signals()?))
         };
         // Rank 0 reports the error and has the exit code of the job.
         let Some((inputs, cancel)) = job.agree(ready())? else { return Ok(ExitCode::SUCCESS) };

@@ -57,6 +57,15 @@ fn a_psf_has_the_same_bytes_for_any_number_of_ranks_and_a_bundle_that_fails_keep
 }
 
 #[test]
+fn odd_input_is_said_once_by_all_ranks() {
+    let night = arc();
+    let mut fit = fit(&night, "psf.fits");
+    fit.args(["--lines-in", "air"]);
+    let run = Run::within(MINUTE, begin(under_launcher(&night, &[], 3, &fit)));
+    assert_eq!(run.stderr.matches("taken as in air, though it says otherwise").count(), 1, "{run:?}");
+}
+
+#[test]
 fn a_rank_that_cannot_read_its_inputs_ends_the_fit_with_one_sentence_and_no_file() {
     let night = arc();
     for (ranks, said) in [("2", "rank 2 on"), ("?", "rank 0 on")] {
