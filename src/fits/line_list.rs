@@ -1,13 +1,11 @@
 //! Line lists: the wavelengths of a lamp, as text or as a FITS table.
 
 use super::error::FitsError;
-use super::reader::FitsFile;
+use super::reader::{FitsFile, is_fits};
 use super::table::read_table;
 use crate::base::option_name::OptionName::LinesIn;
 use crate::base::word_enum::word_enum;
 use crate::frame::Table;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// Columns of wavelengths, by their names in lower case.
@@ -71,12 +69,17 @@ pub(super) fn read_list(path: &Path, medium: Option<Medium>) -> Result<Vec<Line>
         let what = format!("wavelength {} is not within 1000 to 100000; give Angstrom", line.wave);
         return Err(invalid(what));
     }
-    let Some(medium) = medium.or(said) else {
+    if let (None, [_, _, ..]) = (medium, &said[..]) {
+        return Err(invalid(format!(
+            "says that its wavelengths are in air and in vacuum; keep one of the two, or give {LinesIn}"
+        )));
+    }
+    let Some(medium) = medium.or(said.first().copied()) else {
         let what =
             "does not say whether its wavelengths are in air or in vacuum; add a line `# air` or `# vacuum`, or give";
         return Err(invalid(format!("{what} {LinesIn}")));
     };
-    if said.is_some_and(|said| said != medium) {
+    if said.iter().any(|said| *said != medium) {
         tracing::warn!("{}: its wavelengths are taken as in {medium}, though it says otherwise", path.display());
     }
     lines.iter_mut().for_each(|line| line.wave = medium.to_vacuum(line.wave));
@@ -84,16 +87,8 @@ pub(super) fn read_list(path: &Path, medium: Option<Medium>) -> Result<Vec<Line>
     Ok(lines)
 }
 
-type Said = (Vec<Line>, Option<Medium>);
-
-fn is_fits(path: &Path) -> Result<bool, FitsError> {
-    let mut begin = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(6).read_to_end(&mut begin));
-    match read {
-        Ok(_) => Ok(begin.starts_with(b"SIMPLE") || begin.starts_with(&[0x1f, 0x8b])),
-        Err(source) => Err(FitsError::Read { path: path.into(), source }),
-    }
-}
+/// Lines, and the media that the list names, each once.
+type Said = (Vec<Line>, Vec<Medium>);
 
 /// Returns the lines of a built-in list, in vacuum and sorted.
 pub(super) fn lines_of_text(text: &str) -> Vec<Line> {
@@ -106,11 +101,18 @@ fn of_text(path: &Path) -> Result<Said, FitsError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Said, FitsError> {
-    let (mut lines, mut said, mut names) = (Vec::new(), None, None);
+    let (mut lines, mut said, mut names) = (Vec::new(), Vec::new(), None);
     for (number, row) in text.lines().enumerate() {
+        let invalid = |what: String| FitsError::Invalid {
+            path: path.into(),
+            hdu: format!("line {}", number + 1),
+            what: format!("`{}` {what}", row.trim()),
+        };
         let (content, comment) = row.split_once('#').unwrap_or((row, ""));
-        if let Ok(medium) = comment.trim().to_lowercase().parse() {
-            said = Some(medium);
+        if let Ok(medium) = comment.trim().to_lowercase().parse()
+            && !said.contains(&medium)
+        {
+            said.push(medium);
         }
         let words: Vec<&str> = content.split([' ', '\t', ',', ';', '|']).filter(|word| !word.is_empty()).collect();
         // Rulers of tables are no lines.
@@ -118,23 +120,35 @@ fn parse(path: &Path, text: &str) -> Result<Said, FitsError> {
             continue;
         }
         if lines.is_empty() && names.is_none() && words.iter().all(|word| word.parse::<f64>().is_err()) {
-            names = Some(words.iter().map(|word| word.to_lowercase()).collect::<Vec<_>>());
+            let heading: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+            if !heading.iter().any(|name| WAVES.contains(&name.as_str())) {
+                let what = "names no column of wavelengths; call one `wavelength`, or put `#` before a comment";
+                return Err(invalid(what.into()));
+            }
+            names = Some(heading);
             continue;
+        }
+        if let Some(number) = decimal_comma(content) {
+            let what = format!("has `{number}`, one number or two; write a point in a number, spaces between numbers");
+            return Err(invalid(what));
         }
         let line = match &names {
             Some(names) => by_names(names, &words),
             None => by_place(&words),
         };
-        lines.push(line.ok_or_else(|| FitsError::Invalid {
-            path: path.into(),
-            hdu: format!("line {}", number + 1),
-            what: format!(
-                "`{}` has no wavelength; give `wavelength [ion] [weight]`, or `#` before a comment",
-                row.trim()
-            ),
-        })?);
+        let what = "has no wavelength; give `wavelength [ion] [weight]`, or `#` before a comment";
+        lines.push(line.ok_or_else(|| invalid(what.into()))?);
     }
     Ok((lines, said))
+}
+
+/// Returns the word with the first number of a row if it may have a decimal comma: whole numbers before and after.
+fn decimal_comma(content: &str) -> Option<&str> {
+    let is_whole = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number = |part: &&str| part.parse::<f64>().is_ok();
+    let word = content.split_whitespace().find(|word| word.split(',').any(|part| is_number(&part)))?;
+    let mut parts = word.split(',').skip_while(|part| !is_number(part));
+    (is_whole(&parts.next()?) && is_whole(&parts.next()?)).then_some(word)
 }
 
 fn by_names(names: &[String], words: &[&str]) -> Option<Line> {
@@ -183,7 +197,7 @@ fn of_table(path: &Path) -> Result<Said, FitsError> {
         "vac" | "vacuum" => Some(Medium::Vacuum),
         _ => None,
     });
-    Ok((waves.iter().enumerate().map(line).collect(), said))
+    Ok((waves.iter().enumerate().map(line).collect(), said.into_iter().collect()))
 }
 
 /// Returns a column of numbers of any type.
@@ -231,6 +245,22 @@ mod tests {
         assert!(lines("# air\n546.07\n", None).unwrap_err().contains("546.07 is not within 1000"));
         assert!(lines("# air\n5460.7\nHgI\n", None).unwrap_err().contains("line 3: `HgI` has no wavelength"));
         assert!(lines("# air\n", None).unwrap_err().contains("has no lines"));
+        let heading = lines("wavelength_air ion\n5460.7 HgI\n", None).unwrap_err();
+        assert!(heading.contains("line 1: `wavelength_air ion` names no column of wavelengths"), "{heading}");
+    }
+
+    #[test]
+    fn a_list_that_can_be_read_in_two_ways_is_refused() {
+        let both = "# air\n5460.7\n# vacuum\n";
+        assert!(lines(both, None).unwrap_err().contains("in air and in vacuum"));
+        assert_eq!(lines(both, Some(Medium::Vacuum)).unwrap()[0].wave, 5460.7);
+        for row in ["5852,488 NeI", "NeI,5852,488", "5852,488"] {
+            let refused = lines(&format!("# vacuum\n{row}\n"), None).unwrap_err();
+            assert!(refused.contains("line 2") && refused.contains("one number or two"), "{refused}");
+        }
+        for row in ["5852.488,1000,20", "NeI,5852.488,30", "5852,NeI,30", "5852 1000,5"] {
+            assert!(lines(&format!("# vacuum\n{row}\n"), None).is_ok(), "{row}");
+        }
     }
 
     #[test]

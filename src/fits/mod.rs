@@ -13,7 +13,7 @@
 //! | `spot_table` | measured spots and plain traces, of which a PSF is made |
 //! | `keywords` | cards that belong to one file |
 //! | `first_cards` | the cards at the beginning of a file, without its pixels |
-//! | `verify` | the check of a whole file by its checksums |
+//! | `verify` | the check of a whole file by its checksums, and its digest |
 //!
 //! Cards and tables themselves are plain data of [`crate::frame`]. Every writer returns a [`PendingFile`], which takes its
 //! name by [`PendingFile::persist`].
@@ -71,6 +71,6 @@ pub(crate) use reader::with_digest;
 pub use spot_table::{FittedPsf, psf_from_spots};
 pub use table::read_fibermap;
 pub use truth::{Truth, read_truth, write_truth};
-pub use verify::verify;
+pub use verify::{digest, verify};
 pub use wave_table::read_wave_table;
 pub use writer::{Image, Pixels, write_images};

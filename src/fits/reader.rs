@@ -38,6 +38,16 @@ pub(crate) struct FitsFile {
 /// HDUs that decide no number of an extraction.
 const WITHOUT_NUMBERS: [&str; 2] = ["FIBERMAP", "READNOISE"];
 
+/// Returns whether a file begins as FITS does, plain or gzipped.
+pub(super) fn is_fits(path: &Path) -> Result<bool, FitsError> {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(6).read_to_end(&mut begin));
+    match read {
+        Ok(_) => Ok(begin.starts_with(b"SIMPLE") || begin.starts_with(&[0x1f, 0x8b])),
+        Err(source) => Err(FitsError::Read { path: path.into(), source }),
+    }
+}
+
 impl FitsFile {
     /// Opens a file and indexes its HDUs. The first bytes, not the name, reveal gzip.
     pub fn open(path: &Path) -> Result<Self, FitsError> {

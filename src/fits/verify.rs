@@ -1,7 +1,7 @@
 //! The check of a whole file: its HDUs and their checksums.
 
 use super::error::FitsError;
-use super::reader::FitsFile;
+use super::reader::{FitsFile, is_fits};
 use crate::frame::Header;
 use std::path::Path;
 
@@ -27,4 +27,17 @@ pub fn verify(path: impl AsRef<Path>, names: &[&str]) -> Result<Header, FitsErro
         start = end;
     }
     Ok(file.hdus.into_iter().next().map(|hdu| hdu.header).unwrap_or_default())
+}
+
+/// Returns BLAKE3 of a file in 64 hexadecimal digits: of the unpacked bytes of FITS, as a frame records its inputs.
+///
+/// # Errors
+/// [`FitsError`] if the file cannot be read.
+pub fn digest(path: impl AsRef<Path>) -> Result<String, FitsError> {
+    let path = path.as_ref();
+    if is_fits(path)? {
+        return FitsFile::open(path)?.digest();
+    }
+    let bytes = std::fs::read(path).map_err(|source| FitsError::Read { path: path.into(), source })?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
 }

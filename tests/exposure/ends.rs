@@ -57,6 +57,23 @@ fn resume_extracts_only_frames_that_are_missing_damaged_outdated_or_of_other_opt
 }
 
 #[test]
+fn resume_knows_an_input_that_was_replaced_by_an_older_file() {
+    let night = Night::new();
+    night.manifest("m.csv", "out", &[0]);
+    night.exposure("m.csv", &[]).succeeds();
+    let replace = |from: &str| {
+        let bytes = fs::read(night.path(from)).unwrap();
+        fs::remove_file(night.path("in0.fits.gz")).unwrap();
+        fs::write(night.path("in0.fits.gz"), bytes).unwrap();
+        let input = fs::File::options().write(true).open(night.path("in0.fits.gz")).unwrap();
+        input.set_modified(std::time::SystemTime::now() - 1000 * MINUTE).unwrap();
+        night.exposure("m.csv", &["--resume"])
+    };
+    replace("in0.fits.gz").ends_with(0, &["1 already complete"]);
+    replace("in1.fits.gz").ends_with(0, &["1 of 1 frames done"]);
+}
+
+#[test]
 fn resume_removes_temporary_files_of_dead_runs_and_no_others() {
     let night = Night::new();
     night.manifest("m.csv", "out", &[1]);
