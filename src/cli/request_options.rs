@@ -111,7 +111,12 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 "KIND",
                 "What is decorrelated together: the bins of a fibre (signal), or all fibres of a patch (noise)",
             ),
-            (OptionName::Regularize, Some('r'), "REGULARIZE", "Regularisation of the deconvolved flux"),
+            (
+                OptionName::Regularize,
+                Some('r'),
+                "REGULARIZE",
+                "Regularisation of the deconvolved flux: 1/sigma of a prior that it is 0, electron per bin",
+            ),
             (
                 OptionName::Psferr,
                 None,

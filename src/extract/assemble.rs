@@ -3,6 +3,7 @@
 
 use super::{CutRows, Dark};
 use crate::base::median::median;
+use crate::base::option_name::OptionName;
 use crate::base::recycled;
 use crate::frame::{Spectra, SpectraParts, specmask};
 use crate::geometry::gradient;
@@ -24,6 +25,9 @@ const LEAST_SUM: f64 = 0.99;
 
 /// Rows of bins with a larger pixmask_fraction do not count: beside dead pixels R is as wide as the gap.
 const MASKED: f64 = 0.5;
+
+/// Largest pull of a prior toward flux 0 that is no warning, sigma.
+const LEAST_PULL: f64 = 0.01;
 
 /// Spectra of a frame, and how many of their bins are empty.
 pub(super) struct Assembled {
@@ -52,6 +56,16 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     mask.par_chunks_mut(n).enumerate().for_each(|(spec, mask)| set_bits(&raw, &judged, spec, bad[spec], mask));
     bad_fit.into_iter().for_each(|at| mask[at] |= specmask::BAD2DFIT);
     let dark = dark(&raw, &judged.covered);
+    let alpha = job.options.regularize;
+    let pull = if alpha > 0.0 { prior_pull(&raw, &judged.none, alpha) } else { 0.0 };
+    if pull > LEAST_PULL {
+        tracing::warn!(
+            "{} {alpha} is a prior, flux 0 +- {:.1e} electron per bin: it pulls bright bins toward 0 by more than {LEAST_PULL} sigma, \
+             and R does not show that",
+            OptionName::Regularize,
+            1.0 / alpha
+        );
+    }
     // `[nwave]`, or `[nspec, nwave]` of a table.
     let of_fibre = |fibre: usize| gradient(&job.psf.wavelengths(fibre..fibre + 1, grid.wave()), grid.step());
     let width = match job.psf.waves {
@@ -93,6 +107,13 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
         );
     }
     Assembled { spectra, no_information, no_result, cut_rows, dark, chi2pix }
+}
+
+/// Returns how far the prior `alpha` of a flux 0 +- 1/alpha moves a flux at least, sigma. The whole is
+/// `alpha^2 (K + alpha^2)^(-1/2) x`; a bin's own element is `alpha^2 |flux| / sqrt(ivar)`, where the prior is weak.
+fn prior_pull(raw: &BundleSpectra, none: &[bool], alpha: f64) -> f64 {
+    let bins = raw.flux.iter().zip(&raw.ivar).zip(none).filter(|(_, none)| !**none);
+    alpha * alpha * bins.map(|((flux, ivar), _)| flux.abs() / ivar.sqrt()).fold(0.0, f64::max)
 }
 
 /// State of every bin, `[nspec, nwave]`.

@@ -4,16 +4,28 @@ use super::Summary;
 use crate::base::number::{rounded, short};
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::Step;
-use crate::solver::{Job, Sampling, default_step};
+use crate::solver::{Job, Sampling, Solver, default_step};
 
 /// A step outside these factors of the default one is worth a word.
 const FACTORS: [f64; 2] = [0.5, 2.0];
 
-/// Returns the warnings before the work, one sentence each. They concern a cut through overlapping fibres and a step that does
-/// not suit the PSF.
+/// Returns the warnings before the work, one sentence each. They concern a cut through overlapping fibres, patches with little
+/// padding, and a step that does not suit the PSF.
 pub fn warnings(job: &Job) -> Vec<String> {
     let forced = job.grouping().forced.as_ref().map(ToString::to_string);
-    forced.into_iter().chain(step_warning(job)).collect()
+    forced.into_iter().chain(padding_warning(job)).chain(step_warning(job)).collect()
+}
+
+fn padding_warning(job: &Job) -> Option<String> {
+    let (padding, least) = (job.patches().padding(), job.half_diagonals());
+    (job.options.solver == Solver::Patches && padding < least).then(|| {
+        format!(
+            "patches padded by {padding} bins lack light of the bins beyond: spectra are wrong where patches meet; {} {} suits \
+             this PSF and grid",
+            OptionName::Wavepad,
+            2 * least
+        )
+    })
 }
 
 fn step_warning(job: &Job) -> Option<String> {

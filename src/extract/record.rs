@@ -213,7 +213,11 @@ pub(super) fn note_run(header: &mut Header, summary: &Summary) {
         ("SPXCUT", summary.forced_cut.clone(), "Overlapping fibres cut apart"),
         ("SPXRCUT", cut, "Smallest sum of rows of R cut off"),
         ("SPXDARK", (!dark.is_empty()).then(|| card_of(&dark)), "Fibres without any good pixel, rows of the PSF"),
-        ("SPXCHI2", summary.fit.map(|fit| format!("{:.3e}", fit.chi2pix)), "Median chi2pix: 1 where weights are right"),
+        (
+            "SPXCHI2",
+            summary.fit.map(|fit| format!("{:.3e}", fit.chi2pix)),
+            "Median chi2pix, 1 less what the fit takes up",
+        ),
         ("SPXERR", summary.flux_error.map(|e| format!("{e:.1e}")), "Estimated error of flux in bands [sigma]"),
         ("SPXERRF", excess(summary), "Fibres with errors above the tolerance"),
         ("SPXINFO", summary.information.map(|i| format!("{i:.3}")), "Information that neighbours leave"),

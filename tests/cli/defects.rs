@@ -1,6 +1,6 @@
 //! Defects of files: a warning, in the header and in `--json`, and no other number moves.
 
-use spextral::fits::{Header, Preproc, read_frame, read_headers, read_psf, write_preproc, write_psf};
+use spextral::fits::{Header, Preproc, read_frame, read_headers, read_psf, write_preproc, write_psf, write_truth};
 use spextral::frame::{ColumnData, specmask};
 use spextral::psf::PsfParts;
 use testkit::{Folder, fails_and_leaves_nothing as fails};
@@ -45,6 +45,24 @@ fn a_fibre_without_a_psf_costs_no_other_fibre() {
             // The stand-in is not quite the fibre that it stands for.
             fibre => assert!(sigma < 0.05 && *ivar > 0.0, "fibre {fibre}, bin {}: {sigma} sigma", at % nwave),
         }
+    }
+}
+
+#[test]
+fn a_regularisation_that_pulls_flux_is_told_of() {
+    let folder = Folder::new();
+    write_truth(folder.path("truth.fits"), &Folder::simulated().truth, false).unwrap().persist().unwrap();
+    for (given, is_said) in [("0", false), ("1e-6", false), ("0.03", true), ("0.1", true)] {
+        let run = folder.extract(&["-n", "5", "--overwrite", "--regularize", given]);
+        assert_eq!(
+            (run.code, run.stderr.contains("it pulls bright bins toward 0")),
+            (Some(0), is_said),
+            "{}",
+            run.stderr
+        );
+        let chi = folder.run(&["compare", "frame.fits", "--truth", "truth.fits", "--json"]);
+        let chi: serde_json::Value = serde_json::from_str(&chi.stdout).unwrap();
+        assert_eq!(chi["largest"].as_f64().unwrap() > 6.0, is_said, "{given}: {chi}");
     }
 }
 

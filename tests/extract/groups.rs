@@ -88,7 +88,7 @@ fn sub_bundles_need_not_divide_a_group_nor_concern_the_bands() {
 }
 
 #[test]
-fn a_forced_cut_and_a_step_that_does_not_suit_are_said_before_the_work() {
+fn a_forced_cut_little_padding_and_a_step_that_does_not_suit_are_said_before_the_work() {
     let small = Small::on(unequal(), 3);
     let ccd = small.ccd();
     let warnings = |options: &Options, grid: &WaveGrid| warnings(&Job::new(&small.psf, &ccd, grid, options).unwrap());
@@ -97,6 +97,12 @@ fn a_forced_cut_and_a_step_that_does_not_suit_are_said_before_the_work() {
     forced.patches.bundlesize = Some(2);
     let said = warnings(&forced, &small.grid);
     assert!(said.len() == 1 && said[0].contains("cut between fibres"), "{said:?}");
+    for (wavepad, is_little) in [(0, true), (4, true), (10, false)] {
+        let mut patches = options(Solver::Patches);
+        (patches.patches.bundlesize, patches.patches.wavepad) = (None, wavepad);
+        let said = warnings(&patches, &small.grid);
+        assert_eq!(said.iter().any(|said| said.contains("wavepad 10 suits")), is_little, "{wavepad}: {said:?}");
+    }
     let middle = small.grid.wave()[50];
     for (step, sides) in [(0.3, true), (0.41, false), (1.59, false), (2.0, true)] {
         let grid = WaveGrid::new(middle - 20.0, middle + 20.0, step).unwrap();
