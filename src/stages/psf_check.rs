@@ -15,6 +15,11 @@ const FILLS: [f64; 2] = [-1.0, 0.0];
 /// Fractions of light outside the stamp that are reported, and that leave no spot.
 const CUT_TOLD: f64 = 0.01;
 const CUT_BAD: f64 = 0.5;
+/// Negative light of a spot over its positive light, which clipping takes away: what is reported, and what leaves no spot.
+const NEGATIVE_TOLD: f64 = 0.1;
+const NEGATIVE_BAD: f64 = 0.5;
+/// Of so many wavelengths one is judged for negative light.
+const NEGATIVE_STEP: usize = 32;
 /// Deviation of GH-0-0 from 1 that is reported; specex's files have up to 0.15.
 const GH00_TOLD: f64 = 0.25;
 
@@ -27,13 +32,17 @@ pub fn judged(psf: Psf, known: Defects) -> Result<Psf, PsfError> {
     let step = (psf.wave_max - psf.wave_min) / (SAMPLES - 1) as f64;
     let waves: Vec<f64> = (0..SAMPLES).map(|k| psf.wave_min + step * k as f64).collect();
     let (mut most_cut, mut gh00) = (None::<(f64, usize)>, [f64::MAX, f64::MIN]);
+    let mut most_negative = (0.0, 0);
     for fibre in 0..psf.nfibre {
         if defects.has(fibre) {
             continue;
         }
         match judge(&psf, fibre, &waves) {
             Err(bad) => defects.fibres.push(bad),
-            Ok(Found { cut, gh00: found }) => {
+            Ok(Found { cut, negative, gh00: found }) => {
+                if negative > most_negative.0 {
+                    most_negative = (negative, fibre);
+                }
                 if most_cut.is_none_or(|(most, _)| cut > most) {
                     most_cut = Some((cut, fibre));
                 }
@@ -50,6 +59,15 @@ pub fn judged(psf: Psf, known: Defects) -> Result<Psf, PsfError> {
             100.0 * cut
         ));
     }
+    if let (negative, fibre) = most_negative
+        && negative > NEGATIVE_TOLD
+    {
+        defects.notes.push(format!(
+            "its Hermite terms make spots negative by up to {:.0} % of their light (fibre {fibre}), which is clipped: they are not \
+             spots of a lens",
+            100.0 * negative
+        ));
+    }
     if gh00[0] < 1.0 - GH00_TOLD || gh00[1] > 1.0 + GH00_TOLD {
         let [low, high] = gh00;
         defects.notes.push(format!("its GH-0-0 is {low:.3} to {high:.3} where 1 is meant; spots follow the file"));
@@ -61,6 +79,8 @@ pub fn judged(psf: Psf, known: Defects) -> Result<Psf, PsfError> {
 struct Found {
     /// Largest fraction of light outside the stamp.
     cut: f64,
+    /// Largest negative light over positive light.
+    negative: f64,
     /// Smallest and largest GH-0-0.
     gh00: [f64; 2],
 }
@@ -84,8 +104,8 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
     }
     let half_y = psf.half_y as f64;
     let on_ccd = |wave: &&f64| (-0.5 - half_y..psf.npix_y as f64 - 0.5 + half_y).contains(&at(&psf.trace_y, **wave));
-    let mut found = Found { cut: 0.0, gh00: [f64::MAX, f64::MIN] };
-    for &wave in waves.iter().filter(on_ccd) {
+    let mut found = Found { cut: 0.0, negative: 0.0, gh00: [f64::MAX, f64::MIN] };
+    for (k, &wave) in waves.iter().filter(on_ccd).enumerate() {
         let widths = [("GHSIGX", &psf.sigma_x, MIN_SIGMA), ("GHSIGY", &psf.sigma_y, MIN_SIGMA)];
         let shapes = widths.into_iter().chain(psf.gh.first().map(|gh00| ("GH-0-0", gh00, 0.0)));
         for (name, series, least) in shapes {
@@ -101,7 +121,20 @@ fn judge(psf: &Psf, fibre: usize, waves: &[f64]) -> Result<Found, BadFibre> {
         }
         let gh00 = at(&psf.gh[0], wave);
         found.gh00 = [found.gh00[0].min(gh00), found.gh00[1].max(gh00)];
-        let cut = cut_off(psf, [at(&psf.sigma_x, wave), at(&psf.sigma_y, wave)], |k| at(&psf.gh[k], wave));
+        let widths = [at(&psf.sigma_x, wave), at(&psf.sigma_y, wave)];
+        if k.is_multiple_of(NEGATIVE_STEP) {
+            let negative = negative(psf, widths, |k| at(&psf.gh[k], wave));
+            // Written so that a NaN is bad.
+            let good = negative <= NEGATIVE_BAD;
+            if !good {
+                let (percent, wave) = (100.0 * negative, psf.wavelength(fibre, wave));
+                let reason =
+                    format!("its Hermite terms make {percent:.0} % of its light negative at {wave:.1} Angstrom");
+                return Err(bad(false, reason));
+            }
+            found.negative = found.negative.max(negative);
+        }
+        let cut = cut_off(psf, widths, |k| at(&psf.gh[k], wave));
         if cut > CUT_BAD {
             let (percent, wave) = (100.0 * cut, psf.wavelength(fibre, wave));
             return Err(bad(
@@ -127,6 +160,37 @@ fn cut_off(psf: &Psf, [sigma_x, sigma_y]: [f64; 2], gh: impl Fn(usize) -> f64) -
     }
     // Over the whole plane only GH-0-0 has light.
     (1.0 - light / gh(0)).clamp(0.0, 1.0)
+}
+
+/// Returns the negative light of a spot over its positive light, as its middle is sampled at pixels; `gh` returns a term.
+fn negative(psf: &Psf, [sigma_x, sigma_y]: [f64; 2], gh: impl Fn(usize) -> f64) -> f64 {
+    // Hermite polynomials times the Gaussian at every pixel.
+    let along = |half: usize, sigma: f64, degree: usize| -> Vec<Vec<f64>> {
+        let of_pixel = |k: usize| {
+            let e = (k as f64 - half as f64) / sigma;
+            let (mut before, mut current) = (0.0, (-0.5 * e * e).exp());
+            let mut next = |order: usize| {
+                let value = current;
+                (before, current) = (current, e * current - order as f64 * before);
+                value
+            };
+            (0..=degree).map(&mut next).collect()
+        };
+        (0..=2 * half).map(of_pixel).collect()
+    };
+    let [x, y] = [(psf.half_x, sigma_x, psf.gh_degree_x), (psf.half_y, sigma_y, psf.gh_degree_y)]
+        .map(|(half, sigma, degree)| along(half, sigma, degree));
+    let terms: Vec<f64> = (0..(psf.gh_degree_x + 1) * (psf.gh_degree_y + 1)).map(gh).collect();
+    let (mut below, mut above) = (0.0, 0.0);
+    for y in &y {
+        let of_row = |terms: &[f64]| -> f64 { terms.iter().zip(y).map(|(term, y)| term * y).sum() };
+        let of_row: Vec<f64> = terms.chunks_exact(y.len()).map(of_row).collect();
+        for x in &x {
+            let pixel: f64 = of_row.iter().zip(x).map(|(term, x)| term * x).sum();
+            if pixel < 0.0 { below -= pixel } else { above += pixel }
+        }
+    }
+    below / above
 }
 
 /// Returns the integral of each order's profile over a stamp. Of order 0 it is an error function, of order k
@@ -250,6 +314,20 @@ mod tests {
         let none = psf(|p| p.sigma_x.coeff.fill(-1.0));
         let error = judged(none, Defects::default()).unwrap_err().to_string();
         assert!(error.starts_with("none of its fibres is usable (fibre 0: GHSIGX is"), "{error}");
+    }
+
+    #[test]
+    fn terms_that_make_spots_negative_are_told_or_cost_the_fibre() {
+        let told = psf(|parts| parts.gh[2].coeff[8] = 1.5);
+        let judged = judged(told, Defects::default()).unwrap();
+        assert!(judged.defects().fibres.is_empty());
+        let notes = &judged.defects().notes;
+        assert!(
+            notes.len() == 1 && notes[0].contains("negative by up to") && notes[0].contains("fibre 4"),
+            "{notes:?}"
+        );
+        let bad = bad(|parts| parts.gh[2].coeff[8] = 5.0);
+        assert!(bad.len() == 1 && bad[0].0 == 4 && bad[0].1.contains("light negative at"), "{bad:?}");
     }
 
     #[test]
