@@ -2,6 +2,7 @@
 
 use super::FitTimes;
 use super::bundle::{Accepted, Bundle};
+use super::exposure::Exposure;
 use super::rounds::Freedom;
 use crate::base::median::median;
 use std::collections::BTreeSet;
@@ -11,6 +12,8 @@ use std::time::Instant;
 const FEWEST: usize = 4;
 /// Reduced chi2 from which on the model does not describe the arc.
 const POOR: f64 = 5.0;
+/// Factor by which the spots of an arc may be wider or narrower than the start's.
+const WIDER: f64 = 2.0;
 /// Most passes that look for lost and unlisted lines.
 const PASSES: usize = 5;
 /// Error of the model before shapes are free, and in the first rounds where they are, as a fraction of the light: bright
@@ -75,12 +78,17 @@ impl Bundle<'_> {
         self.renew_variance();
     }
 
-    /// Checks that there is enough to fit.
-    fn check(&self) -> Result<(), String> {
+    /// Counts the lines that move traces.
+    fn moving(&self) -> usize {
         let fibres = self.model.layout.fibres;
         let moves = |l: &usize| self.exposures.iter().any(|e| (0..fibres).any(|f| e.spots[e.index(*l, f)].trusted));
         let moving = (0..self.model.lines.len()).filter(moves).map(|l| self.model.lines[l].listed);
-        let (lines, live) = (moving.collect::<BTreeSet<_>>().len(), self.model.live.iter().any(|l| *l));
+        moving.collect::<BTreeSet<_>>().len()
+    }
+
+    /// Checks that there is enough to fit.
+    fn check(&self) -> Result<(), String> {
+        let (lines, live) = (self.moving(), self.model.live.iter().any(|l| *l));
         match (live, lines) {
             (false, _) => Err("no fibre has light".into()),
             (_, lines) if lines < FEWEST => Err(format!(
@@ -95,6 +103,7 @@ impl Bundle<'_> {
         if self.cancel.is_cancelled() {
             return Err("the fit was cancelled".into());
         }
+        self.check_lamp()?;
         match &self.accepted {
             None => Err("no step makes the model better".into()),
             Some(Accepted { chi2, freedom, .. }) if (chi2 / freedom).is_nan() || chi2 / freedom >= POOR => {
@@ -102,6 +111,42 @@ impl Bundle<'_> {
             }
             Some(_) => Ok(()),
         }
+    }
+
+    /// Checks that the light is that of the listed lines: a flat or the sky can be described by lines, too.
+    fn check_lamp(&self) -> Result<(), String> {
+        let lost = self.model.lines.iter().filter(|line| line.lost.is_some()).filter_map(|line| line.listed);
+        let (lost, fit) = (lost.collect::<BTreeSet<_>>().len(), self.moving());
+        let found = self.model.lines.iter().filter(|line| line.listed.is_none()).count();
+        if lost > fit || (found > 2 * fit && 2 * lost > fit) {
+            return Err(format!(
+                "{lost} listed lines do not fit, {fit} do, and {found} are not listed; is it an arc, and its lamp's list?"
+            ));
+        }
+        for (k, axis) in ["x", "y"].into_iter().enumerate() {
+            let wider = self.widening(k);
+            if !(1.0 / WIDER..=WIDER).contains(&wider) {
+                return Err(format!(
+                    "its spots are {wider:.2} times as wide along {axis} as the start's; is it an arc? if so, start from spots as wide"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the median width of the spots that move traces over the start's; `axis` is 0 across the dispersion.
+    fn widening(&self, axis: usize) -> f64 {
+        let model = &self.model;
+        let of_exposure = |(e, exposure): (usize, &Exposure)| {
+            let trusted = exposure.spots.iter().enumerate().filter(|(_, spot)| spot.trusted);
+            let width = |(index, _): (usize, _)| {
+                let (line, fibre) = (&model.lines[index / model.layout.fibres], index % model.layout.fibres);
+                model.spot_at(&model.theta, e, fibre, line).shape[axis]
+            };
+            trusted.map(width).collect::<Vec<_>>()
+        };
+        let start = model.mean_width([&self.psf.sigma_x, &self.psf.sigma_y][axis]);
+        median(self.exposures.iter().enumerate().flat_map(of_exposure).collect()) / start
     }
 
     /// Puts the traces where the median exposure has them.

@@ -136,7 +136,7 @@ impl Model {
     }
 
     /// Returns the mean width of the own fibres at the lines.
-    fn mean_width(&self, width: &LegendreSeries) -> f64 {
+    pub fn mean_width(&self, width: &LegendreSeries) -> f64 {
         let at = |line: &LineState| {
             let own =
                 self.own.clone().map(|k| legendre(width.of(self.fibres.start + k), unit(width.domain, line.place)));

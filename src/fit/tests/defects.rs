@@ -3,6 +3,7 @@
 use super::{arc, arc_of, distances, fit, lines, moved, psf};
 use crate::fit::remarks;
 use crate::psf::PsfParts;
+use crate::simulate::{Light, Simulation, simulate};
 
 #[test]
 fn lines_that_saturate_are_named_and_their_wings_count() {
@@ -52,5 +53,17 @@ fn traces_that_cross_in_the_start_spoil_neither_other_bundles_nor_other_fibres()
     for fibres in [0..5, 5..7, 9..10] {
         let [dx, dy] = distances(&psf, &fitted.psf, fibres, &lines);
         assert!(dx < 0.05 && dy < 0.08, "{dx} {dy}");
+    }
+}
+
+#[test]
+fn a_flat_or_the_sky_is_no_arc() {
+    let psf = psf();
+    let lines = lines(&psf, 24);
+    for light in [Light::Flat, Light::Sky] {
+        let arc = simulate(&psf, &Simulation { light, ..Simulation::default() }).unwrap().preproc;
+        let fitted = fit(&psf, &[&arc.masked_by(u32::MAX).unwrap()], &lines);
+        let all: Vec<_> = fitted.bundles.iter().map(|bundle| &bundle.outcome).collect();
+        assert!(all.iter().all(|outcome| outcome.as_ref().is_err_and(|why| why.contains("is it an arc"))), "{all:?}");
     }
 }
