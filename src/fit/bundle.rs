@@ -25,7 +25,7 @@ pub(super) struct Accepted {
 }
 
 /// A bundle in the course of its fit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Bundle<'a> {
     pub psf: &'a Psf,
     pub options: &'a FitOptions,

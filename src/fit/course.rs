@@ -53,7 +53,7 @@ impl Bundle<'_> {
         self.be_rough(0.0);
         for pass in 0..PASSES {
             self.rounds(4, Freedom::All, 30.0);
-            let found = self.find_lines(0.01);
+            let found = self.reconsider(0.01) + self.find_lines(0.01);
             self.rejected += self.reject(5.0, if pass == 0 { 0.1 } else { 0.02 });
             let lost = self.prune();
             if pass > 0 && found == 0 && lost == 0 {

@@ -25,9 +25,22 @@ pub(super) struct LineState {
     pub shape: Vec<f64>,
     /// Why the line no longer moves traces and shapes.
     pub lost: Option<String>,
+    /// Wavelength of an unlisted line that is too near for it to do so, as long as that is in the model.
+    pub beside: Option<f64>,
 }
 
 impl LineState {
+    /// Whether the line moves traces and shapes.
+    pub fn is_trusted(&self) -> bool {
+        self.lost.is_none() && self.beside.is_none()
+    }
+
+    /// Returns why it does not.
+    pub fn reason(&self) -> Option<String> {
+        let beside = |wave| format!("an unlisted line at {wave:.2} Angstrom is too near");
+        self.lost.clone().or_else(|| self.beside.map(beside))
+    }
+
     /// Whether a fibre has the line at this place.
     pub fn is_on(&self, fibre: usize) -> bool {
         self.only.is_none_or(|only| only == fibre)
@@ -161,7 +174,7 @@ impl Model {
         let degrees = self.monomials.iter().map(|m| m.1 + 1).max().unwrap_or(1);
         let [x, y] = self.layout.orders;
         let (trace, shape) = ([at(0, x), at(1, y)], at(2, degrees));
-        LineState { wave: place, place, only: None, listed, trace, shape, lost: None }
+        LineState { wave: place, place, only: None, listed, trace, shape, lost: None, beside: None }
     }
 
     /// Number of powers of z among the monomials.

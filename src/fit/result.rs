@@ -127,7 +127,7 @@ impl Bundle<'_> {
         };
         let lost = |line: &super::model::LineState| {
             line.listed?;
-            Some(LostLine { wave: line.wave, reason: line.lost.clone()? })
+            Some(LostLine { wave: line.wave, reason: line.reason()? })
         };
         let found = self.model.lines.iter().enumerate().filter(|(_, line)| line.listed.is_none());
         // A line at a place per fibre is lost at all of them.
@@ -158,9 +158,9 @@ impl Bundle<'_> {
                 for fibre in self.model.own.clone() {
                     let index = exposure.index(l, fibre);
                     let (Some(d), state) = (departures.get(&[e, index]), &exposure.spots[index]) else { continue };
-                    let reason = match (state.trusted, &line.lost, state.lost) {
+                    let reason = match (state.trusted, line.reason(), state.lost) {
                         (true, ..) => None,
-                        (_, Some(lost), _) => Some(lost.clone()),
+                        (_, Some(lost), _) => Some(lost),
                         (.., Some(lost)) => Some(lost.into()),
                         _ if !self.model.live[fibre] => Some("its fibre has no light".into()),
                         _ => Some("faint or mostly masked".into()),

@@ -62,7 +62,7 @@ impl Bundle<'_> {
                 let (line, fibre) = (index / layout.fibres, index % layout.fibres);
                 spot.coreless = core < HALF;
                 let sound = spot.used && spot.sn > SIGNAL && core > CORE && spot.lost.is_none();
-                spot.trusted = sound && self.model.live[fibre] && self.model.lines[line].lost.is_none();
+                spot.trusted = sound && self.model.live[fibre] && self.model.lines[line].is_trusted();
             }
         }
     }
@@ -72,7 +72,7 @@ impl Bundle<'_> {
         let fibres = self.model.layout.fibres;
         for exposure in &mut self.exposures {
             for (index, spot) in exposure.spots.iter_mut().enumerate() {
-                spot.trusted &= spot.lost.is_none() && self.model.lines[index / fibres].lost.is_none();
+                spot.trusted &= spot.lost.is_none() && self.model.lines[index / fibres].is_trusted();
             }
         }
     }

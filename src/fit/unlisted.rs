@@ -22,6 +22,9 @@ const NEIGHBOUR: f64 = 8.0;
 const LISTED: f64 = 1.2;
 const APART: f64 = 12.0;
 const EARLIER: f64 = 4.0;
+/// Least signal over noise and brightness of a find that stays, in those that it needed, and steps to either side where it may be.
+const KEPT: f64 = 0.7;
+const NEAR: i32 = 3;
 
 impl Bundle<'_> {
     /// Finds lines that the list lacks, at least `fraction` of what listed lines nearby have. They join the model with free
@@ -39,71 +42,99 @@ impl Bundle<'_> {
             return 0;
         }
         found.sort_by(f64::total_cmp);
+        let (first, last) = (self.first_fibre(), self.last_fibre());
+        tracing::debug!("fibres {first} to {last}: unlisted lines at {found:.2?} Angstrom");
         for &wave in &found {
-            let near = (self.model.spot.half_y + 1) as f64 / self.model.dispersion(wave).abs();
-            for line in self.model.lines.iter_mut().filter(|line| line.listed.is_some()) {
-                if (line.wave - wave).abs() < near && line.lost.is_none() {
-                    line.lost = Some(format!("an unlisted line at {wave:.2} Angstrom is too near"));
-                }
-            }
             let mut line = self.model.line(wave, None);
             line.lost = Some("not in the list".into());
             self.model.lines.push(line);
         }
+        self.crowd();
         self.choose_spots();
         self.renew_variance();
         found.len()
     }
 
+    /// Takes finds back that would not be found now: what a bright line leaves over before all shapes are free looks like
+    /// another. Listed lines beside them move traces and shapes again. Returns how many there are.
+    pub(super) fn reconsider(&mut self, fraction: f64) -> usize {
+        let finds = (0..self.model.lines.len()).rev().filter(|l| self.model.lines[*l].listed.is_none());
+        let mut count = 0;
+        // The last first: those before it keep their numbers.
+        for l in finds.collect::<Vec<_>>() {
+            let mut without = self.clone();
+            let found = without.withdraw(l);
+            if !without.shows(found.wave, fraction) {
+                let (first, last) = (self.first_fibre(), self.last_fibre());
+                tracing::debug!("fibres {first} to {last}: no line at {:.2} Angstrom any more", found.wave);
+                *self = without;
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Takes a found line out of the model.
+    fn withdraw(&mut self, line: usize) -> LineState {
+        let found = self.model.lines.remove(line);
+        for exposure in &mut self.exposures {
+            exposure.spots.drain(exposure.index(line, 0)..exposure.index(line + 1, 0));
+        }
+        self.crowd();
+        self.choose_spots();
+        self.renew_variance();
+        found
+    }
+
+    /// Whether the residual of an exposure has a line near a place, or too few good pixels to tell.
+    fn shows(&self, wave: f64, fraction: f64) -> bool {
+        (0..self.exposures.len()).filter_map(|e| Search::new(self, e)).any(|search| {
+            let at = |k: i32| self.model.line(wave + STEP * search.per_pixel * f64::from(k), None);
+            let mut near = (-NEAR..=NEAR).map(at).filter(|line| search.is_free(line.wave));
+            let stands_out = |line: LineState| {
+                let [signal, flux] = search.full(&line).unwrap_or_default();
+                signal > KEPT * SIGNAL && !search.is_faint(line.wave, flux, KEPT * fraction)
+            };
+            near.any(stands_out) || search.full(&at(0)).is_none()
+        })
+    }
+
+    /// Takes trust from listed lines nearer than a window to one that the list lacks, and gives it back to others.
+    fn crowd(&mut self) {
+        let found = self.model.lines.iter().filter(|line| line.listed.is_none()).map(|line| line.wave);
+        let reach = |wave: f64| (wave, (self.model.spot.half_y + 1) as f64 / self.model.dispersion(wave).abs());
+        let found: Vec<(f64, f64)> = found.map(reach).collect();
+        for line in self.model.lines.iter_mut().filter(|line| line.listed.is_some()) {
+            let near = found.iter().find(|(wave, reach)| (line.wave - wave).abs() < *reach);
+            line.beside = near.map(|(wave, _)| *wave);
+        }
+    }
+
     fn find_in(&self, number: usize, fraction: f64, found: &mut Vec<f64>) {
-        let (model, exposure) = (&self.model, &self.exposures[number]);
-        let live: Vec<usize> = (0..model.fibres.len()).filter(|&f| model.live[f]).collect();
+        let model = &self.model;
+        let Some(search) = Search::new(self, number) else { return };
+        let per_pixel = search.per_pixel;
         let waves = model.lines.iter().map(|line| line.wave);
         let ends = [waves.clone().fold(f64::MAX, f64::min), waves.fold(f64::MIN, f64::max)];
-        let per_pixel = 1.0 / model.dispersion(0.5 * (ends[0] + ends[1])).abs();
-        if live.is_empty() || !per_pixel.is_finite() {
-            return;
-        }
         // A line whose window meets that of the last one.
         let beyond = (model.spot.half_y + 2) as f64 * per_pixel;
         let count = ((ends[1] - ends[0] + 2.0 * beyond) / (STEP * per_pixel)) as usize;
         let grid: Vec<LineState> =
             (0..count).map(|i| model.line(ends[0] - beyond + STEP * per_pixel * i as f64, None)).collect();
-        let search = Search { bundle: self, exposure, number, live: &live };
         let quick: Vec<f64> = grid.iter().map(|line| search.quick(line)).collect();
         let mut signal = vec![0.0; count];
         let mut flux = vec![0.0; count];
         for i in 0..count {
             if quick[i.saturating_sub(1)..(i + 2).min(count)].iter().any(|quick| *quick > QUICK) {
-                [signal[i], flux[i]] = search.full(&grid[i]);
+                [signal[i], flux[i]] = search.full(&grid[i]).unwrap_or_default();
             }
         }
         let mut order: Vec<usize> = (0..count).filter(|&i| signal[i] > SIGNAL).collect();
         order.sort_by(|&a, &b| signal[b].total_cmp(&signal[a]));
-        let brightness = |l: usize| {
-            let spots = (0..exposure.fibres).map(|f| &exposure.spots[exposure.index(l, f)]);
-            let used: Vec<f64> = spots.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.flux).collect();
-            if used.is_empty() { 0.0 } else { median(used) }
-        };
-        let bright: Vec<f64> = (0..model.lines.len()).map(brightness).collect();
-        let coreless: Vec<bool> = (0..model.lines.len()).map(|l| self.is_coreless(exposure, l)).collect();
         for i in order {
             let wave = grid[i].wave;
-            let distance = |other: f64| (other - wave).abs() / per_pixel;
-            let faint =
-                |(l, line): (usize, &LineState)| distance(line.wave) < NEIGHBOUR && bright[l] * fraction >= flux[i];
-            let crowded = model.lines.iter().zip(&coreless).any(|(line, coreless)| {
-                let least = match (line.listed, coreless) {
-                    (None, _) => EARLIER,
-                    // Beside a core without pixels the wings' model is free: an arc of 1e6 electron per line that saturates at 3e4
-                    // showed two lines 2.5 pixels from it.
-                    (_, true) => (model.spot.half_y + 1) as f64,
-                    _ => LISTED,
-                };
-                distance(line.wave) < least
-            });
-            let twice = found.iter().any(|other| distance(*other) < APART);
-            if found.len() < MOST && !crowded && !twice && !model.lines.iter().enumerate().any(faint) {
+            let twice = found.iter().any(|other| search.distance(*other, wave) < APART);
+            if found.len() < MOST && !twice && search.is_free(wave) && !search.is_faint(wave, flux[i], fraction) {
                 found.push(wave + STEP * per_pixel * top(&signal, i));
             }
         }
@@ -147,14 +178,67 @@ fn top(signal: &[f64], i: usize) -> f64 {
     ((below - above) / bend).clamp(-0.5, 0.5)
 }
 
+/// The search for lines in the residual of an exposure.
 struct Search<'a> {
     bundle: &'a Bundle<'a>,
     exposure: &'a Exposure,
     number: usize,
-    live: &'a [usize],
+    live: Vec<usize>,
+    /// Angstrom.
+    per_pixel: f64,
+    /// Median light of each line's spots that stand out, electron.
+    bright: Vec<f64>,
+    /// Whether a line has no core.
+    coreless: Vec<bool>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// Prepares the search; None where no fibre has light.
+    fn new(bundle: &'a Bundle, number: usize) -> Option<Self> {
+        let (model, exposure) = (&bundle.model, &bundle.exposures[number]);
+        let live: Vec<usize> = (0..model.fibres.len()).filter(|&f| model.live[f]).collect();
+        let waves = model.lines.iter().map(|line| line.wave);
+        let ends = [waves.clone().fold(f64::MAX, f64::min), waves.fold(f64::MIN, f64::max)];
+        let per_pixel = 1.0 / model.dispersion(0.5 * (ends[0] + ends[1])).abs();
+        if live.is_empty() || !per_pixel.is_finite() {
+            return None;
+        }
+        let brightness = |l: usize| {
+            let spots = (0..exposure.fibres).map(|f| &exposure.spots[exposure.index(l, f)]);
+            let used: Vec<f64> = spots.filter(|spot| spot.used && spot.sn > SIGNAL).map(|spot| spot.flux).collect();
+            if used.is_empty() { 0.0 } else { median(used) }
+        };
+        let bright = (0..model.lines.len()).map(brightness).collect();
+        let coreless = (0..model.lines.len()).map(|l| bundle.is_coreless(exposure, l)).collect();
+        Some(Self { bundle, exposure, number, live, per_pixel, bright, coreless })
+    }
+
+    /// Distance of two wavelengths, pixels.
+    fn distance(&self, a: f64, b: f64) -> f64 {
+        (a - b).abs() / self.per_pixel
+    }
+
+    /// Whether a place is far enough from the lines of the model.
+    fn is_free(&self, wave: f64) -> bool {
+        let model = &self.bundle.model;
+        model.lines.iter().zip(&self.coreless).all(|(line, coreless)| {
+            let least = match (line.listed, coreless) {
+                (None, _) => EARLIER,
+                // Beside a core without pixels the wings' model is free: an arc of 1e6 electron per line that saturates at 3e4
+                // showed two lines 2.5 pixels from it.
+                (_, true) => (model.spot.half_y + 1) as f64,
+                _ => LISTED,
+            };
+            self.distance(line.wave, wave) >= least
+        })
+    }
+
+    /// Whether a spot has no more than a fraction of the light of a line nearby.
+    fn is_faint(&self, wave: f64, flux: f64, fraction: f64) -> bool {
+        let mut lines = self.bundle.model.lines.iter().zip(&self.bright);
+        lines.any(|(line, bright)| self.distance(line.wave, wave) < NEIGHBOUR && bright * fraction >= flux)
+    }
+
     /// Signal over noise of the 3 x 3 pixels in the middle: the median of the fibres, and as of all together.
     fn quick(&self, line: &LineState) -> f64 {
         let (model, region) = (&self.bundle.model, &self.exposure.region);
@@ -176,13 +260,14 @@ impl Search<'_> {
         median(self.live.iter().map(of).collect()) * (self.live.len() as f64).sqrt()
     }
 
-    /// Signal over noise and flux of a spot there: medians of the fibres. A mean would be fooled by cosmic rays.
-    fn full(&self, line: &LineState) -> [f64; 2] {
+    /// Signal over noise and flux of a spot there: medians of the fibres. A mean would be fooled by cosmic rays. None where most
+    /// fibres have too few good pixels.
+    fn full(&self, line: &LineState) -> Option<[f64; 2]> {
         let (model, region) = (&self.bundle.model, &self.exposure.region);
         let mut evaluator = SpotDerivatives::new(&model.spot, true);
         let mut values = vec![0.0; model.spot.size()];
         let (mut signals, mut fluxes) = (Vec::new(), Vec::new());
-        for &fibre in self.live {
+        for &fibre in &self.live {
             let params = model.spot_at(&model.theta, self.number, fibre, line);
             let spot = Spot::new(0, model, region, [0, fibre], params);
             evaluator.value(spot.offset, &spot.shape, &mut values);
@@ -205,8 +290,8 @@ impl Search<'_> {
             }
         }
         if 2 * signals.len() <= self.live.len() {
-            return [0.0; 2];
+            return None;
         }
-        [median(signals) * (self.live.len() as f64).sqrt(), median(fluxes)]
+        Some([median(signals) * (self.live.len() as f64).sqrt(), median(fluxes)])
     }
 }
