@@ -115,7 +115,7 @@ impl Bundle<'_> {
 
     /// Checks that the light is that of the listed lines: a flat or the sky can be described by lines, too.
     fn check_lamp(&self) -> Result<(), String> {
-        let lost = self.model.lines.iter().filter(|line| line.lost.is_some()).filter_map(|line| line.listed);
+        let lost = self.model.lines.iter().filter(|line| !line.is_trusted()).filter_map(|line| line.listed);
         let (lost, fit) = (lost.collect::<BTreeSet<_>>().len(), self.moving());
         let found = self.model.lines.iter().filter(|line| line.listed.is_none()).count();
         if lost > fit || (found > 2 * fit && 2 * lost > fit) {

@@ -67,3 +67,26 @@ fn a_flat_or_the_sky_is_no_arc() {
         assert!(all.iter().all(|outcome| outcome.as_ref().is_err_and(|why| why.contains("is it an arc"))), "{all:?}");
     }
 }
+
+#[test]
+fn what_gaussians_leave_of_bright_skew_lines_is_taken_for_lines_at_first_only() {
+    let mut psf = psf();
+    let skew = |p: &mut PsfParts| {
+        let term = &mut p.gh[3];
+        term.coeff.iter_mut().step_by(term.ncoeff).for_each(|c| *c = 0.15);
+    };
+    psf.update(skew).unwrap();
+    let lines = lines(&psf, 24);
+    let (arc, start) = (arc_of(&psf, &lines, 1e5, 4, None), moved(&psf, [0.3, -0.3], 1.05));
+    let lacking: Vec<_> = lines.iter().enumerate().filter(|(k, _)| *k != 12).map(|(_, line)| line.clone()).collect();
+    for (listed, count) in [(&lines, 0), (&lacking, 1)] {
+        let fitted = fit(&start, &[&arc], listed);
+        for bundle in &fitted.bundles {
+            assert!(bundle.lost.is_empty() && bundle.found.len() == count, "{:?} {:?}", bundle.lost, bundle.found);
+            assert!(bundle.found.iter().all(|found| (found.wave - lines[12].wave).abs() < 0.3), "{:?}", bundle.found);
+            assert!(bundle.outcome.is_ok(), "{:?}", bundle.outcome);
+        }
+        let [dx, dy] = distances(&psf, &fitted.psf, 0..10, &lines);
+        assert!(dx < 0.05 && dy < 0.05, "{dx} {dy}");
+    }
+}
