@@ -32,15 +32,20 @@ pub fn read_psf(py: Python, path: PathBuf, psf_gh00: &str) -> PyResult<Psf> {
     let unknown = |error: UnknownWord| input(format!("psf_gh00 is {:?}: give {}", error.word, error.choice()));
     let gh00 = psf_gh00.parse::<Gh00>().map_err(unknown)?;
     let psf = released(py, None, || fits::read_psf_with(&path, gh00))?.map_err(Raise::raise)?;
-    warn(py, &path, &psf.defects().sentences())?;
+    warn_of(py, &path, &psf.defects().sentences())?;
     Ok(psf.into())
 }
 
 /// Warns of defects of a file.
-fn warn(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
+fn warn_of(py: Python, path: &Path, notes: &[String]) -> PyResult<()> {
+    warn(py, notes.iter().map(|note| format!("{}: {note}", path.display())))
+}
+
+/// Warns by sentences.
+pub fn warn(py: Python, sentences: impl IntoIterator<Item = String>) -> PyResult<()> {
     let kind = py.import("spextral")?.getattr("ExtractionWarning")?;
     let warn = py.import("warnings")?.getattr("warn")?;
-    notes.iter().try_for_each(|note| warn.call1((format!("{}: {note}", path.display()), &kind)).map(|_| ()))
+    sentences.into_iter().try_for_each(|sentence| warn.call1((sentence, &kind)).map(|_| ()))
 }
 
 /// Reads a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.
@@ -91,7 +96,7 @@ pub fn read_preproc(
     let image_hdu = image_hdu.map(|hdu| hdu.str().map(|text| text.to_string())).transpose()?;
     let options = PreprocOptions { mask_bits: bits(mask_bits), fibermap, image_hdu, readnoise, gain, ignore_checksum };
     let preproc = released(py, None, || fits::read_preproc(&path, &options))?.map_err(Raise::raise)?;
-    warn(py, &path, &preproc.notes)?;
+    warn_of(py, &path, &preproc.notes)?;
     Ok(preproc.into())
 }
 

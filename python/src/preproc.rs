@@ -2,6 +2,7 @@
 
 use crate::arrays::{integers, numbers, to_frozen};
 use crate::error::{Raise, input};
+use crate::files::warn;
 use crate::work::released;
 use numpy::{PyArrayDyn, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyKeyError;
@@ -141,9 +142,12 @@ impl Preproc {
     }
 
     /// The factor f of a barycentric correction at mid-exposure, of the header's (or the fibermap's) position and date.
-    fn barycentric_factor(&self) -> PyResult<f64> {
+    /// Warns where the header names no site, which then is Kitt Peak.
+    fn barycentric_factor(&self, py: Python) -> PyResult<f64> {
         let fibermap = self.0.fibermap.as_ref().map(Table::header);
-        factor_of_exposure(&self.0.header, fibermap).map_err(Raise::raise)
+        let correction = factor_of_exposure(&self.0.header, fibermap).map_err(Raise::raise)?;
+        warn(py, correction.site.note)?;
+        Ok(correction.factor)
     }
 
     /// Writes a preproc file: IMAGE, IVAR, and where there are any MASK, READNOISE, FIBERMAP.

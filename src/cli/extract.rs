@@ -206,8 +206,8 @@ fn report(request: &Request, done: &Done) {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         tracing::info!("device memory: {:.1} MiB at most, {:.1} planned for", mib(memory.peak), mib(memory.planned));
     }
-    if let Some(factor) = done.barycentric {
-        tracing::info!("barycentric factor {factor:.10}");
+    if let Some(correction) = &done.barycentric {
+        tracing::info!("barycentric factor {:.10} at {}", correction.factor, correction.site);
     }
     if summary.redone > 0 {
         let (redone, all) = (summary.redone, summary.banded + summary.patches);

@@ -93,7 +93,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
         "solver_as_requested": summary.is_by(request.options.solver).is_none(),
         "nspec": done.nspec, "nwave": done.nwave,
         "wave_min": wave_min, "wave_max": wave_max, "wave_step": wave_step,
-        "barycentric_factor": done.barycentric,
+        "barycentric_factor": done.barycentric.as_ref().map(|correction| correction.factor),
         "bad_pixels": done.bad_pixels,
         "bad_fibres": done.bad_fibres,
         "notes": done.notes,
@@ -116,6 +116,7 @@ pub fn extraction_fields(request: &Request, done: &Done, like: Option<Value>) ->
     fields.insert("fit".into(), json!(summary.fit));
     let table = table.map_or(Value::Null, |(path, digest)| file(path, digest));
     fields.insert("wavelength_table".into(), table);
+    fields.insert("barycentric_site".into(), json!(done.barycentric.as_ref().map(|correction| &correction.site)));
     fields.insert("wave_dln".into(), done.log_step.into());
     fields.insert("dispaxis".into(), done.dispersion.dispaxis().into());
     let traces = done.shifts.as_ref().map(|shifts| Value::Object(quantity_fields(|q| shifts.departure(q))));

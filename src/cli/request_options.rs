@@ -77,7 +77,9 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::BarycentricCorrection,
                 None,
                 "",
-                "Make the grid barycentric: extract on w/f by dw/f with the factor f at mid-exposure, and write HELIOCOR",
+                "Make the grid barycentric: extract on w/f by dw/f with the factor f at mid-exposure, and write HELIOCOR. \
+                 The site is that of OBSGEO-X, -Y, -Z (or -L, -B, -H), OBS-LONG, ESO's GEOLON, SITELONG or LONGITUD and the cards \
+                 beside them; without any, Kitt Peak for DESI, a warning where no telescope is named, an error for another",
             ),
         ],
     ),

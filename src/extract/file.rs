@@ -6,7 +6,7 @@ use super::fibermap::fibermap_rows;
 use super::own_grid::own_grid_of;
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
-use crate::barycentric::factor_of_exposure;
+use crate::barycentric::{Correction, factor_of_exposure};
 use crate::base::cancel::CancelToken;
 use crate::base::error_chain::one_line;
 use crate::base::transpose::transposed;
@@ -31,8 +31,8 @@ pub struct Done {
     pub nwave: usize,
     /// Pixels that were not finite or had an ivar that cannot be.
     pub bad_pixels: usize,
-    /// The barycentric factor applied.
-    pub barycentric: Option<f64>,
+    /// The barycentric factor applied, and its site.
+    pub barycentric: Option<Correction>,
     /// Description of the device.
     pub device: String,
     /// First wavelength, last one, and step of the grid, Angstrom; the step in its middle.
@@ -65,7 +65,7 @@ pub struct Inputs {
     preproc: Preproc,
     psf: Psf,
     grid: WaveGrid,
-    barycentric: Option<f64>,
+    barycentric: Option<Correction>,
     fibermap: Option<Table>,
     /// Wavelengths of the bins, where fibres have a table of them.
     table: Option<WaveTable>,
@@ -142,12 +142,15 @@ impl Inputs {
                 "dispersion is along x (DISPAXIS 1): rows and columns are exchanged as they are read and written"
             );
         }
-        let barycentric = barycentric_factor(request, &preproc)?;
-        let (grid, table) = match own_grid_of(request, &mut psf, &grid, table, barycentric)? {
+        let barycentric = barycentric_correction(request, &preproc)?;
+        let factor = barycentric.as_ref().map(|correction| correction.factor);
+        let (grid, table) = match own_grid_of(request, &mut psf, &grid, table, factor)? {
             Some((grid, table)) => (grid, Some(table)),
             None => (grid, None),
         };
         let mut notes = defects(request, &preproc, &psf);
+        let of_site = barycentric.iter().filter_map(|correction| correction.site.note.as_ref());
+        notes.extend(of_site.map(|note| format!("{}: {note}", request.input.display())));
         let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
         Ok(Self { preproc, psf, grid, barycentric, fibermap, table, digests, notes, shifts, read: start.elapsed() })
@@ -192,7 +195,8 @@ impl Inputs {
     pub fn options(&self, request: &Request) -> Options {
         let model = request.model.as_ref().map(|(_, which)| *which);
         // A table has the factor in its bins already.
-        let barycentric = self.barycentric.filter(|_| self.table.is_none());
+        let barycentric =
+            self.barycentric.as_ref().filter(|_| self.table.is_none()).map(|correction| correction.factor);
         Options { barycentric, model, ..request.options.clone() }
     }
 
@@ -224,7 +228,7 @@ impl Product {
             nspec: spectra.nspec,
             nwave: spectra.nwave,
             bad_pixels: inputs.preproc.ccd.rejected().total(),
-            barycentric: inputs.barycentric,
+            barycentric: inputs.barycentric.clone(),
             device: summary.device.clone(),
             grid: [inputs.grid.wave()[0], inputs.grid.wave()[spectra.nwave - 1], inputs.grid.step()],
             log_step: inputs.grid.log_step(),
@@ -330,7 +334,7 @@ fn fit_traces(request: &Request, preproc: &Preproc, psf: &mut Psf) -> Result<Shi
     Ok(shifts)
 }
 
-fn barycentric_factor(request: &Request, preproc: &Preproc) -> Result<Option<f64>, FileError> {
+fn barycentric_correction(request: &Request, preproc: &Preproc) -> Result<Option<Correction>, FileError> {
     let compute = || factor_of_exposure(&preproc.header, preproc.fibermap.as_ref().map(Table::header));
     let failed = |source| FileError::Barycentric { path: request.input.clone(), source };
     request.barycentric.then(compute).transpose().map_err(failed)
@@ -404,12 +408,14 @@ fn header(request: &Request, inputs: &Inputs, nspec: usize, summary: &Summary) -
     let first = inputs.psf.number(request.options.specmin);
     let smallest = |table: &Table| table.column_i64("FIBER").and_then(|fibres| fibres.into_iter().min());
     let fibermin = inputs.fibermap.as_ref().and_then(smallest).unwrap_or(first);
-    note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, inputs.barycentric, summary);
+    let factor = inputs.barycentric.as_ref().map(|correction| correction.factor);
+    note_run(&mut header, wave, inputs.grid.step(), nspec, fibermin, factor, summary);
     match inputs.grid.log_step() {
         Some(log_step) => header.set("WAVEDLN", log_step, "Step of ln(wavelength); WAVESTEP is the middle's"),
         None => header.remove("WAVEDLN"),
     }
     record::note(&mut header, request, &inputs.digests, &inputs.notes);
+    record::note_site(&mut header, inputs.barycentric.as_ref().map(|correction| &correction.site));
     record::note_axis(&mut header, inputs.psf.dispersion);
     record::note_ranges(&mut header, (!is_shared).then_some(&all[..]));
     record::note_shifts(&mut header, inputs.shifts.as_ref());

@@ -2,6 +2,7 @@
 
 use super::extraction::card_of;
 use super::{Digests, Request, Summary, option_record};
+use crate::barycentric::StatedSite;
 use crate::base::version::{COMMIT, DIRTY, UNKNOWN_COMMIT, VERSION};
 use crate::fits::{FitsError, read_headers};
 use crate::frame::{Header, card_of_path, path_of_card, printable};
@@ -45,6 +46,7 @@ pub enum RecordError {
 /// | SPXCHI2 | median over the fibres of their median chi2pix |
 /// | SPXRCUT | smallest sum of a row of R and number of fibres with such rows, where rows are cut off |
 /// | SPXDARK | fibres without any good pixel, rows of the PSF; absent where there is none |
+/// | SPXSITE | with `barycentric-correction`: the site that HELIOCOR holds for, and the cards of the input that state it |
 /// | SPXDISP | x where the CCD has dispersion along x; absent elsewhere |
 /// | SPXRANGE | T where every fibre has wavelengths of its own; absent elsewhere |
 /// | SPXDX, SPXDY, SPXDSX, SPXDSY | with `fit-traces`: mean shift of the traces, pixels, and of ln(widths); errors: SPXDXE, … |
@@ -153,6 +155,11 @@ pub(super) fn note(header: &mut Header, request: &Request, digests: &Digests, no
     for (k, note) in notes.iter().enumerate() {
         header.set(&format!("SPXNOT{}", k + 1), note.as_str(), "");
     }
+}
+
+/// Sets the card of the site of a barycentric correction.
+pub(super) fn note_site(header: &mut Header, site: Option<&StatedSite>) {
+    set(header, [("SPXSITE", site.map(StatedSite::to_string), "Site that HELIOCOR holds for")]);
 }
 
 /// Sets the card of an axis of dispersion that is not DESI's.

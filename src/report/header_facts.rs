@@ -3,7 +3,7 @@
 use crate::frame::Header;
 
 /// Cards shown, in this order, and their meaning.
-const CARDS: [(&str, &str); 20] = [
+const CARDS: [(&str, &str); 21] = [
     ("CAMERA", "camera"),
     ("NIGHT", "night"),
     ("EXPID", "exposure"),
@@ -18,6 +18,7 @@ const CARDS: [(&str, &str); 20] = [
     ("WAVEMAX", "last wavelength, Å"),
     ("WAVESTEP", "wavelength step, Å"),
     ("HELIOCOR", "barycentric factor"),
+    ("SPXSITE", "its site"),
     ("SPXVER", "version of spextral"),
     ("SPXDEV", "device"),
     ("SPXSOLV", "solver"),

@@ -124,6 +124,16 @@ fn a_frame_that_does_not_say_where_it_points_has_no_barycentric_correction() {
 }
 
 #[test]
+fn a_frame_of_another_observatory_without_its_position_has_no_barycentric_correction() {
+    let folder = Folder::new();
+    let mut preproc = Folder::simulated().preproc.clone();
+    preproc.header.set("TELESCOP", "ESO-VISTA", "");
+    write_preproc(folder.path("vista.fits"), &preproc, false).unwrap().persist().unwrap();
+    let said = ["vista.fits", "no position of TELESCOP = ESO-VISTA", "add OBSGEO-X", "OBS-LONG"];
+    fails(&folder, &["-i", "vista.fits", "--barycentric-correction"], &said);
+}
+
+#[test]
 fn an_output_that_is_an_input_is_refused_whatever_it_is_called() {
     let folder = Folder::new();
     let before = bytes(&folder.path("preproc.fits"));

@@ -88,6 +88,9 @@ fn extract_prints_what_is_in_the_frame() {
     for (field, keyword) in [&numbers[..], &[("wave_step", "WAVESTEP")]].concat() {
         assert_eq!(json[field].as_f64(), header.get_f64(keyword), "{field}");
     }
+    assert_eq!(json["barycentric_site"]["longitude"].as_f64(), Some(-111.59989));
+    let source = json["barycentric_site"]["source"].as_str().unwrap();
+    assert!(header.get_str("SPXSITE").unwrap().contains(source), "{source}");
     let card = header.get_str("SPXOPT").unwrap();
     for (name, value) in json["options"].as_object().unwrap() {
         let word = format!("{name}={}", value.as_str().unwrap_or("default"));

@@ -1,7 +1,7 @@
 //! Use cases: files appear, options have their effect, help is complete.
 
 use spextral::barycentric;
-use spextral::fits::{Header, PsfExtras, read_frame, read_psf, write_psf_with};
+use spextral::fits::{Header, PsfExtras, read_frame, read_psf, write_preproc, write_psf_with};
 use testkit::Folder;
 
 #[test]
@@ -75,10 +75,35 @@ fn a_barycentric_frame_keeps_its_grid_and_says_its_factor() {
     let [plain, moved] = ["frame.fits", "moved.fits"].map(|name| read_frame(folder.path(name)).unwrap());
     let preproc = &Folder::simulated().preproc;
     let factor =
-        barycentric::factor_of_exposure(&preproc.header, preproc.fibermap.as_ref().map(|t| t.header())).unwrap();
+        barycentric::factor_of_exposure(&preproc.header, preproc.fibermap.as_ref().map(|t| t.header())).unwrap().factor;
     assert_eq!(moved.header.get_f64("HELIOCOR"), Some(factor));
-    assert!(plain.header.get_f64("HELIOCOR").is_none());
+    assert!(plain.header.get_f64("HELIOCOR").is_none() && plain.header.get_str("SPXSITE").is_none());
+    let site = moved.header.get_str("SPXSITE").unwrap();
+    assert!(site.contains("longitude -111.59989") && site.contains("Kitt Peak, as there is DESI's DOSVER"), "{site}");
     assert!(plain.wave == moved.wave && plain.spectra.flux != moved.spectra.flux);
+}
+
+#[test]
+fn a_barycentric_frame_names_the_site_of_its_input_and_is_repeated() {
+    let folder = Folder::new();
+    let mut preproc = Folder::simulated().preproc.clone();
+    for (keyword, metre) in [("OBSGEO-X", 1946404.3), ("OBSGEO-Y", -5467644.3), ("OBSGEO-Z", -2642728.2)] {
+        preproc.header.set(keyword, metre, "");
+    }
+    write_preproc(folder.path("paranal.fits"), &preproc, false).unwrap().persist().unwrap();
+    let run = folder.extract(&["-i", "paranal.fits", "--barycentric-correction", "--loglevel", "info"]);
+    assert!(run.stderr.contains(" at longitude -70.40") && run.stderr.contains("(OBSGEO-X"), "{}", run.stderr);
+    let card = |name: &str| read_frame(folder.path(name)).unwrap().header.get_str("SPXSITE").unwrap_or_default();
+    assert!(card("frame.fits").starts_with("longitude -70.40"), "{}", card("frame.fits"));
+    folder.run(&["extract", "--like", "frame.fits", "-o", "again.fits"]).succeeds();
+    assert_eq!(card("again.fits"), card("frame.fits"));
+
+    ["OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z", "DOSVER"].iter().for_each(|keyword| preproc.header.remove(keyword));
+    write_preproc(folder.path("nowhere.fits"), &preproc, false).unwrap().persist().unwrap();
+    let run = folder.extract(&["-i", "nowhere.fits", "--barycentric-correction", "-o", "supposed.fits"]);
+    assert!(run.code == Some(0) && run.stderr.contains("is that of Kitt Peak"), "{}", run.stderr);
+    let header = read_frame(folder.path("supposed.fits")).unwrap().header;
+    assert!(header.get_str("SPXNOT1").is_some_and(|note| note.contains("is that of Kitt Peak")));
 }
 
 #[test]
