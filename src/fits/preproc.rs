@@ -115,7 +115,7 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
         notes.push("its READNOISE has not the shape of the image and is left out".into());
         None
     });
-    let image = weights::image(file, image_hdu, options.gain)?;
+    let image = weights::image(file, image_hdu, options.gain, &mut notes)?;
     let ivar = weights::ivar(file, image_hdu, &image, options, &mut notes)?;
     let mask = mask_hdu.map(|hdu| file.image_bits(hdu, &mut notes)).transpose()?;
     if mask.is_none() {

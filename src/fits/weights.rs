@@ -62,9 +62,17 @@ pub(super) fn image_hdu<'a>(
 }
 
 /// Reads the image in electron.
-pub(super) fn image(file: &FitsFile, hdu: &Hdu, gain: Option<f64>) -> Result<Vec<f32>, FitsError> {
+pub(super) fn image(
+    file: &FitsFile,
+    hdu: &Hdu,
+    gain: Option<f64>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<f32>, FitsError> {
     let unit = hdu.header.get_str("BUNIT").unwrap_or_default();
     let unit = unit.trim();
+    if gain.is_none() && unit.is_empty() {
+        notes.push(format!("{} has no BUNIT; its pixels are taken as electrons ({Gain} for other units)", hdu.label()));
+    }
     match gain {
         None if unit.is_empty() || is_electron(unit) => file.image_f32(hdu),
         None => Err(file.invalid(

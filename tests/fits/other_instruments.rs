@@ -122,6 +122,15 @@ fn of_two_hdus_with_one_name_the_first_counts_and_the_other_is_told_of() {
 }
 
 #[test]
+fn an_image_without_its_unit_is_taken_as_electrons_and_that_is_said() {
+    for (unit, gain, told) in [("", None, true), ("electron", None, false), ("", Some(2.0), false)] {
+        let (_dir, path) = file(unit, &[("IMAGE", PIXELS), ("IVAR", [4.0; 6])]);
+        let frame = read(&path, PreprocOptions { gain, ..PreprocOptions::default() }).unwrap();
+        assert_eq!(frame.notes.iter().any(|note| note.contains("has no BUNIT")), told, "{:?}", frame.notes);
+    }
+}
+
+#[test]
 fn hdus_that_nextend_promises_are_missed() {
     let (dir, mut frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
