@@ -7,7 +7,7 @@
 //! | `psf_sampled`, `psf_irregular` | PSFs of sampled spots, on a grid or at any places |
 //! | `reader`, `hdu`, `writer`, `blocks` | an open file and its HDUs; a new file with checksums; units of both |
 //! | `bytes`, `positioned_io`, `gzip`, `checksum` | bytes by their position; gzip on all threads; sums in any order |
-//! | `preproc_options`, `weights` | how a preproc frame is read; its image and the weights under any name |
+//! | `preproc_options`, `weights`, `companions` | how a preproc frame is read; its image and the weights under any name; those of one detector of several |
 //! | `image`, `tiles`, `table` | pixels, plain and tile-compressed; binary tables |
 //! | `line_list`, `arc_lines`, `night_sky`, `truth` | wavelengths of a lamp; built-in lists; true spectra |
 //! | `spot_table` | measured spots and plain traces, of which a PSF is made |
@@ -22,6 +22,7 @@ mod arc_lines;
 mod blocks;
 mod bytes;
 mod checksum;
+mod companions;
 mod error;
 mod first_cards;
 mod frame;

@@ -1,5 +1,6 @@
 //! Preprocessed CCD frames: IMAGE and IVAR, optionally MASK, READNOISE and FIBERMAP.
 
+use super::companions::Companions;
 use super::error::FitsError;
 use super::hdu::Hdu;
 use super::keywords::carried_cards;
@@ -99,11 +100,14 @@ pub fn read_preproc(path: impl AsRef<Path>, options: &PreprocOptions) -> Result<
 
 /// Reads the preproc frame of an open file.
 pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Preproc, FitsError> {
-    let mut notes = file.notes();
+    let mut notes = file.damages();
     let image_hdu = weights::image_hdu(file, options, &mut notes)?;
     let [ny, nx] = file.image_shape_2d(image_hdu)?;
+    let names = weights::plane_names();
+    let companions = Companions { file, image: image_hdu, names: &names };
     let same = |name: &str| -> Result<Option<&Hdu>, FitsError> {
-        let Some(hdu) = file.find(name) else {
+        let table = || file.find(name).filter(|hdu| !hdu.is_image());
+        let Some(hdu) = companions.find(name)?.or_else(table) else {
             return Ok(None);
         };
         file.need_shape(hdu, &[ny, nx], "as IMAGE")?;
@@ -115,14 +119,18 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
         notes.push("its READNOISE has not the shape of the image and is left out".into());
         None
     });
+    let weights_hdu = weights::weights_hdu(&companions)?;
+    let fibermap_hdu = file.find("FIBERMAP");
+    let used = [Some(image_hdu), weights_hdu.map(|(hdu, _)| hdu), mask_hdu, readnoise_hdu, fibermap_hdu];
+    notes.extend(companions.passed_over(&used.into_iter().flatten().collect::<Vec<_>>()));
     let image = weights::image(file, image_hdu, options.gain, &mut notes)?;
-    let ivar = weights::ivar(file, image_hdu, &image, options, &mut notes)?;
+    let ivar = weights::ivar(file, image_hdu, &image, weights_hdu, options, &mut notes)?;
     let mask = mask_hdu.map(|hdu| file.image_bits(hdu, &mut notes)).transpose()?;
     if mask.is_none() {
         notes.push(format!("it has no MASK HDU ({}); no pixel is masked by bits", file.present()));
     }
     let readnoise = readnoise_hdu.map(|hdu| file.image_f32(hdu)).transpose()?;
-    let fibermap = match (&options.fibermap, file.find("FIBERMAP")) {
+    let fibermap = match (&options.fibermap, fibermap_hdu) {
         (Some(path), _) => {
             let other = FitsFile::open(path)?.ignoring_checksums(options.ignore_checksum);
             Some(fibermap_of(&other, &mut notes)?)

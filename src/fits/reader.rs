@@ -83,8 +83,19 @@ impl FitsFile {
         Self { ignore_checksum, ..self }
     }
 
-    /// Returns remarks on the file as a whole: names that two HDUs have, a last block that is not filled, HDUs that NEXTEND promises.
+    /// Returns remarks on the file as a whole: those of [`FitsFile::damages`], names that two HDUs have.
     pub fn notes(&self) -> Vec<String> {
+        let mut notes = self.damages();
+        let first = |hdu: &Hdu| self.find(&hdu.name()).map(Hdu::label);
+        let second = self.hdus.iter().filter(|hdu| !hdu.name().is_empty() && first(hdu) != Some(hdu.label()));
+        notes.extend(second.map(|hdu| {
+            format!("it has a second {} in {}, which does not count; the first does", hdu.name(), hdu.label())
+        }));
+        notes
+    }
+
+    /// Returns remarks on the length of the file: a last block that is not filled, HDUs that NEXTEND promises.
+    pub fn damages(&self) -> Vec<String> {
         let (mut notes, present) = (Vec::new(), self.hdus.len().saturating_sub(1));
         if self.indexed() > self.bytes.len() {
             notes.push("its last block is not filled; its data are complete".into());
@@ -93,11 +104,6 @@ impl FitsFile {
         if let Some(promised) = promised.filter(|&n| n > present as i64) {
             notes.push(format!("NEXTEND promises {promised} extensions, it has {present}; is it cut short?"));
         }
-        let first = |hdu: &Hdu| self.find(&hdu.name()).map(Hdu::label);
-        let second = self.hdus.iter().filter(|hdu| !hdu.name().is_empty() && first(hdu) != Some(hdu.label()));
-        notes.extend(second.map(|hdu| {
-            format!("it has a second {} in {}, which does not count; the first does", hdu.name(), hdu.label())
-        }));
         notes
     }
 

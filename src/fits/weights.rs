@@ -1,5 +1,6 @@
 //! The image of a frame and its weights: IVAR, or what other instruments have in its place.
 
+use super::companions::Companions;
 use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
 use super::preproc_options::PreprocOptions;
@@ -9,7 +10,7 @@ use crate::base::option_name::OptionName::{Gain, Readnoise};
 
 /// Content of an HDU of weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Holds {
+pub(super) enum Holds {
     Ivar,
     Variance,
     Stddev,
@@ -37,6 +38,14 @@ const NAMES: [(&str, Holds); 18] = [
     ("NOISE", Holds::Stddev),
 ];
 
+/// An HDU of weights.
+pub(super) type Weights<'a> = (&'a Hdu, Holds);
+
+/// EXTNAMEs of the planes that belong to an image.
+pub(super) fn plane_names() -> Vec<&'static str> {
+    NAMES.iter().map(|(name, _)| *name).chain(["MASK", "READNOISE"]).collect()
+}
+
 /// Returns the HDU of the image: the one named, IMAGE, or a primary image without EXTNAME.
 pub(super) fn image_hdu<'a>(
     file: &'a FitsFile,
@@ -59,6 +68,16 @@ pub(super) fn image_hdu<'a>(
         Some(hdu)
     });
     found.ok_or_else(|| FitsError::NoImage { path: file.path.clone(), present: file.present() })
+}
+
+/// Returns the HDU of the weights of an image, and what it holds.
+pub(super) fn weights_hdu<'a>(of: &Companions<'a>) -> Result<Option<Weights<'a>>, FitsError> {
+    for (name, holds) in NAMES {
+        if let Some(hdu) = of.find(name)? {
+            return Ok(Some((hdu, holds)));
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the image in electron.
@@ -105,13 +124,10 @@ pub(super) fn ivar(
     file: &FitsFile,
     image_hdu: &Hdu,
     image: &[f32],
+    found: Option<Weights>,
     options: &PreprocOptions,
     notes: &mut Vec<String>,
 ) -> Result<Vec<f32>, FitsError> {
-    let found = NAMES.iter().find_map(|(name, holds)| {
-        let hdu = file.find(name).filter(|hdu| hdu.index != image_hdu.index && hdu.is_image())?;
-        Some((hdu, *holds))
-    });
     match (found, options.readnoise) {
         (Some((hdu, _)), Some(_)) => {
             Err(file.invalid(hdu, format!("it holds the weights of the pixels already; leave out {Readnoise}")))

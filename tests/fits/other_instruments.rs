@@ -5,6 +5,7 @@ use spextral::fits::{FitsError, Image, Pixels, Preproc, PreprocOptions, read_pre
 use spextral::frame::Header;
 use std::path::PathBuf;
 use testkit::files::{empty_primary, folder, preproc, tiled};
+use testkit::psf_kinds::image;
 
 const SHAPE: [usize; 2] = [2, 3];
 const PIXELS: [f32; 6] = [10.0, -4.0, 0.0, 7.0, 100.0, 1.0];
@@ -119,6 +120,58 @@ fn of_two_hdus_with_one_name_the_first_counts_and_the_other_is_told_of() {
     let frame = read(&path, PreprocOptions::default()).unwrap();
     assert_eq!(frame.ccd.ivar(), [4.0; 6]);
     assert!(frame.notes[0].contains("second IVAR in HDU 2 (IVAR)"), "{:?}", frame.notes);
+}
+
+/// A file of these images, each with its EXTVER where that is not 0.
+fn versions(images: &[(&str, i64, f32)]) -> (tempfile::TempDir, PathBuf) {
+    let (dir, mut bytes) = (folder(), empty_primary());
+    let path = dir.path().join("a.fits");
+    for (name, version, value) in images {
+        let extver = format!("EXTVER  = {version:>20}");
+        let more = if *version > 0 { &[extver][..] } else { &[] };
+        bytes.extend(image(name, &SHAPE, &[f64::from(*value); 6], more));
+    }
+    std::fs::write(&path, bytes).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn of_several_detectors_the_image_has_its_own_weights_and_mask() {
+    let by_version =
+        [("SCI", 1, 10.0), ("SCI", 2, 20.0), ("VAR", 2, 0.5), ("VAR", 1, 0.25), ("MASK", 1, 0.0), ("MASK", 2, 0.0)];
+    let by_place =
+        [("A", 0, 10.0), ("VAR", 0, 0.25), ("MASK", 0, 0.0), ("B", 0, 20.0), ("VAR", 0, 0.5), ("MASK", 0, 0.0)];
+    let astropy = [("A", 1, 10.0), ("VAR", 0, 0.25), ("B", 1, 20.0), ("VAR", 2, 0.5)];
+    for (images, wanted, expected) in [
+        (&by_version[..], "1", [10.0, 4.0]),
+        (&by_version, "2", [20.0, 2.0]),
+        (&by_version, "SCI", [10.0, 4.0]),
+        (&by_place, "A", [10.0, 4.0]),
+        (&by_place, "B", [20.0, 2.0]),
+        (&astropy, "A", [10.0, 4.0]),
+        (&astropy, "B", [20.0, 2.0]),
+    ] {
+        let (_dir, path) = versions(images);
+        let options = PreprocOptions { image_hdu: Some(wanted.into()), ..PreprocOptions::default() };
+        let frame = read(&path, options).unwrap();
+        assert_eq!([frame.ccd.image()[0], frame.ccd.ivar()[0]], expected, "{wanted} of {images:?}");
+        let second = frame.notes.iter().find(|note| note.contains("a second VAR")).unwrap();
+        assert!(second.contains("VAR), which does not count; HDU "), "{second}");
+    }
+    let (_dir, path) = versions(&by_version);
+    let options = PreprocOptions { image_hdu: Some("2".into()), ..PreprocOptions::default() };
+    let notes = read(&path, options).unwrap().notes;
+    let said = "a second SCI in HDU 1 (SCI), which does not count; HDU 2 (SCI) does";
+    assert!(notes.iter().any(|note| note.contains(said)), "{notes:?}");
+}
+
+#[test]
+fn weights_that_may_belong_to_either_of_two_images_are_refused() {
+    let images = [("VAR", 0, 0.25), ("VAR", 0, 0.5), ("A", 0, 10.0), ("B", 0, 20.0)];
+    let (_dir, path) = versions(&images);
+    let options = PreprocOptions { image_hdu: Some("B".into()), ..PreprocOptions::default() };
+    let error = read(&path, options).unwrap_err().to_string();
+    assert!(error.contains("HDU 1 (VAR), HDU 2 (VAR) may belong to it") && error.contains("EXTVER"), "{error}");
 }
 
 #[test]
