@@ -2,6 +2,7 @@
 
 use super::BarycentricError;
 use super::card::Headers;
+use crate::frame::DESI_CARD;
 use serde::Serialize;
 use sofars::coords::{gc2gd, gd2gc};
 use std::fmt;
@@ -26,8 +27,6 @@ const GEODETIC: [[&str; 3]; 5] = [
 const GEOCENTRIC: [&str; 3] = ["OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z"];
 /// Cards that name an observatory or telescope.
 const NAMES: [&str; 2] = ["OBSERVAT", "TELESCOP"];
-/// DESI's card of the version of its online system; the simulator writes it, too.
-const DESI_CARD: &str = "DOSVER";
 
 /// Geodetic position of a telescope on WGS84.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

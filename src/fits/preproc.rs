@@ -10,11 +10,16 @@ use super::table::{fibermap_of, read_table};
 use super::weights;
 use super::writer::{Image, Pixels, write_file};
 use crate::base::atomic_file::PendingFile;
+use crate::base::option_name::OptionName::MaskBits;
 use crate::base::transpose::transposed;
-use crate::frame::{Header, Table};
+use crate::frame::{DESI_CARD, Header, Table};
 use crate::geometry::{Ccd, CcdError};
 use crate::psf::Dispersion;
+use rayon::prelude::*;
 use std::path::Path;
+
+/// Bit of DESI's mask for pixels of high read noise, which its production uses: their ivar tells it.
+const BADREADNOISE: u32 = 1 << 8;
 
 /// A preprocessed CCD frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,7 +149,27 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
     let header = carried_cards(image_hdu, &mut notes);
     let planes =
         Preproc::new([ny, nx], image, ivar, mask, options.mask_bits).expect("all images have the shape of IMAGE");
+    if let Some((bits, note)) = used_bits(&planes, options.mask_bits) {
+        match header.contains(DESI_CARD) && bits == BADREADNOISE {
+            true => tracing::info!("{}: {note}", file.path.display()),
+            false => notes.push(note),
+        }
+    }
     Ok(Preproc { readnoise, header, fibermap, notes, ..planes })
+}
+
+/// Returns the bits of MASK that pixels in use have and `mask_bits` leaves out, with a sentence.
+fn used_bits(frame: &Preproc, mask_bits: u32) -> Option<(u32, String)> {
+    let mask = frame.mask.as_deref()?;
+    let used = || mask.par_iter().zip(frame.ccd.ivar()).filter(|(_, ivar)| **ivar > 0.0);
+    let bits = used().map(|(mask, _)| *mask as u32).reduce(|| 0, |a, b| a | b) & !mask_bits;
+    let count = |bit: u32| used().filter(|(mask, _)| **mask as u32 & (1 << bit) != 0).count();
+    let set: Vec<String> = (0..u32::BITS)
+        .filter(|bit| bits & (1 << bit) != 0)
+        .map(|bit| format!("bit {bit} is set in {} pixels", count(bit)))
+        .collect();
+    let note = || format!("of its MASK {} that are used; {MaskBits} has the bits that exclude a pixel", set.join(", "));
+    (bits != 0).then(|| (bits, note()))
 }
 
 /// Writes a preproc file: IMAGE and IVAR, and those of MASK, READNOISE, FIBERMAP that the frame has.

@@ -10,6 +10,9 @@ pub use metadata::{Column, ColumnData, Header, Table, Value};
 pub use scores::Scores;
 pub use spectra::{Spectra, SpectraError, SpectraParts};
 
+/// Card of DESI's raw and simulated frames: the version of its online system.
+pub(crate) const DESI_CARD: &str = "DOSVER";
+
 /// An extracted frame, the content of a frame file.
 #[derive(Clone, Debug)]
 pub struct Frame {

@@ -184,6 +184,27 @@ fn an_image_without_its_unit_is_taken_as_electrons_and_that_is_said() {
 }
 
 #[test]
+fn mask_bits_that_exclude_no_pixel_are_said_but_for_desis_own() {
+    let mask = [256, 256, 1024, 1, 0, 256];
+    let ivar = vec![1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
+    let (dir, bits) = (folder(), PreprocOptions::default().mask_bits);
+    let path = dir.path().join("a.fits");
+    let notes = |mask: &[i32], dosver: bool| {
+        let mut frame = Preproc::new(SHAPE, PIXELS.to_vec(), ivar.clone(), Some(mask.to_vec()), bits).unwrap();
+        if dosver {
+            frame.header.set("DOSVER", "trunk", "");
+        }
+        write_preproc(&path, &frame, true).unwrap().persist().unwrap();
+        let notes = read(&path, PreprocOptions::default()).unwrap().notes;
+        notes.into_iter().find(|note| note.contains("of its MASK")).unwrap_or_default()
+    };
+    let said = notes(&mask, false);
+    assert!(said.contains("bit 8 is set in 2 pixels, bit 10 is set in 1 pixels that are used"), "{said}");
+    assert!(notes(&mask, true).contains("bit 10"), "DESI has no bit 10");
+    assert_eq!(notes(&[256; 6], true), "", "DESI uses pixels of high read noise");
+}
+
+#[test]
 fn hdus_that_nextend_promises_are_missed() {
     let (dir, mut frame) = (folder(), preproc());
     let path = dir.path().join("a.fits");
