@@ -6,6 +6,7 @@ use super::psf_info;
 use serde_json::{Map, Value as JsonValue, json};
 use spextral::extract::psf_facts;
 use spextral::fits::{Header, Value, read_headers, read_psf};
+use spextral::frame::path_of_card;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +17,7 @@ const CARDS: [&str; 14] = [
     "SPXSOLV", "SPXOPT", "PSFTYPE",
 ];
 /// Cards of files that it was made from.
-const INPUTS: [&str; 3] = ["IN_IMG", "IN_PSF", "IN_FMAP"];
+const INPUTS: [&str; 4] = ["IN_IMG", "IN_PSF", "IN_FMAP", "IN_WTAB"];
 
 /// Say what a file holds: kind, HDUs with their shapes and units, exposure, and how it was made
 ///
@@ -120,8 +121,8 @@ impl Facts {
         let first = |keyword: &str| headers.iter().find_map(|header| header.get(keyword));
         let cards: Vec<_> = CARDS.iter().filter_map(|&keyword| Some((keyword, first(keyword)?))).collect();
         let hdus: Vec<Hdu> = headers.iter().enumerate().filter_map(|(index, header)| Hdu::of(index, header)).collect();
-        let text = |keyword: &&str| first(keyword).map(|value| value.to_string());
-        let inputs = INPUTS.iter().filter_map(text).collect();
+        let name = |keyword: &&str| Some(text(&path_of_card(&first(keyword)?.to_string())).into_owned());
+        let inputs = INPUTS.iter().filter_map(name).collect();
         // A PSF that can't be used still has its HDUs.
         let of_psf = |_| match read_psf(path) {
             Ok(psf) => psf_info::lines(&psf_facts(&psf)),

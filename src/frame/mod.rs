@@ -5,8 +5,8 @@ mod scores;
 pub mod specmask;
 mod spectra;
 
-pub(crate) use metadata::{CARD, card_of_path, parse_columns, path_of_card, printable, unsound_attributes};
-pub use metadata::{Column, ColumnData, Header, Table, Value};
+pub(crate) use metadata::{CARD, card_of_path, parse_columns, printable, unsound_attributes};
+pub use metadata::{Column, ColumnData, Header, Table, Value, path_of_card};
 pub use scores::Scores;
 pub use spectra::{Spectra, SpectraError, SpectraParts};
 

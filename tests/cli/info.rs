@@ -34,6 +34,18 @@ fn every_file_of_an_extraction_is_named_by_its_kind() {
 }
 
 #[test]
+fn inputs_have_the_names_of_their_files() {
+    let folder = Folder::new();
+    let name = "f\u{fc}r 5 %.fits";
+    std::fs::copy(folder.path("preproc.fits"), folder.path(name)).unwrap();
+    folder.extract(&["-i", name]).succeeds();
+    let json: serde_json::Value = serde_json::from_str(&folder.run(&["info", "frame.fits", "--json"]).stdout).unwrap();
+    assert_eq!(json["files"][0]["inputs"][0], name);
+    let text = folder.run(&["info", "frame.fits"]).stdout;
+    assert!(text.contains(&format!("from        {name}, psf.fits")), "{text}");
+}
+
+#[test]
 fn what_is_no_fits_file_is_an_error() {
     let folder = Folder::new();
     std::fs::write(folder.path("text.fits"), "no FITS").unwrap();

@@ -16,7 +16,7 @@ pub(crate) fn card_of_path(path: &Path) -> String {
 }
 
 /// Decodes [`card_of_path`]. A `%` without digits, as another program may write it, stays.
-pub(crate) fn path_of_card(card: &str) -> PathBuf {
+pub fn path_of_card(card: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(card.len());
     let mut rest = card.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
