@@ -45,15 +45,28 @@ pub fn read_psf_with(path: impl AsRef<Path>, gh00: Gh00) -> Result<Psf, FitsErro
 
 /// Reads the PSF of an open file.
 pub(crate) fn psf_of(file: &FitsFile, gh00: Gh00) -> Result<Psf, FitsError> {
-    let psftype = file.hdus.iter().find_map(|h| h.header.get_str("PSFTYPE"));
-    let psftype = psftype.as_deref().map_or("GAUSS-HERMITE", str::trim);
-    match psftype {
+    let psftype = psftype(file)?;
+    match psftype.as_str() {
         "GAUSS-HERMITE" => gauss_hermite(file, false, gh00),
         "GAUSS-HERMITE2" => gauss_hermite(file, true, gh00),
         "SPOTGRID" => spot_grid(file),
         "MONOSPOT" => mono_spot(file),
         "PCA-PIX" => pixel_polynomial(file),
         other => Err(FitsError::UnsupportedPsf { path: file.path.clone(), psftype: other.into() }),
+    }
+}
+
+/// Returns PSFTYPE, which all HDUs that have it agree about.
+fn psftype(file: &FitsFile) -> Result<String, FitsError> {
+    let of = |hdu: &Hdu| hdu.header.get_str("PSFTYPE").map(|name| name.trim().to_string());
+    let mut stated = file.hdus.iter().filter_map(|hdu| Some((hdu, of(hdu)?)));
+    let Some((first, name)) = stated.next() else { return Ok("GAUSS-HERMITE".into()) };
+    match stated.find(|(_, other)| *other != name) {
+        None => Ok(name),
+        Some((hdu, other)) => {
+            let what = format!("PSFTYPE is {other}, but {name} in {}: correct one of them", first.label());
+            Err(file.invalid(hdu, what))
+        }
     }
 }
 
@@ -107,6 +120,19 @@ fn gauss_hermite(file: &FitsFile, two_cores: bool, gh00: Gh00) -> Result<Psf, Fi
         camera: camera(&hdu.header),
     };
     let mut defects = Defects { fibres: failed_fibres(&mut parts, &rows), notes: notes_of(file, hdu, &rows) };
+    let second = match &parts.form {
+        Form::TwoCores(core) => Some(("GH2", "2", [core.degree_x, core.degree_y])),
+        _ => None,
+    };
+    for (stem, suffix, degrees) in second.into_iter().chain([("GH", "", [gh_degree_x, gh_degree_y])]) {
+        let (beyond, [x, y]) = (rows.beyond(stem, degrees), degrees);
+        if !beyond.is_empty() {
+            let names = beyond.join(", ");
+            defects
+                .notes
+                .push(format!("its {names} are above GHDEGX{suffix} {x} and GHDEGY{suffix} {y}, and left out"));
+        }
+    }
     defects.fibres.dedup_by_key(|bad| bad.fibre);
     let constant = rows.is_constant("GH-0-0");
     let failed = |source: PsfError| {
@@ -188,9 +214,17 @@ fn failed_fibres(parts: &mut PsfParts, rows: &ParamTable) -> Vec<BadFibre> {
 /// Returns remarks on a PSF file: an unknown version, rows that occur twice, bundles with a poor fit.
 fn notes_of(file: &FitsFile, hdu: &Hdu, rows: &ParamTable) -> Vec<String> {
     let mut notes = file.notes();
-    let version = file.hdus.iter().find_map(|hdu| hdu.header.get_f64("PSFVER"));
-    if let Some(version) = version.filter(|v| !(1.0..4.0).contains(v)) {
+    // specex writes it as a string, too.
+    let version = |hdu: &Hdu| hdu.header.value_text("PSFVER")?.parse::<f64>().ok();
+    let mut versions: Vec<f64> = file.hdus.iter().filter_map(version).collect();
+    if let Some(version) = versions.iter().find(|v| !(1.0..4.0).contains(*v)) {
         notes.push(format!("its PSFVER is {version}, which this program does not know; it is read as version 3"));
+    }
+    versions.dedup();
+    if versions.len() > 1 {
+        notes.push(format!(
+            "its HDUs have different PSFVER ({versions:?}); where its traces are decides how it is read"
+        ));
     }
     if !rows.twice.is_empty() {
         notes.push(format!("{} twice among its PARAM, of which the last counts", rows.twice.join(", ")));

@@ -10,11 +10,11 @@ pub(super) const DISPAXIS: &str = "DISPAXIS";
 /// Turns the PSF of a file with dispersion along x, so that everything behind has it along y.
 ///
 /// # Errors
-/// [`FitsError::Invalid`] if the card is neither 1 nor 2, or contradicts the traces.
+/// [`FitsError::Invalid`] if the card of any HDU is neither 1 nor 2, or contradicts the traces.
 pub(super) fn oriented(file: &FitsFile, psf: Psf) -> Result<Psf, FitsError> {
     let axes = psf.trace_axes();
-    let stated = file.hdus.iter().find_map(|hdu| Some((hdu, hdu.header.get_i64(DISPAXIS)?)));
-    if let Some((hdu, value)) = stated {
+    let stated = file.hdus.iter().filter_map(|hdu| Some((hdu, hdu.header.get_i64(DISPAXIS)?)));
+    for (hdu, value) in stated {
         let Some(axis) = Dispersion::of_dispaxis(value) else {
             let what = format!("{DISPAXIS} is {value}: it is 1 for dispersion along x, 2 for dispersion along y");
             return Err(file.invalid(hdu, what));

@@ -97,6 +97,23 @@ impl<'a> ParamTable<'a> {
         self.row.contains_key(param)
     }
 
+    /// Returns the rows of terms above these degrees that are not 0, as `STEM-i-j`.
+    pub fn beyond(&self, stem: &str, [x, y]: [usize; 2]) -> Vec<String> {
+        let terms = |name: &str| {
+            let (i, j) = name.strip_prefix(stem)?.strip_prefix('-')?.split_once('-')?;
+            Some((i.parse::<usize>().ok()?, j.parse::<usize>().ok()?))
+        };
+        let n = self.nfibre * self.ncoeff;
+        let counts = |row: usize| self.coeff[row * n..(row + 1) * n].iter().any(|&c| c != 0.0);
+        let above = |(name, &row): (&String, &usize)| {
+            let (i, j) = terms(name)?;
+            ((i > x || j > y) && counts(row)).then_some((row, name.clone()))
+        };
+        let mut rows: Vec<(usize, String)> = self.row.iter().filter_map(above).collect();
+        rows.sort();
+        rows.into_iter().map(|(_, name)| name).collect()
+    }
+
     /// The error of a row that is missing.
     pub fn missing(&self, param: &str) -> FitsError {
         self.file.invalid(self.hdu, format!("has no row of PARAM {param}; make the PSF file anew"))

@@ -240,7 +240,8 @@ fn planes_of_another_size_than_the_image_are_not_written() {
 #[test]
 fn a_psf_that_makes_no_sense_is_refused_by_what_is_wrong() {
     let good = bytes_of("psf.fits");
-    let error = psf_error(&with_value(good.clone(), "PSFTYPE", 0, "'SPOTTED'"));
+    let spotted = (0..3).fold(good.clone(), |bytes, nth| with_value(bytes, "PSFTYPE", nth, "'SPOTTED'"));
+    let error = psf_error(&spotted);
     assert!(error.contains("PSFTYPE SPOTTED is not supported"), "{error}");
     assert!(psf_error(&with_value(good.clone(), "HSIZEX", 0, "0")).contains("HSIZEX is 0"));
     assert!(psf_error(&with_value(good.clone(), "NPIX_Y", 0, "-4128")).contains("NPIX_Y is -4128"));
@@ -259,6 +260,25 @@ fn a_psf_that_makes_no_sense_is_refused_by_what_is_wrong() {
     let mut without = good;
     without[missing..missing + 8].copy_from_slice(b"HSIZE_Q ");
     assert!(psf_error(&without).contains("HSIZEY is missing"));
+}
+
+#[test]
+fn cards_of_a_psf_that_contradict_each_other_are_refused_or_said() {
+    let good = bytes_of("psf.fits");
+    let error = psf_error(&with_value(good.clone(), "PSFTYPE", 2, "'GAUSS'"));
+    assert!(error.contains("HDU 2 (PSF): PSFTYPE is GAUSS, but GAUSS-HERMITE in HDU 0 (XTRACE)"), "{error}");
+    let error = psf_error(&with_value(good.clone(), "DISPAXIS", 2, "1"));
+    assert!(error.contains("HDU 2 (PSF): DISPAXIS is 1") && error.contains("traces run along y"), "{error}");
+    let notes = |bytes: &[u8]| {
+        let (_dir, path) = file(bytes);
+        read_psf(&path).unwrap().defects().notes.join("; ")
+    };
+    assert_eq!(notes(&good), "");
+    let unlike = notes(&with_value(good.clone(), "PSFVER", 2, "7"));
+    assert!(unlike.contains("PSFVER is 7") && unlike.contains("different PSFVER ([3.0, 7.0])"), "{unlike}");
+    assert_eq!(notes(&with_value(good.clone(), "PSFVER", 2, "'3'")), "", "specex writes a string there");
+    let fewer = notes(&with_value(good, "GHDEGX", 0, "0"));
+    assert_eq!(fewer, "its GH-1-0, GH-1-1, GH-1-2 are above GHDEGX 0 and GHDEGY 2, and left out");
 }
 
 #[test]
