@@ -132,7 +132,16 @@ fn members(
             take(piece);
             return Ok(());
         }
+        if source.fill_buf()?[0] != HEADER[0] {
+            let behind = remaining(&mut source)?;
+            return Err(io::Error::other(format!("{behind} bytes that are no gzip follow its end")));
+        }
     }
+}
+
+/// Counts the bytes that are left.
+fn remaining(source: &mut impl BufRead) -> io::Result<u64> {
+    io::copy(source, &mut io::sink())
 }
 
 /// Skips zeros, and returns whether anything follows them.

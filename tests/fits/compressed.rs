@@ -201,6 +201,17 @@ fn gzip_of_several_members_reads_as_one() {
 }
 
 #[test]
+fn bytes_behind_the_end_of_a_gzip_file_are_counted() {
+    let dir = folder();
+    let path = dir.path().join("a.fits.gz");
+    write_preproc(&path, &preproc(), false).unwrap().persist().unwrap();
+    let bytes = [std::fs::read(&path).unwrap(), vec![0; 3], b"garbage".to_vec()].concat();
+    std::fs::write(&path, bytes).unwrap();
+    let error = read_preproc(&path, &PreprocOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("7 bytes that are no gzip follow its end"), "{error}");
+}
+
+#[test]
 fn a_gzip_file_cut_or_changed_anywhere_is_refused() {
     let dir = folder();
     let path = dir.path().join("a.fits.gz");
