@@ -39,7 +39,7 @@ pub enum BarycentricError {
     TwoSites {
         /// The keywords of one position.
         first: String,
-        /// Those of the other.
+        /// The keywords of the other.
         second: String,
         /// Distance in km.
         distance: f64,

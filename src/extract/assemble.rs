@@ -27,7 +27,7 @@ const LEAST_SUM: f64 = 0.99;
 const MASKED: f64 = 0.5;
 
 /// Largest pull of a prior toward flux 0 that is no warning, sigma.
-const LEAST_PULL: f64 = 0.01;
+const LEAST_PULL: f64 = 0.1;
 
 /// Spectra of a frame, and how many of their bins are empty.
 pub(super) struct Assembled {

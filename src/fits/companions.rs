@@ -19,7 +19,7 @@ impl<'a> Companions<'a> {
     /// standard); elsewhere the first that stands between the image and the next one.
     ///
     /// # Errors
-    /// [`FitsError::Invalid`] if neither tells.
+    /// [`FitsError::Invalid`] if neither decides.
     pub fn find(&self, name: &str) -> Result<Option<&'a Hdu>, FitsError> {
         let images = self.named(&self.image.name());
         let found: Vec<&Hdu> = self.named(name).into_iter().filter(|hdu| hdu.index != self.image.index).collect();

@@ -18,7 +18,7 @@ use crate::psf::Dispersion;
 use rayon::prelude::*;
 use std::path::Path;
 
-/// Bit of DESI's mask for pixels of high read noise, which its production uses: their ivar tells it.
+/// Bit of DESI's mask for pixels of high read noise, which its production uses: their ivar has it.
 const BADREADNOISE: u32 = 1 << 8;
 
 /// A preprocessed CCD frame.
