@@ -83,11 +83,18 @@ pub fn run(args: &Arguments) -> Outcome {
     let result = args.convert(&psf).map_err(|error| format!("{}: {error}", args.psf.display()))?;
     let difference = args.check.then(|| psf_difference(&psf, &result).in_file(psf.dispersion));
     write_psf(&args.output, &result, args.overwrite)?.persist()?;
+    let bad: Vec<usize> = result.defects().fibres.iter().map(|bad| bad.fibre).collect();
+    if !bad.is_empty() {
+        tracing::warn!(
+            "{}: fibres {bad:?} (rows of the PSF, from 0) are not usable, as in the source",
+            args.output.display()
+        );
+    }
     let kinds = [psf.form.name(), result.form.name()];
     if args.json.is_wanted() {
         let fields = json!({
             "input": text(&args.psf), "output": text(&args.output), "from": kinds[0], "to": kinds[1],
-            "nfibre": result.nfibre, "difference": difference.map(fields_of),
+            "nfibre": result.nfibre, "bad_fibres": bad, "difference": difference.map(fields_of),
         });
         print_object("psf-convert", object(fields))?;
         return Ok(ExitCode::SUCCESS);

@@ -65,8 +65,7 @@ pub(super) fn read_list(path: &Path, medium: Option<Medium>) -> Result<Vec<Line>
     if lines.is_empty() {
         return Err(invalid("has no lines; give a wavelength per line of text, in Angstrom".into()));
     }
-    if let Some(line) = lines.iter().find(|line| !SOUND.contains(&line.wave)) {
-        let what = format!("wavelength {} is not within 1000 to 100000; give Angstrom", line.wave);
+    if let Some(what) = not_angstrom(lines.iter().map(|line| line.wave)) {
         return Err(invalid(what));
     }
     if let (None, [_, _, ..]) = (medium, &said[..]) {
@@ -85,6 +84,12 @@ pub(super) fn read_list(path: &Path, medium: Option<Medium>) -> Result<Vec<Line>
     lines.iter_mut().for_each(|line| line.wave = medium.to_vacuum(line.wave));
     lines.sort_by(|a, b| a.wave.total_cmp(&b.wave));
     Ok(lines)
+}
+
+/// Returns a sentence about the first wavelength that is in another unit than Angstrom.
+pub(super) fn not_angstrom(mut waves: impl Iterator<Item = f64>) -> Option<String> {
+    let wave = waves.find(|wave| !SOUND.contains(wave))?;
+    Some(format!("wavelength {wave} is not within 1000 to 100000; give Angstrom"))
 }
 
 /// Lines, and the media that the list names, each once.

@@ -35,7 +35,8 @@ pub struct PsfExtras {
     pub tables: Vec<(&'static str, Table)>,
 }
 
-/// Writes a PSF file with more in it than the PSF; images on a grid have no place for it.
+/// Writes a PSF file with more in it than the PSF; images on a grid have no place for it. There traces of fibres that are not
+/// fitted are -1, as other programs fill them.
 ///
 /// # Errors
 /// [`FitsError::Invalid`] if the series of the table differ in their domain, or the PSF is of a kind that is not written.
@@ -50,7 +51,7 @@ pub fn write_psf_with(
     let (axis, psf) = (psf.dispersion, &*as_in_file(psf));
     match &psf.form {
         Form::GaussHermite => {}
-        Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, axis, overwrite),
+        Form::Grid(grid) => return write_grid(path.as_ref(), psf, grid, axis, (extras, overwrite)),
         other => {
             let what =
                 format!("PSFs of kind {} are not written; convert it to SPOTGRID or GAUSS-HERMITE", other.name());
@@ -93,7 +94,7 @@ fn write_grid(
     psf: &Psf,
     grid: &SpotGrid,
     axis: Dispersion,
-    overwrite: bool,
+    (extras, overwrite): (&PsfExtras, bool),
 ) -> Result<PendingFile, FitsError> {
     let parts = grid.images.parts();
     let mut common = Header::new();
@@ -120,7 +121,11 @@ fn write_grid(
             let mut cards = common.clone();
             cards.set("WAVEMIN", trace.domain[0], "Angstrom, where the Legendre variable is -1");
             cards.set("WAVEMAX", trace.domain[1], "Angstrom, where the Legendre variable is 1");
-            out.image(&image(name, &[psf.nfibre, trace.ncoeff], &trace.coeff), &cards)?;
+            let mut coeff = trace.coeff.clone();
+            let fibres = coeff.chunks_mut(trace.ncoeff).zip(extras.status.iter().flatten());
+            fibres.filter(|(_, status)| **status != 0.0).for_each(|(coeff, _)| coeff.fill(-1.0));
+            let shape = vec![psf.nfibre, trace.ncoeff];
+            out.image(&Image { name, unit: "", shape, pixels: Pixels::F64(&coeff) }, &cards)?;
         }
         let bundle = |from: &dyn Fn(&(usize, f64)) -> bool| parts.breaks.iter().filter(|b| from(b)).count() as i64;
         let of_fibres = || fibres.iter().map(|at| bundle(&|(_, from)| from <= at)).collect();

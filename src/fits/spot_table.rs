@@ -2,6 +2,7 @@
 
 use super::error::FitsError;
 use super::hdu::Kind;
+use super::line_list::not_angstrom;
 use super::reader::FitsFile;
 use super::table::read_table;
 use crate::frame::Header;
@@ -54,12 +55,19 @@ pub fn psf_from_spots(path: impl AsRef<Path>, how: &TraceFit, sigma: [f64; 2]) -
     } else {
         spots_of_csv(path)?
     };
+    in_angstrom(spots.wave.iter().copied(), path)?;
     let (psf, residuals) = fit_traces(&spots, how).map_err(|error| refused(path, &error))?;
     Ok(FittedPsf { psf, residuals, notes: Vec::new() })
 }
 
 fn refused(path: &Path, error: &TraceFitError) -> FitsError {
     FitsError::Invalid { path: path.into(), hdu: "spots".into(), what: error.to_string() }
+}
+
+/// Refuses wavelengths in another unit than Angstrom.
+fn in_angstrom(waves: impl Iterator<Item = f64>, path: &Path) -> Result<(), FitsError> {
+    let invalid = |what| FitsError::Invalid { path: path.into(), hdu: "spots".into(), what };
+    not_angstrom(waves).map_or(Ok(()), |what| Err(invalid(what)))
 }
 
 /// Returns the orders of a column GH-i-j.
@@ -144,6 +152,7 @@ fn of_traces(file: &FitsFile, how: &TraceFit, sigma: [f64; 2]) -> Result<FittedP
     };
     let ((nfibre, trace_x), (_, trace_y)) = (image("XTRACE")?, image("YTRACE")?);
     let domain = trace_y.domain;
+    in_angstrom(domain.into_iter(), &file.path)?;
     let mut notes = Vec::new();
     let constant = |value: f64| LegendreSeries { domain, ncoeff: 1, coeff: vec![value; nfibre] };
     let mut width = |name: &str, default: f64| match file.find(name) {

@@ -267,6 +267,11 @@ impl Psf {
         Ok(self)
     }
 
+    /// Marks the fibres that another form of the same PSF does not give: a stand-in is no result.
+    pub(crate) fn with_bad_fibres_of(self, other: &Self) -> Result<Self, PsfError> {
+        self.with_defects(Defects { fibres: other.defects.fibres.clone(), notes: Vec::new() })
+    }
+
     /// Changes the parts and checks them again; the PSF stays as it was if they fail.
     ///
     /// # Errors

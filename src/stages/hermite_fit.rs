@@ -47,7 +47,7 @@ pub fn as_gauss_hermite(psf: &Psf, degree: usize, legendre_degree: usize) -> Res
     let mut parts = measured.into_parts();
     (parts.gh, parts.form, parts.tails) = ((0..terms).map(term).collect(), Form::GaussHermite, None);
     (parts.gh_degree_x, parts.gh_degree_y) = (degree, degree);
-    Psf::new(parts)
+    Psf::new(parts)?.with_bad_fibres_of(psf)
 }
 
 /// Fits the terms at one place, GH-0-0 being 1.

@@ -89,7 +89,7 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     (parts.gh, parts.gh_degree_x, parts.gh_degree_y, parts.tails) = (Vec::new(), 0, 0, None);
     [parts.wave_min, parts.wave_max] = domain;
     parts.form = Form::Grid(Box::new(SpotGrid { images: Arc::new(images), position, wave }));
-    with_measured_widths(Psf::new(parts)?)
+    with_measured_widths(Psf::new(parts)?)?.with_bad_fibres_of(psf)
 }
 
 /// Divides the pixels of a spot into `r x r` samples. Spots displaced by whole samples are pixels P at any whole sample. Samples F

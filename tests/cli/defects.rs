@@ -13,6 +13,28 @@ fn change_psf(folder: &Folder, name: &str, change: impl FnOnce(&mut PsfParts)) {
 }
 
 #[test]
+fn a_fibre_that_is_not_usable_stays_so_in_a_psf_of_another_kind() {
+    let folder = Folder::new();
+    change_psf(&folder, "bad.fits", |parts| {
+        let n = parts.sigma_x.ncoeff;
+        parts.sigma_x.coeff[2 * n..3 * n].fill(0.0);
+    });
+    for kind in ["gauss-hermite", "spotgrid"] {
+        let convert = ["psf-convert", "bad.fits", "-o", "other.fits", "--to", kind, "--overwrite", "--json"];
+        let run = folder.run(&convert);
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(json["bad_fibres"], serde_json::json!([2]), "{kind}: {}", run.stderr);
+        let run = folder.extract(&["-n", "5", "-p", "other.fits", "-o", "other-frame.fits", "--overwrite", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(json["bad_fibres"], serde_json::json!([2]), "{kind}: {}", run.stderr);
+        let frame = read_frame(folder.path("other-frame.fits")).unwrap();
+        let nwave = frame.spectra.nwave;
+        assert!(frame.spectra.ivar[2 * nwave..3 * nwave].iter().all(|ivar| *ivar == 0.0), "{kind}");
+        assert!(frame.spectra.mask[2 * nwave..3 * nwave].iter().all(|mask| mask & specmask::BAD2DFIT != 0), "{kind}");
+    }
+}
+
+#[test]
 fn a_fibre_without_a_psf_costs_no_other_fibre() {
     let folder = Folder::new();
     let all = ["-n", "5"];

@@ -95,6 +95,8 @@ fn spots_that_are_none_are_refused_with_line_and_column() {
         std::fs::write(folder.path("spots.csv"), text).unwrap();
         folder.run(&[&["make-psf", "--from", "spots.csv", "-o", "own.fits"][..], &ccd].concat())
     };
+    let nm = "fibre,wavelength,x,y,sigma_x,sigma_y\n0,400,9,1,1,1\n0,440,9,9,1,1\n";
+    make(nm).fails_saying(&["spots.csv", "wavelength 400 is not within 1000 to 100000; give Angstrom"]);
     make("fibre,wavelength,x\n1,2,3\n").fails_saying(&["spots.csv", "line 1", "no column is called y"]);
     make(&spots().replacen("1.100000", "twelve", 1)).fails_saying(&["spots.csv", "line", "sigma_x is `twelve`"]);
     make(&spots().replace(", 1.100000,", ", -1.1,"))
