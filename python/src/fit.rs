@@ -179,8 +179,8 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 /// psf : Psf
 /// report : dict
 ///     ``dx``, ``dy`` (pixels), ``ln_sigma_x``, ``ln_sigma_y``: each None where the frame does not give it. Else each is a dict
-///     with ``mean``, ``error``, ``least``, ``most``. ``sentence`` about these, None of a PSF that fits. ``bundles``, a list of
-///     such dicts with ``first`` and ``last``.
+///     with ``mean``, ``error``, ``least``, ``most``. ``sentence`` about these, None of a PSF that fits. ``notes``: bundles that do
+///     not give a quantity, and what they have in its place. ``bundles``, a list of such dicts with ``first`` and ``last``.
 #[pyfunction]
 #[pyo3(signature = (preproc, psf, *, lines = None, lines_in = None, line_sigma = None, threads = None, progress = None))]
 pub fn shift_psf<'py>(
@@ -217,6 +217,7 @@ pub fn shift_psf<'py>(
     let report = PyDict::new(py);
     set_quantities(&report, |quantity| shifts.departure(quantity))?;
     report.set_item("sentence", shifts.sentence())?;
+    report.set_item("notes", shifts.notes())?;
     let bundle = |bundle: &BundleShift| -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("first", bundle.fibres.start)?;

@@ -20,7 +20,8 @@ use std::process::ExitCode;
 /// known wavelengths: the night sky's by default, or those of --lines. Where the frame has none, traces along x and widths
 /// along x are measured alone.
 /// The PSF file has what desi_compute_trace_shifts writes (MEANDX ... MAXDY, INTOFF, EXTOFF), and the table SHIFTS.
-/// A frame whose widths or dy are not measured is no error; one without light is.
+/// A bundle whose dx or dy is not measured takes the mean shift of the others, which the log, `notes` of --json and SPXNOT cards
+/// of the PSF table say. A frame whose widths or dy are not measured at all is no error; one without light is.
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Preproc file of the frame: science, or a lamp's
@@ -117,7 +118,9 @@ pub fn run(args: &Arguments) -> Outcome {
 fn summary(request: &ShiftRequest, done: &ShiftDone) -> String {
     let number = |quantity: Quantity, factor: f64, unit: &str| {
         let of = done.shifts.departure(quantity);
-        of.map_or("not measured".into(), |d| format!("{:+.4} +- {:.4}{unit}", factor * d.mean, factor * d.error))
+        let [known, all] = done.shifts.counts(quantity);
+        let part = if known == all { String::new() } else { format!(" ({known} of {all} bundles)") };
+        of.map_or("not measured".into(), |d| format!("{:+.4} +- {:.4}{unit}{part}", factor * d.mean, factor * d.error))
     };
     format!(
         "{}: dx {}, dy {}, widths along x {}, along y {}, in {:.1} s; {}",
@@ -127,15 +130,16 @@ fn summary(request: &ShiftRequest, done: &ShiftDone) -> String {
         number(Quantity::SigmaX, 100.0, " %"),
         number(Quantity::SigmaY, 100.0, " %"),
         done.compute.as_secs_f64(),
-        done.shifts.sentence().unwrap_or_else(|| "the PSF fits the frame".into())
+        done.shifts.verdict()
     )
 }
 
 fn fields(request: &ShiftRequest, done: &ShiftDone) -> Value {
     let bundle = |bundle: &BundleShift| {
+        let taken = ["dx", "dy"].into_iter().zip(bundle.taken).filter(|(_, taken)| *taken).map(|(name, _)| name);
         let mut fields = object(json!({
             "first": bundle.fibres.start, "last": bundle.fibres.end - 1,
-            "line_spots": bundle.lines, "rejected_pixels": bundle.rejected, "unlisted": bundle.unlisted,
+            "taken": taken.collect::<Vec<_>>(), "line_spots": bundle.lines, "rejected_pixels": bundle.rejected, "unlisted": bundle.unlisted,
             "chunks": bundle.chunks, "chunks_not_described": bundle.distrusted,
         }));
         fields.extend(quantity_fields(|quantity| bundle.departure(quantity)));
@@ -143,7 +147,7 @@ fn fields(request: &ShiftRequest, done: &ShiftDone) -> Value {
     };
     let mut fields = object(json!({
         "input": text(&request.input), "psf": text(&request.psf), "output": text(&request.output),
-        "notes": done.notes, "sentence": done.shifts.sentence(),
+        "notes": done.notes, "sentence": done.shifts.sentence(), "verdict": done.shifts.verdict(),
         "bundles": done.shifts.bundles.iter().map(bundle).collect::<Vec<_>>(),
         "compute_seconds": done.compute.as_secs_f64(),
     }));

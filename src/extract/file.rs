@@ -153,6 +153,7 @@ impl Inputs {
         notes.extend(of_site.map(|note| format!("{}: {note}", request.input.display())));
         let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
         notes.iter().for_each(|note| tracing::warn!("{note}"));
+        notes.extend(shifts.iter().flat_map(|shifts| not_measured(request, shifts)));
         Ok(Self { preproc, psf, grid, barycentric, fibermap, table, digests, notes, shifts, read: start.elapsed() })
     }
 
@@ -328,10 +329,15 @@ fn fit_traces(request: &Request, preproc: &Preproc, psf: &mut Psf) -> Result<Shi
     if let Some(sentence) = shifts.sentence() {
         tracing::info!("{}: {sentence}; the PSF follows", request.input.display());
     }
-    if let Some(sentence) = shifts.unmeasured() {
-        tracing::warn!("{}: {sentence}; the PSF keeps its own", request.input.display());
-    }
+    not_measured(request, &shifts).iter().for_each(|note| tracing::warn!("{note}"));
     Ok(shifts)
+}
+
+/// Returns what a frame does not give of traces and widths, in sentences.
+fn not_measured(request: &Request, shifts: &Shifts) -> Vec<String> {
+    let input = request.input.display();
+    let none = shifts.unmeasured().map(|sentence| format!("{input}: {sentence}; the PSF keeps its own"));
+    none.into_iter().chain(shifts.notes().into_iter().map(|note| format!("{input}: {note}"))).collect()
 }
 
 fn barycentric_correction(request: &Request, preproc: &Preproc) -> Result<Option<Correction>, FileError> {

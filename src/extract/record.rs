@@ -182,16 +182,17 @@ pub(super) fn note_ranges(header: &mut Header, own: Option<&[f64]>) {
 /// Sets the cards of shifts: SPXDX, SPXDY (pixels), SPXDSX, SPXDSY (ln of widths), their errors with an E, and SPXTRACE.
 pub(super) fn note_shifts(header: &mut Header, shifts: Option<&Shifts>) {
     let all = Quantity::ALL.into_iter().zip([
-        ("SPXDX", "[pixel] mean shift of the traces along x"),
-        ("SPXDY", "[pixel] mean shift of the traces along y"),
-        ("SPXDSX", "mean ln(width / PSF's) along x"),
-        ("SPXDSY", "mean ln(width / PSF's) along y"),
+        ("SPXDX", "[pixel] mean shift along x"),
+        ("SPXDY", "[pixel] mean shift along y"),
+        ("SPXDSX", "mean ln(width/PSF's) along x"),
+        ("SPXDSY", "mean ln(width/PSF's) along y"),
     ]);
     for (quantity, (keyword, comment)) in all {
         let error = format!("{keyword}E");
-        match shifts.and_then(|shifts| shifts.departure(quantity)) {
-            Some(departure) => {
-                header.set(keyword, departure.mean, comment);
+        match shifts.and_then(|shifts| Some((shifts.departure(quantity)?, shifts.counts(quantity)))) {
+            Some((departure, [known, all])) => {
+                let of = if known == all { String::new() } else { format!(", {known} of {all} bundles") };
+                header.set(keyword, departure.mean, &format!("{comment}{of}"));
                 header.set(&error, departure.error, "its error");
             }
             None => [keyword, &error].into_iter().for_each(|keyword| header.remove(keyword)),

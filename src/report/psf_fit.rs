@@ -1,15 +1,13 @@
 //! How far the PSF of a frame is off its image: traces and widths by the light of its bundles.
 
 use super::error::ReportError;
-use crate::base::cancel::CancelToken;
 use crate::extract::Request;
 use crate::fit::{ArcFrame, groups};
 use crate::fits::{Preproc, read_psf_with};
 use crate::frame::Frame;
 use crate::psf::Psf;
-use crate::shift::{Departure, Quantity, ShiftOptions, Shifts, measure_shifts};
+use crate::shift::{Departure, Quantity, ShiftOptions, Shifts, measure_bundles};
 use crate::stages::legendre::{legendre, unit};
-use rayon::prelude::*;
 use std::path::Path;
 
 /// Most bundles that are measured, spread over the extracted ones.
@@ -87,22 +85,16 @@ pub(super) fn measure(
     let chunks = if count > FEW { CHUNKS } else { CHUNKS_OF_FEW };
     let options = ShiftOptions { chunks, ..ShiftOptions::night_sky(&preproc.header) };
     let chosen: Vec<_> = (0..count).map(|k| extracted[(2 * k + 1) * extracted.len() / (2 * count)].clone()).collect();
-    let found: Result<Vec<Shifts>, _> = chosen
-        .into_par_iter()
-        .map(|group| measure_shifts(&psf, &arc, group, &options, &CancelToken::default(), &|_, _| ()))
-        .collect();
-    let all = match found {
-        Ok(parts) => parts.into_iter().reduce(|mut all, part| {
-            all.bundles.extend(part.bundles);
-            all
-        }),
+    let shifts = match measure_bundles(&psf, &arc, &chosen, &options) {
+        Ok(shifts) if !shifts.bundles.is_empty() => shifts,
+        Ok(_) => return Ok(None),
         Err(why) => {
             tracing::debug!("shifts are not measured: {why}");
             return Ok(None);
         }
     };
     let scale = frame.scale();
-    Ok(all.map(|shifts| PsfFit::of(&shifts, &psf, [scale[0], scale[scale.len() - 1]])))
+    Ok(Some(PsfFit::of(&shifts, &psf, [scale[0], scale[scale.len() - 1]])))
 }
 
 impl PsfFit {
@@ -130,7 +122,9 @@ impl PsfFit {
             (Some(whole), Some(local)) => Some(format!("{whole}; in places {local}")),
             (whole, local) => whole.or(local),
         };
-        Self { sentence, places, npix: [psf.npix_x, psf.npix_y], means, unmeasured: shifts.unmeasured() }
+        let lacking: Vec<String> = shifts.unmeasured().into_iter().chain(shifts.missing()).collect();
+        let unmeasured = (!lacking.is_empty()).then(|| lacking.join("; "));
+        Self { sentence, places, npix: [psf.npix_x, psf.npix_y], means, unmeasured }
     }
 }
 

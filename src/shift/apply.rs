@@ -9,7 +9,7 @@ use crate::stages::legendre::{legendre, legendre_fit, unit};
 const MORE: usize = 2;
 
 impl Shifts {
-    /// Returns the PSF with the traces and widths of the frame; fibres that were not measured keep theirs.
+    /// Returns the PSF with the traces and widths of the frame; what is neither measured nor taken from other bundles stays.
     ///
     /// # Errors
     /// [`PsfError`] if the result is no PSF.
@@ -21,7 +21,7 @@ impl Shifts {
                     if axis == 0 { (&mut parts.trace_x, Quantity::X) } else { (&mut parts.trace_y, Quantity::Y) };
                 self.change(psf, of, q, |value, by| value + by);
             }
-            let widths = |q: Quantity| self.bundles.iter().any(|bundle| bundle.measured[q as usize]);
+            let widths = |q: Quantity| self.bundles.iter().any(|bundle| bundle.has(q));
             if !(widths(Quantity::SigmaX) || widths(Quantity::SigmaY)) {
                 return;
             }
@@ -39,7 +39,7 @@ impl Shifts {
 
     /// Changes a series at enough wavelengths to know the new one.
     fn change(&self, psf: &Psf, series: &mut LegendreSeries, quantity: Quantity, how: impl Fn(f64, f64) -> f64) {
-        if !self.bundles.iter().any(|bundle| bundle.measured[quantity as usize]) {
+        if !self.bundles.iter().any(|bundle| bundle.has(quantity)) {
             return;
         }
         let (old, ncoeff) = (series.clone(), series.ncoeff + MORE);
@@ -51,7 +51,7 @@ impl Shifts {
         series.ncoeff = ncoeff;
         series.coeff = (0..psf.nfibre)
             .flat_map(|fibre| {
-                let bundle = self.bundle_of(fibre).filter(|bundle| bundle.measured[quantity as usize]);
+                let bundle = self.bundle_of(fibre).filter(|bundle| bundle.has(quantity));
                 let Some(bundle) = bundle else {
                     return old
                         .of(fibre)

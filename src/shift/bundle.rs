@@ -35,6 +35,8 @@ pub(super) struct Field<'a> {
     pub own: Range<usize>,
     /// Column of the bundle's middle, and half of its width.
     pub slit: [f64; 2],
+    /// Rigid shift from which the rounds begin, x and y, pixels.
+    pub start: [f64; 2],
 }
 
 impl<'a> Field<'a> {
@@ -63,6 +65,7 @@ impl<'a> Field<'a> {
             own: before..before + own.len(),
             fibres,
             slit: [0.5 * (first + last), if half == 0.0 { 1.0 } else { half }],
+            start: [0.0; 2],
         }
     }
 

@@ -47,10 +47,9 @@ impl Chunk {
     }
 
     /// Cuts a field into chunks, and keeps those with most light of each part of the CCD.
-    /// `shift` is that of the traces.
-    pub fn choose(field: &Field, shift: [f64; 2]) -> Vec<Self> {
+    pub fn choose(field: &Field) -> Vec<Self> {
         let all = Self::all(field);
-        let mut scored: Vec<(f64, Self)> = all.into_iter().map(|chunk| (chunk.light(field, shift), chunk)).collect();
+        let mut scored: Vec<(f64, Self)> = all.into_iter().map(|chunk| (chunk.light(field), chunk)).collect();
         scored.retain(|(light, _)| *light > 0.0);
         let ends = scored.iter().map(|(_, c)| c.middle()).fold([f64::MAX, f64::MIN], |[a, b], w| [a.min(w), b.max(w)]);
         let zone = |chunk: &Self| {
@@ -70,7 +69,7 @@ impl Chunk {
 
     fn all(field: &Field) -> Vec<Self> {
         let (psf, middle) = (field.psf, (field.own.start + field.own.end) / 2);
-        let row = |wave: f64| Moves::trace(psf, field.fibres.start + middle, wave)[1];
+        let row = |wave: f64| Moves::trace(psf, field.fibres.start + middle, wave)[1] + field.start[1];
         let (low, high) = (psf.wave_min, psf.wave_max);
         let count = (2 * psf.npix_y).max(16);
         let waves: Vec<f64> = (0..=count).map(|k| low + (high - low) * k as f64 / count as f64).collect();
@@ -98,8 +97,8 @@ impl Chunk {
     }
 
     /// Returns the squared signal over noise of the light about the traces, of the median fibre: a few bright stars do not decide.
-    fn light(&self, field: &Field, shift: [f64; 2]) -> f64 {
-        let region = &field.region;
+    fn light(&self, field: &Field) -> f64 {
+        let (region, shift) = (&field.region, field.start);
         let of_fibre = |k: usize| {
             let place = |wave: f64| {
                 let trace = Moves::trace(field.psf, field.fibres.start + k, wave);

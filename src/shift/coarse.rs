@@ -21,17 +21,9 @@ const MATCH: f64 = 4.7;
 /// its lines are those of the list. A list that meets light by chance alone gives no places along the dispersion.
 pub(super) fn shift(field: &Field) -> ([f64; 2], bool) {
     let light = LogLight::new(&field.region);
+    let on_lines = on_lines(field);
     let long = |found: [f64; 2]| if found.iter().any(|shift| shift.abs() > SHORT) { found } else { [0.0; 2] };
     let psf = field.psf;
-    let own = || field.own.clone().map(|k| field.fibres.start + k);
-    let brightest = |fibre: usize| {
-        let mut lines: Vec<_> = field.lines.iter().map(|line| (psf.on_scale(fibre, line.wave), line.weight)).collect();
-        lines.retain(|(at, _)| psf.reaches(*at));
-        lines.sort_by(|a, b| b.1.unwrap_or(1.0).total_cmp(&a.1.unwrap_or(1.0)));
-        lines.truncate(LINES);
-        lines.into_iter().map(move |(at, _)| Moves::trace(psf, fibre, at))
-    };
-    let on_lines: Vec<[f64; 2]> = own().flat_map(brightest).collect();
     let found = light.best_shift(&on_lines, REACH);
     let match_of_lines = light.significance(&on_lines, found, CHANCE);
     tracing::debug!(
@@ -44,6 +36,29 @@ pub(super) fn shift(field: &Field) -> ([f64; 2], bool) {
     let (low, high) = (psf.wave_min, psf.wave_max);
     let wave = |k: usize| low + (high - low) * (k as f64 + 0.5) / PLACES as f64;
     let evenly: Vec<[f64; 2]> =
-        own().flat_map(|fibre| (0..PLACES).map(move |k| Moves::trace(psf, fibre, wave(k)))).collect();
+        own(field).flat_map(|fibre| (0..PLACES).map(move |k| Moves::trace(psf, fibre, wave(k)))).collect();
     (long(light.best_shift(&evenly, [REACH[0], 0.0])), false)
+}
+
+/// Whether the lines of a bundle are those of the list at a shift that others have.
+pub(super) fn lines_match(field: &Field, shift: [f64; 2]) -> bool {
+    LogLight::new(&field.region).significance(&on_lines(field), shift, CHANCE) > MATCH
+}
+
+/// The bundle's own fibres, rows of the PSF.
+fn own<'a>(field: &'a Field) -> impl Iterator<Item = usize> + use<'a> {
+    field.own.clone().map(|k| field.fibres.start + k)
+}
+
+/// Places of the brightest lines of the own fibres.
+fn on_lines(field: &Field) -> Vec<[f64; 2]> {
+    let psf = field.psf;
+    let brightest = |fibre: usize| {
+        let mut lines: Vec<_> = field.lines.iter().map(|line| (psf.on_scale(fibre, line.wave), line.weight)).collect();
+        lines.retain(|(at, _)| psf.reaches(*at));
+        lines.sort_by(|a, b| b.1.unwrap_or(1.0).total_cmp(&a.1.unwrap_or(1.0)));
+        lines.truncate(LINES);
+        lines.into_iter().map(move |(at, _)| Moves::trace(psf, fibre, at))
+    };
+    own(field).flat_map(brightest).collect()
 }

@@ -112,7 +112,7 @@ pub fn shift_file(
     let mut frame = read_preproc(&request.input, &request.preproc)?.turned_for(psf.dispersion);
     frame.mask = None;
     // A measurement needs no fibermap.
-    let notes: Vec<String> = frame.notes.iter().filter(|note| !note.contains("FIBERMAP")).cloned().collect();
+    let mut notes: Vec<String> = frame.notes.iter().filter(|note| !note.contains("FIBERMAP")).cloned().collect();
     notes.iter().for_each(|note| tracing::warn!("{}: {note}", request.input.display()));
     let mut options = ShiftOptions::night_sky(&frame.header);
     match &request.lines {
@@ -129,7 +129,10 @@ pub fn shift_file(
         return Err(ShiftFileError::Dark(request.input.clone()));
     }
     let shifted = shifts.apply(&psf).map_err(|source| ShiftFileError::Psf { path: request.psf.clone(), source })?;
-    let extras = extras(request, &psf, &shifts);
+    let of_shifts = shifts.notes();
+    of_shifts.iter().for_each(|note| tracing::warn!("{}: {note}", request.input.display()));
+    notes.extend(of_shifts);
+    let extras = extras(request, &psf, &shifts, &notes);
     write_psf_with(&request.output, &shifted, &extras, request.overwrite)?.persist()?;
     Ok(ShiftDone { shifts, notes, compute })
 }
@@ -139,7 +142,7 @@ fn arc_of(frame: &Preproc) -> ArcFrame<'_> {
 }
 
 /// Returns cards and tables as desi_compute_trace_shifts writes them, and all that was measured.
-fn extras(request: &ShiftRequest, psf: &Psf, shifts: &Shifts) -> PsfExtras {
+fn extras(request: &ShiftRequest, psf: &Psf, shifts: &Shifts, notes: &[String]) -> PsfExtras {
     let bad = &psf.defects().fibres;
     let status =
         (!bad.is_empty()).then(|| (0..psf.nfibre).map(|f| f64::from(u8::from(psf.defects().has(f)))).collect());
@@ -148,10 +151,10 @@ fn extras(request: &ShiftRequest, psf: &Psf, shifts: &Shifts) -> PsfExtras {
         ("EXTOFF", external_offsets(psf, shifts)),
         ("SHIFTS", shift_table(psf, shifts)),
     ];
-    PsfExtras { status, cards: cards(request, shifts), tables }
+    PsfExtras { status, cards: cards(request, shifts, notes), tables }
 }
 
-fn cards(request: &ShiftRequest, shifts: &Shifts) -> Header {
+fn cards(request: &ShiftRequest, shifts: &Shifts, notes: &[String]) -> Header {
     let name = |path: &Path| path.file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let mut header = Header::new();
     header.set("CREATOR", format!("spextral shift-psf {VERSION}"), "");
@@ -159,7 +162,8 @@ fn cards(request: &ShiftRequest, shifts: &Shifts) -> Header {
     header.set("IN_IMAGE", name(&request.input), "frame that was measured");
     for (quantity, keyword, unit) in [(Quantity::X, "DX", "pixel"), (Quantity::Y, "DY", "pixel")] {
         if let Some(d) = shifts.departure(quantity) {
-            header.set(&format!("MEAN{keyword}"), d.mean, &format!("[{unit}] mean displacement of the traces"));
+            let comment = format!("[{unit}] mean shift of traces{}", of_bundles(shifts, quantity));
+            header.set(&format!("MEAN{keyword}"), d.mean, &comment);
             header.set(&format!("MIN{keyword}"), d.ends[0], &format!("[{unit}] smallest"));
             header.set(&format!("MAX{keyword}"), d.ends[1], &format!("[{unit}] largest"));
             header.set(&format!("ERR{keyword}"), d.error, &format!("[{unit}] error of the mean"));
@@ -167,11 +171,19 @@ fn cards(request: &ShiftRequest, shifts: &Shifts) -> Header {
     }
     for (quantity, keyword) in [(Quantity::SigmaX, "DSX"), (Quantity::SigmaY, "DSY")] {
         if let Some(d) = shifts.departure(quantity) {
-            header.set(&format!("MEAN{keyword}"), d.mean, "mean ln(width / width before)");
+            let comment = format!("mean ln(width / width before){}", of_bundles(shifts, quantity));
+            header.set(&format!("MEAN{keyword}"), d.mean, &comment);
             header.set(&format!("ERR{keyword}"), d.error, "error of the mean");
         }
     }
+    notes.iter().enumerate().for_each(|(k, note)| header.set(&format!("SPXNOT{}", k + 1), note.as_str(), ""));
     header
+}
+
+/// Returns how many bundles a mean is of, where they are not all.
+fn of_bundles(shifts: &Shifts, quantity: Quantity) -> String {
+    let [known, all] = shifts.counts(quantity);
+    if known == all { String::new() } else { format!(", {known} of {all} bundles") }
 }
 
 fn waves(psf: &Psf) -> Vec<f64> {
@@ -230,7 +242,7 @@ fn external_offsets(psf: &Psf, shifts: &Shifts) -> Table {
         .with_column("DWAVE_ERR", "Angstrom", &of(1))
 }
 
-/// All quantities with their errors; NaN where one is not measured.
+/// All quantities with their errors; NaN where a bundle does not give one itself.
 fn shift_table(psf: &Psf, shifts: &Shifts) -> Table {
     let fibres = shifts.bundles.iter().flat_map(|bundle| bundle.fibres.clone());
     let places: Vec<(usize, f64)> = fibres.flat_map(|fibre| waves(psf).into_iter().map(move |w| (fibre, w))).collect();

@@ -75,7 +75,7 @@ mod tests {
         let arc = ArcFrame { ccd: &frame.ccd, readnoise: frame.readnoise.as_deref() };
         let options = options(&frame);
         let field = Field::new(&psf, 0..psf.nfibre, &arc, &options);
-        let mut chunk = Chunk::choose(&field, [0.0; 2]).swap_remove(5);
+        let mut chunk = Chunk::choose(&field).swap_remove(5);
         chunk.spectra[3] = Spectrum::Free;
         let rows = frame_rows(&field, &chunk);
         let coeff = |part: f64| {

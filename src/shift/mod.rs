@@ -24,6 +24,7 @@ mod terms;
 mod unlisted;
 
 pub use file::{Lines, ShiftDone, ShiftFileError, ShiftRequest, shift_file};
+pub(crate) use measure::measure_bundles;
 pub use measure::{ShiftError, measure_shifts};
 pub use options::ShiftOptions;
 pub use shifts::{BundleShift, Departure, Shifts};

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 /// Coefficients: four quantities of [`TERMS`] terms.
 pub(super) const COEFFICIENTS: usize = 4 * TERMS;
 
-/// How large coefficients may be, of the terms in their order: of positions, pixels, and of logarithms of widths.
+/// How far coefficients may be from the start, of the terms in their order: of positions, pixels, and of logarithms of widths.
 const PRIOR: [[f64; TERMS]; 2] = [[2.0, 0.1, 0.2, 0.1], [0.3, 0.03, 0.05, 0.03]];
 /// Largest step of a coefficient: of positions, pixels, and of logarithms of widths.
 const STEP: [f64; 2] = [0.7, 0.15];
@@ -34,8 +34,6 @@ pub(super) struct State<'a> {
     pub field: Field<'a>,
     pub chunks: Vec<Chunk>,
     kept: Vec<Kept>,
-    /// Rigid shift from which the rounds begin.
-    pub start: [f64; 2],
     pub coeff: Vec<f64>,
     pub covariance: DMatrix<f64>,
     /// Quantities that are measured: dx, dy, ln sigma x, ln sigma y.
@@ -48,20 +46,31 @@ pub(super) struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    pub fn new(mut field: Field<'a>) -> Self {
-        let widths = Moves::have_widths(field.psf);
+    /// Prepares the rounds of a bundle from where its light is.
+    pub fn new(field: Field<'a>) -> Self {
         let (start, lines) = coarse::shift(&field);
+        Self::at(field, start, lines)
+    }
+
+    /// Prepares the rounds of a bundle from a rigid shift that others have.
+    pub fn from(field: Field<'a>, start: [f64; 2]) -> Self {
+        let lines = coarse::lines_match(&field, start);
+        Self::at(field, start, lines)
+    }
+
+    fn at(mut field: Field<'a>, start: [f64; 2], lines: bool) -> Self {
+        let widths = Moves::have_widths(field.psf);
+        field.start = start;
         if !lines {
             field.lines = &[];
         }
         let mut coeff = vec![0.0; COEFFICIENTS];
         (coeff[0], coeff[TERMS]) = (start[0], start[1]);
-        let chunks = Chunk::choose(&field, start);
+        let chunks = Chunk::choose(&field);
         Self {
             kept: chunks.iter().map(|_| Kept::default()).collect(),
             chunks,
             field,
-            start,
             coeff,
             covariance: DMatrix::zeros(COEFFICIENTS, COEFFICIENTS),
             wanted: [true, lines, widths, lines && widths],
@@ -145,9 +154,10 @@ impl<'a> State<'a> {
         for k in 0..COEFFICIENTS {
             let (q, term) = (k / TERMS, k % TERMS);
             let sigma = PRIOR[q / 2][term];
-            let weight = if self.wanted[q] { sigma.powi(-2) } else { 1e20 };
+            let from = if q < 2 && term == 0 { self.field.start[q] } else { 0.0 };
+            let (weight, off) = if self.wanted[q] { (sigma.powi(-2), self.coeff[k] - from) } else { (1e20, 0.0) };
             matrix[(k, k)] += weight;
-            right[k] -= weight * self.coeff[k];
+            right[k] -= weight * off;
         }
         let Some(factor) = Cholesky::new(matrix) else { return 0.0 };
         let step = factor.solve(&right);

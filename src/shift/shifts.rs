@@ -33,8 +33,10 @@ pub struct BundleShift {
     pub(super) coeff: Vec<f64>,
     /// Their covariance.
     pub(super) covariance: DMatrix<f64>,
-    /// Quantities that the frame gives, in the order of [`Quantity::ALL`]; the others are 0.
+    /// Quantities that the frame gives, in the order of [`Quantity::ALL`].
     pub measured: [bool; 4],
+    /// Whether dx and dy are the mean of the measured bundles, as the bundle itself does not give them.
+    pub taken: [bool; 2],
     /// Whether its lines are not those of the list, so that the list is not used.
     pub unmatched: bool,
     /// Spots of listed lines that gave places along y.
@@ -56,7 +58,14 @@ pub struct Shifts {
     pub bundles: Vec<BundleShift>,
     /// Wavelength range of the PSF, Angstrom.
     pub domain: [f64; 2],
+    /// Whether spots of the PSF have widths that can change; images have none.
+    pub widths: bool,
 }
+
+/// Names of the quantities in sentences.
+const NAMES: [&str; 4] = ["dx", "dy", "sigma x", "sigma y"];
+/// Bundles that a note names.
+const NAMED: usize = 4;
 
 impl Shifts {
     /// Returns the bundle of a fibre, a row of the PSF.
@@ -94,17 +103,79 @@ impl Shifts {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    /// Returns a sentence about quantities that the frame does not give.
+    /// Returns a sentence about the measurement: departures, that the PSF fits, and what is not known of either.
+    pub fn verdict(&self) -> String {
+        let [known, none]: [Vec<&str>; 2] = [true, false].map(|is| self.names(|q| self.departure(q).is_some() == is));
+        let fits = |names: &str| format!("{names} of the PSF fit the frame");
+        let found = match (self.sentence(), known.is_empty()) {
+            (Some(sentence), _) => Some(sentence),
+            (None, true) => None,
+            (None, false) if none.is_empty() => Some("the PSF fits the frame".into()),
+            (None, false) => Some(fits(&known.join(", "))),
+        };
+        let unknown = (!none.is_empty()).then(|| format!("{} not measured", none.join(", ")));
+        found.into_iter().chain(unknown).collect::<Vec<_>>().join("; ")
+    }
+
+    fn names(&self, of: impl Fn(Quantity) -> bool) -> Vec<&'static str> {
+        Quantity::ALL.into_iter().filter(|q| of(*q)).map(|q| NAMES[q as usize]).collect()
+    }
+
+    /// Returns a sentence about quantities that no bundle gives or takes from others.
     pub fn unmeasured(&self) -> Option<String> {
-        let none: Vec<&str> = Quantity::ALL
-            .into_iter()
-            .zip(["dx", "dy", "sigma x", "sigma y"])
-            .filter(|(q, _)| self.departure(*q).is_none())
-            .map(|(_, name)| name)
-            .collect();
+        let is_width = |q: Quantity| matches!(q, Quantity::SigmaX | Quantity::SigmaY);
+        let none = self.names(|q| !self.bundles.iter().any(|bundle| bundle.has(q)) && (self.widths || !is_width(q)));
         let reason =
             if self.are_unmatched() { "as its lines match no list" } else { "for lack of light or of known lines" };
-        (!none.is_empty()).then(|| format!("not measured, {reason}: {}", none.join(", ")))
+        let lacking = (!none.is_empty()).then(|| format!("not measured, {reason}: {}", none.join(", ")));
+        let images = (!self.widths).then(|| {
+            "sigma x, sigma y: not measured, as the spots of this kind of PSF are images, whose widths are fixed"
+                .to_string()
+        });
+        let all: Vec<String> = lacking.into_iter().chain(images).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// Returns the number of bundles that give a quantity, and of all.
+    pub fn counts(&self, quantity: Quantity) -> [usize; 2] {
+        [self.bundles.iter().filter(|bundle| bundle.measured[quantity as usize]).count(), self.bundles.len()]
+    }
+
+    /// Returns a sentence per quantity that some bundles give and others do not, and what those have in a PSF that follows.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |quantity: Quantity| {
+            let taken = self.bundles.iter().any(|bundle| !bundle.measured[quantity as usize] && bundle.has(quantity));
+            let instead =
+                if taken { "they take the mean shift of the other bundles" } else { "they keep that of the PSF" };
+            Some(format!("{}; {instead}", self.missing_of(quantity)?))
+        };
+        Quantity::ALL.into_iter().filter_map(of).collect()
+    }
+
+    /// Returns a sentence per quantity that some bundles give and others do not.
+    pub fn missing(&self) -> Vec<String> {
+        Quantity::ALL.into_iter().filter_map(|quantity| self.missing_of(quantity)).collect()
+    }
+
+    fn missing_of(&self, quantity: Quantity) -> Option<String> {
+        let lacking: Vec<&BundleShift> = self.bundles.iter().filter(|b| !b.measured[quantity as usize]).collect();
+        let taken = lacking.iter().any(|bundle| bundle.has(quantity));
+        if lacking.is_empty() || (lacking.len() == self.bundles.len() && !taken) {
+            return None;
+        }
+        let name = |bundle: &&BundleShift| format!("{} to {}", bundle.fibres.start, bundle.fibres.end - 1);
+        let named: Vec<String> = lacking.iter().take(NAMED).map(name).collect();
+        let more = match lacking.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more bundles"),
+        };
+        Some(format!(
+            "{} is not measured in {} of {} bundles, fibres {}{more} (rows of the PSF, from 0)",
+            NAMES[quantity as usize],
+            lacking.len(),
+            self.bundles.len(),
+            named.join(", ")
+        ))
     }
 
     /// Whether no bundle has the lines of the list.
@@ -121,6 +192,11 @@ impl Departure {
 }
 
 impl BundleShift {
+    /// Whether a quantity is measured, or taken from other bundles.
+    pub(super) fn has(&self, quantity: Quantity) -> bool {
+        self.measured[quantity as usize] || self.taken.get(quantity as usize) == Some(&true)
+    }
+
     fn of(&self, quantity: Quantity, terms: [f64; TERMS]) -> Option<[f64; 2]> {
         let first = quantity as usize * TERMS;
         let value: f64 = (0..TERMS).map(|k| terms[k] * self.coeff[first + k]).sum();

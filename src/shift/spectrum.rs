@@ -37,10 +37,10 @@ pub(super) struct Light {
     pub parts: Vec<Part>,
 }
 
-/// Rows of the region of a chunk.
+/// Rows of the region of a chunk, where the traces lie by the shift at the start.
 pub(super) fn frame_rows(field: &Field, chunk: &Chunk) -> Range<usize> {
     let y = (0..field.fibres.len())
-        .flat_map(|k| chunk.wave.map(|wave| Moves::trace(field.psf, field.fibres.start + k, wave)[1]));
+        .flat_map(|k| chunk.wave.map(|wave| Moves::trace(field.psf, field.fibres.start + k, wave)[1] + field.start[1]));
     let ends = y.fold([f64::MAX, f64::MIN], |[low, high], y| [low.min(y), high.max(y)]);
     let clip = |y: f64| y.clamp(0.0, field.region.ny as f64) as usize;
     clip(ends[0].floor())..clip(ends[1].ceil() + 1.0).max(clip(ends[0].floor()))

@@ -7,6 +7,7 @@ use crate::fits::{Preproc, night_sky_lines};
 use crate::psf::{Psf, PsfParts};
 use crate::simulate::synthetic::Synthetic;
 use crate::simulate::{Light, Simulation, simulate};
+use crate::stages::spot_samples::{GridSize, sampled};
 use rand::{RngExt, SeedableRng};
 
 /// A bundle of fibres on 1200 rows.
@@ -169,6 +170,67 @@ fn traces_that_are_pixels_off_are_found() {
     let found = measure(&psf, &frame, &options(&frame));
     let [dx, dy, ..] = distance(&psf, &found, truth);
     assert!(dx < 0.01 && dy < 0.03, "{dx} {dy}");
+}
+
+/// Two bundles on 600 rows.
+fn two_bundles() -> Psf {
+    let small = Synthetic { nfibre: 16, bundlesize: 8, npix_y: Some(600), gh_degree: 3, ..Synthetic::default() };
+    small.build().unwrap()
+}
+
+#[test]
+fn a_long_shift_is_measured_in_every_bundle_as_well_as_a_short_one() {
+    let psf = two_bundles();
+    let frame = frame(&psf, 1);
+    let errors = |off: [f64; 2]| {
+        let start = moved(&psf, off.map(|d| -d), [1.0, 1.0]);
+        let found = measure(&start, &frame, &options(&frame));
+        let [dx, dy, ..] = distance(&start, &found, [off[0], off[1], 0.0, 0.0]);
+        assert!(dx < 0.02 && dy < 0.2, "{off:?}: {dx} {dy}");
+        assert!(found.bundles.iter().all(|bundle| bundle.measured[1] && bundle.taken == [false; 2]), "{off:?}");
+        found.departure(Quantity::Y).unwrap().error
+    };
+    let (short, long) = (errors([0.3, 0.2]), errors([-3.6, -7.0]));
+    assert!(long < 1.25 * short, "{long} {short}");
+}
+
+#[test]
+fn a_bundle_without_light_takes_the_shift_of_the_others_and_the_notes_name_it() {
+    let psf = two_bundles();
+    let off = [0.8, -5.2];
+    let request = Simulation { seed: 3, specmin: 8, ..Simulation::default() };
+    let frame = simulate(&moved(&psf, off, [1.0, 1.0]), &request).unwrap().preproc.masked_by(u32::MAX).unwrap();
+    let found = measure(&psf, &frame, &options(&frame));
+    assert_eq!((found.bundles[0].taken, found.bundles[1].taken), ([true; 2], [false; 2]));
+    assert_eq!(found.counts(Quantity::Y), [1, 2]);
+    let notes = found.notes();
+    assert!(notes[1].starts_with("dy is not measured in 1 of 2 bundles, fibres 0 to 7 "), "{notes:?}");
+    assert!(notes[1].ends_with("they take the mean shift of the other bundles"), "{notes:?}");
+    let shifted = found.apply(&psf).unwrap();
+    for (axis, (new, old)) in [(&shifted.trace_x, &psf.trace_x), (&shifted.trace_y, &psf.trace_y)].iter().enumerate() {
+        for fibre in 0..16 {
+            let moved = new.of(fibre)[0] - old.of(fibre)[0];
+            assert!((moved - off[axis]).abs() < 0.15, "{axis} {fibre}: {moved}");
+        }
+    }
+    // A selection gives what the whole gives.
+    let arc = ArcFrame { ccd: &frame.ccd, readnoise: frame.readnoise.as_deref() };
+    let of = measure_shifts(&psf, &arc, 0..8, &options(&frame), &CancelToken::default(), &|_, _| ()).unwrap();
+    assert_eq!(of.bundles[..], found.bundles[..1]);
+    assert!(!of.unmeasured().unwrap().contains("dx"), "{:?}", of.unmeasured());
+}
+
+#[test]
+fn a_verdict_says_what_is_not_measured_and_images_are_not_blamed_on_the_light() {
+    let psf = two_bundles();
+    let frame = frame(&psf, 2);
+    let bare = ShiftOptions { lines: Vec::new(), ..options(&frame) };
+    let found = measure(&psf, &frame, &bare);
+    assert_eq!(found.verdict(), "dx, sigma x of the PSF fit the frame; dy, sigma y not measured");
+    let grid = sampled(&psf, GridSize { oversampling: 3, positions: 2, waves: 2 }).unwrap();
+    let found = measure(&grid, &frame, &options(&frame));
+    let reason = found.unmeasured().unwrap();
+    assert!(reason.starts_with("sigma x, sigma y: not measured, as the spots of this kind"), "{reason}");
 }
 
 #[test]
