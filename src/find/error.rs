@@ -43,6 +43,22 @@ pub enum FindError {
         /// Number of fibres so far.
         found: usize,
     },
+    /// A fibre without light has no room between its neighbours.
+    #[error(
+        "there is no room for fibre {fibre} without light: its neighbours at pixels {:.1} and {:.1} are {:.1} pixels apart, and usual are \
+         {pitch:.1}{}; numbers count from 0",
+        between[0], between[1], between[1] - between[0], at_gaps(gaps)
+    )]
+    NoRoom {
+        /// The fibre.
+        fibre: usize,
+        /// Places of the fibres on either side.
+        between: [f64; 2],
+        /// Usual distance of neighbours there.
+        pitch: f64,
+        /// Places of gaps that may hold one.
+        gaps: Vec<f64>,
+    },
     /// The arc has too few lines.
     #[error("the arc shows {found} lines in most fibres, at least {FEWEST} are needed; give a brighter arc")]
     FewPeaks {

@@ -18,6 +18,9 @@ const FAINT: f64 = 0.1;
 /// where there are more such gaps than fibres are missing; gaps of bundles may be among them.
 const DOUBLE: [f64; 3] = [0.25, 0.1, 0.04];
 
+/// Least gap, of usual distances, that takes a fibre without light: half of what two in a gap of three leave to the second.
+const ROOM: f64 = 1.4;
+
 /// The fibres where they were found.
 #[derive(Clone, Debug)]
 pub(super) struct Fibres {
@@ -97,7 +100,7 @@ impl Fibres {
                 return Err(FindError::Count {
                     found: self.at.len(),
                     wanted: options.nfibre.unwrap_or(0),
-                    gaps: self.doubles(DOUBLE[0]).iter().map(|&k| 0.5 * (self.at[k] + self.at[k + 1])).collect(),
+                    gaps: self.gaps(),
                 });
             }
             if missing > 0 {
@@ -109,6 +112,10 @@ impl Fibres {
                 return Err(FindError::Broken { fibre, found: self.at.len() });
             }
             let step = self.pitch(fibre);
+            let between = fibre.checked_sub(1).and_then(|k| Some([self.at[k], *self.at.get(fibre)?]));
+            if let Some(between) = between.filter(|[a, b]| b - a < ROOM * step) {
+                return Err(FindError::NoRoom { fibre, between, pitch: step, gaps: self.gaps() });
+            }
             let at = match (fibre.checked_sub(1).map(|k| self.at[k]), self.at.get(fibre)) {
                 (Some(a), Some(b)) if b - a < 3.0 * step => 0.5 * (a + b),
                 // At the end of a bundle it is nearer to one of the two.
@@ -137,6 +144,11 @@ impl Fibres {
     /// Returns the fibres after which there is a gap that may hold one without light.
     pub fn rooms(&self) -> Vec<usize> {
         self.doubles(DOUBLE[0])
+    }
+
+    /// Returns the middles of gaps that may hold a fibre without light.
+    fn gaps(&self) -> Vec<f64> {
+        self.rooms().iter().map(|&k| 0.5 * (self.at[k] + self.at[k + 1])).collect()
     }
 
     /// Returns the fibres after which there is a gap of two distances, within a part of one.

@@ -116,7 +116,9 @@ pub fn find_psf(request: &FindRequest, flat: Preproc, arc: Preproc, lines: &[f64
     let (flat, arc) = (flat.turned_for(axis), arc.turned_for(axis));
     let failed = |source: FindError| {
         let path = match &source {
-            FindError::NoFibres | FindError::Count { .. } | FindError::Broken { .. } => &request.flat,
+            FindError::NoFibres | FindError::Count { .. } | FindError::Broken { .. } | FindError::NoRoom { .. } => {
+                &request.flat
+            }
             FindError::FewLines { .. } => &request.lines,
             _ => &request.arc,
         };

@@ -160,3 +160,14 @@ fn frames_and_lists_that_do_not_serve_end_with_a_sentence() {
     let no_weight = vec![0.0; flat.data.len()];
     assert!(error(&Plane { ivar: &no_weight, ..flat }, &arc, &lines, &none).contains("the flat shows no fibres"));
 }
+
+#[test]
+fn a_fibre_without_light_is_refused_where_its_neighbours_leave_no_room() {
+    let psf = psf();
+    let lines = lines(&psf);
+    let [flat, arc] = frames(&psf, &lines, seed(0));
+    let options = FindOptions { broken_fibres: vec![7], ..FindOptions::default() };
+    let refused = find_traces(&plane(&flat), &plane(&arc), &lines, &options).unwrap_err();
+    assert!(matches!(refused, FindError::NoRoom { fibre: 7, .. }), "{refused}");
+    assert!(refused.to_string().contains("no room for fibre 7"), "{refused}");
+}
