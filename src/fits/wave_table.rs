@@ -9,7 +9,7 @@ use std::path::Path;
 /// Reads a table of wavelengths, Angstrom, and the BLAKE3 of its file.
 ///
 /// A FITS file has an image WAVELENGTH, or a primary image, `[nwave]` or `[nspec, nwave]`. Text has a column wavelength, and a
-/// column fibre where rows differ: as many wavelengths for every fibre, in the order of the fibres' numbers.
+/// column fibre where rows differ, with the numbers of the PSF's fibres: as many wavelengths for every fibre.
 ///
 /// # Errors
 /// [`FitsError::Invalid`] with the HDU or the line at fault; other [`FitsError`] if the file cannot be read.
@@ -69,5 +69,8 @@ fn of_text(path: &Path, bytes: &[u8]) -> Result<WaveTable, FitsError> {
         let what = format!("fibre {fibre} has {} wavelengths, others {nwave}: give as many for every fibre", own.len());
         return Err(failed(1, what));
     }
-    WaveTable::new(nwave, rows.into_values().flatten().collect()).map_err(|error| failed(1, error.to_string()))
+    let numbers: Vec<i64> = rows.keys().copied().collect();
+    let table = WaveTable::new(nwave, rows.into_values().flatten().collect());
+    let table = table.map_err(|error| failed(1, error.to_string()))?;
+    Ok(if of_fibre.is_some() { table.of_fibres(numbers) } else { table })
 }

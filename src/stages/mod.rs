@@ -30,3 +30,4 @@ pub mod spots;
 pub mod trace_fit;
 pub mod traces;
 pub mod wave_table;
+mod wave_table_error;

@@ -4,7 +4,8 @@
 //! of the PSF become series on it. So bins of any spacing cost nothing, on any device, with any solver.
 
 use super::legendre::{legendre, legendre_fit, polynomials, unit};
-use crate::geometry::{GridError, WaveGrid};
+pub use super::wave_table_error::WaveTableError;
+use crate::geometry::WaveGrid;
 use crate::psf::{LegendreSeries, Psf, PsfError};
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -27,71 +28,8 @@ const MARGIN: f64 = 24.0;
 pub struct WaveTable {
     nwave: usize,
     wave: Vec<f64>,
-}
-
-/// A table of wavelengths that cannot be extracted on.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WaveTableError {
-    /// There are too few bins, or rows of different lengths.
-    #[error("{found} wavelengths are not rows of {nwave} bins: give one row per fibre, of at least 2 bins each")]
-    Shape {
-        /// Number of wavelengths.
-        found: usize,
-        /// Bins of a row.
-        nwave: usize,
-    },
-    /// Rows are neither one for all, nor one per fibre.
-    #[error(
-        "there are rows of {found} fibres: give one, or one for each of the {selected} chosen, or of the {nfibre} of the PSF"
-    )]
-    Rows {
-        /// Number of rows.
-        found: usize,
-        /// Number of chosen fibres.
-        selected: usize,
-        /// Number of fibres of the PSF.
-        nfibre: usize,
-    },
-    /// A wavelength is none, or not above the one before it.
-    #[error("row {row}, bin {bin} (from 0) is {value} Angstrom: give wavelengths above 0 that ascend in every row")]
-    Order {
-        /// The row.
-        row: usize,
-        /// The bin.
-        bin: usize,
-        /// The wavelength.
-        value: f64,
-    },
-    /// A wavelength is beyond the PSF.
-    #[error("row {row} has {value} Angstrom, but its fibre has a PSF from {} to {} Angstrom", range[0], range[1])]
-    Beyond {
-        /// The row.
-        row: usize,
-        /// The wavelength.
-        value: f64,
-        /// Range of the PSF for that fibre.
-        range: [f64; 2],
-    },
-    /// Bins do not follow a smooth function.
-    #[error(
-        "bin {bin} of row {row} lies {stray:.3} bins off a smooth function of its number; give wavelengths that change smoothly from \
-         bin to bin, with all their digits"
-    )]
-    Uneven {
-        /// The row.
-        row: usize,
-        /// The bin.
-        bin: usize,
-        /// Distance in bins.
-        stray: f64,
-    },
-    /// The scale of the table is no grid.
-    #[error(transparent)]
-    Grid(#[from] GridError),
-    /// The series on the new scale are no PSF.
-    #[error(transparent)]
-    Psf(#[from] PsfError),
+    /// Numbers of the fibres of the rows, where the table names them.
+    numbers: Option<Vec<i64>>,
 }
 
 /// A PSF on the scale of a table.
@@ -135,7 +73,34 @@ impl WaveTable {
                 return Err(WaveTableError::Order { row, bin, value: bins[bin] });
             }
         }
-        Ok(Self { nwave, wave })
+        Ok(Self { nwave, wave, numbers: None })
+    }
+
+    /// Names the fibres of the rows, by their numbers.
+    #[must_use]
+    pub fn of_fibres(self, numbers: Vec<i64>) -> Self {
+        Self { numbers: Some(numbers), ..self }
+    }
+
+    /// Puts rows that are named into the order of the PSF's fibres, or of the selected ones where others have none.
+    fn by_number(self, psf: &Psf, selected: Range<usize>) -> Result<Self, WaveTableError> {
+        let Some(numbers) = &self.numbers else { return Ok(self) };
+        let row = |fibre: usize| numbers.iter().position(|number| *number == psf.number(fibre));
+        let all: Vec<Option<usize>> = (0..psf.nfibre).map(row).collect();
+        let ends = |fibres: Range<usize>| [fibres.start, fibres.end.max(1) - 1].map(|fibre| psf.number(fibre));
+        if let Some(k) = (0..numbers.len()).find(|k| !all.contains(&Some(*k))) {
+            let [first, last] = ends(0..psf.nfibre);
+            return Err(WaveTableError::UnknownFibre { number: numbers[k], first, last });
+        }
+        // Fibres that the PSF does not have are refused with the rows.
+        let chosen = selected.start.min(psf.nfibre)..selected.end.min(psf.nfibre);
+        if let Some(fibre) = chosen.clone().find(|fibre| all[*fibre].is_none()) {
+            let [first, last] = ends(chosen);
+            return Err(WaveTableError::NoRow { number: psf.number(fibre), first, last });
+        }
+        let fibres = if all.iter().all(Option::is_some) { 0..psf.nfibre } else { chosen };
+        let wave = all[fibres].iter().flatten().flat_map(|row| self.row(*row).to_vec()).collect();
+        Ok(Self { wave, numbers: None, ..self })
     }
 
     /// Returns the wavelengths of a grid on the scale of a PSF.
@@ -178,7 +143,7 @@ impl WaveTable {
     /// Returns the table with wavelengths times `factor`.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
-        Self { nwave: self.nwave, wave: self.wave.iter().map(|w| w * factor).collect() }
+        Self { wave: self.wave.iter().map(|w| w * factor).collect(), ..self.clone() }
     }
 
     /// Gives every fibre of a PSF a row: those of the selected fibres have theirs, others that of the nearest one.
@@ -192,7 +157,8 @@ impl WaveTable {
         if selected.is_empty() || selected.end > nfibre || ![1, nfibre, selected.len()].contains(&rows) {
             return Err(WaveTableError::Rows { found: rows, selected: selected.len(), nfibre });
         }
-        Ok(Self { nwave, wave: (0..nfibre).flat_map(|fibre| self.row(of(fibre)).to_vec()).collect() })
+        let wave = (0..nfibre).flat_map(|fibre| self.row(of(fibre)).to_vec()).collect();
+        Ok(Self { nwave, wave, numbers: None })
     }
 }
 
@@ -201,6 +167,7 @@ impl WaveTable {
 /// # Errors
 /// [`WaveTableError`] of the first row that cannot be.
 pub fn on_table(psf: &Psf, table: WaveTable, selected: Range<usize>) -> Result<OnTable, WaveTableError> {
+    let table = table.by_number(psf, selected.clone())?;
     let (first, given) = (if table.rows() == selected.len() { selected.start } else { 0 }, table.rows());
     let row_of = |fibre: usize| fibre.saturating_sub(first).min(given - 1);
     let table = table.for_all(psf.nfibre, selected)?;
@@ -235,7 +202,8 @@ pub fn on_table(psf: &Psf, table: WaveTable, selected: Range<usize>) -> Result<O
     let smooth: Vec<f64> =
         (0..psf.nfibre).flat_map(|fibre| composed.wavelengths(fibre..fibre + 1, grid.wave())).collect();
     let far = table.wave.iter().zip(&smooth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let (table, stray) = if stray <= NO_STRAY { (table, 0.0) } else { (WaveTable { nwave: n, wave: smooth }, far) };
+    let (table, stray) =
+        if stray <= NO_STRAY { (table, 0.0) } else { (WaveTable { nwave: n, wave: smooth, numbers: None }, far) };
     Ok(OnTable { psf: composed, grid, table, stray })
 }
 
@@ -408,5 +376,24 @@ mod tests {
         );
         let rounded = rounded.unwrap();
         assert!((1e-6..1e-3).contains(&rounded.stray), "{}", rounded.stray);
+    }
+
+    #[test]
+    fn rows_with_numbers_are_of_the_fibres_of_these_numbers() {
+        let mut psf = psf();
+        psf.update(|parts| parts.fibermin = 20).unwrap();
+        let wave = logarithmic(&psf);
+        let rows = |fibres: &[usize]| {
+            let wave = fibres.iter().flat_map(|k| wave[k * 120..(k + 1) * 120].to_vec()).collect();
+            WaveTable::new(120, wave).unwrap().of_fibres(fibres.iter().map(|k| 20 + *k as i64).collect())
+        };
+        let plain = on_table(&psf, WaveTable::new(120, wave.clone()).unwrap(), 0..4).unwrap().table;
+        assert_eq!(on_table(&psf, rows(&[2, 0, 3, 1]), 0..4).unwrap().table, plain);
+        let chosen = on_table(&psf, rows(&[2, 1]), 1..3).unwrap().table;
+        assert_eq!((chosen.row(1), chosen.row(2)), (plain.row(1), plain.row(2)));
+        let refused = |table: WaveTable| on_table(&psf, table, 0..4).unwrap_err();
+        assert_eq!(refused(rows(&[0, 1, 3])), WaveTableError::NoRow { number: 22, first: 20, last: 23 });
+        let strange = rows(&[0, 1, 2, 3]).of_fibres(vec![0, 1, 2, 3]);
+        assert_eq!(refused(strange), WaveTableError::UnknownFibre { number: 0, first: 20, last: 23 });
     }
 }

@@ -223,6 +223,12 @@ fn a_grid_per_fibre_is_extracted_on_and_recorded_and_true() {
     folder.run(&["compare", "one.fits", "plain.fits", "--tolerance", "0.05"]).succeeds();
     for (name, text, expected) in [
         ("uneven.csv", "fibre,wavelength\n1,5000\n1,5001\n2,5000\n", "fibre 2 has 1 wavelengths, others 2"),
+        ("skip.csv", "fibre,wavelength\n0,6000\n0,6001\n2,6000\n2,6001\n", "it has no row of fibre 1"),
+        (
+            "far.csv",
+            "fibre,wavelength\n100,6000\n100,6001\n",
+            "it has a row of fibre 100, but those of the PSF are 0 to 5",
+        ),
         ("word.csv", "fibre,wavelength\n1,many\n", "wavelength is `many`: give a number"),
         ("none.csv", "a,b\n1,2\n", "no column is called wavelength"),
         ("back.csv", "wavelength\n6000\n5999\n", "bin 1 (from 0) is 5999 Angstrom"),
