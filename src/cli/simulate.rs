@@ -8,8 +8,11 @@ use serde_json::json;
 use spextral::PendingFile;
 use spextral::base::output_path::{Format, check_outputs};
 use spextral::extract::WaveRange;
-use spextral::fits::{Medium, read_line_list, read_psf_with, read_truth, read_wave_table, write_preproc, write_truth};
-use spextral::psf::Gh00;
+use spextral::fits::{
+    Header, Medium, Truth, read_headers, read_line_list, read_psf_with, read_truth, read_wave_table, write_preproc,
+    write_truth,
+};
+use spextral::psf::{Gh00, Psf};
 use spextral::simulate::{Light, SimulateError, Simulation, simulate};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -83,7 +86,8 @@ pub struct Arguments {
     /// Light the fibres by a flat lamp
     #[arg(long, conflicts_with = "spectra")]
     flat: bool,
-    /// Light the fibres by the spectra of a file as --truth writes it, all light included: one for all, or one per fibre
+    /// Light the fibres by the spectra of a file as --truth writes it, all light included: one for all, or one per fibre by its
+    /// number in FIBER, without which they are in order. FLUX is in electron per bin, or by BUNIT in electron/Angstrom
     #[arg(long, value_name = "FILE", conflicts_with = "wavelength")]
     spectra: Option<PathBuf>,
     /// Fraction of the cosmic rays without a flag in MASK or IVAR
@@ -100,11 +104,11 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    fn request(&self) -> Result<Simulation, Box<dyn Error>> {
+    fn request(&self, psf: &Psf) -> Result<Simulation, Box<dyn Error>> {
         let medium = self.lines_in.as_deref().map(str::parse::<Medium>).transpose()?;
         let light = match (&self.arc, &self.spectra) {
             (Some(list), _) => Light::Arc { lines: read_line_list(list, medium)?, electrons: self.arc_electrons },
-            (None, Some(spectra)) => Light::Spectra(read_truth(spectra)?),
+            (None, Some(spectra)) => Light::Spectra(self.spectra_of(spectra, psf)?),
             (None, None) if self.flat => Light::Flat,
             (None, None) => Light::Sky,
         };
@@ -127,6 +131,19 @@ impl Arguments {
             psf_tails: self.psf_tails,
         })
     }
+
+    /// Reads spectra; without numbers they are those of the lit fibres in order.
+    fn spectra_of(&self, path: &Path, psf: &Psf) -> Result<Truth, Box<dyn Error>> {
+        let mut truth = read_truth(path)?;
+        let is_fiber = |header: &Header| header.get_str("EXTNAME").is_some_and(|name| name.trim() == "FIBER");
+        if truth.fibres.len() > 1 && !read_headers(path)?.iter().any(is_fiber) {
+            tracing::info!("{}: no image FIBER; its spectra are those of the lit fibres in order", path.display());
+            let of_row = |row: usize| self.specmin.checked_add(row).filter(|fibre| *fibre < psf.nfibre);
+            let numbers = (0..truth.fibres.len()).map_while(of_row).map(|fibre| psf.number(fibre));
+            truth.fibres.iter_mut().zip(numbers).for_each(|(to, number)| *to = number);
+        }
+        Ok(truth)
+    }
 }
 
 /// Simulates and writes.
@@ -148,9 +165,12 @@ pub fn run(args: &Arguments) -> Outcome {
         SimulateError::Fibres { .. } | SimulateError::Range { .. } | SimulateError::NoTails => {
             format!("{}: {error}", args.psf.display())
         }
+        SimulateError::NoLight { .. } | SimulateError::NoSpectrum { .. } | SimulateError::Spectra { .. } => {
+            format!("{}: {error}", args.spectra.as_deref().unwrap_or(&args.psf).display())
+        }
         other => other.to_string(),
     };
-    let simulated = simulate(&psf, &args.request()?).map_err(of_psf)?;
+    let simulated = simulate(&psf, &args.request(&psf)?).map_err(of_psf)?;
     let truth = args.truth.as_ref().map(|path| write_truth(path, &simulated.truth, args.overwrite)).transpose()?;
     let preproc = write_preproc(&args.output, &simulated.preproc, args.overwrite)?;
     PendingFile::persist_all(truth.into_iter().chain([preproc]))?;

@@ -112,7 +112,7 @@ pub(super) fn image(
 }
 
 /// Whether a unit is the electron, in one of the spellings in use.
-fn is_electron(unit: &str) -> bool {
+pub(super) fn is_electron(unit: &str) -> bool {
     let bare: String = unit.chars().filter(|c| !c.is_whitespace() && *c != '*').flat_map(char::to_lowercase).collect();
     let per_pixel = ["/pixel", "/pix", "pixel-1", "pix-1", "pixel^-1", "pix^-1", "/px"];
     let bare = per_pixel.iter().find_map(|end| bare.strip_suffix(end)).unwrap_or(&bare);

@@ -9,6 +9,7 @@ use crate::geometry::gradient;
 use crate::psf::Psf;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Spread of the lines of a list without weights: standard deviation of ln(electrons).
@@ -93,15 +94,16 @@ impl Light {
                 if found != 1 && found != nspec {
                     return Err(SimulateError::Spectra { found, nspec });
                 }
+                if let Some(at) = truth.flux.iter().position(|f| !(0.0..1e12).contains(f)) {
+                    let (row, bin) = (at / truth.nwave(), at % truth.nwave());
+                    return Err(SimulateError::NoLight { row, bin, value: truth.flux[at] });
+                }
+                let truth = &*in_order(psf, &fibres, truth)?;
                 let wave = if psf.has_own_wavelengths() { on_scale(psf, &fibres, truth)? } else { truth.wave.clone() };
                 let ends = [wave.first(), wave.last()].map(|wave| *wave.unwrap_or(&f64::NAN));
                 if !ends.iter().all(|wave| psf.reaches(*wave)) || !wave.is_sorted() {
                     let (min, max, low, high) = (ends[0], ends[1], psf.wave_min, psf.wave_max);
                     return Err(SimulateError::Range { min, max, low, high });
-                }
-                if let Some(at) = truth.flux.iter().position(|f| !(0.0..1e12).contains(f)) {
-                    let (row, bin) = (at / wave.len(), at % wave.len());
-                    return Err(SimulateError::NoLight { row, bin, value: truth.flux[at] });
                 }
                 let flux = per_fibre(lit, wave.len(), |k, _, flux| {
                     let row = if found == 1 { 0 } else { k };
@@ -144,6 +146,25 @@ fn arc_of_ranges(
         }
     });
     Ok((places.into_iter().map(|(at, ..)| at).collect(), flux))
+}
+
+/// Returns spectra in the order of the lit fibres; a single one is for all.
+fn in_order<'a>(psf: &Psf, fibres: &Range<usize>, truth: &'a Truth) -> Result<Cow<'a, Truth>, SimulateError> {
+    let numbers: Vec<i64> = fibres.clone().map(|fibre| psf.number(fibre)).collect();
+    if truth.fibres.len() == 1 || truth.fibres == numbers {
+        return Ok(Cow::Borrowed(truth));
+    }
+    let row = |number: &i64| {
+        let ends = truth.fibres.iter().fold([i64::MAX, i64::MIN], |[low, high], n| [low.min(*n), high.max(*n)]);
+        let missing = SimulateError::NoSpectrum { number: *number, first: ends[0], last: ends[1] };
+        truth.fibres.iter().position(|of| of == number).ok_or(missing)
+    };
+    let rows = numbers.iter().map(row).collect::<Result<Vec<usize>, _>>()?;
+    let nwave = truth.nwave();
+    let sorted = |values: &[f64]| rows.iter().flat_map(|row| values[row * nwave..][..nwave].to_vec()).collect();
+    let wave = if truth.wave.len() == nwave { truth.wave.clone() } else { sorted(&truth.wave) };
+    let flux = sorted(&truth.flux);
+    Ok(Cow::Owned(Truth { fibres: numbers, wave, flux }))
 }
 
 /// Returns the bins on the scale of spectra whose fibres have wavelengths of their own.

@@ -93,6 +93,19 @@ pub enum SimulateError {
         /// Number of lit fibres.
         nspec: usize,
     },
+    /// A lit fibre has no spectrum.
+    #[error(
+        "there is no spectrum of fibre {number}: their numbers (FIBER) are {first} to {last}; give those of the lit fibres, or none to \
+         have them in order"
+    )]
+    NoSpectrum {
+        /// Its number.
+        number: i64,
+        /// Smallest and largest number of the spectra.
+        first: i64,
+        /// See `first`.
+        last: i64,
+    },
     /// A spectrum has a value that is no light.
     #[error("spectrum {row} has {value} electron at bin {bin}: light is a finite number, not negative")]
     NoLight {
@@ -124,7 +137,7 @@ pub enum Light {
     },
     /// A flat lamp: a smooth continuum.
     Flat,
-    /// Spectra in electron per bin, all light included: one for all fibres, or one per lit fibre.
+    /// Spectra in electron per bin, all light included: one for all fibres, or one per lit fibre, by its number.
     Spectra(Truth),
 }
 

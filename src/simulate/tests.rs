@@ -141,6 +141,12 @@ fn spectra_of_a_file_are_the_light_and_those_that_cannot_be_are_refused() {
     };
     assert!(refused(&|t| t.flux[1] = f64::NAN).contains("spectrum 0 has NaN electron at bin 1"));
     assert!(refused(&|t| t.wave[1] = 9000.0).contains("leaves the PSF's range"));
+    // Rows belong to the fibres of their numbers.
+    let two = |fibres: [i64; 2]| Truth { fibres: fibres.into(), flux: vec![7.0, 9.0, 1.0, 2.0], ..truth.clone() };
+    assert_eq!(with(two([3, 4])).unwrap().truth.flux, [7.0, 9.0, 1.0, 2.0]);
+    assert_eq!(with(two([4, 3])).unwrap().truth.flux, [1.0, 2.0, 7.0, 9.0]);
+    let error = with(two([103, 104])).unwrap_err().to_string();
+    assert!(error.contains("no spectrum of fibre 3: their numbers (FIBER) are 103 to 104"), "{error}");
     assert!(refused(&|t| (t.fibres, t.flux) = (vec![0; 3], vec![1.0; 6])).contains("3 spectra for 2 lit fibres"));
 }
 
