@@ -21,7 +21,8 @@ impl<'a> Companions<'a> {
     /// # Errors
     /// [`FitsError::Invalid`] if neither decides.
     pub fn find(&self, name: &str) -> Result<Option<&'a Hdu>, FitsError> {
-        let images = self.named(&self.image.name());
+        let name_of_image = self.image.name();
+        let images = if name_of_image.is_empty() { vec![self.image] } else { self.named(&name_of_image) };
         let found: Vec<&Hdu> = self.named(name).into_iter().filter(|hdu| hdu.index != self.image.index).collect();
         let [first, ..] = found[..] else { return Ok(None) };
         if images.len() <= 1 && found.len() == 1 {
