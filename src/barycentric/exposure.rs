@@ -34,7 +34,7 @@ pub struct Correction {
 ///
 /// The site is OBS-LONG, OBS-LAT, OBS-ELEV (degrees east, degrees, metre), OBSGEO-X, -Y, -Z or -L, -B, -H of the FITS
 /// standard, ESO's GEOLON, GEOLAT, GEOELEV, SITELONG, SITELAT, SITEELEV, or LONGITUD, LATITUDE, HEIGHT. Headers of DESI
-/// without them mean Kitt Peak, and so do those that name no observatory, which a note says.
+/// without them mean Kitt Peak, and so do those that name no observatory; a note records that.
 ///
 /// # Errors
 /// [`BarycentricError`] if a keyword is missing or invalid, or another observatory is named without its position.

@@ -149,7 +149,9 @@ pub(crate) fn preproc_of(file: &FitsFile, options: &PreprocOptions) -> Result<Pr
     let header = carried_cards(image_hdu, &mut notes);
     let planes =
         Preproc::new([ny, nx], image, ivar, mask, options.mask_bits).expect("all images have the shape of IMAGE");
-    if let Some((bits, note)) = used_bits(&planes, options.mask_bits) {
+    // Who chooses the bits knows what they leave out.
+    let is_default = options.mask_bits == PreprocOptions::default().mask_bits;
+    if let Some((bits, note)) = is_default.then(|| used_bits(&planes, options.mask_bits)).flatten() {
         match header.contains(DESI_CARD) && bits == BADREADNOISE {
             true => tracing::info!("{}: {note}", file.path.display()),
             false => notes.push(note),

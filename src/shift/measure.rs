@@ -37,7 +37,7 @@ pub enum ShiftError {
 /// Bundles are measured in parallel; results do not depend on the number of threads. `progress` gets the number of bundles that
 /// are done and their total.
 ///
-/// A bundle whose dx or dy is not measured is tried again from the mean shift of those that are: a slit moves as a whole. What it
+/// A bundle whose dx or dy is not measured has a second try from the mean shift of those that are: a slit moves as a whole. What it
 /// still does not give is taken from them ([`BundleShift::taken`]); then bundles beyond `fibres` are asked, too.
 ///
 /// # Errors
@@ -81,7 +81,7 @@ pub(crate) fn measure_bundles(
     Ok(shifts)
 }
 
-/// What all bundles have in common.
+/// Inputs that all bundles have in common.
 struct Measurement<'a> {
     psf: &'a Psf,
     frame: &'a ArcFrame<'a>,

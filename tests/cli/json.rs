@@ -122,7 +122,7 @@ fn compare_prints_its_table_and_whether_it_is_within() {
     let folder = Folder::new();
     folder.run(&["simulate", "-p", "psf.fits", "-o", "sim.fits", "--truth", "truth.fits"]).succeeds();
     folder.extract(&["-i", "sim.fits"]).succeeds();
-    folder.extract(&["-i", "sim.fits", "-o", "other.fits", "--regularize", "0.001"]).succeeds();
+    folder.extract(&["-i", "sim.fits", "-o", "other.fits", "--regularize", "1e-4"]).succeeds();
     let compare = |b, tolerance| folder.run(&["compare", "frame.fits", b, "--tolerance", tolerance, "--json"]);
     let same = object(&compare("frame.fits", "0"), "compare");
     let frame = read_frame(folder.path("frame.fits")).unwrap();

@@ -26,7 +26,7 @@ fn a_frame_is_made_again_byte_for_byte_by_its_header_alone() {
             "--wavepad-frac",
             "0.3",
             "--regularize",
-            "1e-3",
+            "1e-4",
         ],
         &["-w", "6655.1,6700.35,0.7", "-s", "3", "-n", "4", "--mask-bits", "1-3,9", "--psf-tails", "--no-scores"],
         &["-f", "a map.fits", "--decorrelate", "noise", "--nwavestep", "10", "--pixpad-frac", "0.9", "--wavepad", "4"],
@@ -94,8 +94,8 @@ fn inputs_may_move_and_be_packed_but_not_change() {
 #[test]
 fn what_is_given_beside_it_counts_and_is_said() {
     let folder = Folder::new();
-    folder.extract(&["--regularize", "0.001"]).succeeds();
-    let run = repeat(&folder, &["-n", "3", "--regularize", "0.001"]);
+    folder.extract(&["--regularize", "1e-4"]).succeeds();
+    let run = repeat(&folder, &["-n", "3", "--regularize", "1e-4"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stderr.contains("warning: nspec is 3 here, 2 in frame.fits"), "{}", run.stderr);
     assert!(run.stderr.contains("again.fits differ from those of frame.fits in FLUX, IVAR"), "{}", run.stderr);
