@@ -15,7 +15,7 @@ pub(crate) fn card_of_path(path: &Path) -> String {
     bytes.iter().enumerate().map(text).collect()
 }
 
-/// Decodes [`card_of_path`]. A `%` without digits, as another program may write it, stays.
+/// Decodes `card_of_path`. A `%` without digits, as another program may write it, stays.
 pub fn path_of_card(card: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(card.len());
     let mut rest = card.as_bytes();
