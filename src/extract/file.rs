@@ -4,20 +4,19 @@ use super::decisions::warnings;
 use super::default_grid::default_wavelength;
 use super::fibermap::fibermap_rows;
 use super::own_grid::own_grid_of;
+use super::traces::{fit_traces, not_measured};
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
 use crate::backend::Engine;
 use crate::barycentric::{Correction, factor_of_exposure};
-use crate::base::cancel::CancelToken;
 use crate::base::error_chain::one_line;
 use crate::base::transpose::transposed;
-use crate::fit::ArcFrame;
 use crate::fits::{
     FitsError, PendingFile, Preproc, preproc_of, psf_of, read_wave_table, with_digest, write_frame, write_model,
 };
 use crate::frame::{ColumnData, Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::{Dispersion, Psf};
-use crate::shift::{ShiftOptions, Shifts, measure_shifts};
+use crate::shift::Shifts;
 use crate::stages::wave_table::WaveTable;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -152,8 +151,8 @@ impl Inputs {
         let of_site = barycentric.iter().filter_map(|correction| correction.site.note.as_ref());
         notes.extend(of_site.map(|note| format!("{}: {note}", request.input.display())));
         let fibermap = select_fibermap(request, &preproc, &psf, &mut notes)?;
-        notes.iter().for_each(|note| tracing::warn!("{note}"));
         notes.extend(shifts.iter().flat_map(|shifts| not_measured(request, shifts)));
+        notes.iter().for_each(|note| tracing::warn!("{note}"));
         Ok(Self { preproc, psf, grid, barycentric, fibermap, table, digests, notes, shifts, read: start.elapsed() })
     }
 
@@ -313,31 +312,6 @@ fn check_unchanged(expected: &Digests, found: &Digests, request: &Request) -> Re
 fn grid_of(request: &Request, psf: &Psf) -> Result<WaveGrid, FileError> {
     let default = || default_wavelength(psf, request.options.specmin, request.options.nspec).into();
     Ok(request.wavelength.unwrap_or_else(default).grid()?)
-}
-
-/// Measures traces and widths on the frame, and gives them to the PSF.
-fn fit_traces(request: &Request, preproc: &Preproc, psf: &mut Psf) -> Result<Shifts, FileError> {
-    let first = request.options.specmin;
-    let end = request.options.nspec.map_or(psf.nfibre, |nspec| first.saturating_add(nspec));
-    let frame = ArcFrame { ccd: &preproc.ccd, readnoise: preproc.readnoise.as_deref() };
-    let options = ShiftOptions::night_sky(&preproc.header);
-    let measured = measure_shifts(psf, &frame, first..end, &options, &CancelToken::default(), &|_, _| ());
-    let failed = |source| FileError::Traces { input: request.input.clone(), psf: request.psf.clone(), source };
-    let shifts = measured.map_err(failed)?;
-    let shifted = shifts.apply(psf);
-    *psf = shifted.map_err(|source| FileError::Shifted { path: request.psf.clone(), source })?;
-    if let Some(sentence) = shifts.sentence() {
-        tracing::info!("{}: {sentence}; the PSF follows", request.input.display());
-    }
-    not_measured(request, &shifts).iter().for_each(|note| tracing::warn!("{note}"));
-    Ok(shifts)
-}
-
-/// Returns what a frame does not give of traces and widths, in sentences.
-fn not_measured(request: &Request, shifts: &Shifts) -> Vec<String> {
-    let input = request.input.display();
-    let none = shifts.unmeasured().map(|sentence| format!("{input}: {sentence}; the PSF keeps its own"));
-    none.into_iter().chain(shifts.notes().into_iter().map(|note| format!("{input}: {note}"))).collect()
 }
 
 fn barycentric_correction(request: &Request, preproc: &Preproc) -> Result<Option<Correction>, FileError> {

@@ -16,6 +16,7 @@ mod psf_facts;
 mod record;
 mod request;
 mod share;
+mod traces;
 
 pub use crate::geometry::WaveRange;
 pub use crate::solver::ladder::Progress;

@@ -1,9 +1,8 @@
 //! A table of wavelengths read: the image WAVELENGTH of a FITS file, as frames have it, or text with a row per bin.
 
 use super::error::FitsError;
-use super::reader::FitsFile;
+use super::reader::{FitsFile, is_fits};
 use crate::stages::wave_table::WaveTable;
-use std::io::Read;
 use std::path::Path;
 
 /// Reads a table of wavelengths, Angstrom, and the BLAKE3 of its file.
@@ -16,9 +15,7 @@ use std::path::Path;
 pub fn read_wave_table(path: impl AsRef<Path>) -> Result<(WaveTable, String), FitsError> {
     let path = path.as_ref();
     let failed = |source| FitsError::Read { path: path.into(), source };
-    let mut start = Vec::new();
-    std::fs::File::open(path).and_then(|file| file.take(6).read_to_end(&mut start)).map_err(failed)?;
-    if start == *b"SIMPLE" || start.starts_with(&[0x1f, 0x8b]) {
+    if is_fits(path)? {
         let file = FitsFile::open(path)?;
         let hdu = match file.find("WAVELENGTH") {
             Some(hdu) => hdu,

@@ -56,7 +56,7 @@ pub fn measure_shifts(
     let of = Measurement { psf, frame, options, cancel };
     let mut shifts = of.of_bundles(&bundles, progress)?;
     if shifts.bundles.iter().any(|bundle| of.lacks(bundle)) && !others.is_empty() {
-        // What is taken does not depend on the selection.
+        // The mean is that of all bundles, whatever is selected.
         shifts.bundles.extend(of.of_bundles(&others, &|_, _| ())?.bundles);
         shifts.bundles.sort_by_key(|bundle| bundle.fibres.start);
     }
