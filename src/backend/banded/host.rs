@@ -10,7 +10,7 @@ use crate::gpu::banded::{Group, Health};
 use crate::stages::banded::{
     BandFailure, BandedNormal, BandedRoot, Complement, Coupling, CouplingError, Decorrelated, DecorrelationFailure,
     Overlaps, Part, SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux, banded_goodness,
-    banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth,
+    banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth, normal_and_coverage,
 };
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
@@ -103,21 +103,12 @@ fn on_grid(
     let spots = engine.timed(Stage::Traces, source);
     let reach = if wider { of.reach.max(half_bandwidth(&spots.positions(), window.neighbours)) } else { of.reach };
     SolverParameters::check_width(reach, group.grid.step())?;
-    let form = || banded_normal_equations(&spots, ccd, reach, window.neighbours, of.priors[0]);
-    let normal = engine.timed(Stage::BandedNormal, form);
+    let form = || normal_and_coverage(&spots, ccd, reach, window.neighbours, of.priors[0]);
+    let (normal, coverage) = engine.timed(Stage::BandedNormal, form);
     let HostNormal { normal, parameters, coupling } = measured(group, normal, window.coupling)?;
-    let (x, iterations) = engine.timed(Stage::BandedSolve, || banded_flux(&normal, &parameters))?;
-    engine.check_cancel()?;
-    // Of the whole core: what becomes of a window does not depend on what is selected of it.
-    let judge = || banded_goodness(&spots, ccd, &x, of.psferr, reach, window.core.clone(), of.core_bins.clone());
-    let goodness = engine.timed(Stage::Goodness, judge);
-    let judged = |fibre: usize| &goodness[(fibre - window.core.start) * of.core_bins.len()..][..of.core_bins.len()];
-    let counts = |fibre: usize, bin: usize| {
-        let core = bin.checked_sub(of.core_bins.start).filter(|_| window.core.contains(&fibre));
-        core.and_then(|core| judged(fibre).get(core)).is_some_and(|g| g.pixmask_fraction < 0.5)
-    };
     if of.core_bins.start < group.most_beyond_ends {
         let allowed = ENDS * group.end_correlation;
+        let counts = |fibre: usize, bin: usize| window.core.contains(&fibre) && coverage[fibre][bin] > 0.5;
         let ends = || correlation_with_ends(&normal, &of.core_bins, &counts, 0.1 * allowed);
         // Ends that cannot be judged have more bins.
         let found = engine.timed(Stage::BandedSolve, ends).unwrap_or(f64::INFINITY);
@@ -131,6 +122,16 @@ fn on_grid(
             return Ok(None);
         }
     }
+    let (x, iterations) = engine.timed(Stage::BandedSolve, || banded_flux(&normal, &parameters))?;
+    engine.check_cancel()?;
+    // Of the whole core: what becomes of a window does not depend on what is selected of it.
+    let judge = || banded_goodness(&spots, ccd, &x, of.psferr, reach, window.core.clone(), of.core_bins.clone());
+    let goodness = engine.timed(Stage::Goodness, judge);
+    let judged = |fibre: usize| &goodness[(fibre - window.core.start) * of.core_bins.len()..][..of.core_bins.len()];
+    let counts = |fibre: usize, bin: usize| {
+        let core = bin.checked_sub(of.core_bins.start).filter(|_| window.core.contains(&fibre));
+        core.and_then(|core| judged(fibre).get(core)).is_some_and(|g| g.pixmask_fraction < 0.5)
+    };
     let half = of.half_diagonals;
     let fibres = &group.wanted[0];
     let wanted = Wanted { core: window.core.clone(), around: window.around, fibres, half, counts: &counts };

@@ -56,7 +56,7 @@ impl Roots {
 /// How exact the root is to be.
 #[derive(Debug)]
 pub(crate) struct Accuracy {
-    pub(crate) roots: Roots,
+    pub(crate) roots: &'static Roots,
     /// Sigma.
     pub(crate) tolerance: f64,
     /// Bins that a block overlaps its neighbours by.

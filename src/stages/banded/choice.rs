@@ -184,14 +184,16 @@ impl Choice<'_> {
             all.dedup();
             let among = first.saturating_sub(around)..wanted.end.saturating_add(around).min(self.normal.diagonal.len());
             for block in all {
+                // S of the fibres between the first and the last is the same whatever others are formed.
+                let of_these = parts.iter().filter(|(_, parts)| parts.contains(&block)).map(|(fibre, _)| *fibre);
+                let these: Vec<usize> = of_these.collect();
+                let (low, high) = these.iter().fold((usize::MAX, 0), |(l, h), &f| (l.min(f), h.max(f)));
                 let s = match block {
-                    None => self.complements(kept, among.clone(), wanted.clone())?,
-                    Some(k) => self.around_block(kept, k, among.clone(), wanted.clone())?,
+                    None => self.complements(kept, among.clone(), low..high + 1)?,
+                    Some(k) => self.around_block(kept, k, among.clone(), low..high + 1)?,
                 };
-                for (fibre, s) in wanted.clone().zip(s) {
-                    if parts.iter().any(|(open, parts)| *open == fibre && parts.contains(&block)) {
-                        found[self.at(fibre)].push(Wider { s, block });
-                    }
+                for (fibre, s) in (low..).zip(s).filter(|(fibre, _)| these.contains(fibre)) {
+                    found[self.at(fibre)].push(Wider { s, block });
                 }
             }
         }

@@ -9,8 +9,9 @@
 //! begins where that of O^T does, and is followed until its tail has decayed. Terms are kept in a band. A band of the inverse in
 //! place of Y would have to be several times as wide. Lanes are eight chunks of the bins, which overlap.
 
-use super::front::{Band, Front, Term};
-use super::gram::{Gram, Solve, Subtract};
+use super::chunks::{Chunks, transpose_block};
+use super::front::{Front, Term};
+use super::gram::{Gram, Remain, Solve};
 use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, scalar, with_half_bandwidth};
@@ -94,7 +95,7 @@ fn complements_with<const B: usize>(
 ) -> Result<Vec<Complement>, BandFailure> {
     let nfibre = among.len();
     let frontier = recursion.frontier.clamp(1, nfibre.saturating_sub(1).max(1));
-    let chunks = Chunks::new(normal, rhs, recursion, frontier);
+    let elimination = Elimination::new(normal, rhs, recursion, frontier);
     // The first fibre of every frontier on which both sides meet.
     let first = |k: usize| (k * frontier).min(nfibre - frontier);
     let meetings: Vec<usize> = (0..nfibre.div_ceil(frontier)).collect();
@@ -102,11 +103,12 @@ fn complements_with<const B: usize>(
     let meetings: Vec<usize> = meetings.into_iter().filter(|&k| of(k).any(|fibre| wanted.contains(&fibre))).collect();
     // Fronts at the steps that are needed, counted from either end.
     let run = |at: &(dyn Fn(usize) -> usize + Sync), needed: Vec<usize>| {
-        let mut front = Front::<B>::new((0..frontier).map(at));
+        let mut front = Front::new((0..frontier).map(at));
         let mut fronts = Vec::with_capacity(needed.len());
+        let mut work = Work::<B>::new(elimination.chunks.len());
         for step in 0..needed.last().map_or(0, |last| last + 1) {
             if step > 0 {
-                front = chunks.without(&front.with(at(step + frontier - 1)), 0)?;
+                front = elimination.without(&front.with(at(step + frontier - 1)), 0, &mut work)?;
             }
             if needed.binary_search(&step).is_ok() {
                 fronts.push(front.clone());
@@ -121,22 +123,21 @@ fn complements_with<const B: usize>(
     );
     let (below, mut above) = (below?, above?);
     above.reverse();
-    let meet = |((k, below), above): ((usize, Front<B>), Front<B>)| -> Result<Vec<Complement>, BandFailure> {
-        let front = below.joined(&above, chunks.fill);
+    let meet = |((k, below), above): ((usize, Front), Front)| -> Result<Vec<Complement>, BandFailure> {
+        let front = below.joined(&above, elimination.fill);
         let own = of(k).filter(|fibre| wanted.contains(fibre));
-        own.map(|fibre| Ok(chunks.complement(&chunks.alone(front.clone(), fibre)?))).collect()
+        own.map(|fibre| Ok(elimination.complement::<B>(&elimination.alone::<B>(front.clone(), fibre)?))).collect()
     };
     let fronts = meetings.into_par_iter().zip(below).zip(above);
     let found = fronts.map(meet).collect::<Result<Vec<_>, _>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Eight overlapping chunks of the bins, fixed by the grid alone.
-struct Chunks<'a> {
+/// Elimination of fibres one after another.
+struct Elimination<'a> {
     normal: &'a BandedNormal,
     rhs: &'a [Vec<f64>],
-    core: usize,
-    overlap: usize,
+    chunks: Chunks,
     /// Half bandwidth of the terms of one fibre.
     kept: usize,
     /// Half bandwidth of the terms between two fibres.
@@ -147,117 +148,89 @@ struct Chunks<'a> {
     frontier: usize,
 }
 
-impl<'a> Chunks<'a> {
+/// Room to eliminate one fibre.
+struct Work<const B: usize> {
+    /// M, then its factor.
+    columns: Columns<B>,
+    /// y, then M^-1 y, between B zeros at each end.
+    solved: Vec<Octet>,
+    /// Rows of K.
+    rows: Vec<Octet>,
+    /// `K_ak - A_ak` of the other members of the front.
+    couplings: Vec<Vec<Octet>>,
+}
+
+impl<const B: usize> Work<B> {
+    fn new(n: usize) -> Self {
+        let solved = vec![Octet::default(); n + 2 * B];
+        Self { columns: Columns::new(n), solved, rows: vec![], couplings: vec![] }
+    }
+}
+
+impl<'a> Elimination<'a> {
     fn new(normal: &'a BandedNormal, rhs: &'a [Vec<f64>], recursion: Recursion, frontier: usize) -> Self {
         let Recursion { kept, overlap, .. } = recursion;
         // Between fibres r > 1 apart a narrower band serves.
         let fill = if frontier > 1 { normal.half.max(2 * kept / 3) } else { normal.half };
         let tail = kept.max(overlap / 2);
-        Self { normal, rhs, core: normal.n.div_ceil(8), overlap, kept, fill, tail, frontier }
+        Self { normal, rhs, chunks: Chunks::new(normal.n, overlap), kept, fill, tail, frontier }
     }
 
-    /// Rows of a chunk.
-    fn len(&self) -> usize {
-        self.core + 2 * self.overlap
-    }
-
-    /// The bin of a row of a chunk, None beyond the grid.
-    fn bin(&self, row: usize, lane: usize) -> Option<usize> {
-        (lane * self.core + row).checked_sub(self.overlap).filter(|&bin| bin < self.normal.n)
-    }
-
-    /// K_ff: rows beyond the grid are those of the identity.
-    fn columns<const B: usize>(&self, fibre: usize) -> Columns<B> {
-        let (diagonal, half) = (&self.normal.diagonal[fibre], self.normal.half);
-        let mut out = Columns::new(self.len());
-        for row in 0..self.len() {
-            let column = out.column_mut(row);
-            for lane in 0..8 {
-                match self.bin(row, lane) {
-                    Some(bin) => {
-                        column.diagonal.0[lane] = diagonal[bin * (half + 1)];
-                        let below = &diagonal[bin * (half + 1) + 1..(bin + 1) * (half + 1)];
-                        // The part that leaves the chunk is cut off.
-                        let inside = half.min(self.len() - 1 - row);
-                        column.lower.iter_mut().zip(&below[..inside]).for_each(|(c, v)| c.0[lane] = *v);
-                    }
-                    None => column.diagonal.0[lane] = 1.0,
-                }
+    /// Makes `to` the rows of `K_ak - A_ak`, `[row, 2 fill + 1]`, for members a and k of a front.
+    fn couple(&self, front: &Front, a: usize, k: usize, room: &mut Vec<Octet>, to: &mut Vec<Octet>) {
+        let (one, other) = (front.fibres[a], front.fibres[k]);
+        let pair = self.normal.pair(one, other).filter(|_| one.abs_diff(other) <= self.frontier);
+        match pair {
+            Some((pair, true)) => self.chunks.block(pair, self.normal.half, self.fill, to),
+            Some((pair, false)) => {
+                self.chunks.block(pair, self.normal.half, self.fill, room);
+                transpose_block(room, self.fill, to);
             }
-        }
-        out
-    }
-
-    /// The rows of `K_ak - A_ak`, `[row, 2 fill + 1]`, for members a and k of a front.
-    fn coupling<const B: usize>(&self, front: &Front<B>, a: usize, k: usize) -> Vec<Octet> {
-        let (to, from) = (front.fibres[a], front.fibres[k]);
-        let mut out = vec![Octet::default(); self.len() * (2 * self.fill + 1)];
-        let pair = self.normal.pair(to, from).filter(|_| to.abs_diff(from) <= self.frontier);
-        if let Some((pair, as_is)) = pair {
-            self.fill_pair(pair, as_is, &mut out);
+            None => {
+                to.clear();
+                to.resize(self.chunks.len() * (2 * self.fill + 1), Octet::default());
+            }
         }
         if let Some(term) = front.cross_rows(a, k, self.fill) {
-            out.iter_mut().zip(&term).for_each(|(out, term)| out.0.iter_mut().zip(term.0).for_each(|(o, t)| *o -= t));
-        }
-        out
-    }
-
-    /// Fills the rows of a block of K, or of its transpose.
-    fn fill_pair(&self, pair: &[f64], as_is: bool, out: &mut [Octet]) {
-        let (half, n) = (self.normal.half, self.normal.n);
-        let (width, beside) = (2 * half + 1, self.fill - half);
-        // Both ends of an element lie on the chunk and on the grid.
-        let inside = |at: usize, n: usize| half.saturating_sub(at)..width.min(n + half - at);
-        for lane in 0..8 {
-            for row in 0..self.len() {
-                let Some(bin) = self.bin(row, lane) else { continue };
-                let (on_grid, on_chunk) = (inside(bin, n), inside(row, self.len()));
-                let elements = on_grid.start.max(on_chunk.start)..on_grid.end.min(on_chunk.end);
-                let out = &mut out[row * (2 * self.fill + 1) + beside..][..width];
-                if as_is {
-                    let from = &pair[bin * width..][..width];
-                    out[elements.clone()].iter_mut().zip(&from[elements]).for_each(|(o, v)| o.0[lane] = *v);
-                } else {
-                    for d in elements {
-                        out[d].0[lane] = pair[(bin + d - half) * width + width - 1 - d];
-                    }
-                }
-            }
+            to.iter_mut().zip(&term).for_each(|(to, term)| to.0.iter_mut().zip(term.0).for_each(|(o, t)| *o -= t));
         }
     }
 
     /// Returns a front without one of its members, which is eliminated.
-    fn without<const B: usize>(&self, front: &Front<B>, k: usize) -> Result<Front<B>, BandFailure> {
-        let (fibre, n) = (front.fibres[k], self.len());
-        let mut columns = self.columns::<B>(fibre);
+    fn without<const B: usize>(&self, front: &Front, k: usize, work: &mut Work<B>) -> Result<Front, BandFailure> {
+        let (fibre, n) = (front.fibres[k], self.chunks.len());
+        let Work { columns, solved, rows, couplings } = work;
         let own = front.own[k].as_deref();
-        if let Some(own) = own {
-            dispatch(Subtract { columns: &mut columns, term: &own.band });
-        }
+        self.chunks.rows(&self.normal.diagonal[fibre], self.normal.half + 1, rows);
+        let term = own.map(|own| &own.band[..]);
+        dispatch(Remain { columns, rows, half: self.normal.half, chunks: &self.chunks, term });
         columns.factor(n);
         if let Some((row, lane)) = columns.bad_pivot(n) {
-            let bin = self.bin(row, lane).unwrap_or(0);
+            let bin = self.chunks.bin(row, lane).unwrap_or(0);
             return Err(BandFailure::Pivot { what: "K less its neighbours' part", fibre, bin });
         }
-        let mut solved = vec![Octet::default(); n + 2 * B];
-        for (row, out) in solved[B..B + n].iter_mut().enumerate() {
+        self.chunks.rows(&self.rhs[fibre], 1, rows);
+        for (row, (out, y)) in solved[B..B + n].iter_mut().zip(&*rows).enumerate() {
             let part = own.map_or(Octet::default(), |own| own.reduced[row]);
-            let y = |lane: usize| self.bin(row, lane).map_or(0.0, |bin| self.rhs[fibre][bin]) - part.0[lane];
-            *out = Octet(std::array::from_fn(y));
+            *out = Octet(std::array::from_fn(|lane| y.0[lane] - part.0[lane]));
         }
-        dispatch(Solve { columns: &columns, v: &mut solved });
+        dispatch(Solve { columns, v: solved });
         let left: Vec<usize> = (0..front.fibres.len()).filter(|&a| a != k).collect();
-        let couplings: Vec<Vec<Octet>> = left.iter().map(|&a| self.coupling(front, a, k)).collect();
-        let zero = || Term { band: vec![Band::ZERO; n], reduced: vec![Octet::default(); n] };
+        couplings.resize(left.len(), vec![]);
+        for (&a, coupling) in left.iter().zip(&mut *couplings) {
+            self.couple(front, a, k, rows, coupling);
+        }
+        let zeros = |width: usize| vec![Octet::default(); n * width];
+        let zero = || Term { band: zeros(B + 1), reduced: zeros(1) };
         let terms = left.iter().map(|&a| front.own[a].as_deref().cloned().unwrap_or_else(zero));
-        let mut own: Vec<Term<B>> = terms.collect();
+        let mut own: Vec<Term> = terms.collect();
         let pairs = left.iter().enumerate().flat_map(|(i, &a)| left[..i].iter().map(move |&b| (a, b)));
-        let nothing = || vec![Octet::default(); n * (2 * self.fill + 1)];
+        let nothing = || zeros(2 * self.fill + 1);
         let cross = pairs.map(|(a, b)| front.cross_rows(a, b, self.fill).unwrap_or_else(nothing));
         let mut cross: Vec<Vec<Octet>> = cross.collect();
         dispatch(Gram {
-            factor: &columns,
-            couplings: &couplings,
+            factor: columns,
+            couplings,
             solved: &solved[B..B + n],
             fill: self.fill,
             kept: self.kept,
@@ -273,28 +246,29 @@ impl<'a> Chunks<'a> {
     }
 
     /// Returns a front with nothing but one fibre.
-    fn alone<const B: usize>(&self, mut front: Front<B>, fibre: usize) -> Result<Front<B>, BandFailure> {
-        while front.fibres.len() > 1 {
-            let other = front.fibres.iter().position(|&f| f != fibre).expect("fibres differ");
-            front = self.without(&front, other)?;
+    fn alone<const B: usize>(&self, mut front: Front, fibre: usize) -> Result<Front, BandFailure> {
+        if front.fibres.len() > 1 {
+            let mut work = Work::<B>::new(self.chunks.len());
+            while front.fibres.len() > 1 {
+                let other = front.fibres.iter().position(|&f| f != fibre).expect("fibres differ");
+                front = self.without(&front, other, &mut work)?;
+            }
         }
         Ok(front)
     }
 
     /// S_f and z_f on the chunks' cores, for a front of one fibre.
-    fn complement<const B: usize>(&self, front: &Front<B>) -> Complement {
+    fn complement<const B: usize>(&self, front: &Front) -> Complement {
         let (fibre, half, kept, n) = (front.fibres[0], self.normal.half, self.kept, self.normal.n);
         let mut matrix = vec![0.0; n * (kept + 1)];
+        for (column, from) in matrix.chunks_exact_mut(kept + 1).zip(self.normal.diagonal[fibre].chunks_exact(half + 1))
+        {
+            column[..=half].copy_from_slice(from);
+        }
         let mut rhs = self.rhs[fibre].clone();
-        for (bin, column) in matrix.chunks_exact_mut(kept + 1).enumerate() {
-            column[..=half].copy_from_slice(&self.normal.diagonal[fibre][bin * (half + 1)..(bin + 1) * (half + 1)]);
-            let Some(own) = &front.own[0] else { continue };
-            let (lane, row) = (bin / self.core, bin % self.core + self.overlap);
-            rhs[bin] -= own.reduced[row].0[lane];
-            column[0] -= own.band[row].diagonal.0[lane];
-            for (d, value) in column[1..].iter_mut().enumerate().take(n - 1 - bin) {
-                *value -= own.band[row].lower[d].0[lane];
-            }
+        if let Some(own) = &front.own[0] {
+            self.chunks.subtract(&own.band, B + 1, kept + 1, &mut matrix);
+            self.chunks.subtract(&own.reduced, 1, 1, &mut rhs);
         }
         Complement { band: kept, matrix, rhs }
     }

@@ -1,43 +1,28 @@
 //! Fibres next to those that are eliminated, and what elimination has added to their blocks.
 
+use super::chunks::transpose_block;
 use crate::stages::simd::Octet;
 use std::sync::Arc;
 
-/// One column of a symmetric band: the diagonal and what is below it.
-#[derive(Clone, Copy)]
-pub(super) struct Band<const B: usize> {
-    pub(super) diagonal: Octet,
-    pub(super) lower: [Octet; B],
-}
-
-impl<const B: usize> Band<B> {
-    pub(super) const ZERO: Self = Self { diagonal: Octet([0.0; 8]), lower: [Octet([0.0; 8]); B] };
-
-    pub(super) fn add(&mut self, more: &Self) {
-        self.diagonal.add(&more.diagonal);
-        self.lower.iter_mut().zip(&more.lower).for_each(|(own, more)| own.add(more));
-    }
-}
-
 /// Terms that eliminated fibres add to one fibre's K and y, in all chunks.
 #[derive(Clone)]
-pub(super) struct Term<const B: usize> {
-    /// A_aa.
-    pub(super) band: Vec<Band<B>>,
+pub(super) struct Term {
+    /// A_aa, `[row, B + 1]`: element d of row i is A_aa[i + d, i].
+    pub(super) band: Vec<Octet>,
     /// Their part of y_a.
     pub(super) reduced: Vec<Octet>,
 }
 
 /// Terms that eliminated fibres add to those next to them. None is zero. Fronts share terms that they have in common.
 #[derive(Clone)]
-pub(super) struct Front<const B: usize> {
+pub(super) struct Front {
     pub(super) fibres: Vec<usize>,
-    pub(super) own: Vec<Option<Arc<Term<B>>>>,
+    pub(super) own: Vec<Option<Arc<Term>>>,
     /// A_ab for a > b, at a (a - 1) / 2 + b: `[row, 2 fill + 1]`, element d of row i is A_ab[i, i + d - fill].
     pub(super) cross: Vec<Option<Arc<Vec<Octet>>>>,
 }
 
-impl<const B: usize> Front<B> {
+impl Front {
     /// No fibre is eliminated.
     pub(super) fn new(fibres: impl Iterator<Item = usize>) -> Self {
         let mut front = Self { fibres: vec![], own: vec![], cross: vec![] };
@@ -99,12 +84,8 @@ impl<const B: usize> Front<B> {
         if !transposed {
             return Some(block.to_vec());
         }
-        let width = 2 * fill + 1;
-        let n = block.len() / width;
-        let element = |(row, d): (usize, usize)| {
-            let other = (row + d).checked_sub(fill).filter(|&other| other < n);
-            other.map_or(Octet::default(), |other| block[other * width + width - 1 - d])
-        };
-        Some((0..n).flat_map(|row| (0..width).map(move |d| (row, d))).map(element).collect())
+        let mut rows = vec![];
+        transpose_block(block, fill, &mut rows);
+        Some(rows)
     }
 }

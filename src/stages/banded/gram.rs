@@ -1,34 +1,59 @@
 //! Eliminating a fibre: the factor of its block, and products through it as Gram matrices.
 
-use super::front::{Band, Term};
+use super::chunks::Chunks;
+use super::front::Term;
 use super::inverse::Columns;
 use crate::stages::simd::{Kernel, Octet, Simd};
 
-/// D - A, to be factored, from D.
-pub(super) struct Subtract<'a, const B: usize> {
+/// M = K - A, to be factored.
+pub(super) struct Remain<'a, const B: usize> {
     pub(super) columns: &'a mut Columns<B>,
-    pub(super) term: &'a [Band<B>],
+    /// K of a fibre, `[row, half + 1]`.
+    pub(super) rows: &'a [Octet],
+    pub(super) half: usize,
+    /// For which row and lane there is a bin; rows without are those of the identity.
+    pub(super) chunks: &'a Chunks,
+    /// A, `[row, B + 1]`; None is zero.
+    pub(super) term: Option<&'a [Octet]>,
 }
 
-impl<const B: usize> Kernel for Subtract<'_, B> {
+impl<const B: usize> Kernel for Remain<'_, B> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let subtract = |from: &mut Octet, a: &Octet| {
-            simd.store(simd.neg_mul_add(simd.splat(1.0), simd.load(a), simd.load(from)), from);
-        };
-        for (j, term) in self.term.iter().enumerate() {
-            let column = self.columns.column_mut(j);
-            subtract(&mut column.diagonal, &term.diagonal);
+        let Self { columns, rows, half, chunks, term } = self;
+        let n = chunks.len();
+        for (row, elements) in rows.chunks_exact(half + 1).enumerate() {
+            let column = columns.column_mut(row);
+            column.diagonal = elements[0];
+            for lane in 0..8 {
+                if chunks.bin(row, lane).is_none() {
+                    column.diagonal.0[lane] = 1.0;
+                }
+            }
+            // The part that leaves the chunk is cut off.
+            let inside = half.min(n - 1 - row);
+            column.lower[..inside].copy_from_slice(&elements[1..=inside]);
+            column.lower[inside..].fill(Octet::default());
+        }
+        let Some(term) = term else { return };
+        for (row, term) in term.chunks_exact(B + 1).enumerate() {
+            let column = columns.column_mut(row);
+            subtract(simd, &term[0], &mut column.diagonal);
             for i in 0..B {
-                subtract(&mut column.lower[i], &term.lower[i]);
+                subtract(simd, &term[1 + i], &mut column.lower[i]);
             }
         }
     }
 }
 
-/// v := (D - A)^-1 v.
+#[inline(always)]
+fn subtract<S: Simd>(simd: S, term: &Octet, from: &mut Octet) {
+    simd.store(simd.neg_mul_add(simd.splat(1.0), simd.load(term), simd.load(from)), from);
+}
+
+/// v := M^-1 v.
 pub(super) struct Solve<'a, const B: usize> {
     pub(super) columns: &'a Columns<B>,
     pub(super) v: &'a mut [Octet],
@@ -53,7 +78,7 @@ pub(super) struct Gram<'a, const B: usize> {
     pub(super) fill: usize,
     pub(super) kept: usize,
     pub(super) tail: usize,
-    pub(super) own: &'a mut [Term<B>],
+    pub(super) own: &'a mut [Term],
     /// A_ab for a > b, in the order of a front.
     pub(super) cross: &'a mut [Vec<Octet>],
 }
@@ -98,26 +123,52 @@ impl Block {
         (j, n, fill): (usize, usize, usize),
         coupling: &[Octet],
     ) {
-        let width = 2 * fill + 1;
-        let first = j / TOGETHER % self.blocks * self.rows;
-        let scaled = &mut self.scaled[first..first + self.rows];
-        for r in 0..self.rows {
-            let Some(row) = (j + r).checked_sub(fill).filter(|&row| row < n) else {
-                (self.y[B + r], scaled[r]) = ([Octet::default(); TOGETHER], [Octet::default(); TOGETHER]);
-                continue;
-            };
-            let mut sums = [[simd.splat(0.0); TOGETHER]; 2];
+        let rows = self.rows;
+        // Rows above the first of the matrix and below the last are zero.
+        let (start, end) = (fill.saturating_sub(j).min(rows), (n + fill - j).min(rows));
+        let first = j / TOGETHER % self.blocks * rows;
+        for r in (0..start).chain(end..rows) {
+            self.y[B + r] = [Octet::default(); TOGETHER];
+            self.scaled[first + r] = [Octet::default(); TOGETHER];
+        }
+        let mut r = start;
+        if S::PARTS == 1 {
+            while r + 1 < end {
+                self.rows::<S, B, 2>(simd, factor, (j, n, fill), coupling, r);
+                r += 2;
+            }
+        }
+        while r < end {
+            self.rows::<S, B, 1>(simd, factor, (j, n, fill), coupling, r);
+            r += 1;
+        }
+    }
+
+    /// Rows `r .. r + R` of that.
+    #[inline(always)]
+    fn rows<S: Simd, const B: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        factor: &Columns<B>,
+        (j, n, fill): (usize, usize, usize),
+        coupling: &[Octet],
+        r: usize,
+    ) {
+        let (width, row) = (2 * fill + 1, j + r - fill);
+        let mut sums = [[[simd.splat(0.0); TOGETHER]; 2]; R];
+        for q in 0..R {
             for c in 0..TOGETHER {
-                if r >= c && r - c < width && j + c < n {
-                    sums[0][c] = simd.load(&coupling[(j + c) * width + r - c]);
+                if r + q >= c && r + q - c < width && j + c < n {
+                    sums[q][0][c] = simd.load(&coupling[(j + c) * width + r + q - c]);
                 }
             }
-            factor.forward_together(simd, row, B.saturating_sub(r), &self.y[r..], &mut sums);
-            let inverse = simd.load(&factor.column(row).diagonal);
+        }
+        factor.forward_together(simd, row, B.saturating_sub(r), &mut self.y[r..], &mut sums);
+        let scaled = j / TOGETHER % self.blocks * self.rows + r;
+        for q in 0..R {
+            let inverse = simd.load(&factor.column(row + q).diagonal);
             for c in 0..TOGETHER {
-                let value = simd.add(sums[0][c], sums[1][c]);
-                simd.store(value, &mut self.y[B + r][c]);
-                simd.store(simd.mul(value, inverse), &mut scaled[r][c]);
+                simd.store(simd.mul(simd.load(&self.y[B + r + q][c]), inverse), &mut self.scaled[scaled + q][c]);
             }
         }
     }
@@ -173,9 +224,8 @@ impl<const B: usize> Kernel for Gram<'_, B> {
                     for c in 0..TOGETHER {
                         for p in 0..TOGETHER {
                             match (j + c).checked_sub(i + p) {
-                                Some(0) if j + c < n => add(simd, products[c][p], &mut own.band[i + p].diagonal),
-                                Some(d) if (1..=kept).contains(&d) && j + c < n => {
-                                    add(simd, products[c][p], &mut own.band[i + p].lower[d - 1]);
+                                Some(d) if d <= kept && j + c < n => {
+                                    add(simd, products[c][p], &mut own.band[(i + p) * (B + 1) + d]);
                                 }
                                 _ => {}
                             }

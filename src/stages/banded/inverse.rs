@@ -193,24 +193,45 @@ impl<const B: usize> Columns<B> {
         std::array::from_fn(|lane| self.columns[B..B + n].iter().all(|c| c.pivot.0[lane] > 0.0))
     }
 
-    /// Subtracts from elements j of four vectors what L^-1 takes of the B elements before them, from `first` on: even
-    /// and odd ones apart.
+    /// Solves `L y = o` for rows j .. j + R of four vectors: `sums` is o, in halves. The B rows before come first in `y`, zero down to
+    /// `first`; the new ones follow. Every sum has its even and its odd terms apart, in the order of the columns.
     #[inline(always)]
-    pub(crate) fn forward_together<S: Simd>(
+    pub(crate) fn forward_together<S: Simd, const R: usize>(
         &self,
         simd: S,
         j: usize,
         first: usize,
-        before: &[[Octet; 4]],
-        sums: &mut [[S::Lanes; 4]; 2],
+        y: &mut [[Octet; 4]],
+        sums: &mut [[[S::Lanes; 4]; 2]; R],
     ) {
+        const { assert!(B.is_multiple_of(2)) };
         let past: &[Column<B>; B] = self.columns[j..].first_chunk().expect("zeros precede the first column");
-        let before: &[[Octet; 4]; B] = before.first_chunk().expect("B elements before");
-        for k in first / 2..B / 2 {
+        for even in (first / 2 * 2..B).step_by(2) {
             for odd in 0..2 {
-                let factor = simd.load(&past[2 * k + odd].lower[B - 1 - 2 * k - odd]);
+                let m = even + odd;
+                let mut before = [simd.splat(0.0); 4];
                 for c in 0..4 {
-                    sums[odd][c] = simd.neg_mul_add(factor, simd.load(&before[2 * k + odd][c]), sums[odd][c]);
+                    before[c] = simd.load(&y[m][c]);
+                }
+                for q in 0..R {
+                    if m >= q {
+                        let factor = simd.load(&past[m].lower[B - 1 - m + q]);
+                        let sum = &mut sums[q][(odd + q) % 2];
+                        for c in 0..4 {
+                            sum[c] = simd.neg_mul_add(factor, before[c], sum[c]);
+                        }
+                    }
+                }
+            }
+        }
+        for q in 0..R {
+            let column = &self.columns[j + B + q];
+            for c in 0..4 {
+                let value = simd.add(sums[q][0][c], sums[q][1][c]);
+                simd.store(value, &mut y[B + q][c]);
+                for below in q + 1..R {
+                    let sum = &mut sums[below][(q + below) % 2][c];
+                    *sum = simd.neg_mul_add(simd.load(&column.lower[below - q - 1]), value, *sum);
                 }
             }
         }

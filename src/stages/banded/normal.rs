@@ -83,6 +83,17 @@ pub fn half_bandwidth(positions: &Positions, reach: usize) -> usize {
 /// Forms the normal equations of the bundle whose spots are `spots` on the pixels of `ccd`. Fibres more than `reach` apart do
 /// not overlap.
 pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize, prior: Prior) -> BandedNormal {
+    normal_and_coverage(spots, ccd, half, reach, prior).0
+}
+
+/// Returns the fraction of each spot on pixels that are used, too, `[fibre][n]`.
+pub(crate) fn normal_and_coverage(
+    spots: &SpotSource,
+    ccd: &Ccd,
+    half: usize,
+    reach: usize,
+    prior: Prior,
+) -> (BandedNormal, Vec<Vec<f64>>) {
     let (n, nfibre) = (spots.nbin(), spots.nfibre());
     let zeros = |rows: usize, width: usize| vec![vec![0.0; n * width]; rows];
     let mut out = BandedNormal {
@@ -109,7 +120,7 @@ pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, reach
     }
     blocks.into_par_iter().for_each(|block| block.fill(spots, ccd, half, reach));
     add_prior(&mut out, &flux_weight, &coverage, prior);
-    out
+    (out, coverage)
 }
 
 /// Adds `alpha^2 + Prior::FLOOR` to the diagonal, see [`crate::stages::normal_equations`].

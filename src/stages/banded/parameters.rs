@@ -9,6 +9,7 @@ use super::normal::BandedNormal;
 use super::root::{BandedRoot, root};
 use super::solve::solve;
 use super::{BandFailure, frontier};
+use std::sync::LazyLock;
 
 /// Share of the tolerance for the iteration for x, and for the poles; the rest is for the bands, of which there are only few.
 /// It costs no measurable time, and CPU and GPU agree to 1e-6 sigma instead of 2e-6.
@@ -17,6 +18,9 @@ pub(crate) const SOLVER_TOLERANCE_SHARE: f64 = 0.1;
 /// Smallest eigenvalue of S over its largest that poles reach. Every mode above 0 gives unit noise to flux, whatever its
 /// eigenvalue. Beside dead rows there are some at 1e-13, and a floor of 1e-11 cost 3e-4 sigma, in half-masked bins 0.2.
 const FLOOR: f64 = 1e-16;
+
+/// Approximations of the root down to that floor.
+static ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::new(FLOOR));
 
 /// By which factor correlations reach farther than those of K_ff alone, from which overlap of neighbours on: fibres that share
 /// light carry them on.
@@ -76,7 +80,7 @@ impl SolverParameters {
     ) -> Result<Self, CouplingError> {
         Self::check_width(normal.half, step)?;
         let overlap = widened(correlation_length(normal, tolerance), neighbours).max(least);
-        let accuracy = Accuracy { roots: Roots::new(FLOOR), tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
+        let accuracy = Accuracy { roots: &ROOTS, tolerance: SOLVER_TOLERANCE_SHARE * tolerance, overlap };
         let crowded = neighbours >= CROWDED;
         Ok(Self {
             tolerance,

@@ -64,6 +64,9 @@ mod tests {
     use super::super::block::Roots;
     use super::*;
     use nalgebra::{DMatrix, DVector};
+    use std::sync::LazyLock;
+
+    static ROOTS: LazyLock<Roots> = LazyLock::new(|| Roots::new(1e-9));
 
     /// G^T G with G a banded, smooth matrix of widely different rows: condition number about 1e7.
     fn spectrum(n: usize, band: usize) -> DMatrix<f64> {
@@ -93,7 +96,7 @@ mod tests {
         let (n, band, half) = (900, 12, 5);
         let dense = spectrum(n, band);
         let x = DVector::from_fn(n, |i, _| 3.0 + (i as f64 * 0.7).sin());
-        let accuracy = Accuracy { roots: Roots::new(1e-9), tolerance: 1e-5, overlap: 60 };
+        let accuracy = Accuracy { roots: &ROOTS, tolerance: 1e-5, overlap: 60 };
         let ours = root(&complement(&dense, band, &x), x.as_slice(), half, &accuracy);
         let q = dense_root(&dense);
         let (ones, flux) = (&q * DVector::from_element(n, 1.0), &q * &x);
@@ -114,7 +117,7 @@ mod tests {
         let dense = spectrum(n, 12);
         for (band, signal) in [(8, 1e3), (9, 1e4), (8, 1e5)] {
             let x = DVector::from_fn(n, |i, _| signal * (1.0 + (i as f64 * 0.7).sin()));
-            let accuracy = Accuracy { roots: Roots::new(1e-9), tolerance: 1e-7, overlap: 60 };
+            let accuracy = Accuracy { roots: &ROOTS, tolerance: 1e-7, overlap: 60 };
             let ours = root(&complement(&dense, band, &x), x.as_slice(), 5, &accuracy);
             let exact = dense_root(&dense) * &x;
             let error = (0..n).map(|i| (ours.qx[i] - exact[i]).abs()).fold(0.0, f64::max);

@@ -5,6 +5,7 @@
 //! `(Q_f e_f)_i^2 <= e_f^T S_f e_f <= e^T K e`. The last step holds as S_f minimises e^T K e over the other fibres. lambda
 //! is 1 less the coupling of neighbours; the steps of the iteration give it.
 
+use super::interleave::Interleave;
 use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, with_half_bandwidth};
@@ -31,7 +32,7 @@ fn solve_with<const B: usize>(normal: &BandedNormal, tolerance: f64) -> Result<(
         }
     };
     let factors = groups.par_iter().map(factor).collect::<Result<Vec<_>, _>>()?;
-    let mut r: Vec<Vector> = groups.iter().map(|g| g.lanes(|f| &normal.rhs[f])).collect();
+    let mut r: Vec<Vector> = normal.rhs.chunks(8).map(|rhs| interleaved(rhs, normal.n)).collect();
     let mut x: Vec<Vector> = r.iter().map(|v| vec![Octet::default(); v.len()]).collect();
     let mut z = x.clone();
     let precondition = |r: &[Vector], z: &mut [Vector]| {
@@ -117,7 +118,6 @@ fn axpy(x: &mut [Vector], a: f64, y: &[Vector]) {
 /// The blocks of up to eight fibres, one per lane.
 struct Group {
     first: usize,
-    nfibre: usize,
     n: usize,
     half: usize,
     /// K_ff, `[n, half + 1]`; 1 on the diagonal of lanes without a fibre.
@@ -130,11 +130,11 @@ impl Group {
     fn new(normal: &BandedNormal, first: usize) -> Self {
         let (n, half) = (normal.n, normal.half);
         let nfibre = (normal.diagonal.len() - first).min(8);
-        let mut group = Self { first, nfibre, n, half, diagonal: vec![], pairs: vec![] };
-        group.diagonal = interleave(&normal.diagonal[first..first + nfibre], n * (half + 1));
+        let mut group = Self { first, n, half, diagonal: vec![], pairs: vec![] };
+        group.diagonal = interleaved(&normal.diagonal[first..first + nfibre], n * (half + 1));
         let of_distance = |pairs: &Vec<Vec<f64>>| {
             let last = pairs.len().min(first + 8);
-            interleave(&pairs[first.min(last)..last], n * (2 * half + 1))
+            interleaved(&pairs[first.min(last)..last], n * (2 * half + 1))
         };
         group.pairs = normal.pairs.iter().map(of_distance).collect();
         for column in group.diagonal.chunks_exact_mut(half + 1) {
@@ -142,21 +142,11 @@ impl Group {
         }
         group
     }
-
-    fn lanes<'a>(&self, of_fibre: impl Fn(usize) -> &'a Vec<f64>) -> Vector {
-        let mut out = vec![Octet::default(); self.n];
-        for lane in 0..self.nfibre {
-            out.iter_mut().zip(of_fibre(self.first + lane)).for_each(|(o, v)| o.0[lane] = *v);
-        }
-        out
-    }
 }
 
-fn interleave(rows: &[Vec<f64>], len: usize) -> Vec<Octet> {
+fn interleaved(rows: &[Vec<f64>], len: usize) -> Vec<Octet> {
     let mut out = vec![Octet::default(); len];
-    for (lane, row) in rows.iter().enumerate() {
-        out.iter_mut().zip(row).for_each(|(o, v)| o.0[lane] = *v);
-    }
+    dispatch(Interleave(rows, &mut out));
     out
 }
 
