@@ -9,12 +9,13 @@ use crate::geometry::Ccd;
 use crate::gpu::banded::{Group, Health};
 use crate::stages::banded::{
     BandFailure, BandedNormal, BandedRoot, Complement, Coupling, CouplingError, Decorrelated, DecorrelationFailure,
-    Overlaps, Part, SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux, banded_goodness,
-    banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth, normal_and_coverage,
+    Forming, Overlaps, Part, SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux,
+    banded_goodness, banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth, is_at_an_end,
 };
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// By which factor masks may raise the correlation with the ends of a padded grid. In DESI frames it is up to 55, where flux moves
 /// by less than 1e-7 sigma. In random worlds whose ends were 1e-5 to 1e-4 sigma off it was more than 100.
@@ -103,13 +104,14 @@ fn on_grid(
     let spots = engine.timed(Stage::Traces, source);
     let reach = if wider { of.reach.max(half_bandwidth(&spots.positions(), window.neighbours)) } else { of.reach };
     SolverParameters::check_width(reach, group.grid.step())?;
-    let form = || normal_and_coverage(&spots, ccd, reach, window.neighbours, of.priors[0]);
-    let (normal, coverage) = engine.timed(Stage::BandedNormal, form);
-    let HostNormal { normal, parameters, coupling } = measured(group, normal, window.coupling)?;
+    let mut forming =
+        engine.timed(Stage::BandedNormal, || Forming::new(&spots, ccd, reach, window.neighbours, of.priors[0]));
     if of.core_bins.start < group.most_beyond_ends {
+        let at_an_end = |bins: &Range<usize>| is_at_an_end(bins, of.wave.len(), &of.core_bins);
+        engine.timed(Stage::BandedNormal, || forming.fill(at_an_end));
         let allowed = ENDS * group.end_correlation;
-        let counts = |fibre: usize, bin: usize| window.core.contains(&fibre) && coverage[fibre][bin] > 0.5;
-        let ends = || correlation_with_ends(&normal, &of.core_bins, &counts, 0.1 * allowed);
+        let counts = |fibre: usize, bin: usize| window.core.contains(&fibre) && forming.coverage[fibre][bin] > 0.5;
+        let ends = || correlation_with_ends(&forming.normal, &of.core_bins, &counts, 0.1 * allowed);
         // Ends that cannot be judged have more bins.
         let found = engine.timed(Stage::BandedSolve, ends).unwrap_or(f64::INFINITY);
         tracing::debug!(
@@ -122,6 +124,8 @@ fn on_grid(
             return Ok(None);
         }
     }
+    engine.timed(Stage::BandedNormal, || forming.fill(|_| true));
+    let HostNormal { normal, parameters, coupling } = measured(group, forming.normal, window.coupling)?;
     let (x, iterations) = engine.timed(Stage::BandedSolve, || banded_flux(&normal, &parameters))?;
     engine.check_cancel()?;
     // Of the whole core: what becomes of a window does not depend on what is selected of it.

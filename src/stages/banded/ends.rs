@@ -8,12 +8,22 @@ use std::ops::Range;
 /// Bins of the core that are looked at besides those beyond an end.
 const INSIDE: usize = 32;
 
+/// The bins at either end of a grid of `n` that are looked at.
+fn ends(n: usize, core: &Range<usize>) -> [Range<usize>; 2] {
+    [0..(core.start + INSIDE).min(n), core.end.saturating_sub(INSIDE)..n]
+}
+
+/// Whether some bins are among those that [`correlation_with_ends`] looks at.
+pub(crate) fn is_at_an_end(bins: &Range<usize>, n: usize, core: &Range<usize>) -> bool {
+    ends(n, core).iter().any(|end| bins.start < end.end && end.start < bins.end)
+}
+
 /// Returns how strongly the bins `core` are correlated with the outermost ones: the largest over fibres and bins that `counts`
 /// holds for. The outermost bins take up the light and the noise of bins beyond, which have no unknowns.
 ///
 /// `K e = r` is solved at each end to an error of `resolved`; the correlation is `|e_i| sqrt(K_ii)`. r is `sqrt(K_ii)` with
 /// alternating signs at as many outermost bins as overlap with bins beyond, and 0 elsewhere. Signs that alternate excite the modes
-/// that decay slowest. All masks and weights are in K.
+/// that decay slowest. All masks and weights are in K, of which no other bins are needed.
 ///
 /// # Errors
 /// [`BandFailure`]: K is not positive definite, or the iteration does not converge.
@@ -24,9 +34,8 @@ pub fn correlation_with_ends(
     resolved: f64,
 ) -> Result<f64, BandFailure> {
     let n = normal.n;
-    let parts = [0..(core.start + INSIDE).min(n), core.end.saturating_sub(INSIDE)..n];
     let mut largest = 0.0f64;
-    for part in parts {
+    for part in ends(n, core) {
         let outermost = if part.start == 0 { 0..normal.half.min(n) } else { n.saturating_sub(normal.half)..n };
         let mut cut = normal.cut(&(0..normal.diagonal.len()), &part);
         for (rhs, diagonal) in cut.rhs.iter_mut().zip(&cut.diagonal) {

@@ -1,6 +1,7 @@
 //! Eight runs of numbers as lanes of octets, and back.
 
 use crate::stages::simd::{Kernel, Octet, Simd};
+use std::ops::Range;
 
 /// Makes each of eight runs a lane of `to`: all are as long as it.
 #[inline(always)]
@@ -48,21 +49,29 @@ pub(super) fn separate<S: Simd>(simd: S, from: &[Octet], to: &mut [&mut [f64]; 8
     }
 }
 
+/// Makes a part of each of up to eight runs a lane of `to`; lanes without a run are 0.
+#[inline(always)]
+pub(super) fn interleave_part<S: Simd>(simd: S, from: &[Vec<f64>], part: Range<usize>, to: &mut Vec<Octet>) {
+    to.resize(part.len(), Octet::default());
+    let none = if from.len() < 8 { vec![0.0; part.len()] } else { vec![] };
+    let mut runs: [&[f64]; 8] = [&none; 8];
+    for lane in 0..from.len() {
+        runs[lane] = &from[lane][part.clone()];
+    }
+    interleave(simd, &runs, to);
+}
+
 /// Up to eight runs of numbers to be made lanes; lanes without a run are 0.
-pub(super) struct Interleave<'a>(pub(super) &'a [Vec<f64>], pub(super) &'a mut [Octet]);
+pub(super) struct Interleave<'a>(pub(super) &'a [Vec<f64>]);
 
 impl Kernel for Interleave<'_> {
-    type Output = ();
+    type Output = Vec<Octet>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self(from, to) = self;
-        let none = vec![0.0; to.len()];
-        let mut runs: [&[f64]; 8] = [&none; 8];
-        for (lane, run) in from.iter().enumerate() {
-            runs[lane] = run;
-        }
-        interleave(simd, &runs, to);
+    fn run<S: Simd>(self, simd: S) -> Vec<Octet> {
+        let mut to = vec![];
+        interleave_part(simd, self.0, 0..self.0.first().map_or(0, Vec::len), &mut to);
+        to
     }
 }
 
@@ -81,8 +90,7 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
             let n = self.0[0].len();
-            let mut octets = vec![Octet::default(); n];
-            Interleave(&self.0, &mut octets).run(simd);
+            let octets = Interleave(&self.0).run(simd);
             let mut back = vec![vec![0.0; n]; 8];
             let mut to = back.iter_mut();
             separate(simd, &octets, &mut std::array::from_fn(|_| &mut to.next().expect("eight runs")[..]));

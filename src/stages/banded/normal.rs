@@ -83,68 +83,81 @@ pub fn half_bandwidth(positions: &Positions, reach: usize) -> usize {
 /// Forms the normal equations of the bundle whose spots are `spots` on the pixels of `ccd`. Fibres more than `reach` apart do
 /// not overlap.
 pub fn banded_normal_equations(spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize, prior: Prior) -> BandedNormal {
-    normal_and_coverage(spots, ccd, half, reach, prior).0
+    let mut forming = Forming::new(spots, ccd, half, reach, prior);
+    forming.fill(|_| true);
+    forming.normal
 }
 
-/// Returns the fraction of each spot on pixels that are used, too, `[fibre][n]`.
-pub(crate) fn normal_and_coverage(
-    spots: &SpotSource,
-    ccd: &Ccd,
-    half: usize,
+/// Normal equations that are formed in parts.
+pub(crate) struct Forming<'a, 'b> {
+    spots: &'a SpotSource<'b>,
+    ccd: &'a Ccd<'a>,
     reach: usize,
     prior: Prior,
-) -> (BandedNormal, Vec<Vec<f64>>) {
-    let (n, nfibre) = (spots.nbin(), spots.nfibre());
-    let zeros = |rows: usize, width: usize| vec![vec![0.0; n * width]; rows];
-    let mut out = BandedNormal {
-        n,
-        half,
-        diagonal: zeros(nfibre, half + 1),
-        pairs: (1..=reach).map(|d| zeros(nfibre.saturating_sub(d), 2 * half + 1)).collect(),
-        rhs: zeros(nfibre, 1),
-    };
-    let (mut flux_weight, mut coverage) = (zeros(nfibre, 1), zeros(nfibre, 1));
-    let mut blocks: Vec<Block> = (0..n).step_by(BLOCK).map(|first| Block { first, rows: vec![] }).collect();
-    let fibres = out.diagonal.iter_mut().zip(&mut out.rhs).zip(&mut flux_weight).zip(&mut coverage);
-    // Those with the fibres below, the nearest first.
-    let mut pairs: Vec<_> = out.pairs.iter_mut().map(|pairs| pairs.iter_mut()).collect();
-    for (fibre, (((diagonal, rhs), flux_weight), coverage)) in fibres.enumerate() {
-        let below = pairs.iter_mut().take(fibre).map(|pairs| pairs.next().expect("one fibre each"));
-        let mut below: Vec<_> = below.map(|pair| pair.chunks_mut(BLOCK * (2 * half + 1))).collect();
-        let sums = rhs.chunks_mut(BLOCK).zip(flux_weight.chunks_mut(BLOCK)).zip(coverage.chunks_mut(BLOCK));
-        let parts = diagonal.chunks_mut(BLOCK * (half + 1)).zip(sums);
-        for (block, (diagonal, ((rhs, flux_weight), coverage))) in blocks.iter_mut().zip(parts) {
-            let pairs = below.iter_mut().map(|pair| pair.next().expect("as many as of the diagonal")).collect();
-            block.rows.push(Rows { diagonal, pairs, rhs, flux_weight, coverage });
-        }
-    }
-    blocks.into_par_iter().for_each(|block| block.fill(spots, ccd, half, reach));
-    add_prior(&mut out, &flux_weight, &coverage, prior);
-    (out, coverage)
+    /// K and y, 0 where they are not formed.
+    pub(crate) normal: BandedNormal,
+    /// The fraction of each spot on pixels that are used, `[fibre][n]`; 0 likewise.
+    pub(crate) coverage: Vec<Vec<f64>>,
+    /// Whether each block of bins is formed.
+    done: Vec<bool>,
 }
 
-/// Adds `alpha^2 + Prior::FLOOR` to the diagonal, see [`crate::stages::normal_equations`].
-fn add_prior(out: &mut BandedNormal, flux_weight: &[Vec<f64>], coverage: &[Vec<f64>], prior: Prior) {
-    for ((diagonal, flux_weight), coverage) in out.diagonal.iter_mut().zip(flux_weight).zip(coverage) {
-        let columns = diagonal.chunks_exact_mut(out.half + 1).zip(flux_weight).zip(coverage);
-        for ((column, &weight), &coverage) in columns {
-            let alpha = prior.alpha(weight, coverage);
-            column[0] += alpha * alpha + Prior::FLOOR;
+impl<'a, 'b> Forming<'a, 'b> {
+    /// Makes room, see [`banded_normal_equations`].
+    pub(crate) fn new(spots: &'a SpotSource<'b>, ccd: &'a Ccd<'a>, half: usize, reach: usize, prior: Prior) -> Self {
+        let (n, nfibre) = (spots.nbin(), spots.nfibre());
+        let zeros = |rows: usize, width: usize| vec![vec![0.0; n * width]; rows];
+        let normal = BandedNormal {
+            n,
+            half,
+            diagonal: zeros(nfibre, half + 1),
+            pairs: (1..=reach).map(|d| zeros(nfibre.saturating_sub(d), 2 * half + 1)).collect(),
+            rhs: zeros(nfibre, 1),
+        };
+        Self { spots, ccd, reach, prior, normal, coverage: zeros(nfibre, 1), done: vec![false; n.div_ceil(BLOCK)] }
+    }
+
+    /// Forms the blocks of bins that are wanted and not there yet.
+    pub(crate) fn fill(&mut self, wanted: impl Fn(&Range<usize>) -> bool) {
+        let Self { spots, ccd, reach, prior, .. } = *self;
+        let BandedNormal { n, half, diagonal, pairs, rhs } = &mut self.normal;
+        let (n, half) = (*n, *half);
+        let block = |first: usize| Block { bins: first..(first + BLOCK).min(n), rows: vec![] };
+        let mut blocks: Vec<Block> = (0..n).step_by(BLOCK).map(block).collect();
+        // Pairs with the fibres below, the nearest first.
+        let mut pairs: Vec<_> = pairs.iter_mut().map(|pairs| pairs.iter_mut()).collect();
+        for (fibre, ((diagonal, rhs), coverage)) in diagonal.iter_mut().zip(rhs).zip(&mut self.coverage).enumerate() {
+            let below = pairs.iter_mut().take(fibre).map(|pairs| pairs.next().expect("one fibre each"));
+            let mut below: Vec<_> = below.map(|pair| pair.chunks_mut(BLOCK * (2 * half + 1))).collect();
+            let sums = rhs.chunks_mut(BLOCK).zip(coverage.chunks_mut(BLOCK));
+            let parts = diagonal.chunks_mut(BLOCK * (half + 1)).zip(sums);
+            for (block, (diagonal, (rhs, coverage))) in blocks.iter_mut().zip(parts) {
+                let pairs = below.iter_mut().map(|pair| pair.next().expect("as many as of the diagonal")).collect();
+                block.rows.push(Rows { diagonal, pairs, rhs, flux_weight: vec![0.0; block.bins.len()], coverage });
+            }
         }
+        let (mut these, mut done) = (vec![], self.done.iter_mut());
+        for block in blocks {
+            let done = done.next().expect("one per block");
+            if !*done && wanted(&block.bins) {
+                *done = true;
+                these.push(block);
+            }
+        }
+        these.into_par_iter().for_each(|block| block.fill(spots, ccd, half, reach, prior));
     }
 }
 
 /// The part of K and y at some bins of all fibres.
 struct Block<'a> {
-    first: usize,
+    bins: Range<usize>,
     rows: Vec<Rows<'a>>,
 }
 
 impl Block<'_> {
-    fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize) {
-        let bins = self.first..(self.first + BLOCK).min(spots.nbin());
+    fn fill(self, spots: &SpotSource, ccd: &Ccd, half: usize, reach: usize, prior: Prior) {
         // Partners lie up to `half` bins before and after; spots come in eights.
-        let margin = half.next_multiple_of(8);
+        let (bins, margin) = (self.bins, half.next_multiple_of(8));
         let around = bins.start.saturating_sub(margin)..(bins.end + margin).min(spots.nbin());
         let window = Window::of(spots, around.clone(), ccd);
         let pixels = Pixels::of(&window, ccd);
@@ -156,6 +169,16 @@ impl Block<'_> {
             let skip = bins.start - around.start;
             let (own, below) = stamps.make_contiguous().split_first().expect("its own");
             dispatch(Products { own, below, window: &window, pixels: &pixels, half, skip, out: &mut rows });
+            add_prior(&mut rows, half, prior);
         }
+    }
+}
+
+/// Adds `alpha^2 + Prior::FLOOR` to the diagonal, see [`crate::stages::normal_equations`].
+fn add_prior(rows: &mut Rows, half: usize, prior: Prior) {
+    let columns = rows.diagonal.chunks_exact_mut(half + 1).zip(&rows.flux_weight).zip(&*rows.coverage);
+    for ((column, &weight), &coverage) in columns {
+        let alpha = prior.alpha(weight, coverage);
+        column[0] += alpha * alpha + Prior::FLOOR;
     }
 }

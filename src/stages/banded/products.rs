@@ -21,7 +21,7 @@ pub(super) struct Rows<'a> {
     /// With the fibres below, the nearest first.
     pub pairs: Vec<&'a mut [f64]>,
     pub rhs: &'a mut [f64],
-    pub flux_weight: &'a mut [f64],
+    pub flux_weight: Vec<f64>,
     /// The part of every spot on good pixels.
     pub coverage: &'a mut [f64],
 }

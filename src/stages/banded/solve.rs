@@ -5,7 +5,7 @@
 //! `(Q_f e_f)_i^2 <= e_f^T S_f e_f <= e^T K e`. The last step holds as S_f minimises e^T K e over the other fibres. lambda
 //! is 1 less the coupling of neighbours; the steps of the iteration give it.
 
-use super::interleave::Interleave;
+use super::interleave::{Interleave, interleave_part};
 use super::inverse::Columns;
 use super::normal::BandedNormal;
 use super::{BandFailure, with_half_bandwidth};
@@ -22,17 +22,17 @@ pub(crate) fn solve(normal: &BandedNormal, tolerance: f64) -> Result<(Vec<Vec<f6
 }
 
 fn solve_with<const B: usize>(normal: &BandedNormal, tolerance: f64) -> Result<(Vec<Vec<f64>>, usize), BandFailure> {
-    let groups: Vec<Group> = (0..normal.diagonal.len()).step_by(8).map(|first| Group::new(normal, first)).collect();
+    let groups: Vec<Group> = (0..normal.diagonal.len()).step_by(8).map(|first| Group { normal, first }).collect();
     let factor = |group: &Group| {
         let mut columns = dispatch(Load::<B> { group });
-        columns.factor(group.n);
-        match columns.bad_pivot(group.n) {
+        columns.factor(normal.n);
+        match columns.bad_pivot(normal.n) {
             Some((bin, lane)) => Err(BandFailure::Pivot { what: "K", fibre: group.first + lane, bin }),
             None => Ok(columns),
         }
     };
     let factors = groups.par_iter().map(factor).collect::<Result<Vec<_>, _>>()?;
-    let mut r: Vec<Vector> = normal.rhs.chunks(8).map(|rhs| interleaved(rhs, normal.n)).collect();
+    let mut r: Vec<Vector> = normal.rhs.chunks(8).map(|rhs| dispatch(Interleave(rhs))).collect();
     let mut x: Vec<Vector> = r.iter().map(|v| vec![Octet::default(); v.len()]).collect();
     let mut z = x.clone();
     let precondition = |r: &[Vector], z: &mut [Vector]| {
@@ -115,39 +115,27 @@ fn axpy(x: &mut [Vector], a: f64, y: &[Vector]) {
     });
 }
 
+/// Bins whose blocks of K are made lanes at a time: 0.4 MB of them in a DESI frame. The lanes of all bins would take as much memory
+/// as K again.
+const BINS: usize = 256;
+
 /// The blocks of up to eight fibres, one per lane.
-struct Group {
+struct Group<'a> {
+    normal: &'a BandedNormal,
     first: usize,
-    n: usize,
-    half: usize,
-    /// K_ff, `[n, half + 1]`; 1 on the diagonal of lanes without a fibre.
-    diagonal: Vec<Octet>,
-    /// K_{f+d,f} at d - 1, `[n, 2 half + 1]`.
-    pairs: Vec<Vec<Octet>>,
 }
 
-impl Group {
-    fn new(normal: &BandedNormal, first: usize) -> Self {
-        let (n, half) = (normal.n, normal.half);
-        let nfibre = (normal.diagonal.len() - first).min(8);
-        let mut group = Self { first, n, half, diagonal: vec![], pairs: vec![] };
-        group.diagonal = interleaved(&normal.diagonal[first..first + nfibre], n * (half + 1));
-        let of_distance = |pairs: &Vec<Vec<f64>>| {
-            let last = pairs.len().min(first + 8);
-            interleaved(&pairs[first.min(last)..last], n * (2 * half + 1))
-        };
-        group.pairs = normal.pairs.iter().map(of_distance).collect();
-        for column in group.diagonal.chunks_exact_mut(half + 1) {
-            column[0].0[nfibre..].fill(1.0);
-        }
-        group
+impl<'a> Group<'a> {
+    /// K_ff of its fibres.
+    fn diagonal(&self) -> &'a [Vec<f64>] {
+        self.of(&self.normal.diagonal)
     }
-}
 
-fn interleaved(rows: &[Vec<f64>], len: usize) -> Vec<Octet> {
-    let mut out = vec![Octet::default(); len];
-    dispatch(Interleave(rows, &mut out));
-    out
+    /// Those of its fibres that there are.
+    fn of(&self, all: &'a [Vec<f64>]) -> &'a [Vec<f64>] {
+        let last = all.len().min(self.first + 8);
+        &all[self.first.min(last)..last]
+    }
 }
 
 /// K p.
@@ -159,7 +147,7 @@ fn multiply(groups: &[Group], p: &[Vector]) -> Vec<Vector> {
         (0..p[g].len()).map(|k| Octet(std::array::from_fn(|lane| value(k, at(lane))))).collect()
     };
     let products = |(g, group): (usize, &Group)| {
-        let above: Vec<Vector> = (1..=group.pairs.len()).map(|apart| above(g, apart)).collect();
+        let above: Vec<Vector> = (1..=group.normal.pairs.len()).map(|apart| above(g, apart)).collect();
         dispatch(Multiply { group, p: &p[g], above: &above })
     };
     let products: Vec<(Vector, Vec<Vector>)> = groups.par_iter().enumerate().map(products).collect();
@@ -178,7 +166,7 @@ fn multiply(groups: &[Group], p: &[Vector]) -> Vec<Vector> {
 
 /// `K_ff p_f + sum_d K_{f+d,f}^T p_{f+d}`, and `K_{f+d,f} p_f` for the fibre d above at d - 1.
 struct Multiply<'a> {
-    group: &'a Group,
+    group: &'a Group<'a>,
     p: &'a [Octet],
     above: &'a [Vector],
 }
@@ -188,32 +176,45 @@ impl Kernel for Multiply<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> (Vector, Vec<Vector>) {
-        let Group { n, half, .. } = *self.group;
-        let width = 2 * half + 1;
+        let Self { group, p, above } = self;
+        let BandedNormal { n, half, pairs: all_pairs, .. } = group.normal;
+        let (n, half, width) = (*n, *half, 2 * half + 1);
         let mut own = vec![Octet::default(); n];
-        let mut up = vec![own.clone(); self.group.pairs.len()];
-        for i in 0..n {
-            let column = &self.group.diagonal[i * (half + 1)..][..half + 1];
-            let (low, high) = (i.saturating_sub(half), (i + half).min(n - 1));
-            let mut sums = [simd.mul(simd.load(&column[0]), simd.load(&self.p[i])), simd.splat(0.0)];
-            for j in i + 1..=high {
-                sums[0] = simd.mul_add(simd.load(&column[j - i]), simd.load(&self.p[j]), sums[0]);
+        let mut up = vec![own.clone(); above.len()];
+        let (mut diagonal, mut pairs) = (vec![], vec![vec![]; above.len()]);
+        for first in (0..n).step_by(BINS) {
+            let bins = first..(first + BINS).min(n);
+            let around = first.saturating_sub(half)..(bins.end + half).min(n);
+            let part = |width: usize| around.start * width..around.end * width;
+            interleave_part(simd, group.diagonal(), part(half + 1), &mut diagonal);
+            for apart in 0..above.len() {
+                interleave_part(simd, group.of(&all_pairs[apart]), part(width), &mut pairs[apart]);
             }
-            for j in low..i {
-                let element = simd.load(&self.group.diagonal[j * (half + 1) + i - j]);
-                sums[1] = simd.mul_add(element, simd.load(&self.p[j]), sums[1]);
-            }
-            for (apart, pairs) in self.group.pairs.iter().enumerate() {
-                let (pair, above) = (&pairs[i * width..][..width], &self.above[apart]);
-                let mut up_sum = simd.splat(0.0);
-                for j in low..=high {
-                    up_sum = simd.mul_add(simd.load(&pair[j + half - i]), simd.load(&self.p[j]), up_sum);
-                    let element = simd.load(&pairs[j * width + i + half - j]);
-                    sums[j % 2] = simd.mul_add(element, simd.load(&above[j]), sums[j % 2]);
+            for i in bins {
+                let row = i - around.start;
+                let column = &diagonal[row * (half + 1)..][..half + 1];
+                let (low, high) = (i.saturating_sub(half), (i + half).min(n - 1));
+                let mut sums = [simd.mul(simd.load(&column[0]), simd.load(&p[i])), simd.splat(0.0)];
+                for j in i + 1..=high {
+                    sums[0] = simd.mul_add(simd.load(&column[j - i]), simd.load(&p[j]), sums[0]);
                 }
-                simd.store(up_sum, &mut up[apart][i]);
+                for j in low..i {
+                    let element = simd.load(&diagonal[(j - around.start) * (half + 1) + i - j]);
+                    sums[1] = simd.mul_add(element, simd.load(&p[j]), sums[1]);
+                }
+                for apart in 0..above.len() {
+                    let (pairs, above) = (&pairs[apart], &above[apart]);
+                    let pair = &pairs[row * width..][..width];
+                    let mut up_sum = simd.splat(0.0);
+                    for j in low..=high {
+                        up_sum = simd.mul_add(simd.load(&pair[j + half - i]), simd.load(&p[j]), up_sum);
+                        let element = simd.load(&pairs[(j - around.start) * width + i + half - j]);
+                        sums[j % 2] = simd.mul_add(element, simd.load(&above[j]), sums[j % 2]);
+                    }
+                    simd.store(up_sum, &mut up[apart][i]);
+                }
+                simd.store(simd.add(sums[0], sums[1]), &mut own[i]);
             }
-            simd.store(simd.add(sums[0], sums[1]), &mut own[i]);
         }
         (own, up)
     }
@@ -221,7 +222,7 @@ impl Kernel for Multiply<'_> {
 
 /// The K_ff of a group, to be factored.
 struct Load<'a, const B: usize> {
-    group: &'a Group,
+    group: &'a Group<'a>,
 }
 
 impl<const B: usize> Kernel for Load<'_, B> {
@@ -229,10 +230,18 @@ impl<const B: usize> Kernel for Load<'_, B> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        let mut columns = Columns::<B>::new(self.group.n);
-        for (j, column) in self.group.diagonal.chunks_exact(self.group.half + 1).enumerate() {
-            let below = |i: usize| if i + 1 < column.len() { simd.load(&column[i + 1]) } else { simd.splat(0.0) };
-            columns.set(simd, j, simd.load(&column[0]), below);
+        let BandedNormal { n, half, .. } = *self.group.normal;
+        let fibres = self.group.diagonal();
+        let (mut columns, mut rows) = (Columns::<B>::new(n), vec![]);
+        for first in (0..n).step_by(BINS) {
+            let bins = first..(first + BINS).min(n);
+            interleave_part(simd, fibres, bins.start * (half + 1)..bins.end * (half + 1), &mut rows);
+            for (row, j) in rows.chunks_exact(half + 1).zip(bins) {
+                let column = columns.column_mut(j);
+                column.diagonal = row[0];
+                column.diagonal.0[fibres.len()..].fill(1.0);
+                column.lower[..half].copy_from_slice(&row[1..]);
+            }
         }
         columns
     }
