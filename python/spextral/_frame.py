@@ -44,7 +44,7 @@ def extract_frame(
     batch_subbundle: bool = True,
     ranks_per_bundle: Optional[int] = None,
     *,
-    device: Optional[str] = None,
+    device: Union[str, int, None] = None,
     solver: str = "auto",
     tolerance: Optional[float] = None,
     precision: str = "auto",
@@ -90,7 +90,7 @@ def extract_frame(
         Without effect: here because gpu_specter has them.
     timing : dict
         Receives seconds: ``"extract"``, and ``"extract-STAGE"`` for each stage.
-    device : str
+    device : str or int
         ``"cpu"``, an index, a part of a name, a PCI bus id (see :func:`devices`), or ``"auto"``. That is a discrete GPU,
         else an integrated one, else the CPU.
     solver : str
@@ -153,8 +153,8 @@ def extract_frame(
         wavepad_frac=number("wavepad_frac", wavepad_frac, ""),
         pixpad_frac=number("pixpad_frac", pixpad_frac, ""),
     )
-    if threads is not None and _count("threads", threads) == 0:
-        raise InputError("threads is 0: give at least 1, or None for all cores")
+    if threads is not None:
+        _count("threads", threads)
     run: Dict[str, Any] = {"device": _device(device, gpu), "gpu": bool(gpu) and device is None, "threads": threads}
     entries: Optional[Dict[str, Any]]
     with teller(progress) as told:
@@ -309,9 +309,9 @@ def _is_wanted(model: Any) -> bool:
     return model is not None and bool(model)
 
 
-def _device(device: Optional[str], gpu: Optional[bool]) -> str:
+def _device(device: Union[str, int, None], gpu: Optional[bool]) -> str:
     if device is not None:
-        return device
+        return device if isinstance(device, str) else str(_count("device", device))
     return "cpu" if gpu is False else "auto"
 
 

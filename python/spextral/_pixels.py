@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, List, Optional, Tuple, Union
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import InputError
+from ._errors import FileError, InputError
 from ._spextral import Preproc, read_preproc
 from ._units import is_nddata, plain, unit_of
 
@@ -28,12 +29,19 @@ def planes(
             if mask is not None or header is not None:
                 raise InputError(f"image is of type {type(image).__name__}, with its own mask and header: give it alone")
             return image if isinstance(image, Preproc) else _of_hdus(image, mask_bits)
+        if is_nddata(image) and image.unit is not None and header is None:
+            # Its unit counts, and pixels are in electron from here on.
+            header = {name: value for name, value in image.meta.items() if name != "BUNIT"}
         image, ivar, mask, header = _unpacked(image, mask, header)
     elif is_nddata(image):
         raise InputError(f"image is of type {type(image).__name__}: its uncertainty gives ivar, so give it alone")
     image, hidden = _split("image", image, "electron")
     ivar, of_ivar = _split("ivar", ivar, "1 / electron2")
-    for masked in (hidden, of_ivar):
+    marked: Mask = None
+    if mask is not None and np.asarray(mask).dtype.kind == "b":
+        # Of truth values True is a pixel that is not to be used.
+        marked, mask = np.asarray(mask), None
+    for masked in (hidden, of_ivar, marked):
         if masked is not None:
             if np.shape(masked) != np.shape(ivar):
                 raise InputError(f"ivar has shape {list(np.shape(ivar))}, {list(np.shape(masked))} is needed (as image)")
@@ -46,7 +54,8 @@ def _unpacked(image: Any, mask: Any, header: Any) -> Tuple[Any, Any, Any, Any]:
         numbers, ivar = _of_nddata(image)
         return numbers, ivar, mask, image.meta if header is None else header
     if isinstance(image, Mapping) and "image" in image and "ivar" in image:
-        return image["image"], image["ivar"], mask, header
+        bits, cards = (image[name] if name in image else None for name in ("mask", "header"))
+        return image["image"], image["ivar"], bits if mask is None else mask, cards if header is None else header
     if all(hasattr(image, name) for name in ("pix", "ivar", "mask", "meta")):
         # Of desispec.
         return image.pix, image.ivar, image.mask if mask is None else mask, image.meta if header is None else header
@@ -60,7 +69,15 @@ def _of_hdus(hdus: Any, mask_bits: Optional[int]) -> Preproc:
     with tempfile.TemporaryDirectory(prefix="spextral-") as folder:
         path = Path(folder) / "hdulist.fits"
         hdus.writeto(path, output_verify="silentfix")
-        return read_preproc(path, mask_bits=mask_bits)
+        # Sums of a file that was read are not those of what has become of it.
+        with importlib.import_module("astropy.io.fits").open(path, "update", disable_image_compression=True) as written:
+            for hdu in written:
+                for keyword in ("CHECKSUM", "DATASUM"):
+                    hdu.header.remove(keyword, ignore_missing=True)
+        try:
+            return read_preproc(path, mask_bits=mask_bits)
+        except FileError as error:
+            raise FileError(str(error).replace(str(path), "the HDUList")) from None
 
 
 def _split(name: str, value: Any, unit: str) -> Tuple[Any, Mask]:

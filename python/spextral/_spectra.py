@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import Error, InputError
+from ._spextral import head_of_rows
 from ._types import Summary
 
 _F8 = npt.NDArray[np.float64]
@@ -36,11 +37,25 @@ class Frame(Dict[str, Any]):
     ``fibermap``          ``fibermap``          Columns by name, a row per spectrum; None without a fibermap.
     ====================  ====================  =========================================================================
 
-    It can be pickled.
+    It can be pickled. Changes of ``header`` and ``fibermap`` are written, too; ``frame.select(rows)`` takes some spectra.
     """
 
     #: Header and fibermap as they are written.
     _head: Optional[bytes] = None
+
+    def __init__(self, *entries: Any, **more: Any) -> None:
+        super().__init__(*entries, **more)
+        if entries and isinstance(entries[0], Frame):
+            self._head = entries[0]._head
+
+    def copy(self) -> Frame:
+        """Returns a shallow copy."""
+        return Frame(self)
+
+    def __or__(self, other: Any) -> Frame:  # type: ignore[override]
+        frame = Frame(self)
+        frame.update(other)
+        return frame
 
     @classmethod
     def _of(cls, entries: Dict[str, Any]) -> Frame:
@@ -103,8 +118,33 @@ class Frame(Dict[str, Any]):
         """Numbers of the fibres, [nspec]."""
         if self.fibermap is not None and "FIBER" in self.fibermap:
             return np.asarray(self.fibermap["FIBER"], np.int64)
-        first = self.header.get("FIBERMIN", 0) if self.summary is None else self.summary["fibermin"]
+        if self.summary is not None:
+            return np.asarray(self.summary["fibres"], np.int64)
+        first = self.header.get("FIBERMIN", 0)
         return np.arange(first, first + len(self.flux), dtype=np.int64)
+
+    def select(self, rows: Any) -> Frame:
+        """Returns a frame of some spectra, with their rows of the fibermap; the model image stays whole.
+
+        Parameters
+        ----------
+        rows : int, slice, list or array
+            Rows of the frame, by number or as truth values.
+        """
+        chosen = np.atleast_1d(np.arange(len(self.flux))[rows])
+        frame = Frame(self)
+        names = ["specflux", "specivar", "specmask", "Rdiags", "chi2pix", "pixmask_fraction"]
+        for name in names + (["wave"] if self.wave.ndim == 2 else []):
+            if self[name] is not None:
+                frame[name] = self[name][chosen]
+        if self.summary is not None:
+            fibres = self.fibres[chosen].tolist()
+            frame["summary"] = {**self.summary, "fibres": fibres, "fibermin": min(fibres, default=0)}
+        if self.fibermap is not None:
+            frame["fibermap"] = {name: np.asarray(column)[chosen] for name, column in self.fibermap.items()}
+        if self._head is not None:
+            frame._head = head_of_rows(self._head, chosen.tolist())["_head"]
+        return frame
 
     def resolution(self, i: int) -> Any:
         """Returns the resolution matrix of a spectrum, a ``scipy.sparse.dia_matrix`` as desispec's Resolution.

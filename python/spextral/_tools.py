@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union, cast
 
 from . import _spextral
-from ._errors import Error, InputError
+from ._errors import Error, FileError, InputError
 from ._frame import Path_, as_preproc, as_psf
 from ._spectra import Frame
 from ._types import Truth
@@ -35,26 +35,40 @@ def read_frame(path: Path_) -> Frame:
 class _Shown:
     """Something made for the eye, which can be written."""
 
+    #: Endings of its files.
+    _suffixes: Tuple[str, ...]
+
     def __init__(self, content: bytes) -> None:
         self._content = content
 
     def write(self, path: Path_, *, overwrite: bool = False) -> None:
         """Writes the file atomically."""
         path = Path(path)
+        if path.suffix.lower() not in self._suffixes:
+            raise InputError(f"{path} does not end with {' or '.join(self._suffixes)}, which it will be")
         if path.exists() and not overwrite:
-            raise InputError(f"{path} exists already: choose another name, or replace it with overwrite=True")
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            raise FileError(f"{path} exists already: choose another name, or replace it with overwrite=True")
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self._content)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(self._content)
+                # A temporary file is its owner's alone; this one is as any other.
+                umask = os.umask(0)
+                os.umask(umask)
+                os.chmod(name, 0o666 & ~umask)
+                os.replace(name, path)
+            except BaseException:
+                os.unlink(name)
+                raise
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 class Report(_Shown):
     """A page about a frame, which a notebook shows."""
+
+    _suffixes = (".html", ".htm")
 
     #: Warnings about the frame, a sentence each, the most serious first.
     warnings: List[str]
@@ -77,6 +91,8 @@ class Report(_Shown):
 
 class Picture(_Shown):
     """A picture, which a notebook shows."""
+
+    _suffixes = (".png",)
 
     @property
     def png(self) -> bytes:
@@ -222,7 +238,9 @@ def _words(options: Dict[str, Any]) -> List[str]:
 
 
 def _word(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(map(_word, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _written(rows: Sequence[Dict[str, Any]], path: Path) -> Path:

@@ -108,9 +108,10 @@ pub fn read_preproc(
 /// path : str or path
 ///     ``.fits`` or ``.fits.gz``.
 /// frame : Frame
-///     What :func:`extract_frame` or :func:`read_frame` returned.
+///     What :func:`extract_frame` or :func:`read_frame` returned; its entries ``header`` and ``fibermap`` are written as they are
+///     now. Spectra, fibermap and summary have to be of the same fibres (see ``Frame.select``).
 /// preproc : Preproc
-///     Its header and fibermap are written in place of the frame's own; a plain dictionary has none.
+///     Its header and fibermap are written in place of the frame's own.
 /// scores : bool
 ///     Whether to write SCORES.
 /// overwrite : bool

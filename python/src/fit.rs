@@ -113,6 +113,10 @@ pub fn fit_psf<'py>(
             return Err(input(format!("{name} is {value}: give a number from {} to {}", range.start(), range.end())));
         }
     }
+    if let Some(fibre) = broken_fibres.iter().find(|fibre| **fibre >= start.get().0.nfibre) {
+        let last = start.get().0.nfibre.saturating_sub(1);
+        return Err(input(format!("broken_fibres has {fibre}: the PSF has fibres 0 to {last}, its rows")));
+    }
     let options = FitOptions {
         bundlesize,
         gh_degree: ghdeg,

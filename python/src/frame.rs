@@ -2,12 +2,13 @@
 
 use crate::arrays::{integers, numbers, to_numpy};
 use crate::error::{Raise, input};
-use crate::preproc::{Preproc, header_dict, table_dict};
+use crate::preproc::Preproc;
+use crate::tables::{edit_header, header_dict, table_dict, table_of};
 use crate::work::released;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use serde::{Deserialize, Serialize};
-use spextral::extract::{CutRows, Dark, Fit, Summary, fibermap_rows, note_run};
+use spextral::extract::{CutRows, Dark, Fit, Summary, fibermap_of_numbers, fibermap_rows, note_run};
 use spextral::fits;
 use spextral::frame::{Frame, Header, Scores, Spectra, SpectraParts, Table};
 use spextral::plan::Groups;
@@ -25,13 +26,16 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head of a frame's own: the header of its image, and the rows of its fibermap, or a sentence why it has none.
+    /// The head of a frame's own: the header of its image, and the rows of its fibermap, or a sentence why it has none. Without a
+    /// fibermap numbers that do not follow one another become one.
     pub fn of_image(preproc: &fits::Preproc, numbers: &[i64]) -> (Self, Option<String>) {
         let mut header = preproc.header.clone();
         header.remove_image_axes();
         let camera = header.get_str("CAMERA");
         let rows = |table| fibermap_rows(table, numbers, camera.as_deref()).map(|rows| rows.table);
+        let follow = numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
         match preproc.fibermap.as_ref().map(rows).transpose() {
+            Ok(None) if !follow => (Self { header, fibermap: Some(fibermap_of_numbers(numbers)) }, None),
             Ok(fibermap) => (Self { header, fibermap }, None),
             Err(what) => (Self { header, fibermap: None }, Some(what)),
         }
@@ -47,15 +51,42 @@ impl Head {
         dict.set_item(HEAD, PyBytes::new(py, &bytes))
     }
 
-    /// The head that a frame brings; empty for a plain dictionary.
-    fn of_frame(frame: &Bound<PyDict>) -> PyResult<Self> {
-        let Some(bytes) = frame.getattr_opt(HEAD)?.filter(|bytes| !bytes.is_none()) else {
-            return Ok(Self::default());
-        };
-        let bytes = bytes.cast_into::<PyBytes>()?;
-        ciborium::from_reader(bytes.as_bytes())
-            .map_err(|error| input(format!("the frame's header is damaged: {error}")))
+    fn of_bytes(bytes: &[u8]) -> PyResult<Self> {
+        ciborium::from_reader(bytes).map_err(|error| input(format!("the frame's header is damaged: {error}")))
     }
+
+    /// The head that a frame of `nspec` spectra brings, as its entries `header` and `fibermap` have become. A plain dictionary has
+    /// these alone.
+    fn of_frame(frame: &Bound<PyDict>, nspec: usize) -> PyResult<Self> {
+        let py = frame.py();
+        let mut head = match frame.getattr_opt(HEAD)?.filter(|bytes| !bytes.is_none()) {
+            Some(bytes) => Self::of_bytes(bytes.cast_into::<PyBytes>()?.as_bytes())?,
+            None => Self::default(),
+        };
+        if let Some(cards) = frame.get_item("header")?.filter(|cards| !cards.is_none()) {
+            let was = header_dict(py, &head.header)?;
+            edit_header(&mut head.header, &was, &cards.cast_into::<PyDict>().map_err(|_| input("header is no dict"))?)?;
+        }
+        let columns = frame.get_item("fibermap")?.filter(|columns| !columns.is_none());
+        let columns = columns.map(|columns| columns.cast_into::<PyDict>().map_err(|_| input("fibermap is no dict")));
+        head.fibermap = match columns.transpose()? {
+            None => None,
+            Some(columns) => Some(table_of(&columns, head.fibermap.take(), nspec)?),
+        };
+        Ok(head)
+    }
+}
+
+/// Rows of the header and fibermap of a frame: the entries `header`, `fibermap` and the whole for the attribute.
+#[pyfunction]
+pub fn head_of_rows<'py>(py: Python<'py>, head: &[u8], rows: Vec<usize>) -> PyResult<Bound<'py, PyDict>> {
+    let Head { header, fibermap } = Head::of_bytes(head)?;
+    if let Some(row) = fibermap.as_ref().and_then(|table| rows.iter().find(|row| **row >= table.nrows())) {
+        return Err(input(format!("the fibermap has no row {row}")));
+    }
+    let entries = PyDict::new(py);
+    Head { header, fibermap: fibermap.map(|table| table.take_rows(&rows)) }.into_entries(&entries)?;
+    Ok(entries)
 }
 
 /// Reads a frame file, of spextral or desispec.
@@ -104,16 +135,42 @@ pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -
             head
         }
         (Some(_), None) => return Err(input("the frame has a header of its own: leave out preproc")),
-        (None, _) => Head::of_frame(dict)?,
+        (None, _) => Head::of_frame(dict, spectra.nspec)?,
     };
+    if let Some(fibres) = run.as_ref().map(|run| run.fibres.len()).filter(|fibres| *fibres != spectra.nspec) {
+        let nspec = spectra.nspec;
+        return Err(input(format!(
+            "the summary is of {fibres} fibres, specflux has {nspec} spectra: take rows of a frame by frame.select(rows)"
+        )));
+    }
     if let Some(run) = run {
         let smallest = fibermap.as_ref().and_then(|t| t.column_i64("FIBER")).and_then(|f| f.into_iter().min());
         let fibermin = smallest.or_else(|| run.fibres.first().copied()).unwrap_or_default();
         note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
+    } else {
+        correct_cards(&mut header, spectra.nspec, &wave, fibermap.as_ref());
     }
     let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
     let scores = scores.then(|| Scores::of(&spectra, &wave, targets())).flatten();
     Ok(Frame { spectra, wave, header, fibermap, scores })
+}
+
+/// Makes the cards of a frame that was read those of the spectra that are left of it.
+fn correct_cards(header: &mut Header, nspec: usize, wave: &[f64], fibermap: Option<&Table>) {
+    let smallest = fibermap.and_then(|table| table.column_i64("FIBER")).and_then(|fibres| fibres.into_iter().min());
+    for (keyword, now) in [("NSPEC", Some(nspec as i64)), ("FIBERMIN", smallest)] {
+        if let (Some(was), Some(now)) = (header.get_i64(keyword), now)
+            && was != now
+        {
+            header.set(keyword, now, "");
+        }
+    }
+    let [first, last] = [wave.iter().copied().fold(f64::INFINITY, f64::min), wave.iter().copied().fold(0.0, f64::max)];
+    for (keyword, now) in [("WAVEMIN", first), ("WAVEMAX", last)] {
+        if header.get_f64(keyword).is_some_and(|was| (was - now).abs() > 1e-6) {
+            header.set(keyword, now, "");
+        }
+    }
 }
 
 fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
@@ -121,11 +178,15 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     let (flux, [nspec, nwave]) =
         numbers("specflux", &item("specflux")?, "electron / Angstrom")?.need_axes("specflux", "[nspec, nwave]")?;
     let (bins, why) = ([nspec, nwave], "as specflux");
-    let (resolution, [_, ndiag, _]) =
-        numbers("Rdiags", &item("Rdiags")?, "")?.need_axes("Rdiags", "[nspec, ndiag, nwave]")?;
-    if resolution.len() != nspec * ndiag * nwave || resolution.is_empty() {
-        return Err(input(format!("Rdiags has {} values, specflux is {nspec} x {nwave}", resolution.len())));
+    let resolution = numbers("Rdiags", &item("Rdiags")?, "")?;
+    let [_, ndiag, _] = *resolution.shape.as_slice() else {
+        return Err(input(format!("Rdiags has shape {:?}, [nspec, ndiag, nwave] is needed", resolution.shape)));
+    };
+    if resolution.values.is_empty() {
+        return Err(input("the frame has no spectra"));
     }
+    let of_resolution = [nspec, ndiag, nwave];
+    let resolution = resolution.need_shape("Rdiags", &of_resolution, "[nspec, ndiag, nwave] of specflux")?;
     let wave = numbers("wave", &item("wave")?, "Angstrom")?;
     // Where fibres have wavelengths of their own, there is one per bin.
     let of_waves = if wave.values.len() == nwave { &bins[1..] } else { &bins[..] };

@@ -18,6 +18,7 @@ mod pages;
 mod preproc;
 mod psf;
 mod simulate;
+mod tables;
 mod work;
 
 use pyo3::prelude::*;
@@ -37,7 +38,7 @@ mod _spextral {
     #[pymodule_export]
     use super::fit::{fit_psf, shift_psf};
     #[pymodule_export]
-    use super::frame::read_frame;
+    use super::frame::{head_of_rows, read_frame};
     #[pymodule_export]
     use super::linalg::{cholesky, cholesky_solve, jacobi};
     #[pymodule_export]

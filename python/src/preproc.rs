@@ -3,14 +3,15 @@
 use crate::arrays::{integers, numbers, to_frozen};
 use crate::error::{Raise, input};
 use crate::files::warn;
+use crate::tables::{header_dict, header_of, table_dict};
 use crate::work::released;
 use numpy::{PyArrayDyn, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use spextral::barycentric::factor_of_exposure;
 use spextral::fits::{self, FitsError, PreprocOptions};
-use spextral::frame::{Header, Table, Value};
+use spextral::frame::{Header, Table};
 use spextral::geometry::{Ccd, Rejected};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,10 +29,11 @@ type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 ///     an image of desispec, a mapping with "image" and "ivar".
 /// ivar : array of f4 or f8, [ny, nx]
 ///     Inverse variances in 1/electron²; 0 where a pixel is not to be used. Kept in f4.
-/// mask : array of integers, [ny, nx], optional
-///     CCD mask bits.
+/// mask : array of integers or truth values, [ny, nx], optional
+///     CCD mask bits; of truth values True is a pixel that is not to be used.
 /// mask_bits : int
-///     Pixels with any of these bits in ``mask`` get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE.
+///     Pixels with any of these bits in ``mask`` get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE. Of a Preproc
+///     pixels with these bits are masked, too.
 /// header : mapping, optional
 ///     Cards for the header, as a dict or a Header of astropy; by default those of ``image``.
 ///
@@ -66,7 +68,7 @@ impl Preproc {
         let planes = py.import("spextral._pixels")?.getattr("planes")?;
         let planes = planes.call1((image, ivar, mask, mask_bits, header))?;
         if let Ok(whole) = planes.cast::<Self>() {
-            return Ok(Self(whole.get().0.clone()));
+            return whole.get().with_bits(mask_bits);
         }
         let [image, ivar, mask, cards]: [Bound<PyAny>; 4] = planes.extract()?;
         let (image, ivar, mask) = (&image, &ivar, (!mask.is_none()).then_some(&mask));
@@ -84,6 +86,13 @@ impl Preproc {
         let preproc = released(py, None, || fits::Preproc::new([ny, nx], image, ivar, mask, bits(mask_bits)))?;
         let mut preproc = preproc.map_err(|e| input(e.to_string()))?;
         preproc.header = header_of(&cards)?;
+        let unit = preproc.header.get_str("BUNIT").unwrap_or_default();
+        if !unit.trim().is_empty() && !fits::is_electron(&unit) {
+            return Err(input(format!(
+                "the header's BUNIT is {unit}, image is in electron: multiply it by the gain (and ivar by its inverse square) \
+                 where it is not, and leave the card out"
+            )));
+        }
         Ok(preproc.into())
     }
 
@@ -207,73 +216,33 @@ impl Preproc {
     }
 }
 
+impl Preproc {
+    /// Returns the frame with pixels of other bits masked, too; `bits` were asked for, or none.
+    fn with_bits(&self, bits: Option<u32>) -> PyResult<Self> {
+        let (Some(bits), fits::Preproc { ccd, .. }) = (bits, &*self.0) else { return Ok(Self(self.0.clone())) };
+        let Some(mask) = &self.0.mask else {
+            return Err(input("image is a Preproc without a mask: mask_bits say nothing of its pixels"));
+        };
+        let planes = [ccd.image(), ccd.ivar()].map(<[f32]>::to_vec);
+        let [image, ivar] = planes;
+        let masked = fits::Preproc::new([ccd.ny(), ccd.nx()], image, ivar, Some(mask.clone()), bits);
+        let ccd = masked.map_err(|error| input(error.to_string()))?.ccd.having_rejected(ccd.rejected());
+        let of = &*self.0;
+        Ok(Self::from(fits::Preproc {
+            ccd,
+            mask: of.mask.clone(),
+            readnoise: of.readnoise.clone(),
+            header: of.header.clone(),
+            fibermap: of.fibermap.clone(),
+            notes: of.notes.clone(),
+        }))
+    }
+}
+
 /// The parts of a pickled frame besides its planes: header, fibermap, notes, rejected pixels and the weight of a dark pixel.
 type Parts = (Header, Option<Table>, Vec<String>, [usize; 2]);
 
 /// The bits that mask a pixel; by default all of DESI's `ccdmask` but BADREADNOISE.
 pub fn bits(given: Option<u32>) -> u32 {
     given.unwrap_or(PreprocOptions::default().mask_bits)
-}
-
-/// The header of cards: keyword, value and comment.
-fn header_of(cards: &Bound<PyAny>) -> PyResult<Header> {
-    let mut header = Header::new();
-    for card in cards.try_iter()? {
-        let (keyword, value, comment): (String, Bound<PyAny>, String) = card?.extract()?;
-        if matches!(keyword.as_str(), "COMMENT" | "HISTORY") {
-            header.add_commentary(&keyword, &value.str()?.to_string());
-        } else if value.is_none() {
-            header.set(&keyword, Value::Undefined, &comment);
-        } else if let Ok(value) = value.cast::<PyBool>() {
-            header.set(&keyword, value.is_true(), &comment);
-        } else if let Ok(value) = value.extract::<i64>() {
-            header.set(&keyword, value, &comment);
-        } else if let Ok(value) = value.extract::<f64>() {
-            header.set(&keyword, value, &comment);
-        } else {
-            header.set(&keyword, value.str()?.to_string(), &comment);
-        }
-    }
-    header.remove_image_axes();
-    Ok(header)
-}
-
-pub fn header_dict<'py>(py: Python<'py>, header: &Header) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for keyword in header.keywords().filter(|keyword| !keyword.is_empty()) {
-        if dict.contains(keyword)? {
-            continue;
-        }
-        match header.get(keyword) {
-            Some(Value::Bool(v)) => dict.set_item(keyword, v)?,
-            Some(Value::Int(v)) => dict.set_item(keyword, v)?,
-            Some(Value::Float(v)) => dict.set_item(keyword, v)?,
-            Some(Value::Str(v)) => dict.set_item(keyword, v.trim_end())?,
-            Some(Value::Undefined) => dict.set_item(keyword, py.None())?,
-            None if matches!(keyword, "COMMENT" | "HISTORY") => dict.set_item(keyword, header.commentary(keyword))?,
-            None => {}
-        }
-    }
-    Ok(dict)
-}
-
-pub fn table_dict<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, PyDict>> {
-    let (dict, nrows) = (PyDict::new(py), table.nrows());
-    let array = py.import("numpy")?.getattr("array")?;
-    for column in table.columns() {
-        let name = column.name.as_str();
-        let values = if let Some(values) = table.column_i64(name) {
-            array.call1((values,))?
-        } else if let Some(values) = table.column_f64(name) {
-            array.call1((values,))?
-        } else if let Some(values) = table.column_str(name) {
-            array.call1((values,))?
-        } else {
-            continue;
-        };
-        let count: usize = values.getattr("size")?.extract()?;
-        let values = if count == nrows { values } else { values.call_method1("reshape", ((nrows, -1),))? };
-        dict.set_item(name, values)?;
-    }
-    Ok(dict)
 }

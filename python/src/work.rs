@@ -1,6 +1,6 @@
 //! Work beside the interpreter: with its lock released, in threads of its own.
 
-use crate::error::{Kind, exception};
+use crate::error::{Kind, exception, input};
 use pyo3::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use spextral::base::cancel::CancelToken;
@@ -10,12 +10,17 @@ use std::time::Duration;
 
 /// How often signals are looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// Most threads: the largest nodes have a few hundred cores, and starting a million takes minutes that Ctrl-C does not end.
+const MOST_THREADS: usize = 1024;
 /// The signal of Ctrl-C.
 const SIGINT: i32 = 2;
 
 /// Threads for one piece of work; None for RAYON_NUM_THREADS or all cores. Each call has its own pool. In the child of
 /// a fork (`multiprocessing`) the threads of an older pool are dead, and a call would wait for them forever.
 fn pool(threads: Option<usize>) -> PyResult<ThreadPool> {
+    if let Some(threads) = threads.filter(|threads| !(1..=MOST_THREADS).contains(threads)) {
+        return Err(input(format!("threads is {threads}: give 1 to {MOST_THREADS}, or None for all cores")));
+    }
     let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
     pool.map_err(|error| exception(Kind::Device, format!("cannot start threads: {error}")))
 }

@@ -230,7 +230,7 @@ def test_a_frame_that_exists_is_replaced_only_when_asked(frame, preproc, tmp_pat
         spextral.write_frame(path, frame)
     spextral.write_frame(path, dict(frame), scores=False, overwrite=True)
     with fits.open(path) as hdus:
-        assert "SCORES" not in hdus and "FIBERMAP" not in hdus
+        assert "SCORES" not in hdus and list(hdus["FIBERMAP"].data["FIBER"]) == list(frame.fibres)
     with pytest.raises(spextral.InputError, match=r"chi2pix has shape \[3\]"):
         spextral.write_frame(path, {**frame, "chi2pix": np.ones(3)}, overwrite=True)
 

@@ -15,7 +15,7 @@ def test_a_report_shows_its_frame_and_can_be_written(frame, preproc, tmp_path):
     assert "<html" in page.html and "srcdoc=" in page._repr_html_()
     assert len(spextral.report(frame).html) < len(page.html)
     page.write(tmp_path / "page.html")
-    with pytest.raises(spextral.InputError, match="overwrite=True"):
+    with pytest.raises(spextral.FileError, match="overwrite=True"):
         page.write(tmp_path / "page.html")
     page.write(tmp_path / "page.html", overwrite=True)
     assert (tmp_path / "page.html").read_text() == page.html and len(list(tmp_path.iterdir())) == 1

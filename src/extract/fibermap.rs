@@ -1,6 +1,6 @@
 //! Rows of a FIBERMAP, matched by the numbers of the fibres.
 
-use crate::frame::Table;
+use crate::frame::{ColumnData, Table};
 
 /// Fibres per spectrograph in DESI's numbering: camera r3 has 1500 to 1999.
 const DESI_FIBRES: i64 = 500;
@@ -14,6 +14,11 @@ pub struct FibermapRows {
     pub table: Table,
     /// Remarks on the match, in sentences.
     pub notes: Vec<String>,
+}
+
+/// Returns a fibermap of FIBER alone, for numbers that do not follow one another and so need a place in the frame.
+pub fn fibermap_of_numbers(numbers: &[i64]) -> Table {
+    Table::new(numbers.len()).with_column("FIBER", "", &ColumnData::I64(numbers.to_vec()))
 }
 
 /// Returns the rows of a FIBERMAP whose FIBER are `numbers`, those of a PSF, in their order.
@@ -111,7 +116,6 @@ fn listed(numbers: &[i64], between: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::ColumnData;
     use std::ops::Range;
 
     fn table(fibres: &[i64]) -> Table {

@@ -2,7 +2,7 @@
 
 use super::decisions::warnings;
 use super::default_grid::default_wavelength;
-use super::fibermap::fibermap_rows;
+use super::fibermap::{fibermap_of_numbers, fibermap_rows};
 use super::own_grid::own_grid_of;
 use super::traces::{fit_traces, not_measured};
 use super::{Digests, ExtractError, Extraction, FileError, Job, Options, Progress, Request, Summary, extract, record};
@@ -13,7 +13,7 @@ use crate::base::transpose::transposed;
 use crate::fits::{
     FitsError, PendingFile, Preproc, preproc_of, psf_of, read_wave_table, with_digest, write_frame, write_model,
 };
-use crate::frame::{ColumnData, Frame, Header, Scores, Table};
+use crate::frame::{Frame, Header, Scores, Table};
 use crate::geometry::WaveGrid;
 use crate::psf::{Dispersion, Psf};
 use crate::shift::Shifts;
@@ -333,9 +333,7 @@ fn select_fibermap(
     let exist = nspec > 0 && first.checked_add(nspec).is_some_and(|end| end <= psf.nfibre);
     let numbers = || (first..first + nspec).map(|fibre| psf.number(fibre)).collect::<Vec<i64>>();
     let Some(table) = preproc.fibermap.as_ref().filter(|_| exist) else {
-        // Numbers that do not follow one another need a place in the frame.
-        let of_psf = || Table::new(nspec).with_column("FIBER", "", &ColumnData::I64(numbers()));
-        return Ok((exist && psf.numbers.is_some()).then(of_psf));
+        return Ok((exist && psf.numbers.is_some()).then(|| fibermap_of_numbers(&numbers())));
     };
     let path = request.fibermap.as_ref().unwrap_or(&request.input);
     let camera = preproc.header.get_str("CAMERA").or_else(|| psf.camera.clone());

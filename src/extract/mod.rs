@@ -26,7 +26,7 @@ pub use default_grid::default_wavelength;
 pub use digests::Digests;
 pub use error::ExtractError;
 pub use extraction::{CutRows, Dark, Extraction, Fit, Summary};
-pub use fibermap::{FibermapRows, fibermap_rows};
+pub use fibermap::{FibermapRows, fibermap_of_numbers, fibermap_rows};
 pub use file::{Done, Inputs, Product, extract_file, extract_model, note_run};
 pub use file_error::FileError;
 pub use option_record::{OptionError, OptionKind, option_kind, option_names};

@@ -74,4 +74,5 @@ pub use table::read_fibermap;
 pub use truth::{Truth, read_truth, write_truth};
 pub use verify::{digest, verify};
 pub use wave_table::read_wave_table;
+pub use weights::is_electron;
 pub use writer::{Image, Pixels, write_images};

@@ -1,7 +1,7 @@
 //! The truth of a simulated frame: its true spectra, and their file.
 
 use super::reader::FitsFile;
-use super::weights::is_electron;
+use super::weights::electrons_per_angstrom;
 use super::{FitsError, Image, Pixels, read_image_f64, write_images};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::Header;
@@ -60,15 +60,13 @@ fn is_per_angstrom(path: &Path) -> Result<bool, FitsError> {
     let file = FitsFile::open(path)?;
     let hdu = file.hdu("FLUX")?;
     let unit = hdu.header.get_str("BUNIT").unwrap_or_default();
-    let bare: String =
-        unit.chars().filter(|c| !c.is_whitespace() && !"*^".contains(*c)).flat_map(char::to_lowercase).collect();
-    let per_angstrom = ["/angstrom", "angstrom-1", "/aa"].iter().find_map(|end| bare.strip_suffix(end));
-    if bare.is_empty() {
+    let found = electrons_per_angstrom(&unit);
+    if unit.trim().is_empty() {
         tracing::warn!("{}: FLUX has no BUNIT; it is taken as electron per bin", path.display());
-    } else if !is_electron(per_angstrom.unwrap_or(bare.trim_end_matches("/bin"))) || bare.contains("pix") {
+    } else if found.is_none() {
         return Err(file.invalid(hdu, format!("BUNIT is {unit}: give electron (per bin) or electron/Angstrom")));
     }
-    Ok(per_angstrom.is_some())
+    Ok(found == Some(true))
 }
 
 /// Writes a truth file: FLUX f4 (electron per bin), WAVELENGTH f8 (Angstrom), FIBER i4.

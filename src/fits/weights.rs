@@ -112,11 +112,21 @@ pub(super) fn image(
 }
 
 /// Whether a unit is the electron, in one of the spellings in use.
-pub(super) fn is_electron(unit: &str) -> bool {
+pub fn is_electron(unit: &str) -> bool {
     let bare: String = unit.chars().filter(|c| !c.is_whitespace() && *c != '*').flat_map(char::to_lowercase).collect();
     let per_pixel = ["/pixel", "/pix", "pixel-1", "pix-1", "pixel^-1", "pix^-1", "/px"];
     let bare = per_pixel.iter().find_map(|end| bare.strip_suffix(end)).unwrap_or(&bare);
     matches!(bare, "electron" | "electrons" | "e-" | "e" | "elec" | "photoelectron" | "photoelectrons")
+}
+
+/// Whether spectra in a unit are per Angstrom (electron/Angstrom) or per bin (electron, electron/bin), in one of the spellings in use;
+/// None for another unit.
+pub(super) fn electrons_per_angstrom(unit: &str) -> Option<bool> {
+    let bare: String =
+        unit.chars().filter(|c| !c.is_whitespace() && !"*^".contains(*c)).flat_map(char::to_lowercase).collect();
+    let per_angstrom = ["/angstrom", "angstrom-1", "/aa"].iter().find_map(|end| bare.strip_suffix(end));
+    let of_bin = per_angstrom.unwrap_or(bare.trim_end_matches("/bin"));
+    (is_electron(of_bin) && !bare.contains("pix")).then_some(per_angstrom.is_some())
 }
 
 /// Returns the weights of an image in electron, 1/electron^2.

@@ -40,8 +40,8 @@ impl Chunks {
         dispatch(Rows { chunks: self, from, width, beside: 0, to });
     }
 
-    /// Makes `to` the rows of a banded block, `[row, 2 wide + 1]`, from `[n, 2 half + 1]`: element d of bin i is that of bins i and
-    /// i + d - half. Elements with an end beyond the grid or the chunk are 0.
+    /// Makes `to` the rows of a banded block, `[row, 2 wide + 1]`, from `[n, 2 half + 1]`. Element d of bin i of these belongs to bins
+    /// i and i + d - half. Elements with an end beyond the grid or the chunk are 0.
     pub(super) fn block(&self, from: &[f64], half: usize, wide: usize, to: &mut Vec<Octet>) {
         let width = 2 * half + 1;
         to.resize(self.len() * (2 * wide + 1), Octet::default());

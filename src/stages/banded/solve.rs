@@ -131,7 +131,7 @@ impl<'a> Group<'a> {
         self.of(&self.normal.diagonal)
     }
 
-    /// Those of its fibres that there are.
+    /// Returns the part of its fibres.
     fn of(&self, all: &'a [Vec<f64>]) -> &'a [Vec<f64>] {
         let last = all.len().min(self.first + 8);
         &all[self.first.min(last)..last]
