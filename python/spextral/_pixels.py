@@ -126,7 +126,8 @@ def _cards(header: Any) -> List[Card]:
         return [(card.keyword, _scalar(card.value), card.comment) for card in header.cards if card.keyword]
     if not isinstance(header, Mapping):
         raise InputError(f"header is of type {type(header).__name__}: give a dict, or a Header of astropy")
-    named = ((str(name), _scalar(value)) for name, value in header.items())
+    lines = {name: value if name in ("COMMENT", "HISTORY") and isinstance(value, list) else [value] for name, value in header.items()}
+    named = ((str(name), _scalar(value)) for name, values in lines.items() for value in values)
     return [(name, value, "") for name, value in named if isinstance(value, (bool, int, float, str, type(None)))]
 
 

@@ -106,8 +106,8 @@ def find_traces(
     threads: Optional[int] = None,
 ) -> Tuple[Psf, Dict[str, Any]]: ...
 def fit_psf(
-    arcs: Union[Preproc, Sequence[Preproc]],
-    start: Psf,
+    arcs: Any,
+    start: Union[Psf, _Path],
     lines: Union[_Path, npt.ArrayLike],
     *,
     lines_in: Optional[str] = None,
@@ -121,17 +121,17 @@ def fit_psf(
     broken_fibres: Sequence[int] = ...,
     find_lines: bool = True,
     threads: Optional[int] = None,
-    progress: Optional[Callable[[int, int], Any]] = None,
+    progress: Union[Callable[[int, int], Any], bool, None] = None,
 ) -> Tuple[Psf, Dict[str, Any]]: ...
 def shift_psf(
-    preproc: Preproc,
-    psf: Psf,
+    preproc: Any,
+    psf: Union[Psf, _Path],
     *,
     lines: Union[_Path, npt.ArrayLike, Literal[False], None] = None,
     lines_in: Optional[str] = None,
     line_sigma: Any = None,
     threads: Optional[int] = None,
-    progress: Optional[Callable[[int, int], Any]] = None,
+    progress: Union[Callable[[int, int], Any], bool, None] = None,
 ) -> Tuple[Psf, Dict[str, Any]]: ...
 def cholesky(matrices: npt.ArrayLike, *, device: str = "cpu") -> _Real: ...
 def cholesky_solve(matrices: npt.ArrayLike, rhs: npt.ArrayLike, *, device: str = "cpu") -> _Real: ...

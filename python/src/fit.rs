@@ -6,7 +6,7 @@ use crate::preproc::Preproc;
 use crate::psf::Psf;
 use crate::work::watched;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use spextral::base::cancel::CancelToken;
 use spextral::fit::{ArcFrame, BundleFit, FitOptions, Fitted};
 use spextral::fits::{self, Line, Medium};
@@ -33,6 +33,17 @@ pub fn lines_of(lines: &Bound<PyAny>, medium: Option<&str>) -> PyResult<Vec<Line
     Ok(lines)
 }
 
+/// The frame of a Preproc, of a path, or of what a Preproc is made of.
+fn preproc_of<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Preproc>> {
+    let found = given.py().import("spextral._frame")?.call_method1("as_preproc", (given,))?;
+    Ok(found.cast_into()?)
+}
+
+/// The PSF of a Psf or of a path.
+fn psf_of<'py>(given: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Psf>> {
+    Ok(given.py().import("spextral._frame")?.call_method1("as_psf", (given,))?.cast_into()?)
+}
+
 fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
     ArcFrame { ccd: &preproc.ccd, readnoise: preproc.readnoise.as_deref() }
 }
@@ -41,9 +52,9 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 ///
 /// Parameters
 /// ----------
-/// arcs : Preproc or list of Preproc
-///     Arc frames; several are fitted together.
-/// start : Psf
+/// arcs : Preproc, path, or list of these
+///     Arc frames, or what :class:`Preproc` is made of; several are fitted together.
+/// start : Psf or path
 ///     The PSF to start from: traces within ``reach``, widths within 15 %.
 /// lines : str, path, or array of [nline]
 ///     A line list, built-in lines of elements as ``"builtin:HgCdNe"``, or wavelengths in Angstrom. They are in vacuum
@@ -66,7 +77,7 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 ///     Whether lines that the list lacks are looked for.
 /// threads : int
 ///     By default all cores; results do not depend on it.
-/// progress : callable
+/// progress : callable or bool
 ///     Called with the bundles done and their total.
 ///
 /// Returns
@@ -83,7 +94,7 @@ fn arc_of(preproc: &fits::Preproc) -> ArcFrame<'_> {
 pub fn fit_psf<'py>(
     py: Python<'py>,
     arcs: &Bound<'py, PyAny>,
-    start: &Bound<'py, Psf>,
+    start: &Bound<'py, PyAny>,
     lines: &Bound<'py, PyAny>,
     lines_in: Option<&str>,
     bundlesize: Option<usize>,
@@ -98,10 +109,13 @@ pub fn fit_psf<'py>(
     threads: Option<usize>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(Psf, Bound<'py, PyDict>)> {
-    let arcs: Vec<Bound<Preproc>> = match arcs.cast::<Preproc>() {
-        Ok(one) => vec![one.clone()],
-        Err(_) => arcs.try_iter()?.map(|arc| Ok(arc?.cast_into::<Preproc>()?)).collect::<PyResult<_>>()?,
+    // An HDUList is a list, too.
+    let several = (arcs.is_instance_of::<PyList>() || arcs.is_instance_of::<PyTuple>()) && !arcs.hasattr("writeto")?;
+    let arcs: Vec<Bound<Preproc>> = match several {
+        true => arcs.try_iter()?.map(|arc| preproc_of(&arc?)).collect::<PyResult<_>>()?,
+        false => vec![preproc_of(arcs)?],
     };
+    let start = psf_of(start)?;
     let lines = lines_of(lines, lines_in)?;
     let sizes = [("line_error", line_error), ("trace_error", trace_error), ("reach", reach.0), ("reach", reach.1)];
     if let Some((name, value)) = sizes.into_iter().find(|(_, value)| !(0.0..=1e3).contains(value)) {
@@ -175,7 +189,7 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 ///     Intrinsic width of the lines in Angstrom; by default SKYSIGMA of the frame's header, or 0.
 /// threads : int
 ///     By default all cores; results do not depend on it.
-/// progress : callable
+/// progress : callable or bool
 ///     Called with the bundles done and their total.
 ///
 /// Returns
@@ -189,14 +203,15 @@ fn bundle_dict<'py>(py: Python<'py>, bundle: &BundleFit) -> PyResult<Bound<'py, 
 #[pyo3(signature = (preproc, psf, *, lines = None, lines_in = None, line_sigma = None, threads = None, progress = None))]
 pub fn shift_psf<'py>(
     py: Python<'py>,
-    preproc: &Bound<'py, Preproc>,
-    psf: &Bound<'py, Psf>,
+    preproc: &Bound<'py, PyAny>,
+    psf: &Bound<'py, PyAny>,
     lines: Option<&Bound<'py, PyAny>>,
     lines_in: Option<&str>,
     line_sigma: Option<&Bound<'py, PyAny>>,
     threads: Option<usize>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(Psf, Bound<'py, PyDict>)> {
+    let (preproc, psf) = (preproc_of(preproc)?, psf_of(psf)?);
     let (preproc, psf) = (&preproc.get().0, &psf.get().0);
     let mut options = ShiftOptions::night_sky(&preproc.header);
     match lines {

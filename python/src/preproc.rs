@@ -30,7 +30,7 @@ type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
 /// ivar : array of f4 or f8, [ny, nx]
 ///     Inverse variances in 1/electron²; 0 where a pixel is not to be used. Kept in f4.
 /// mask : array of integers or truth values, [ny, nx], optional
-///     CCD mask bits; of truth values True is a pixel that is not to be used.
+///     CCD mask bits. Of truth values True is a pixel that is not to be used.
 /// mask_bits : int
 ///     Pixels with any of these bits in ``mask`` get ivar = 0; by default all of DESI's ``ccdmask`` but BADREADNOISE. Of a Preproc
 ///     pixels with these bits are masked, too.

@@ -32,7 +32,7 @@ pub fn released<T: Send>(py: Python, threads: Option<usize>, work: impl FnOnce()
 }
 
 /// Does long `work` with the interpreter's lock released, with progress and cancellation. The calling thread calls `progress`
-/// with (done, total). An exception raised by it, and Ctrl-C, cancel the work and are raised.
+/// with (done, total), or shows a bar where it is True. An exception raised by it, and Ctrl-C, cancel the work and are raised.
 pub fn watched<T: Send>(
     py: Python,
     threads: Option<usize>,
@@ -41,6 +41,8 @@ pub fn watched<T: Send>(
     work: impl FnOnce(&(dyn Fn(usize, usize) + Sync)) -> T + Send,
 ) -> PyResult<T> {
     let pool = pool(threads)?;
+    let bar = py.import("spextral._progress")?.call_method1("teller", (progress,))?;
+    let progress = Some(bar.call_method0("__enter__")?).filter(|told| !told.is_none());
     let (told, news) = mpsc::channel();
     let news = Mutex::new(news);
     std::thread::scope(|scope| {
@@ -57,13 +59,14 @@ pub fn watched<T: Send>(
                 break;
             }
             if outcome.is_ok() {
-                outcome = tell(progress, heard.ok()).and_then(|()| py.check_signals());
+                outcome = tell(progress.as_ref(), heard.ok()).and_then(|()| py.check_signals());
                 if outcome.is_err() {
                     stop.cancel(SIGINT);
                 }
             }
         }
         let done = py.detach(|| worker.join());
+        bar.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
         outcome?;
         done.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
     })

@@ -164,6 +164,23 @@ def test_threads_and_devices_are_numbers_within_reason(small):
         spextral.fit_psf(preproc, psf, "builtin:Ne", broken_fibres=[99])
 
 
+def test_paths_and_a_bar_serve_for_a_shift_as_for_an_extraction(small, tmp_path, capfd):
+    psf, preproc = small[:2]
+    psf.write(tmp_path / "psf.fits")
+    preproc.write(tmp_path / "p.fits")
+    shifted, _ = spextral.shift_psf(tmp_path / "p.fits", tmp_path / "psf.fits", progress=True)
+    assert "bundle" in capfd.readouterr().err
+    assert shifted == spextral.shift_psf({"image": preproc.image, "ivar": preproc.ivar}, psf, progress=False)[0]
+    with pytest.raises(spextral.InputError, match="progress is 3: give True"):
+        spextral.shift_psf(preproc, psf, progress=3)
+
+
+def test_comments_of_a_header_stay(small):
+    header = {"COMMENT": ["one", "two"], "HISTORY": "three", "CAMERA": "r1"}
+    made = spextral.Preproc(small[1].image, small[1].ivar, header=header)
+    assert made.header == {"COMMENT": ["one", "two"], "HISTORY": ["three"], "CAMERA": "r1"}
+
+
 def test_pages_are_files_as_any_other(small, tmp_path):
     page = spextral.report(small[3])
     page.write(tmp_path / "page.html")

@@ -71,6 +71,18 @@ pub enum FitFileError {
         /// The reason.
         source: FitError,
     },
+    /// A broken fibre that the start lacks.
+    #[error("{}: there is no fibre {number} that could be broken: its fibres are {first} to {last}", path.display())]
+    Broken {
+        /// The start.
+        path: PathBuf,
+        /// The number.
+        number: i64,
+        /// The start's first fibre.
+        first: i64,
+        /// Its last.
+        last: i64,
+    },
     /// No bundle could be fitted.
     #[error("{}: no bundle can be fitted, and no PSF is written (fibres {first} to {last}: {reason})", path.display())]
     Nothing {
@@ -117,7 +129,11 @@ impl FitInputs {
             frames.push(frame);
         }
         let mut options = request.options.clone();
-        options.broken_fibres.extend(request.broken_fibres.iter().filter_map(|number| start.row_of(*number)));
+        for &number in &request.broken_fibres {
+            let (first, last) = (start.number(0), start.number(start.nfibre.saturating_sub(1)));
+            let none = || FitFileError::Broken { path: request.start.clone(), number, first, last };
+            options.broken_fibres.push(start.row_of(number).ok_or_else(none)?);
+        }
         let failed = |source| FitFileError::Fit { path: request.start.clone(), source };
         let plan = FitPlan::new(&start, &arcs_of(&frames), &lines, &options).map_err(failed)?;
         Ok(Self { start, lines, frames, plan, notes })

@@ -1,11 +1,11 @@
 //! Spectra of one bundle, and of consecutive bundles joined, in electron per bin.
 
 use super::Stripe;
-use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field, RowPart};
+use super::bundle_places::{BundlePlaces, is_number};
+use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field};
 use crate::base::recycled;
 use crate::geometry::Patch;
 use crate::plan::{Batch, Bundle};
-use crate::stages::finish::LARGEST;
 use crate::stages::goodness::Goodness;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -13,11 +13,6 @@ use std::ops::Range;
 /// Usable fraction of a bin's PSF below which the bin has no information. Judged by coverage, not by flux weight: a very
 /// bright star has little weight.
 pub(crate) const MIN_COVERAGE: f64 = 1e-4;
-
-/// Returns whether a file can hold a number: NaN, infinity and larger flux or ivar are no result.
-pub(super) fn is_number(value: f64) -> bool {
-    value.abs() < LARGEST
-}
 
 /// Returns whether a bin has information, of whose PSF this fraction is masked.
 fn is_usable(masked: f64) -> bool {
@@ -125,6 +120,13 @@ impl PatchSpectra {
     pub fn lost(self) -> Self {
         Self { lost: true, ..self }
     }
+}
+
+/// Takes the first `n` from a slice.
+fn first<'a, T>(of: &mut &'a mut [T], n: usize) -> &'a mut [T] {
+    let (first, rest) = std::mem::take(of).split_at_mut(n);
+    *of = rest;
+    first
 }
 
 impl BundleSpectra {
@@ -296,31 +298,28 @@ impl BundleSpectra {
 
     /// Takes the spectra of fibres of bundle `k` on the padded grid, `padding` bins of which come before the first.
     pub(super) fn add_rows(&mut self, k: usize, rows: &[FibreRow], padding: usize) {
-        let (bundle, bins, nwave, ndiag) = (self.bundles[k].clone(), self.bins(k), self.nwave, self.ndiag);
-        let mut of_fibre: Vec<Option<&FibreRow>> = vec![None; bundle.selected.len()];
-        for row in rows.iter().filter(|row| bundle.selected.contains(&(bundle.fibres.start + row.fibre))) {
-            of_fibre[bundle.fibres.start + row.fibre - bundle.selected.start] = Some(row);
-        }
-        let n = nwave.max(1);
-        let has_column = self.has_column[bins.clone()].chunks_exact_mut(n).zip(&of_fibre);
-        has_column.filter(|(_, row)| row.is_some()).for_each(|(has, _)| has.fill(true));
-        let [x, flux, ivar] =
-            [&mut self.x, &mut self.flux, &mut self.ivar].map(|of| of[bins.clone()].par_chunks_mut(n));
-        let goodness = [&mut self.chi2pix, &mut self.pixmask_fraction, &mut self.off_ccd];
-        let [chi2pix, masked, off] = goodness.map(|of| of[bins.clone()].par_chunks_mut(n));
-        let columns = self.resolution[bins.start * ndiag..bins.end * ndiag].par_chunks_mut((ndiag * nwave).max(1));
-        let places = x.zip(flux).zip(ivar).zip(chi2pix).zip(masked).zip(off).zip(columns).zip(of_fibre);
-        places.for_each(|(((((((x, flux), ivar), chi2pix), masked), off), columns), row)| {
-            let Some(row) = row else { return };
-            for (part, to) in [(RowPart::X, x), (RowPart::Flux, flux), (RowPart::Ivar, ivar)] {
-                row.copy(part, padding, to);
+        self.places().swap_remove(k).add_rows(rows, padding);
+    }
+
+    /// Returns the places of each bundle's results.
+    pub(super) fn places(&mut self) -> Vec<BundlePlaces<'_>> {
+        let (nwave, ndiag) = (self.nwave, self.ndiag);
+        let mut spectra = [&mut self.x, &mut self.flux, &mut self.ivar].map(|of| &mut of[..]);
+        let mut goodness = [&mut self.chi2pix, &mut self.pixmask_fraction, &mut self.off_ccd].map(|of| &mut of[..]);
+        let (mut resolution, mut has_column) = (&mut self.resolution[..], &mut self.has_column[..]);
+        let of_bundle = |bundle: &Bundle| {
+            let bins = bundle.selected.len() * nwave;
+            BundlePlaces {
+                bundle: bundle.clone(),
+                nwave,
+                ndiag,
+                spectra: spectra.each_mut().map(|of| first(of, bins)),
+                goodness: goodness.each_mut().map(|of| first(of, bins)),
+                resolution: first(&mut resolution, bins * ndiag),
+                has_column: first(&mut has_column, bins),
             }
-            row.copy_goodness([chi2pix, masked, off]);
-            for (d, diagonal) in columns.chunks_exact_mut(n).enumerate() {
-                row.copy_diagonal(d, padding, diagonal);
-                diagonal.iter_mut().filter(|value| !is_number(**value)).for_each(|value| *value = 0.0);
-            }
-        });
+        };
+        self.bundles.iter().map(of_bundle).collect()
     }
 
     /// Takes the core fibres and bins of one patch of bundle `k`, those that are selected.

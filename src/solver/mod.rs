@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod banded;
+mod bundle_places;
 mod bundle_spectra;
 mod crowding;
 mod extent;

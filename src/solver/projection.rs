@@ -1,6 +1,6 @@
 //! The projection of a bundle's spectra onto the CCD.
 
-use super::bundle_spectra::is_number;
+use super::bundle_places::is_number;
 use super::{BundleSpectra, Job, ModelFlux, Stripe};
 use crate::geometry::{Ccd, Patch};
 use crate::stages::aligned::AlignedSpots;

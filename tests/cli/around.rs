@@ -141,6 +141,8 @@ fn a_fit_that_cannot_be_leaves_no_file_and_says_why() {
     fit(&["-i", "none.fits", "--lines", "lines.txt"]).fails_saying(&["none.fits", "No such file"]);
     fit(&["-i", "arc.fits", "--lines", "arc.fits"]).fails_saying(&["arc.fits", "no column WAVELENGTH"]);
     fit(&["-i", "preproc.fits", "--lines", "lines.txt"]).fails_saying(&["true.fits", "rows and columns"]);
+    fit(&["-i", "arc.fits", "--lines", "lines.txt", "--broken-fibres", "2,99"])
+        .fails_saying(&["true.fits: there is no fibre 99 that could be broken"]);
     let unknown = fit(&["-i", "arc.fits", "--lines", "builtin:HgUx"]);
     assert!(
         unknown.code == Some(2) && unknown.stderr.contains("`Ux`, of which there are no built-in lines"),

@@ -8,6 +8,7 @@ use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
 use crate::solver::banded::{Banded, Judged, Task};
+use crate::solver::bundle_places::BundlePlaces;
 use crate::solver::crowding::crowding;
 use crate::solver::finer::FineGrid;
 use crate::solver::projection::PatchFlux;
@@ -277,12 +278,18 @@ impl<'a> Climb<'a> {
     fn host_pass<'j>(&mut self, engines: &Engines, banded: &Banded<'j>, tasks: Vec<Task<'j>>) -> Result<(), Unserved> {
         let finished = Mutex::new(self.bundles.len() - self.pending.len());
         let parts = |index: usize| tasks.iter().filter(|task| task.index == index).count();
-        let whole: Vec<bool> = tasks.iter().map(|task| parts(task.index) == 1).collect();
-        let run = |task: &Task<'j>| {
+        let (bundles, windows): (Vec<&Task>, Vec<&Task>) = tasks.iter().partition(|task| parts(task.index) == 1);
+        // Spectra of a bundle go to their places from the thread that computes them.
+        let nothing = BundleSpectra::new(&[], self.job.grid.nwave(), 2 * self.job.half_diagonals() + 1);
+        let mut spectra = std::mem::replace(&mut self.spectra, nothing);
+        let mut places: Vec<Option<BundlePlaces>> = spectra.places().into_iter().map(Some).collect();
+        let mut place = |task: &Task| places[task.index].take().expect("one task per bundle");
+        let with_places: Vec<(&Task, BundlePlaces)> = bundles.into_iter().map(|task| (task, place(task))).collect();
+        let run = |(task, place): (&Task<'j>, BundlePlaces)| {
             let (mut next, fallbacks) = self.until_it_leaves(engines, banded, task.clone())?;
             // A bundle that moves on is not done.
-            if parts(task.index) == 1 && matches!(next, Next::Served(..)) {
-                self.add_rows(&mut next);
+            if let Next::Served(served) = &mut next {
+                place.add_rows(&std::mem::take(&mut served.rows), self.job.beyond_ends());
                 // Reported under the lock, so that numbers come in order.
                 let mut done = finished.lock().unwrap_or_else(PoisonError::into_inner);
                 *done += 1;
@@ -290,17 +297,21 @@ impl<'a> Climb<'a> {
             }
             Ok((next, fallbacks))
         };
-        let at_once = rayon::current_num_threads().div_ceil(THREADS_OF_WINDOW);
-        let of_kind = |kind: bool| tasks.iter().zip(&whole).filter(move |(_, whole)| **whole == kind);
-        let bundles: Vec<&Task> = of_kind(true).map(|(task, _)| task).collect();
-        let windows: Vec<&Task> = of_kind(false).map(|(task, _)| task).collect();
-        let mut found: Vec<Result<_, Unserved>> = bundles.into_par_iter().map(run).collect();
+        let found: Vec<Result<_, Unserved>> = with_places.into_par_iter().map(run).collect();
+        drop(places);
+        self.spectra = spectra;
         let mut by_bundle: BTreeMap<usize, Next> = BTreeMap::new();
         let mut moves = Vec::new();
-        for windows in std::iter::once(&[][..]).chain(windows.chunks(at_once)) {
-            found.extend(windows.par_iter().map(|task| run(task)).collect::<Vec<_>>());
+        for result in found {
+            let (next, fallbacks) = result?;
+            moves.extend(fallbacks);
+            by_bundle.insert(next.bundle(), next);
+        }
+        for windows in windows.chunks(rayon::current_num_threads().div_ceil(THREADS_OF_WINDOW)) {
+            let run = |task: &&Task<'j>| self.until_it_leaves(engines, banded, (*task).clone());
+            let found: Vec<Result<_, Unserved>> = windows.par_iter().map(run).collect();
             // Rows of a window are twice as large as its part of the spectra.
-            for result in found.drain(..) {
+            for result in found {
                 let (next, fallbacks) = result?;
                 moves.extend(fallbacks);
                 let k = next.bundle();
@@ -355,7 +366,7 @@ impl<'a> Climb<'a> {
         }
     }
 
-    /// Makes rows that a bundle of the CPU has got a part of its spectra.
+    /// Makes rows that windows of a bundle have got a part of its spectra.
     fn add_rows(&self, next: &mut Next) {
         if let Next::Served(Served { index, rows, spectra, .. }) = next {
             let spectra = spectra.get_or_insert_with(|| Box::new(self.empty(*index)));
