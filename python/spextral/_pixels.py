@@ -31,7 +31,9 @@ def planes(
             return image if isinstance(image, Preproc) else _of_hdus(image, mask_bits)
         if is_nddata(image) and image.unit is not None and header is None:
             # Its unit counts, and pixels are in electron from here on.
-            header = {name: value for name, value in image.meta.items() if name != "BUNIT"}
+            header = image.meta.copy()
+            for name in [name for name in header if str(name).upper() == "BUNIT"]:
+                del header[name]
         image, ivar, mask, header = _unpacked(image, mask, header)
     elif is_nddata(image):
         raise InputError(f"image is of type {type(image).__name__}: its uncertainty gives ivar, so give it alone")

@@ -142,6 +142,8 @@ class Frame(Dict[str, Any]):
             frame["summary"] = {**self.summary, "fibres": fibres, "fibermin": min(fibres, default=0)}
         if self.fibermap is not None:
             frame["fibermap"] = {name: np.asarray(column)[chosen] for name, column in self.fibermap.items()}
+        else:
+            frame["fibermap"] = {"FIBER": self.fibres[chosen]}
         if self._head is not None:
             frame._head = head_of_rows(self._head, chosen.tolist())["_head"]
         return frame

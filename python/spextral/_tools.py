@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union, cast
 
@@ -45,23 +46,17 @@ class _Shown:
         """Writes the file atomically."""
         path = Path(path)
         if path.suffix.lower() not in self._suffixes:
-            raise InputError(f"{path} does not end with {' or '.join(self._suffixes)}, which it will be")
+            raise InputError(f"{path}: this is {self._suffixes[0][1:].upper()}; give a name that ends with {' or '.join(self._suffixes)}")
         if path.exists() and not overwrite:
             raise FileError(f"{path} exists already: choose another name, or replace it with overwrite=True")
+        new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(self._content)
-                # A temporary file is its owner's alone; this one is as any other.
-                umask = os.umask(0)
-                os.umask(umask)
-                os.chmod(name, 0o666 & ~umask)
-                os.replace(name, path)
-            except BaseException:
-                os.unlink(name)
-                raise
+            # Unlike a temporary file's its mode is that of any other.
+            with open(new, "xb") as file:
+                file.write(self._content)
+            os.replace(new, path)
         except OSError as error:
+            new.unlink(missing_ok=True)
             raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -6,7 +6,7 @@ use crate::preproc::Preproc;
 use crate::psf::Psf;
 use crate::work::watched;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString};
 use spextral::base::cancel::CancelToken;
 use spextral::fit::{ArcFrame, BundleFit, FitOptions, Fitted};
 use spextral::fits::{self, Line, Medium};
@@ -109,11 +109,13 @@ pub fn fit_psf<'py>(
     threads: Option<usize>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(Psf, Bound<'py, PyDict>)> {
-    // An HDUList is a list, too.
-    let several = (arcs.is_instance_of::<PyList>() || arcs.is_instance_of::<PyTuple>()) && !arcs.hasattr("writeto")?;
-    let arcs: Vec<Bound<Preproc>> = match several {
-        true => arcs.try_iter()?.map(|arc| preproc_of(&arc?)).collect::<PyResult<_>>()?,
-        false => vec![preproc_of(arcs)?],
+    // What a Preproc is made of: a path, an HDUList, a mapping, an NDData, an image of desispec.
+    let marks = ["__fspath__", "writeto", "keys", "uncertainty", "pix"];
+    let is_known = arcs.is_instance_of::<PyString>() || arcs.is_instance_of::<Preproc>();
+    let is_one = is_known || marks.iter().try_fold(false, |is, mark| Ok::<_, PyErr>(is || arcs.hasattr(*mark)?))?;
+    let arcs: Vec<Bound<Preproc>> = match is_one {
+        true => vec![preproc_of(arcs)?],
+        false => arcs.try_iter()?.map(|arc| preproc_of(&arc?)).collect::<PyResult<_>>()?,
     };
     let start = psf_of(start)?;
     let lines = lines_of(lines, lines_in)?;

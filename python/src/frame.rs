@@ -148,7 +148,7 @@ pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -
         let fibermin = smallest.or_else(|| run.fibres.first().copied()).unwrap_or_default();
         note_run(&mut header, &wave, run.step, spectra.nspec, fibermin, run.barycentric, &run.summary);
     } else {
-        correct_cards(&mut header, spectra.nspec, &wave, fibermap.as_ref());
+        correct_cards(&mut header, [spectra.nspec, spectra.nwave], &wave, fibermap.as_ref());
     }
     let targets = || fibermap.as_ref().and_then(|t| t.column_i64("TARGETID"));
     let scores = scores.then(|| Scores::of(&spectra, &wave, targets())).flatten();
@@ -156,7 +156,7 @@ pub fn frame_of(dict: &Bound<PyDict>, preproc: Option<&Preproc>, scores: bool) -
 }
 
 /// Makes the cards of a frame that was read those of the spectra that are left of it.
-fn correct_cards(header: &mut Header, nspec: usize, wave: &[f64], fibermap: Option<&Table>) {
+fn correct_cards(header: &mut Header, [nspec, nwave]: [usize; 2], wave: &[f64], fibermap: Option<&Table>) {
     let smallest = fibermap.and_then(|table| table.column_i64("FIBER")).and_then(|fibres| fibres.into_iter().min());
     for (keyword, now) in [("NSPEC", Some(nspec as i64)), ("FIBERMIN", smallest)] {
         if let (Some(was), Some(now)) = (header.get_i64(keyword), now)
@@ -164,6 +164,10 @@ fn correct_cards(header: &mut Header, nspec: usize, wave: &[f64], fibermap: Opti
         {
             header.set(keyword, now, "");
         }
+    }
+    // Where fibres have wavelengths of their own, the cards are of the grid that was asked for.
+    if wave.len() != nwave {
+        return;
     }
     let [first, last] = [wave.iter().copied().fold(f64::INFINITY, f64::min), wave.iter().copied().fold(0.0, f64::max)];
     for (keyword, now) in [("WAVEMIN", first), ("WAVEMAX", last)] {

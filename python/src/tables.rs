@@ -2,7 +2,7 @@
 
 use crate::error::input;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use spextral::frame::{ColumnData, Header, Table, Value};
 
 /// The header of cards: keyword, value and comment.
@@ -16,23 +16,29 @@ pub fn header_of(cards: &Bound<PyAny>) -> PyResult<Header> {
     Ok(header)
 }
 
-/// Sets a card; of COMMENT and HISTORY it adds one or, of a list, some.
+/// Sets a card; of COMMENT and HISTORY it adds one or, of a list, some. A pair is a value and its comment.
 fn set_card(header: &mut Header, keyword: &str, value: &Bound<PyAny>, comment: &str) -> PyResult<()> {
     if matches!(keyword, "COMMENT" | "HISTORY") {
-        match value.cast::<PyList>() {
-            Ok(lines) => lines.iter().try_for_each(|line| set_card(header, keyword, &line, comment))?,
-            Err(_) => header.add_commentary(keyword, &value.str()?.to_string()),
+        match value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+            true => value.try_iter()?.try_for_each(|line| set_card(header, keyword, &line?, comment))?,
+            false => header.add_commentary(keyword, &value.str()?.to_string()),
         }
+    } else if let Ok((value, comment)) = value.cast::<PyTuple>().map_err(PyErr::from).and_then(|pair| pair.extract()) {
+        let (value, comment): (Bound<PyAny>, String) = (value, comment);
+        set_card(header, keyword, &value, &comment)?;
     } else if value.is_none() {
         header.set(keyword, Value::Undefined, comment);
-    } else if let Ok(value) = value.cast::<PyBool>() {
-        header.set(keyword, value.is_true(), comment);
+    } else if let Ok(value) = value.extract::<bool>() {
+        header.set(keyword, value, comment);
     } else if let Ok(value) = value.extract::<i64>() {
         header.set(keyword, value, comment);
     } else if let Ok(value) = value.extract::<f64>() {
         header.set(keyword, value, comment);
+    } else if let Ok(value) = value.extract::<String>() {
+        header.set(keyword, value, comment);
     } else {
-        header.set(keyword, value.str()?.to_string(), comment);
+        let kind = value.get_type().name()?;
+        return Err(input(format!("card {keyword} is of type {kind}: give a string, a number, a truth value or None")));
     }
     Ok(())
 }
@@ -45,12 +51,10 @@ pub fn edit_header(header: &mut Header, was: &Bound<PyDict>, cards: &Bound<PyDic
         }
     }
     for (keyword, value) in cards.iter() {
-        // A NaN equals none.
-        let text = |value: &Bound<PyAny>| value.repr().map(|text| text.to_string());
-        let old = was.get_item(&keyword)?;
-        if old.is_some_and(|old| {
-            old.eq(&value).unwrap_or(false) || matches!((text(&old), text(&value)), (Ok(a), Ok(b)) if a == b)
-        }) {
+        // Of one type and text: True equals 1, and a NaN not even itself.
+        let text = |value: &Bound<PyAny>| value.repr().map(|text| text.to_string()).ok();
+        let is_same = |old: &Bound<PyAny>| old.get_type().is(value.get_type()) && text(old) == text(&value);
+        if was.get_item(&keyword)?.is_some_and(|old| is_same(&old)) {
             continue;
         }
         let keyword: String = keyword.extract()?;
@@ -106,21 +110,26 @@ pub fn table_dict<'py>(py: Python<'py>, table: &Table) -> PyResult<Bound<'py, Py
     Ok(dict)
 }
 
-/// The table of `nrows` rows that columns by name are. Those that are as `was` shows them stay as they are there, with what a
-/// dictionary cannot show.
+/// The table of `nrows` rows that columns by name are. Columns that are as `was` shows them, and those that a dictionary cannot
+/// show, stay as they are there, with all cards.
 pub fn table_of(columns: &Bound<PyDict>, was: Option<Table>, nrows: usize) -> PyResult<Table> {
-    let (py, was) = (columns.py(), was.unwrap_or_default());
+    let (py, was) = (columns.py(), was.filter(|was| was.nrows() == nrows).unwrap_or_else(|| Table::new(nrows)));
     let numpy = py.import("numpy")?;
     let shown = table_dict(py, &was)?;
-    let bytes = |array: &Bound<PyAny>| -> PyResult<(String, Vec<usize>, Vec<u8>)> {
-        let text = array.getattr("dtype")?.str()?.to_string();
-        Ok((text, array.getattr("shape")?.extract()?, array.call_method0("tobytes")?.extract()?))
+    let kind = |array: &Bound<PyAny>| array.getattr("dtype")?.getattr("kind")?.extract::<char>();
+    let bytes = |array: &Bound<PyAny>| array.call_method0("tobytes")?.extract::<Vec<u8>>();
+    let is_same = |old: &Bound<PyAny>, new: &Bound<PyAny>| -> PyResult<bool> {
+        if kind(old)? == 'U' {
+            return numpy.call_method1("array_equal", (old, new))?.extract();
+        }
+        // A NaN is itself.
+        let same_type =
+            old.getattr("dtype")?.eq(new.getattr("dtype")?)? && old.getattr("shape")?.eq(new.getattr("shape")?)?;
+        Ok(same_type && bytes(old)? == bytes(new)?)
     };
-    let (mut table, mut same) = (Table::new(nrows), columns.len() == shown.len() && was.nrows() == nrows);
+    let mut given = Vec::new();
     for (name, values) in columns.iter() {
         let (name, values) = (name.extract::<String>()?, numpy.call_method1("asarray", (values,))?);
-        let old = shown.get_item(&name)?;
-        same = same && old.map(|old| Ok::<_, PyErr>(bytes(&old)? == bytes(&values)?)).transpose()?.unwrap_or(false);
         let shape: Vec<usize> = values.getattr("shape")?.extract()?;
         if shape.first() != Some(&nrows) {
             return Err(input(format!(
@@ -128,11 +137,32 @@ pub fn table_of(columns: &Bound<PyDict>, was: Option<Table>, nrows: usize) -> Py
                  rows of a frame by frame.select(rows)"
             )));
         }
-        let number = was.columns().iter().position(|column| column.name == name);
-        let unit = number.and_then(|n| was.header().get_str(&format!("TUNIT{}", n + 1))).unwrap_or_default();
-        table = table.with_column(&name, &unit, &column_of(&name, &values)?);
+        given.push((name, values));
     }
-    Ok(if same { was } else { table })
+    let mut is_edited = false;
+    let of_name = |name: &str| given.iter().find(|(given, _)| given == name).map(|(_, values)| values);
+    let mut table = was.without_columns();
+    for (index, column) in was.columns().iter().enumerate() {
+        let name = column.name.as_str();
+        table = match (shown.get_item(name)?, of_name(name)) {
+            (None, None) => table.with_column_of(&was, index),
+            (Some(_), None) => {
+                is_edited = true;
+                table
+            }
+            (Some(old), Some(new)) if is_same(&old, new)? => table.with_column_of(&was, index),
+            (_, Some(new)) => {
+                is_edited = true;
+                let unit = was.header().get_str(&format!("TUNIT{}", index + 1)).unwrap_or_default();
+                table.with_column(name, &unit, &column_of(name, new)?)
+            }
+        };
+    }
+    for (name, values) in given.iter().filter(|(name, _)| !was.columns().iter().any(|column| &column.name == name)) {
+        is_edited = true;
+        table = table.with_column(name, "", &column_of(name, values)?);
+    }
+    Ok(if is_edited { table } else { was })
 }
 
 fn column_of(name: &str, values: &Bound<PyAny>) -> PyResult<ColumnData> {

@@ -66,7 +66,8 @@ pub fn watched<T: Send>(
             }
         }
         let done = py.detach(|| worker.join());
-        bar.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
+        // A bar that cannot be closed takes no result away.
+        _ = bar.call_method1("__exit__", (py.None(), py.None(), py.None()));
         outcome?;
         done.map_or_else(|panic| std::panic::resume_unwind(panic), Ok)
     })

@@ -35,6 +35,10 @@ def test_edits_of_header_and_fibermap_are_written(small, tmp_path):
     header, table = written(tmp_path / "edited.fits", frame)
     assert header["OBSERVER"] == "me" and "CAMERA" not in header
     assert set(table["TARGETID"]) == {7} and list(table["MORE"]) == [True, False] * 5
+    spextral.write_frame(tmp_path / "whole.fits", small[3])
+    with fits.open(tmp_path / "whole.fits") as before, fits.open(tmp_path / "edited.fits") as after:
+        formats = [{column.name: column.format for column in hdus["FIBERMAP"].columns} for hdus in (before, after)]
+        assert {**formats[0], "MORE": "1L"} == {name: form.replace("L", "1L") if form == "L" else form for name, form in formats[1].items()}
     read = spextral.read_frame(tmp_path / "edited.fits")
     # Truth values choose rows, they do not number them.
     assert read.flux[read.fibermap["MORE"]].shape == (5, len(read.wave))
@@ -66,6 +70,34 @@ def test_some_spectra_are_a_frame_of_their_own(small, tmp_path, rows):
         read[name] = read[name][:, 10:60]
     header, _ = written(tmp_path / "cropped.fits", read)
     assert header["WAVEMIN"] == pytest.approx(read.wave[0]) and header["WAVEMAX"] == pytest.approx(read.wave[-1])
+
+
+def test_spectra_without_a_fibermap_keep_their_numbers(small, tmp_path):
+    frame = spextral.extract_frame({"image": small[1].image, "ivar": small[1].ivar}, small[0], device="cpu")
+    assert frame.fibermap is None
+    for k, rows in enumerate([[3, 5, 9], [5, 3]]):
+        spextral.write_frame(tmp_path / f"{k}.fits", frame.select(rows))
+        assert list(spextral.read_frame(tmp_path / f"{k}.fits").fibres) == rows
+    spextral.write_frame(tmp_path / "part.fits", frame.select(slice(4, 9)))
+    read = spextral.read_frame(tmp_path / "part.fits")
+    assert list(read.select([3]).fibres) == [7]
+    # Of an image's fibermap in another order.
+    spextral.write_frame(tmp_path / "of.fits", small[3].select([5, 3]), small[1])
+    assert list(spextral.read_frame(tmp_path / "of.fits").fibres) == [5, 3]
+
+
+def test_cards_take_what_a_card_can_hold(small, tmp_path):
+    frame = copy.deepcopy(small[3])
+    frame.header.update(FLAG=np.bool_(True), COUNT=np.int64(3), NAMED=("me", "who it was"), SPXFLAG=1)
+    header, _ = written(tmp_path / "cards.fits", frame)
+    assert header["FLAG"] is True and header["COUNT"] == 3 and header["NAMED"] == "me"
+    assert header.comments["NAMED"] == "who it was"
+    read = spextral.read_frame(tmp_path / "cards.fits")
+    read.header["COUNT"] = True
+    assert written(tmp_path / "again.fits", read)[0]["COUNT"] is True
+    read.header["COUNT"] = [1, 2]
+    with pytest.raises(spextral.InputError, match="card COUNT is of type list"):
+        spextral.write_frame(tmp_path / "x.fits", read)
 
 
 def test_frames_cut_by_hand_that_do_not_fit_together_are_refused(small, tmp_path):
@@ -147,8 +179,11 @@ def test_a_header_in_another_unit_is_refused(small):
     with pytest.raises(spextral.InputError, match="BUNIT is adu"):
         spextral.Preproc(image, ivar, header={"BUNIT": "adu"})
     # The unit of a CCDData is its own, whatever a card was before.
-    ccd = CCDData(np.array(image), unit=u.electron, uncertainty=InverseVariance(np.array(ivar)), meta={"BUNIT": "adu"})
-    assert np.array_equal(spextral.Preproc(ccd).image, image)
+    meta = fits.Header([("BUNIT", "adu"), ("CAMERA", "r1", "where"), ("COMMENT", "one"), ("COMMENT", "two")])
+    for cards in (meta, {"bunit": "adu", "CAMERA": "r1", "COMMENT": ["one", "two"]}):
+        ccd = CCDData(np.array(image), unit=u.electron, uncertainty=InverseVariance(np.array(ivar)), meta=cards)
+        made = spextral.Preproc(ccd)
+        assert np.array_equal(made.image, image) and made.header == {"CAMERA": "r1", "COMMENT": ["one", "two"]}
 
 
 def test_threads_and_devices_are_numbers_within_reason(small):
@@ -170,7 +205,8 @@ def test_paths_and_a_bar_serve_for_a_shift_as_for_an_extraction(small, tmp_path,
     preproc.write(tmp_path / "p.fits")
     shifted, _ = spextral.shift_psf(tmp_path / "p.fits", tmp_path / "psf.fits", progress=True)
     assert "bundle" in capfd.readouterr().err
-    assert shifted == spextral.shift_psf({"image": preproc.image, "ivar": preproc.ivar}, psf, progress=False)[0]
+    read = spextral.read_preproc(tmp_path / "p.fits"), spextral.read_psf(tmp_path / "psf.fits")
+    assert shifted == spextral.shift_psf(*read, progress=False)[0]
     with pytest.raises(spextral.InputError, match="progress is 3: give True"):
         spextral.shift_psf(preproc, psf, progress=3)
 
@@ -191,5 +227,5 @@ def test_pages_are_files_as_any_other(small, tmp_path):
         page.write(tmp_path / "page.html")
     with pytest.raises(spextral.FileError, match="cannot write"):
         page.write(tmp_path / "none" / "page.html")
-    with pytest.raises(spextral.InputError, match="end with .html"):
+    with pytest.raises(spextral.InputError, match="ends with .html"):
         page.write(tmp_path / "page.pdf")

@@ -1,6 +1,7 @@
 //! Rows of a FIBERMAP, matched by the numbers of the fibres.
 
 use crate::frame::{ColumnData, Table};
+use std::collections::BTreeMap;
 
 /// Fibres per spectrograph in DESI's numbering: camera r3 has 1500 to 1999.
 const DESI_FIBRES: i64 = 500;
@@ -33,7 +34,7 @@ pub fn fibermap_rows(table: &Table, numbers: &[i64], camera: Option<&str>) -> Re
     let fibres = fibres.ok_or(
         "has no column FIBER of one integer per row, so it does not say whose rows these are; give the FIBERMAP of this frame",
     )?;
-    let last = numbers.last().copied().unwrap_or(0);
+    let last = numbers.iter().max().copied().unwrap_or(0);
     let offset = camera.and_then(petal).filter(|_| last < DESI_FIBRES);
     let of_camera = offset.map(|petal| petal * DESI_FIBRES).filter(|offset| *offset > 0);
     let attempt = |offset: i64| rows_of(&fibres, numbers.iter().map(|number| number.saturating_add(offset)));
@@ -94,14 +95,12 @@ fn petal(camera: &str) -> Option<i64> {
     }
 }
 
-/// Returns the rows of each of some fibres, whose numbers ascend; an error with those that have none.
+/// Returns the rows of each of some fibres; an error with those that have none.
 fn rows_of(fibres: &[i64], wanted: impl Iterator<Item = i64>) -> Result<Vec<(i64, Vec<usize>)>, Vec<i64>> {
-    let mut rows: Vec<(i64, Vec<usize>)> = wanted.map(|number| (number, Vec::new())).collect();
-    for (row, fibre) in fibres.iter().enumerate() {
-        if let Ok(at) = rows.binary_search_by_key(fibre, |(number, _)| *number) {
-            rows[at].1.push(row);
-        }
-    }
+    let mut of_fibre: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    fibres.iter().enumerate().for_each(|(row, fibre)| of_fibre.entry(*fibre).or_default().push(row));
+    let of_number = |number| (number, of_fibre.get(&number).cloned().unwrap_or_default());
+    let rows: Vec<(i64, Vec<usize>)> = wanted.map(of_number).collect();
     let missing: Vec<i64> = rows.iter().filter(|(_, rows)| rows.is_empty()).map(|(fibre, _)| *fibre).collect();
     if missing.is_empty() { Ok(rows) } else { Err(missing) }
 }

@@ -72,12 +72,14 @@ pub enum FitFileError {
         source: FitError,
     },
     /// A broken fibre that the start lacks.
-    #[error("{}: there is no fibre {number} that could be broken: its fibres are {first} to {last}", path.display())]
+    #[error("{}: there is no fibre {number} that could be broken: it has {nfibre} fibres, from {first} to {last}", path.display())]
     Broken {
         /// The start.
         path: PathBuf,
         /// The number.
         number: i64,
+        /// How many fibres the start has.
+        nfibre: usize,
         /// The start's first fibre.
         first: i64,
         /// Its last.
@@ -131,7 +133,8 @@ impl FitInputs {
         let mut options = request.options.clone();
         for &number in &request.broken_fibres {
             let (first, last) = (start.number(0), start.number(start.nfibre.saturating_sub(1)));
-            let none = || FitFileError::Broken { path: request.start.clone(), number, first, last };
+            let (path, nfibre) = (request.start.clone(), start.nfibre);
+            let none = || FitFileError::Broken { path, number, nfibre, first, last };
             options.broken_fibres.push(start.row_of(number).ok_or_else(none)?);
         }
         let failed = |source| FitFileError::Fit { path: request.start.clone(), source };

@@ -6,6 +6,14 @@ use super::value::printable;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
+/// Stems of the cards of a column.
+const COLUMN_CARDS: [&str; 9] = ["TTYPE", "TFORM", "TUNIT", "TNULL", "TSCAL", "TZERO", "TDISP", "TDIM", "TCOMM"];
+
+/// Whether a keyword is a stem and a number.
+fn is_numbered(keyword: &str, stem: &str) -> bool {
+    keyword.strip_prefix(stem).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// TSCALn and TZEROn of a column.
 struct Scaling {
     scale: f64,
@@ -129,16 +137,51 @@ impl Table {
         if !unit.is_empty() {
             self.header.set(&format!("TUNIT{n}"), unit, "");
         }
+        let name = name.to_string();
+        self.push(Column { name, repeat, code: code as u8, element: None, offset: 0, width }, &bytes);
+        self
+    }
+
+    /// Returns a table of as many rows with the cards of this one, but those of its columns, of which it has none.
+    pub fn without_columns(&self) -> Self {
+        let mut header = self.header.clone();
+        let of_column = |keyword: &str| COLUMN_CARDS.iter().any(|stem| is_numbered(keyword, stem));
+        let keywords: Vec<String> =
+            header.keywords().filter(|keyword| of_column(keyword)).map(str::to_string).collect();
+        keywords.iter().for_each(|keyword| header.remove(keyword));
+        let rows = Vec::new();
+        Self { header, columns: vec![], nrows: self.nrows, row_bytes: 0, rows, heap: self.heap.clone() }
+    }
+
+    /// Appends a column of a table whose heap this one has, with its cards.
+    ///
+    /// # Panics
+    /// If the tables differ in the number of rows, or there is no such column.
+    #[must_use]
+    pub fn with_column_of(mut self, other: &Self, index: usize) -> Self {
+        assert_eq!(self.nrows, other.nrows, "tables of as many rows");
+        let (column, n) = (&other.columns[index], self.columns.len() + 1);
+        for stem in COLUMN_CARDS {
+            if let Some(value) = other.header.get(&format!("{stem}{}", index + 1)) {
+                self.header.set(&format!("{stem}{n}"), value, "");
+            }
+        }
+        let fields: Vec<u8> = (0..self.nrows).flat_map(|row| other.field(row, column)).copied().collect();
+        self.push(column.clone(), &fields);
+        self
+    }
+
+    /// Appends a column's bytes, `[nrows, width]`.
+    fn push(&mut self, column: Column, bytes: &[u8]) {
+        let width = column.width;
         let mut rows = Vec::with_capacity(self.rows.len() + bytes.len());
         for row in 0..self.nrows {
             rows.extend_from_slice(&self.rows[row * self.row_bytes..(row + 1) * self.row_bytes]);
             rows.extend_from_slice(&bytes[row * width..(row + 1) * width]);
         }
-        let name = name.to_string();
-        self.columns.push(Column { name, repeat, code: code as u8, element: None, offset: self.row_bytes, width });
+        self.columns.push(Column { offset: self.row_bytes, ..column });
         self.row_bytes += width;
         self.rows = rows;
-        self
     }
 
     /// Number of rows.

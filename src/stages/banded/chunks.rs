@@ -135,3 +135,48 @@ impl Kernel for Subtract<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn rows_blocks_and_differences_are_those_of_bins_one_by_one(
+            n in 1usize..60, overlap in 0usize..20, half in 0usize..12, more in 0usize..5
+        ) {
+            let (chunks, wide, width) = (Chunks::new(n, overlap), half + more, 2 * half + 1);
+            // Elements beyond the grid are no zeros here.
+            let from: Vec<f64> = (0..n * width).map(|k| k as f64 + 1.0).collect();
+            let (mut rows, mut block, mut transposed) = (vec![], vec![], vec![]);
+            chunks.rows(&from, width, &mut rows);
+            chunks.block(&from, half, wide, &mut block);
+            transpose_block(&block, wide, &mut transposed);
+            let element = |row: usize, lane: usize, d: usize| {
+                let other = (row + d).checked_sub(wide).filter(|&other| other < chunks.len())?;
+                let (bin, other) = (chunks.bin(row, lane)?, chunks.bin(other, lane)?);
+                let at = (other + half).checked_sub(bin).filter(|&at| at < width)?;
+                Some(from[bin * width + at])
+            };
+            for (row, lane) in (0..chunks.len()).flat_map(|row| (0..8).map(move |lane| (row, lane))) {
+                for k in 0..width {
+                    let expected = chunks.bin(row, lane).map_or(0.0, |bin| from[bin * width + k]);
+                    prop_assert_eq!(rows[row * width + k].0[lane], expected);
+                }
+                for d in 0..2 * wide + 1 {
+                    let at = |row: usize, d: usize| row * (2 * wide + 1) + d;
+                    prop_assert_eq!(block[at(row, d)].0[lane], element(row, lane, d).unwrap_or(0.0));
+                    let other = (row + d).checked_sub(wide).filter(|&other| other < chunks.len());
+                    let expected = other.and_then(|other| element(other, lane, 2 * wide - d)).unwrap_or(0.0);
+                    prop_assert_eq!(transposed[at(row, d)].0[lane], expected);
+                }
+            }
+            // Every bin is in one core.
+            let mut left = from.clone();
+            chunks.subtract(&rows, width, width, &mut left);
+            prop_assert!(left.iter().all(|value| *value == 0.0));
+        }
+    }
+}
