@@ -38,7 +38,7 @@ def test_edits_of_header_and_fibermap_are_written(small, tmp_path):
     spextral.write_frame(tmp_path / "whole.fits", small[3])
     with fits.open(tmp_path / "whole.fits") as before, fits.open(tmp_path / "edited.fits") as after:
         formats = [{column.name: column.format for column in hdus["FIBERMAP"].columns} for hdus in (before, after)]
-        assert {**formats[0], "MORE": "1L"} == {name: form.replace("L", "1L") if form == "L" else form for name, form in formats[1].items()}
+        assert {**formats[0], "MORE": "1L"} == formats[1]
     read = spextral.read_frame(tmp_path / "edited.fits")
     # Truth values choose rows, they do not number them.
     assert read.flux[read.fibermap["MORE"]].shape == (5, len(read.wave))
