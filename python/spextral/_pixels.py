@@ -17,6 +17,7 @@ from ._units import is_nddata, plain, unit_of
 
 #: Keyword, value and comment of a header card.
 Card = Tuple[str, Any, str]
+_TEXTS = ("COMMENT", "HISTORY")
 Mask = Optional[npt.NDArray[np.bool_]]
 
 
@@ -128,8 +129,10 @@ def _cards(header: Any) -> List[Card]:
         return [(card.keyword, _scalar(card.value), card.comment) for card in header.cards if card.keyword]
     if not isinstance(header, Mapping):
         raise InputError(f"header is of type {type(header).__name__}: give a dict, or a Header of astropy")
-    lines = {name: value if name in ("COMMENT", "HISTORY") and isinstance(value, list) else [value] for name, value in header.items()}
-    named = ((str(name), _scalar(value)) for name, values in lines.items() for value in values)
+    # A list of COMMENT or HISTORY is a card for each line.
+    is_text = {name: name in _TEXTS and isinstance(value, list) for name, value in header.items()}
+    lines = ((name, value if is_text[name] else [value]) for name, value in header.items())
+    named = ((str(name), _scalar(value)) for name, values in lines for value in values)
     return [(name, value, "") for name, value in named if isinstance(value, (bool, int, float, str, type(None)))]
 
 

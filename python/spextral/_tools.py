@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import os
@@ -46,17 +47,22 @@ class _Shown:
         """Writes the file atomically."""
         path = Path(path)
         if path.suffix.lower() not in self._suffixes:
-            raise InputError(f"{path}: this is {self._suffixes[0][1:].upper()}; give a name that ends with {' or '.join(self._suffixes)}")
+            kind, endings = self._suffixes[0][1:].upper(), " or ".join(self._suffixes)
+            raise InputError(f"{path}: this is {kind}; give a name that ends with {endings}")
         if path.exists() and not overwrite:
             raise FileError(f"{path} exists already: choose another name, or replace it with overwrite=True")
         new = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
-            # Unlike a temporary file's its mode is that of any other.
-            with open(new, "xb") as file:
-                file.write(self._content)
-            os.replace(new, path)
+            try:
+                # Unlike a temporary file's its mode is that of any other.
+                with open(new, "xb") as file:
+                    file.write(self._content)
+                os.replace(new, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    new.unlink()
+                raise
         except OSError as error:
-            new.unlink(missing_ok=True)
             raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 

@@ -109,7 +109,7 @@ pub fn fit_psf<'py>(
     threads: Option<usize>,
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<(Psf, Bound<'py, PyDict>)> {
-    // What a Preproc is made of: a path, an HDUList, a mapping, an NDData, an image of desispec.
+    // Marks of one frame: of a path, an HDUList, a mapping, an NDData, an image of desispec.
     let marks = ["__fspath__", "writeto", "keys", "uncertainty", "pix"];
     let is_known = arcs.is_instance_of::<PyString>() || arcs.is_instance_of::<Preproc>();
     let is_one = is_known || marks.iter().try_fold(false, |is, mark| Ok::<_, PyErr>(is || arcs.hasattr(*mark)?))?;

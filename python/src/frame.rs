@@ -65,10 +65,18 @@ impl Head {
         };
         if let Some(cards) = frame.get_item("header")?.filter(|cards| !cards.is_none()) {
             let was = header_dict(py, &head.header)?;
-            edit_header(&mut head.header, &was, &cards.cast_into::<PyDict>().map_err(|_| input("header is no dict"))?)?;
+            edit_header(
+                &mut head.header,
+                &was,
+                &cards
+                    .cast_into::<PyDict>()
+                    .map_err(|_| input("the frame's header is no dict: give cards by keyword"))?,
+            )?;
         }
         let columns = frame.get_item("fibermap")?.filter(|columns| !columns.is_none());
-        let columns = columns.map(|columns| columns.cast_into::<PyDict>().map_err(|_| input("fibermap is no dict")));
+        let columns = columns.map(|columns| {
+            columns.cast_into::<PyDict>().map_err(|_| input("the frame's fibermap is no dict: give columns by name"))
+        });
         head.fibermap = match columns.transpose()? {
             None => None,
             Some(columns) => Some(table_of(&columns, head.fibermap.take(), nspec)?),

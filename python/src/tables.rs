@@ -171,8 +171,8 @@ fn column_of(name: &str, values: &Bound<PyAny>) -> PyResult<ColumnData> {
     let list = || values.call_method1("reshape", (-1,))?.call_method0("tolist");
     Ok(match kind {
         'b' => ColumnData::Bool(list()?.extract()?),
-        'i' | 'u' if size <= 2 && kind == 'i' => ColumnData::I16(list()?.extract()?),
-        'i' | 'u' if size <= 4 && kind == 'i' => ColumnData::I32(list()?.extract()?),
+        'i' if size <= 2 => ColumnData::I16(list()?.extract()?),
+        'i' if size <= 4 => ColumnData::I32(list()?.extract()?),
         'i' | 'u' => ColumnData::I64(list()?.extract().map_err(|_| {
             input(format!("column {name} of the fibermap has a number above 2^63, which no column of integers holds"))
         })?),

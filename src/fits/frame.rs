@@ -4,7 +4,7 @@ use super::error::FitsError;
 use super::keywords::carried_cards;
 use super::reader::FitsFile;
 use super::table::read_table;
-use super::weights::electrons_per_angstrom;
+use super::weights::{electrons_per_angstrom, is_electron};
 use super::writer::{Image, Pixels, write_file, write_images};
 use crate::base::atomic_file::PendingFile;
 use crate::frame::{Frame, Header, Scores, Spectra, SpectraParts};
@@ -52,13 +52,18 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
 ///
 /// # Errors
 /// [`FitsError`] if the file cannot be read, lacks FLUX, IVAR, WAVELENGTH or RESOLUTION, or their shapes disagree, or if FLUX has
-/// another unit than electron/Angstrom.
+/// another unit than electron/Angstrom. gpu_specter's frames have the image's, which is a warning.
 pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
     let file = FitsFile::open(path.as_ref())?;
     let flux_hdu = file.hdu("FLUX")?;
     let [nspec, nwave] = file.image_shape_2d(flux_hdu)?;
     let unit = flux_hdu.header.get_str("BUNIT").unwrap_or_default();
-    if !unit.trim().is_empty() && electrons_per_angstrom(&unit) != Some(true) {
+    if is_electron(&unit) {
+        let path = path.as_ref().display();
+        tracing::warn!(
+            "{path}: BUNIT of FLUX is {unit}, as gpu_specter carries it over from an image; it is taken as electron/Angstrom"
+        );
+    } else if !unit.trim().is_empty() && electrons_per_angstrom(&unit) != Some(true) {
         let what = format!(
             "BUNIT is {unit}: spectra in electron/Angstrom are needed, as extraction makes them; a frame that is calibrated \
              to flux (cframe) is another product"
