@@ -10,7 +10,7 @@ mod portable;
 #[allow(unsafe_code)] // the instructions have no other form
 pub(crate) mod x86;
 
-pub(crate) use lanes::{Kernel, Octet, Simd};
+pub(crate) use lanes::{Arithmetic, Kernel, Octet, Simd};
 pub(crate) use portable::Portable;
 
 /// Runs a kernel on the widest instruction set present.
@@ -87,9 +87,10 @@ mod tests {
             let mut out = [Octet::default(); 3];
             simd.store(simd.mul_add(simd.load(a), simd.load(b), simd.load(c)), &mut out[0]);
             for k in 0..S::PARTS {
-                let (a, b, c) = (simd.load_part(a, k), simd.load_part(b, k), simd.load_part(c, k));
-                simd.store_part(simd.mul_add_parts(a, b, c), &mut out[1], k);
-                simd.store_part(simd.mul_parts(simd.add_parts(a, b), a), &mut out[2], k);
+                let part = simd.part(k);
+                let (a, b, c) = (part.load(a), part.load(b), part.load(c));
+                part.store(part.mul_add(a, b, c), &mut out[1]);
+                part.store(part.mul(part.add(a, b), a), &mut out[2]);
             }
             out
         }

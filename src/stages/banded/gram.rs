@@ -3,7 +3,7 @@
 use super::chunks::Chunks;
 use super::front::Term;
 use super::inverse::Columns;
-use crate::stages::simd::{Kernel, Octet, Simd};
+use crate::stages::simd::{Arithmetic, Kernel, Octet, Simd};
 
 /// M = K - A, to be factored.
 pub(super) struct Remain<'a, const B: usize> {
@@ -131,44 +131,44 @@ impl Block {
             self.y[B + r] = [Octet::default(); TOGETHER];
             self.scaled[first + r] = [Octet::default(); TOGETHER];
         }
-        let mut r = start;
-        if S::PARTS == 1 {
-            while r + 1 < end {
-                self.rows::<S, B, 2>(simd, factor, (j, n, fill), coupling, r);
+        for k in 0..S::PARTS {
+            let (part, mut r) = (simd.part(k), start);
+            while S::PARTS == 1 && r + 1 < end {
+                self.rows::<_, B, 2>(part, factor, (j, n, fill), coupling, r);
                 r += 2;
             }
-        }
-        while r < end {
-            self.rows::<S, B, 1>(simd, factor, (j, n, fill), coupling, r);
-            r += 1;
+            while r < end {
+                self.rows::<_, B, 1>(part, factor, (j, n, fill), coupling, r);
+                r += 1;
+            }
         }
     }
 
     /// Rows `r .. r + R` of that.
     #[inline(always)]
-    fn rows<S: Simd, const B: usize, const R: usize>(
+    fn rows<P: Arithmetic, const B: usize, const R: usize>(
         &mut self,
-        simd: S,
+        part: P,
         factor: &Columns<B>,
         (j, n, fill): (usize, usize, usize),
         coupling: &[Octet],
         r: usize,
     ) {
         let (width, row) = (2 * fill + 1, j + r - fill);
-        let mut sums = [[[simd.splat(0.0); TOGETHER]; 2]; R];
+        let mut sums = [[[part.splat(0.0); TOGETHER]; 2]; R];
         for q in 0..R {
             for c in 0..TOGETHER {
                 if r + q >= c && r + q - c < width && j + c < n {
-                    sums[q][0][c] = simd.load(&coupling[(j + c) * width + r + q - c]);
+                    sums[q][0][c] = part.load(&coupling[(j + c) * width + r + q - c]);
                 }
             }
         }
-        factor.forward_together(simd, row, B.saturating_sub(r), &mut self.y[r..], &mut sums);
+        factor.forward_together(part, row, B.saturating_sub(r), &mut self.y[r..], &mut sums);
         let scaled = j / TOGETHER % self.blocks * self.rows + r;
         for q in 0..R {
-            let inverse = simd.load(&factor.column(row + q).diagonal);
+            let inverse = part.load(&factor.column(row + q).diagonal);
             for c in 0..TOGETHER {
-                simd.store(simd.mul(simd.load(&self.y[B + r + q][c]), inverse), &mut self.scaled[scaled + q][c]);
+                part.store(part.mul(part.load(&self.y[B + r + q][c]), inverse), &mut self.scaled[scaled + q][c]);
             }
         }
     }
@@ -180,20 +180,44 @@ impl Block {
     }
 }
 
-/// `Y_a^T D^-1 Y_b` of a block of Y_a and one of Y_b whose first column is `before` columns before: `[column of a][column of b]`.
+/// Runs code for columns `$first..$first + $C` of four in part `$part`: all at once, or, as parts have fewer registers, two at a time.
+macro_rules! in_parts {
+    ($S:ident, $simd:ident, $part:ident, $first:ident, $C:ident => $body:block) => {
+        if $S::PARTS == 1 {
+            const $C: usize = TOGETHER;
+            let ($part, $first) = ($simd.part(0), 0);
+            $body
+        } else {
+            const $C: usize = TOGETHER / 2;
+            for k in 0..$S::PARTS {
+                let $part = $simd.part(k);
+                for $first in (0..TOGETHER).step_by($C) $body
+            }
+        }
+    };
+}
+
+/// `Y_a^T D^-1 Y_b` of two blocks, `[column of a][column of b]`: C columns of Y_a from `first` on, all of Y_b. The block of Y_b
+/// begins `before` columns before that of Y_a.
 #[inline(always)]
-fn products<S: Simd>(simd: S, y: &[Rows], scaled: &[Rows], before: usize) -> [[S::Lanes; TOGETHER]; TOGETHER] {
-    let mut sums = [[simd.splat(0.0); TOGETHER]; TOGETHER];
+fn products<P: Arithmetic, const C: usize>(
+    part: P,
+    first: usize,
+    y: &[Rows],
+    scaled: &[Rows],
+    before: usize,
+) -> [[P::Lanes; TOGETHER]; C] {
+    let mut sums = [[part.splat(0.0); TOGETHER]; C];
     // Rows above the newer block's first and below the older one's last are zero in one of them.
     for (y, scaled) in y.iter().zip(&scaled[before.min(scaled.len())..]) {
-        let mut lanes = [simd.splat(0.0); TOGETHER];
+        let mut lanes = [part.splat(0.0); TOGETHER];
         for p in 0..TOGETHER {
-            lanes[p] = simd.load(&scaled[p]);
+            lanes[p] = part.load(&scaled[p]);
         }
-        for c in 0..TOGETHER {
-            let value = simd.load(&y[c]);
+        for c in 0..C {
+            let value = part.load(&y[first + c]);
             for p in 0..TOGETHER {
-                sums[c][p] = simd.mul_add(value, lanes[p], sums[c][p]);
+                sums[c][p] = part.mul_add(value, lanes[p], sums[c][p]);
             }
         }
     }
@@ -201,8 +225,8 @@ fn products<S: Simd>(simd: S, y: &[Rows], scaled: &[Rows], before: usize) -> [[S
 }
 
 #[inline(always)]
-fn add<S: Simd>(simd: S, value: S::Lanes, to: &mut Octet) {
-    simd.store(simd.add(simd.load(to), value), to);
+fn add<P: Arithmetic>(part: P, value: P::Lanes, to: &mut Octet) {
+    part.store(part.add(part.load(to), value), to);
 }
 
 impl<const B: usize> Kernel for Gram<'_, B> {
@@ -220,17 +244,21 @@ impl<const B: usize> Kernel for Gram<'_, B> {
             }
             for (a, own) in own.iter_mut().enumerate() {
                 for i in (j.saturating_sub(kept) / TOGETHER * TOGETHER..=j).step_by(TOGETHER) {
-                    let products = products(simd, blocks[a].newest::<B>(), blocks[a].scaled(i), j - i);
-                    for c in 0..TOGETHER {
-                        for p in 0..TOGETHER {
-                            match (j + c).checked_sub(i + p) {
-                                Some(d) if d <= kept && j + c < n => {
-                                    add(simd, products[c][p], &mut own.band[(i + p) * (B + 1) + d]);
+                    let (newest, scaled) = (blocks[a].newest::<B>(), blocks[a].scaled(i));
+                    in_parts!(S, simd, part, first, C => {
+                        let products = products::<_, C>(part, first, newest, scaled, j - i);
+                        for c in 0..C {
+                            let j = j + first + c;
+                            for p in 0..TOGETHER {
+                                match j.checked_sub(i + p) {
+                                    Some(d) if d <= kept && j < n => {
+                                        add(part, products[c][p], &mut own.band[(i + p) * (B + 1) + d]);
+                                    }
+                                    _ => {}
                                 }
-                                _ => {}
                             }
                         }
-                    }
+                    });
                 }
                 for j in j..(j + TOGETHER).min(n) {
                     let coupling = &couplings[a][j * width..][..width];
@@ -243,11 +271,18 @@ impl<const B: usize> Kernel for Gram<'_, B> {
                 for b in 0..a {
                     let cross = &mut cross[a * (a - 1) / 2 + b];
                     for i in (j.saturating_sub(fill) / TOGETHER * TOGETHER..=j).step_by(TOGETHER) {
-                        let left = products(simd, blocks[a].newest::<B>(), blocks[b].scaled(i), j - i);
-                        add_cross(simd, &left, (j, i), (n, fill), false, cross);
+                        let (left, right) = (&blocks[a], &blocks[b]);
+                        in_parts!(S, simd, part, first, C => {
+                            let (newest, at) = (left.newest::<B>(), (j + first, i));
+                            let products = products::<_, C>(part, first, newest, right.scaled(i), j - i);
+                            add_cross(part, &products, at, (n, fill), false, cross);
+                        });
                         if i < j {
-                            let above = products(simd, blocks[b].newest::<B>(), blocks[a].scaled(i), j - i);
-                            add_cross(simd, &above, (j, i), (n, fill), true, cross);
+                            in_parts!(S, simd, part, first, C => {
+                                let (newest, at) = (right.newest::<B>(), (j + first, i));
+                                let products = products::<_, C>(part, first, newest, left.scaled(i), j - i);
+                                add_cross(part, &products, at, (n, fill), true, cross);
+                            });
                         }
                     }
                 }
@@ -258,19 +293,134 @@ impl<const B: usize> Kernel for Gram<'_, B> {
 
 /// Adds rows from j on and columns from i on to a block `[row, 2 fill + 1]`, or the transposed to rows from i on.
 #[inline(always)]
-fn add_cross<S: Simd>(
-    simd: S,
-    products: &[[S::Lanes; TOGETHER]; TOGETHER],
+fn add_cross<P: Arithmetic, const C: usize>(
+    part: P,
+    products: &[[P::Lanes; TOGETHER]; C],
     (j, i): (usize, usize),
     (n, fill): (usize, usize),
     transposed: bool,
     cross: &mut [Octet],
 ) {
-    for c in 0..TOGETHER {
+    for c in 0..C {
         for p in 0..TOGETHER {
             let (row, column) = if transposed { (i + p, j + c) } else { (j + c, i + p) };
             if row < n && column < n && row.abs_diff(column) <= fill {
-                add(simd, products[c][p], &mut cross[row * (2 * fill + 1) + column + fill - row]);
+                add(part, products[c][p], &mut cross[row * (2 * fill + 1) + column + fill - row]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::simd::on_each;
+    use nalgebra::{DMatrix, DVector};
+
+    const B: usize = 12;
+    const FILL: usize = 5;
+    const KEPT: usize = 9;
+
+    /// Two fibres coupled to one of N bins that is eliminated.
+    #[derive(Clone)]
+    struct Two {
+        n: usize,
+    }
+
+    impl Two {
+        fn matrix(&self, row: usize, column: usize, lane: usize) -> f64 {
+            let [low, high] = [row.min(column), row.max(column)];
+            let value = || ((7 * low + 3 * (high - low) + 5 * lane) as f64).sin();
+            if low == high { 40.0 } else { if high - low <= B { value() } else { 0.0 } }
+        }
+
+        fn coupling(&self, fibre: usize, row: usize, column: usize, lane: usize) -> f64 {
+            let inside = row.abs_diff(column) <= FILL && column < self.n;
+            if inside { ((11 * row + 2 * column + 3 * lane + 40 * fibre) as f64).cos() } else { 0.0 }
+        }
+
+        fn solved(&self, row: usize, lane: usize) -> f64 {
+            (0.3 * row as f64 + lane as f64).sin()
+        }
+    }
+
+    impl Kernel for Two {
+        /// Band of the first and of the second fibre, then their cross block; then the parts of y.
+        type Output = [Vec<Octet>; 5];
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let n = self.n;
+            let octet = |value: &dyn Fn(usize) -> f64| Octet(std::array::from_fn(value));
+            let mut factor = Columns::<B>::new(n);
+            for j in 0..n {
+                let diagonal = simd.load(&octet(&|lane| self.matrix(j, j, lane)));
+                let below = |i: usize| {
+                    let row = j + 1 + i;
+                    octet(&|lane| if row < n { self.matrix(row, j, lane) } else { 0.0 })
+                };
+                factor.set(simd, j, diagonal, |i| simd.load(&below(i)));
+            }
+            factor.factor(n);
+            let rows = |fibre: usize| -> Vec<Octet> {
+                let places = (0..n).flat_map(|row| (0..2 * FILL + 1).map(move |d| (row, (row + d).checked_sub(FILL))));
+                let value = |(row, column): (usize, Option<usize>)| {
+                    octet(&|lane| column.map_or(0.0, |column| self.coupling(fibre, row, column, lane)))
+                };
+                places.map(value).collect()
+            };
+            let solved: Vec<Octet> = (0..n).map(|row| octet(&|lane| self.solved(row, lane))).collect();
+            let zeros = |width: usize| vec![Octet::default(); n * width];
+            let term = || Term { band: zeros(B + 1), reduced: zeros(1) };
+            let (mut own, mut cross) = ([term(), term()], [zeros(2 * FILL + 1)]);
+            Gram {
+                factor: &factor,
+                couplings: &[rows(0), rows(1)],
+                solved: &solved,
+                fill: FILL,
+                kept: KEPT,
+                tail: n,
+                own: &mut own,
+                cross: &mut cross,
+            }
+            .run(simd);
+            let ([first, second], [cross]) = (own, cross);
+            [first.band, second.band, cross, first.reduced, second.reduced]
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_products_of_dense_algebra() {
+        for n in [6, 39] {
+            let two = Two { n };
+            let found = on_each(&two);
+            assert!(found[1..].windows(2).all(|pair| pair[0] == pair[1]));
+            for lane in 0..8 {
+                let inverse = DMatrix::from_fn(n, n, |i, j| two.matrix(i, j, lane)).try_inverse().unwrap();
+                let o = [0, 1].map(|fibre| DMatrix::from_fn(n, n, |i, j| two.coupling(fibre, i, j, lane)));
+                let solved = DVector::from_fn(n, |i, _| two.solved(i, lane));
+                let product = |a: usize, b: usize| &o[a] * &inverse * o[b].transpose();
+                let (own, cross) = ([product(0, 0), product(1, 1)], product(1, 0));
+                for [first, second, between, reduced_first, reduced_second] in &found {
+                    let close = |octet: &Octet, expected: f64| {
+                        assert!((octet.0[lane] - expected).abs() < 1e-13, "{n} bins: {} {expected}", octet.0[lane]);
+                    };
+                    for (fibre, (band, reduced)) in
+                        [(first, reduced_first), (second, reduced_second)].iter().enumerate()
+                    {
+                        let y = &o[fibre] * &solved;
+                        for i in 0..n {
+                            close(&reduced[i], y[i]);
+                            for d in (0..=KEPT).filter(|d| i + d < n) {
+                                close(&band[i * (B + 1) + d], own[fibre][(i + d, i)]);
+                            }
+                        }
+                    }
+                    for (i, d) in (0..n).flat_map(|i| (0..=2 * FILL).map(move |d| (i, d))) {
+                        let column = (i + d).checked_sub(FILL).filter(|column| *column < n);
+                        close(&between[i * (2 * FILL + 1) + d], column.map_or(0.0, |column| cross[(i, column)]));
+                    }
+                }
             }
         }
     }

@@ -77,6 +77,7 @@ mod root;
 pub(crate) mod scalar;
 mod solve;
 mod tile;
+mod weighted;
 mod window;
 
 pub use block::RESOLVED;

@@ -1,19 +1,15 @@
 //! Products of the spots of one fibre with its own and with those of fibres below: rows of K and y.
 //!
-//! An octet of columns of a weighted spot stays in registers, one per row of the CCD, while it meets all its partners. A partner
-//! lies some rows higher or lower: every distance has its own code, in which rows are registers and offsets are constants. Some
-//! bins are taken octet by octet, so that their partners' octets stay in the nearest cache.
+//! An octet of columns of a spot meets the same columns of its partners, see [`super::weighted`]. Some bins are taken octet by octet,
+//! so that their partners' octets stay in the nearest cache.
 
+use super::weighted::{Column, Registers, Stored, WITH_PIXELS, add};
 use super::window::{Pixels, Window};
 use crate::stages::aligned::AlignedSpots;
-use crate::stages::simd::{Kernel, Octet, Simd};
-use std::ops::Range;
+use crate::stages::simd::{Arithmetic, Kernel, Octet, Simd};
 
 /// Bins that are taken octet by octet.
 const TILE: usize = 8;
-
-/// Sums of a spot with pixels, before those with spots: with W p, W and W > 0.
-const WITH_PIXELS: usize = 3;
 
 /// Output rows of one fibre in a block.
 pub(super) struct Rows<'a> {
@@ -46,10 +42,10 @@ impl Kernel for Products<'_, '_> {
     fn run<S: Simd>(self, simd: S) {
         // Most spots' rows; there are registers for no more.
         match self.own.ny {
-            7 if S::VECTORS => self.fill::<S, Registers<S, 7>>(simd),
-            9 if S::VECTORS => self.fill::<S, Registers<S, 9>>(simd),
-            11 if S::VECTORS => self.fill::<S, Registers<S, 11>>(simd),
-            13 if S::VECTORS => self.fill::<S, Registers<S, 13>>(simd),
+            7 if S::VECTORS => self.fill::<S, Registers<S::Part, 7>>(simd),
+            9 if S::VECTORS => self.fill::<S, Registers<S::Part, 9>>(simd),
+            11 if S::VECTORS => self.fill::<S, Registers<S::Part, 11>>(simd),
+            13 if S::VECTORS => self.fill::<S, Registers<S::Part, 13>>(simd),
             _ => self.fill::<S, Stored>(simd),
         }
     }
@@ -57,15 +53,18 @@ impl Kernel for Products<'_, '_> {
 
 impl Products<'_, '_> {
     #[inline(always)]
-    fn fill<S: Simd, C: Column<S>>(self, simd: S) {
+    fn fill<S: Simd, C: Column<S::Part>>(self, simd: S) {
         let Self { own, below, window, pixels, half, skip, out } = self;
-        let (width, count, pairs) = (2 * half + 1, out.rhs.len(), out.pairs.len());
+        let (width, count, ny) = (2 * half + 1, out.rhs.len(), own.ny);
+        let below = &below[..out.pairs.len()];
+        let of_own = Partner::all(own);
+        let of_below: Vec<Vec<Partner>> = below.iter().map(Partner::all).collect();
         // Of a bin: with pixels, with its own fibre, with those below; lanes are summed eight at a time.
-        let slots = (WITH_PIXELS + half + 1 + pairs * width).next_multiple_of(8);
+        let slots = (WITH_PIXELS + half + 1 + below.len() * width).next_multiple_of(8);
         // An odd number of octets from a bin to the next, so that bins do not share sets of the cache.
         let mut products = vec![Octet::default(); TILE * (slots + 1)];
         let mut sums = vec![Octet::default(); slots / 8];
-        let mut column = C::new(simd, own.ny);
+        let mut column = C::new(simd.part(0), ny);
         for first in (0..count).step_by(TILE) {
             let tile = first..(first + TILE).min(count);
             products.fill(Octet::default());
@@ -73,19 +72,23 @@ impl Products<'_, '_> {
                 for (k, products) in tile.clone().zip(products.chunks_exact_mut(slots + 1)) {
                     let i = skip + k;
                     // A spot off the CCD has no pixel.
-                    let Some(at) = window.at(own.y[i], own.x[i], own.ny, own.octets) else { continue };
-                    let at = at + octet * window.ny()..at + octet * window.ny() + own.ny;
+                    let Some(at) = window.at(own.y[i], own.x[i], ny, own.octets) else { continue };
+                    let at = at + octet * window.ny()..at + octet * window.ny() + ny;
                     let (with_pixels, products) = products.split_at_mut(WITH_PIXELS);
                     let (with_own, products) = products.split_at_mut(half + 1);
-                    for part in 0..S::PARTS {
-                        let spot = &own.stamp(i)[octet * own.ny..][..own.ny];
-                        column.weigh(simd, part, spot, pixels, at.clone(), with_pixels);
-                        let place = Place { part, y: own.y[i], octet: own.x[i] + octet as i64 };
-                        meet(simd, &column, place, own, i..(i + half + 1).min(own.y.len()), with_own);
-                        for (below, products) in below[..pairs].iter().zip(products.chunks_exact_mut(width)) {
+                    for k in 0..S::PARTS {
+                        let (part, place) = (simd.part(k), Place::new::<S>(own, i, octet, k));
+                        // A part beside the spot is zero.
+                        if !place.meets(&of_own[i]) {
+                            continue;
+                        }
+                        column.weigh(part, &own.stamp(i)[octet * ny..][..ny], pixels, at.clone(), with_pixels);
+                        meet(part, &column, place, own, &of_own[i..(i + half + 1).min(of_own.len())], with_own);
+                        let of_below = of_below.iter().zip(products.chunks_exact_mut(width));
+                        for (below, (partners, products)) in below.iter().zip(of_below) {
                             let (first, beyond) = (i.saturating_sub(half), half.saturating_sub(i));
-                            let partners = first..(i + half + 1).min(below.y.len());
-                            meet(simd, &column, place, below, partners, &mut products[beyond..]);
+                            let partners = &partners[first..(i + half + 1).min(partners.len())];
+                            meet(part, &column, place, below, partners, &mut products[beyond..]);
                         }
                     }
                 }
@@ -97,6 +100,31 @@ impl Products<'_, '_> {
                 store(bytemuck::cast_slice(&sums), (own, skip + k), below, half, k, out);
             }
         }
+    }
+}
+
+/// Where a spot lies that another meets.
+#[derive(Clone, Copy)]
+struct Partner {
+    /// Where the octet of columns 0 of the CCD would be in its fibre's stamps.
+    at: i64,
+    /// First row.
+    y: i32,
+    /// First column.
+    x: i32,
+}
+
+impl Partner {
+    /// All spots of a fibre.
+    fn all(spots: &AlignedSpots) -> Vec<Self> {
+        // Spots this far away meet none on the CCD; differences do not overflow.
+        let near = |position: i64| position.clamp(-(1 << 30), 1 << 30) as i32;
+        let partner = |j: usize| Self {
+            at: (j * spots.size()) as i64 - spots.x[j] * spots.ny as i64,
+            y: near(spots.y[j]),
+            x: near(spots.first[j]),
+        };
+        (0..spots.y.len()).map(partner).collect()
     }
 }
 
@@ -127,167 +155,54 @@ fn store(
     }
 }
 
-/// Where a part of a column lies: its first row, and its octet.
+/// Where the part of a spot's columns lies that meets others; the spot lies on the CCD.
 #[derive(Clone, Copy)]
 struct Place {
-    part: usize,
-    y: i64,
-    octet: i64,
+    /// Rows of octets from column 0 of the CCD to these columns.
+    from: i64,
+    /// First row.
+    y: i32,
+    /// Last column.
+    last: i32,
+    /// Columns of a spot and of a part, but for one.
+    reach: u32,
 }
 
-/// Adds the products of a column with the spots `partners` to `products`, one each.
+impl Place {
+    #[inline(always)]
+    fn new<S: Simd>(spots: &AlignedSpots, i: usize, octet: usize, part: usize) -> Self {
+        let octet = spots.x[i] + octet as i64;
+        Self {
+            from: octet * spots.ny as i64,
+            y: spots.y[i] as i32,
+            last: 8 * octet as i32 + ((part + 1) * S::PART_LANES) as i32 - 1,
+            reach: (spots.nx + S::PART_LANES - 1) as u32,
+        }
+    }
+
+    /// Whether it has columns of a partner.
+    #[inline(always)]
+    fn meets(self, partner: &Partner) -> bool {
+        // One comparison for both ends.
+        ((self.last - partner.x) as u32) < self.reach
+    }
+}
+
+/// Adds the products of a column with spots, `partners`, to `products`, one each.
 #[inline(always)]
-fn meet<S: Simd, C: Column<S>>(
-    simd: S,
+fn meet<P: Arithmetic, C: Column<P>>(
+    part: P,
     column: &C,
     place: Place,
     spots: &AlignedSpots,
-    partners: Range<usize>,
+    partners: &[Partner],
     products: &mut [Octet],
 ) {
-    let (y, x, size) = (&spots.y[partners.clone()], &spots.x[partners.clone()], spots.size());
-    let stamps = spots.stamps[partners.start * size..partners.end * size].chunks_exact(size);
-    for (((y, x), stamp), product) in y.iter().zip(x).zip(stamps).zip(products) {
-        let other = (place.octet - x) as usize;
-        if other < spots.octets {
-            let sum = column.times(simd, place.part, y - place.y, &stamp[other * spots.ny..]);
-            add(simd, place.part, sum, product);
+    for (partner, product) in partners.iter().zip(products) {
+        if place.meets(partner) {
+            let other = &spots.stamps[(partner.at + place.from) as usize..];
+            add(part, column.times(part, partner.y - place.y, other), product);
         }
-    }
-}
-
-/// Adds a part to an octet.
-#[inline(always)]
-fn add<S: Simd>(simd: S, part: usize, sum: S::Part, to: &mut Octet) {
-    simd.store_part(simd.add_parts(simd.load_part(to, part), sum), to, part);
-}
-
-/// W, W p and 1 of pixels that are used, else 0, from ivar and image.
-#[inline(always)]
-fn weights<S: Simd>(simd: S, [w, p]: [S::Part; 2], one: S::Part) -> [S::Part; 3] {
-    let w = simd.where_positive_part(w, w);
-    [w, simd.where_positive_part(w, simd.mul_parts(w, p)), simd.where_positive_part(w, one)]
-}
-
-/// One part of an octet of columns of a weighted spot.
-trait Column<S: Simd> {
-    /// A column of `ny` rows.
-    fn new(simd: S, ny: usize) -> Self;
-    /// Fills it with a spot times W, and adds the spot times W p, W and W > 0 to `sums`. Its pixels are those at `at`.
-    fn weigh(&mut self, simd: S, part: usize, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]);
-    /// Its product with the column at the beginning of `other`, which lies `down` rows higher.
-    fn times(&self, simd: S, part: usize, down: i64, other: &[Octet]) -> S::Part;
-}
-
-/// `N` rows, a register each.
-struct Registers<S: Simd, const N: usize>([S::Part; N]);
-
-impl<S: Simd, const N: usize> Registers<S, N> {
-    /// Rows from `FIRST` on with the first ones of a column that lies `FIRST` rows higher.
-    #[inline(always)]
-    fn from<const FIRST: usize>(&self, simd: S, part: usize, other: &[Octet; N]) -> S::Part {
-        let mut sums = [simd.splat_part(0.0); 2];
-        for row in 0..N.saturating_sub(FIRST) {
-            sums[row % 2] = simd.mul_add_parts(self.0[FIRST + row], simd.load_part(&other[row], part), sums[row % 2]);
-        }
-        simd.add_parts(sums[0], sums[1])
-    }
-
-    /// The first rows with those from `FIRST` on of a column that lies `FIRST` rows lower.
-    #[inline(always)]
-    fn onto<const FIRST: usize>(&self, simd: S, part: usize, other: &[Octet; N]) -> S::Part {
-        let mut sums = [simd.splat_part(0.0); 2];
-        for row in 0..N.saturating_sub(FIRST) {
-            sums[row % 2] = simd.mul_add_parts(self.0[row], simd.load_part(&other[FIRST + row], part), sums[row % 2]);
-        }
-        simd.add_parts(sums[0], sums[1])
-    }
-}
-
-impl<S: Simd, const N: usize> Column<S> for Registers<S, N> {
-    #[inline(always)]
-    fn new(simd: S, _: usize) -> Self {
-        Self([simd.splat_part(0.0); N])
-    }
-
-    #[inline(always)]
-    fn weigh(&mut self, simd: S, part: usize, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]) {
-        let spot: &[Octet; N] = spot.first_chunk().expect("as many rows");
-        let w: &[[f32; 8]; N] = pixels.ivar[at.clone()].first_chunk().expect("as many rows");
-        let p: &[[f32; 8]; N] = pixels.image[at].first_chunk().expect("as many rows");
-        let one = simd.splat_part(1.0);
-        let [mut value, mut weight, mut coverage] = [simd.splat_part(0.0); 3];
-        for row in 0..N {
-            let spot = simd.load_part(&spot[row], part);
-            let [w, wp, used] = weights(simd, [simd.widen_part(&w[row], part), simd.widen_part(&p[row], part)], one);
-            self.0[row] = simd.mul_parts(spot, w);
-            value = simd.mul_add_parts(spot, wp, value);
-            weight = simd.add_parts(self.0[row], weight);
-            coverage = simd.mul_add_parts(spot, used, coverage);
-        }
-        add(simd, part, value, &mut sums[0]);
-        add(simd, part, weight, &mut sums[1]);
-        add(simd, part, coverage, &mut sums[2]);
-    }
-
-    #[inline(always)]
-    fn times(&self, simd: S, part: usize, down: i64, other: &[Octet]) -> S::Part {
-        let other: &[Octet; N] = other.first_chunk().expect("as many rows");
-        macro_rules! by_distance {
-            ($($rows:literal)*) => {
-                match down {
-                    0 => self.from::<0>(simd, part, other),
-                    $($rows if $rows < N => self.from::<$rows>(simd, part, other),)*
-                    down => match -down {
-                        $($rows if $rows < N => self.onto::<$rows>(simd, part, other),)*
-                        _ => simd.splat_part(0.0),
-                    },
-                }
-            };
-        }
-        by_distance!(1 2 3 4 5 6 7 8 9 10 11 12)
-    }
-}
-
-/// Any number of rows, in memory.
-struct Stored(Vec<Octet>);
-
-impl<S: Simd> Column<S> for Stored {
-    #[inline(always)]
-    fn new(_: S, ny: usize) -> Self {
-        Self(vec![Octet::default(); ny])
-    }
-
-    #[inline(always)]
-    fn weigh(&mut self, simd: S, part: usize, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]) {
-        let [mut value, mut weight, mut coverage] = [simd.splat_part(0.0); 3];
-        let one = simd.splat_part(1.0);
-        let pixels = pixels.ivar[at.clone()].iter().zip(&pixels.image[at]);
-        for ((row, spot), (w, p)) in self.0.iter_mut().zip(spot).zip(pixels) {
-            let spot = simd.load_part(spot, part);
-            let [w, wp, used] = weights(simd, [simd.widen_part(w, part), simd.widen_part(p, part)], one);
-            let product = simd.mul_parts(spot, w);
-            simd.store_part(product, row, part);
-            value = simd.mul_add_parts(spot, wp, value);
-            weight = simd.add_parts(product, weight);
-            coverage = simd.mul_add_parts(spot, used, coverage);
-        }
-        add(simd, part, value, &mut sums[0]);
-        add(simd, part, weight, &mut sums[1]);
-        add(simd, part, coverage, &mut sums[2]);
-    }
-
-    #[inline(always)]
-    fn times(&self, simd: S, part: usize, down: i64, other: &[Octet]) -> S::Part {
-        let ny = self.0.len();
-        // Rows before the common ones, of either.
-        let before = [down.max(0) as usize, down.min(0).unsigned_abs() as usize].map(|rows| rows.min(ny));
-        let mut sums = [simd.splat_part(0.0); 2];
-        for (row, (own, other)) in self.0[before[0]..].iter().zip(&other[before[1]..ny]).enumerate() {
-            let (own, other) = (simd.load_part(own, part), simd.load_part(other, part));
-            sums[row % 2] = simd.mul_add_parts(own, other, sums[row % 2]);
-        }
-        simd.add_parts(sums[0], sums[1])
     }
 }
 
@@ -296,69 +211,138 @@ mod tests {
     use super::*;
     use crate::stages::simd::on_each;
 
-    const ROWS: usize = 11;
-    const FARTHEST: i64 = 13;
+    const HALF: usize = 3;
+    const BINS: usize = 11;
+    /// Rows and octets of the window, which begins at row -4 and column 16.
+    const WINDOW: [usize; 2] = [40, 8];
 
-    /// A weighted spot meets a partner at all distances: from registers, then from memory.
+    /// Spots of three fibres, with any number in their pixels, beside each other at all columns of an octet.
     #[derive(Clone)]
-    struct Both {
-        spot: [Octet; ROWS],
-        pixels: Pixels,
-        partner: [Octet; ROWS],
+    struct Scene {
+        ny: usize,
+        nx: usize,
     }
 
-    impl Kernel for Both {
-        type Output = [Vec<Octet>; 2];
+    /// Some numbers, half of them negative.
+    fn noise(k: usize) -> f64 {
+        (0.7 * k as f64 + (k as f64).sqrt()).sin()
+    }
 
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> Self::Output {
-            [self.all::<S, Registers<S, ROWS>>(simd), self.all::<S, Stored>(simd)]
+    impl Scene {
+        fn fibre(&self, fibre: usize) -> AlignedSpots {
+            let Self { ny, nx } = *self;
+            let octets = (nx + 7).div_ceil(8);
+            let mut spots = AlignedSpots { octets, ny, nx, ..AlignedSpots::default() };
+            spots.stamps = vec![Octet::default(); BINS * octets * ny];
+            for i in 0..BINS {
+                let (row, column) = (2 * i as i64 - 4 + fibre as i64 % 2, 18 + 7 * fibre as i64 + i as i64 / 2);
+                spots.y.push(row);
+                spots.x.push(column.div_euclid(8));
+                spots.first.push(column);
+                spots.scale.push(1.0 + 0.1 * i as f64);
+                for (y, x) in (0..ny).flat_map(|y| (0..nx).map(move |x| (y, x))) {
+                    let at = column.rem_euclid(8) as usize + x;
+                    spots.stamps[(i * octets + at / 8) * ny + y].0[at % 8] =
+                        noise(((fibre * BINS + i) * ny + y) * nx + x);
+                }
+            }
+            // One spot off the CCD, on the side of the window and far away.
+            (spots.x[4], spots.first[4]) =
+                if fibre == 1 { (-(1 << 40), -(8 << 40)) } else { (spots.x[4], spots.first[4]) };
+            spots
+        }
+
+        /// The value of a spot at a pixel.
+        fn value(spots: &AlignedSpots, i: usize, y: i64, x: i64) -> f64 {
+            let (row, octet) = (y - spots.y[i], x.div_euclid(8) - spots.x[i]);
+            let inside = (0..spots.ny as i64).contains(&row) && (0..spots.octets as i64).contains(&octet);
+            if inside {
+                spots.stamp(i)[octet as usize * spots.ny + row as usize].0[x.rem_euclid(8) as usize]
+            } else {
+                0.0
+            }
+        }
+
+        fn window(&self) -> (Window, Pixels) {
+            let [rows, octets] = WINDOW;
+            let plane = |s: usize| -> Vec<[f32; 8]> {
+                (0..rows * octets).map(|k| std::array::from_fn(|lane| noise(s + 8 * k + lane) as f32)).collect()
+            };
+            let window = Window { rows: -4..rows as i64 - 4, octets: 2..2 + octets as i64 };
+            (window, Pixels { image: plane(5), ivar: plane(9) })
         }
     }
 
-    impl Both {
+    /// Row, column, W, W p, and whether W > 0.
+    type Pixel = (i64, i64, f64, f64, f64);
+
+    /// K_ff, K of fibres 1 and 2 with it, y, the weights and the coverage of fibre 0.
+    type Sums = [Vec<f64>; 6];
+
+    impl Kernel for Scene {
+        type Output = Sums;
+
         #[inline(always)]
-        fn all<S: Simd, C: Column<S>>(&self, simd: S) -> Vec<Octet> {
-            let mut column = C::new(simd, ROWS);
-            let mut out = vec![Octet::default(); WITH_PIXELS + 2 * FARTHEST as usize + 1];
-            for part in 0..S::PARTS {
-                let (sums, products) = out.split_at_mut(WITH_PIXELS);
-                column.weigh(simd, part, &self.spot, &self.pixels, 0..ROWS, sums);
-                for (down, product) in (-FARTHEST..=FARTHEST).zip(products) {
-                    add(simd, part, column.times(simd, part, down, &self.partner), product);
-                }
-            }
-            out
+        fn run<S: Simd>(self, simd: S) -> Sums {
+            let width = 2 * HALF + 1;
+            let mut sums = [HALF + 1, width, width, 1, 1, 1].map(|each| vec![0.0; BINS * each]);
+            let [diagonal, near, far, rhs, weights, coverage] = &mut sums;
+            let mut rows = Rows { diagonal, pairs: vec![near, far], rhs, flux_weight: weights.clone(), coverage };
+            let (window, pixels) = self.window();
+            let (own, below) = (self.fibre(0), [self.fibre(1), self.fibre(2)]);
+            let (window, pixels, out) = (&window, &pixels, &mut rows);
+            Products { own: &own, below: &below, window, pixels, half: HALF, skip: 0, out }.run(simd);
+            let flux_weight = rows.flux_weight;
+            sums[4] = flux_weight;
+            sums
         }
     }
 
     #[test]
-    fn registers_give_the_bits_of_memory_and_both_the_products_of_common_rows() {
-        let octets = |phase: f64| -> [Octet; ROWS] {
-            std::array::from_fn(|row| Octet(std::array::from_fn(|lane| (phase + (8 * row + lane) as f64).sin())))
-        };
-        // Pixels off the CCD and masked ones count nothing.
-        let plane = |phase: f64| octets(phase).map(|octet| octet.0.map(|v| v as f32)).to_vec();
-        let (mut image, ivar) = (plane(0.9), plane(0.3));
-        image[0][3] = f32::NAN;
-        let masked = |row: usize, lane: usize| ivar[row][lane] <= 0.0;
-        assert!(masked(0, 3), "its value is not seen");
-        let pixels = Pixels { image, ivar: ivar.clone() };
-        let both = Both { spot: octets(0.0), pixels, partner: octets(2.5) };
-        for [registers, memory] in on_each(&both) {
-            assert_eq!(registers, memory);
-            assert!(memory[..WITH_PIXELS].iter().all(|octet| octet.0.iter().all(|sum| sum.is_finite())));
-            for (down, product) in (-FARTHEST..=FARTHEST).zip(&memory[WITH_PIXELS..]) {
-                for lane in 0..8 {
-                    let of_row = |row: i64| -> f64 {
-                        let other = usize::try_from(row - down).ok().and_then(|other| both.partner.get(other));
-                        let row = row as usize;
-                        let weight = if masked(row, lane) { 0.0 } else { f64::from(ivar[row][lane]) };
-                        other.map_or(0.0, |o| both.spot[row].0[lane] * weight * o.0[lane])
+    fn every_instruction_set_gives_the_sums_over_pixels() {
+        for (ny, nx) in [(11, 17), (7, 5), (6, 27), (9, 8)] {
+            let scene = Scene { ny, nx };
+            let [own, near, far] = [0, 1, 2].map(|fibre| scene.fibre(fibre));
+            let (window, pixels) = scene.window();
+            let [rows, octets] = WINDOW;
+            let places = (0..rows * 8 * octets).map(|k| (k % rows, k / rows));
+            let all: Vec<Pixel> = places
+                .map(|(row, column)| {
+                    let at = column / 8 * rows + row;
+                    let [w, p] = [&pixels.ivar, &pixels.image].map(|plane| f64::from(plane[at][column % 8]));
+                    let (y, x) = (window.rows.start + row as i64, 8 * window.octets.start + column as i64);
+                    if w > 0.0 { (y, x, w, w * p, 1.0) } else { (y, x, 0.0, 0.0, 0.0) }
+                })
+                .collect();
+            let found = on_each(&scene);
+            assert!(found[1..].windows(2).all(|pair| pair[0] == pair[1]), "{ny} x {nx}");
+            for [diagonal, with_near, with_far, rhs, weights, coverage] in found {
+                let mut largest = 0.0f64;
+                for i in 0..BINS {
+                    let mut check = |found: f64, partner: &dyn Fn(&Pixel) -> f64, scale: f64| {
+                        let of_pixel = |pixel: &Pixel| {
+                            scale * own.scale[i] * Scene::value(&own, i, pixel.0, pixel.1) * partner(pixel)
+                        };
+                        let sum: f64 = all.iter().map(of_pixel).sum();
+                        assert!((found - sum).abs() < 1e-12, "{ny} x {nx}, bin {i}: {found} {sum}");
+                        largest = largest.max(found.abs());
                     };
-                    let plain: f64 = (0..ROWS as i64).map(of_row).sum();
-                    assert!((product.0[lane] - plain).abs() < 1e-14, "{down} rows apart");
+                    check(rhs[i], &|p| p.3, 1.0);
+                    check(weights[i], &|p| p.2, 1.0);
+                    check(coverage[i], &|p| p.4, 1.0);
+                    for d in 0..(HALF + 1).min(BINS - i) {
+                        let partner = |p: &Pixel| p.2 * Scene::value(&own, i + d, p.0, p.1);
+                        check(diagonal[i * (HALF + 1) + d], &partner, own.scale[i + d]);
+                    }
+                    for (other, found) in [(&near, &with_near), (&far, &with_far)] {
+                        for k in 0..=2 * HALF {
+                            let Some(j) = (i + k).checked_sub(HALF).filter(|j| *j < BINS) else { continue };
+                            let partner = |p: &Pixel| p.2 * Scene::value(other, j, p.0, p.1);
+                            check(found[i * (2 * HALF + 1) + k], &partner, other.scale[j]);
+                        }
+                    }
                 }
+                assert!(largest > 1.0);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! order that it has column by column: bits are the same.
 
 use super::column::Column;
-use crate::stages::simd::{Octet, Simd};
+use crate::stages::simd::{Arithmetic, Octet, Simd};
 use std::cmp::Ordering;
 
 /// Columns that are taken together.
@@ -76,11 +76,11 @@ impl<const B: usize> Tile<'_, B> {
         for part in 0..S::PARTS {
             if S::PARTS == 1 {
                 for first in (first..end).step_by(4) {
-                    self.rows::<S, 4>(simd, part, first, own, columns);
+                    self.rows::<_, 4>(simd.part(part), first, own, columns);
                 }
             } else {
                 for first in (first..end).step_by(2) {
-                    self.rows::<S, 2>(simd, part, first, own, columns);
+                    self.rows::<_, 2>(simd.part(part), first, own, columns);
                 }
             }
         }
@@ -88,42 +88,41 @@ impl<const B: usize> Tile<'_, B> {
 
     /// Subtracts from R rows what is left there, terms of the newest columns last.
     #[inline(always)]
-    fn rows<S: Simd, const R: usize>(
+    fn rows<P: Arithmetic, const R: usize>(
         &self,
-        simd: S,
-        part: usize,
+        part: P,
         first: usize,
         own: Option<(&[Row; COLUMNS], &Row)>,
         columns: &mut [Column<B>; COLUMNS],
     ) {
-        let mut sums = [[simd.splat_part(0.0); COLUMNS]; R];
+        let mut sums = [[part.splat(0.0); COLUMNS]; R];
         for r in 0..R {
             for c in 0..COLUMNS {
                 if let Some(element) = element(&columns[c], (first + r).wrapping_sub(c)) {
-                    sums[r][c] = simd.load_part(element, part);
+                    sums[r][c] = part.load(element);
                 }
             }
         }
         // Columns before the first of these reach no row.
         for from in first..B {
             let (lower, factors) = (&self.past[from].lower[B - 1 - from + first..], &self.factors[from]);
-            let mut factor = [simd.splat_part(0.0); COLUMNS];
+            let mut factor = [part.splat(0.0); COLUMNS];
             for c in 0..COLUMNS {
-                factor[c] = simd.load_part(&factors[c], part);
+                factor[c] = part.load(&factors[c]);
             }
             if let Some(lower) = lower.first_chunk::<R>() {
                 for r in 0..R {
-                    let value = simd.load_part(&lower[r], part);
+                    let value = part.load(&lower[r]);
                     for c in 0..COLUMNS {
-                        sums[r][c] = simd.mul_add_parts(value, factor[c], sums[r][c]);
+                        sums[r][c] = part.mul_add(value, factor[c], sums[r][c]);
                     }
                 }
             } else {
                 for r in 0..R {
                     if r < lower.len() {
-                        let value = simd.load_part(&lower[r], part);
+                        let value = part.load(&lower[r]);
                         for c in 0..COLUMNS {
-                            sums[r][c] = simd.mul_add_parts(value, factor[c], sums[r][c]);
+                            sums[r][c] = part.mul_add(value, factor[c], sums[r][c]);
                         }
                     }
                 }
@@ -133,16 +132,16 @@ impl<const B: usize> Tile<'_, B> {
             for r in 0..R {
                 for c in 0..COLUMNS {
                     for k in 0..c {
-                        sums[r][c] = simd.mul_add_parts(sums[r][k], simd.load_part(&own[c][k], part), sums[r][c]);
+                        sums[r][c] = part.mul_add(sums[r][k], part.load(&own[c][k]), sums[r][c]);
                     }
-                    sums[r][c] = simd.mul_parts(sums[r][c], simd.load_part(&inverses[c], part));
+                    sums[r][c] = part.mul(sums[r][c], part.load(&inverses[c]));
                 }
             }
         }
         for r in 0..R {
             for c in 0..COLUMNS {
                 if let Some(element) = element_mut(&mut columns[c], (first + r).wrapping_sub(c)) {
-                    simd.store_part(sums[r][c], element, part);
+                    part.store(sums[r][c], element);
                 }
             }
         }
@@ -186,11 +185,11 @@ pub(super) fn invert_columns<S: Simd, const B: usize>(simd: S, rest: &mut [Colum
     for part in 0..S::PARTS {
         if S::PARTS == 1 {
             for first in (0..B).step_by(4) {
-                rows_of_inverse::<S, B, 4>(simd, part, first, &factors, &own, future, columns);
+                rows_of_inverse::<_, B, 4>(simd.part(part), first, &factors, &own, future, columns);
             }
         } else {
             for first in (0..B).step_by(2) {
-                rows_of_inverse::<S, B, 2>(simd, part, first, &factors, &own, future, columns);
+                rows_of_inverse::<_, B, 2>(simd.part(part), first, &factors, &own, future, columns);
             }
         }
     }
@@ -225,26 +224,25 @@ pub(super) fn invert_columns<S: Simd, const B: usize>(simd: S, rest: &mut [Colum
 /// Computes rows of the inverse from `first` on, counted from the first row beyond these columns; terms of the farthest columns
 /// first.
 #[inline(always)]
-fn rows_of_inverse<S: Simd, const B: usize, const R: usize>(
-    simd: S,
-    part: usize,
+fn rows_of_inverse<P: Arithmetic, const B: usize, const R: usize>(
+    part: P,
     first: usize,
     factors: &[Row; B],
     own: &[Row; COLUMNS],
     future: &[Column<B>; B],
     columns: &mut [Column<B>; COLUMNS],
 ) {
-    let mut sums = [[simd.splat_part(0.0); COLUMNS]; R];
+    let mut sums = [[part.splat(0.0); COLUMNS]; R];
     for q in (0..B).rev() {
-        let mut values = [simd.splat_part(0.0); R];
+        let mut values = [part.splat(0.0); R];
         if q >= first + R {
             for r in 0..R {
-                values[r] = simd.load_part(&future[first + r].lower[q - first - r - 1], part);
+                values[r] = part.load(&future[first + r].lower[q - first - r - 1]);
             }
         } else if q < first {
             let other: &[Octet; R] = future[q].lower[first - q - 1..].first_chunk().expect("as many rows");
             for r in 0..R {
-                values[r] = simd.load_part(&other[r], part);
+                values[r] = part.load(&other[r]);
             }
         } else {
             for r in 0..R {
@@ -253,13 +251,13 @@ fn rows_of_inverse<S: Simd, const B: usize, const R: usize>(
                     Ordering::Equal => &future[q].diagonal,
                     Ordering::Greater => &future[q].lower[first + r - q - 1],
                 };
-                values[r] = simd.load_part(element, part);
+                values[r] = part.load(element);
             }
         }
         for c in 0..COLUMNS {
-            let factor = simd.load_part(&factors[q][c], part);
+            let factor = part.load(&factors[q][c]);
             for r in 0..R {
-                sums[r][c] = simd.mul_add_parts(values[r], factor, sums[r][c]);
+                sums[r][c] = part.mul_add(values[r], factor, sums[r][c]);
             }
         }
     }
@@ -267,10 +265,10 @@ fn rows_of_inverse<S: Simd, const B: usize, const R: usize>(
         let row = COLUMNS + first + r;
         for c in (0..COLUMNS).rev() {
             for k in (c + 1..COLUMNS).rev() {
-                sums[r][c] = simd.mul_add_parts(sums[r][k], simd.load_part(&own[k][c], part), sums[r][c]);
+                sums[r][c] = part.mul_add(sums[r][k], part.load(&own[k][c]), sums[r][c]);
             }
             if row - c <= B {
-                simd.store_part(sums[r][c], &mut columns[c].lower[row - c - 1], part);
+                part.store(sums[r][c], &mut columns[c].lower[row - c - 1]);
             }
         }
     }

@@ -12,14 +12,10 @@ impl Octet {
     }
 }
 
-/// Arithmetic on eight lanes. A value of an implementing type is the proof that the machine has the instructions.
-pub(crate) trait Simd: Copy {
-    /// Eight lanes in registers.
+/// Arithmetic on an octet or on a part of one. A value of an implementing type is the proof that the machine has the instructions.
+pub(crate) trait Arithmetic: Copy {
+    /// Lanes in registers.
     type Lanes: Copy;
-    /// Columns of an 8-row tile whose accumulators fit the registers: 8 with 32 of 512 bits, else 4.
-    const TILE_COLUMNS: usize;
-    /// Whether lanes are vector registers: code unrolled over lanes of plain arrays takes minutes to compile.
-    const VECTORS: bool;
     fn splat(self, value: f64) -> Self::Lanes;
     fn load(self, from: &Octet) -> Self::Lanes;
     fn store(self, lanes: Self::Lanes, to: &mut Octet);
@@ -32,10 +28,18 @@ pub(crate) trait Simd: Copy {
     fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes;
     /// The larger of each pair of lanes; b where a is NaN.
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
-    /// Loads eight f32.
+    /// Loads f32.
     fn widen(self, from: &[f32; 8]) -> Self::Lanes;
     /// `then` in lanes where a > 0, else 0.
     fn where_positive(self, a: Self::Lanes, then: Self::Lanes) -> Self::Lanes;
+}
+
+/// Arithmetic on all eight lanes, and what mixes them.
+pub(crate) trait Simd: Arithmetic {
+    /// Columns of an 8-row tile whose accumulators fit the registers: 8 with 32 of 512 bits, else 4.
+    const TILE_COLUMNS: usize;
+    /// Whether lanes are vector registers: code unrolled over lanes of plain arrays takes minutes to compile.
+    const VECTORS: bool;
     /// Sum of the lanes, in halves: lanes i and i + 4, then i and i + 2, then the last two.
     fn sum(self, lanes: Self::Lanes) -> f64;
     /// The sums of eight vectors, each as [`Simd::sum`].
@@ -47,22 +51,14 @@ pub(crate) trait Simd: Copy {
     /// Stores lanes at any f64.
     fn store_anywhere(self, lanes: Self::Lanes, to: &mut [f64; 8]);
 
-    /// One register: a part of an octet. Kernels that hold a dozen of them take an octet part by part.
-    type Part: Copy;
+    /// Arithmetic on a part of an octet that fills one register. Kernels that hold a dozen numbers per lane take an octet part by part.
+    type Part: Arithmetic;
     /// Parts of an octet.
     const PARTS: usize;
-    fn splat_part(self, value: f64) -> Self::Part;
-    /// Loads the f32 of part k of an octet.
-    fn widen_part(self, from: &[f32; 8], k: usize) -> Self::Part;
-    /// `then` in lanes where a > 0, else 0.
-    fn where_positive_part(self, a: Self::Part, then: Self::Part) -> Self::Part;
-    /// Loads part k of an octet.
-    fn load_part(self, from: &Octet, k: usize) -> Self::Part;
-    fn store_part(self, part: Self::Part, to: &mut Octet, k: usize);
-    fn add_parts(self, a: Self::Part, b: Self::Part) -> Self::Part;
-    fn mul_parts(self, a: Self::Part, b: Self::Part) -> Self::Part;
-    /// `a * b + c`, fused where the machine can.
-    fn mul_add_parts(self, a: Self::Part, b: Self::Part, c: Self::Part) -> Self::Part;
+    /// Lanes of a part.
+    const PART_LANES: usize = 8 / Self::PARTS;
+    /// Arithmetic on part k.
+    fn part(self, k: usize) -> Self::Part;
 }
 
 /// Work to be compiled for every instruction set. `run` and all it calls with `simd` must be `#[inline(always)]`,

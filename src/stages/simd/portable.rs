@@ -1,6 +1,6 @@
 //! Octets without instructions of any machine.
 
-use super::lanes::{Octet, Simd};
+use super::lanes::{Arithmetic, Octet, Simd};
 
 /// Plain arrays, vectorised by the compiler: SSE2 on x86-64, NEON on aarch64.
 #[derive(Clone, Copy)]
@@ -12,10 +12,8 @@ fn mul_add(a: f64, b: f64, c: f64) -> f64 {
     if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
 }
 
-impl Simd for Portable {
+impl Arithmetic for Portable {
     type Lanes = [f64; 8];
-    const TILE_COLUMNS: usize = 4;
-    const VECTORS: bool = false;
 
     #[inline(always)]
     fn splat(self, value: f64) -> [f64; 8] {
@@ -61,6 +59,12 @@ impl Simd for Portable {
     fn where_positive(self, a: [f64; 8], then: [f64; 8]) -> [f64; 8] {
         std::array::from_fn(|i| if a[i] > 0.0 { then[i] } else { 0.0 })
     }
+}
+
+impl Simd for Portable {
+    const TILE_COLUMNS: usize = 4;
+    const VECTORS: bool = false;
+
     #[inline(always)]
     fn sum(self, v: [f64; 8]) -> f64 {
         let q: [f64; 4] = std::array::from_fn(|i| v[i] + v[i + 4]);
@@ -83,39 +87,11 @@ impl Simd for Portable {
         *to = lanes;
     }
 
-    type Part = [f64; 8];
+    type Part = Self;
     const PARTS: usize = 1;
 
     #[inline(always)]
-    fn splat_part(self, value: f64) -> [f64; 8] {
-        self.splat(value)
-    }
-    #[inline(always)]
-    fn widen_part(self, from: &[f32; 8], _: usize) -> [f64; 8] {
-        self.widen(from)
-    }
-    #[inline(always)]
-    fn where_positive_part(self, a: [f64; 8], then: [f64; 8]) -> [f64; 8] {
-        self.where_positive(a, then)
-    }
-    #[inline(always)]
-    fn load_part(self, from: &Octet, _: usize) -> [f64; 8] {
-        self.load(from)
-    }
-    #[inline(always)]
-    fn store_part(self, part: [f64; 8], to: &mut Octet, _: usize) {
-        self.store(part, to);
-    }
-    #[inline(always)]
-    fn add_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        self.add(a, b)
-    }
-    #[inline(always)]
-    fn mul_parts(self, a: [f64; 8], b: [f64; 8]) -> [f64; 8] {
-        self.mul(a, b)
-    }
-    #[inline(always)]
-    fn mul_add_parts(self, a: [f64; 8], b: [f64; 8], c: [f64; 8]) -> [f64; 8] {
-        self.mul_add(a, b, c)
+    fn part(self, _: usize) -> Self {
+        self
     }
 }

@@ -1,7 +1,7 @@
 //! The two x86-64 levels. Every `unsafe` here calls instructions whose presence the private field of the token
 //! proves: tokens are made by `detect` alone. Loads and stores go through references to aligned [`Octet`]s.
 
-use super::lanes::{Kernel, Octet, Simd};
+use super::lanes::{Arithmetic, Kernel, Octet, Simd};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -9,6 +9,19 @@ pub(crate) struct Avx2(());
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
+
+/// Half of an octet.
+#[derive(Clone, Copy)]
+pub(crate) struct Half {
+    at: At,
+    _simd: Avx2,
+}
+
+#[derive(Clone, Copy)]
+enum At {
+    Low = 0,
+    High = 1,
+}
 
 impl Avx2 {
     pub(crate) fn detect() -> Option<Self> {
@@ -117,78 +130,123 @@ fn sums_of_four(q: [__m256d; 4]) -> __m256d {
     }
 }
 
-impl Simd for Avx2 {
+impl Arithmetic for Half {
+    type Lanes = __m256d;
+
+    #[inline(always)]
+    fn splat(self, value: f64) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_set1_pd(value) }
+    }
+    #[inline(always)]
+    fn load(self, from: &Octet) -> __m256d {
+        let quads: &[[f64; 4]] = from.0.as_chunks().0;
+        // SAFETY: half an octet is four aligned numbers; the token proves the instructions.
+        unsafe { _mm256_load_pd(quads[self.at as usize].as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, lanes: __m256d, to: &mut Octet) {
+        let quads: &mut [[f64; 4]] = to.0.as_chunks_mut().0;
+        // SAFETY: half an octet is four aligned numbers; the token proves the instructions.
+        unsafe { _mm256_store_pd(quads[self.at as usize].as_mut_ptr(), lanes) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m256d, b: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_add_pd(a, b) }
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256d, b: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_mul_pd(a, b) }
+    }
+    #[inline(always)]
+    fn div(self, a: __m256d, b: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_div_pd(a, b) }
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m256d, b: __m256d, c: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_fmadd_pd(a, b, c) }
+    }
+    #[inline(always)]
+    fn neg_mul_add(self, a: __m256d, b: __m256d, c: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_fnmadd_pd(a, b, c) }
+    }
+    #[inline(always)]
+    fn max(self, a: __m256d, b: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_max_pd(a, b) }
+    }
+    #[inline(always)]
+    fn widen(self, from: &[f32; 8]) -> __m256d {
+        let quads: &[[f32; 4]] = from.as_chunks().0;
+        // SAFETY: there are four numbers; the token proves the instructions.
+        unsafe { _mm256_cvtps_pd(_mm_loadu_ps(quads[self.at as usize].as_ptr())) }
+    }
+    #[inline(always)]
+    fn where_positive(self, a: __m256d, then: __m256d) -> __m256d {
+        // SAFETY: the token proves the instructions.
+        unsafe { _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a, _mm256_setzero_pd()), then) }
+    }
+}
+
+impl Arithmetic for Avx2 {
     type Lanes = [__m256d; 2];
-    const TILE_COLUMNS: usize = 4;
-    const VECTORS: bool = true;
 
     #[inline(always)]
     fn splat(self, value: f64) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_set1_pd(value); 2] }
+        [self.part(0).splat(value); 2]
     }
     #[inline(always)]
     fn load(self, from: &Octet) -> Self::Lanes {
-        let p = from.0.as_ptr();
-        // SAFETY: an octet is eight aligned numbers; the token proves the instructions.
-        unsafe { [_mm256_load_pd(p), _mm256_load_pd(p.add(4))] }
+        [self.part(0).load(from), self.part(1).load(from)]
     }
     #[inline(always)]
     fn store(self, lanes: Self::Lanes, to: &mut Octet) {
-        let p = to.0.as_mut_ptr();
-        // SAFETY: an octet is eight aligned numbers; the token proves the instructions.
-        unsafe {
-            _mm256_store_pd(p, lanes[0]);
-            _mm256_store_pd(p.add(4), lanes[1]);
-        }
+        self.part(0).store(lanes[0], to);
+        self.part(1).store(lanes[1], to);
     }
     #[inline(always)]
     fn add(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_add_pd(a[0], b[0]), _mm256_add_pd(a[1], b[1])] }
+        [self.part(0).add(a[0], b[0]), self.part(1).add(a[1], b[1])]
     }
     #[inline(always)]
     fn mul(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_mul_pd(a[0], b[0]), _mm256_mul_pd(a[1], b[1])] }
+        [self.part(0).mul(a[0], b[0]), self.part(1).mul(a[1], b[1])]
     }
     #[inline(always)]
     fn div(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_div_pd(a[0], b[0]), _mm256_div_pd(a[1], b[1])] }
+        [self.part(0).div(a[0], b[0]), self.part(1).div(a[1], b[1])]
     }
     #[inline(always)]
     fn mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_fmadd_pd(a[0], b[0], c[0]), _mm256_fmadd_pd(a[1], b[1], c[1])] }
+        [self.part(0).mul_add(a[0], b[0], c[0]), self.part(1).mul_add(a[1], b[1], c[1])]
     }
     #[inline(always)]
     fn neg_mul_add(self, a: Self::Lanes, b: Self::Lanes, c: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_fnmadd_pd(a[0], b[0], c[0]), _mm256_fnmadd_pd(a[1], b[1], c[1])] }
+        [self.part(0).neg_mul_add(a[0], b[0], c[0]), self.part(1).neg_mul_add(a[1], b[1], c[1])]
     }
     #[inline(always)]
     fn max(self, a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe { [_mm256_max_pd(a[0], b[0]), _mm256_max_pd(a[1], b[1])] }
+        [self.part(0).max(a[0], b[0]), self.part(1).max(a[1], b[1])]
     }
     #[inline(always)]
     fn widen(self, from: &[f32; 8]) -> Self::Lanes {
-        let p = from.as_ptr();
-        // SAFETY: there are eight numbers; the token proves the instructions.
-        unsafe { [_mm256_cvtps_pd(_mm_loadu_ps(p)), _mm256_cvtps_pd(_mm_loadu_ps(p.add(4)))] }
+        [self.part(0).widen(from), self.part(1).widen(from)]
     }
     #[inline(always)]
     fn where_positive(self, a: Self::Lanes, then: Self::Lanes) -> Self::Lanes {
-        // SAFETY: the token proves the instructions.
-        unsafe {
-            let zero = _mm256_setzero_pd();
-            [
-                _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a[0], zero), then[0]),
-                _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a[1], zero), then[1]),
-            ]
-        }
+        [self.part(0).where_positive(a[0], then[0]), self.part(1).where_positive(a[1], then[1])]
     }
+}
+
+impl Simd for Avx2 {
+    const TILE_COLUMNS: usize = 4;
+    const VECTORS: bool = true;
+
     #[inline(always)]
     fn sum(self, lanes: Self::Lanes) -> f64 {
         // SAFETY: the token proves the instructions.
@@ -235,56 +293,17 @@ impl Simd for Avx2 {
         }
     }
 
-    type Part = __m256d;
+    type Part = Half;
     const PARTS: usize = 2;
 
     #[inline(always)]
-    fn splat_part(self, value: f64) -> __m256d {
-        // SAFETY: the token proves the instructions.
-        unsafe { _mm256_set1_pd(value) }
-    }
-    #[inline(always)]
-    fn widen_part(self, from: &[f32; 8], k: usize) -> __m256d {
-        self.widen(from)[k]
-    }
-    #[inline(always)]
-    fn where_positive_part(self, a: __m256d, then: __m256d) -> __m256d {
-        // SAFETY: the token proves the instructions.
-        unsafe { _mm256_and_pd(_mm256_cmp_pd::<_CMP_GT_OQ>(a, _mm256_setzero_pd()), then) }
-    }
-    #[inline(always)]
-    fn load_part(self, from: &Octet, k: usize) -> __m256d {
-        let quads: &[[f64; 4]] = from.0.as_chunks().0;
-        // SAFETY: half an octet is four aligned numbers; the token proves the instructions.
-        unsafe { _mm256_load_pd(quads[k].as_ptr()) }
-    }
-    #[inline(always)]
-    fn store_part(self, part: __m256d, to: &mut Octet, k: usize) {
-        let quads: &mut [[f64; 4]] = to.0.as_chunks_mut().0;
-        // SAFETY: half an octet is four aligned numbers; the token proves the instructions.
-        unsafe { _mm256_store_pd(quads[k].as_mut_ptr(), part) }
-    }
-    #[inline(always)]
-    fn add_parts(self, a: __m256d, b: __m256d) -> __m256d {
-        // SAFETY: the token proves the instructions.
-        unsafe { _mm256_add_pd(a, b) }
-    }
-    #[inline(always)]
-    fn mul_parts(self, a: __m256d, b: __m256d) -> __m256d {
-        // SAFETY: the token proves the instructions.
-        unsafe { _mm256_mul_pd(a, b) }
-    }
-    #[inline(always)]
-    fn mul_add_parts(self, a: __m256d, b: __m256d, c: __m256d) -> __m256d {
-        // SAFETY: the token proves the instructions.
-        unsafe { _mm256_fmadd_pd(a, b, c) }
+    fn part(self, k: usize) -> Half {
+        Half { at: if k == 0 { At::Low } else { At::High }, _simd: self }
     }
 }
 
-impl Simd for Avx512 {
+impl Arithmetic for Avx512 {
     type Lanes = __m512d;
-    const TILE_COLUMNS: usize = 8;
-    const VECTORS: bool = true;
 
     #[inline(always)]
     fn splat(self, value: f64) -> Self::Lanes {
@@ -341,6 +360,12 @@ impl Simd for Avx512 {
         // SAFETY: the token proves the instructions.
         unsafe { _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_GT_OQ>(a, _mm512_setzero_pd()), then) }
     }
+}
+
+impl Simd for Avx512 {
+    const TILE_COLUMNS: usize = 8;
+    const VECTORS: bool = true;
+
     #[inline(always)]
     fn sums(self, vectors: &[Octet; 8], to: &mut Octet) {
         Avx2(()).sums(vectors, to);
@@ -389,39 +414,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_pd(to.as_mut_ptr(), lanes) }
     }
 
-    type Part = __m512d;
+    type Part = Self;
     const PARTS: usize = 1;
 
     #[inline(always)]
-    fn splat_part(self, value: f64) -> __m512d {
-        self.splat(value)
-    }
-    #[inline(always)]
-    fn widen_part(self, from: &[f32; 8], _: usize) -> __m512d {
-        self.widen(from)
-    }
-    #[inline(always)]
-    fn where_positive_part(self, a: __m512d, then: __m512d) -> __m512d {
-        self.where_positive(a, then)
-    }
-    #[inline(always)]
-    fn load_part(self, from: &Octet, _: usize) -> __m512d {
-        self.load(from)
-    }
-    #[inline(always)]
-    fn store_part(self, part: __m512d, to: &mut Octet, _: usize) {
-        self.store(part, to);
-    }
-    #[inline(always)]
-    fn add_parts(self, a: __m512d, b: __m512d) -> __m512d {
-        self.add(a, b)
-    }
-    #[inline(always)]
-    fn mul_parts(self, a: __m512d, b: __m512d) -> __m512d {
-        self.mul(a, b)
-    }
-    #[inline(always)]
-    fn mul_add_parts(self, a: __m512d, b: __m512d, c: __m512d) -> __m512d {
-        self.mul_add(a, b, c)
+    fn part(self, _: usize) -> Self {
+        self
     }
 }

@@ -4,13 +4,16 @@
 use super::profile::{MAX_DEGREE, ORDER, profile, serves};
 use super::spot::{add_tails, spot};
 use crate::geometry::{SpotShape, param};
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::simd::{Arithmetic, Kernel, Octet, Simd, dispatch};
 
 /// Spots evaluated at once.
 pub(crate) const LANES: usize = 8;
 
 /// Spots whose sums are this far from 1 are normalised at once: squares of their pixels might be no numbers.
 const FAR_FROM_1: f64 = 1e30;
+
+/// A part of an octet in its register.
+type Lanes<S> = <<S as Simd>::Part as Arithmetic>::Lanes;
 
 /// Runs code for rows `$first..$first + $R` of `$ny`: with vector registers four at a time, to use a profile more than once, then
 /// the rest.
@@ -138,22 +141,17 @@ impl<const D: usize> Kernel for Evaluate<'_, '_, D> {
         block.profiles::<S, D>(simd);
         block.sum_over_y(simd);
         block.place(simd);
-        let (octets, size) = (block.shape.octets(), block.size());
+        let size = block.size();
         for (lane, (stamp, scale)) in out.chunks_exact_mut(size).zip(scale).enumerate() {
             // Tails may make a pixel positive: none is clipped before.
-            let least = simd.splat(if block.shape.tails { f64::NEG_INFINITY } else { 0.0 });
-            let mut sum = match octets {
-                1 => block.sum_over_x::<S, 1>(simd, lane, 0, least, stamp),
-                2 => block.sum_over_x::<S, 2>(simd, lane, 0, least, stamp),
-                3 => block.sum_over_x::<S, 3>(simd, lane, 0, least, stamp),
-                _ => {
-                    let mut sum = simd.splat(0.0);
-                    for octet in 0..octets {
-                        sum = simd.add(sum, block.sum_over_x::<S, 1>(simd, lane, octet, least, stamp));
-                    }
-                    sum
-                }
-            };
+            let least = if block.shape.tails { f64::NEG_INFINITY } else { 0.0 };
+            let mut sums = Octet::default();
+            for k in 0..S::PARTS {
+                let part = simd.part(k);
+                let of_part = block.sum_over_x::<S>(part, k, lane, least, stamp);
+                part.store(of_part, &mut sums);
+            }
+            let mut sum = simd.load(&sums);
             if block.shape.tails {
                 block.add_tails(lane, stamp);
                 sum = clip(simd, stamp);
@@ -172,8 +170,11 @@ impl Block {
     fn profiles<S: Simd, const D: usize>(&mut self, simd: S) {
         let Self { shape, series, profiles: [along_x, along_y], .. } = self;
         let (offset, params) = series.split_at(2);
-        profile::<S, D>(simd, &offset[0], &params[param::SIGMA_X], shape.half_x, shape.degree_x, along_x);
-        profile::<S, D>(simd, &offset[1], &params[param::SIGMA_Y], shape.half_y, shape.degree_y, along_y);
+        for k in 0..S::PARTS {
+            let part = simd.part(k);
+            profile::<_, D>(part, &offset[0], &params[param::SIGMA_X], shape.half_x, shape.degree_x, along_x);
+            profile::<_, D>(part, &offset[1], &params[param::SIGMA_Y], shape.half_y, shape.degree_y, along_y);
+        }
     }
 
     /// Sums the Hermite terms of every order along x and row, lanes still being spots.
@@ -223,36 +224,67 @@ impl Block {
         }
     }
 
-    /// Writes `O` octets of one spot, from `octet` on, clipped at `least`, and returns their sum. Lanes are columns.
+    /// Writes part `k` of the octets of one spot, clipped at `least`, and returns its sum. Lanes are columns.
     #[inline(always)]
-    fn sum_over_x<S: Simd, const O: usize>(
+    fn sum_over_x<S: Simd>(&self, part: S::Part, k: usize, lane: usize, least: f64, stamp: &mut [Octet]) -> Lanes<S> {
+        // Of the other octets this part lies beside the spot.
+        let (shift, at) = (self.shift[lane], k * S::PART_LANES);
+        let first = (shift + 8 - S::PART_LANES - at) / 8;
+        let end = (shift + self.shape.nx() + 7 - at) / 8;
+        for (octet, column) in stamp.chunks_exact_mut(self.shape.ny()).enumerate() {
+            if !(first..end).contains(&octet) {
+                for pixels in column {
+                    part.store(part.splat(0.0), pixels);
+                }
+            }
+        }
+        let least = part.splat(least);
+        // The order of the sum is that of the shape, not of the part: the same bits whatever the parts.
+        if self.shape.octets() > 3 {
+            let mut sum = part.splat(0.0);
+            for octet in first..end {
+                sum = part.add(sum, self.sum_octets::<S, 1>(part, lane, octet, least, stamp));
+            }
+            return sum;
+        }
+        match end - first {
+            0 => part.splat(0.0),
+            1 => self.sum_octets::<S, 1>(part, lane, first, least, stamp),
+            2 => self.sum_octets::<S, 2>(part, lane, first, least, stamp),
+            _ => self.sum_octets::<S, 3>(part, lane, first, least, stamp),
+        }
+    }
+
+    /// Does the same for `O` octets from `octet` on.
+    #[inline(always)]
+    fn sum_octets<S: Simd, const O: usize>(
         &self,
-        simd: S,
+        part: S::Part,
         lane: usize,
         octet: usize,
-        least: S::Lanes,
+        least: Lanes<S>,
         stamp: &mut [Octet],
-    ) -> S::Lanes {
+    ) -> Lanes<S> {
         let (ny, orders, octets) = (self.shape.ny(), self.shape.degree_x + 1, self.shape.octets());
         let along_x = &self.along_x[lane * orders * octets..][..orders * octets];
-        let mut total = simd.splat(0.0);
+        let mut total = part.splat(0.0);
         in_rows!(S, ny, first, R => {
-            let mut sums = [[simd.splat(0.0); O]; R];
+            let mut sums = [[part.splat(0.0); O]; R];
             for (weights, profile) in self.weights.chunks_exact(ny).zip(along_x.chunks_exact(octets)) {
                 let (weights, profile) = (&weights[first..][..R], &profile[octet..][..O]);
                 for r in 0..R {
-                    let weight = simd.splat(weights[r].0[lane]);
+                    let weight = part.splat(weights[r].0[lane]);
                     for o in 0..O {
-                        sums[r][o] = simd.mul_add(weight, simd.load(&profile[o]), sums[r][o]);
+                        sums[r][o] = part.mul_add(weight, part.load(&profile[o]), sums[r][o]);
                     }
                 }
             }
             for o in 0..O {
                 let column = &mut stamp[(octet + o) * ny + first..][..R];
                 for r in 0..R {
-                    let pixels = simd.max(sums[r][o], least);
-                    total = simd.add(total, pixels);
-                    simd.store(pixels, &mut column[r]);
+                    let pixels = part.max(sums[r][o], least);
+                    total = part.add(total, pixels);
+                    part.store(pixels, &mut column[r]);
                 }
             }
         });
@@ -286,4 +318,67 @@ fn clip<S: Simd>(simd: S, stamp: &mut [Octet]) -> S::Lanes {
         simd.store(pixels, p);
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stages::simd::on_each;
+
+    /// Spots of all widths at all columns of an octet, on stamps that hold others' numbers.
+    #[derive(Clone)]
+    struct Spots(SpotShape);
+
+    impl Kernel for Spots {
+        type Output = (Vec<Octet>, Vec<f64>);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let mut block = Block::new(&self.0);
+            block.shift = std::array::from_fn(|lane| (3 * lane) % 8);
+            for (k, series) in block.series.iter_mut().enumerate() {
+                for (lane, value) in series.0.iter_mut().enumerate() {
+                    let wave = (1.3 * (k + 1) as f64 * (lane + 1) as f64).sin();
+                    *value = match k {
+                        0 | 1 => 0.5 * wave,
+                        _ if k - 2 == param::SIGMA_X || k - 2 == param::SIGMA_Y => 1.2 + 0.5 * wave,
+                        _ if k - 2 == param::GH => 1.0,
+                        _ => 0.02 * wave,
+                    };
+                }
+            }
+            let (mut stamps, mut scale) = (vec![Octet([9.0; 8]); LANES * block.size()], vec![0.0; LANES]);
+            Evaluate::<MAX_DEGREE>(&mut block, &mut stamps, &mut scale).run(simd);
+            (stamps, scale)
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_spots() {
+        for (half_x, half_y, degree) in [(8, 5, 6), (2, 3, 2), (0, 0, 1), (12, 4, 3), (20, 6, 9)] {
+            let shape = SpotShape { half_x, half_y, degree_x: degree, degree_y: degree, tails: false };
+            let found = on_each(&Spots(shape));
+            assert!(found[1..].windows(2).all(|pair| pair[0] == pair[1]), "{} columns", shape.nx());
+            let (plain, scale) = &found[0];
+            for (lane, (stamp, scale)) in plain.chunks_exact(plain.len() / LANES).zip(scale).enumerate() {
+                let sum: f64 = stamp.iter().flat_map(|octet| octet.0).sum();
+                assert!((scale * sum - 1.0).abs() < 1e-13 && sum > 0.02, "lane {lane}: {sum}");
+                // Columns beside the spot are 0.
+                for (octet, column) in stamp.chunks_exact(shape.ny()).enumerate() {
+                    for x in (0..8).filter(|x| !(3 * lane % 8..3 * lane % 8 + shape.nx()).contains(&(8 * octet + x))) {
+                        assert!(
+                            column.iter().all(|pixels| pixels.0[x] == 0.0),
+                            "lane {lane}, column {x} of octet {octet}"
+                        );
+                    }
+                }
+            }
+            for (stamps, scale) in &found[1..] {
+                let close = |a: f64, b: f64| (a - b).abs() < 1e-13;
+                assert!(scale.iter().zip(&found[0].1).all(|(a, b)| close(*a, *b)));
+                let pixels = stamps.iter().zip(plain).flat_map(|(a, b)| a.0.into_iter().zip(b.0));
+                assert!({ pixels }.all(|(a, b)| close(a, b)));
+            }
+        }
+    }
 }

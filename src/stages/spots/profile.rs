@@ -5,7 +5,7 @@
 //! grows with the square of at most half the spot's width. Order 0 between two edges is a two-point Hermite quadrature of phi.
 //! The recurrence of the higher orders gives its derivatives (-1)^k He_k phi, so there is no erf.
 
-use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
+use crate::stages::simd::{Arithmetic, Kernel, Octet, Simd, dispatch};
 use std::f64::consts::PI;
 
 /// Narrower than 1/8 pixel the intervals get too many, and so do the digits lost: such spots are evaluated one by one.
@@ -56,7 +56,9 @@ impl<const D: usize> Kernel for Axes<'_, D> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        profile::<S, D>(simd, &self.offset, &self.sigma, self.half, self.degree, self.out);
+        for k in 0..S::PARTS {
+            profile::<_, D>(simd.part(k), &self.offset, &self.sigma, self.half, self.degree, self.out);
+        }
     }
 }
 
@@ -70,46 +72,69 @@ const WEIGHTS: [f64; ORDER] =
 
 /// Pixel-integrated Gauss-Hermite profiles of all orders, `[degree + 1, 2 half + 1]`, by recurrence instead of erf.
 #[inline(always)]
-pub(super) fn profile<S: Simd, const D: usize>(
-    simd: S,
+pub(super) fn profile<P: Arithmetic, const D: usize>(
+    part: P,
     offset: &Octet,
     sigma: &Octet,
     half: usize,
     degree: usize,
     out: &mut [Octet],
 ) {
-    let n = 2 * half + 1;
     // Equal intervals of at most one sigma, `steps` a pixel.
     let mut steps = 1.0f64;
     for sigma in sigma.0 {
         steps = steps.max((1.0 / sigma).ceil());
     }
     let steps = steps as usize;
-    let start = Start::new(simd, offset, sigma, steps);
-    let weights = weights(simd, simd.load(&start.width));
-    for (direction, pixels) in [(1.0, half..n), (-1.0, 0..half)] {
-        let mut edge = Edge::at(simd, &start, direction);
-        let mut before = edge.derivatives::<D>(simd);
-        let mut terms = quadrature(simd, &weights, &before);
-        for k in 0..pixels.len() {
-            let pixel = if direction > 0.0 { pixels.start + k } else { pixels.end - 1 - k };
+    let start = Start::new(part, offset, sigma, steps);
+    let side = Side { start: &start, weights: weights(part, start.width), steps, half, degree };
+    side.fill::<D, true>(part, out);
+    side.fill::<D, false>(part, out);
+}
+
+/// The pixels of profiles on one side of the edge next to the centre.
+struct Side<'a, P: Arithmetic> {
+    start: &'a Start<P>,
+    weights: [P::Lanes; ORDER],
+    /// Intervals a pixel.
+    steps: usize,
+    half: usize,
+    degree: usize,
+}
+
+impl<P: Arithmetic> Side<'_, P> {
+    /// Fills them, away from the centre: those above, or those below.
+    #[inline(always)]
+    fn fill<const D: usize, const ABOVE: bool>(&self, part: P, out: &mut [Octet]) {
+        let Self { start, weights, steps, half, degree } = self;
+        let (n, one) = (2 * half + 1, part.splat(1.0));
+        let direction = part.splat(if ABOVE { 1.0 } else { -1.0 });
+        let mut edge = Edge::at(part, start, ABOVE);
+        let mut before = edge.derivatives::<D>(part);
+        let mut terms = quadrature(part, weights, &before);
+        for k in 0..if ABOVE { half + 1 } else { *half } {
             let first = before;
-            let mut integral = simd.splat(0.0);
-            for _ in 0..steps {
-                edge.step(simd);
-                before = edge.derivatives::<D>(simd);
-                let after = quadrature(simd, &weights, &before);
+            let mut integral = part.splat(0.0);
+            for _ in 0..*steps {
+                edge.step(part);
+                before = edge.derivatives::<D>(part);
+                let after = quadrature(part, weights, &before);
                 // Odd derivatives have opposite signs at the two ends.
-                let odd = simd.neg_mul_add(simd.splat(1.0), terms[1], after[1]);
-                integral = simd.add(integral, simd.add(terms[0], after[0]));
-                integral = simd.mul_add(simd.splat(direction), odd, integral);
+                let odd = part.neg_mul_add(one, terms[1], after[1]);
+                integral = part.add(integral, part.add(terms[0], after[0]));
+                integral = part.mul_add(direction, odd, integral);
                 terms = after;
             }
-            let (left, right) = if direction > 0.0 { (&first, &before) } else { (&before, &first) };
-            simd.store(integral, &mut out[pixel]);
-            for order in 1..=degree {
-                let difference = simd.neg_mul_add(simd.splat(1.0), right[order - 1], left[order - 1]);
-                simd.store(difference, &mut out[order * n + pixel]);
+            let mut at = if ABOVE { half + k } else { half - 1 - k };
+            part.store(integral, &mut out[at]);
+            // Constant bounds: derivatives stay in registers.
+            for order in 0..D {
+                if order < *degree {
+                    let (left, right) =
+                        if ABOVE { (first[order], before[order]) } else { (before[order], first[order]) };
+                    at += n;
+                    part.store(part.neg_mul_add(one, right, left), &mut out[at]);
+                }
             }
         }
     }
@@ -117,48 +142,49 @@ pub(super) fn profile<S: Simd, const D: usize>(
 
 /// Weights of derivatives of phi at the ends of an interval `width` sigmas long.
 #[inline(always)]
-fn weights<S: Simd>(simd: S, width: S::Lanes) -> [S::Lanes; ORDER] {
+fn weights<P: Arithmetic>(part: P, width: P::Lanes) -> [P::Lanes; ORDER] {
     let (mut weights, mut power) = ([width; ORDER], width);
     for k in 0..ORDER {
-        weights[k] = simd.mul(simd.splat(WEIGHTS[k]), power);
-        power = simd.mul(power, width);
+        weights[k] = part.mul(part.splat(WEIGHTS[k]), power);
+        power = part.mul(power, width);
     }
     weights
 }
 
 /// Terms of one end of an interval: the even derivatives, and the odd ones, which have the other sign at its left end.
 #[inline(always)]
-fn quadrature<S: Simd, const D: usize>(
-    simd: S,
-    weights: &[S::Lanes; ORDER],
-    derivatives: &[S::Lanes; D],
-) -> [S::Lanes; 2] {
-    let mut terms = [simd.splat(0.0); 2];
+fn quadrature<P: Arithmetic, const D: usize>(
+    part: P,
+    weights: &[P::Lanes; ORDER],
+    derivatives: &[P::Lanes; D],
+) -> [P::Lanes; 2] {
+    let mut terms = [part.splat(0.0); 2];
     for k in (0..ORDER).rev() {
-        terms[k % 2] = simd.mul_add(weights[k], derivatives[k], terms[k % 2]);
+        terms[k % 2] = part.mul_add(weights[k], derivatives[k], terms[k % 2]);
     }
     terms
 }
 
 /// Quantities at the edge next to the centre, from which both directions start.
-struct Start {
+struct Start<P: Arithmetic> {
     /// The edge in sigmas.
-    edge: Octet,
+    edge: P::Lanes,
     /// An interval in sigmas.
-    width: Octet,
-    phi: Octet,
-    /// Factor of phi to the next edge upwards and downwards.
-    ratio: [Octet; 2],
-    /// Factor of the ratios.
-    decay: Octet,
+    width: P::Lanes,
+    phi: P::Lanes,
+    /// Factors of phi to the next edge above and below.
+    up: P::Lanes,
+    down: P::Lanes,
+    /// Factor of these factors.
+    decay: P::Lanes,
 }
 
-impl Start {
+impl<P: Arithmetic> Start<P> {
     #[inline(always)]
-    fn new<S: Simd>(simd: S, offset: &Octet, sigma: &Octet, steps: usize) -> Self {
-        let one = simd.splat(1.0);
-        let w = simd.div(one, simd.mul(simd.load(sigma), simd.splat(steps as f64)));
-        let e = simd.div(simd.neg_mul_add(one, simd.load(offset), simd.splat(-0.5)), simd.load(sigma));
+    fn new(part: P, offset: &Octet, sigma: &Octet, steps: usize) -> Self {
+        let one = part.splat(1.0);
+        let width = part.div(one, part.mul(part.load(sigma), part.splat(steps as f64)));
+        let edge = part.div(part.neg_mul_add(one, part.load(offset), part.splat(-0.5)), part.load(sigma));
         // |offset| <= 0.5 keeps the edge within 1/sigma, and intervals are at most a sigma.
         let mut narrowest = f64::INFINITY;
         for sigma in sigma.0 {
@@ -166,80 +192,88 @@ impl Start {
         }
         let largest = (0.5 / (narrowest * narrowest)).max(1.0 / narrowest + 0.5);
         let squarings = (2.0 * largest).log2().ceil().max(0.0) as u32;
-        let half = simd.splat(-0.5);
-        let (square, we) = (simd.mul(w, w), simd.mul(w, e));
-        let phi = exp(simd, simd.mul(half, simd.mul(e, e)), squarings);
-        let up = exp(simd, simd.neg_mul_add(one, we, simd.mul(half, square)), squarings);
-        let down = exp(simd, simd.mul_add(one, we, simd.mul(half, square)), squarings);
-        let decay = exp(simd, simd.mul(simd.splat(-1.0), square), squarings);
-        Self {
-            phi: octet(simd, simd.mul(phi, simd.splat(1.0 / (2.0 * PI).sqrt()))),
-            ratio: [octet(simd, up), octet(simd, down)],
-            decay: octet(simd, decay),
-            edge: octet(simd, e),
-            width: octet(simd, w),
+        let half = part.splat(-0.5);
+        let (square, product) = (part.mul(width, width), part.mul(width, edge));
+        let exponents = [
+            part.mul(half, part.mul(edge, edge)),
+            part.neg_mul_add(one, product, part.mul(half, square)),
+            part.mul_add(one, product, part.mul(half, square)),
+            part.mul(part.splat(-1.0), square),
+        ];
+        let [phi, up, down, decay] = exp(part, exponents, squarings);
+        Self { edge, width, phi: part.mul(phi, part.splat(1.0 / (2.0 * PI).sqrt())), up, down, decay }
+    }
+}
+
+/// Coefficients of the Taylor series of e^x from x^14 to x^0.
+const TAYLOR: [f64; 15] = {
+    let (mut out, mut factorial, mut k) = ([1.0; 15], 1.0, 1);
+    while k < 15 {
+        factorial *= k as f64;
+        out[14 - k] = 1.0 / factorial;
+        k += 1;
+    }
+    out
+};
+
+/// e^x of four x, |x| <= 2^squarings / 2: the Taylor series of `x / 2^squarings` to x^14, squared so many times.
+#[inline(always)]
+fn exp<P: Arithmetic>(part: P, x: [P::Lanes; 4], squarings: u32) -> [P::Lanes; 4] {
+    let (mut x, scale) = (x, part.splat(0.5f64.powi(squarings as i32)));
+    let mut sums = [part.splat(TAYLOR[0]); 4];
+    for i in 0..4 {
+        x[i] = part.mul(x[i], scale);
+    }
+    for k in 1..TAYLOR.len() {
+        for i in 0..4 {
+            sums[i] = part.mul_add(x[i], sums[i], part.splat(TAYLOR[k]));
         }
     }
-}
-
-#[inline(always)]
-fn octet<S: Simd>(simd: S, lanes: S::Lanes) -> Octet {
-    let mut out = Octet::default();
-    simd.store(lanes, &mut out);
-    out
-}
-
-/// e^x for |x| <= 2^squarings / 2: the Taylor series of `x / 2^squarings` to x^14, squared so many times.
-#[inline(always)]
-fn exp<S: Simd>(simd: S, x: S::Lanes, squarings: u32) -> S::Lanes {
-    let x = simd.mul(x, simd.splat(0.5f64.powi(squarings as i32)));
-    let mut sum = simd.splat(1.0);
-    for k in (1..=14).rev() {
-        sum = simd.mul_add(simd.mul(x, simd.splat(1.0 / f64::from(k))), sum, simd.splat(1.0));
-    }
     for _ in 0..squarings {
-        sum = simd.mul(sum, sum);
+        for i in 0..4 {
+            sums[i] = part.mul(sums[i], sums[i]);
+        }
     }
-    sum
+    sums
 }
 
 /// An edge that moves away from the centre.
-struct Edge<S: Simd> {
-    at: S::Lanes,
-    phi: S::Lanes,
-    ratio: S::Lanes,
-    decay: S::Lanes,
+struct Edge<P: Arithmetic> {
+    at: P::Lanes,
+    phi: P::Lanes,
+    ratio: P::Lanes,
+    decay: P::Lanes,
     /// An interval with the sign of the direction.
-    move_by: S::Lanes,
+    move_by: P::Lanes,
 }
 
-impl<S: Simd> Edge<S> {
+impl<P: Arithmetic> Edge<P> {
     #[inline(always)]
-    fn at(simd: S, start: &Start, direction: f64) -> Self {
-        let width = simd.load(&start.width);
+    fn at(part: P, start: &Start<P>, above: bool) -> Self {
         Self {
-            at: simd.load(&start.edge),
-            phi: simd.load(&start.phi),
-            ratio: simd.load(&start.ratio[usize::from(direction < 0.0)]),
-            decay: simd.load(&start.decay),
-            move_by: simd.mul(width, simd.splat(direction)),
+            at: start.edge,
+            phi: start.phi,
+            ratio: if above { start.up } else { start.down },
+            decay: start.decay,
+            move_by: part.mul(start.width, part.splat(if above { 1.0 } else { -1.0 })),
         }
     }
 
     #[inline(always)]
-    fn step(&mut self, simd: S) {
-        self.phi = simd.mul(self.phi, self.ratio);
-        self.ratio = simd.mul(self.ratio, self.decay);
-        self.at = simd.add(self.at, self.move_by);
+    fn step(&mut self, part: P) {
+        self.phi = part.mul(self.phi, self.ratio);
+        self.ratio = part.mul(self.ratio, self.decay);
+        self.at = part.add(self.at, self.move_by);
     }
 
     /// He_k phi, k < D, by `He_{k+1} = e He_k - k He_{k-1}`.
     #[inline(always)]
-    fn derivatives<const D: usize>(&self, simd: S) -> [S::Lanes; D] {
+    fn derivatives<const D: usize>(&self, part: P) -> [P::Lanes; D] {
         let mut out = [self.phi; D];
-        out[1] = simd.mul(self.at, self.phi);
+        out[1] = part.mul(self.at, self.phi);
         for k in 1..D - 1 {
-            out[k + 1] = simd.neg_mul_add(simd.splat(k as f64), out[k - 1], simd.mul(self.at, out[k]));
+            // One operation waits for the newest of them.
+            out[k + 1] = part.mul_add(self.at, out[k], part.mul(part.splat(-(k as f64)), out[k - 1]));
         }
         out
     }

@@ -112,6 +112,7 @@ impl<'a> SpotSource<'a> {
             let (y, x) = self.corner(fibre, bin);
             out.y.push(y);
             out.x.push(x.div_euclid(8));
+            out.first.push(x);
         }
         match &self.kind {
             Kind::Series { table, first, model } if model.is_hermite() => {
@@ -235,9 +236,10 @@ impl Kernel for Parameters<'_, '_> {
 impl AlignedSpots {
     /// Makes room for `n` spots, of which none has a place yet.
     fn reset(&mut self, shape: &SpotShape, n: usize) {
-        (self.octets, self.ny) = (shape.octets(), shape.ny());
+        (self.octets, self.ny, self.nx) = (shape.octets(), shape.ny(), shape.nx());
         self.y.clear();
         self.x.clear();
+        self.first.clear();
         // What was there before is overwritten.
         self.stamps.resize(n * self.size(), Octet::default());
         self.scale.resize(n, 0.0);
