@@ -60,12 +60,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [min, max, step] = [DOMAIN[0] + 10.0, DOMAIN[1] - 10.0, 1.0];
     let light = Simulation { seed: 5, wave: Some((min, max, step).into()), ..Simulation::default() };
     let simulated = simulate(&psf, &light)?;
+    // Its mask is still to be applied: here no pixel with any bit counts.
+    let preproc = simulated.preproc.masked_by(u32::MAX)?;
 
     let grid = WaveGrid::new(min, max, step)?;
     // All fibres are neighbours: one bundle of ten, in patches of two where the banded solver does not serve.
     let patches = PatchOptions { bundlesize: Some(NFIBRE), ..PatchOptions::default() };
     let options = Options { patches, ..Options::default() };
-    let job = Job::new(&psf, &simulated.preproc.ccd, &grid, &options)?;
+    let job = Job::new(&psf, &preproc.ccd, &grid, &options)?;
     let extraction = extract(&job, &Engine::cpu(), &|_, _| ())?;
 
     println!("{} bundles in bands, {} patches", extraction.summary.banded, extraction.summary.patches);

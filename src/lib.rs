@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Of a real camera: `fits::read_psf(path)?` and `fits::read_preproc(path, &Default::default())?`.
 //! let psf = Synthetic { nfibre: 5, npix_y: Some(200), ..Synthetic::default() }.build()?;
-//! let preproc = simulate(&psf, &Simulation::default())?.preproc;
+//! let preproc = simulate(&psf, &Simulation::default())?.preproc.masked_by(u32::MAX)?; // no pixel with a mask bit
 //! let grid = WaveGrid::new(psf.wave_min + 10.0, psf.wave_max - 10.0, 0.8)?; // Angstrom
 //! let options = Options::default();
 //! let job = Job::new(&psf, &preproc.ccd, &grid, &options)?;

@@ -1,4 +1,4 @@
-//! The frame that is extracted: simulated, like DESI's r frames or a part of one, with cosmics but without dead pixels.
+//! The frame that is extracted: simulated, like DESI's r frames or a part of one, with masked cosmics but without dead pixels.
 
 use super::BenchError;
 use crate::fits::Preproc;
@@ -62,7 +62,22 @@ impl Case {
         // Beside dead pixels a device may be slower, or another may serve.
         let clean = Simulation { bad_columns: Some(0), dead_patches: Some(0), ..Simulation::default() };
         let preproc = simulate(&psf, &Simulation { nspec: Some(fibres), ..clean })?.preproc;
+        let preproc = preproc.masked_by(u32::MAX).expect("the mask of its pixels");
         let grid = WaveGrid::new(first, last, STEP).expect("the checked number of bins lies within the PSF's range");
         Ok(Self { psf, preproc, grid, size })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_with_a_mask_bit_have_no_weight() {
+        let case = Case::new(Size { fibres: 1, bins: FEWEST_BINS }).unwrap();
+        let mask = case.preproc.mask.as_deref().unwrap();
+        let masked = mask.iter().zip(case.preproc.ccd.ivar()).filter(|(mask, _)| **mask != 0);
+        assert!(masked.clone().count() > 10, "cosmics");
+        assert!({ masked }.all(|(_, ivar)| *ivar == 0.0));
     }
 }

@@ -15,7 +15,8 @@ const PIXELS_PER_DEFECT: usize = 4_000_000;
 /// A simulated frame and the truth behind it.
 #[derive(Clone, Debug)]
 pub struct Simulated {
-    /// The frame, preprocessed; its planes are as its file has them, with the axis of dispersion of the PSF's file.
+    /// The frame, preprocessed; its planes are as its file has them, with the axis of dispersion of the PSF's file. Pixels that its
+    /// mask flags keep their weights: [`Preproc::masked_by`] comes before an extraction.
     pub preproc: Preproc,
     /// The spectra that lit it.
     pub truth: Truth,
