@@ -36,13 +36,37 @@ pub fn exception(kind: Kind, sentence: impl Into<String>) -> PyErr {
     Python::attach(made).unwrap_or_else(|error| error)
 }
 
+/// The number of the operating system's error that is the cause, if one is.
+fn code(error: &(dyn Error + 'static)) -> Option<i32> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(code) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+            return Some(code);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// Gives a FileError its errno; one of a file that is not there becomes a FileNotFoundError, too.
+fn with_errno(py: Python, error: PyErr, code: i32) -> PyErr {
+    let made = || -> PyResult<PyErr> {
+        let errors = py.import("spextral._errors")?;
+        if !error.matches(py, errors.getattr("FileError")?)? {
+            return Ok(error.clone_ref(py));
+        }
+        Ok(PyErr::from_value(errors.getattr("with_errno")?.call1((error.value(py), code))?))
+    };
+    made().unwrap_or_else(|_| error.clone_ref(py))
+}
+
 /// Returns the error of an argument.
 pub fn input(sentence: impl Into<String>) -> PyErr {
     exception(Kind::Input, sentence)
 }
 
 /// An error that becomes an exception.
-pub trait Raise: Error + Sized {
+pub trait Raise: Error + Sized + 'static {
     /// Which one.
     fn kind(&self) -> Kind {
         Kind::Input
@@ -50,7 +74,11 @@ pub trait Raise: Error + Sized {
 
     /// The exception.
     fn raise(self) -> PyErr {
-        exception(self.kind(), spextral::error_chain(&self))
+        let raised = exception(self.kind(), spextral::error_chain(&self));
+        match code(&self) {
+            Some(code) => Python::attach(|py| with_errno(py, raised, code)),
+            None => raised,
+        }
     }
 }
 

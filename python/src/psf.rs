@@ -4,6 +4,7 @@ use crate::arrays::{integers, numbers, to_numpy, wavelength_range};
 use crate::error::{Raise, input};
 use crate::work::released;
 use numpy::PyArrayDyn;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 use spextral::fits::{self, FitsError};
@@ -46,6 +47,20 @@ impl Psf {
             ))),
             None => Ok((wave, nwave)),
         }
+    }
+
+    /// Refuses what memory cannot hold: the traces of fibres at `nwave` wavelengths, and spots of `pixels`.
+    fn check_memory(&self, fibres: &Range<usize>, nwave: usize, pixels: usize) -> PyResult<()> {
+        // Offsets, pixels, and what is returned of them.
+        let each = pixels + SpotModel::new(&self.0, false).shape().nparam() + 8;
+        let numbers = fibres.len().saturating_mul(nwave).saturating_mul(each);
+        Vec::<f64>::new().try_reserve_exact(numbers).map_err(|_| {
+            PyMemoryError::new_err(format!(
+                "{} fibres at {nwave} wavelengths take {:.0} GB: ask for fewer fibres or wavelengths at a time",
+                fibres.len(),
+                8e-9 * numbers as f64
+            ))
+        })
     }
 
     /// The rows of the PSF that a call asks for.
@@ -156,6 +171,7 @@ impl Psf {
         let py = wave.py();
         let (wave, nwave) = self.wavelengths(wave)?;
         let fibres = self.fibres(specmin, nspec)?;
+        self.check_memory(&fibres, nwave, 0)?;
         let shape = [fibres.len(), nwave];
         let [x, y] = released(py, None, || {
             let traces = traces(&self.in_file(), fibres, &wave, false);
@@ -200,6 +216,7 @@ impl Psf {
         let psf = self.in_file();
         let model = SpotModel::new(&psf, tails);
         let spot = *model.shape();
+        self.check_memory(&fibres, nwave, spot.size())?;
         let (shape, bins) = ([fibres.len(), nwave, spot.ny(), spot.nx()], [fibres.len(), nwave]);
         let (pixels, x0, y0) = released(py, None, || {
             let traces = traces(&psf, fibres, &wave, tails);

@@ -166,8 +166,15 @@ pub fn table_of(columns: &Bound<PyDict>, was: Option<Table>, nrows: usize) -> Py
 }
 
 fn column_of(name: &str, values: &Bound<PyAny>) -> PyResult<ColumnData> {
-    let dtype = values.getattr("dtype")?;
+    let (dtype, axes) = (values.getattr("dtype")?, values.getattr("ndim")?.extract::<usize>()?);
     let (kind, size): (char, usize) = (dtype.getattr("kind")?.extract()?, dtype.getattr("itemsize")?.extract()?);
+    // A cell is a string, or some numbers.
+    let (of, most) = if matches!(kind, 'U' | 'S') { ("strings", 1) } else { ("numbers", 2) };
+    if axes > most {
+        return Err(input(format!(
+            "column {name} of the fibermap has {axes} axes: give an array of {of} with at most {most}, the first for the rows"
+        )));
+    }
     let list = || values.call_method1("reshape", (-1,))?.call_method0("tolist");
     Ok(match kind {
         'b' => ColumnData::Bool(list()?.extract()?),
