@@ -17,6 +17,7 @@ fn stages(criterion: &mut Criterion) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
     let psf = Synthetic { nfibre: 25, ..Synthetic::default() }.build().expect("a DESI-like PSF");
     let preproc = simulate(&psf, &Simulation::default()).expect("a DESI-like frame").preproc;
+    let preproc = preproc.masked_by(u32::MAX).expect("the mask of its pixels");
     let ccd = &preproc.ccd;
     let options = PatchOptions::default();
     let bins = NWAVE + 2 * options.padding() + options.nwavestep;

@@ -80,9 +80,11 @@ impl Preproc {
     /// # Errors
     /// [`CcdError`] if the mask does not have the pixels of the CCD.
     pub fn masked_by(self, mask_bits: u32) -> Result<Self, CcdError> {
-        let (shape, [image, ivar]) = ([self.ccd.ny(), self.ccd.nx()], self.ccd.into_planes());
+        let (shape, dispersion) = ([self.ccd.ny(), self.ccd.nx()], self.ccd.dispersion());
+        let [image, ivar] = self.ccd.into_planes();
         let masked = Self::new(shape, image, ivar, self.mask, mask_bits)?;
         Ok(Self {
+            ccd: masked.ccd.with_dispersion(dispersion),
             readnoise: self.readnoise,
             header: self.header,
             fibermap: self.fibermap,
@@ -204,4 +206,21 @@ pub fn write_preproc(path: impl AsRef<Path>, frame: &Preproc, overwrite: bool) -
             None => Ok(()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turned_frame_may_be_masked_before_and_after() {
+        let numbers = |first: f32| (0..6).map(|k| first + k as f32).collect::<Vec<_>>();
+        let frame = Preproc::new([2, 3], numbers(5.0), numbers(1.0), Some(vec![0, 1, 0, 0, 2, 0]), 0).unwrap();
+        let before = frame.clone().masked_by(1).unwrap().turned();
+        let after = frame.turned().masked_by(1).unwrap();
+        assert_eq!(after.ccd.dispersion(), Dispersion::AlongX);
+        assert_eq!(after.ccd.dispersion(), before.ccd.dispersion());
+        assert_eq!((after.ccd.ivar(), after.ccd.image()), (before.ccd.ivar(), before.ccd.image()));
+        assert_eq!(after.ccd.ivar(), [1.0, 4.0, 0.0, 5.0, 3.0, 6.0]);
+    }
 }

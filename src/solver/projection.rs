@@ -141,7 +141,7 @@ impl Light {
 
     /// Adds `flux` times stamp `k` at the pixels, row and column of the CCD, that are `wanted`.
     fn add(&mut self, stamps: &AlignedSpots, k: usize, flux: f64, wanted: impl Fn(i64, usize) -> bool) {
-        let (width, x0) = (self.columns.len(), 8 * stamps.x[k] - self.columns.start as i64);
+        let (width, x0) = (self.columns.len(), 8 * stamps.octet[k] - self.columns.start as i64);
         let ny = self.pixels.len().checked_div(width).unwrap_or(0) as i64;
         for (x0, octets) in (x0..).step_by(8).zip(stamps.columns(k)) {
             for (y, octet) in (stamps.y[k]..).zip(octets) {

@@ -17,9 +17,9 @@ pub(crate) struct AlignedSpots {
     /// CCD row of each spot's first row, `[n]`.
     pub y: Vec<i64>,
     /// CCD column of each spot's first octet over eight, `[n]`.
-    pub x: Vec<i64>,
+    pub octet: Vec<i64>,
     /// CCD column of each spot's first column, `[n]`.
-    pub first: Vec<i64>,
+    pub column: Vec<i64>,
     /// Factor that makes the sum of a spot 1, `[n]`; 0 for a spot that covers nothing.
     pub scale: Vec<f64>,
     /// `[n, octets, ny]`.
@@ -35,7 +35,7 @@ impl AlignedSpots {
         let octets = (spots.nx + 7).div_ceil(8);
         let (n, size) = (spots.n(), spots.ny * octets);
         let mut stamps = vec![Octet::default(); n * size];
-        let (mut y, mut x, mut first) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
+        let (mut y, mut octet, mut first) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
         for (i, stamp) in stamps.chunks_exact_mut(size).enumerate() {
             let (row, column, spot) = spots.place(i);
             let shift = column.rem_euclid(8) as usize;
@@ -45,10 +45,10 @@ impl AlignedSpots {
                 }
             }
             y.push(row);
-            x.push(column.div_euclid(8));
+            octet.push(column.div_euclid(8));
             first.push(column);
         }
-        Self { octets, ny: spots.ny, nx: spots.nx, y, x, first, scale: vec![1.0; n], stamps, room: vec![] }
+        Self { octets, ny: spots.ny, nx: spots.nx, y, octet, column: first, scale: vec![1.0; n], stamps, room: vec![] }
     }
 
     /// Octets of one spot.

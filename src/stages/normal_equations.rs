@@ -119,7 +119,7 @@ impl Kernel for Products<'_, '_> {
 /// Fills `weighted` with spot i times W, 0 off the pixels, and gives the spot's sums with W p, W and [W > 0].
 #[inline(always)]
 fn weigh<S: Simd>(simd: S, spots: &AlignedSpots, pixels: &AlignedPixels, i: usize, weighted: &mut [Octet]) -> [f64; 3] {
-    let (y, x) = (spots.y[i] - pixels.y, spots.x[i] - pixels.x);
+    let (y, x) = (spots.y[i] - pixels.y, spots.octet[i] - pixels.x);
     let [mut value, mut weight, mut coverage] = [simd.splat(0.0); 3];
     let columns = (-x).max(0)..(pixels.octets - x).min(spots.octets as i64);
     let rows = (-y).max(0)..(pixels.ny - y).min(spots.ny as i64);
@@ -168,7 +168,7 @@ pub(super) fn overlap_lanes<S: Simd>(
     j: usize,
     out: &mut Octet,
 ) {
-    let (down, right) = (spots.y[j] - left.0.y[left.1], spots.x[j] - left.0.x[left.1]);
+    let (down, right) = (spots.y[j] - left.0.y[left.1], spots.octet[j] - left.0.octet[left.1]);
     let (ny, octets) = (spots.ny, spots.octets);
     if down.unsigned_abs() as usize >= ny || right.unsigned_abs() as usize >= octets {
         return;

@@ -1,8 +1,8 @@
 //! Eight f64 in lockstep on the widest instruction set the machine has, chosen at run time.
 //!
 //! A [`Kernel`] is written once, generic over [`Simd`], and [`dispatch`] compiles it for each instruction set.
-//! Eight lanes whatever the registers' width: AVX2 and AVX-512 then do the same operations in the same order and
-//! give the same bits. Without fused multiply-add (plain x86-64) the last bits differ, on one machine they never do.
+//! Eight lanes whatever the registers' width: AVX2 and AVX-512 then do the same operations in the same order, but for terms that
+//! are 0, and of finite numbers give the same bits. Without fused multiply-add (plain x86-64) the last bits differ, on one machine they never do.
 
 mod lanes;
 mod portable;
@@ -27,16 +27,24 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Portable)
 }
 
-/// Every instruction set of this machine, the portable one first: kernels are tested on each.
+/// Every instruction set of this machine, after plain arrays, whole and by halves: kernels are tested on each.
 #[cfg(test)]
 pub(crate) fn on_each<K: Kernel + Clone>(kernel: &K) -> Vec<K::Output> {
-    let mut outputs = vec![kernel.clone().run(Portable)];
+    let mut outputs = vec![kernel.clone().run(Portable), kernel.clone().run(portable::PortableHalves)];
     #[cfg(target_arch = "x86_64")]
     {
         outputs.extend(x86::Avx2::detect().map(|simd| simd.dispatch(kernel.clone())));
         outputs.extend(x86::Avx512::detect().map(|simd| simd.dispatch(kernel.clone())));
     }
     outputs
+}
+
+/// Asserts that all outputs of [`on_each`] are the same; vectors and plain arrays apart, which may lack fused multiply-add.
+#[cfg(test)]
+pub(crate) fn assert_same_bits<T: PartialEq>(outputs: &[T]) {
+    let (plain, vectors) = outputs.split_at(2);
+    assert!(plain[0] == plain[1], "plain arrays, whole and by halves");
+    assert!(vectors.windows(2).all(|pair| pair[0] == pair[1]), "AVX2 and AVX-512");
 }
 
 #[cfg(test)]

@@ -203,7 +203,7 @@ impl<'a, 'b> Block<'a, 'b> {
     fn part_on_ccd(&self, stamps: &AlignedSpots, k: usize) -> f64 {
         let mut sum = 0.0;
         let (rows, columns) = (0..self.ccd.ny() as i64, 0..self.ccd.nx() as i64);
-        for (x, octets) in (8 * stamps.x[k]..).step_by(8).zip(stamps.columns(k)) {
+        for (x, octets) in (8 * stamps.octet[k]..).step_by(8).zip(stamps.columns(k)) {
             for (_, octet) in (stamps.y[k]..).zip(octets).filter(|(y, _)| rows.contains(y)) {
                 sum += (x..).zip(octet.0).filter(|(x, _)| columns.contains(x)).map(|(_, value)| value).sum::<f64>();
             }
@@ -227,7 +227,7 @@ impl Kernel for Add<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { stamps, flux, window, model } = self;
         for (k, &flux) in flux.iter().enumerate() {
-            let Some(at) = window.at(stamps.y[k], stamps.x[k], stamps.ny, stamps.octets) else { continue };
+            let Some(at) = window.at(stamps.y[k], stamps.octet[k], stamps.ny, stamps.octets) else { continue };
             let flux = simd.splat(flux * stamps.scale[k]);
             for (octet, spot) in stamps.columns(k).enumerate() {
                 let model = &mut model[at + octet * window.ny()..][..stamps.ny];
@@ -286,7 +286,7 @@ impl Kernel for Sums<'_> {
         let Self { stamps, first, planes, out } = self;
         let (window, ny) = (&planes.window, stamps.ny);
         for (k, out) in (first..).zip(out) {
-            let Some(at) = window.at(stamps.y[k], stamps.x[k], ny, stamps.octets) else { continue };
+            let Some(at) = window.at(stamps.y[k], stamps.octet[k], ny, stamps.octets) else { continue };
             let mut sums = [simd.splat(0.0); 3];
             for (octet, spot) in stamps.columns(k).enumerate() {
                 let part = at + octet * window.ny()..at + octet * window.ny() + ny;

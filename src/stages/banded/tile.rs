@@ -73,14 +73,14 @@ impl<const B: usize> Tile<'_, B> {
         own: Option<(&[Row; COLUMNS], &Row)>,
         columns: &mut [Column<B>; COLUMNS],
     ) {
-        for part in 0..S::PARTS {
+        for k in 0..S::PARTS {
             if S::PARTS == 1 {
                 for first in (first..end).step_by(4) {
-                    self.rows::<_, 4>(simd.part(part), first, own, columns);
+                    self.rows::<_, 4>(simd.part(k), first, own, columns);
                 }
             } else {
                 for first in (first..end).step_by(2) {
-                    self.rows::<_, 2>(simd.part(part), first, own, columns);
+                    self.rows::<_, 2>(simd.part(k), first, own, columns);
                 }
             }
         }
@@ -182,14 +182,14 @@ pub(super) fn invert_columns<S: Simd, const B: usize>(simd: S, rest: &mut [Colum
             simd.store(simd.mul(simd.load(&columns[c].lower[k - c - 1]), minus), &mut own[k][c]);
         }
     }
-    for part in 0..S::PARTS {
+    for k in 0..S::PARTS {
         if S::PARTS == 1 {
             for first in (0..B).step_by(4) {
-                rows_of_inverse::<_, B, 4>(simd.part(part), first, &factors, &own, future, columns);
+                rows_of_inverse::<_, B, 4>(simd.part(k), first, &factors, &own, future, columns);
             }
         } else {
             for first in (0..B).step_by(2) {
-                rows_of_inverse::<_, B, 2>(simd.part(part), first, &factors, &own, future, columns);
+                rows_of_inverse::<_, B, 2>(simd.part(k), first, &factors, &own, future, columns);
             }
         }
     }

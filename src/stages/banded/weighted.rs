@@ -10,12 +10,6 @@ use std::ops::Range;
 /// Sums of a spot with pixels: with W p, W and W > 0.
 pub(super) const WITH_PIXELS: usize = 3;
 
-/// Adds a part to an octet.
-#[inline(always)]
-pub(super) fn add<P: Arithmetic>(part: P, sum: P::Lanes, to: &mut Octet) {
-    part.store(part.add(part.load(to), sum), to);
-}
-
 /// W, W p and 1 of pixels that are used, else 0, from ivar and image.
 #[inline(always)]
 fn weights<P: Arithmetic>(part: P, [w, p]: [P::Lanes; 2], one: P::Lanes) -> [P::Lanes; 3] {
@@ -24,7 +18,7 @@ fn weights<P: Arithmetic>(part: P, [w, p]: [P::Lanes; 2], one: P::Lanes) -> [P::
 }
 
 /// One part of an octet of columns of a weighted spot.
-pub(super) trait Column<P: Arithmetic> {
+pub(super) trait WeightedColumn<P: Arithmetic> {
     /// A column of `ny` rows.
     fn new(part: P, ny: usize) -> Self;
     /// Fills it with a spot times W, and adds the spot times W p, W and W > 0 to `sums`. Its pixels are those at `at`.
@@ -58,7 +52,7 @@ impl<P: Arithmetic, const N: usize> Registers<P, N> {
     }
 }
 
-impl<P: Arithmetic, const N: usize> Column<P> for Registers<P, N> {
+impl<P: Arithmetic, const N: usize> WeightedColumn<P> for Registers<P, N> {
     #[inline(always)]
     fn new(part: P, _: usize) -> Self {
         Self([part.splat(0.0); N])
@@ -79,9 +73,9 @@ impl<P: Arithmetic, const N: usize> Column<P> for Registers<P, N> {
             weight = part.add(self.0[row], weight);
             coverage = part.mul_add(spot, used, coverage);
         }
-        add(part, value, &mut sums[0]);
-        add(part, weight, &mut sums[1]);
-        add(part, coverage, &mut sums[2]);
+        part.add_to(value, &mut sums[0]);
+        part.add_to(weight, &mut sums[1]);
+        part.add_to(coverage, &mut sums[2]);
     }
 
     #[inline(always)]
@@ -106,7 +100,7 @@ impl<P: Arithmetic, const N: usize> Column<P> for Registers<P, N> {
 /// Any number of rows, in memory.
 pub(super) struct Stored(Vec<Octet>);
 
-impl<P: Arithmetic> Column<P> for Stored {
+impl<P: Arithmetic> WeightedColumn<P> for Stored {
     #[inline(always)]
     fn new(_: P, ny: usize) -> Self {
         Self(vec![Octet::default(); ny])
@@ -126,9 +120,9 @@ impl<P: Arithmetic> Column<P> for Stored {
             weight = part.add(product, weight);
             coverage = part.mul_add(spot, used, coverage);
         }
-        add(part, value, &mut sums[0]);
-        add(part, weight, &mut sums[1]);
-        add(part, coverage, &mut sums[2]);
+        part.add_to(value, &mut sums[0]);
+        part.add_to(weight, &mut sums[1]);
+        part.add_to(coverage, &mut sums[2]);
     }
 
     #[inline(always)]
@@ -172,7 +166,7 @@ mod tests {
 
     impl Both {
         #[inline(always)]
-        fn all<S: Simd, C: Column<S::Part>>(&self, simd: S) -> Vec<Octet> {
+        fn all<S: Simd, C: WeightedColumn<S::Part>>(&self, simd: S) -> Vec<Octet> {
             let mut column = C::new(simd.part(0), ROWS);
             let mut out = vec![Octet::default(); WITH_PIXELS + 2 * FARTHEST as usize + 1];
             for k in 0..S::PARTS {
@@ -180,7 +174,7 @@ mod tests {
                 let (sums, products) = out.split_at_mut(WITH_PIXELS);
                 column.weigh(part, &self.spot, &self.pixels, 0..ROWS, sums);
                 for (down, product) in (-FARTHEST..=FARTHEST).zip(products) {
-                    add(part, column.times(part, down, &self.partner), product);
+                    part.add_to(column.times(part, down, &self.partner), product);
                 }
             }
             out

@@ -32,6 +32,11 @@ pub(crate) trait Arithmetic: Copy {
     fn widen(self, from: &[f32; 8]) -> Self::Lanes;
     /// `then` in lanes where a > 0, else 0.
     fn where_positive(self, a: Self::Lanes, then: Self::Lanes) -> Self::Lanes;
+    /// Adds lanes to those in memory.
+    #[inline(always)]
+    fn add_to(self, lanes: Self::Lanes, to: &mut Octet) {
+        self.store(self.add(self.load(to), lanes), to);
+    }
 }
 
 /// Arithmetic on all eight lanes, and what mixes them.

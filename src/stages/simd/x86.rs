@@ -1,5 +1,6 @@
 //! The two x86-64 levels. Every `unsafe` here calls instructions whose presence the private field of the token
-//! proves: tokens are made by `detect` alone. Loads and stores go through references to aligned [`Octet`]s.
+//! proves: tokens are made by `detect`, or from another token that implies
+//! them. Loads and stores go through references to aligned [`Octet`]s.
 
 use super::lanes::{Arithmetic, Kernel, Octet, Simd};
 use std::arch::x86_64::*;
@@ -10,11 +11,11 @@ pub(crate) struct Avx2(());
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
 
-/// Half of an octet.
+/// Arithmetic on the low or the high half of an octet; holds the proof of the instructions.
 #[derive(Clone, Copy)]
 pub(crate) struct Half {
     at: At,
-    _simd: Avx2,
+    _proof: Avx2,
 }
 
 #[derive(Clone, Copy)]
@@ -298,7 +299,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn part(self, k: usize) -> Half {
-        Half { at: if k == 0 { At::Low } else { At::High }, _simd: self }
+        Half { at: if k == 0 { At::Low } else { At::High }, _proof: self }
     }
 }
 

@@ -87,13 +87,13 @@ pub(super) fn profile<P: Arithmetic, const D: usize>(
     }
     let steps = steps as usize;
     let start = Start::new(part, offset, sigma, steps);
-    let side = Side { start: &start, weights: weights(part, start.width), steps, half, degree };
-    side.fill::<D, true>(part, out);
-    side.fill::<D, false>(part, out);
+    let profile = Profile { start: &start, weights: weights(part, start.width), steps, half, degree };
+    profile.fill::<D, true>(part, out);
+    profile.fill::<D, false>(part, out);
 }
 
-/// The pixels of profiles on one side of the edge next to the centre.
-struct Side<'a, P: Arithmetic> {
+/// Quantities that the pixels on both sides of the edge next to the centre share.
+struct Profile<'a, P: Arithmetic> {
     start: &'a Start<P>,
     weights: [P::Lanes; ORDER],
     /// Intervals a pixel.
@@ -102,8 +102,8 @@ struct Side<'a, P: Arithmetic> {
     degree: usize,
 }
 
-impl<P: Arithmetic> Side<'_, P> {
-    /// Fills them, away from the centre: those above, or those below.
+impl<P: Arithmetic> Profile<'_, P> {
+    /// Fills the pixels above or below that edge, going away from it.
     #[inline(always)]
     fn fill<const D: usize, const ABOVE: bool>(&self, part: P, out: &mut [Octet]) {
         let Self { start, weights, steps, half, degree } = self;
@@ -216,7 +216,7 @@ const TAYLOR: [f64; 15] = {
     out
 };
 
-/// e^x of four x, |x| <= 2^squarings / 2: the Taylor series of `x / 2^squarings` to x^14, squared so many times.
+/// e^x for four values of x, |x| <= 2^squarings / 2: the Taylor series of `x / 2^squarings` to x^14, squared so many times.
 #[inline(always)]
 fn exp<P: Arithmetic>(part: P, x: [P::Lanes; 4], squarings: u32) -> [P::Lanes; 4] {
     let (mut x, scale) = (x, part.splat(0.5f64.powi(squarings as i32)));

@@ -111,8 +111,8 @@ impl<'a> SpotSource<'a> {
         for bin in bins.clone() {
             let (y, x) = self.corner(fibre, bin);
             out.y.push(y);
-            out.x.push(x.div_euclid(8));
-            out.first.push(x);
+            out.octet.push(x.div_euclid(8));
+            out.column.push(x);
         }
         match &self.kind {
             Kind::Series { table, first, model } if model.is_hermite() => {
@@ -238,8 +238,8 @@ impl AlignedSpots {
     fn reset(&mut self, shape: &SpotShape, n: usize) {
         (self.octets, self.ny, self.nx) = (shape.octets(), shape.ny(), shape.nx());
         self.y.clear();
-        self.x.clear();
-        self.first.clear();
+        self.octet.clear();
+        self.column.clear();
         // What was there before is overwritten.
         self.stamps.resize(n * self.size(), Octet::default());
         self.scale.resize(n, 0.0);
