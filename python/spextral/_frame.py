@@ -281,6 +281,8 @@ def _count(name: str, given: Any) -> int:
     value = number(name, given, "")
     if value != value or abs(value) == float("inf") or value != int(value) or value < 0:
         raise InputError(f"{name} is {given}: give a whole number of at least 0")
+    if value >= 2**63:
+        raise InputError(f"{name} is {given}: give a whole number below 2^63")
     # A number above 2^53 stays as it is.
     return given if isinstance(given, int) else int(value)
 

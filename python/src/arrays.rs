@@ -2,9 +2,21 @@
 
 use crate::error::input;
 use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArrayMethods, dtype};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use spextral::stages::wave_table::WaveTable;
+
+/// A whole number of at least 0, or None. One beyond its type is an error of the argument, as other values are, and no OverflowError.
+pub fn whole<'py, T>(argument: &Bound<'py, PyAny>) -> PyResult<T>
+where
+    T: for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    argument.extract().map_err(|error: PyErr| match error.is_instance_of::<PyOverflowError>(argument.py()) {
+        true => input(format!("{argument} is given: choose a whole number from 0 to 2^64 - 1")),
+        false => error,
+    })
+}
 
 /// The numbers of an argument with its shape.
 pub struct Numbers<T> {

@@ -1,6 +1,6 @@
 //! The PSF as a Python object.
 
-use crate::arrays::{integers, numbers, to_numpy, wavelength_range};
+use crate::arrays::{integers, numbers, to_numpy, wavelength_range, whole};
 use crate::error::{Raise, input};
 use crate::work::released;
 use numpy::PyArrayDyn;
@@ -165,8 +165,8 @@ impl Psf {
     fn traces<'py>(
         &self,
         wave: &Bound<'py, PyAny>,
-        specmin: usize,
-        nspec: Option<usize>,
+        #[pyo3(from_py_with = whole)] specmin: usize,
+        #[pyo3(from_py_with = whole)] nspec: Option<usize>,
     ) -> PyResult<(Array<'py, f64>, Array<'py, f64>)> {
         let py = wave.py();
         let (wave, nwave) = self.wavelengths(wave)?;
@@ -203,8 +203,8 @@ impl Psf {
     fn spots<'py>(
         &self,
         wave: &Bound<'py, PyAny>,
-        specmin: usize,
-        nspec: Option<usize>,
+        #[pyo3(from_py_with = whole)] specmin: usize,
+        #[pyo3(from_py_with = whole)] nspec: Option<usize>,
         tails: bool,
     ) -> PyResult<(Array<'py, f64>, Array<'py, i32>, Array<'py, i32>)> {
         let py = wave.py();
@@ -337,13 +337,13 @@ impl Psf {
 #[pyo3(signature = (nfibre = 500, *, camera = "r", bundlesize = 25, wave = None, npix_y = None, npix_x = None, seed = 0))]
 pub fn make_psf(
     py: Python,
-    nfibre: usize,
+    #[pyo3(from_py_with = whole)] nfibre: usize,
     camera: &str,
-    bundlesize: usize,
+    #[pyo3(from_py_with = whole)] bundlesize: usize,
     wave: Option<&Bound<PyAny>>,
-    npix_y: Option<usize>,
-    npix_x: Option<usize>,
-    seed: u64,
+    #[pyo3(from_py_with = whole)] npix_y: Option<usize>,
+    #[pyo3(from_py_with = whole)] npix_x: Option<usize>,
+    #[pyo3(from_py_with = whole)] seed: u64,
 ) -> PyResult<Psf> {
     let camera = match camera {
         "b" => Camera::B,

@@ -1,6 +1,6 @@
 //! Simulated frames.
 
-use crate::arrays::{is_table, number, to_numpy, wave_table, wavelength_range};
+use crate::arrays::{is_table, number, to_numpy, wave_table, wavelength_range, whole};
 use crate::error::{Raise, input};
 use crate::preproc::Preproc;
 use crate::psf::Psf;
@@ -45,16 +45,16 @@ use spextral::simulate::{Simulated, Simulation};
 pub fn simulate<'py>(
     py: Python<'py>,
     psf: &Bound<'py, Psf>,
-    seed: u64,
-    specmin: usize,
-    nspec: Option<usize>,
+    #[pyo3(from_py_with = whole)] seed: u64,
+    #[pyo3(from_py_with = whole)] specmin: usize,
+    #[pyo3(from_py_with = whole)] nspec: Option<usize>,
     wavelength: Option<&Bound<'py, PyAny>>,
     readnoise: Option<&Bound<'py, PyAny>>,
     exptime: Option<&Bound<'py, PyAny>>,
     mjd: Option<&Bound<'py, PyAny>>,
     cosmics: Option<&Bound<'py, PyAny>>,
-    bad_columns: Option<usize>,
-    dead_patches: Option<usize>,
+    #[pyo3(from_py_with = whole)] bad_columns: Option<usize>,
+    #[pyo3(from_py_with = whole)] dead_patches: Option<usize>,
 ) -> PyResult<(Preproc, Bound<'py, PyDict>)> {
     let is_table = wavelength.map(is_table).transpose()?.unwrap_or(false);
     let (table, range) = if is_table { (wavelength, None) } else { (None, wavelength) };

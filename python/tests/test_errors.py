@@ -33,6 +33,23 @@ def test_columns_with_more_axes_than_a_table_has_are_refused(tmp_path):
             spextral.write_frame(tmp_path / "frame.fits", edited)
 
 
+def test_numbers_beyond_their_type_are_refused_as_other_values():
+    psf = spextral.make_psf(5, wave=(6500, 6540), npix_y=120)
+    preproc, _ = spextral.simulate(psf)
+    for call in (
+        lambda: spextral.simulate(psf, seed=-1),
+        lambda: spextral.simulate(psf, seed=2**70),
+        lambda: spextral.simulate(psf, bad_columns=-3),
+        lambda: spextral.make_psf(-5),
+        lambda: psf.traces([6510.0], specmin=-1),
+        lambda: spextral.extract_frame(preproc, psf, nspec=2**70),
+    ):
+        with pytest.raises(spextral.InputError, match="whole number"):
+            call()
+    with pytest.raises(TypeError, match="seed"):
+        spextral.simulate(psf, seed="3")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are Linux's")
 def test_more_spots_than_memory_holds_are_a_memory_error():
     program = """
