@@ -10,11 +10,35 @@ use std::ops::Range;
 /// Sums of a spot with pixels: with W p, W and W > 0.
 pub(super) const WITH_PIXELS: usize = 3;
 
-/// W, W p and 1 of pixels that are used, else 0, from ivar and image.
-#[inline(always)]
-fn weights<P: Arithmetic>(part: P, [w, p]: [P::Lanes; 2], one: P::Lanes) -> [P::Lanes; 3] {
-    let w = part.where_positive(w, w);
-    [w, part.where_positive(w, part.mul(w, p)), part.where_positive(w, one)]
+/// Sums of a spot with W p, W and W > 0.
+struct Sums<P: Arithmetic>([P::Lanes; WITH_PIXELS]);
+
+impl<P: Arithmetic> Sums<P> {
+    #[inline(always)]
+    fn new(part: P) -> Self {
+        Self([part.splat(0.0); WITH_PIXELS])
+    }
+
+    /// Adds a row of a spot on pixels of some ivar and image; returns the row times W. Pixels that are not used count 0.
+    #[inline(always)]
+    fn weigh(&mut self, part: P, spot: P::Lanes, ivar: P::Lanes, image: P::Lanes) -> P::Lanes {
+        let w = part.where_positive(ivar, ivar);
+        let wp = part.where_positive(w, part.mul(w, image));
+        let used = part.where_positive(w, part.splat(1.0));
+        let product = part.mul(spot, w);
+        let [value, weight, coverage] = &mut self.0;
+        *value = part.mul_add(spot, wp, *value);
+        *weight = part.add(product, *weight);
+        *coverage = part.mul_add(spot, used, *coverage);
+        product
+    }
+
+    #[inline(always)]
+    fn add_to(self, part: P, to: &mut [Octet]) {
+        for k in 0..WITH_PIXELS {
+            part.add_to(self.0[k], &mut to[k]);
+        }
+    }
 }
 
 /// One part of an octet of columns of a weighted spot.
@@ -63,19 +87,12 @@ impl<P: Arithmetic, const N: usize> WeightedColumn<P> for Registers<P, N> {
         let spot: &[Octet; N] = spot.first_chunk().expect("as many rows");
         let w: &[[f32; 8]; N] = pixels.ivar[at.clone()].first_chunk().expect("as many rows");
         let p: &[[f32; 8]; N] = pixels.image[at].first_chunk().expect("as many rows");
-        let one = part.splat(1.0);
-        let [mut value, mut weight, mut coverage] = [part.splat(0.0); 3];
+        let mut of_pixels = Sums::new(part);
         for row in 0..N {
-            let spot = part.load(&spot[row]);
-            let [w, wp, used] = weights(part, [part.widen(&w[row]), part.widen(&p[row])], one);
-            self.0[row] = part.mul(spot, w);
-            value = part.mul_add(spot, wp, value);
-            weight = part.add(self.0[row], weight);
-            coverage = part.mul_add(spot, used, coverage);
+            let (w, p) = (part.widen(&w[row]), part.widen(&p[row]));
+            self.0[row] = of_pixels.weigh(part, part.load(&spot[row]), w, p);
         }
-        part.add_to(value, &mut sums[0]);
-        part.add_to(weight, &mut sums[1]);
-        part.add_to(coverage, &mut sums[2]);
+        of_pixels.add_to(part, sums);
     }
 
     #[inline(always)]
@@ -108,21 +125,13 @@ impl<P: Arithmetic> WeightedColumn<P> for Stored {
 
     #[inline(always)]
     fn weigh(&mut self, part: P, spot: &[Octet], pixels: &Pixels, at: Range<usize>, sums: &mut [Octet]) {
-        let [mut value, mut weight, mut coverage] = [part.splat(0.0); 3];
-        let one = part.splat(1.0);
+        let mut of_pixels = Sums::new(part);
         let pixels = pixels.ivar[at.clone()].iter().zip(&pixels.image[at]);
         for ((row, spot), (w, p)) in self.0.iter_mut().zip(spot).zip(pixels) {
-            let spot = part.load(spot);
-            let [w, wp, used] = weights(part, [part.widen(w), part.widen(p)], one);
-            let product = part.mul(spot, w);
+            let product = of_pixels.weigh(part, part.load(spot), part.widen(w), part.widen(p));
             part.store(product, row);
-            value = part.mul_add(spot, wp, value);
-            weight = part.add(product, weight);
-            coverage = part.mul_add(spot, used, coverage);
         }
-        part.add_to(value, &mut sums[0]);
-        part.add_to(weight, &mut sums[1]);
-        part.add_to(coverage, &mut sums[2]);
+        of_pixels.add_to(part, sums);
     }
 
     #[inline(always)]
