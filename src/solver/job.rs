@@ -9,7 +9,6 @@ use crate::geometry::{Ccd, WaveGrid};
 use crate::plan::{Bundle, PatchOptions, PlanError, bundles};
 use crate::psf::{Dispersion, Psf, Tails};
 use crate::stages::normal_equations::Prior;
-use crate::stages::spot_weight::largest_spot_weights;
 use crate::stages::traces::{legendre, unit};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -127,7 +126,7 @@ impl<'a> Job<'a> {
         check(psf, ccd, grid, options)?;
         let grid = options.barycentric.map_or_else(|| grid.clone(), |f| grid.divided_by(f));
         let facts = Facts::of(psf, &grid, options);
-        let measured = || largest_spot_weights(psf, ccd).into();
+        let measured = || facts.spot_places().largest_weights(psf, ccd).into();
         let largest_weights = ccd.largest_weights().map_or_else(measured, Cow::Borrowed);
         let job = Self { psf, ccd, grid, options, facts, largest_weights };
         if options.solver == Solver::Patches || options.decorrelate == Decorrelate::Noise {
@@ -181,7 +180,7 @@ impl<'a> Job<'a> {
         low..high.max(low)
     }
 
-    /// The largest weight of a spot of each fibre, 1/electron^2, `[nfibre]`; see [`largest_spot_weights`].
+    /// The largest weight of a spot of each fibre, 1/electron^2, `[nfibre]`; see [`SpotPlaces::largest_weights`](crate::stages::spot_weight::SpotPlaces::largest_weights).
     pub fn largest_weights(&self) -> &[f64] {
         &self.largest_weights
     }

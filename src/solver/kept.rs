@@ -10,6 +10,7 @@ use crate::gpu::Precision;
 use crate::gpu::banded::Accuracy;
 use crate::plan::Bundle;
 use crate::psf::Psf;
+use crate::stages::spot_weight::SpotPlaces;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -52,6 +53,7 @@ pub(super) struct Facts {
     pub half_diagonals: usize,
     /// Why f32 does not serve, if it does not.
     pub beyond_f32: OnceLock<Option<String>>,
+    spot_places: OnceLock<SpotPlaces>,
     accuracy: Mutex<Vec<(Precision, Accuracy)>>,
     plans: Mutex<Vec<(PlanKey, Arc<Vec<PlannedWindow>>)>>,
 }
@@ -91,9 +93,15 @@ impl Facts {
             correlation,
             half_diagonals,
             beyond_f32: OnceLock::new(),
+            spot_places: OnceLock::new(),
             accuracy: Mutex::default(),
             plans: Mutex::default(),
         }
+    }
+
+    /// Returns where the spots of the PSF lie, found at the first call.
+    pub fn spot_places(&self) -> &SpotPlaces {
+        self.spot_places.get_or_init(|| SpotPlaces::new(&self.psf))
     }
 
     /// Returns the windows of a bundle, which `plan` finds at the first call.
