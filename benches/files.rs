@@ -150,7 +150,7 @@ fn frame_of(preproc: &Preproc, nspec: usize, ndiag: usize) -> Frame {
         ndiag,
         flux: noise(n),
         ivar: noise(n),
-        resolution: noise(n * ndiag),
+        resolution: noise(n * ndiag).into(),
         chi2pix: noise(n),
         pixmask_fraction: Vec::new(),
         mask: vec![0; n],

@@ -244,7 +244,7 @@ impl Plan {
         };
         let of_waves = if wave.len() == s.nwave { &bins[1..] } else { &bins[..] };
         frame.set_item("wave", to_numpy(py, wave, of_waves)?)?;
-        frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
+        frame.set_item("Rdiags", to_numpy(py, s.resolution.into_f64(), &matrix)?)?;
         frame.set_item("pixmask_fraction", to_numpy(py, s.pixmask_fraction, &bins)?)?;
         frame.set_item("chi2pix", to_numpy(py, s.chi2pix, &bins)?)?;
         frame.set_item("modelimage", model)?;

@@ -121,7 +121,7 @@ pub fn read_frame(py: Python, path: PathBuf) -> PyResult<Bound<PyDict>> {
     frame.set_item("specmask", to_numpy(py, s.mask, &bins)?)?;
     let of_waves = if wave.len() == nwave { &bins[1..] } else { &bins[..] };
     frame.set_item("wave", to_numpy(py, wave, of_waves)?)?;
-    frame.set_item("Rdiags", to_numpy(py, s.resolution, &matrix)?)?;
+    frame.set_item("Rdiags", to_numpy(py, s.resolution.into_f64(), &matrix)?)?;
     frame.set_item("pixmask_fraction", py.None())?;
     frame.set_item("chi2pix", chi2pix)?;
     frame.set_item("modelimage", py.None())?;
@@ -190,7 +190,7 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
     let (flux, [nspec, nwave]) =
         numbers("specflux", &item("specflux")?, "electron / Angstrom")?.need_axes("specflux", "[nspec, nwave]")?;
     let (bins, why) = ([nspec, nwave], "as specflux");
-    let resolution = numbers("Rdiags", &item("Rdiags")?, "")?;
+    let resolution = numbers::<f64>("Rdiags", &item("Rdiags")?, "")?;
     let [_, ndiag, _] = *resolution.shape.as_slice() else {
         return Err(input(format!("Rdiags has shape {:?}, [nspec, ndiag, nwave] is needed", resolution.shape)));
     };
@@ -210,8 +210,17 @@ fn spectra_of(frame: &Bound<PyDict>) -> PyResult<(Spectra, Vec<f64>)> {
         given => numbers("chi2pix", &given, "")?.need_shape("chi2pix", &bins, why)?,
     };
     let mask = integers::<u32>("specmask", &item("specmask")?)?.need_shape("specmask", &bins, why)?;
-    let parts =
-        SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction: Vec::new(), mask };
+    let parts = SpectraParts {
+        nspec,
+        nwave,
+        ndiag,
+        flux,
+        ivar,
+        resolution: resolution.into(),
+        chi2pix,
+        pixmask_fraction: Vec::new(),
+        mask,
+    };
     Ok((Spectra::new(parts).map_err(|error| input(error.to_string()))?, wave))
 }
 

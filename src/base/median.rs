@@ -2,13 +2,18 @@
 
 /// Returns the median of `values`, NaN if there are none. NaN sorts last.
 pub fn median(values: Vec<f64>) -> f64 {
-    let half = values.len() / 2;
-    if values.is_empty() {
-        return f64::NAN;
-    }
-    let odd = values.len() % 2 == 1;
+    median_of(values)
+}
+
+/// Returns the median of `values`, see [`median`].
+pub fn median_of(values: impl IntoIterator<Item = f64>) -> f64 {
     // Integers are selected two times faster.
     let mut ranks: Vec<i64> = values.into_iter().map(|value| ordered(value.to_bits().cast_signed())).collect();
+    let half = ranks.len() / 2;
+    if ranks.is_empty() {
+        return f64::NAN;
+    }
+    let odd = ranks.len() % 2 == 1;
     let (below, &mut middle, _) = ranks.select_nth_unstable(half);
     let left = if odd { None } else { below.iter().copied().max() };
     let value = |rank: i64| f64::from_bits(ordered(rank).cast_unsigned());

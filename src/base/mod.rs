@@ -1,5 +1,5 @@
 //! Tools without astronomy: atomic writes, output paths, cancellation, panics and errors as text, medians, planes turned, the process,
-//! memory used again, the trace.
+//! arrays of reals, memory used again, the trace.
 
 pub mod atomic_file;
 pub mod cancel;
@@ -11,6 +11,7 @@ pub(crate) mod number;
 pub mod option_name;
 pub mod output_path;
 pub(crate) mod process;
+pub(crate) mod real_array;
 pub(crate) mod recycled;
 pub mod trace;
 pub mod transpose;

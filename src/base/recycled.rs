@@ -1,40 +1,81 @@
 //! Large arrays that are used again. Memory that is new to a process costs several times what it takes to fill it. The system
 //! zeros it page by page, at the first touch.
 
+use super::real_array::RealArray;
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
 /// Fewest values of an array that is kept: the allocator keeps smaller ones.
 const LEAST: usize = 1 << 17;
 
-/// Most values that are kept: two frames of 500 fibres.
+/// Most values of a kind that are kept: two frames of 500 fibres.
 const MOST: usize = 48 << 20;
 
 /// Values that a thread zeros at a time.
 const PART: usize = 1 << 16;
 
-/// Those given back last come last.
-static KEPT: Mutex<Vec<Vec<f64>>> = Mutex::new(Vec::new());
+/// Arrays given back, those given last at the end.
+type Kept<T> = Mutex<Vec<Vec<T>>>;
+
+static OF_F32: Kept<f32> = Mutex::new(Vec::new());
+static OF_F64: Kept<f64> = Mutex::new(Vec::new());
+
+/// A kind of values.
+pub(crate) trait Recycled: Copy + Default + Send + Sync + 'static {
+    /// Arrays of this kind.
+    fn kept() -> &'static Kept<Self>;
+}
+
+impl Recycled for f32 {
+    fn kept() -> &'static Kept<Self> {
+        &OF_F32
+    }
+}
+
+impl Recycled for f64 {
+    fn kept() -> &'static Kept<Self> {
+        &OF_F64
+    }
+}
 
 /// Returns `len` zeros, in memory of an array given back if one is not much longer.
-pub(crate) fn zeros(len: usize) -> Vec<f64> {
-    let fits = |kept: &Vec<f64>| (len..=len + len / 8).contains(&kept.len());
-    let known = (len >= LEAST).then(|| {
-        let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().rposition(fits).map(|at| all.remove(at))
-    });
-    let Some(mut values) = known.flatten() else { return vec![0.0; len] };
-    values.truncate(len);
-    values.par_chunks_mut(PART).for_each(|part| part.fill(0.0));
+pub(crate) fn zeros<T: Recycled>(len: usize) -> Vec<T> {
+    let Some(mut values) = known(len) else { return vec![T::default(); len] };
+    values.par_chunks_mut(PART).for_each(|part| part.fill(T::default()));
     values
 }
 
+/// Returns `len` values that the caller overwrites: those of an array given back if one is not much longer, else zeros.
+pub(crate) fn any<T: Recycled>(len: usize) -> Vec<T> {
+    known(len).unwrap_or_else(|| vec![T::default(); len])
+}
+
+/// Returns the first `len` values of an array given back if one is not much longer.
+fn known<T: Recycled>(len: usize) -> Option<Vec<T>> {
+    let fits = |kept: &Vec<T>| (len..=len + len / 8).contains(&kept.len());
+    let known = (len >= LEAST).then(|| {
+        let mut all = T::kept().lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().rposition(fits).map(|at| all.remove(at))
+    });
+    let mut values = known.flatten()?;
+    values.truncate(len);
+    Some(values)
+}
+
 /// Gives back an array that nobody needs.
-pub(crate) fn give(values: Vec<f64>) {
+pub(crate) fn give_array(values: RealArray) {
+    match values {
+        RealArray::F32(values) => give(values),
+        RealArray::F64(values) => give(values),
+    }
+}
+
+/// Gives back values that nobody needs.
+pub(crate) fn give<T: Recycled>(values: Vec<T>) {
     if values.len() < LEAST {
         return;
     }
-    let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = T::kept().lock().unwrap_or_else(PoisonError::into_inner);
     all.push(values);
     while all.iter().map(Vec::capacity).sum::<usize>() > MOST {
         all.remove(0);
@@ -50,16 +91,19 @@ mod tests {
         // Lengths of its own: other tests give arrays, too.
         let len = 5 * LEAST + 77;
         let place = |values: &Vec<f64>| values.as_ptr();
-        let mut first = zeros(len);
+        let mut first = zeros::<f64>(len);
         first.fill(3.0);
         let at = place(&first);
         give(first);
-        let shorter = zeros(len - LEAST / 2);
+        let shorter = zeros::<f64>(len - LEAST / 2);
         assert!(place(&shorter) == at && shorter.len() == len - LEAST / 2 && shorter.iter().all(|v| *v == 0.0));
         give(shorter);
+        // Of its own length, too.
+        give(vec![2.5; 3 * LEAST + 13]);
+        assert_eq!(any::<f64>(3 * LEAST + 13)[1], 2.5);
         assert_ne!(place(&zeros(len / 2)), at);
         assert_ne!(place(&zeros(len)), at, "it is too short now");
         give(vec![1.0; 10]);
-        assert_eq!(zeros(10), [0.0; 10]);
+        assert_eq!(zeros::<f32>(10), [0.0; 10]);
     }
 }

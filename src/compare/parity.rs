@@ -1,6 +1,7 @@
 //! The parity of two sets of spectra: differences of flux, sigma and resolution, bin by bin.
 
 use super::side::{CompareError, Side, common_fibres, common_waves};
+use crate::frame::RealArray;
 use serde::Serialize;
 
 /// Limits of the parity table.
@@ -146,7 +147,7 @@ impl Parity {
         let difference = (a.flux[ia] - b.flux[ib]).abs() / sigma;
         let in_sigma = (a.ivar[ia].powf(-0.5) / sigma - 1.0).abs();
         let in_resolution = match (&a.resolution, &b.resolution) {
-            (Some(ra), Some(rb)) => Some(largest_step(a, ra, (fa, ja), b, rb, (fb, jb))),
+            (Some(ra), Some(rb)) => Some(largest_step((a, ra), (fa, ja), (b, rb), (fb, jb))),
             _ => None,
         };
         let sets = [Some(&mut self.all), good.then_some(&mut self.good)];
@@ -172,11 +173,16 @@ impl Parity {
 }
 
 /// Returns the largest difference of a bin's diagonals, where missing ones are 0; NaN if one is not finite.
-fn largest_step(a: &Side, ra: &[f64], (fa, ja): (usize, usize), b: &Side, rb: &[f64], (fb, jb): (usize, usize)) -> f64 {
+fn largest_step(
+    (a, ra): (&Side, &RealArray),
+    (fa, ja): (usize, usize),
+    (b, rb): (&Side, &RealArray),
+    (fb, jb): (usize, usize),
+) -> f64 {
     let most = a.ndiag.max(b.ndiag);
-    let of = |side: &Side, r: &[f64], f: usize, j: usize, k: usize| {
+    let of = |side: &Side, r: &RealArray, f: usize, j: usize, k: usize| {
         let diagonal = (k + side.ndiag / 2).checked_sub(most / 2).filter(|d| *d < side.ndiag);
-        diagonal.map_or(0.0, |d| r[(f * side.ndiag + d) * side.nwave + j])
+        diagonal.map_or(0.0, |d| r.at((f * side.ndiag + d) * side.nwave + j))
     };
     (0..most).fold(0.0, |largest: f64, k| {
         let step = (of(a, ra, fa, ja, k) - of(b, rb, fb, jb, k)).abs();

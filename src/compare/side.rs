@@ -1,7 +1,7 @@
 //! One side of a comparison: spectra from a frame, in memory or on disk, or from a file of reference arrays.
 
 use crate::fits::{FitsError, read_frame, read_image_f64};
-use crate::frame::{Frame, specmask};
+use crate::frame::{Frame, RealArray, specmask};
 use std::path::Path;
 use thiserror::Error;
 
@@ -66,7 +66,7 @@ pub struct Side {
     /// Number of diagonals of R.
     pub ndiag: usize,
     /// Diagonals of R, `[nspec, ndiag, nwave]`, if it has any.
-    pub resolution: Option<Vec<f64>>,
+    pub resolution: Option<RealArray>,
     /// Whether less than half of a bin's PSF is on masked pixels, `[nspec, nwave]`.
     pub good: Vec<bool>,
     /// Mask bits, `[nspec, nwave]`, if it has any.
@@ -150,7 +150,7 @@ fn read_arrays(path: &Path, (rshape, resolution): (Vec<usize>, Vec<f64>)) -> Res
     needs("PIXMASK_FRACTION", &mshape, &shape)?;
     let good = masked.into_iter().map(|f| f < USABLE).collect();
     let fibres = (0..nspec as i64).collect();
-    let resolution = Some(resolution);
+    let resolution = Some(resolution.into());
     Ok(Side { name: file_name(path), fibres, wave, nwave, flux, ivar, ndiag, resolution, good, mask: None })
 }
 

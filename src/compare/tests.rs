@@ -22,7 +22,7 @@ fn frame(nspec: usize, nwave: usize) -> Frame {
         ndiag: NDIAG,
         flux: vec![100.0; n],
         ivar: vec![0.25; n],
-        resolution,
+        resolution: resolution.into(),
         chi2pix: vec![1.0; n],
         pixmask_fraction: vec![0.0; n],
         mask: vec![0; n],
@@ -53,7 +53,7 @@ fn each_difference_is_counted_below_the_limits_above_it() {
     b.spectra.update(|s| s.flux[7] += 1.0).unwrap();
     b.spectra.update(|s| s.flux[8] += 0.01).unwrap();
     b.spectra.update(|s| s.ivar[20] = 1.0).unwrap();
-    b.spectra.update(|s| s.resolution[3 * 40 + 30] += 2e-4).unwrap();
+    b.spectra.update(|s| s.resolution.make_f64()[3 * 40 + 30] += 2e-4).unwrap();
     let p = parity(&a, &b);
     assert_eq!(p.good.flux.below, [38, 38, 38, 39, 39, 40]);
     assert_eq!(p.good.sigma.below, [39, 39, 39, 39, 39, 39]);
@@ -81,7 +81,7 @@ fn nan_fails_every_tolerance_wherever_it_is() {
     for spoil in [
         |f: &mut Frame| f.spectra.update(|s| s.flux[3] = f64::NAN).unwrap(),
         |f: &mut Frame| f.spectra.update(|s| s.ivar[3] = f64::NAN).unwrap(),
-        |f: &mut Frame| f.spectra.update(|s| s.resolution[3] = f64::NAN).unwrap(),
+        |f: &mut Frame| f.spectra.update(|s| s.resolution.make_f64()[3] = f64::NAN).unwrap(),
     ] {
         let mut b = a.clone();
         spoil(&mut b);
@@ -162,7 +162,7 @@ fn diagonals_that_one_side_lacks_count_as_0() {
     let wide = frame(2, 20);
     let narrow = |value: f64| {
         let mut narrow = wide.clone();
-        let change = |s: &mut SpectraParts| (s.ndiag, s.resolution) = (1, vec![value; 40]);
+        let change = |s: &mut SpectraParts| (s.ndiag, s.resolution) = (1, vec![value; 40].into());
         narrow.spectra.update(change).unwrap();
         narrow
     };
@@ -170,7 +170,7 @@ fn diagonals_that_one_side_lacks_count_as_0() {
     assert_eq!([worst(&wide, &narrow(1.0)), worst(&narrow(1.0), &wide)], [0.0, 0.0]);
     assert_eq!(worst(&wide, &narrow(0.75)), 0.25);
     let mut tailed = wide.clone();
-    tailed.spectra.update(|s| s.resolution[3] = 0.5).unwrap();
+    tailed.spectra.update(|s| s.resolution.make_f64()[3] = 0.5).unwrap();
     assert_eq!(worst(&tailed, &narrow(1.0)), 0.5);
 }
 
@@ -186,7 +186,7 @@ fn smeared(scale: f64) -> (Frame, Truth) {
             for (k, w) in weights.into_iter().enumerate() {
                 // R's column j spreads the light of bin j over bins j - 2 .. j + 2, more to the red.
                 let tilt = 1.0 + 0.2 * (k as f64 - 2.0);
-                frame.spectra.update(|s| s.resolution[(f * NDIAG + k) * nwave + j] = w * tilt).unwrap();
+                frame.spectra.update(|s| s.resolution.make_f64()[(f * NDIAG + k) * nwave + j] = w * tilt).unwrap();
             }
         }
         for i in 0..nwave {
@@ -194,7 +194,7 @@ fn smeared(scale: f64) -> (Frame, Truth) {
             let smeared: f64 = (0..NDIAG)
                 .filter_map(|k| {
                     let j = (i + 2).checked_sub(k).filter(|&j| j < nwave)?;
-                    Some(frame.spectra.resolution[(f * NDIAG + k) * nwave + j] * flux[f * nwave + j] / 0.8)
+                    Some(frame.spectra.resolution.at((f * NDIAG + k) * nwave + j) * flux[f * nwave + j] / 0.8)
                 })
                 .sum();
             frame.spectra.update(|s| s.flux[f * nwave + i] = smeared + 2.0 * scale * noise).unwrap();

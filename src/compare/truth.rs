@@ -81,9 +81,9 @@ pub(crate) fn resolution_row(
 fn resolve(frame: &Frame, row: usize, truth: &[f64]) -> Vec<f64> {
     let (n, wave) = (frame.spectra.nwave, frame.wave_of(row));
     let size = frame.spectra.ndiag * n;
-    let diagonals = &frame.spectra.resolution[row * size..(row + 1) * size];
+    let diagonals = frame.spectra.resolution.part(row * size..(row + 1) * size).to_f64();
     let density: Vec<f64> = (0..n).map(|j| truth[j] / step(wave, j)).collect();
-    (0..n).map(|i| resolution_row(diagonals, n, i).map(|(j, r)| r * density[j]).sum()).collect()
+    (0..n).map(|i| resolution_row(&diagonals, n, i).map(|(j, r)| r * density[j]).sum()).collect()
 }
 
 /// Returns the width of a bin by central differences, Angstrom.

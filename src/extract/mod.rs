@@ -7,6 +7,7 @@ mod digests;
 mod error;
 mod extraction;
 mod fibermap;
+mod fibre;
 mod file;
 mod file_error;
 mod option_record;

@@ -7,7 +7,7 @@ use super::table::read_table;
 use super::weights::{electrons_per_angstrom, is_electron};
 use super::writer::{Image, Pixels, write_file, write_images};
 use crate::base::atomic_file::PendingFile;
-use crate::frame::{Frame, Header, Scores, Spectra, SpectraParts};
+use crate::frame::{Frame, Header, RealSlice, Scores, Spectra, SpectraParts};
 use std::path::Path;
 
 /// Writes a frame file: FLUX, IVAR, MASK, WAVELENGTH, RESOLUTION, FIBERMAP, CHI2PIX, SCORES, of which the last three are
@@ -33,7 +33,11 @@ pub fn write_frame(path: impl AsRef<Path>, frame: &Frame, overwrite: bool) -> Re
         let of_waves = if frame.has_own_waves() { &spectra } else { &spectra[1..] };
         out.image(&image("WAVELENGTH", "Angstrom", of_waves, Pixels::F64(&frame.wave)), &none)?;
         let resolution = [s.nspec, s.ndiag, s.nwave];
-        out.image(&image("RESOLUTION", "", &resolution, Pixels::F32Rounded(&s.resolution)), &none)?;
+        let r = match s.resolution.all() {
+            RealSlice::F32(values) => Pixels::F32(values),
+            RealSlice::F64(values) => Pixels::F32Rounded(values),
+        };
+        out.image(&image("RESOLUTION", "", &resolution, r), &none)?;
         if let Some(fibermap) = &frame.fibermap {
             out.table("FIBERMAP", fibermap)?;
         }
@@ -96,7 +100,10 @@ pub fn read_frame(path: impl AsRef<Path>) -> Result<Frame, FitsError> {
         ndiag,
         flux: file.image_f64(flux_hdu)?,
         ivar: needed("IVAR")?,
-        resolution: file.image_f64(resolution_hdu)?,
+        resolution: match resolution_hdu.bitpix {
+            -32 => file.image_f32(resolution_hdu)?.into(),
+            _ => file.image_f64(resolution_hdu)?.into(),
+        },
         chi2pix: if file.find("CHI2PIX").is_some() { needed("CHI2PIX")? } else { Vec::new() },
         pixmask_fraction: Vec::new(),
         mask,

@@ -5,6 +5,7 @@ mod scores;
 pub mod specmask;
 mod spectra;
 
+pub use crate::base::real_array::{RealArray, RealSlice, RealSliceMut};
 pub(crate) use metadata::{CARD, card_of_path, parse_columns, printable, unsound_attributes};
 pub use metadata::{Column, ColumnData, Header, Table, Value, path_of_card};
 pub use scores::Scores;

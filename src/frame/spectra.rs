@@ -1,7 +1,8 @@
 //! Extracted spectra and their check.
 
+use crate::base::real_array::{RealArray, RealSlice};
 use crate::base::recycled;
-use ndarray::{ArrayView2, ArrayView3};
+use ndarray::{ArrayView2, ArrayView3, CowArray, Ix3};
 use std::ops::Deref;
 
 /// Arrays of [`SpectraParts`] that do not fit together.
@@ -20,7 +21,7 @@ pub struct SpectraError {
     pub nwave: usize,
 }
 
-/// Extracted spectra of `nspec` fibres on `nwave` bins, in f64 as computed, checked by [`Spectra::new`].
+/// Extracted spectra of `nspec` fibres on `nwave` bins, checked by [`Spectra::new`].
 ///
 /// The flat arrays are read through `Deref`, arrays with their shape by methods of the same names; [`Spectra::update`]
 /// changes them.
@@ -40,8 +41,9 @@ pub struct SpectraParts {
     pub flux: Vec<f64>,
     /// Inverse variance of `flux` in (electron/Angstrom)^-2, `[nspec, nwave]`.
     pub ivar: Vec<f64>,
-    /// Diagonals of R, `[nspec, ndiag, nwave]`: element (k, j) is `R[j - ndiag/2 + k, j]`.
-    pub resolution: Vec<f64>,
+    /// Diagonals of R, `[nspec, ndiag, nwave]`: element (k, j) is `R[j - ndiag/2 + k, j]`. They are in f32 if a device has
+    /// computed all of them so.
+    pub resolution: RealArray,
     /// Goodness of the 2-D fit per bin, `[nspec, nwave]`; empty if unknown.
     pub chi2pix: Vec<f64>,
     /// Fraction of the PSF on masked or absent pixels, in 0..=1, `[nspec, nwave]`; empty if unknown, as in frame files.
@@ -99,10 +101,15 @@ impl Spectra {
         self.view(&self.ivar)
     }
 
-    /// Diagonals of R, `[nspec, ndiag, nwave]`: element (k, j) is `R[j - ndiag/2 + k, j]`.
-    pub fn resolution(&self) -> ArrayView3<'_, f64> {
+    /// Diagonals of R, `[nspec, ndiag, nwave]`: element (k, j) is `R[j - ndiag/2 + k, j]`; a copy if they are in f32.
+    pub fn resolution(&self) -> CowArray<'_, f64, Ix3> {
         let shape = (self.nspec, self.ndiag, self.nwave);
-        ArrayView3::from_shape(shape, &self.resolution).expect("the shape was checked")
+        match self.resolution.all() {
+            RealSlice::F32(values) => {
+                ArrayView3::from_shape(shape, values).expect("the shape was checked").mapv(f64::from).into()
+            }
+            RealSlice::F64(values) => ArrayView3::from_shape(shape, values).expect("the shape was checked").into(),
+        }
     }
 
     /// Goodness of the 2-D fit per bin, `[nspec, nwave]`, if known.
@@ -129,7 +136,8 @@ impl Drop for Spectra {
     fn drop(&mut self) {
         let SpectraParts { flux, ivar, resolution, chi2pix, pixmask_fraction, .. } = std::mem::take(&mut self.0);
         // The next frame takes them.
-        [flux, ivar, resolution, chi2pix, pixmask_fraction].into_iter().for_each(recycled::give);
+        [flux, ivar, chi2pix, pixmask_fraction].into_iter().for_each(recycled::give);
+        recycled::give_array(resolution);
     }
 }
 
@@ -146,7 +154,7 @@ mod tests {
     use super::*;
 
     fn spectra() -> Spectra {
-        let resolution = (0..18).map(f64::from).collect();
+        let resolution = (0..18).map(f64::from).collect::<Vec<_>>().into();
         let flux = (0..6).map(f64::from).collect();
         let bins = || vec![1.0; 6];
         let (chi2pix, pixmask_fraction, mask) = (bins(), Vec::new(), vec![0; 6]);

@@ -8,6 +8,7 @@ use super::handle::Gpu;
 use super::kernel::Named;
 use super::scalar::Precision;
 use super::transfer::Landed;
+use crate::base::real_array::RealSlice;
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -225,24 +226,27 @@ impl RealsDownload {
 pub struct LandedReals(Landed, Precision);
 
 impl LandedReals {
+    /// Returns all values.
+    pub fn values(&self) -> RealSlice<'_> {
+        match self.1 {
+            Precision::F32 => RealSlice::F32(bytemuck::cast_slice(self.0.bytes())),
+            Precision::F64 => RealSlice::F64(bytemuck::cast_slice(self.0.bytes())),
+        }
+    }
+
     /// Fills `to` with every `step`-th value from `first` on.
     ///
     /// # Panics
     /// If there are fewer values.
     pub fn fill(&self, first: usize, step: usize, to: &mut [f64]) {
-        match self.1 {
-            Precision::F32 => fill(bytemuck::cast_slice::<u8, f32>(self.0.bytes()), (first, step), to),
-            Precision::F64 => fill(bytemuck::cast_slice::<u8, f64>(self.0.bytes()), (first, step), to),
+        match self.values() {
+            RealSlice::F32(all) => fill(all, (first, step), to),
+            RealSlice::F64(all) => fill(all, (first, step), to),
         }
     }
 }
 
 fn fill<T: Copy + Into<f64>>(all: &[T], (first, step): (usize, usize), to: &mut [f64]) {
-    if step == 1 {
-        let from = &all[first..first + to.len()];
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = (*from).into());
-        return;
-    }
     let Some(last) = to.len().checked_sub(1) else { return };
     let from = all[first..first + last * step + 1].iter().step_by(step);
     to.iter_mut().zip(from).for_each(|(to, from)| *to = (*from).into());

@@ -21,6 +21,7 @@ fn scene() -> (Psf, Simulated, Frame, Vec<f32>) {
     let ivar = flux.iter().map(|f| 1.0 / (f + 20.0)).collect();
     let n = flux.len();
     let (chi2pix, pixmask_fraction, mask) = (vec![1.0; n], vec![0.0; n], vec![0; n]);
+    let resolution = resolution.into();
     let spectra =
         Spectra::new(SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask })
             .unwrap();

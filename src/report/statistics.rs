@@ -58,10 +58,10 @@ impl Statistics {
 fn sigma_of_fibre(frame: &Frame, row: usize) -> Vec<f64> {
     let (n, wave) = (frame.spectra.nwave, frame.wave_of(row));
     let size = frame.spectra.ndiag * n;
-    let diagonals = &frame.spectra.resolution[row * size..(row + 1) * size];
+    let diagonals = frame.spectra.resolution.part(row * size..(row + 1) * size).to_f64();
     (0..n)
         .map(|i| {
-            let elements = resolution_row(diagonals, n, i).map(|(j, r)| (wave[j], r));
+            let elements = resolution_row(&diagonals, n, i).map(|(j, r)| (wave[j], r));
             let total: f64 = elements.clone().map(|(_, r)| r).sum();
             let mean = elements.clone().map(|(w, r)| w * r).sum::<f64>() / total;
             let variance = elements.map(|(w, r)| (w - mean).powi(2) * r).sum::<f64>() / total;
@@ -126,7 +126,7 @@ mod tests {
         frame.spectra.update(|s| (s.ndiag, s.resolution) = (ndiag, (0..ndiag).flat_map(row).collect())).unwrap();
         let sigma = Statistics::of(&frame).sigma[n / 2];
         assert!((sigma - 1.2).abs() < 1e-4, "{sigma}");
-        frame.spectra.update(|s| s.resolution.fill(0.0)).unwrap();
+        frame.spectra.update(|s| s.resolution.make_f64().fill(0.0)).unwrap();
         assert!(Statistics::of(&frame).sigma[n / 2].is_nan());
     }
 

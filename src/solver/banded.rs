@@ -237,7 +237,7 @@ impl<'j> Banded<'j> {
     pub fn judge(&self, submitted: Submitted<'j>) -> Result<Vec<Judged<'j>>, Unserved> {
         let Submitted { tasks, in_flight } = submitted;
         let outcomes = in_flight.wait().map_err(EngineError::from)?;
-        Ok(tasks.into_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome)).collect())
+        Ok(tasks.into_par_iter().zip(outcomes).map(|(task, outcome)| self.judge_one(task, outcome)).collect())
     }
 
     fn judge_one(&self, mut task: Task<'j>, outcome: BandedOutcome) -> Judged<'j> {
@@ -289,26 +289,39 @@ impl<'j> Banded<'j> {
 
     /// Returns the largest estimated error of a fibre's flux, sigma.
     fn error(&self, row: &FibreRow) -> f64 {
-        self.errors(row).into_iter().fold(0.0, f64::max)
+        let mut largest = 0.0;
+        row.estimates(self.job.beyond_ends(), |bin| {
+            // Most bins are known not to be the worst before their root is taken.
+            let is_sound = bin.flux.is_finite() && (0.0..f64::INFINITY).contains(&bin.ivar);
+            let is_less = OVER_ESTIMATE_F32.max(OVER_ESTIMATE_F64) * bin.truncation_error <= largest;
+            if !(is_sound && is_less) {
+                largest = f64::max(largest, self.error_of(bin));
+            }
+        });
+        largest
     }
 
-    /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma, where most of the spot is on good pixels.
-    /// Mostly masked bins may be off; they have a mask bit.
+    /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma.
     fn errors(&self, row: &FibreRow) -> Vec<f64> {
-        let of_bin = |bin: BinEstimate| {
-            let truncation = bin.truncation_error;
-            let error = match self.precision {
-                Precision::F32 => {
-                    let rounding = ROUNDING_F32 * bin.flux.abs() * bin.ivar.sqrt();
-                    OVER_ESTIMATE_F32 * (truncation - rounding)
-                }
-                Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
-            };
-            // An error that is no number is the largest.
-            let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
-            if bin.pixmask_fraction < 0.5 { error } else { 0.0 }
+        let mut errors = Vec::with_capacity(self.job.grid.nwave());
+        row.estimates(self.job.beyond_ends(), |bin| errors.push(self.error_of(bin)));
+        errors
+    }
+
+    /// Returns the estimated error of a bin's flux, sigma, 0 unless most of the spot is on good pixels: mostly masked bins may be
+    /// off; they have a mask bit.
+    fn error_of(&self, bin: BinEstimate) -> f64 {
+        let truncation = bin.truncation_error;
+        let error = match self.precision {
+            Precision::F32 => {
+                let rounding = ROUNDING_F32 * bin.flux.abs() * bin.ivar.sqrt();
+                OVER_ESTIMATE_F32 * (truncation - rounding)
+            }
+            Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
         };
-        row.estimates(self.job.beyond_ends()).into_iter().map(of_bin).collect()
+        // An error that is no number is the largest.
+        let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
+        if bin.pixmask_fraction < 0.5 { error } else { 0.0 }
     }
 
     /// Returns where a selected fibre's errors are above the tolerance.

@@ -1,6 +1,7 @@
 //! Places for the results of one bundle in the spectra of all: bundles fill theirs at the same time.
 
 use crate::backend::{FibreRow, RowPart};
+use crate::base::real_array::{RealSlice, RealSliceMut};
 use crate::plan::Bundle;
 use crate::stages::finish::LARGEST;
 use rayon::prelude::*;
@@ -19,8 +20,8 @@ pub(super) struct BundlePlaces<'a> {
     pub(super) spectra: [&'a mut [f64]; 3],
     /// Chi2pix, masked fraction and fraction off the CCD, `[nspec, nwave]`.
     pub(super) goodness: [&'a mut [f64]; 3],
-    /// `[nspec, ndiag, nwave]`.
-    pub(super) resolution: &'a mut [f64],
+    /// `[nspec, ndiag, nwave]`; in f32 only for rows in f32.
+    pub(super) resolution: RealSliceMut<'a>,
     /// Whether a bin has its column of R, `[nspec, nwave]`.
     pub(super) has_column: &'a mut [bool],
 }
@@ -38,18 +39,37 @@ impl BundlePlaces<'_> {
         has_column.filter(|(_, row)| row.is_some()).for_each(|(has, _)| has.fill(true));
         let [x, flux, ivar] = spectra.map(|of| of.par_chunks_mut(n));
         let [chi2pix, masked, off] = goodness.map(|of| of.par_chunks_mut(n));
-        let columns = resolution.par_chunks_mut((ndiag * nwave).max(1));
+        let columns = resolution.parts((ndiag * nwave).max(1));
         let places = x.zip(flux).zip(ivar).zip(chi2pix).zip(masked).zip(off).zip(columns).zip(of_fibre);
         places.for_each(|(((((((x, flux), ivar), chi2pix), masked), off), columns), row)| {
             let Some(row) = row else { return };
-            for (part, to) in [(RowPart::X, x), (RowPart::Flux, flux), (RowPart::Ivar, ivar)] {
-                row.copy(part, padding, to);
+            let spectra = [(RowPart::X, x), (RowPart::Flux, flux), (RowPart::Ivar, ivar)];
+            let goodness = [(RowPart::Chi2pix, chi2pix), (RowPart::PixmaskFraction, masked), (RowPart::OffCcd, off)];
+            for (part, to) in spectra.into_iter().chain(goodness).skip(usize::from(!row.has_x())) {
+                row.line(part, padding).values().copy_to(to);
             }
-            row.copy_goodness([chi2pix, masked, off]);
-            for (d, diagonal) in columns.chunks_exact_mut(n).enumerate() {
-                row.copy_diagonal(d, padding, diagonal);
-                diagonal.iter_mut().filter(|value| !is_number(**value)).for_each(|value| *value = 0.0);
+            for (d, diagonal) in columns.parts(n).into_iter().enumerate() {
+                copy_numbers(row.line(RowPart::Diagonal(d), padding).values(), diagonal);
             }
         });
     }
+}
+
+/// Copies what a file can hold; other values become 0.
+fn copy_numbers(from: RealSlice, to: RealSliceMut) {
+    match (from, to) {
+        (RealSlice::F32(from), RealSliceMut::F32(to)) => {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = if from.abs() < LARGEST as f32 { *from } else { 0.0 });
+        }
+        (RealSlice::F32(from), RealSliceMut::F64(to)) => copy_to_f64(from, to),
+        (RealSlice::F64(from), RealSliceMut::F64(to)) => copy_to_f64(from, to),
+        (RealSlice::F64(_), RealSliceMut::F32(_)) => unreachable!("places in f32 are for rows in f32"),
+    }
+}
+
+fn copy_to_f64<T: Copy + Into<f64>>(from: &[T], to: &mut [f64]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| {
+        let value = from.into();
+        *to = if is_number(value) { value } else { 0.0 };
+    });
 }

@@ -3,6 +3,7 @@
 use super::Stripe;
 use super::bundle_places::{BundlePlaces, is_number};
 use crate::backend::{DecorrelatedField, EngineError, FibreRow, Field};
+use crate::base::real_array::RealArray;
 use crate::base::recycled;
 use crate::geometry::Patch;
 use crate::plan::{Batch, Bundle};
@@ -17,6 +18,21 @@ pub(crate) const MIN_COVERAGE: f64 = 1e-4;
 /// Returns whether a bin has information, of whose PSF this fraction is masked.
 fn is_usable(masked: f64) -> bool {
     1.0 - masked >= MIN_COVERAGE
+}
+
+/// Judges all bins of a fibre by flux, ivar and x, by the masked fraction of their PSF, and by what is `lost`: whether any of
+/// their PSF is usable, and whether they have a result.
+pub(crate) fn judge(
+    [flux, ivar, x]: [&[f64]; 3],
+    pixmask_fraction: &[f64],
+    lost: &[bool],
+    [covered, solved]: [&mut [bool]; 2],
+) {
+    covered.iter_mut().zip(pixmask_fraction).for_each(|(covered, masked)| *covered = is_usable(*masked));
+    let values = flux.iter().zip(ivar).zip(x).zip(lost);
+    for (solved, (((flux, ivar), x), lost)) in solved.iter_mut().zip(values) {
+        *solved = !lost & is_number(*flux) & is_number(*ivar) & is_number(*x);
+    }
 }
 
 /// Returns parts one after another, copied by all threads.
@@ -48,8 +64,9 @@ pub struct BundleSpectra {
     pub(crate) flux: Vec<f64>,
     /// Its inverse variance, `[nspec, nwave]`.
     pub(crate) ivar: Vec<f64>,
-    /// Columns of R, `[nspec, ndiag, nwave]`: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`.
-    pub(crate) resolution: Vec<f64>,
+    /// Columns of R, `[nspec, ndiag, nwave]`: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`. None until the first
+    /// results come; in f32 as long as all of them are.
+    resolution: Option<RealArray>,
     /// chi2pix, `[nspec, nwave]`.
     pub(crate) chi2pix: Vec<f64>,
     /// Fraction of the PSF on masked or absent pixels, `[nspec, nwave]`.
@@ -129,6 +146,16 @@ fn first<'a, T>(of: &mut &'a mut [T], n: usize) -> &'a mut [T] {
     first
 }
 
+/// Joins the columns of R of consecutive bundles: in f32 if all of them are.
+fn joined_resolution(all: &mut [BundleSpectra]) -> RealArray {
+    let parts: Vec<RealArray> = all.iter_mut().map(BundleSpectra::take_resolution).collect();
+    if parts.iter().all(RealArray::is_f32) {
+        let in_f32 = |part| if let RealArray::F32(values) = part { values } else { Vec::new() };
+        return concatenated(parts.into_iter().map(in_f32).collect()).into();
+    }
+    concatenated(parts.into_iter().map(RealArray::into_f64).collect()).into()
+}
+
 impl BundleSpectra {
     /// Allocates the spectra of consecutive bundles.
     pub(super) fn new(bundles: &[Bundle], nwave: usize, ndiag: usize) -> Self {
@@ -141,7 +168,7 @@ impl BundleSpectra {
             x: zeros(),
             flux: zeros(),
             ivar: zeros(),
-            resolution: recycled::zeros(bins * ndiag),
+            resolution: None,
             chi2pix: zeros(),
             pixmask_fraction: zeros(),
             off_ccd: zeros(),
@@ -168,7 +195,7 @@ impl BundleSpectra {
             x: cut(&self.x),
             flux: cut(&self.flux),
             ivar: cut(&self.ivar),
-            resolution: self.resolution[bins.start * ndiag..bins.end * ndiag].to_vec(),
+            resolution: self.resolution.as_ref().map(|all| all.part(bins.start * ndiag..bins.end * ndiag).to_array()),
             chi2pix: cut(&self.chi2pix),
             pixmask_fraction: cut(&self.pixmask_fraction),
             off_ccd: cut(&self.off_ccd),
@@ -192,7 +219,10 @@ impl BundleSpectra {
         pairs.into_iter().for_each(|(to, from)| to[bins.clone()].copy_from_slice(from));
         self.lost[bins.clone()].copy_from_slice(&part.lost);
         self.has_column[bins.clone()].copy_from_slice(&part.has_column);
-        self.resolution[bins.start * ndiag..bins.end * ndiag].copy_from_slice(&part.resolution);
+        if let Some(part) = &part.resolution {
+            let columns = bins.start * ndiag..bins.end * ndiag;
+            self.resolution_for(part.is_f32()).part_mut(columns).copy_from(part.all());
+        }
     }
 
     /// The first of its bundles.
@@ -216,9 +246,9 @@ impl BundleSpectra {
             concatenated(all.iter_mut().map(|one| std::mem::take(of(one))).collect())
         };
         let [x, flux, ivar] = [field(|s| &mut s.x), field(|s| &mut s.flux), field(|s| &mut s.ivar)];
-        let resolution = field(|s| &mut s.resolution);
         let [chi2pix, pixmask_fraction] = [field(|s| &mut s.chi2pix), field(|s| &mut s.pixmask_fraction)];
         let off_ccd = field(|s| &mut s.off_ccd);
+        let resolution = Some(joined_resolution(&mut all));
         let lost = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.lost)).collect());
         let has_column = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.has_column)).collect());
         let (mut bundles, mut stripes) = (Vec::new(), Vec::new());
@@ -248,8 +278,9 @@ impl BundleSpectra {
     pub(crate) fn numbers(&self) -> Vec<f64> {
         let lost: Vec<f64> = self.lost.iter().map(|&lost| f64::from(u8::from(lost))).collect();
         let fields = [&self.x, &self.flux, &self.ivar, &self.chi2pix, &self.pixmask_fraction, &self.off_ccd, &lost];
-        let stripes = self.stripes.iter().map(|stripe| &stripe.pixels);
-        fields.into_iter().chain([&self.resolution]).chain(stripes).flatten().copied().collect()
+        let stripes = self.stripes.iter().map(|stripe| &stripe.pixels[..]);
+        let resolution = self.resolution().to_f64();
+        fields.into_iter().map(Vec::as_slice).chain([&resolution[..]]).chain(stripes).flatten().copied().collect()
     }
 
     /// Builds the spectra of bundles from their numbers, with stripes of `(x0, nx)` and `ny` rows; None if they do not belong
@@ -269,7 +300,7 @@ impl BundleSpectra {
         let bins = bundles.iter().map(|b| b.selected.len()).sum::<usize>() * nwave;
         let [x, flux, ivar] = [take(bins)?, take(bins)?, take(bins)?];
         let [chi2pix, pixmask_fraction, off_ccd, lost] = [take(bins)?, take(bins)?, take(bins)?, take(bins)?];
-        let resolution = take(bins * ndiag)?;
+        let resolution = Some(take(bins * ndiag)?.into());
         let stripe = |&(x0, nx): &(usize, usize)| Some(Stripe { x0, nx, pixels: take(ny * nx)? });
         let stripes = stripes.iter().map(stripe).collect::<Option<Vec<_>>>()?;
         let (lost, has_column) = (lost.into_iter().map(|lost| lost != 0.0).collect(), vec![true; bins]);
@@ -296,17 +327,61 @@ impl BundleSpectra {
         &self.bundles
     }
 
-    /// Takes the spectra of fibres of bundle `k` on the padded grid, `padding` bins of which come before the first.
-    pub(super) fn add_rows(&mut self, k: usize, rows: &[FibreRow], padding: usize) {
-        self.places().swap_remove(k).add_rows(rows, padding);
+    /// Takes the spectra of fibres of some bundles on the padded grid, `padding` bins of which come before the first.
+    pub(super) fn add_all_rows(&mut self, of_bundles: &[(usize, Vec<FibreRow>)], padding: usize) {
+        let rows = || of_bundles.iter().flat_map(|(_, rows)| rows);
+        if rows().next().is_none() {
+            return;
+        }
+        let in_f32 = rows().all(FibreRow::is_f32);
+        let selected = |(k, rows): &(usize, Vec<FibreRow>)| {
+            let Bundle { fibres, selected } = &self.bundles[*k];
+            rows.iter().filter(|row| selected.contains(&(fibres.start + row.fibre))).count()
+        };
+        if in_f32 && of_bundles.iter().map(selected).sum::<usize>() == self.shape()[0] {
+            // They fill all of it.
+            let len = self.shape().into_iter().product();
+            self.resolution.get_or_insert_with(|| recycled::any::<f32>(len).into());
+        }
+        let mut places: Vec<Option<BundlePlaces>> = self.places(in_f32).into_iter().map(Some).collect();
+        let mut place = |k: usize| places[k].take().expect("rows of a bundle come at once");
+        let with_places: Vec<_> = of_bundles.iter().map(|(k, rows)| (place(*k), rows)).collect();
+        with_places.into_par_iter().for_each(|(place, rows)| place.add_rows(rows, padding));
     }
 
-    /// Returns the places of each bundle's results.
-    pub(super) fn places(&mut self) -> Vec<BundlePlaces<'_>> {
+    /// Columns of R, `[nspec, ndiag, nwave]`.
+    ///
+    /// # Panics
+    /// If there is no result.
+    pub(crate) fn resolution(&self) -> &RealArray {
+        self.resolution.as_ref().expect("results have come")
+    }
+
+    /// Takes the columns of R, zeros if no result has come.
+    pub(crate) fn take_resolution(&mut self) -> RealArray {
+        self.resolution_for(true);
+        self.resolution.take().expect("it was made")
+    }
+
+    /// Returns the columns of R for results in f32 or others. They become f64 with the first that are.
+    fn resolution_for(&mut self, in_f32: bool) -> &mut RealArray {
+        let len = self.shape().into_iter().product();
+        let zeros = || if in_f32 { recycled::zeros::<f32>(len).into() } else { recycled::zeros::<f64>(len).into() };
+        let all = self.resolution.get_or_insert_with(zeros);
+        if !in_f32 {
+            all.make_f64();
+        }
+        all
+    }
+
+    /// Returns the places of each bundle's results, in f32 or others.
+    pub(super) fn places(&mut self, in_f32: bool) -> Vec<BundlePlaces<'_>> {
         let (nwave, ndiag) = (self.nwave, self.ndiag);
+        self.resolution_for(in_f32);
         let mut spectra = [&mut self.x, &mut self.flux, &mut self.ivar].map(|of| &mut of[..]);
         let mut goodness = [&mut self.chi2pix, &mut self.pixmask_fraction, &mut self.off_ccd].map(|of| &mut of[..]);
-        let (mut resolution, mut has_column) = (&mut self.resolution[..], &mut self.has_column[..]);
+        let mut resolution = self.resolution.as_mut().expect("it was made").all_mut();
+        let mut has_column = &mut self.has_column[..];
         let of_bundle = |bundle: &Bundle| {
             let bins = bundle.selected.len() * nwave;
             BundlePlaces {
@@ -315,7 +390,7 @@ impl BundleSpectra {
                 ndiag,
                 spectra: spectra.each_mut().map(|of| first(of, bins)),
                 goodness: goodness.each_mut().map(|of| first(of, bins)),
-                resolution: first(&mut resolution, bins * ndiag),
+                resolution: resolution.take_first(bins * ndiag),
                 has_column: first(&mut has_column, bins),
             }
         };
@@ -356,12 +431,13 @@ impl BundleSpectra {
     fn add_column(&mut self, at: usize, first: usize, bin: usize, result: &PatchSpectra) {
         let (ndiag, nwave) = (self.ndiag, self.nwave);
         let (spec, wave) = (at / nwave, at % nwave);
+        let columns = self.resolution_for(false).make_f64();
         for d in 0..ndiag {
             let row = (bin + d).checked_sub(ndiag / 2).filter(|&row| row < result.nbin);
             let value = row.map_or(0.0, |row| result.resolution[(first + row) * ndiag + (ndiag - 1 - d)]);
             // The row may be another patch's, whose bin does not know this element.
             let value = if is_number(value) { value } else { 0.0 };
-            self.resolution[(spec * ndiag + d) * nwave + wave] = value;
+            columns[(spec * ndiag + d) * nwave + wave] = value;
         }
         self.has_column[at] = true;
     }
@@ -371,13 +447,15 @@ impl BundleSpectra {
     fn add_columns_beyond(&mut self, first: usize, patch: &Patch, padding: usize, core: usize, result: &PatchSpectra) {
         let (ndiag, nwave) = (self.ndiag, self.nwave);
         let (half, spec, rows) = (ndiag / 2, first / nwave, patch.core_bins.clone());
-        let columns = (rows.start.saturating_sub(half)..rows.start).chain(rows.end..(rows.end + half).min(result.nbin));
-        for column in columns {
-            let wave = (patch.bin0 + column).checked_sub(padding).filter(|&wave| wave < nwave);
-            let Some(wave) = wave.filter(|wave| !self.has_column[first + wave]) else { continue };
+        let beyond = (rows.start.saturating_sub(half)..rows.start).chain(rows.end..(rows.end + half).min(result.nbin));
+        let wave = |column: usize| (patch.bin0 + column).checked_sub(padding).filter(|&wave| wave < nwave);
+        let is_open = |column: usize| Some((column, wave(column).filter(|wave| !self.has_column[first + wave])?));
+        let beyond: Vec<(usize, usize)> = beyond.filter_map(is_open).collect();
+        let columns = self.resolution_for(false).make_f64();
+        for (column, wave) in beyond {
             for row in column.saturating_sub(half).max(rows.start)..(column + half + 1).min(rows.end) {
                 let value = result.resolution[(core * result.nbin + row) * ndiag + column + half - row];
-                self.resolution[(spec * ndiag + row + half - column) * nwave + wave] = value;
+                columns[(spec * ndiag + row + half - column) * nwave + wave] = value;
             }
         }
     }
@@ -385,19 +463,6 @@ impl BundleSpectra {
     /// Whether a bin has no information: nothing of its PSF is usable, or there is no result for it.
     pub(crate) fn without_information(&self, at: usize) -> bool {
         !self.is_covered(at) || self.without_result(at)
-    }
-
-    /// Judges all bins of one fibre: whether any of their PSF is usable, and whether they have a result.
-    pub(crate) fn judge(&self, spec: usize, covered: &mut [bool], solved: &mut [bool]) {
-        let bins = spec * self.nwave..(spec + 1) * self.nwave;
-        for (covered, masked) in covered.iter_mut().zip(&self.pixmask_fraction[bins.clone()]) {
-            *covered = is_usable(*masked);
-        }
-        let [flux, ivar, x] = [&self.flux, &self.ivar, &self.x].map(|of| &of[bins.clone()]);
-        let values = flux.iter().zip(ivar).zip(x).zip(&self.lost[bins]);
-        for (solved, (((flux, ivar), x), lost)) in solved.iter_mut().zip(values) {
-            *solved = !lost & is_number(*flux) & is_number(*ivar) & is_number(*x);
-        }
     }
 
     /// Whether any of a bin's PSF is usable.

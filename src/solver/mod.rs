@@ -25,6 +25,7 @@ mod stripe;
 mod unserved;
 
 pub use bundle_spectra::BundleSpectra;
+pub(crate) use bundle_spectra::judge;
 pub use finer::FineGrid;
 pub(crate) use grouping::grouping;
 pub use grouping::{ForcedCut, Grouping};

@@ -21,7 +21,7 @@ fn worst(ours: &Spectra, path: &PathBuf) -> [f64; 3] {
             let row = (k % nwave + d).checked_sub(ndiag / 2).filter(|&i| i < nwave);
             if row.is_some_and(|i| masked[k - k % nwave + i] < 0.5) {
                 let at = ((k / nwave) * ndiag + d) * nwave + k % nwave;
-                worst[2] = worst[2].max((ours.resolution[at] - r[at]).abs());
+                worst[2] = worst[2].max((ours.resolution.at(at) - r[at]).abs());
             }
         }
     }

@@ -40,7 +40,7 @@ fn a_frame_file_holds_what_was_extracted_and_the_cards_of_its_input() {
     );
     assert_eq!(frame.spectra.ivar.len(), ours.ivar.len());
     assert!(frame.spectra.flux == f32s(&ours.flux));
-    assert!(frame.spectra.resolution == f32s(&ours.resolution));
+    assert!(frame.spectra.resolution == f32s(&ours.resolution.to_f64()).into());
     assert!(frame.spectra.mask == ours.mask);
     assert!(frame.wave == small.grid.wave());
     assert_eq!(frame.header.get_i64("NSPEC"), Some(4));

@@ -31,8 +31,8 @@ fn options(solver: Solver) -> Options {
 fn bits(spectra: &Spectra, fibre: usize) -> Vec<u64> {
     let (n, size) = (spectra.nwave, spectra.nwave * spectra.ndiag);
     let bins = fibre * n..(fibre + 1) * n;
-    let all = [&spectra.flux[bins.clone()], &spectra.ivar[bins], &spectra.resolution[fibre * size..(fibre + 1) * size]];
-    all.into_iter().flatten().map(|v| v.to_bits()).collect()
+    let spectra_of = spectra.flux[bins.clone()].iter().chain(&spectra.ivar[bins]).copied();
+    spectra_of.chain(spectra.resolution.part(fibre * size..(fibre + 1) * size).iter()).map(f64::to_bits).collect()
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use spextral::backend::Decorrelate;
 use spextral::extract::{ExtractError, JobError, ModelFlux, Options};
-use spextral::frame::{Spectra, specmask};
+use spextral::frame::{RealSlice, Spectra, specmask};
 use spextral::geometry::{Ccd, WaveGrid};
 use spextral::stages::spot_samples::{GridSize, sampled};
 use testkit::{Small, cpu, in_pool, try_extract};
@@ -20,13 +20,12 @@ fn spectra_are_bitwise_equal_for_any_thread_count_and_batch_size() {
 
 /// Cuts out the numbers that have the same bits in any selection of fibres. BAD2DFIT is none: it compares fibres with each
 /// other.
-fn cut(all: &Spectra, specmin: usize, nspec: usize) -> ([&[f64]; 5], Vec<u32>) {
+fn cut(all: &Spectra, specmin: usize, nspec: usize) -> ([&[f64]; 4], RealSlice<'_>, Vec<u32>) {
     let bins = specmin * all.nwave..(specmin + nspec) * all.nwave;
     let r = bins.start * all.ndiag..bins.end * all.ndiag;
     let mask = all.mask[bins.clone()].iter().map(|m| m & !specmask::BAD2DFIT).collect();
     let planes = [&all.flux, &all.ivar, &all.chi2pix, &all.pixmask_fraction].map(|plane| &plane[bins.clone()]);
-    let [flux, ivar, chi2pix, masked] = planes;
-    ([flux, ivar, chi2pix, masked, &all.resolution[r]], mask)
+    (planes, all.resolution.part(r), mask)
 }
 
 #[test]
@@ -51,7 +50,7 @@ fn residuals(small: &Small, spectra: &Spectra) -> [f64; 3] {
     let width = small.grid.step();
     let chi = |k: usize| {
         let (spec, row) = (k / spectra.nwave, k % spectra.nwave);
-        let element = |d: usize| spectra.resolution[(spec * spectra.ndiag + d) * spectra.nwave + row + half - d];
+        let element = |d: usize| spectra.resolution.at((spec * spectra.ndiag + d) * spectra.nwave + row + half - d);
         let resolved = |d: usize| element(d) * truth.flux[spec * truth.wave.len() + first + row + half - d] / width;
         (spectra.flux[k] - (0..spectra.ndiag).map(resolved).sum::<f64>()) * spectra.ivar[k].sqrt()
     };
@@ -155,7 +154,15 @@ fn every_bin_of_a_fully_masked_frame_is_without_information() {
     let dark = vec![0.0; small.ivar.len()];
     let ccd = &small.with_planes(&small.image, &dark);
     let out = small.extract_ccd(ccd, &Small::options(), &cpu());
-    assert!(out.spectra.flux.iter().chain(&out.spectra.ivar).chain(&out.spectra.resolution).all(|&v| v == 0.0));
+    assert!(
+        out.spectra
+            .flux
+            .iter()
+            .chain(&out.spectra.ivar)
+            .copied()
+            .chain(out.spectra.resolution.iter())
+            .all(|v| v == 0.0)
+    );
     assert!(out.spectra.mask.iter().all(|m| m & specmask::ALLBADPIX != 0));
     assert_eq!(out.summary.no_information, out.spectra.flux.len());
     assert_eq!(out.summary.dark.masked, (0..8).collect::<Vec<_>>());
@@ -219,7 +226,7 @@ fn rows_of_the_resolution_sum_to_about_1_in_the_interior() {
             if s.pixmask_fraction[spec * s.nwave + row] > 0.0 {
                 continue;
             }
-            let element = |d: usize| s.resolution[(spec * s.ndiag + d) * s.nwave + row + half - d];
+            let element = |d: usize| s.resolution.at((spec * s.ndiag + d) * s.nwave + row + half - d);
             let sum: f64 = (0..s.ndiag).map(element).sum();
             assert!((sum - 1.0).abs() < 0.02, "fibre {spec} row {row}: {sum}");
         }

@@ -14,7 +14,7 @@ pub struct Solution {
 impl From<Spectra> for Solution {
     fn from(spectra: Spectra) -> Self {
         let SpectraParts { flux, ivar, pixmask_fraction, resolution, .. } = spectra.into_parts();
-        Self { flux, ivar, pixmask_fraction, resolution }
+        Self { flux, ivar, pixmask_fraction, resolution: resolution.into_f64() }
     }
 }
 
@@ -115,7 +115,7 @@ pub fn distance(ours: &Spectra, right: &Solution) -> Distance {
             let row = (k % nwave + d).checked_sub(ndiag / 2).filter(|&row| row < nwave);
             if row.is_some_and(|row| good(k - k % nwave + row)) {
                 let at = ((k / nwave) * ndiag + d) * nwave + k % nwave;
-                resolution = worse(resolution, (ours.resolution[at] - right.resolution[at]).abs());
+                resolution = worse(resolution, (ours.resolution.at(at) - right.resolution[at]).abs());
             }
         }
     }

@@ -35,8 +35,14 @@ fn fitsrs_reads_the_numbers_of_a_frame() {
     }
     let s = &frame.spectra;
     let mask = s.mask.iter().map(|&bits| f64::from(bits) - 2f64.powi(31)).collect();
-    let expected =
-        vec![s.flux.clone(), s.ivar.clone(), mask, frame.wave.clone(), s.resolution.clone(), s.chi2pix.clone()];
+    let expected = vec![
+        s.flux.clone(),
+        s.ivar.clone(),
+        mask,
+        frame.wave.clone(),
+        s.resolution.to_f64().into_owned(),
+        s.chi2pix.clone(),
+    ];
     assert_eq!(images, expected);
     let fibermap = &tables[0];
     assert_eq!(fibermap.len(), s.nspec);

@@ -123,7 +123,7 @@ fn a_full_size_frame_survives_our_writer() {
         ndiag,
         flux,
         ivar: bins.clone(),
-        resolution,
+        resolution: resolution.into(),
         chi2pix: bins,
         pixmask_fraction: Vec::new(),
         mask,

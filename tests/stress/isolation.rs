@@ -50,7 +50,7 @@ fn bits(s: &Spectra, fibre: usize, bins: Range<usize>) -> Vec<u64> {
 /// The row of R of a bin, from its first stored column to its last.
 fn row(s: &Spectra, fibre: usize, bin: usize) -> Vec<f64> {
     let column = |d: usize| (bin + s.ndiag / 2).checked_sub(d).filter(|&c| c < s.nwave);
-    let element = |d: usize| column(d).map_or(0.0, |c| s.resolution[(fibre * s.ndiag + d) * s.nwave + c]);
+    let element = |d: usize| column(d).map_or(0.0, |c| s.resolution.at((fibre * s.ndiag + d) * s.nwave + c));
     (0..s.ndiag).map(element).collect()
 }
 

@@ -24,7 +24,8 @@ const POISON: [(f32, f32); 8] = [
 
 fn same(a: &Spectra, b: &Spectra) -> bool {
     let bits = |s: &Spectra| -> Vec<u64> {
-        let all = [&s.flux, &s.ivar, &s.resolution, &s.chi2pix, &s.pixmask_fraction];
+        let r = s.resolution.to_f64();
+        let all = [&s.flux[..], &s.ivar, &r, &s.chi2pix, &s.pixmask_fraction];
         all.into_iter().flatten().map(|v| v.to_bits()).chain(s.mask.iter().map(|&m| m.into())).collect()
     };
     bits(a) == bits(b)

@@ -12,7 +12,7 @@ pub fn chi(sky: &Sky, s: &Spectra, fibres: impl Iterator<Item = usize>) -> Vec<f
     let nodes = sky.truth_wave.len();
     let of_bin = |k: usize| {
         let (fibre, row) = (k / s.nwave, k % s.nwave);
-        let element = |d: usize| s.resolution[(fibre * s.ndiag + d) * s.nwave + row + half - d];
+        let element = |d: usize| s.resolution.at((fibre * s.ndiag + d) * s.nwave + row + half - d);
         let truth = |column: usize| sky.truth[fibre * nodes + BEYOND + column] / width[column];
         let resolved: f64 = (0..s.ndiag).map(|d| element(d) * truth(row + half - d)).sum();
         (s.flux[k] - resolved) * s.ivar[k].sqrt()

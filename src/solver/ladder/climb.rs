@@ -3,7 +3,7 @@
 use super::next::{Next, Served};
 use super::table::{OF_BANDS, OF_DEVICES, OF_PLANS, steps};
 use super::{Attempt, Fallback, Level, Method, Progress, Record, Solved, Step};
-use crate::backend::{CcdField, Decorrelate, Engine, EngineError, Stage};
+use crate::backend::{CcdField, Decorrelate, Engine, EngineError, FibreRow, Stage};
 use crate::geometry::Patch;
 use crate::gpu::{MemoryUse, Precision};
 use crate::plan::Bundle;
@@ -44,6 +44,8 @@ pub(super) struct Climb<'a> {
     pub(super) pending: BTreeMap<usize, Pending>,
     /// Spectra of all bundles, as far as they are done.
     pub(super) spectra: BundleSpectra,
+    /// Rows of bundles that are not part of the spectra yet.
+    arrived: Vec<(usize, Vec<FibreRow>)>,
     /// Light of bundles, if a model image is wanted.
     stripes: BTreeMap<usize, Stripe>,
     /// Flux of the patches of bundles, for their model image.
@@ -98,6 +100,7 @@ impl<'a> Climb<'a> {
             wave: job.padded(),
             pending: (0..bundles.len()).map(|k| (k, start.clone())).collect(),
             spectra: BundleSpectra::new(bundles, job.grid.nwave(), 2 * job.half_diagonals() + 1),
+            arrived: Vec::new(),
             stripes: BTreeMap::new(),
             patch_flux: BTreeMap::new(),
             record: Record::default(),
@@ -150,6 +153,7 @@ impl<'a> Climb<'a> {
                 Method::Patches => self.patch_pass(&engines, &ccd)?,
             }
         }
+        self.place_rows();
         if let Some(which) = self.job.options.model {
             for k in (0..self.bundles.len()).filter(|k| !self.stripes.contains_key(k)).collect::<Vec<_>>() {
                 let spectra = self.spectra.of(k);
@@ -282,7 +286,7 @@ impl<'a> Climb<'a> {
         // Spectra of a bundle go to their places from the thread that computes them.
         let nothing = BundleSpectra::new(&[], self.job.grid.nwave(), 2 * self.job.half_diagonals() + 1);
         let mut spectra = std::mem::replace(&mut self.spectra, nothing);
-        let mut places: Vec<Option<BundlePlaces>> = spectra.places().into_iter().map(Some).collect();
+        let mut places: Vec<Option<BundlePlaces>> = spectra.places(false).into_iter().map(Some).collect();
         let mut place = |task: &Task| places[task.index].take().expect("one task per bundle");
         let with_places: Vec<(&Task, BundlePlaces)> = bundles.into_iter().map(|task| (task, place(task))).collect();
         let run = |(task, place): (&Task<'j>, BundlePlaces)| {
@@ -370,18 +374,24 @@ impl<'a> Climb<'a> {
     fn add_rows(&self, next: &mut Next) {
         if let Next::Served(Served { index, rows, spectra, .. }) = next {
             let spectra = spectra.get_or_insert_with(|| Box::new(self.empty(*index)));
-            spectra.add_rows(0, &std::mem::take(rows), self.job.beyond_ends());
+            spectra.add_all_rows(&[(0, std::mem::take(rows))], self.job.beyond_ends());
         }
     }
 
-    /// Takes what became of a bundle at a rung of the bands; a task for the same rung is the caller's.
+    /// Makes the rows that have arrived a part of the spectra, all bundles at the same time.
+    pub(super) fn place_rows(&mut self) {
+        let arrived = std::mem::take(&mut self.arrived);
+        self.spectra.add_all_rows(&arrived, self.job.beyond_ends());
+    }
+
+    /// Takes what became of a bundle at a rung of the bands; its rows go to their places by [`Self::place_rows`]. A task for the same rung is the caller's.
     pub(super) fn settle(&mut self, next: Next) {
         match next {
             Next::Served(Served { index: k, rows, spectra, in_f32, error, above, information }) => {
                 if let Some(spectra) = spectra {
                     self.spectra.put(k, &spectra);
                 }
-                self.spectra.add_rows(k, &rows, self.job.beyond_ends());
+                self.arrived.push((k, rows));
                 self.record.banded += 1;
                 self.record.in_f32 += usize::from(in_f32);
                 self.record.note_error(Some(error), above);

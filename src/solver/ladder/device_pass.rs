@@ -99,7 +99,12 @@ impl Climb<'_> {
             }
             let Some(submitted) = in_flight.pop_front() else { continue };
             let judged = engine.region(|| "waiting for the GPU".to_string(), || banded.judge(submitted))?;
-            let take = || judged.into_iter().try_for_each(|one| self.take(engines, banded, one, (open, windows)));
+            let take = || {
+                let taken = judged.into_iter().try_for_each(|one| self.take(engines, banded, one, (open, windows)));
+                // Bundles that are done stay so, whatever becomes of the others.
+                self.place_rows();
+                taken
+            };
             engine.region(|| "take results".into(), take)?;
         }
         Ok(())

@@ -51,7 +51,7 @@ fn check_within(small: &Small, gpu: &Gpu, what: &str, in_f64: [f64; 3]) {
             let row = (k % ours.nwave + d).checked_sub(ours.ndiag / 2).filter(|&row| row < ours.nwave);
             if row.is_some_and(|row| good(k - k % ours.nwave + row)) {
                 let at = ((k / ours.nwave) * ours.ndiag + d) * ours.nwave + k % ours.nwave;
-                r = r.max((ours.resolution[at] - exact.resolution[at]).abs());
+                r = r.max((ours.resolution.at(at) - exact.resolution.at(at)).abs());
             }
         }
     }

@@ -21,7 +21,7 @@ fn distance(ours: &Extraction, twin: &Extraction) -> f64 {
         [(a.flux[k] - b.flux[k]).abs() * b.ivar[k].sqrt(), weight, chi2, masked].into_iter().fold(0.0, f64::max)
     };
     let bins = (0..a.flux.len()).map(bin).fold(0.0, f64::max);
-    a.resolution.iter().zip(&b.resolution).map(|(a, b)| (a - b).abs()).fold(bins, f64::max)
+    a.resolution.iter().zip(b.resolution.iter()).map(|(a, b)| (a - b).abs()).fold(bins, f64::max)
 }
 
 /// Asserts that with each stage wrong in turn exactly the extraction with that stage on the CPU is right.

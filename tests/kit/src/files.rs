@@ -137,7 +137,7 @@ pub fn frame() -> Frame {
         ndiag,
         flux: many(nspec * nwave, 0.25),
         ivar: many(nspec * nwave, 0.5),
-        resolution: many(nspec * ndiag * nwave, 0.125),
+        resolution: many(nspec * ndiag * nwave, 0.125).into(),
         chi2pix: many(nspec * nwave, 1.0),
         pixmask_fraction: Vec::new(),
         mask,

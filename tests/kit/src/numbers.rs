@@ -21,7 +21,8 @@ pub fn largest(a: &[f64]) -> f64 {
 /// Every number of an extraction, its model image among them, bit by bit.
 pub fn bits(extraction: &Extraction) -> Vec<u64> {
     let s = &extraction.spectra;
-    let all = [&s.flux, &s.ivar, &s.resolution, &s.chi2pix, &s.pixmask_fraction];
+    let r = s.resolution.to_f64();
+    let all = [&s.flux[..], &s.ivar, &r, &s.chi2pix, &s.pixmask_fraction];
     let model = extraction.model.iter().flatten().map(|v| v.to_bits().into());
     all.into_iter().flatten().map(|v| v.to_bits()).chain(s.mask.iter().map(|&m| m.into())).chain(model).collect()
 }

@@ -16,7 +16,7 @@ pub fn sound(extraction: &Extraction) -> Result<(), String> {
     };
     fits("flux", &s.flux)?;
     fits("ivar", &s.ivar)?;
-    fits("R", &s.resolution)?;
+    fits("R", &s.resolution.to_f64())?;
     fits("chi2pix", &s.chi2pix)?;
     if let Some(k) = extraction.model.iter().flatten().position(|v| !v.is_finite()) {
         return Err(format!("the model is not finite at pixel {k}"));
@@ -27,7 +27,7 @@ pub fn sound(extraction: &Extraction) -> Result<(), String> {
         let at = format!("fibre {fibre} bin {row}: flux {:e}, ivar {:e}, mask {:#x}", s.flux[k], s.ivar[k], s.mask[k]);
         let r = |d: usize| {
             let column = (row + s.ndiag / 2).checked_sub(d).filter(|&c| c < s.nwave);
-            column.map_or(0.0, |c| s.resolution[(fibre * s.ndiag + d) * s.nwave + c])
+            column.map_or(0.0, |c| s.resolution.at((fibre * s.ndiag + d) * s.nwave + c))
         };
         let empty = (0..s.ndiag).all(|d| r(d) == 0.0);
         let masked = s.pixmask_fraction[k];
