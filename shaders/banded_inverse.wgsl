@@ -14,7 +14,7 @@ alias real = f32;
 const THREADS: u32 = 32;
 
 // Factors the chunk start..end of M + shift.
-fn factor(t: Task) {
+fn factor(t: Task) -> Pivots {
     // Contributions of the columns before to the blocks (j, j), (j + 1, j), (j + 2, j), (j + 1, j + 1), (j + 2, j + 1) and
     // (j + 2, j + 2).
     var w00 = mat4x4<real>();
@@ -26,7 +26,7 @@ fn factor(t: Task) {
     var us = array<vec4<real>, REACH>();
     var vs = array<vec4<real>, REACH>();
     var ws = array<vec4<real>, REACH>();
-    var bad = 0xffffffffu;
+    var bad = NO_BLOCK;
     var least: real = 1.0;
     for (var j = t.start; j < t.end; j += 1u) {
         let a = shifted(t.matrix, j, t.shift);
@@ -64,7 +64,7 @@ fn factor(t: Task) {
         inverses[at + (MATRIX_ROWS + 1u) * args.stride] = v;
         inverses[at + (MATRIX_ROWS + 2u) * args.stride] = w;
     }
-    report(t.matrix, bad, least);
+    return Pivots(bad, least);
 }
 
 // Replaces the factor by the inverse's band and the solutions. Over the rows k below j, `Z_ij = -(sum_k Z_ik L_kj) L_jj^-1`

@@ -35,8 +35,8 @@ fn inverse_block(t: Task, i: u32, j: u32) -> mat4x4<real> {
 }
 
 // Factors the chunk of M + shift, and solves for the right-hand sides on the way.
-fn factor(t: Task) {
-    var bad = 0xffffffffu;
+fn factor(t: Task) -> Pivots {
+    var bad = NO_BLOCK;
     var least: real = 1.0;
     for (var j = t.start; j < t.end; j += 1u) {
         let at = place(t, j);
@@ -74,7 +74,7 @@ fn factor(t: Task) {
         inverses[at + (MATRIX_ROWS + 1u) * args.stride] = forward4(g, v);
         inverses[at + (MATRIX_ROWS + 2u) * args.stride] = forward4(g, w);
     }
-    report(t.matrix, bad, least);
+    return Pivots(bad, least);
 }
 
 // Replaces the factor by the inverse's band and the solutions: see banded_inverse.

@@ -11,7 +11,7 @@ alias real = f32;
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
 
-// Inverses of S_f without a pole: see shared/inverse.wgsl.
+// Factors of S_f and solutions, without a pole: see shared/inverse.wgsl.
 @group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;
 // x, electron per bin, [fibre, nblock].
 @group(0) @binding(5) var<storage, read_write> x: array<vec4<real>>;

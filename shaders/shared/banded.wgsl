@@ -25,7 +25,7 @@ struct Args {
     core: u32,
     overlap: u32,
     nchunk: u32,
-    // Columns of `inverses`: matrices by chunks by poles; the first matrix there, and poles.
+    // Columns of `inverses`, see `pole_column`; the first matrix there, and poles of a chunk: eight per octet, and the last one.
     stride: u32,
     first_matrix: u32,
     npole: u32,
@@ -67,4 +67,18 @@ fn chunk_start(chunk: u32) -> u32 {
 // Returns the block after the last one of a chunk.
 fn chunk_end(chunk: u32) -> u32 {
     return min((chunk + 1u) * args.core + args.overlap, args.nblock);
+}
+
+// Returns the number of chunks of the matrices in `inverses`.
+fn chunks() -> u32 {
+    return args.stride / args.npole;
+}
+
+// Returns the column in `inverses` of a pole of a chunk, `matrix * nchunk + chunk`. Eight poles of a chunk are side by side, so
+// that threads that run in lockstep take the same eight; the last pole comes behind all others.
+fn pole_column(chunk: u32, pole: u32) -> u32 {
+    if pole + 1u == args.npole {
+        return pole * chunks() + chunk;
+    }
+    return ((pole / 8u) * chunks() + chunk) * 8u + pole % 8u;
 }

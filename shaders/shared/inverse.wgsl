@@ -1,5 +1,6 @@
 // Factors and inverses of chunks of M + shift: bindings, steps of the recursion on 4 x 4 blocks, and the entry points. The
-// importing file imports `inverse_blocks` and defines `factor` and `invert`.
+// importing file imports `inverse_blocks` and defines `factor` and `invert`. A chunk takes as many octets of poles as its
+// spectrum needs, which `choose_octets` finds.
 
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
 @group(0) @binding(1) var<storage, read> matrices: array<vec4<real>>;
@@ -7,7 +8,7 @@
 @group(0) @binding(2) var<storage, read> rhs: array<vec4<real>>;
 // Gershgorin's bound of every block of rows, [matrix, nblock].
 @group(0) @binding(3) var<storage, read> bounds: array<real>;
-// Shift relative to the chunk's largest bound, and weight, of every pole, [npole].
+// Shift relative to the chunk's largest bound, and weight, of every pole, [octets taken - 1, npole].
 @group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
 // Columns of factors, then of inverses, [block of the chunk, COLUMN_ROWS, stride]. A factor's column has the blocks of L below
 // the diagonal, the one on it, and L^-1 of the right-hand sides, 1 first. An inverse's column has the blocks (j + k, j),
@@ -15,6 +16,18 @@
 @group(0) @binding(5) var<storage, read_write> inverses: array<vec4<real>>;
 // First block with a bad pivot, and bits of the smallest pivot over its diagonal element, [matrix, 2].
 @group(0) @binding(6) var<storage, read_write> health: array<atomic<u32>>;
+// The least eigenvalue, relative to the chunk's largest bound, that so many octets of poles serve, [octets - 1].
+@group(0) @binding(7) var<storage, read> ends: array<real>;
+// Octets of poles that each chunk takes, [matrix, nchunk].
+@group(0) @binding(8) var<storage, read_write> octets_taken: array<u32>;
+
+// First block with a bad pivot, and the smallest pivot over its diagonal element.
+struct Pivots {
+    bad: u32,
+    least: real,
+}
+
+const NO_BLOCK: u32 = 0xffffffffu;
 
 // Returns block (j + k, j) of M.
 fn element(matrix: u32, j: u32, k: u32) -> mat4x4<real> {
@@ -69,11 +82,11 @@ fn least_pivot(g: Lower4, a: mat4x4<real>) -> real {
     return min(min(pivots.x, pivots.y), min(pivots.z, pivots.w));
 }
 
-// Reports a chunk's first block with a bad pivot, and its smallest pivot.
-fn report(matrix: u32, bad: u32, least: real) {
-    atomicMin(&health[2u * matrix], bad);
+// Reports a chunk's pivots.
+fn report(matrix: u32, found: Pivots) {
+    atomicMin(&health[2u * matrix], found.bad);
     // Bits of positive floats are in the order of their values; a pivot that is not positive is a bad one.
-    atomicMin(&health[2u * matrix + 1u], bitcast<u32>(f32(max(least, 0.0))));
+    atomicMin(&health[2u * matrix + 1u], bitcast<u32>(f32(max(found.least, 0.0))));
 }
 
 // A thread's chunk of a matrix, and its shift.
@@ -85,23 +98,47 @@ struct Task {
     shift: real,
 }
 
-fn task(column: u32) -> Task {
-    let pole = column % args.npole;
-    let chunk = (column / args.npole) % args.nchunk;
-    let matrix = args.first_matrix + column / (args.npole * args.nchunk);
-    let start = chunk_start(chunk);
-    let end = chunk_end(chunk);
-    var shift = poles[pole].x;
-    if shift > 0.0 {
-        var largest: real = 0.0;
-        for (var j = start; j < end; j += 1u) {
-            largest = max(largest, bounds[matrix * args.nblock + j]);
-        }
-        shift *= largest;
-    }
-    return Task(column, matrix, start, end, shift);
+// Returns the task of a chunk without a pole.
+fn task_of(chunk: u32) -> Task {
+    let matrix = args.first_matrix + chunk / args.nchunk;
+    return Task(pole_column(chunk, 0u), matrix, chunk_start(chunk % args.nchunk), chunk_end(chunk % args.nchunk), 0.0);
 }
 
+// Returns the largest bound of a task's chunk.
+fn largest_bound(t: Task) -> real {
+    var largest: real = 0.0;
+    for (var j = t.start; j < t.end; j += 1u) {
+        largest = max(largest, bounds[t.matrix * args.nblock + j]);
+    }
+    return largest;
+}
+
+// Finds the octets of poles that a chunk takes: M less the end of their interval is positive definite.
+@compute @workgroup_size(THREADS)
+fn choose_octets(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = workgroup_index(group, groups) * THREADS + thread;
+    if i >= args.count {
+        return;
+    }
+    let chunk = args.first + i;
+    // The factor comes where that of the first pole will be.
+    var t = task_of(chunk);
+    let largest = largest_bound(t);
+    var taken = 1u;
+    for (; taken < args.npole / 8u; taken += 1u) {
+        t.shift = -largest * ends[taken - 1u];
+        if factor(t).bad == NO_BLOCK {
+            break;
+        }
+    }
+    octets_taken[args.first_matrix * args.nchunk + chunk] = taken;
+}
+
+// The columns of an octet of poles are of all chunks, and so are those of the last pole.
 @compute @workgroup_size(THREADS)
 fn invert_chunks(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -112,8 +149,21 @@ fn invert_chunks(
     if i >= args.count {
         return;
     }
-    let t = task(args.first + i);
-    factor(t);
+    let column = args.first + i;
+    let octet = column / (8u * chunks());
+    let is_last = octet == args.npole / 8u;
+    let within = column % (8u * chunks());
+    let chunk = select(within / 8u, within, is_last);
+    let taken = octets_taken[args.first_matrix * args.nchunk + chunk];
+    if !is_last && octet >= taken {
+        return;
+    }
+    var t = task_of(chunk);
+    t.column = column;
+    if !is_last {
+        t.shift = largest_bound(t) * poles[(taken - 1u) * args.npole + 8u * octet + within % 8u].x;
+    }
+    report(t.matrix, factor(t));
     invert(t);
 }
 
@@ -142,10 +192,41 @@ fn factor_chunks(
     if i >= args.count {
         return;
     }
-    let t = task(args.first + i);
-    factor(t);
+    let t = task_of(args.first + i);
+    report(t.matrix, factor(t));
     substitute_back(t, 1u);
     if args.lost_rhs > 0u {
         substitute_back(t, 2u);
     }
+}
+
+// Replaces a right-hand side by L^-1 times it in a chunk's factor.
+fn substitute(t: Task, rhs_index: u32) {
+    let column = COLUMN_ROWS * args.stride;
+    let side = (MATRIX_ROWS + rhs_index) * args.stride;
+    for (var j = t.start; j < t.end; j += 1u) {
+        let at = (j - t.start) * column + t.column;
+        var v = rhs[t.matrix * args.nblock + j];
+        for (var k = 1u; k <= min(REACH, j - t.start); k += 1u) {
+            let before = at - k * column;
+            v -= inverses[before + side] * stored(before + 4u * (k - 1u) * args.stride);
+        }
+        inverses[at + side] = forward4(diagonal_factor(at), v);
+    }
+}
+
+// The solutions for another z with the factors of `factor_chunks`.
+@compute @workgroup_size(THREADS)
+fn solve_chunks(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = workgroup_index(group, groups) * THREADS + thread;
+    if i >= args.count {
+        return;
+    }
+    let t = task_of(args.first + i);
+    substitute(t, 1u);
+    substitute_back(t, 1u);
 }

@@ -1,5 +1,6 @@
 //! How exact the banded stages are on a device: depth of the recursion, poles, rounds of refinement.
 
+use super::inverse::RootPoles;
 use crate::gpu::Precision;
 use crate::stages::banded::Root;
 
@@ -12,6 +13,10 @@ const FLOOR_F64: f64 = 1e-16;
 
 /// With 32 poles the root is exact in f32, with 48 to 1e-14.
 const MOST_OCTETS: usize = 6;
+
+/// Chunks take fewer poles if the error of the root, relative to it, is at most that, whatever the tolerance: about the rounding
+/// of f32.
+const LEAST_ERROR: f64 = 1e-7;
 
 /// Rounds of iterative refinement of x.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,8 +36,8 @@ pub struct Accuracy {
     pub depth: usize,
     /// Smallest resolved eigenvalue as a fraction of the largest.
     pub floor: f64,
-    /// Poles, eight at a time.
-    pub octets: usize,
+    /// Poles of the square root.
+    pub poles: RootPoles,
     /// Refinement of x, and the longer one where that does not converge, as where a fibre is masked whole.
     pub refinement: [Refinement; 2],
 }
@@ -52,14 +57,16 @@ impl Accuracy {
             Precision::F32 => 1e3,
             Precision::F64 => 1e4,
         };
-        let serves = |octets: &usize| brightest * Root::new(floor, *octets).error <= tolerance;
+        let error = tolerance / brightest;
+        let serves = |octets: &usize| Root::new(floor, *octets).error <= error;
         let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
+        let poles = RootPoles::new(floor, octets, error.min(LEAST_ERROR));
         let depth = 3 + further;
         let refinement = match precision {
             Precision::F32 => [Refinement::OfFibres(1), Refinement::OfBundles(2, depth)],
             Precision::F64 => [Refinement::OfFibres(8), Refinement::OfBundles(4, depth)],
         };
-        Self { overlap, depth, floor, octets, refinement }
+        Self { overlap, depth, floor, poles, refinement }
     }
 
     /// Returns the depth of a recursion with a frontier of so many fibres. At a pitch of 3.6 sigma S is 4e-6 of its diagonal off with

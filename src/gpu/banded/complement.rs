@@ -46,7 +46,7 @@ impl Complements {
             sides: [sides(0)?, sides(1)?],
             substituted: of_layout("substituted", 2 * n * shape.substituted_len())?,
             inverses: Inverses::new(gpu, shape, 1, 2 * n, 2 * n)?,
-            none: Poles::new(gpu, &[(0.0, 0.0)])?,
+            none: Poles::none(gpu)?,
         })
     }
 

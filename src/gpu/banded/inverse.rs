@@ -1,7 +1,7 @@
 //! Bands of inverses on the GPU: one thread per matrix, chunk and pole.
 
 use super::shape::{Args, BLOCK, REACHES, Shape, record, variant};
-use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Named, Reals, Recording, Variant};
 use crate::stages::banded::Root;
 use std::ops::Range;
 
@@ -13,28 +13,80 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
-/// Poles of a rational function of a matrix, `[npole, 2]`: shift relative to the largest bound, and weight.
+/// Poles of a rational function of matrices on a device: those of all octets, then the last.
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,
+    /// Least eigenvalue that so many octets serve; None where there is nothing to choose.
+    ends: Option<Reals>,
     pub(super) npole: usize,
 }
 
 impl Poles {
-    /// Uploads poles and weights.
+    /// Uploads the poles of the square root, and (0, 0) for the inverse itself.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`] if the device is full.
-    pub fn new(gpu: &Gpu, poles: &[(f64, f64)]) -> Result<Self, GpuError> {
-        let values: Vec<f64> = poles.iter().flat_map(|&(pole, weight)| [pole, weight]).collect();
-        Ok(Self { buffer: gpu.upload_reals("poles", &values)?, npole: poles.len() })
+    pub fn new(gpu: &Gpu, of_root: &RootPoles) -> Result<Self, GpuError> {
+        let npole = 8 * of_root.octets() + 1;
+        let set = |poles: &Vec<[f64; 2]>| {
+            let mut set = poles.clone();
+            set.resize(npole, [0.0; 2]);
+            set
+        };
+        let values: Vec<f64> = of_root.sets.iter().flat_map(set).flatten().collect();
+        let buffer = gpu.upload_reals("poles", &values)?;
+        Ok(Self { buffer, ends: Some(gpu.upload_reals("ends", &of_root.ends)?), npole })
+    }
+
+    /// Uploads (0, 0) alone.
+    ///
+    /// # Errors
+    /// [`GpuError::OutOfMemory`] if the device is full.
+    pub fn none(gpu: &Gpu) -> Result<Self, GpuError> {
+        Ok(Self { buffer: gpu.upload_reals("poles", &[0.0; 2])?, ends: None, npole: 1 })
     }
 }
 
-/// Returns `octets` times eight poles and weights of the square root on [floor, 1], and (0, 0) for the inverse itself.
-pub fn poles(floor: f64, octets: usize) -> Vec<(f64, f64)> {
-    let root = Root::new(floor, octets);
-    root.poles.iter().zip(&root.weights).flat_map(|(p, w)| p.0.into_iter().zip(w.0)).chain([(0.0, 0.0)]).collect()
+/// Poles and weights of the square root, by the number of octets that a spectrum takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RootPoles {
+    /// Poles and weights, `[octets - 1][8 octets]`.
+    sets: Vec<Vec<[f64; 2]>>,
+    /// Least eigenvalue, relative to the largest, that so many octets serve, `[octets - 1]`.
+    ends: Vec<f64>,
+}
+
+impl RootPoles {
+    /// Makes those of up to `octets` octets, which serve eigenvalues down to `floor` of the largest. Fewer serve as far as their
+    /// error is at most `error`, relative to the root, or at most that of all.
+    pub fn new(floor: f64, octets: usize, error: f64) -> Self {
+        let error = error.max(Root::new(floor, octets).error);
+        let serves = |end: f64, octets: usize| Root::new(end, octets).error <= error;
+        let root = |octets_taken: usize| {
+            if octets_taken == octets {
+                return Root::new(floor, octets);
+            }
+            // Logarithms of an end that does not serve, and of one that does.
+            let (mut low, mut high) = (floor.ln(), 0.5f64.ln());
+            for _ in 0..20 {
+                let middle = 0.5 * (low + high);
+                *if serves(middle.exp(), octets_taken) { &mut high } else { &mut low } = middle;
+            }
+            Root::new(high.exp(), octets_taken)
+        };
+        let roots: Vec<Root> = (1..=octets).map(root).collect();
+        let poles = |root: &Root| {
+            let octets = root.poles.iter().zip(&root.weights);
+            octets.flat_map(|(pole, weight)| pole.0.into_iter().zip(weight.0)).map(|(p, w)| [p, w]).collect()
+        };
+        Self { sets: roots.iter().map(poles).collect(), ends: roots.iter().map(|root| root.ratio).collect() }
+    }
+
+    /// The most octets.
+    pub fn octets(&self) -> usize {
+        self.sets.len()
+    }
 }
 
 /// Distance of matrices from singular ones.
@@ -86,16 +138,24 @@ impl Inverses {
     }
 }
 
-/// Records the inverses of `matrices` at every pole.
+/// Records the inverses of `matrices` at every pole that each chunk takes. `taken` are their octets, `[fibre, nchunk]`.
 pub(super) fn record_inverses(
     recording: &mut Recording,
     shape: &Shape,
     systems: Systems,
     matrices: Range<usize>,
     poles: &Poles,
-    out: &Inverses,
+    (out, taken): (&Inverses, &Buffer<u32>),
 ) -> Result<(), GpuError> {
-    record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, matrices, poles, out)
+    let ends = poles.ends.as_ref().expect("poles of a root have ends");
+    let (inverses, poles_of_sets) = (out.records.named("inverses"), poles.buffer.named("poles"));
+    let (of_matrices, rhs) = (systems.matrices.named("matrices"), systems.rhs.named("rhs"));
+    let (bounds, octets) = (systems.bounds.named("bounds"), taken.named("octets_taken"));
+    let bound = [of_matrices, rhs, bounds, inverses, ends.named("ends"), octets];
+    let kernel = ("choose_octets", OPERATIONS);
+    record_chunks(recording, shape, kernel, systems, (matrices.clone(), 1), poles, &bound)?;
+    let bound = [of_matrices, rhs, bounds, poles_of_sets, inverses, out.health.named("health"), octets];
+    record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, (matrices, poles.npole), poles, &bound)
 }
 
 /// Records the factors of `matrices`, and the solutions for their first right-hand side.
@@ -107,30 +167,42 @@ pub(super) fn record_factors(
     poles: &Poles,
     out: &Inverses,
 ) -> Result<(), GpuError> {
-    record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, matrices, poles, out)
+    let bound = [
+        systems.matrices.named("matrices"),
+        systems.rhs.named("rhs"),
+        out.records.named("inverses"),
+        out.health.named("health"),
+    ];
+    record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, (matrices, 1), poles, &bound)
 }
 
-fn record_chunks(
+/// Records the solutions for other first right-hand sides with the factors of [`record_factors`].
+pub(super) fn record_solutions(
     recording: &mut Recording,
     shape: &Shape,
-    (entry, operations): (&'static str, usize),
     systems: Systems,
     matrices: Range<usize>,
     poles: &Poles,
     out: &Inverses,
 ) -> Result<(), GpuError> {
-    let count = matrices.len() * shape.nchunk() * poles.npole;
-    let bound = [
-        systems.matrices.named("matrices"),
-        systems.rhs.named("rhs"),
-        systems.bounds.named("bounds"),
-        poles.buffer.named("poles"),
-        out.records.named("inverses"),
-        out.health.named("health"),
-    ];
-    let (gpu, lost_rhs) = (out.records.gpu(), (systems.lost / BLOCK) as u32);
+    let bound = [systems.rhs.named("rhs"), out.records.named("inverses")];
+    record_chunks(recording, shape, ("solve_chunks", OPERATIONS / 10), systems, (matrices, 1), poles, &bound)
+}
+
+/// Records one thread per chunk of `matrices` and one of its `columns` poles.
+fn record_chunks(
+    recording: &mut Recording,
+    shape: &Shape,
+    (entry, operations): (&'static str, usize),
+    systems: Systems,
+    (matrices, columns): (Range<usize>, usize),
+    poles: &Poles,
+    bound: &[Named],
+) -> Result<(), GpuError> {
+    let count = matrices.len() * shape.nchunk() * columns;
+    let (gpu, lost_rhs) = (systems.matrices.gpu(), (systems.lost / BLOCK) as u32);
     let args = Args { lost_rhs, ..shape.args(matrices, poles.npole) };
     let shader = if shape.is_narrow() { "banded_inverse" } else { "banded_inverse_wide" };
     let operations = operations * shape.blocks().pow(2) / REACHES[0].pow(2);
-    record(recording, gpu, shape, (shader, entry), args, (count, operations * shape.chunk_blocks()), &bound)
+    record(recording, gpu, shape, (shader, entry), args, (count, operations * shape.chunk_blocks()), bound)
 }

@@ -54,7 +54,7 @@ mod workspace;
 pub use accuracy::{Accuracy, Refinement};
 pub use complement::{Complements, record_complements};
 pub use group::{Group, Windows};
-pub use inverse::{Health, Poles, poles};
+pub use inverse::{Health, Poles, RootPoles};
 pub(crate) use normal::couplings;
 pub use normal::{Normal, record_products};
 pub use root::{Roots, record_root};

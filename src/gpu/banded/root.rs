@@ -4,7 +4,7 @@ use super::complement::Complements;
 use super::inverse::{Inverses, Poles, Systems, record_inverses};
 use super::shape::{Args, BLOCK, SIDES, Shape, record, variants as of_reaches};
 use super::solve::Solution;
-use crate::gpu::{Gpu, GpuError, Precision, Reals, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Precision, Reals, Recording, Variant};
 
 pub(in crate::gpu) fn variants() -> Vec<Variant> {
     of_reaches("banded_root").collect()
@@ -21,6 +21,8 @@ pub struct Roots {
     root: Reals,
     vectors: Reals,
     inverses: Inverses,
+    /// Octets of poles that each chunk takes, `[fibre, nchunk]`.
+    octets_taken: Buffer<u32>,
     most: usize,
 }
 
@@ -45,6 +47,7 @@ impl Roots {
             root: of_layout("root", shape.nfibre * shape.matrix_len())?,
             vectors: of_layout("vectors", (SIDES + 1) * vector)?,
             inverses: Inverses::new(gpu, shape, poles.npole, most, shape.nfibre)?,
+            octets_taken: gpu.scratch("octets_taken", shape.nfibre * shape.nchunk())?,
             most,
         })
     }
@@ -66,20 +69,23 @@ pub fn record_root(
     let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
     recording.stage("banded_root");
     let (root, vectors) = (out.root.named("root"), out.vectors.named("vectors"));
+    let octets = out.octets_taken.named("octets_taken");
     let complement = s.matrices.named("complement");
     for first in all.clone().step_by(out.most) {
         let fibres = first..(first + out.most).min(shape.nfibre);
         let systems =
             Systems { matrices: &s.matrices, rhs: &solution.z_exact, lost: BLOCK * blocks, bounds: &s.bounds };
-        record_inverses(recording, shape, systems, fibres.clone(), poles, &out.inverses)?;
+        let inverses = (&out.inverses, &out.octets_taken);
+        record_inverses(recording, shape, systems, fibres.clone(), poles, inverses)?;
         let (bounds, inverses) = (s.bounds.named("bounds"), out.inverses.records.named("inverses"));
-        let bound = [bounds, poles.buffer.named("poles"), inverses, root, vectors];
+        let bound = [bounds, poles.buffer.named("poles"), inverses, root, vectors, octets];
         let work = (fibres.len() * shape.nblock(), 2 * poles.npole * shape.column());
         let args = shape.args(fibres, poles.npole);
         record(recording, gpu, shape, ("banded_root", "pole_sums"), args, work, &bound)?;
     }
     let (bounds, npole, poles) = (s.bounds.named("bounds"), poles.npole, poles.buffer.named("poles"));
-    let bound = [complement, bounds, poles, root, vectors, out.spectra.named("spectra"), out.x.named("deconvolved")];
+    let (spectra, x) = (out.spectra.named("spectra"), out.x.named("deconvolved"));
+    let bound = [complement, bounds, poles, root, vectors, spectra, x, octets];
     let args = Args { is_f64: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, npole) };
     record(recording, gpu, shape, ("banded_root", "spectra_of_fibres"), args, (blocks, 8 * shape.column()), &bound)
 }

@@ -2,7 +2,7 @@
 
 use super::accuracy::Refinement;
 use super::complement::{Complements, Target, record_elimination};
-use super::inverse::{Systems, record_inverses};
+use super::inverse::{Systems, record_factors, record_solutions};
 use super::normal::Normal;
 use super::shape::{Args, BLOCK, Shape, record, variants as of_reaches};
 use crate::gpu::{Buffer, Gpu, GpuError, Reals, Recording, Variant};
@@ -60,22 +60,22 @@ pub fn record_solve(
 ) -> Result<(), GpuError> {
     let gpu = s.matrices.gpu();
     let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
-    let of = |rhs, lost| Systems { matrices: &s.matrices, rhs, lost, bounds: &s.bounds };
-    let lost = BLOCK * blocks;
+    let of = |rhs| Systems { matrices: &s.matrices, rhs, lost: 0, bounds: &s.bounds };
     let (complement, x) = (s.matrices.named("complement"), out.x.named("x"));
     let (Refinement::OfFibres(rounds) | Refinement::OfBundles(rounds, _)) = refinement;
     for round in 1..=rounds {
         recording.stage("banded_solve");
-        let systems = match refinement {
-            _ if round == 1 => of(&s.reduced, 0),
-            Refinement::OfFibres(_) => of(&out.z_exact, lost),
+        match refinement {
+            _ if round == 1 => record_factors(recording, shape, of(&s.reduced), all.clone(), &s.none, &s.inverses)?,
+            Refinement::OfFibres(_) => {
+                record_solutions(recording, shape, of(&out.z_exact), all.clone(), &s.none, &s.inverses)?;
+            }
             Refinement::OfBundles(_, depth) => {
                 let target = Target { matrices: &s.matrices, reduced: &out.eliminated };
                 record_elimination(recording, shape, normal, (&out.z_exact, None), depth, target, s)?;
-                of(&out.eliminated, 0)
+                record_factors(recording, shape, of(&out.eliminated), all.clone(), &s.none, &s.inverses)?;
             }
-        };
-        record_inverses(recording, shape, systems, all.clone(), &s.none, &s.inverses)?;
+        }
         let args = shape.args(all.clone(), 1);
         let args = Args { round: round as u32, rounds: rounds as u32, ..args };
         let bound = [s.inverses.records.named("inverses"), x];

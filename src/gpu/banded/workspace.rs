@@ -3,7 +3,7 @@
 use super::accuracy::Accuracy;
 use super::complement::Complements;
 use super::group::Group;
-use super::inverse::{Health, Poles, poles};
+use super::inverse::{Health, Poles};
 use super::normal::Normal;
 use super::root::Roots;
 use super::shape::Shape;
@@ -41,7 +41,7 @@ impl BandedDevice {
     /// # Errors
     /// [`GpuError`] if the poles cannot be uploaded.
     pub fn new(gpu: &Gpu, accuracy: Accuracy) -> Result<Self, GpuError> {
-        let poles = Poles::new(gpu, &poles(accuracy.floor, accuracy.octets))?;
+        let poles = Poles::new(gpu, &accuracy.poles)?;
         Ok(Self { gpu: gpu.clone(), accuracy, poles, last: None })
     }
 

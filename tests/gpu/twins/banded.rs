@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use spextral::gpu::banded::{
-    BLOCK, Complements, Health, Normal, Poles, Refinement, Roots, Shape, Solution, kept, poles, record_complements,
+    BLOCK, Complements, Health, Normal, Poles, Refinement, RootPoles, Roots, Shape, Solution, kept, record_complements,
     record_products, record_root, record_solve,
 };
 use spextral::gpu::patch::Patches;
@@ -230,7 +230,7 @@ fn compare_spectra(
 
     let normal = upload(gpu, &shape, expected);
     let found = Complements::new(gpu, &shape).unwrap();
-    let poles = Poles::new(gpu, &poles(floor, octets)).unwrap();
+    let poles = Poles::new(gpu, &RootPoles::new(floor, octets, 1e-12)).unwrap();
     let solution = Solution::new(gpu, &shape).unwrap();
     let spectra = Roots::new(gpu, &shape, &poles).unwrap();
     let mut recording = Recording::new();
