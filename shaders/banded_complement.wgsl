@@ -4,7 +4,8 @@
 // above. Its blocks are P_ab, K_ab less what was eliminated, a and b counted from g. A step takes the frontier of the
 // neighbour f of g. P_00 = L L^T is f's own block, O_a = P_a0, and Y_a = L^-1 O_a^T. Then the frontier of g is
 // P_ab - Y_a^T Y_b, its last fibre taken from K. `substitute` forms columns of Y, `eliminate` the products: no inverse is
-// cut off. `meet` joins the frontiers of both sides on a separator of r fibres, and further steps eliminate all but one of
+// cut off. Either all fibres take such steps from a few neighbours away, side by side, or in turns from the ends of their bundle,
+// which is less work, exact, and fewer threads. `meet` joins the frontiers of both sides on a separator of r fibres, and further steps eliminate all but one of
 // them. `gershgorin` bounds the eigenvalues. One thread per block.
 #import grid
 #import banded
@@ -52,6 +53,19 @@ struct Step {
 // Returns the frontiers that a step makes.
 fn slots() -> u32 {
     return select(2u * args.nfibre, args.nfibre, args.merging == 1u);
+}
+
+// Returns the frontiers that threads make.
+fn slots_made() -> u32 {
+    return select(slots(), turn_slots(), args.turn > 0u);
+}
+
+// Returns slot `k` of those.
+fn slot_at(k: u32) -> Slot {
+    if args.turn > 0u {
+        return turn_slot(k, args.turn - 1u);
+    }
+    return Slot(k, true);
 }
 
 fn step_of(slot: u32) -> Step {
@@ -215,9 +229,10 @@ fn substitute(
     }
     let at = args.first + item;
     let j = at % args.nblock;
-    let s = step_of((at / args.nblock) % slots());
-    let a = at / (args.nblock * slots());
-    if s.alone || (args.merging == 0u && !holds(s.above, s.fibre, a)) {
+    let slot = slot_at((at / args.nblock) % slots_made());
+    let s = step_of(slot.index);
+    let a = at / (args.nblock * slots_made());
+    if !slot.exists || s.alone || (args.merging == 0u && !holds(s.above, s.fibre, a)) {
         return;
     }
     let rows = rows_of(a, j);
@@ -252,16 +267,17 @@ struct Place {
 // Returns block `at` of `count` fibres' frontiers, counted with the blocks of a slot farthest apart.
 fn place_of(at: u32, count: u32) -> Place {
     let bin = at % args.nblock;
-    let slot = (at / args.nblock) % slots();
-    let which = at / (args.nblock * slots());
+    let own_slot = slot_at((at / args.nblock) % slots_made());
+    let slot = own_slot.index;
+    let which = at / (args.nblock * slots_made());
     let own = count * (REACH + 1u);
     if which < own {
         let i = bin + which % (REACH + 1u);
-        return Place(slot, which / (REACH + 1u), which / (REACH + 1u), i, bin, i < args.nblock);
+        return Place(slot, which / (REACH + 1u), which / (REACH + 1u), i, bin, own_slot.exists && i < args.nblock);
     }
     let pair = (which - own) / (2u * REACH + 1u);
     let j = i32(bin + (which - own) % (2u * REACH + 1u)) - i32(REACH);
-    let exists = j >= 0 && j < i32(args.nblock);
+    let exists = own_slot.exists && j >= 0 && j < i32(args.nblock);
     return Place(slot, select(1u, 2u, pair > 0u), select(0u, pair - 1u, pair > 0u), bin, u32(j), exists);
 }
 
@@ -333,8 +349,12 @@ fn eliminate_sides(
     }
     let at = args.first + item;
     let j = at % args.nblock;
-    let s = step_of((at / args.nblock) % slots());
-    let a = at / (args.nblock * slots());
+    let slot = slot_at((at / args.nblock) % slots_made());
+    if !slot.exists {
+        return;
+    }
+    let s = step_of(slot.index);
+    let a = at / (args.nblock * slots_made());
     let all = 2u * args.nfibre;
     let has = args.merging == 1u || holds(s.above, s.fibre, a);
     var value = vec4<real>();

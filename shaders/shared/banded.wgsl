@@ -45,6 +45,9 @@ struct Args {
     merging: u32,
     // Complement: 1 if right-hand sides are those of fibres whose farther neighbours are known.
     knows_x: u32,
+    // Complement: 0 if a step makes the frontiers of all fibres; else one more than the fibres that it has behind it at either end
+    // of every bundle, see `turn_slot`.
+    turn: u32,
     // Distance in fibres over which K has blocks.
     distances: u32,
     // Inverse: first row of the third right-hand side in `rhs`.
@@ -81,4 +84,24 @@ fn pole_column(chunk: u32, pole: u32) -> u32 {
         return pole * chunks() + chunk;
     }
     return ((pole / 8u) * chunks() + chunk) * 8u + pole % 8u;
+}
+
+// A fibre and a side of it: `fibre + nfibre` from above. It may be beyond its bundle.
+struct Slot {
+    index: u32,
+    exists: bool,
+}
+
+// Returns the number of slots of a turn: one at either end of every bundle.
+fn turn_slots() -> u32 {
+    return 2u * ((args.nfibre + args.bundle - 1u) / args.bundle);
+}
+
+// Returns slot `k` of a turn with `behind` fibres between it and its end of the bundle.
+fn turn_slot(k: u32, behind: u32) -> Slot {
+    let first = (k % (turn_slots() / 2u)) * args.bundle;
+    let count = min(args.bundle, args.nfibre - first);
+    let above = k >= turn_slots() / 2u;
+    let fibre = first + select(behind, count - 1u - behind, above);
+    return Slot(fibre + select(0u, args.nfibre, above), behind < count);
 }

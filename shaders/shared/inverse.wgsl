@@ -98,8 +98,14 @@ struct Task {
     shift: real,
 }
 
-// Returns the task of a chunk without a pole.
+// Returns the task of a chunk without a pole. In turns the chunks are those of the frontiers that the turn takes.
 fn task_of(chunk: u32) -> Task {
+    if args.turn > 0u {
+        let c = chunk % args.nchunk;
+        let slot = turn_slot(chunk / args.nchunk, args.turn - 2u);
+        let start = chunk_start(c);
+        return Task(slot.index * args.nchunk + c, slot.index, start, select(start, chunk_end(c), slot.exists), 0.0);
+    }
     let matrix = args.first_matrix + chunk / args.nchunk;
     return Task(pole_column(chunk, 0u), matrix, chunk_start(chunk % args.nchunk), chunk_end(chunk % args.nchunk), 0.0);
 }

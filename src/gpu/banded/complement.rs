@@ -1,9 +1,9 @@
 //! Schur complements of fibres in bands on the GPU, by a recursion over the neighbours on either side.
 
-use super::inverse::{Inverses, Poles, Systems, record_factors};
+use super::inverse::{Inverses, Systems, record_factors};
 use super::normal::Normal;
 use super::shape::{Args, BLOCK, Shape, record, variants as of_reaches};
-use crate::gpu::{Buffer, Gpu, GpuError, Named, Reals, Recording, Variant};
+use crate::gpu::{Buffer, Gpu, GpuError, Named, Precision, Reals, Recording, Variant};
 
 pub(in crate::gpu) fn variants() -> Vec<Variant> {
     of_reaches("banded_complement").collect()
@@ -24,7 +24,6 @@ pub struct Complements {
     sides: [Reals; 2],
     substituted: Reals,
     pub(super) inverses: Inverses,
-    pub(super) none: Poles,
 }
 
 impl Complements {
@@ -46,7 +45,6 @@ impl Complements {
             sides: [sides(0)?, sides(1)?],
             substituted: of_layout("substituted", 2 * n * shape.substituted_len())?,
             inverses: Inverses::new(gpu, shape, 1, 2 * n, 2 * n)?,
-            none: Poles::none(gpu)?,
         })
     }
 
@@ -126,6 +124,9 @@ pub(super) fn record_elimination(
 ) -> Result<(), GpuError> {
     let elimination = Elimination { shape, normal, rhs, s: out };
     let n = shape.nfibre;
+    if takes_turns(normal.own.gpu(), shape) {
+        return elimination.in_turns(recording, target);
+    }
     let frontier = |level: usize| (&out.frontiers[level % out.frontiers.len()], &out.sides[level % 2]);
     let depth = depth.max(1);
     elimination.begin(recording, x, frontier(1).1)?;
@@ -135,25 +136,23 @@ pub(super) fn record_elimination(
         // Both sides' first steps share their factors.
         let lost = if level == 0 { n * BLOCK * shape.nblock() } else { 0 };
         let systems = Systems { matrices, rhs: last.1, lost, bounds: &out.bounds };
-        record_factors(recording, shape, systems, 0..count, &out.none, &out.inverses)?;
+        record_factors(recording, shape, systems, (shape.args(0..count, 1), count), &out.inverses)?;
         let args = Args { above_offset: (count - n) as u32, ..shape.args(0..count, 1) };
         // A frontier of one fibre is not read from its buffer, but from the factors: any other stands for it.
         let last = if shape.frontier > 1 { last } else { (&normal.own, last.1) };
         elimination.step(recording, args, last, next)?;
     }
-    let separator = |count: usize| Args { merging: 1, frontier: count as u32, ..shape.args(0..n, 1) };
+    let separator = |count: usize| elimination.separator(count);
     let left = |count: usize, level: usize| match count {
         1 => (target.matrices, target.reduced),
         _ => frontier(level),
     };
-    let items = n * shape.nblock() * (shape.frontier + shape.frontier_blocks(shape.frontier));
-    let work = (items, 3 * BLOCK * BLOCK);
     let (last, next) = (frontier(depth - 1), left(shape.frontier, depth));
-    elimination.record(recording, "meet", separator(shape.frontier), work, last, next)?;
+    elimination.meet(recording, last, next)?;
     for (level, count) in (2..=shape.frontier).rev().enumerate() {
         let (last, next) = (frontier(depth + level), left(count - 1, depth + level + 1));
         let systems = Systems { matrices: last.0, rhs: last.1, lost: 0, bounds: &out.bounds };
-        record_factors(recording, shape, systems, 0..n, &out.none, &out.inverses)?;
+        record_factors(recording, shape, systems, (shape.args(0..n, 1), n), &out.inverses)?;
         elimination.step(recording, separator(count), last, next)?;
     }
     Ok(())
@@ -167,7 +166,47 @@ struct Elimination<'a> {
     s: &'a Complements,
 }
 
+/// Fibres of the longest bundle that is eliminated in turns: each has its dispatches.
+const LONGEST_IN_TURNS: usize = 64;
+
+/// Whether fibres are eliminated in turns from the ends of their bundles. Where arithmetic is dear, that is f64, one step per
+/// fibre and side is worth more than threads.
+fn takes_turns(gpu: &Gpu, shape: &Shape) -> bool {
+    gpu.precision() == Precision::F64 && shape.frontier == 1 && shape.bundle <= LONGEST_IN_TURNS
+}
+
 impl Elimination<'_> {
+    /// Records the elimination of all other fibres of a bundle, from both of its ends, for frontiers of one fibre.
+    fn in_turns(&self, recording: &mut Recording, target: Target) -> Result<(), GpuError> {
+        let (shape, s) = (self.shape, self.s);
+        let all = 0..2 * shape.nfibre;
+        let (blocks, sides) = (&s.frontiers[0], &s.sides[0]);
+        let slots = 2 * shape.nfibre.div_ceil(shape.bundle);
+        for behind in 0..shape.bundle {
+            let (above_offset, turn) = (shape.nfibre as u32, behind as u32 + 1);
+            let args = Args { above_offset, turn, ..shape.args(all.clone(), 1) };
+            if behind > 0 {
+                let systems = Systems { matrices: blocks, rhs: sides, lost: 0, bounds: &s.bounds };
+                record_factors(recording, shape, systems, (args, slots), &s.inverses)?;
+            }
+            // Frontiers are not read from their buffer, but from the factors: any other stands for it.
+            self.steps(recording, args, slots, (&self.normal.own, &s.sides[1]), (blocks, sides))?;
+        }
+        self.meet(recording, (blocks, sides), (target.matrices, target.reduced))
+    }
+
+    /// Returns the arguments for a separator of `count` fibres.
+    fn separator(&self, count: usize) -> Args {
+        Args { merging: 1, frontier: count as u32, ..self.shape.args(0..self.shape.nfibre, 1) }
+    }
+
+    /// Records what both sides' frontiers leave of a separator.
+    fn meet(&self, recording: &mut Recording, last: (&Reals, &Reals), next: (&Reals, &Reals)) -> Result<(), GpuError> {
+        let shape = self.shape;
+        let items = shape.nfibre * shape.nblock() * (shape.frontier + shape.frontier_blocks(shape.frontier));
+        self.record(recording, "meet", self.separator(shape.frontier), (items, 3 * BLOCK * BLOCK), last, next)
+    }
+
     /// Records the right-hand sides of frontiers before any step.
     fn begin(&self, recording: &mut Recording, x: Option<&Reals>, sides: &Reals) -> Result<(), GpuError> {
         let (shape, normal) = (self.shape, self.normal);
@@ -190,8 +229,20 @@ impl Elimination<'_> {
         last: (&Reals, &Reals),
         next: (&Reals, &Reals),
     ) -> Result<(), GpuError> {
+        let slots = if args.merging == 1 { self.shape.nfibre } else { 2 * self.shape.nfibre };
+        self.steps(recording, args, slots, last, next)
+    }
+
+    /// Records a step that makes so many frontiers.
+    fn steps(
+        &self,
+        recording: &mut Recording,
+        args: Args,
+        slots: usize,
+        last: (&Reals, &Reals),
+        next: (&Reals, &Reals),
+    ) -> Result<(), GpuError> {
         let shape = self.shape;
-        let slots = if args.merging == 1 { shape.nfibre } else { 2 * shape.nfibre };
         let made = (args.frontier - args.merging) as usize;
         let (columns, rows) = (slots * shape.nblock(), shape.substituted_blocks());
         let product = 2 * BLOCK * BLOCK * BLOCK;

@@ -17,8 +17,8 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,
-    /// Least eigenvalue that so many octets serve; None where there is nothing to choose.
-    ends: Option<Reals>,
+    /// Least eigenvalue, relative to the largest bound, that so many octets serve.
+    ends: Reals,
     pub(super) npole: usize,
 }
 
@@ -36,15 +36,7 @@ impl Poles {
         };
         let values: Vec<f64> = of_root.sets.iter().flat_map(set).flatten().collect();
         let buffer = gpu.upload_reals("poles", &values)?;
-        Ok(Self { buffer, ends: Some(gpu.upload_reals("ends", &of_root.ends)?), npole })
-    }
-
-    /// Uploads (0, 0) alone.
-    ///
-    /// # Errors
-    /// [`GpuError::OutOfMemory`] if the device is full.
-    pub fn none(gpu: &Gpu) -> Result<Self, GpuError> {
-        Ok(Self { buffer: gpu.upload_reals("poles", &[0.0; 2])?, ends: None, npole: 1 })
+        Ok(Self { buffer, ends: gpu.upload_reals("ends", &of_root.ends)?, npole })
     }
 }
 
@@ -147,62 +139,55 @@ pub(super) fn record_inverses(
     poles: &Poles,
     (out, taken): (&Inverses, &Buffer<u32>),
 ) -> Result<(), GpuError> {
-    let ends = poles.ends.as_ref().expect("poles of a root have ends");
-    let (inverses, poles_of_sets) = (out.records.named("inverses"), poles.buffer.named("poles"));
-    let (of_matrices, rhs) = (systems.matrices.named("matrices"), systems.rhs.named("rhs"));
-    let (bounds, octets) = (systems.bounds.named("bounds"), taken.named("octets_taken"));
-    let bound = [of_matrices, rhs, bounds, inverses, ends.named("ends"), octets];
-    let kernel = ("choose_octets", OPERATIONS);
-    record_chunks(recording, shape, kernel, systems, (matrices.clone(), 1), poles, &bound)?;
-    let bound = [of_matrices, rhs, bounds, poles_of_sets, inverses, out.health.named("health"), octets];
-    record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, (matrices, poles.npole), poles, &bound)
+    let (count, args) = (matrices.len(), shape.args(matrices, poles.npole));
+    let (inverses, octets) = (out.records.named("inverses"), taken.named("octets_taken"));
+    let of_matrices = [systems.matrices.named("matrices"), systems.rhs.named("rhs"), systems.bounds.named("bounds")];
+    let bound = [&of_matrices[..], &[inverses, poles.ends.named("ends"), octets]].concat();
+    record_chunks(recording, shape, ("choose_octets", OPERATIONS), systems, (args, count), &bound)?;
+    let of_poles = [poles.buffer.named("poles"), inverses, out.health.named("health"), octets];
+    let bound = [&of_matrices[..], &of_poles].concat();
+    record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, (args, count * poles.npole), &bound)
 }
 
-/// Records the factors of `matrices`, and the solutions for their first right-hand side.
+/// Records the factors of `count` matrices, and the solutions for their first right-hand side. Without poles `args` name those of
+/// all slots, of which a turn takes some.
 pub(super) fn record_factors(
     recording: &mut Recording,
     shape: &Shape,
     systems: Systems,
-    matrices: Range<usize>,
-    poles: &Poles,
+    (args, count): (Args, usize),
     out: &Inverses,
 ) -> Result<(), GpuError> {
-    let bound = [
-        systems.matrices.named("matrices"),
-        systems.rhs.named("rhs"),
-        out.records.named("inverses"),
-        out.health.named("health"),
-    ];
-    record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, (matrices, 1), poles, &bound)
+    let (inverses, health) = (out.records.named("inverses"), out.health.named("health"));
+    let bound = [systems.matrices.named("matrices"), systems.rhs.named("rhs"), inverses, health];
+    record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, (args, count), &bound)
 }
 
-/// Records the solutions for other first right-hand sides with the factors of [`record_factors`].
+/// Records the solutions of `matrices` for other first right-hand sides with the factors of [`record_factors`].
 pub(super) fn record_solutions(
     recording: &mut Recording,
     shape: &Shape,
     systems: Systems,
     matrices: Range<usize>,
-    poles: &Poles,
     out: &Inverses,
 ) -> Result<(), GpuError> {
+    let (count, args) = (matrices.len(), shape.args(matrices, 1));
     let bound = [systems.rhs.named("rhs"), out.records.named("inverses")];
-    record_chunks(recording, shape, ("solve_chunks", OPERATIONS / 10), systems, (matrices, 1), poles, &bound)
+    record_chunks(recording, shape, ("solve_chunks", OPERATIONS / 10), systems, (args, count), &bound)
 }
 
-/// Records one thread per chunk of `matrices` and one of its `columns` poles.
+/// Records one thread per chunk of `count` matrices, or matrices at their poles.
 fn record_chunks(
     recording: &mut Recording,
     shape: &Shape,
     (entry, operations): (&'static str, usize),
     systems: Systems,
-    (matrices, columns): (Range<usize>, usize),
-    poles: &Poles,
+    (args, count): (Args, usize),
     bound: &[Named],
 ) -> Result<(), GpuError> {
-    let count = matrices.len() * shape.nchunk() * columns;
-    let (gpu, lost_rhs) = (systems.matrices.gpu(), (systems.lost / BLOCK) as u32);
-    let args = Args { lost_rhs, ..shape.args(matrices, poles.npole) };
+    let args = Args { lost_rhs: (systems.lost / BLOCK) as u32, ..args };
     let shader = if shape.is_narrow() { "banded_inverse" } else { "banded_inverse_wide" };
     let operations = operations * shape.blocks().pow(2) / REACHES[0].pow(2);
-    record(recording, gpu, shape, (shader, entry), args, (count, operations * shape.chunk_blocks()), bound)
+    let work = (count * shape.nchunk(), operations * shape.chunk_blocks());
+    record(recording, systems.matrices.gpu(), shape, (shader, entry), args, work, bound)
 }

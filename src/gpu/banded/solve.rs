@@ -60,20 +60,21 @@ pub fn record_solve(
 ) -> Result<(), GpuError> {
     let gpu = s.matrices.gpu();
     let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
+    let factored = (shape.args(all.clone(), 1), shape.nfibre);
     let of = |rhs| Systems { matrices: &s.matrices, rhs, lost: 0, bounds: &s.bounds };
     let (complement, x) = (s.matrices.named("complement"), out.x.named("x"));
     let (Refinement::OfFibres(rounds) | Refinement::OfBundles(rounds, _)) = refinement;
     for round in 1..=rounds {
         recording.stage("banded_solve");
         match refinement {
-            _ if round == 1 => record_factors(recording, shape, of(&s.reduced), all.clone(), &s.none, &s.inverses)?,
+            _ if round == 1 => record_factors(recording, shape, of(&s.reduced), factored, &s.inverses)?,
             Refinement::OfFibres(_) => {
-                record_solutions(recording, shape, of(&out.z_exact), all.clone(), &s.none, &s.inverses)?;
+                record_solutions(recording, shape, of(&out.z_exact), all.clone(), &s.inverses)?;
             }
             Refinement::OfBundles(_, depth) => {
                 let target = Target { matrices: &s.matrices, reduced: &out.eliminated };
                 record_elimination(recording, shape, normal, (&out.z_exact, None), depth, target, s)?;
-                record_factors(recording, shape, of(&out.eliminated), all.clone(), &s.none, &s.inverses)?;
+                record_factors(recording, shape, of(&out.eliminated), factored, &s.inverses)?;
             }
         }
         let args = shape.args(all.clone(), 1);
