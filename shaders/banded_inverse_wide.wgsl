@@ -3,6 +3,7 @@
 #import banded
 #import block8
 #import inverse
+#import rounds
 #import inverse_blocks
 
 alias real = f32;

@@ -5,6 +5,7 @@
 #import banded
 #import k_blocks
 #import complement_blocks
+#import rounds
 
 alias real = f32;
 
@@ -20,8 +21,6 @@ const THREADS: u32 = 32;
 @group(0) @binding(7) var<storage, read> z: array<vec4<real>>;
 // y - K x, in the last round the exact z_f; then z_f of the recursion less that; [2, fibre, nblock].
 @group(0) @binding(8) var<storage, read_write> z_exact: array<vec4<real>>;
-// Bits of the largest |y - K x|_i / sqrt(K_ii) of every fibre.
-@group(0) @binding(9) var<storage, read_write> largest_residual: array<atomic<u32>>;
 
 // Adds the solutions in `inverses` to x; the first round sets x.
 @compute @workgroup_size(THREADS)
@@ -37,6 +36,9 @@ fn solutions(
     let at = args.first + item;
     let block = at % args.nblock;
     let f = at / args.nblock;
+    if is_converged(f) {
+        return;
+    }
     let chunk = block / args.core;
     let row = (block - chunk_start(chunk)) * COLUMN_ROWS + MATRIX_ROWS + 1u;
     let before = select(vec4<real>(), x[at], args.round > 1u);
@@ -56,6 +58,10 @@ fn residuals(
     let at = args.first + item;
     let i = at % args.nblock;
     let f = at / args.nblock;
+    let is_last = args.round == args.rounds;
+    if !is_last && is_converged(f) {
+        return;
+    }
     let before = f % args.bundle;
     let after = min(args.bundle - before, args.nfibre - f) - 1u;
     // The residual is y - K_fg x_g - (K_ff - S_f) x_f, the exact z, less S_f x_f.
@@ -81,11 +87,12 @@ fn residuals(
             }
         }
     }
-    z_exact[at] = select(exact - sx, exact, args.round == args.rounds);
+    z_exact[at] = select(exact - sx, exact, is_last);
     z_exact[args.nfibre * args.nblock + at] = z[at] - exact;
     let k = own_block(at, 0u);
     let relative = abs(exact - sx) / sqrt(vec4<real>(k[0].x, k[1].y, k[2].z, k[3].w));
     // Bits of positive floats are in the order of their values, and those of NaN come last.
     let bits = bitcast<vec4<u32>>(vec4<f32>(relative)) & vec4(0x7fffffffu);
-    atomicMax(&largest_residual[f], max(max(bits.x, bits.y), max(bits.z, bits.w)));
+    let row = select(args.round, 0u, is_last);
+    atomicMax(&largest_residuals[row * args.nfibre + f], max(max(bits.x, bits.y), max(bits.z, bits.w)));
 }

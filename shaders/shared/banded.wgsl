@@ -55,6 +55,8 @@ struct Args {
     // Solve: round of x, from 1, and number of rounds.
     round: u32,
     rounds: u32,
+    // Solve: bits of |y - K x|_i / sqrt(K_ii), sigma, at which x of a bundle stays as it is.
+    converged: u32,
     // Root: 1 in f64: rows of R that it does not resolve are marked, and flux has its estimated truncation error taken out, which
     // in f32 is rounding.
     is_f64: u32,

@@ -1,5 +1,5 @@
 // Factors and inverses of chunks of M + shift: bindings, steps of the recursion on 4 x 4 blocks, and the entry points. The
-// importing file imports `inverse_blocks` and defines `factor` and `invert`. A chunk takes as many octets of poles as its
+// importing file imports `inverse_blocks` and `rounds`, and defines `factor` and `invert`. A chunk takes as many octets of poles as its
 // spectrum needs, which `choose_octets` finds.
 
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
@@ -233,6 +233,9 @@ fn solve_chunks(
         return;
     }
     let t = task_of(args.first + i);
+    if is_converged(t.matrix) {
+        return;
+    }
     substitute(t, 1u);
     substitute_back(t, 1u);
 }

@@ -152,7 +152,7 @@ pub(super) fn upload_solution(work: &Workspace, x: &[Vec<Vec<f64>>], s: &[Vec<Co
     }
     work.solution.x.write(&all)?;
     work.solution.z_exact.write(&z)?;
-    work.solution.worst.write(&vec![0; shape.nfibre])
+    work.solution.worst.write(&vec![0; work.solution.worst.len()])
 }
 
 /// Reads the x of all fibres that solves `S_f x_f = z_f` for the exact z_f, `[bundle][fibre][bin]`.

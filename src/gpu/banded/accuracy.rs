@@ -21,10 +21,15 @@ const LEAST_ERROR: f64 = 1e-7;
 /// Rounds of iterative refinement of x.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Refinement {
-    /// `n` rounds with the fibre-diagonal preconditioner, S^-1 (y - K x); converges if cross-fibre coupling is weak.
+    /// At most `n` rounds with the fibre-diagonal preconditioner, S^-1 (y - K x); converges if cross-fibre coupling is weak.
     OfFibres(usize),
-    /// `n` rounds in which the residual is eliminated to `depth` neighbours before, as y is.
+    /// At most `n` rounds in which the residual is eliminated to `depth` neighbours before, as y is.
     OfBundles(usize, usize),
+}
+
+impl Refinement {
+    /// The most rounds.
+    pub(super) const MOST: usize = 8;
 }
 
 /// Parameters of the banded stages on a device; the same for all bundles of a frame.
@@ -64,7 +69,7 @@ impl Accuracy {
         let depth = 3 + further;
         let refinement = match precision {
             Precision::F32 => [Refinement::OfFibres(1), Refinement::OfBundles(2, depth)],
-            Precision::F64 => [Refinement::OfFibres(8), Refinement::OfBundles(4, depth)],
+            Precision::F64 => [Refinement::OfFibres(Refinement::MOST), Refinement::OfBundles(4, depth)],
         };
         Self { overlap, depth, floor, poles, refinement }
     }

@@ -163,17 +163,18 @@ pub(super) fn record_factors(
     record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, (args, count), &bound)
 }
 
-/// Records the solutions of `matrices` for other first right-hand sides with the factors of [`record_factors`].
+/// Records the solutions of all fibres for other first right-hand sides with the factors of [`record_factors`], but for bundles
+/// whose residuals before this round have converged.
 pub(super) fn record_solutions(
     recording: &mut Recording,
     shape: &Shape,
     systems: Systems,
-    matrices: Range<usize>,
+    (args, largest_residuals): (Args, &Buffer<u32>),
     out: &Inverses,
 ) -> Result<(), GpuError> {
-    let (count, args) = (matrices.len(), shape.args(matrices, 1));
-    let bound = [systems.rhs.named("rhs"), out.records.named("inverses")];
-    record_chunks(recording, shape, ("solve_chunks", OPERATIONS / 10), systems, (args, count), &bound)
+    let residuals = largest_residuals.named("largest_residuals");
+    let bound = [systems.rhs.named("rhs"), out.records.named("inverses"), residuals];
+    record_chunks(recording, shape, ("solve_chunks", OPERATIONS / 10), systems, (args, shape.nfibre), &bound)
 }
 
 /// Records one thread per chunk of `count` matrices, or matrices at their poles.

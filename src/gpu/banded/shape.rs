@@ -101,6 +101,7 @@ kernel_args! {
         pub lost_rhs: u32,
         pub round: u32,
         pub rounds: u32,
+        pub converged: u32,
         pub is_f64: u32,
     }
 }
@@ -242,6 +243,7 @@ impl Shape {
             lost_rhs: 0,
             round: 0,
             rounds: 0,
+            converged: 0,
             is_f64: 0,
         }
     }

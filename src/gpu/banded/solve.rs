@@ -11,6 +11,9 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     of_reaches("banded_solve").collect()
 }
 
+/// Largest residual, sigma, that needs no further round: a hundredth of what the strictest tolerance allows.
+const CONVERGED: f32 = 1e-11;
+
 /// x of all fibres on a device, and what it is made of.
 #[derive(Clone, Debug)]
 pub struct Solution {
@@ -19,10 +22,9 @@ pub struct Solution {
     /// `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`, then what z_f of the recursion differs from it by,
     /// `[2, fibre, BLOCK nblock]`. Before the last round the first part is the residual y - K x.
     pub z_exact: Reals,
-    /// Bits of the largest `|y - K x|_i / sqrt(K_ii)` of every fibre.
+    /// Bits of the largest `|y - K x|_i / sqrt(K_ii)` of every fibre, `[round, fibre]`: after the last round at 0, after round r
+    /// at r.
     pub worst: Buffer<u32>,
-    /// `worst` of the rounds before the last; not read.
-    before: Buffer<u32>,
     /// The residual after elimination of the other fibres, `[fibre, BLOCK nblock]`.
     eliminated: Reals,
 }
@@ -38,8 +40,7 @@ impl Solution {
         Ok(Self {
             x: of_layout("x", vector)?,
             z_exact: of_layout("z_exact", 2 * vector)?,
-            worst: gpu.zeros("worst", shape.nfibre)?,
-            before: gpu.zeros("before", shape.nfibre)?,
+            worst: gpu.zeros("worst", Refinement::MOST * shape.nfibre)?,
             eliminated: of_layout("eliminated", vector)?,
         })
     }
@@ -59,17 +60,18 @@ pub fn record_solve(
     out: &Solution,
 ) -> Result<(), GpuError> {
     let gpu = s.matrices.gpu();
-    let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
-    let factored = (shape.args(all.clone(), 1), shape.nfibre);
+    let (blocks, all) = (shape.nfibre * shape.nblock(), shape.args(0..shape.nfibre, 1));
+    let factored = (all, shape.nfibre);
     let of = |rhs| Systems { matrices: &s.matrices, rhs, lost: 0, bounds: &s.bounds };
     let (complement, x) = (s.matrices.named("complement"), out.x.named("x"));
     let (Refinement::OfFibres(rounds) | Refinement::OfBundles(rounds, _)) = refinement;
     for round in 1..=rounds {
         recording.stage("banded_solve");
+        let args = Args { round: round as u32, rounds: rounds as u32, converged: CONVERGED.to_bits(), ..all };
         match refinement {
             _ if round == 1 => record_factors(recording, shape, of(&s.reduced), factored, &s.inverses)?,
             Refinement::OfFibres(_) => {
-                record_solutions(recording, shape, of(&out.z_exact), all.clone(), &s.inverses)?;
+                record_solutions(recording, shape, of(&out.z_exact), (args, &out.worst), &s.inverses)?;
             }
             Refinement::OfBundles(_, depth) => {
                 let target = Target { matrices: &s.matrices, reduced: &out.eliminated };
@@ -77,9 +79,8 @@ pub fn record_solve(
                 record_factors(recording, shape, of(&out.eliminated), factored, &s.inverses)?;
             }
         }
-        let args = shape.args(all.clone(), 1);
-        let args = Args { round: round as u32, rounds: rounds as u32, ..args };
-        let bound = [s.inverses.records.named("inverses"), x];
+        let worst = out.worst.named("largest_residuals");
+        let bound = [s.inverses.records.named("inverses"), x, worst];
         record(recording, gpu, shape, ("banded_solve", "solutions"), args, (blocks, shape.column()), &bound)?;
         if let (true, true, Refinement::OfBundles(_, depth)) = (round == rounds, shape.frontier > 1, refinement) {
             // z_f with one neighbour fewer for this x: its difference from S x tells what bands and depth cost.
@@ -89,8 +90,7 @@ pub fn record_solve(
         }
         let (k_own, k_pair, y) = (normal.own.named("k_own"), normal.pairs.named("k_pair"), normal.sums.named("y"));
         let (z, z_exact) = (s.reduced.named("z"), out.z_exact.named("z_exact"));
-        let worst = if round == rounds { &out.worst } else { &out.before };
-        let bound = [k_own, k_pair, y, x, complement, z, z_exact, worst.named("largest_residual")];
+        let bound = [k_own, k_pair, y, x, complement, z, z_exact, worst];
         record(recording, gpu, shape, ("banded_solve", "residuals"), args, (blocks, 8 * shape.column()), &bound)?;
     }
     Ok(())

@@ -106,7 +106,8 @@ pub(super) const SHARED: &[(&str, &str)] = shared![
     "lanes",
     "overlap",
     "patch",
-    "reduction"
+    "reduction",
+    "rounds"
 ];
 
 #[cfg(test)]
