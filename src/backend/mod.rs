@@ -16,7 +16,7 @@ mod streak;
 
 pub use banded::{
     BandedComplements, BandedFailure, BandedGroup, BandedInFlight, BandedNormals, BandedOutcome, BandedRoots,
-    BandedSolution, BandedSpots, BandedStages, BinEstimate, Exactness, FibreRow, HostWindow, RowPart,
+    BandedSolution, BandedSpots, BandedStages, Estimates, Exactness, FibreRow, HostWindow, RowPart,
 };
 pub use engine::Engine;
 pub use error::EngineError;

@@ -56,7 +56,7 @@ pub(super) struct Treatment {
     pub regularize: f64,
 }
 
-/// What is noted of a fibre.
+/// Notes about a fibre.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Noted {
     /// Bins without information.

@@ -256,6 +256,7 @@ impl Product {
         let scores = request.scores.then(|| scores(&spectra, &wave, fibermap.as_ref())).flatten();
         let frame = Frame { spectra, wave, header, fibermap, scores };
         let ccd = psf.dispersion.in_file([preproc.ccd.nx(), preproc.ccd.ny()]);
+        preproc.ccd.recycle();
         Self { frame, model, ccd_header, ccd, done }
     }
 

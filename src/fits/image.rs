@@ -5,6 +5,7 @@ use super::error::FitsError;
 use super::hdu::{Hdu, Kind};
 use super::reader::FitsFile;
 use super::tiles;
+use crate::base::recycled;
 use crate::frame::Header;
 use fitsio_pure::image::ImageData;
 use rayon::prelude::*;
@@ -147,7 +148,9 @@ impl FitsFile {
         let by = Scaling::of(self, hdu)?;
         if hdu.kind == Kind::Image && hdu.bitpix == -32 && by.is_identity() {
             self.need_pixels(hdu)?;
-            return self.converted(hdu, f32::from_be_bytes);
+            // Planes of the frame before, if it had as many pixels.
+            let values = recycled::any(hdu.len as usize / size_of::<f32>());
+            return self.converted_to(values, hdu, f32::from_be_bytes);
         }
         let unchanged = take_if!(F32, by.is_identity());
         self.pixels(hdu, |v| by.of_int(v) as f32, |v| by.of_float(v) as f32, unchanged)

@@ -184,7 +184,16 @@ impl FitsFile {
         hdu: &Hdu,
         one: impl Fn([u8; N]) -> T + Sync,
     ) -> Result<Vec<T>, FitsError> {
-        let mut values = vec![T::default(); hdu.len as usize / N];
+        self.converted_to(vec![T::default(); hdu.len as usize / N], hdu, one)
+    }
+
+    /// Reads the values of an HDU as [`Self::converted`] to the places of others, as many as there are.
+    pub fn converted_to<const N: usize, T: Copy + Default + Send>(
+        &self,
+        mut values: Vec<T>,
+        hdu: &Hdu,
+        one: impl Fn([u8; N]) -> T + Sync,
+    ) -> Result<Vec<T>, FitsError> {
         let convert = |bytes: &mut Vec<u8>, (piece, values): (usize, &mut [T])| {
             bytes.resize((N * values.len()).next_multiple_of(BLOCK), 0);
             self.read_at(hdu.start + (piece * PIECE) as u64, bytes)?;

@@ -2,6 +2,7 @@
 
 use super::pixels::{ABSURD, count_absurd, count_unsound, dark_weight, mask_absurd, mask_pixels};
 use super::{Patch, Rectangle};
+use crate::base::recycled;
 use crate::base::transpose::transposed;
 use crate::psf::Dispersion;
 use std::borrow::Cow;
@@ -81,6 +82,15 @@ impl<'a> Ccd<'a> {
         (mask, mask_bits): (&[i32], u32),
     ) -> Result<Self, CcdError> {
         Self::checked(ny, nx, image.into(), ivar.into(), Some((mask, mask_bits)))
+    }
+
+    /// Gives its planes to the next frame of that size.
+    pub(crate) fn recycle(self) {
+        for plane in [self.image, self.ivar] {
+            if let Cow::Owned(pixels) = plane {
+                recycled::give(pixels);
+            }
+        }
     }
 
     fn checked(

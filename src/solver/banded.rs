@@ -8,8 +8,8 @@ use super::planned::plan;
 use super::precision::{is_too_noisy, least_pivot};
 use super::{Job, Unserved, accuracy::accuracy};
 use crate::backend::{
-    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, BinEstimate, CcdField, Engine,
-    EngineError, Exactness, FibreRow, HostWindow,
+    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Estimates,
+    Exactness, FibreRow, HostWindow,
 };
 use crate::gpu::Precision;
 use crate::gpu::banded::Group;
@@ -290,12 +290,15 @@ impl<'j> Banded<'j> {
     /// Returns the largest estimated error of a fibre's flux, sigma.
     fn error(&self, row: &FibreRow) -> f64 {
         let mut largest = 0.0;
-        row.estimates(self.job.beyond_ends(), |bin| {
-            // Most bins are known not to be the worst before their root is taken.
-            let is_sound = bin.flux.is_finite() && (0.0..f64::INFINITY).contains(&bin.ivar);
-            let is_less = OVER_ESTIMATE_F32.max(OVER_ESTIMATE_F64) * bin.truncation_error <= largest;
-            if !(is_sound && is_less) {
-                largest = f64::max(largest, self.error_of(bin));
+        row.estimates(self.job.beyond_ends(), |of| {
+            // Most bins are known not to be the worst before their root is taken. `&` leaves lanes to the compiler.
+            let most = largest / OVER_ESTIMATE_F32.max(OVER_ESTIMATE_F64);
+            let values = of.truncation_error.iter().zip(of.flux).zip(of.ivar);
+            let is_less = values.fold(true, |all, ((truncation, flux), ivar)| {
+                all & (*truncation <= most) & (flux.abs() < f64::MAX) & (*ivar >= 0.0) & (*ivar < f64::MAX)
+            });
+            if !is_less {
+                largest = (0..of.flux.len()).map(|bin| self.error_of(&of, bin)).fold(largest, f64::max);
             }
         });
         largest
@@ -304,24 +307,25 @@ impl<'j> Banded<'j> {
     /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma.
     fn errors(&self, row: &FibreRow) -> Vec<f64> {
         let mut errors = Vec::with_capacity(self.job.grid.nwave());
-        row.estimates(self.job.beyond_ends(), |bin| errors.push(self.error_of(bin)));
+        let beyond = self.job.beyond_ends();
+        row.estimates(beyond, |of| errors.extend((0..of.flux.len()).map(|bin| self.error_of(&of, bin))));
         errors
     }
 
     /// Returns the estimated error of a bin's flux, sigma, 0 unless most of the spot is on good pixels: mostly masked bins may be
     /// off; they have a mask bit.
-    fn error_of(&self, bin: BinEstimate) -> f64 {
-        let truncation = bin.truncation_error;
+    fn error_of(&self, of: &Estimates, bin: usize) -> f64 {
+        let truncation = of.truncation_error[bin];
         let error = match self.precision {
             Precision::F32 => {
-                let rounding = ROUNDING_F32 * bin.flux.abs() * bin.ivar.sqrt();
+                let rounding = ROUNDING_F32 * of.flux[bin].abs() * of.ivar[bin].sqrt();
                 OVER_ESTIMATE_F32 * (truncation - rounding)
             }
             Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
         };
         // An error that is no number is the largest.
         let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
-        if bin.pixmask_fraction < 0.5 { error } else { 0.0 }
+        if of.pixmask_fraction[bin] < 0.5 { error } else { 0.0 }
     }
 
     /// Returns where a selected fibre's errors are above the tolerance.

@@ -13,5 +13,5 @@ pub use fields::{BandedComplements, BandedNormals, BandedRoots, BandedSolution, 
 pub use group::{BandedGroup, HostWindow};
 pub use host::BandedFailure;
 pub use in_flight::{BandedInFlight, BandedOutcome, Exactness};
-pub use row::{BinEstimate, FibreRow, RowPart};
+pub use row::{Estimates, FibreRow, RowPart};
 pub use stages::BandedStages;

@@ -128,17 +128,17 @@ pub enum RowPart {
     Diagonal(usize),
 }
 
-/// Values that a bin's error is judged by.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct BinEstimate {
+/// Values that the errors of some bins are judged by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimates<'a> {
     /// Estimate of flux's truncation error, sigma.
-    pub truncation_error: f64,
+    pub truncation_error: &'a [f64],
     /// Decorrelated flux.
-    pub flux: f64,
+    pub flux: &'a [f64],
     /// Its inverse variance.
-    pub ivar: f64,
+    pub ivar: &'a [f64],
     /// Fraction of the PSF on masked or absent pixels.
-    pub pixmask_fraction: f64,
+    pub pixmask_fraction: &'a [f64],
 }
 
 /// Bins whose estimates are gathered at a time.
@@ -305,8 +305,9 @@ impl FibreRow {
         }
     }
 
-    /// Hands over what the errors of the bins of the grid are judged by, in order; the first is bin `first` of the padded grid.
-    pub fn estimates(&self, first: usize, mut take: impl FnMut(BinEstimate)) {
+    /// Calls `judge` with the values that errors are judged by, some bins of the grid at a time, in order; the first is bin `first`
+    /// of the padded grid.
+    pub fn estimates(&self, first: usize, mut judge: impl FnMut(Estimates)) {
         let parts = [RowPart::TruncationError, RowPart::Flux, RowPart::Ivar, RowPart::PixmaskFraction];
         let lines = parts.map(|part| self.line(part, first));
         let mut buffers = [[0.0; BINS]; 4];
@@ -315,11 +316,8 @@ impl FibreRow {
             let mut values =
                 lines.iter().zip(&mut buffers).map(|(of, buffer)| of.values().part(bins.clone()).in_f64(buffer));
             let mut next = || values.next().expect("there are four");
-            let [truncation_error, flux, ivar, masked] = [next(), next(), next(), next()];
-            let values = truncation_error.iter().zip(flux).zip(ivar).zip(masked);
-            for (((&truncation_error, &flux), &ivar), &pixmask_fraction) in values {
-                take(BinEstimate { truncation_error, flux, ivar, pixmask_fraction });
-            }
+            let [truncation_error, flux, ivar, pixmask_fraction] = [next(), next(), next(), next()];
+            judge(Estimates { truncation_error, flux, ivar, pixmask_fraction });
         }
     }
 
@@ -398,12 +396,15 @@ mod tests {
         }
         assert_eq!(of(&row, RowPart::Ivar), [44.0, 45.0, 46.0, 47.0]);
         let estimates = |row: &FibreRow| {
-            let mut all = Vec::new();
-            row.estimates(2, |bin| all.push(bin));
+            let mut all: [Vec<f64>; 4] = Default::default();
+            row.estimates(2, |of| {
+                let parts = [of.truncation_error, of.flux, of.ivar, of.pixmask_fraction];
+                all.iter_mut().zip(parts).for_each(|(all, part)| all.extend(part));
+            });
             all
         };
         assert_eq!(estimates(&kept), estimates(&row));
-        let expected = BinEstimate { truncation_error: 49.0, flux: 41.0, ivar: 45.0, pixmask_fraction: 57.0 };
-        assert_eq!((estimates(&row).len(), estimates(&row)[1]), (4, expected));
+        let expected = [48.0, 40.0, 44.0, 56.0].map(|first| [0.0, 1.0, 2.0, 3.0].map(|k| first + k).to_vec());
+        assert_eq!(estimates(&row), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! The banded solver on the GPU: wrappers of `shaders/banded_*.wgsl`, the twins of [`crate::stages::banded`].
 //!
-//! Whole bundles are solved without steps that wait for another fibre or a far bin, and without reads by the host in between.
+//! Whole bundles are solved without reads by the host in between. In f32 no step waits for another fibre or a far bin.
 //! Matrices are stored in 4 x 4 blocks. A thread's registers hold the window of a recursion on bands of three blocks; wider bands,
 //! which few bundles need, are read from memory (`banded_inverse_wide`). Bins are cut into chunks that overlap by
 //! their correlation length. The stages are:
@@ -10,16 +10,17 @@
 //!    fibres next to it, a frontier. That part is a Gram matrix `Y^T Y` of Y = L^-1 O^T. L L^T is the fibre's own block, O are
 //!    those that lead away from it. No inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most
 //!    three. All fibres go one neighbour farther at a time. Where r > 1 a separator of r fibres remains, of which all but one are
-//!    eliminated.
+//!    eliminated. In f64, where arithmetic is dear, fibres of frontiers of one go in turns, from either end of their bundle.
 //! 3. `banded_solve`: x = S^-1 z, the residual of K x = y, and the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`. That z
-//!    knows all fibres and no chunks. In f64 eight rounds of iterative refinement by S^-1 follow. If they do not converge, or
-//!    r > 1, the residual is eliminated like y in each round.
-//! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 24 poles in f32 and 48 in f64; flux, ivar,
+//!    knows all fibres and no chunks. In f64 up to seven rounds of iterative refinement by S^-1 follow, until a bundle has
+//!    converged. If it does not, or r > 1, the residual is eliminated like y in each round.
+//! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 8, 16 or 24 poles in f32 and up to 48 in f64, as the spectrum
+//!    of a chunk needs; flux, ivar,
 //!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x. Where r > 1 that z
 //!    is of one neighbour fewer, so that the estimate has the depth of the recursion in it. In f64 flux is corrected by it.
 //!
-//! Stages 3 and 4 use `banded_inverse`: the band of an inverse and three solves, one thread per matrix, chunk and pole. It factors
-//! column by column and inverts on the way back (Takahashi). Stage 2 uses its factors alone.
+//! Stage 4 uses `banded_inverse`: the band of an inverse and three solves, one thread per matrix, chunk and pole. It factors
+//! column by column and inverts on the way back (Takahashi). Stages 2 and 3 use its factors alone.
 //!
 //! Sums run in the same order for any batch; largest and smallest values are found by integer atomics on the bits of floats.
 //! The residual, the truncation error and the smallest pivot go to the host with the spectra. If one exceeds the tolerance,

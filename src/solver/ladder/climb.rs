@@ -373,15 +373,16 @@ impl<'a> Climb<'a> {
     /// Makes rows that windows of a bundle have got a part of its spectra.
     fn add_rows(&self, next: &mut Next) {
         if let Next::Served(Served { index, rows, spectra, .. }) = next {
-            let spectra = spectra.get_or_insert_with(|| Box::new(self.empty(*index)));
+            let ndiag = 2 * self.job.half_diagonals() + 1;
+            let empty = || BundleSpectra::new(&self.bundles[*index..=*index], self.job.grid.nwave(), ndiag);
+            let spectra = spectra.get_or_insert_with(|| Box::new(empty()));
             spectra.add_all_rows(&[(0, std::mem::take(rows))], self.job.beyond_ends());
         }
     }
 
     /// Makes the rows that have arrived a part of the spectra, all bundles at the same time.
     pub(super) fn place_rows(&mut self) {
-        let arrived = std::mem::take(&mut self.arrived);
-        self.spectra.add_all_rows(&arrived, self.job.beyond_ends());
+        self.spectra.add_all_rows(&std::mem::take(&mut self.arrived), self.job.beyond_ends());
     }
 
     /// Takes what became of a bundle at a rung of the bands; its rows go to their places by [`Self::place_rows`]. A task for the same rung is the caller's.
@@ -427,10 +428,6 @@ impl<'a> Climb<'a> {
             self.settle(Next::Move(k, step));
         }
         Ok(())
-    }
-
-    fn empty(&self, k: usize) -> BundleSpectra {
-        BundleSpectra::new(&self.bundles[k..=k], self.job.grid.nwave(), 2 * self.job.half_diagonals() + 1)
     }
 
     pub(super) fn report_progress(&self) {
