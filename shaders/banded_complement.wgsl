@@ -30,7 +30,7 @@ const PAIR_ROWS: u32 = 4u * (2u * REACH + 1u);
 // Their right-hand sides, [frontier, 2, fibre, nblock]; for a step that takes K those that `begin` makes.
 @group(0) @binding(7) var<storage, read> sides_in: array<vec4<real>>;
 @group(0) @binding(8) var<storage, read_write> sides_out: array<vec4<real>>;
-// Columns j of Y_a: transposed blocks k from j - fill_reach on, [k, 4, thread of `substitute`].
+// Columns j of Y_a: transposed blocks k from j - fill_reach on, [k, 4, fibre a, slot, j].
 @group(0) @binding(9) var<storage, read_write> substituted: array<vec4<real>>;
 // x, [fibre, nblock].
 @group(0) @binding(12) var<storage, read> x: array<vec4<real>>;

@@ -39,6 +39,7 @@ macro_rules! of_either {
         }
     };
 }
+pub(crate) use of_either;
 
 impl RealArray {
     /// Returns the number of values.

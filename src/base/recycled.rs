@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 /// Fewest values of an array that is kept: the allocator keeps smaller ones.
 const LEAST: usize = 1 << 17;
 
-/// Most values of a kind that are kept: two frames of 500 fibres.
+/// Most values of a kind that are kept: those of a frame of 500 fibres and more.
 const MOST: usize = 48 << 20;
 
 /// Values that a thread zeros at a time.

@@ -8,7 +8,7 @@ use super::handle::Gpu;
 use super::kernel::Named;
 use super::scalar::Precision;
 use super::transfer::Landed;
-use crate::base::real_array::RealSlice;
+use crate::base::real_array::{RealSlice, of_either};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -22,16 +22,6 @@ pub enum Reals {
     F32(Buffer<f32>),
     /// In 64 bits.
     F64(Buffer<f64>),
-}
-
-/// Evaluates an expression with the buffer of either precision.
-macro_rules! of_either {
-    ($kind:ident, $this:expr, $buffer:ident => $body:expr) => {
-        match $this {
-            $kind::F32($buffer) => $body,
-            $kind::F64($buffer) => $body,
-        }
-    };
 }
 
 impl Gpu {

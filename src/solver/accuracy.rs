@@ -28,7 +28,7 @@ fn measure(job: &Job, wave: &[f64], precision: Precision, tolerance: f64) -> Res
     let overlaps = fibres.into_par_iter().map(of_fibre).collect::<Result<Vec<usize>, _>>()?;
     let accuracy = Accuracy::of(precision, tolerance, overlaps.into_iter().max().unwrap_or(0));
     tracing::debug!(
-        "{tolerance:.0e} sigma in {precision}: {} bins of overlap, {} fibres to each side, up to {} poles down to {:.0e}",
+        "{tolerance:.0e} sigma in {precision}: {} bins of overlap, {} fibres to each side where not all are taken, up to {} poles down to {:.0e}",
         accuracy.overlap,
         accuracy.depth,
         8 * accuracy.poles.octets(),

@@ -223,7 +223,9 @@ impl BundleSpectra {
         let lost: Vec<f64> = self.lost.iter().map(|&lost| f64::from(u8::from(lost))).collect();
         let fields = [&self.x, &self.flux, &self.ivar, &self.chi2pix, &self.pixmask_fraction, &self.off_ccd, &lost];
         let stripes = self.stripes.iter().map(|stripe| &stripe.pixels[..]);
-        let resolution = self.resolution().to_f64();
+        // Where no patch has a solution there is none.
+        let zeros = || vec![0.0; self.shape().into_iter().product()].into();
+        let resolution = self.resolution.as_ref().map_or_else(zeros, RealArray::to_f64);
         fields.into_iter().map(Vec::as_slice).chain([&resolution[..]]).chain(stripes).flatten().copied().collect()
     }
 
@@ -291,14 +293,6 @@ impl BundleSpectra {
         let mut place = |k: usize| places[k].take().expect("rows of a bundle come at once");
         let with_places: Vec<_> = of_bundles.iter().map(|(k, rows)| (place(*k), rows)).collect();
         with_places.into_par_iter().for_each(|(place, rows)| place.add_rows(rows, padding));
-    }
-
-    /// Columns of R, `[nspec, ndiag, nwave]`.
-    ///
-    /// # Panics
-    /// If there is no result.
-    pub(crate) fn resolution(&self) -> &RealArray {
-        self.resolution.as_ref().expect("results have come")
     }
 
     /// Takes the columns of R, zeros if no result has come.

@@ -104,8 +104,12 @@ impl SpotPlaces {
             }
             let weights = fibres.zip(of_fibre.chunks_exact(rows)).map(|(fibre, sums)| {
                 let trace = &self.traces[fibre];
-                let wave = heaviest(sums, &trace.along).and_then(|row| trace.wave_at((row * self.step) as f64));
-                wave.map_or(0.0, |wave| heaviest_spot(psf, ccd, &model, fibre, &[wave]))
+                heaviest(sums, &trace.along).map_or(0.0, |row| {
+                    // Rows that are not looked at may be dead.
+                    let near = row.saturating_sub(1)..=row + 1;
+                    let waves: Vec<f64> = near.filter_map(|row| trace.wave_at((row * self.step) as f64)).collect();
+                    heaviest_spot(psf, ccd, &model, fibre, &waves)
+                })
             });
             weights.collect::<Vec<f64>>()
         };

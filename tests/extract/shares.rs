@@ -48,6 +48,15 @@ fn a_frame_is_bitwise_equal_however_it_is_shared_out() {
 }
 
 #[test]
+fn shares_without_any_solution_are_sent_and_joined() {
+    let small = Small::new(12);
+    let options = Options { regularize: 1e300, ..Small::options() };
+    let (whole, shared) = (small.extract(&options, &cpu()), in_shares(&small, &options, 2));
+    assert_eq!(whole.summary.failed, whole.summary.patches);
+    assert!(shared.spectra == whole.spectra && shared.spectra.resolution.iter().all(|value| value == 0.0));
+}
+
+#[test]
 fn a_share_s_numbers_must_be_as_many_as_its_head_says() {
     let small = Small::new(1);
     let options = Small::options();

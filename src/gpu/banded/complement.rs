@@ -76,7 +76,7 @@ impl Complements {
     }
 }
 
-/// Records S_f and z_f of all fibres with the `depth` nearest neighbours on either side.
+/// Records S_f and z_f of all fibres with the `depth` nearest neighbours on either side, in turns with all of them.
 ///
 /// # Errors
 /// [`GpuError::Shader`] if a kernel does not compile, [`GpuError::OutOfMemory`] if the device is full.
@@ -125,6 +125,7 @@ pub(super) fn record_elimination(
     let elimination = Elimination { shape, normal, rhs, s: out };
     let n = shape.nfibre;
     if takes_turns(normal.own.gpu(), shape) {
+        debug_assert!(x.is_none(), "no fibre is beyond");
         return elimination.in_turns(recording, target);
     }
     let frontier = |level: usize| (&out.frontiers[level % out.frontiers.len()], &out.sides[level % 2]);

@@ -13,7 +13,7 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
-/// Poles of a rational function of matrices on a device: those of all octets, then the last.
+/// Poles of the square root on a device, `[octets taken - 1, npole]`: those of the octets, then (0, 0) for the inverse itself.
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,
@@ -191,4 +191,28 @@ fn record_chunks(
     let operations = operations * shape.blocks().pow(2) / REACHES[0].pow(2);
     let work = (count * shape.nchunk(), operations * shape.chunk_blocks());
     record(recording, systems.matrices.gpu(), shape, (shader, entry), args, work, bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_poles_serve_shorter_intervals_with_the_same_error() {
+        let (floor, octets, error) = (1e-10, 3, 1e-7);
+        let all = RootPoles::new(floor, octets, error);
+        assert_eq!((all.octets(), all.ends[2]), (octets, floor));
+        assert!(all.ends.windows(2).all(|pair| pair[0] > 10.0 * pair[1]), "{:?}", all.ends);
+        for (poles, end) in all.sets.iter().zip(&all.ends) {
+            // From the end of the interval to 1.
+            for k in 0..=1000 {
+                let z = end.powf(f64::from(k) / 1000.0);
+                let root: f64 = poles.iter().map(|[sigma, weight]| weight * z / (z + sigma)).sum();
+                assert!((root / z.sqrt() - 1.0).abs() < 1.1 * error, "{} poles at {z:e}", poles.len());
+            }
+            let beyond = 0.01 * end;
+            let root: f64 = poles.iter().map(|[sigma, weight]| weight * beyond / (beyond + sigma)).sum();
+            assert!((root / beyond.sqrt() - 1.0).abs() > error, "{} poles serve farther", poles.len());
+        }
+    }
 }

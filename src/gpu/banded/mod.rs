@@ -27,7 +27,7 @@
 //! wider bands, f64 or the CPU solve the bundle.
 //!
 //! Cost per bin and fibre of DESI's r camera, counted from the loops. Spots have 11 x 17 pixels, K's half bandwidth is 8, chunks
-//! of 96 bins overlap by 36; 3 fibres on either side, 24 poles. Neighbours' spots and blocks count once, as caches hold them:
+//! of 96 bins overlap by 36; 3 fibres on either side, 24 poles, the most that f32 takes. Neighbours' spots and blocks count once, as caches hold them:
 //!
 //! | stage | FMA | bytes to and from memory |
 //! |---|---|---|

@@ -11,7 +11,7 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     of_reaches("banded_solve").collect()
 }
 
-/// Largest residual, sigma, that needs no further round: a hundredth of what the strictest tolerance allows.
+/// Largest residual, sigma, that needs no further round: far below what the strictest tolerance allows.
 const CONVERGED: f32 = 1e-11;
 
 /// x of all fibres on a device, and what it is made of.

@@ -275,6 +275,17 @@ fn compare_spectra(
     let what = format!("{}, {} bins, {} neighbours", gpu.precision(), shape.kept, shape.distances);
     note!("{what}, which cost {missed:.1e}: S, z, flux, ivar, R, x, missed: {worst:?}");
     assert!(worst.iter().zip(allowed).all(|(w, a)| *w < a), "{what}: {worst:?}");
+    if let (true, Refinement::OfFibres(rounds)) = (fine, refinement) {
+        let residuals = solution.worst.download().unwrap();
+        let after = |round: usize| {
+            let of_round = &residuals[round * shape.nfibre..(round + 1) * shape.nfibre];
+            of_round.iter().map(|bits| f32::from_bits(*bits)).fold(0.0, f32::max)
+        };
+        let converged = (1..rounds).find(|&round| after(round) <= 1e-11);
+        assert!(converged.is_some() || shape.kept < 64, "{what}: in wide bands x converges");
+        let later = converged.map_or(rounds, |round| round + 1);
+        assert!((later..rounds).all(|round| after(round) == 0.0), "{what}: no round follows");
+    }
     let health = Health::of(&found.health().download().unwrap(), shape.nfibre);
     assert!(health.bad_pivot.is_none(), "{what}: {health:?}");
     (missed, health.least_pivot)
