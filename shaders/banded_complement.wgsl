@@ -4,9 +4,9 @@
 // above. Its blocks are P_ab, K_ab less what was eliminated, a and b counted from g. A step takes the frontier of the
 // neighbour f of g. P_00 = L L^T is f's own block, O_a = P_a0, and Y_a = L^-1 O_a^T. Then the frontier of g is
 // P_ab - Y_a^T Y_b, its last fibre taken from K. `substitute` forms columns of Y, `eliminate` the products: no inverse is
-// cut off. Either all fibres take such steps from a few neighbours away, side by side, or in turns from the ends of their bundle,
-// which is less work, exact, and fewer threads. `meet` joins the frontiers of both sides on a separator of r fibres, and further steps eliminate all but one of
-// them. `gershgorin` bounds the eigenvalues. One thread per block.
+// cut off. All fibres take such steps from a few neighbours away, side by side. In turns they start at the ends of their bundle:
+// less work, exact, fewer threads. `meet` joins the frontiers of both sides on a separator of r fibres, and further steps
+// eliminate all but one of them. `gershgorin` bounds the eigenvalues. One thread per block.
 #import grid
 #import banded
 #import k_blocks

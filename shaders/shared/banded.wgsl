@@ -79,8 +79,8 @@ fn chunks() -> u32 {
     return args.stride / args.npole;
 }
 
-// Returns the column in `inverses` of a pole of a chunk, `matrix * nchunk + chunk`. Eight poles of a chunk are side by side, so
-// that threads that run in lockstep take the same eight; the last pole comes behind all others.
+// Returns the column in `inverses` of a pole of a chunk, `matrix * nchunk + chunk`. Eight poles of a chunk are side by side:
+// threads in lockstep take the same octet. The last pole comes behind all others.
 fn pole_column(chunk: u32, pole: u32) -> u32 {
     if pole + 1u == args.npole {
         return pole * chunks() + chunk;

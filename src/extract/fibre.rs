@@ -1,4 +1,4 @@
-//! One fibre of a frame: masks and units of its bins, in one pass while they are in the cache, and what is noted of it.
+//! One fibre of a frame: masks and units of its bins, and notes about it, in one pass while it is in the cache.
 
 use crate::base::median::median_of;
 use crate::base::real_array::RealSliceMut;

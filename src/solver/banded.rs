@@ -312,8 +312,8 @@ impl<'j> Banded<'j> {
         errors
     }
 
-    /// Returns the estimated error of a bin's flux, sigma, 0 unless most of the spot is on good pixels: mostly masked bins may be
-    /// off; they have a mask bit.
+    /// Returns the estimated error of a bin's flux, sigma, 0 unless most of the spot is on good pixels. Mostly masked bins may be
+    /// off: they have a mask bit.
     fn error_of(&self, of: &Estimates, bin: usize) -> f64 {
         let truncation = of.truncation_error[bin];
         let error = match self.precision {

@@ -22,8 +22,8 @@ fn is_usable(masked: f64) -> bool {
     1.0 - masked >= MIN_COVERAGE
 }
 
-/// Judges all bins of a fibre by flux, ivar and x, by the masked fraction of their PSF, and by what is `lost`: whether any of
-/// their PSF is usable, and whether they have a result.
+/// Judges all bins of a fibre: whether any of their PSF is usable, by its masked fraction, and whether they have a result. Flux,
+/// ivar and x must be numbers, and the bin not `lost`.
 pub(crate) fn judge(
     [flux, ivar, x]: [&[f64]; 3],
     pixmask_fraction: &[f64],

@@ -305,7 +305,7 @@ impl FibreRow {
         }
     }
 
-    /// Calls `judge` with the values that errors are judged by, some bins of the grid at a time, in order; the first is bin `first`
+    /// Calls `judge` with the values that errors are judged by, some bins of the grid at a time, in order. The first is bin `first`
     /// of the padded grid.
     pub fn estimates(&self, first: usize, mut judge: impl FnMut(Estimates)) {
         let parts = [RowPart::TruncationError, RowPart::Flux, RowPart::Ivar, RowPart::PixmaskFraction];

@@ -163,8 +163,8 @@ pub(super) fn record_factors(
     record_chunks(recording, shape, ("factor_chunks", OPERATIONS / 2), systems, (args, count), &bound)
 }
 
-/// Records the solutions of all fibres for other first right-hand sides with the factors of [`record_factors`], but for bundles
-/// whose residuals before this round have converged.
+/// Records the solutions of all fibres for other first right-hand sides, with the factors of [`record_factors`]. Bundles whose
+/// residuals have converged before this round are left out.
 pub(super) fn record_solutions(
     recording: &mut Recording,
     shape: &Shape,

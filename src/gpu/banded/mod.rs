@@ -15,7 +15,7 @@
 //!    knows all fibres and no chunks. In f64 up to seven rounds of iterative refinement by S^-1 follow, until a bundle has
 //!    converged. If it does not, or r > 1, the residual is eliminated like y in each round.
 //! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 8, 16 or 24 poles in f32 and up to 48 in f64, as the spectrum
-//!    of a chunk needs; flux, ivar,
+//!    of a chunk needs. Then flux, ivar,
 //!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x. Where r > 1 that z
 //!    is of one neighbour fewer, so that the estimate has the depth of the recursion in it. In f64 flux is corrected by it.
 //!
