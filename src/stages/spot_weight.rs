@@ -30,6 +30,9 @@ const FIBRES: usize = 16;
 const NOWHERE: u32 = u32::MAX;
 
 /// Returns the largest weight of a spot of each fibre, see [`SpotPlaces::largest_weights`].
+///
+/// # Panics
+/// If the CCD is smaller than the PSF's.
 pub fn largest_spot_weights(psf: &Psf, ccd: &Ccd) -> Vec<f64> {
     SpotPlaces::new(psf).largest_weights(psf, ccd)
 }
@@ -93,6 +96,9 @@ impl SpotPlaces {
     /// A pixel weighs no more than a dark one, so that a few wrong weights do not change it much.
     ///
     /// Gaussians find the row where a spot weighs most. They take some rows of the CCD whole, as pixels come into the cache.
+    ///
+    /// # Panics
+    /// If the CCD is smaller than the PSF's.
     pub fn largest_weights(&self, psf: &Psf, ccd: &Ccd) -> Vec<f64> {
         let model = SpotModel::new(psf, false);
         let (sums, rows) = (self.sums(ccd), self.places.len() / psf.nfibre);

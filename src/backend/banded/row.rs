@@ -328,7 +328,7 @@ impl FibreRow {
 
     /// Whether its diagonals are in f32.
     pub fn is_f32(&self) -> bool {
-        matches!(self.line(RowPart::Diagonal(0), 0), Line::InPlace(RealSlice::F32(_)))
+        matches!(&self.values, Values::Finished(group, fibre) if matches!(group.plane(*fibre, PLANES), RealSlice::F32(_)))
     }
 
     /// Returns the row in memory that no device wants back; the first bin of the grid is bin `first` of the padded one.
