@@ -3,7 +3,7 @@
 #import grid
 #import patch
 #import overlap
-#import lanes
+#import reduction
 
 alias real = f32;
 alias Partial = vec4<real>;
@@ -138,7 +138,7 @@ fn element(a: Own, which: u32, k: u32) {
     let column = u32(j) % 4u;
     let down = i / 4u - u32(j) / 4u;
     if k == 0u {
-        let total = partial[which * LANES];
+        let total = last_levels(which * LANES);
         let least = least_weight(a.patch_index);
         let is_empty = total.y <= least && total.w < real(COVERED);
         let alpha = select(regularize(a.patch_index), least - total.y, is_empty);

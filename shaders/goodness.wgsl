@@ -2,7 +2,7 @@
 // for every spot that it belongs to.
 #import grid
 #import patch
-#import lanes
+#import reduction
 
 alias real = f32;
 alias Partial = vec4<real>;

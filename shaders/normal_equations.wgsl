@@ -9,6 +9,8 @@ alias Partial = vec3<real>;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
+// Invocations of a sum: all of a workgroup.
+const LANES: u32 = THREADS;
 
 // An unknown with this part of its spot on good pixels has information, whatever its weight.
 const COVERED: f32 = 0.5;
@@ -59,7 +61,7 @@ fn rows(
         }
         weighted[k] = product;
     }
-    let total = workgroup_sum(thread, sums);
+    let total = lanes_sum(thread, sums);
     if thread == 0u {
         rhs[g] = total.x;
         flux_weight[g] = total.yz;

@@ -8,6 +8,8 @@ alias Partial = u32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
+// Invocations of a sum: all of a workgroup.
+const LANES: u32 = THREADS;
 
 @group(0) @binding(0) var<uniform> args: u32;
 @group(0) @binding(1) var<storage, read> x: array<real>;
@@ -60,7 +62,7 @@ fn barrier_sum(
     if g >= args {
         return;
     }
-    let sum = workgroup_sum(thread, g + thread);
+    let sum = lanes_sum(thread, g + thread);
     if thread == 0u {
         sums[g] = sum;
     }

@@ -10,6 +10,8 @@ alias Partial = real;
 
 // Invocations of a workgroup, which makes one spot.
 const THREADS: u32 = 64;
+// Invocations of a sum: all of a workgroup.
+const LANES: u32 = THREADS;
 // Images of a spot: two positions, two wavelengths of each, two displacements along either axis.
 const TERMS: u32 = 16;
 
@@ -176,7 +178,7 @@ fn spots_of_grid(
         spots[spot * nx * ny + p] = value;
     }
     // A spot without positive pixels stays zero and covers nothing.
-    let sum = workgroup_sum(thread, total);
+    let sum = lanes_sum(thread, total);
     let scale = select(0.0, 1.0 / sum, sum > 0.0);
     if args.total == 0u {
         for (var p = thread; p < nx * ny; p += THREADS) {

@@ -9,6 +9,8 @@ alias Partial = real;
 
 // Invocations of a workgroup, which makes one spot: at least 2 TAPS.
 const THREADS: u32 = 64;
+// Invocations of a sum: all of a workgroup.
+const LANES: u32 = THREADS;
 // Values of workgroup memory for an image, twice.
 const PIXELS: u32 = 256;
 
@@ -135,7 +137,7 @@ fn finish(thread: u32, spot: u32, corner_x: u32, corner_y: u32) {
         spots[spot * size + p] = value;
     }
     // A spot without positive pixels stays zero and covers nothing.
-    let sum = workgroup_sum(thread, total);
+    let sum = lanes_sum(thread, total);
     let scale = select(0.0, 1.0 / sum, sum > 0.0);
     if args.total == 0u {
         for (var p = thread; p < size; p += THREADS) {

@@ -6,13 +6,17 @@
 alias real = f32;
 alias Partial = real;
 
-// Invocations of a workgroup, which makes one spot.
+// Invocations of a workgroup, and those that make one spot, a power of two up to THREADS.
 const THREADS: u32 = 64;
-// Values of workgroup memory per spot: at least (degree_x + 1) (nx + ny) + (degree_y + 1) ny of every core.
-const PROFILES: u32 = 512;
+const LANES: u32 = 32;
+// Values of workgroup memory per spot: at least its parameters and, of every core, (degree_x + 1) nx + (degree_y + 1) rows,
+// where the rows are ny rounded up to quads.
+const VALUES: u32 = 320;
+// Quads of rows in workgroup memory: at least (degree_x + 1) quads of every core.
+const SUMS: u32 = 48;
 
 struct Args {
-    // Workgroups, one per spot, and the first spot.
+    // Spots, and the first of them.
     count: u32,
     first_spot: u32,
     // Bins per fibre in `offset` and `shape`.
@@ -22,6 +26,8 @@ struct Args {
     take: u32,
     // Distance of parameters in `offset` and `shape`: fibres times nbin.
     stride: u32,
+    // Parameters of a spot in `shape`.
+    nparam: u32,
     // Half size of a spot, pixels: it is [2 half_y + 1, 2 half_x + 1].
     half_x: u32,
     half_y: u32,
@@ -37,10 +43,14 @@ struct Args {
 
 // A sum of Gauss-Hermite functions of one width along either axis.
 struct Core {
-    // Its parameters begin here: widths along x and y, then coefficients.
+    // Its parameters begin here in `shape` and in `values`: widths along x and y, then coefficients.
     first: u32,
-    // Its profiles begin here.
-    base: u32,
+    parameters: u32,
+    // Its profiles begin here in `values`, along x and then along y.
+    along_x: u32,
+    along_y: u32,
+    // Its sums begin here.
+    sums: u32,
     // Highest Hermite orders.
     degree_x: u32,
     degree_y: u32,
@@ -54,9 +64,10 @@ struct Core {
 // [fibre, take, ny, nx].
 @group(0) @binding(3) var<storage, read_write> spots: array<real>;
 
-// Of every core profiles along x [degree_x + 1, nx] and along y [degree_y + 1, ny]. Then the sums of the latter over their
-// orders for each order along x [degree_x + 1, ny].
-var<workgroup> profiles: array<real, PROFILES>;
+// Of each spot its parameters. Then of every core profiles along x [degree_x + 1, nx] and along y [degree_y + 1, rows in quads].
+var<workgroup> values: array<real, VALUES * (THREADS / LANES)>;
+// Of each spot and every core for each order along x the profiles along y summed over their orders, [degree_x + 1, quads].
+var<workgroup> sums: array<vec4<real>, SUMS * (THREADS / LANES)>;
 
 fn columns() -> u32 {
     return 2u * args.half_x + 1u;
@@ -66,95 +77,145 @@ fn rows() -> u32 {
     return 2u * args.half_y + 1u;
 }
 
-// Where the profiles of a core along y begin, and their sums.
-fn along_y(core: Core) -> u32 {
-    return core.base + (core.degree_x + 1u) * columns();
+// Quads of rows. A thread makes a quad of a column.
+fn quads() -> u32 {
+    return (rows() + 3u) / 4u;
 }
 
-fn summed(core: Core) -> u32 {
-    return along_y(core) + (core.degree_y + 1u) * rows();
+// Returns a core whose parameters begin at `first` among those of spot `slot` of the workgroup, and its workspace after that of
+// another one of `before` values and `sums` quads.
+fn core_at(slot: u32, first: u32, before: u32, sums: u32, degree_x: u32, degree_y: u32) -> Core {
+    let parameters = slot * VALUES;
+    let along_x = parameters + args.nparam + before;
+    let along_y = along_x + (degree_x + 1u) * columns();
+    return Core(first, parameters + first, along_x, along_y, slot * SUMS + sums, degree_x, degree_y);
+}
+
+// Copies the parameters of a spot, from `first` on.
+fn load_parameters(lane: u32, at: u32, first: u32) {
+    for (var k = lane; k < args.nparam; k += LANES) {
+        values[first + k] = shape[k * args.stride + at];
+    }
 }
 
 // Writes the profiles of all orders at one pixel, at a distance of n. Order 0 is the normal distribution between the pixel's
 // edges. Order k > 0 is the difference of He_{k-1}(e) phi(e) between the left and the right edge.
-fn profile(first: u32, pixel: u32, n: u32, half: u32, offset: real, sigma: real, degree: u32) {
-    let left = (real(pixel) - real(half) - 0.5 - offset) / sigma;
-    let right = (real(pixel) - real(half) + 0.5 - offset) / sigma;
-    let e = vec2(left, right);
+fn profile(first: u32, n: u32, from_middle: real, offset: real, sigma: real, degree: u32) {
+    let e = vec2((from_middle - 0.5 - offset) / sigma, (from_middle + 0.5 - offset) / sigma);
     var before = vec2<real>();
-    var current = PHI_0 * vec2(exponential(-0.5 * left * left), exponential(-0.5 * right * right));
-    profiles[first + pixel] = normal_between(e.x, current.x, e.y, current.y);
+    var current = PHI_0 * vec2(exponential(-0.5 * e.x * e.x), exponential(-0.5 * e.y * e.y));
+    values[first] = normal_between(e.x, current.x, e.y, current.y);
     for (var k = 1u; k <= degree; k += 1u) {
-        profiles[first + k * n + pixel] = current.x - current.y;
+        values[first + k * n] = current.x - current.y;
         let next = e * current - real(k - 1u) * before;
         before = current;
         current = next;
     }
 }
 
-// Writes the profiles of a core.
-fn write_profiles(thread: u32, at: u32, core: Core) {
+// Writes the profiles of a core, of both axes at the same time. The last quad's rows may lie outside the window.
+fn write_profiles(lane: u32, at: u32, core: Core) {
     let nx = columns();
-    let ny = rows();
-    let sigma = core.first * args.stride + at;
-    for (var i = thread; i < nx + ny; i += THREADS) {
-        if i < nx {
-            profile(core.base, i, nx, args.half_x, offset[at], shape[sigma], core.degree_x);
-        } else {
-            let dy = offset[args.stride + at];
-            profile(along_y(core), i - nx, ny, args.half_y, dy, shape[sigma + args.stride], core.degree_y);
-        }
+    let rows_in_quads = 4u * quads();
+    for (var i = lane; i < nx + rows_in_quads; i += LANES) {
+        let is_x = i < nx;
+        let axis = select(args.stride, 0u, is_x) + at;
+        let pixel = select(i - nx, i, is_x);
+        let first = select(core.along_y, core.along_x, is_x) + pixel;
+        let from_middle = real(pixel) - real(select(args.half_y, args.half_x, is_x));
+        let sigma = shape[core.first * args.stride + axis];
+        let degree = select(core.degree_y, core.degree_x, is_x);
+        profile(first, select(rows_in_quads, nx, is_x), from_middle, offset[axis], sigma, degree);
     }
 }
 
 // Sums the profiles of a core along y over their orders.
-fn write_sums(thread: u32, at: u32, core: Core) {
-    let ny = rows();
-    let profiles_y = along_y(core);
-    let sums = summed(core);
-    for (var k = thread; k < (core.degree_x + 1u) * ny; k += THREADS) {
-        let first = core.first + 2u + (k / ny) * (core.degree_y + 1u);
-        var sum: real = 0.0;
+fn write_sums(lane: u32, core: Core) {
+    let count = quads();
+    for (var k = lane; k < (core.degree_x + 1u) * count; k += LANES) {
+        let first = core.parameters + 2u + (k / count) * (core.degree_y + 1u);
+        var row = core.along_y + 4u * (k % count);
+        var sum = vec4<real>();
         for (var j = 0u; j <= core.degree_y; j += 1u) {
-            sum += shape[(first + j) * args.stride + at] * profiles[profiles_y + j * ny + k % ny];
+            sum += values[first + j] * vec4<real>(values[row], values[row + 1u], values[row + 2u], values[row + 3u]);
+            row += 4u * count;
         }
-        profiles[sums + k] = sum;
+        sums[core.sums + k] = sum;
     }
 }
 
-// Returns a core at a pixel of the window.
-fn value_of(core: Core, x: u32, y: u32) -> real {
-    let sums = summed(core) + y;
-    let nx = columns();
-    let ny = rows();
-    var value: real = 0.0;
+// Returns a core at a quad of rows of a column.
+fn values_of(core: Core, x: u32, quad: u32) -> vec4<real> {
+    var value = vec4<real>();
     for (var i = 0u; i <= core.degree_x; i += 1u) {
-        value += profiles[sums + i * ny] * profiles[core.base + i * nx + x];
+        value += sums[core.sums + i * quads() + quad] * values[core.along_x + i * columns() + x];
     }
     return value;
 }
 
-// Returns the power-law tail at a pixel centre dx, dy from the trace; its parameters begin at `first`.
-fn tail(first: u32, dx: real, dy: real) -> real {
-    let core = shape[first + args.stride];
-    let x = dx * shape[first + 2u * args.stride];
-    let y = dy * shape[first + 3u * args.stride];
-    let index = shape[first + 4u * args.stride];
+// Returns the power-law tail at a column and four rows from the trace; its parameters begin at `first`.
+fn tail(first: u32, dx: real, dy: vec4<real>) -> vec4<real> {
+    let core = values[first + 1u];
+    let x = dx * values[first + 2u];
+    let y = dy * values[first + 3u];
+    let exponent = -(1.0 + 0.5 * values[first + 4u]);
     let r2 = x * x + y * y;
-    // The tail is 0 at its own centre; power() would take the logarithm of 0.
-    if r2 == 0.0 {
-        return 0.0;
-    }
-    return shape[first] * r2 * power(core * core + r2, -(1.0 + 0.5 * index));
+    let base = core * core + r2;
+    let falling = vec4<real>(power(base.x, exponent), power(base.y, exponent), power(base.z, exponent), power(base.w, exponent));
+    // The tail is 0 at its own centre, where the logarithm may be that of 0.
+    return select(values[first] * r2 * falling, vec4<real>(), r2 == vec4<real>());
 }
 
-// Normalises a spot of which a thread has written `total`. A spot without positive pixels stays zero and covers nothing.
-fn normalise(thread: u32, spot: u32, total: real) {
-    let sum = workgroup_sum(thread, total);
+// Returns rows of a quad.
+fn rows_of(quad: u32) -> vec4<u32> {
+    return 4u * quad + vec4<u32>(0u, 1u, 2u, 3u);
+}
+
+// Returns pixels clipped at 0, and 0 outside the window.
+fn clipped(value: vec4<real>, quad: u32) -> vec4<real> {
+    return select(vec4<real>(), max(value, vec4<real>()), rows_of(quad) < vec4<u32>(rows()));
+}
+
+fn sum_of(value: vec4<real>) -> real {
+    return (value.x + value.y) + (value.z + value.w);
+}
+
+// Writes pixels of quad `k` of a spot's quads, [quads, nx].
+fn store(spot: u32, k: u32, value: vec4<real>) {
+    let nx = columns();
+    let y = 4u * (k / nx);
+    let pixel = (spot * rows() + y) * nx + k % nx;
+    spots[pixel] = value.x;
+    if y + 1u < rows() {
+        spots[pixel + nx] = value.y;
+    }
+    if y + 2u < rows() {
+        spots[pixel + 2u * nx] = value.z;
+    }
+    if y + 3u < rows() {
+        spots[pixel + 3u * nx] = value.w;
+    }
+}
+
+// Writes a spot, normalised. A lane has its first two quads at hand, has stored the others, and summed all to `total`. A spot
+// without positive pixels stays zero and covers nothing. Lanes of spots beyond the last write nothing.
+fn normalise(thread: u32, spot: u32, is_own: bool, own: vec4<real>, next: vec4<real>, total: real) {
+    let sum = lanes_sum(thread, total);
     let scale = select(0.0, 1.0 / sum, sum > 0.0);
-    let size = columns() * rows();
-    for (var p = thread; p < size; p += THREADS) {
-        spots[spot * size + p] *= scale;
+    let nx = columns();
+    let count = select(0u, nx * quads(), is_own);
+    let lane = thread % LANES;
+    if lane < count {
+        store(spot, lane, scale * own);
+    }
+    if lane + LANES < count {
+        store(spot, lane + LANES, scale * next);
+    }
+    for (var k = lane + 2u * LANES; k < count; k += LANES) {
+        let y = 4u * (k / nx);
+        for (var row = y; row < min(y + 4u, rows()); row += 1u) {
+            spots[(spot * rows() + row) * nx + k % nx] *= scale;
+        }
     }
 }
 
@@ -165,34 +226,47 @@ fn spots_of_traces(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let group_index = workgroup_index(group, groups);
-    if group_index >= args.count {
+    if group_index * (THREADS / LANES) >= args.count {
         return;
     }
-    let spot = args.first_spot + group_index;
+    let lane = thread % LANES;
+    let slot = thread / LANES;
+    // Threads beyond the last spot make it, too: all meet at the barriers.
+    let own_spot = group_index * (THREADS / LANES) + slot;
+    let is_own = own_spot < args.count;
+    let spot = args.first_spot + min(own_spot, args.count - 1u);
     let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
-    let core = Core(0u, 0u, args.degree_x, args.degree_y);
-    write_profiles(thread, at, core);
+    let core = core_at(slot, 0u, 0u, 0u, args.degree_x, args.degree_y);
+    load_parameters(lane, at, slot * VALUES);
+    write_profiles(lane, at, core);
     workgroupBarrier();
-    write_sums(thread, at, core);
+    write_sums(lane, core);
     workgroupBarrier();
     let nx = columns();
-    let ny = rows();
-    let dx = offset[at];
-    let dy = offset[args.stride + at];
-    let tails = (2u + (args.degree_x + 1u) * (args.degree_y + 1u)) * args.stride + at;
+    let tails = core.parameters + 2u + (args.degree_x + 1u) * (args.degree_y + 1u);
+    var own = vec4<real>();
+    var next = vec4<real>();
     var total: real = 0.0;
-    for (var p = thread; p < nx * ny; p += THREADS) {
-        let x = p % nx;
-        let y = p / nx;
-        var value = value_of(core, x, y);
+    for (var k = lane; k < nx * quads(); k += LANES) {
+        let x = k % nx;
+        let quad = k / nx;
+        var value = values_of(core, x, quad);
         if args.tails != 0u {
-            value += tail(tails, real(x) - real(args.half_x) - dx, real(y) - real(args.half_y) - dy);
+            let from_x = real(x) - real(args.half_x) - offset[at];
+            let from_y = vec4<real>(rows_of(quad)) - real(args.half_y) - offset[args.stride + at];
+            value += tail(tails, from_x, from_y);
         }
-        value = max(value, 0.0);
-        total += value;
-        spots[spot * nx * ny + p] = value;
+        value = clipped(value, quad);
+        total += sum_of(value);
+        if k == lane {
+            own = value;
+        } else if k == lane + LANES {
+            next = value;
+        } else if is_own {
+            store(spot, k, value);
+        }
     }
-    normalise(thread, spot, total);
+    normalise(thread, spot, is_own, own, next, total);
 }
 
 // Spots of two cores. The first one ends where (dx / sigma_x)^2 + (dy / sigma_y)^2 reaches the square of a parameter. The window
@@ -204,52 +278,61 @@ fn spots_of_two_cores(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let group_index = workgroup_index(group, groups);
-    if group_index >= args.count {
+    if group_index * (THREADS / LANES) >= args.count {
         return;
     }
-    let spot = args.first_spot + group_index;
+    let lane = thread % LANES;
+    let slot = thread / LANES;
+    // Threads beyond the last spot make it, too: all meet at the barriers.
+    let own_spot = group_index * (THREADS / LANES) + slot;
+    let is_own = own_spot < args.count;
+    let spot = args.first_spot + min(own_spot, args.count - 1u);
     let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
-    let first = Core(0u, 0u, args.degree_x, args.degree_y);
+    let first = core_at(slot, 0u, 0u, 0u, args.degree_x, args.degree_y);
     let cut_at = 2u + (args.degree_x + 1u) * (args.degree_y + 1u);
-    let second = Core(cut_at + 1u, summed(first) + (args.degree_x + 1u) * rows(), args.second_x, args.second_y);
-    write_profiles(thread, at, first);
-    write_profiles(thread, at, second);
+    let before = (args.degree_x + 1u) * columns() + (args.degree_y + 1u) * 4u * quads();
+    let second = core_at(slot, cut_at + 1u, before, (args.degree_x + 1u) * quads(), args.second_x, args.second_y);
+    load_parameters(lane, at, slot * VALUES);
+    write_profiles(lane, at, first);
+    write_profiles(lane, at, second);
     workgroupBarrier();
-    write_sums(thread, at, first);
-    write_sums(thread, at, second);
+    write_sums(lane, first);
+    write_sums(lane, second);
     workgroupBarrier();
     let nx = columns();
-    let ny = rows();
     let dx = offset[at];
     let dy = offset[args.stride + at];
-    let sigma_x = shape[at];
-    let sigma_y = shape[args.stride + at];
-    let cut = shape[cut_at * args.stride + at];
-    let tails = (second.first + 2u + (args.second_x + 1u) * (args.second_y + 1u)) * args.stride + at;
+    let cut = values[first.parameters + cut_at];
+    let tails = second.parameters + 2u + (args.second_x + 1u) * (args.second_y + 1u);
     let left = select(1u, 0u, dx < 0.0);
     let low = select(1u, 0u, dy < 0.0);
+    var own = vec4<real>();
+    var next = vec4<real>();
     var total: real = 0.0;
-    for (var p = thread; p < nx * ny; p += THREADS) {
-        let x = p % nx;
-        let y = p / nx;
-        var value: real = 0.0;
-        // Pixels before the window wrap to large numbers.
-        if x - left < 2u * (args.half_x - 1u) && y - low < 2u * (args.half_y - 1u) {
-            let from_x = real(x) - real(args.half_x) - dx;
-            let from_y = real(y) - real(args.half_y) - dy;
-            let u = from_x / sigma_x;
-            let v = from_y / sigma_y;
-            if u * u + v * v < cut * cut {
-                value = value_of(first, x, y);
-            }
-            value += value_of(second, x, y);
-            if args.tails != 0u {
-                value += tail(tails, from_x, from_y);
-            }
-            value = max(value, 0.0);
+    for (var k = lane; k < nx * quads(); k += LANES) {
+        let x = k % nx;
+        let quad = k / nx;
+        let from_x = real(x) - real(args.half_x) - dx;
+        let from_y = vec4<real>(rows_of(quad)) - real(args.half_y) - dy;
+        let u = from_x / values[first.parameters];
+        let v = from_y / values[first.parameters + 1u];
+        var value = values_of(second, x, quad);
+        value += select(vec4<real>(), values_of(first, x, quad), u * u + v * v < vec4<real>(cut * cut));
+        if args.tails != 0u {
+            value += tail(tails, from_x, from_y);
         }
-        total += value;
-        spots[spot * nx * ny + p] = value;
+        // Pixels before the window wrap to large numbers.
+        let in_rows = rows_of(quad) - low < vec4<u32>(2u * (args.half_y - 1u));
+        let in_window = in_rows & vec4<bool>(x - left < 2u * (args.half_x - 1u));
+        value = clipped(select(vec4<real>(), value, in_window), quad);
+        total += sum_of(value);
+        if k == lane {
+            own = value;
+        } else if k == lane + LANES {
+            next = value;
+        } else if is_own {
+            store(spot, k, value);
+        }
     }
-    normalise(thread, spot, total);
+    normalise(thread, spot, is_own, own, next, total);
 }

@@ -22,8 +22,8 @@ pub enum SentImages {
 /// Returns the bytes of the images of a PSF on a device, 0 for kinds without. None if no kernel of the device serves its spots.
 pub fn bytes_served(gpu: &Gpu, model: &SpotModel) -> Option<u64> {
     let (values, pixels) = match model.kind() {
-        SpotKind::Hermite => return Some(0),
-        SpotKind::TwoCores(degrees) => return spots::serves_two_cores(model.shape(), *degrees).then_some(0),
+        SpotKind::Hermite => return spots::serves(gpu, model.shape(), None).then_some(0),
+        SpotKind::TwoCores(degrees) => return spots::serves(gpu, model.shape(), Some(*degrees)).then_some(0),
         SpotKind::Grid(images) => (images.phases().len(), pixels(images)),
         SpotKind::Polynomial(images) => (images.parts().images.len(), Some(images.parts().ny * images.parts().nx)),
     };

@@ -1,16 +1,60 @@
-//! Gauss-Hermite spots of one core or two on the GPU: one workgroup per spot.
+//! Gauss-Hermite spots of one core or two on the GPU: one or two spots per workgroup.
 
 use super::args::kernel_args;
 use super::traces::Traces;
-use super::{GpuError, Reals, Recording, Variant};
+use super::{Gpu, GpuError, Reals, Recording, Variant};
 use crate::geometry::{SpotShape, param};
 use std::ops::Range;
 
-/// Invocations of a workgroup: a spot has 187 pixels in DESI.
+/// Invocations of a workgroup. A thread makes pixels by four: a spot of DESI has 55 such quads.
 const THREADS: usize = 64;
 
-/// Values of workgroup memory for profiles, one variant each; in f32 the largest fills WebGPU's 16 KiB.
-const PROFILES: [usize; 4] = [512, 1024, 2048, 4096 - THREADS];
+/// Values and quads of workgroup memory, one variant each. In f32 the largest fills WebGPU's 16 KiB, in f64 the second
+/// and the third do.
+const WORKSPACES: [Workspace; 4] = [
+    Workspace { lanes: 32, values: 320, sums: 48 },
+    Workspace { lanes: 32, values: 624, sums: 88 },
+    Workspace { lanes: 64, values: 1312, sums: 164 },
+    Workspace { lanes: 64, values: 2688, sums: 336 },
+];
+
+/// Workgroup memory of a spot.
+#[derive(Clone, Copy)]
+struct Workspace {
+    /// Threads of a spot.
+    lanes: usize,
+    /// Parameters, and profiles along either axis.
+    values: usize,
+    /// Quads of rows, four values each.
+    sums: usize,
+}
+
+impl Workspace {
+    /// Returns the smallest one that holds a spot, with a second core of some degrees x and y.
+    ///
+    /// # Errors
+    /// [`GpuError::Limit`] if there is none or the device's workgroups have less memory.
+    fn of(gpu: &Gpu, shape: &SpotShape, second: Option<[usize; 2]>) -> Result<Self, GpuError> {
+        let quads = shape.ny().div_ceil(4);
+        let (mut values, mut sums) = (nparam(shape, second), 0);
+        for [x, y] in [[shape.degree_x, shape.degree_y]].into_iter().chain(second) {
+            values += (x + 1) * shape.nx() + (y + 1) * 4 * quads;
+            sums += (x + 1) * quads;
+        }
+        let limit = u64::from(gpu.limits().workgroup_bytes);
+        let least = WORKSPACES.into_iter().find(|w| w.values >= values && w.sums >= sums);
+        least.filter(|w| w.bytes(gpu) <= limit).ok_or_else(|| GpuError::Limit {
+            what: "workgroup memory of a spot's profiles (bytes)".to_string(),
+            value: least.map_or(gpu.real_bytes(values + 4 * sums), |w| w.bytes(gpu)),
+            limit,
+        })
+    }
+
+    /// Returns the bytes of a workgroup: of its spots, and of a sum over its threads.
+    fn bytes(self, gpu: &Gpu) -> u64 {
+        gpu.real_bytes(THREADS / self.lanes * (self.values + 4 * self.sums) + THREADS)
+    }
+}
 
 kernel_args! {
     struct Args {
@@ -20,6 +64,7 @@ kernel_args! {
         first_bin: u32,
         take: u32,
         stride: u32,
+        nparam: u32,
         half_x: u32,
         half_y: u32,
         degree_x: u32,
@@ -30,33 +75,33 @@ kernel_args! {
     }
 }
 
+/// Returns the parameters of a spot, with a second core of some degrees x and y.
+fn nparam(shape: &SpotShape, second: Option<[usize; 2]>) -> usize {
+    shape.nparam() + second.map_or(0, |[x, y]| 1 + param::GH + (x + 1) * (y + 1))
+}
+
 pub(super) fn variants() -> Vec<Variant> {
-    PROFILES.into_iter().map(variant).collect()
+    WORKSPACES.into_iter().map(variant).collect()
 }
 
-fn variant(profiles: usize) -> Variant {
-    Variant::new("spots").set("THREADS", THREADS).set("PROFILES", profiles)
-}
-
-/// Returns the values of a core's profiles in workgroup memory.
-fn profiles_of(shape: &SpotShape, [degree_x, degree_y]: [usize; 2]) -> usize {
-    (degree_x + 1) * (shape.nx() + shape.ny()) + (degree_y + 1) * shape.ny()
+fn variant(workspace: Workspace) -> Variant {
+    let variant = Variant::new("spots").set("THREADS", THREADS).set("LANES", workspace.lanes);
+    variant.set("VALUES", workspace.values).set("SUMS", workspace.sums)
 }
 
 /// Computes the spots of `bins` of all fibres, `[nfibre, bins, ny, nx]`; the twin of [`crate::stages::spots::spots`].
 ///
 /// # Errors
-/// [`GpuError::Limit`] if a spot's profiles, `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values, exceed
-/// workgroup memory. [`GpuError::TooLarge`] if the spots exceed a binding; [`GpuError::OutOfMemory`] if the device is full.
+/// [`GpuError::Limit`] if workgroup memory does not hold a spot's parameters, profiles and sums, about
+/// `(degree_x + 1) nx + (degree_x + degree_y + 2) ny` values. [`GpuError::TooLarge`] if the spots exceed a binding;
+/// [`GpuError::OutOfMemory`] if the device is full.
 pub fn spots(traces: &Traces, shape: &SpotShape, bins: Range<usize>) -> Result<Reals, GpuError> {
-    traces.shape.expect_len(shape.nparam() * traces.nfibre * traces.nbin)?;
     run("spots_of_traces", traces, shape, None, bins)
 }
 
-/// Whether workgroup memory holds the profiles of two cores, the second one of `degrees` x and y.
-pub fn serves_two_cores(shape: &SpotShape, degrees: [usize; 2]) -> bool {
-    let needed = profiles_of(shape, [shape.degree_x, shape.degree_y]) + profiles_of(shape, degrees);
-    PROFILES.into_iter().any(|profiles| profiles >= needed)
+/// Whether workgroup memory holds the profiles of a spot, of two cores if there is a second one of some degrees x and y.
+pub fn serves(gpu: &Gpu, shape: &SpotShape, second: Option<[usize; 2]>) -> bool {
+    Workspace::of(gpu, shape, second).is_ok()
 }
 
 /// Computes the spots of `bins` of all fibres with a second core of `degrees` x and y, `[nfibre, bins, ny, nx]`. Twin of
@@ -72,8 +117,6 @@ pub fn spots_of_two_cores(
     degrees: [usize; 2],
     bins: Range<usize>,
 ) -> Result<Reals, GpuError> {
-    let second = 1 + param::GH + (degrees[0] + 1) * (degrees[1] + 1);
-    traces.shape.expect_len((shape.nparam() + second) * traces.nfibre * traces.nbin)?;
     run("spots_of_two_cores", traces, shape, Some(degrees), bins)
 }
 
@@ -87,14 +130,10 @@ fn run(
 ) -> Result<Reals, GpuError> {
     let gpu = traces.offset.gpu();
     let stride = traces.nfibre * traces.nbin;
+    let nparam = nparam(shape, second);
     traces.offset.expect_len(2 * stride)?;
-    let of_second = second.map_or(0, |degrees| profiles_of(shape, degrees));
-    let needed = profiles_of(shape, [shape.degree_x, shape.degree_y]) + of_second;
-    let profiles = PROFILES.into_iter().find(|&p| p >= needed).ok_or_else(|| GpuError::Limit {
-        what: "values of a spot's profiles in workgroup memory".to_string(),
-        value: needed as u64,
-        limit: PROFILES[PROFILES.len() - 1] as u64,
-    })?;
+    traces.shape.expect_len(nparam * stride)?;
+    let workspace = Workspace::of(gpu, shape, second)?;
     let count = traces.nfibre * bins.len();
     let spots = gpu.scratch_reals("spots", count * shape.size())?;
     let [second_x, second_y] = second.unwrap_or_default().map(|degree| degree as u32);
@@ -105,6 +144,7 @@ fn run(
         first_bin: bins.start as u32,
         take: bins.len() as u32,
         stride: stride as u32,
+        nparam: nparam as u32,
         half_x: shape.half_x as u32,
         half_y: shape.half_y as u32,
         degree_x: shape.degree_x as u32,
@@ -114,12 +154,12 @@ fn run(
         second_y,
     };
     let mut recording = Recording::new();
-    let kernel = gpu.kernel(&variant(profiles), kernel)?;
+    let kernel = gpu.kernel(&variant(workspace), kernel)?;
     let bound = [traces.offset.named("offset"), traces.shape.named("shape"), spots.named("spots")];
     let orders = shape.degree_x + 1 + second.map_or(0, |[degree_x, _]| degree_x + 1);
-    let operations = 2 * shape.size() * orders + 4 * needed;
+    let operations = 2 * shape.size() * orders + 4 * (workspace.values + 4 * workspace.sums);
     for items in gpu.dispatches(count, operations as u64) {
-        recording.dispatch(&kernel, items.len(), &args(&items), &bound)?;
+        recording.dispatch(&kernel, items.len().div_ceil(THREADS / workspace.lanes), &args(&items), &bound)?;
     }
     gpu.run(recording)?;
     Ok(spots)

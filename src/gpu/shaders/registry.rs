@@ -103,7 +103,6 @@ pub(super) const SHARED: &[(&str, &str)] = shared![
     "inverse",
     "inverse_blocks",
     "k_blocks",
-    "lanes",
     "overlap",
     "patch",
     "reduction",
