@@ -36,8 +36,10 @@ struct Args {
 // R x and s^2, [spectrum, nbin].
 @group(0) @binding(4) var<storage, read_write> flux: array<real>;
 @group(0) @binding(5) var<storage, read_write> ivar: array<real>;
+// Noise of a bin of x over that of a bin alone, [spectrum, nbin].
+@group(0) @binding(6) var<storage, read_write> gain: array<real>;
 // Rows of R, [spectrum, nbin, 2 half + 1]: element k of row i is R[i, i + k - half], 0 beyond the matrix.
-@group(0) @binding(6) var<storage, read_write> resolution: array<real>;
+@group(0) @binding(7) var<storage, read_write> resolution: array<real>;
 
 // Square roots of the eigenvalues; these times the mode's scalar products with 1 and with x.
 var<workgroup> roots: array<real, MODES>;
@@ -85,14 +87,22 @@ fn spectra(
     for (var i = thread; i < args.nbin; i += THREADS) {
         var s: real = 0.0;
         var qx: real = 0.0;
+        // The bin's elements of the matrix and of its inverse.
+        var own: real = 0.0;
+        var inverse: real = 0.0;
         for (var k = 0u; k < args.n; k += 1u) {
             let v = vectors[first + k * args.n + start + i * stride];
             s += ones[k] * v;
             qx += fluxes[k] * v;
+            let root = roots[k] * v;
+            let inverse_root = v / roots[k];
+            own += root * root;
+            inverse += inverse_root * inverse_root;
         }
         norm[i] = 1.0 / s;
         flux[g * args.nbin + i] = qx / s;
         ivar[g * args.nbin + i] = s * s;
+        gain[g * args.nbin + i] = sqrt(own) * sqrt(inverse);
     }
     workgroupBarrier();
     let width = 2u * args.half + 1u;

@@ -149,10 +149,11 @@ pub fn decorrelate(
     let (all_values, all_vectors, x) = (modes.values.host()?, modes.vectors.host()?, x.host()?);
     let (nbin, ncore, width) = (batch.nbin, batch.core.len(), 2 * half + 1);
     let spectra = batch.len() * ncore;
-    let (mut flux, mut ivar) = (vec![0.0; spectra * nbin], vec![0.0; spectra * nbin]);
+    let [mut flux, mut ivar, mut gain] = [(); 3].map(|()| vec![0.0; spectra * nbin]);
     let mut resolution = vec![0.0; spectra * nbin * width];
-    let parts = flux.par_chunks_mut(nbin).zip(ivar.par_chunks_mut(nbin)).zip(resolution.par_chunks_mut(nbin * width));
-    parts.enumerate().for_each(|(k, ((flux, ivar), resolution))| {
+    let of_bins = flux.par_chunks_mut(nbin).zip(ivar.par_chunks_mut(nbin)).zip(gain.par_chunks_mut(nbin));
+    let parts = of_bins.zip(resolution.par_chunks_mut(nbin * width)).enumerate();
+    parts.for_each(|(k, (((flux, ivar), gain), resolution))| {
         let (patch, fibre) = (k / ncore, batch.core.start + k % ncore);
         let of_patch = &x[patch * batch.n()..(patch + 1) * batch.n()];
         let (matrix, index, x): (usize, FibreIndex, Vec<f64>) = match how {
@@ -168,11 +169,12 @@ pub fn decorrelate(
             values: &all_values[matrix * n..(matrix + 1) * n],
             vectors: &all_vectors[matrix * n * n..(matrix + 1) * n * n],
         };
-        decorrelate::decorrelate(modes, index, &x, 0..nbin, half, Decorrelated { flux, ivar, resolution });
+        decorrelate::decorrelate(modes, index, &x, 0..nbin, half, Decorrelated { flux, ivar, gain, resolution });
     });
     Ok(DecorrelatedField {
         flux: Field::on_host(flux),
         ivar: Field::on_host(ivar),
+        gain: Field::on_host(gain),
         resolution: Field::on_host(resolution),
         half,
     })

@@ -148,6 +148,8 @@ pub struct DecorrelatedField {
     pub flux: Field,
     /// Its inverse variance, `[patch, core fibre, nbin]`.
     pub ivar: Field,
+    /// Noise of a bin of the deconvolved flux over that of a bin alone, `[patch, core fibre, nbin]`.
+    pub gain: Field,
     /// R's rows around the diagonal, `[patch, core fibre, nbin, 2 half + 1]`.
     pub resolution: Field,
     /// Bins of R to each side of the diagonal.
@@ -173,6 +175,12 @@ pub enum PatchFailure {
     /// S_f or K is not finite.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
+    /// Bins are too much alike for the precision used.
+    #[error("deconvolved bins are {gain:.0} times noisier than alone, beyond f32")]
+    Noisy {
+        /// Noise of a deconvolved bin over that of a bin alone.
+        gain: f64,
+    },
     /// The eigendecomposition did not converge.
     #[error("the eigendecomposition did not converge in {sweeps} sweeps")]
     Sweeps {

@@ -156,10 +156,11 @@ pub fn decorrelate(gpu: &Gpu, batch: &Batch, modes: &ModesField, x: &Field, half
     let shape = decorrelation::Shape { npatch: batch.len(), nspec, nbin, core, half };
     let (values, vectors) = (modes.values.device(gpu)?, modes.vectors.device(gpu)?);
     let found = decorrelation::decorrelate(&shape, modes.n, values, vectors, x.device(gpu)?)?;
-    corrupt(gpu, Stage::Decorrelate, &[&found.flux, &found.ivar, &found.resolution])?;
+    corrupt(gpu, Stage::Decorrelate, &[&found.flux, &found.ivar, &found.gain, &found.resolution])?;
     Ok(DecorrelatedField {
         flux: Field::on_device(found.flux),
         ivar: Field::on_device(found.ivar),
+        gain: Field::on_device(found.gain),
         resolution: Field::on_device(found.resolution),
         half,
     })

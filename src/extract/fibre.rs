@@ -4,6 +4,7 @@ use crate::base::median::median_of;
 use crate::base::real_array::RealSliceMut;
 use crate::frame::specmask;
 use crate::solver::judge;
+use crate::stages::goodness::MASKED;
 use std::ops::{AddAssign, Range};
 
 /// pixmask_fraction reaches 1 only to rounding.
@@ -14,9 +15,6 @@ pub(super) const BAD_FIT: f64 = 5.0;
 
 /// A row of R with a smaller sum is cut off by the stored diagonals.
 const LEAST_SUM: f64 = 0.99;
-
-/// Rows of bins with a larger pixmask_fraction do not count: beside dead pixels R is as wide as the gap.
-const MASKED: f64 = 0.5;
 
 /// The bins of a fibre, each array `[nwave]`.
 pub(super) struct FibreBins<'a> {
@@ -93,6 +91,7 @@ impl FibreBins<'_> {
         let counts = |row: usize| {
             (by.edge..n.saturating_sub(by.edge)).contains(&row)
                 && !self.none[row]
+                // Beside dead pixels R is as wide as the gap.
                 && self.pixmask_fraction[row] < MASKED
         };
         let empty = || (0..n).filter(|&bin| self.none[bin]);

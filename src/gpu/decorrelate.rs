@@ -32,6 +32,8 @@ pub struct Decorrelated {
     pub flux: Reals,
     /// s^2, `[spectrum, nbin]`.
     pub ivar: Reals,
+    /// Noise of a bin of x over that of a bin alone, `[spectrum, nbin]`.
+    pub gain: Reals,
     /// Rows of R within `half` of the diagonal, `[spectrum, nbin, 2 half + 1]`.
     pub resolution: Reals,
 }
@@ -91,6 +93,7 @@ pub fn decorrelate(
     let out = Decorrelated {
         flux: gpu.reals("flux", count * nbin)?,
         ivar: gpu.reals("ivar", count * nbin)?,
+        gain: gpu.reals("gain", count * nbin)?,
         resolution: gpu.reals("resolution", count * nbin * (2 * half + 1))?,
     };
     let args = |items: &Range<usize>| Args {
@@ -109,6 +112,7 @@ pub fn decorrelate(
         x.named("x"),
         out.flux.named("flux"),
         out.ivar.named("ivar"),
+        out.gain.named("gain"),
         out.resolution.named("resolution"),
     ];
     let mut recording = Recording::new();

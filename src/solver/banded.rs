@@ -15,6 +15,7 @@ use crate::gpu::Precision;
 use crate::gpu::banded::Group;
 use crate::plan::Bundle;
 use crate::stages::banded::{BandFailure, SOLVER_TOLERANCE_SHARE};
+use crate::stages::goodness::MASKED;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -325,7 +326,7 @@ impl<'j> Banded<'j> {
         };
         // An error that is no number is the largest.
         let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
-        if of.pixmask_fraction[bin] < 0.5 { error } else { 0.0 }
+        if of.pixmask_fraction[bin] < MASKED { error } else { 0.0 }
     }
 
     /// Returns where a selected fibre's errors are above the tolerance.

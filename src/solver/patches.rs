@@ -1,12 +1,15 @@
 //! The published divide and conquer: a bundle solved in overlapping patches.
 
 use super::bundle_spectra::PatchSpectra;
+use super::precision::MOST_GAIN_OF_PATCH_F32;
 use super::{Job, Unserved};
 use crate::backend::{
     BundleSpots, BundleTraces, CcdField, Decorrelate, Engine, EngineError, PatchFailure, PatchResults, PatchStatus,
 };
 use crate::geometry::Patch;
+use crate::gpu::Precision;
 use crate::plan::{Batch, Bundle, WeightScale, batches, half_bandwidth, patches};
+use crate::stages::goodness::{Goodness, MASKED};
 use crate::stages::normal_equations::PatchPrior;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -124,10 +127,27 @@ impl Window<'_> {
         let decorrelated = engine.decorrelate(batch, how, &modes, &x, job.half_diagonals())?;
         let model = engine.model(batch, traces, spots, &x)?;
         let goodness = engine.goodness(batch, ccd, traces, spots, &model, job.psferr())?;
-        let each = solved.wait()?.into_iter().zip(factored.wait()?).zip(converged.wait()?);
-        let status = each.map(|((a, b), c)| a.and(b).and(c)).collect();
+        let noise = noise(engine.precision(), batch, decorrelated.gain.host()?, &goodness);
+        let each = solved.wait()?.into_iter().zip(factored.wait()?).zip(converged.wait()?).zip(noise);
+        let status = each.map(|(((a, b), c), d)| a.and(b).and(c).and(d)).collect();
         Ok((PatchSpectra::split(batch, &x, &decorrelated, goodness)?, status))
     }
+}
+
+/// Checks each patch of a batch: f32 does not serve bins that are much noisier than alone. Bins that are masked do not count.
+/// `gain` is `[patch, core fibre, nbin]`, `goodness` of the core bins.
+fn noise(precision: Precision, batch: &Batch, gain: &[f64], goodness: &[Vec<Goodness>]) -> PatchResults {
+    let of_patch = |(k, goodness): (usize, &Vec<Goodness>)| {
+        let core = batch.patches[k].core_bins.clone();
+        let of_fibre = |fibre: usize| &gain[(k * batch.core.len() + fibre) * batch.nbin..][core.clone()];
+        let gains = (0..batch.core.len()).flat_map(of_fibre).zip(goodness);
+        let usable = gains.filter(|(_, goodness)| goodness.pixmask_fraction < MASKED);
+        // Written so that a NaN is too noisy.
+        let most = usable.map(|(gain, _)| *gain).max_by(f64::total_cmp).unwrap_or(0.0);
+        let serves = precision == Precision::F64 || most <= MOST_GAIN_OF_PATCH_F32;
+        if serves { Ok(()) } else { Err(PatchFailure::Noisy { gain: most }) }
+    };
+    goodness.iter().enumerate().map(of_patch).collect()
 }
 
 #[cfg(test)]
@@ -136,6 +156,23 @@ mod tests {
 
     fn patch(bin0: usize) -> Patch {
         Patch { fibres: 0..1, core: 0..1, bin0, nbin: 74, core_bins: 12..62, rows: 0..1, columns: 0..1 }
+    }
+
+    #[test]
+    fn noisy_bins_are_not_for_f32_unless_they_are_masked_or_padding() {
+        let batch = batches(vec![patch(0), patch(50)], |_| 1, |_| 2).remove(0);
+        let mut gain = vec![5.0; 2 * 74];
+        let mut goodness = vec![vec![Goodness::default(); 50]; 2];
+        let failed = |precision, gain: &[f64], goodness: &[Vec<Goodness>]| {
+            noise(precision, &batch, gain, goodness).iter().map(Result::is_err).collect::<Vec<bool>>()
+        };
+        (gain[11], gain[62]) = (30.0, 30.0);
+        assert_eq!(failed(Precision::F32, &gain, &goodness), [false, false], "padding");
+        (gain[74 + 12], gain[61]) = (30.0, f64::NAN);
+        assert_eq!(failed(Precision::F32, &gain, &goodness), [true, true]);
+        assert_eq!(failed(Precision::F64, &gain, &goodness), [false, false]);
+        (goodness[0][49].pixmask_fraction, goodness[1][0].pixmask_fraction) = (0.6, 0.6);
+        assert_eq!(failed(Precision::F32, &gain, &goodness), [false, false], "masked");
     }
 
     #[test]

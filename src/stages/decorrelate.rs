@@ -31,6 +31,8 @@ pub struct Decorrelated<'a> {
     pub flux: &'a mut [f64],
     /// s^2, `[nbin]`.
     pub ivar: &'a mut [f64],
+    /// Noise of a bin of x over that of a bin alone: the square root of `matrix[i, i] matrix^-1[i, i]`, `[nbin]`.
+    pub gain: &'a mut [f64],
     /// R's rows within `half` of the diagonal, `[nbin, 2 half + 1]`: element k of row i is `R[i, i + k - half]`,
     /// 0 beyond the matrix.
     pub resolution: &'a mut [f64],
@@ -46,13 +48,15 @@ pub fn decorrelate(modes: Modes, fibre: FibreIndex, x: &[f64], bins: Range<usize
     let at = |bin: usize| fibre.start + bin * fibre.stride;
     let floor = EIGENVALUE_FLOOR * modes.values.iter().copied().fold(0.0, f64::max);
     let (mut s, mut qx) = (vec![0.0; nbin], vec![0.0; nbin]);
+    let (mut own, mut inverse) = (vec![0.0; nbin], vec![0.0; nbin]);
     let width = 2 * half + 1;
     out.resolution.fill(0.0);
     let mut scaled = vec![0.0; nbin];
     let mut mode_of_fibre = vec![0.0; nbin];
     for (k, &value) in modes.values.iter().enumerate() {
         let vector = &modes.vectors[k * modes.n..(k + 1) * modes.n];
-        let root = value.max(floor).sqrt();
+        let value = value.max(floor);
+        let root = value.sqrt();
         let ones = root * vector.iter().sum::<f64>();
         let flux = root * vector.iter().zip(x).map(|(v, x)| v * x).sum::<f64>();
         for b in 0..nbin {
@@ -60,6 +64,8 @@ pub fn decorrelate(modes: Modes, fibre: FibreIndex, x: &[f64], bins: Range<usize
             scaled[b] = root * mode_of_fibre[b];
             s[b] += ones * mode_of_fibre[b];
             qx[b] += flux * mode_of_fibre[b];
+            own[b] += value * mode_of_fibre[b] * mode_of_fibre[b];
+            inverse[b] += mode_of_fibre[b] * mode_of_fibre[b] / value;
         }
         for i in bins.clone() {
             let columns = i.saturating_sub(half)..(i + half + 1).min(nbin);
@@ -71,6 +77,7 @@ pub fn decorrelate(modes: Modes, fibre: FibreIndex, x: &[f64], bins: Range<usize
     for i in 0..nbin {
         out.flux[i] = qx[i] / s[i];
         out.ivar[i] = s[i] * s[i];
+        out.gain[i] = (own[i] * inverse[i]).sqrt();
         out.resolution[i * width..(i + 1) * width].iter_mut().for_each(|r| *r /= s[i]);
     }
 }

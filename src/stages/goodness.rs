@@ -14,6 +14,9 @@ pub struct Goodness {
     pub off_ccd: f64,
 }
 
+/// A bin with a larger pixmask_fraction is masked: accuracies are not measured there.
+pub const MASKED: f64 = 0.5;
+
 /// Returns chi^2 of every pixel of a patch, `[ny, nx]`, with variance `1/ivar + (psferr model)^2`. Without an error of the PSF
 /// it is the chi^2 of the noise alone. NaN for pixels not used: those with ivar = 0 or a model of at most 0.
 pub fn pixel_chi2(pixels: &PatchPixels, model: &[f64], psferr: f64) -> Vec<f64> {

@@ -159,6 +159,7 @@ impl Spectra {
         let out = Decorrelated {
             flux: &mut self.flux[f * nbin..(f + 1) * nbin],
             ivar: &mut self.ivar[f * nbin..(f + 1) * nbin],
+            gain: &mut vec![0.0; nbin],
             resolution: &mut resolution,
         };
         decorrelate(modes, index, x, 0..nbin, half, out);

@@ -143,7 +143,9 @@ fn fibres_that_share_light_over_more_than_the_device_holds_go_to_the_cpu_with_th
     let small = at_pitch(10, 2.6, 9);
     let options = Options { solver: Solver::Auto, ..Small::banded() };
     let ours = small.extract(&options, &on(&gpu)).summary;
-    assert_eq!(ours.redone, 2);
+    // Besides these a patch of the second try may be too noisy for f32.
+    let to_cpu = ours.fallbacks.iter().filter(|fallback| fallback.step == Step::Cpu).count();
+    assert_eq!(ours.redone, to_cpu);
     let said = |fallback: &Fallback| fallback.step == Step::Cpu && fallback.reason.contains("the device goes to 3");
     assert_eq!(ours.fallbacks.iter().filter(|fallback| said(fallback)).count(), 2, "{:?}", ours.fallbacks);
 }

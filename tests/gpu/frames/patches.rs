@@ -110,6 +110,21 @@ fn fibres_decorrelated_together_agree_with_the_cpu() {
 }
 
 #[test]
+fn patches_too_noisy_for_f32_are_done_again_in_f64() {
+    let gpu = gpu_with_default_limits();
+    let mut small = Small::new(22);
+    let middle = small.grid.wave()[50];
+    small.grid = WaveGrid::new(middle - 27.0, middle + 27.0, 0.6).unwrap();
+    let twin = small.extract(&Small::options(), &cpu());
+    let ours = small.extract(&Small::options(), &on(&gpu));
+    let noisy = ours.summary.fallbacks.iter().filter(|fallback| fallback.reason.contains("noisier than alone")).count();
+    let (flux, ivar) = difference(&ours, &twin);
+    note!("{noisy} of {} patches, flux {flux:.1e} sigma, ivar {ivar:.1e}", ours.summary.patches);
+    assert!(noisy > 0 && ours.summary.failed == 0, "{:?}", ours.summary.fallbacks);
+    assert!(flux < 3e-4 && ivar < 2e-5, "{flux:e} {ivar:e}");
+}
+
+#[test]
 fn model_images_agree_with_the_cpu() {
     let gpu = gpu_with_default_limits();
     let small = Small::new(6);

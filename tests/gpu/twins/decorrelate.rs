@@ -36,7 +36,7 @@ fn compare_on(gpu: &Gpu, shape: &Shape, together: bool) {
     let up = |values: &[f64]| gpu.upload_reals("input", values).unwrap();
     let found = decorrelate(shape, n, &up(&values), &up(&vectors), &up(&x)).unwrap();
     let (flux, ivar) = (found.flux.download().unwrap(), found.ivar.download().unwrap());
-    let resolution = found.resolution.download().unwrap();
+    let (gain, resolution) = (found.gain.download().unwrap(), found.resolution.download().unwrap());
     for k in 0..npatch * ncore {
         let (patch, fibre) = (k / ncore, shape.core.start + k % ncore);
         let of_patch = &x[patch * nspec * nbin..(patch + 1) * nspec * nbin];
@@ -46,11 +46,13 @@ fn compare_on(gpu: &Gpu, shape: &Shape, together: bool) {
             false => (k, FibreIndex { start: 0, stride: 1 }, own.as_slice()),
         };
         let modes = Modes { n, values: &values[m * n..(m + 1) * n], vectors: &vectors[m * n * n..(m + 1) * n * n] };
-        let (mut f, mut w, mut r) = (vec![0.0; nbin], vec![0.0; nbin], vec![0.0; nbin * width]);
-        let out = cpu::Decorrelated { flux: &mut f, ivar: &mut w, resolution: &mut r };
+        let [mut f, mut w, mut g] = [(); 3].map(|()| vec![0.0; nbin]);
+        let mut r = vec![0.0; nbin * width];
+        let out = cpu::Decorrelated { flux: &mut f, ivar: &mut w, gain: &mut g, resolution: &mut r };
         cpu::decorrelate(modes, index, x, 0..nbin, half, out);
         let bins = k * nbin..(k + 1) * nbin;
         assert!(worst(&flux[bins.clone()], &f) < allowed(gpu, 3e-6, 1e-12) * largest(&f), "flux of spectrum {k}");
+        assert!(worst(&gain[bins.clone()], &g) < allowed(gpu, 1e-5, 1e-12) * largest(&g), "gain of spectrum {k}");
         assert!(worst(&ivar[bins], &w) < allowed(gpu, 3e-6, 1e-12) * largest(&w), "ivar of spectrum {k}");
         assert!(
             worst(&resolution[k * nbin * width..(k + 1) * nbin * width], &r) < allowed(gpu, 1e-6, 1e-12),
