@@ -3,12 +3,12 @@
 //!
 //! The real binary extracts simulated frames, gzipped in and out, with and without overlap, and on request over MPI ranks
 //! (cargo feature `mpi`). `--device none` stands for a GPU whose kernels do nothing: the host's part of a stream. `--inputs N` makes
-//! so many files for all frames, and `--plain` leaves them unpacked. The wall time is compared with a lower bound for any order of
+//! so many files for all frames, and `--plain` leaves them unpacked; its first frames do not count. The wall time is compared with a lower bound for any order of
 //! work. That is processor time over cores, or the longest of reading, computing and writing by themselves.
 
 use serde_json::{Value, json};
 use spextral::backend::Engine;
-use spextral::exposure::{self, Settings};
+use spextral::exposure::{self, Outcome, Phase, RunLog, Settings};
 use spextral::extract::Request;
 use spextral::fits::{write_preproc, write_psf};
 use spextral::gpu::{Gpu, OpenOptions, Precision};
@@ -16,7 +16,12 @@ use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Simulation, simulate};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread::available_parallelism;
+
+/// Frames at the beginning of a run on a device without kernels that do not count: the first makes all buffers and kernels, the
+/// next ones wait for it.
+const SKIPPED: usize = 4;
 
 /// The first argument of a process that extracts on a device without kernels; see [`without_kernels`].
 const WITHOUT_KERNELS: &str = "--without-kernels";
@@ -107,6 +112,36 @@ fn floor(row: &Row, alone: &Row, cores: usize) -> f64 {
     longest.max(row.get("cpu_seconds") / cores as f64)
 }
 
+/// Returns the figures of the frames that count, with their processor time.
+fn steady(log: &RunLog, cpu: f64) -> Value {
+    let end = |outcome: &Outcome| outcome.events.last().map_or(f64::NAN, |event| event.end);
+    let counted = &log.outcomes[SKIPPED..];
+    let wall = counted.iter().map(end).fold(f64::NAN, f64::max) - end(&log.outcomes[SKIPPED - 1]);
+    let [read, compute, write] = Phase::ALL.map(|phase| counted.iter().map(|o| o.seconds(phase)).sum::<f64>());
+    let mut figures = json!(log.figures());
+    let changed = json!({
+        "frames": counted.len(),
+        "wall_seconds": wall,
+        "cpu_seconds": cpu,
+        "read_seconds": read,
+        "compute_seconds": compute,
+        "write_seconds": write,
+        "frames_per_node_hour": 3600.0 * counted.len() as f64 / wall,
+    });
+    for (name, value) in changed.as_object().expect("it is an object") {
+        figures[name] = value.clone();
+    }
+    figures
+}
+
+/// Returns the processor time of this process so far, s. Linux gives it in hundredths of a second.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    let ticks = |field: usize| after_name.split(' ').nth(field).and_then(|ticks| ticks.parse::<f64>().ok());
+    ticks(11).zip(ticks(12)).map_or(f64::NAN, |(user, system)| (user + system) / 100.0)
+}
+
 impl Row {
     fn get(&self, name: &str) -> f64 {
         self.figures[name].as_f64().unwrap_or(f64::NAN)
@@ -178,8 +213,16 @@ impl Job {
         let overlap = std::env::args().all(|word| word != "--no-overlap");
         let settings = Settings { overlap, ..Settings::default() };
         let open = || Ok(Engine::on_gpu(Gpu::without_kernels(&OpenOptions::default())?, &[]));
-        let log = exposure::run(&requests, &settings, open, &|_, _| {}).expect("there is such a device");
-        println!("{}", json!(log.figures()));
+        assert!(self.frames > SKIPPED, "the first {SKIPPED} frames do not count");
+        let begin = Mutex::new(0.0);
+        let progress = |done: usize, _| {
+            if done == SKIPPED {
+                *begin.lock().expect("nothing panics") = cpu_seconds();
+            }
+        };
+        let log = exposure::run(&requests, &settings, open, &progress).expect("there is such a device");
+        let cpu = cpu_seconds() - *begin.lock().expect("nothing panics");
+        println!("{}", steady(&log, cpu));
     }
 
     /// Runs `repeat` times and keeps the fastest.

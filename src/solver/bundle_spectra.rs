@@ -69,6 +69,8 @@ pub struct BundleSpectra {
     /// Columns of R, `[nspec, ndiag, nwave]`: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`. None until the first
     /// results come; in f32 as long as all of them are.
     resolution: Option<RealArray>,
+    /// Sums of the rows of R, `[nspec, nwave]`; none if it has changed since they were made.
+    row_sums: Option<Vec<f32>>,
     /// chi2pix, `[nspec, nwave]`.
     pub(crate) chi2pix: Vec<f64>,
     /// Fraction of the PSF on masked or absent pixels, `[nspec, nwave]`.
@@ -101,24 +103,37 @@ fn joined_resolution(all: &mut [BundleSpectra]) -> RealArray {
 }
 
 impl BundleSpectra {
-    /// Allocates the spectra of consecutive bundles.
+    /// Begins the spectra of consecutive bundles. Planes are allocated with the first results.
     pub(super) fn new(bundles: &[Bundle], nwave: usize, ndiag: usize) -> Self {
         let bins = bundles.iter().map(|bundle| bundle.selected.len()).sum::<usize>() * nwave;
-        let zeros = || recycled::zeros(bins);
         Self {
             bundles: bundles.to_vec(),
             nwave,
             ndiag,
-            x: zeros(),
-            flux: zeros(),
-            ivar: zeros(),
+            x: Vec::new(),
+            flux: Vec::new(),
+            ivar: Vec::new(),
             resolution: None,
-            chi2pix: zeros(),
-            pixmask_fraction: zeros(),
-            off_ccd: zeros(),
+            row_sums: None,
+            chi2pix: Vec::new(),
+            pixmask_fraction: Vec::new(),
+            off_ccd: Vec::new(),
             lost: vec![false; bins],
             has_column: vec![false; bins],
             stripes: Vec::new(),
+        }
+    }
+
+    /// Allocates the planes if there are none: zeros, or numbers that mean nothing where the caller fills all but x.
+    pub(super) fn allocate(&mut self, is_filled: bool) {
+        let bins = self.lost.len();
+        if self.flux.len() == bins {
+            return;
+        }
+        self.x = recycled::zeros(bins);
+        let planes = [&mut self.flux, &mut self.ivar, &mut self.chi2pix, &mut self.pixmask_fraction, &mut self.off_ccd];
+        for plane in planes {
+            *plane = if is_filled { recycled::any(bins) } else { recycled::zeros(bins) };
         }
     }
 
@@ -129,7 +144,8 @@ impl BundleSpectra {
     }
 
     /// Returns the spectra of bundle `k` alone, without light.
-    pub(super) fn of(&self, k: usize) -> Self {
+    pub(super) fn of(&mut self, k: usize) -> Self {
+        self.allocate(false);
         let (bins, ndiag) = (self.bins(k), self.ndiag);
         let cut = |values: &[f64]| values[bins.clone()].to_vec();
         Self {
@@ -140,6 +156,7 @@ impl BundleSpectra {
             flux: cut(&self.flux),
             ivar: cut(&self.ivar),
             resolution: self.resolution.as_ref().map(|all| all.part(bins.start * ndiag..bins.end * ndiag).to_array()),
+            row_sums: None,
             chi2pix: cut(&self.chi2pix),
             pixmask_fraction: cut(&self.pixmask_fraction),
             off_ccd: cut(&self.off_ccd),
@@ -151,6 +168,7 @@ impl BundleSpectra {
 
     /// Takes the spectra of bundle `k`.
     pub(super) fn put(&mut self, k: usize, part: &Self) {
+        self.allocate(false);
         let (bins, ndiag) = (self.bins(k), self.ndiag);
         let pairs = [
             (&mut self.x, &part.x),
@@ -192,6 +210,7 @@ impl BundleSpectra {
         let [x, flux, ivar] = [field(|s| &mut s.x), field(|s| &mut s.flux), field(|s| &mut s.ivar)];
         let [chi2pix, pixmask_fraction] = [field(|s| &mut s.chi2pix), field(|s| &mut s.pixmask_fraction)];
         let off_ccd = field(|s| &mut s.off_ccd);
+        let row_sums = if let [one] = &mut all[..] { one.row_sums.take() } else { None };
         let resolution = Some(joined_resolution(&mut all));
         let lost = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.lost)).collect());
         let has_column = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.has_column)).collect());
@@ -208,6 +227,7 @@ impl BundleSpectra {
             flux,
             ivar,
             resolution,
+            row_sums,
             chi2pix,
             pixmask_fraction,
             off_ccd,
@@ -258,6 +278,7 @@ impl BundleSpectra {
             flux,
             ivar,
             resolution,
+            row_sums: None,
             chi2pix,
             pixmask_fraction,
             off_ccd,
@@ -284,15 +305,29 @@ impl BundleSpectra {
             let Bundle { fibres, selected } = &self.bundles[*k];
             rows.iter().filter(|row| selected.contains(&(fibres.start + row.fibre))).count()
         };
-        if in_f32 && of_bundles.iter().map(selected).sum::<usize>() == self.shape()[0] {
-            // They fill all of it.
+        let fills_all = in_f32 && of_bundles.iter().map(selected).sum::<usize>() == self.shape()[0];
+        self.allocate(fills_all);
+        let mut row_sums = None;
+        if fills_all {
             let len = self.shape().into_iter().product();
             self.resolution.get_or_insert_with(|| recycled::any::<f32>(len).into());
+            row_sums = Some(recycled::any::<f32>(self.lost.len()));
         }
+        let mut rest = row_sums.as_deref_mut();
         let mut places: Vec<Option<BundlePlaces>> = self.places(in_f32).into_iter().map(Some).collect();
+        for place in places.iter_mut().flatten() {
+            place.row_sums = rest.as_mut().map(|rest| first(rest, place.has_column.len()));
+        }
         let mut place = |k: usize| places[k].take().expect("rows of a bundle come at once");
         let with_places: Vec<_> = of_bundles.iter().map(|(k, rows)| (place(*k), rows)).collect();
         with_places.into_par_iter().for_each(|(place, rows)| place.add_rows(rows, padding));
+        drop(places);
+        self.row_sums = row_sums;
+    }
+
+    /// Takes the sums of the rows of R, `[nspec, nwave]`, if they are known.
+    pub(crate) fn take_row_sums(&mut self) -> Option<Vec<f32>> {
+        self.row_sums.take()
     }
 
     /// Takes the columns of R, zeros if no result has come.
@@ -305,6 +340,8 @@ impl BundleSpectra {
     fn resolution_for(&mut self, in_f32: bool) -> &mut RealArray {
         let len = self.shape().into_iter().product();
         let zeros = || if in_f32 { recycled::zeros::<f32>(len).into() } else { recycled::zeros::<f64>(len).into() };
+        // Who asks for it changes it.
+        self.row_sums = None;
         let all = self.resolution.get_or_insert_with(zeros);
         if !in_f32 {
             all.make_f64();
@@ -315,6 +352,7 @@ impl BundleSpectra {
     /// Returns the places of each bundle's results, in f32 or others.
     pub(super) fn places(&mut self, in_f32: bool) -> Vec<BundlePlaces<'_>> {
         let (nwave, ndiag) = (self.nwave, self.ndiag);
+        self.allocate(false);
         self.resolution_for(in_f32);
         let mut spectra = [&mut self.x, &mut self.flux, &mut self.ivar].map(|of| &mut of[..]);
         let mut goodness = [&mut self.chi2pix, &mut self.pixmask_fraction, &mut self.off_ccd].map(|of| &mut of[..]);
@@ -329,6 +367,7 @@ impl BundleSpectra {
                 spectra: spectra.each_mut().map(|of| first(of, bins)),
                 goodness: goodness.each_mut().map(|of| first(of, bins)),
                 resolution: resolution.take_first(bins * ndiag),
+                row_sums: None,
                 has_column: first(&mut has_column, bins),
             }
         };

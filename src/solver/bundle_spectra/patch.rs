@@ -68,6 +68,7 @@ impl PatchSpectra {
 impl BundleSpectra {
     /// Takes the core fibres and bins of one patch of bundle `k`, those that are selected.
     pub(in crate::solver) fn add_patch(&mut self, k: usize, patch: &Patch, padding: usize, result: &PatchSpectra) {
+        self.allocate(false);
         let (bundle, nwave, of_bundle) = (self.bundles[k].clone(), self.nwave, self.bins(k).start);
         for core in 0..patch.core.len() {
             let fibre = bundle.fibres.start + patch.fibres.start + patch.core.start + core;
