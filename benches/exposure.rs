@@ -3,7 +3,7 @@
 //!
 //! The real binary extracts simulated frames, gzipped in and out, with and without overlap, and on request over MPI ranks
 //! (cargo feature `mpi`). `--device none` stands for a GPU whose kernels do nothing: the host's part of a stream. `--inputs N` makes
-//! so many files for all frames, and `--plain` leaves them unpacked; its first frames do not count. The wall time is compared with a lower bound for any order of
+//! so many files for all frames, and `--plain` leaves them unpacked. Its first and last frames do not count. The wall time is compared with a lower bound for any order of
 //! work. That is processor time over cores, or the longest of reading, computing and writing by themselves.
 
 use serde_json::{Value, json};
@@ -19,9 +19,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread::available_parallelism;
 
-/// Frames at the beginning of a run on a device without kernels that do not count: the first makes all buffers and kernels, the
-/// next ones wait for it.
-const SKIPPED: usize = 4;
+/// Frames at the beginning of a run on a device without kernels that do not count, as the first makes all buffers and kernels.
+/// As many at the end do not count: the frames between them begin and end beside as many others.
+const SKIPPED: usize = 3;
 
 /// The first argument of a process that extracts on a device without kernels; see [`without_kernels`].
 const WITHOUT_KERNELS: &str = "--without-kernels";
@@ -115,7 +115,7 @@ fn floor(row: &Row, alone: &Row, cores: usize) -> f64 {
 /// Returns the figures of the frames that count, with their processor time.
 fn steady(log: &RunLog, cpu: f64) -> Value {
     let end = |outcome: &Outcome| outcome.events.last().map_or(f64::NAN, |event| event.end);
-    let counted = &log.outcomes[SKIPPED..];
+    let counted = &log.outcomes[SKIPPED..log.outcomes.len() - SKIPPED];
     let wall = counted.iter().map(end).fold(f64::NAN, f64::max) - end(&log.outcomes[SKIPPED - 1]);
     let [read, compute, write] = Phase::ALL.map(|phase| counted.iter().map(|o| o.seconds(phase)).sum::<f64>());
     let mut figures = json!(log.figures());
@@ -213,16 +213,16 @@ impl Job {
         let overlap = std::env::args().all(|word| word != "--no-overlap");
         let settings = Settings { overlap, ..Settings::default() };
         let open = || Ok(Engine::on_gpu(Gpu::without_kernels(&OpenOptions::default())?, &[]));
-        assert!(self.frames > SKIPPED, "the first {SKIPPED} frames do not count");
-        let begin = Mutex::new(0.0);
+        assert!(self.frames > 2 * SKIPPED, "the first and the last {SKIPPED} frames do not count: give more");
+        let marks = Mutex::new(Vec::new());
         let progress = |done: usize, _| {
-            if done == SKIPPED {
-                *begin.lock().expect("nothing panics") = cpu_seconds();
+            if done == SKIPPED || done == self.frames - SKIPPED {
+                marks.lock().expect("nothing panics").push(cpu_seconds());
             }
         };
         let log = exposure::run(&requests, &settings, open, &progress).expect("there is such a device");
-        let cpu = cpu_seconds() - *begin.lock().expect("nothing panics");
-        println!("{}", steady(&log, cpu));
+        let marks = marks.into_inner().expect("nothing panics");
+        println!("{}", steady(&log, marks[marks.len() - 1] - marks[0]));
     }
 
     /// Runs `repeat` times and keeps the fastest.

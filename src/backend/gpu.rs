@@ -246,9 +246,10 @@ pub fn bytes(
         spots(bins) + most.max(plane)
     };
     let most = windows.iter().map(of_window).max().unwrap_or(0);
-    // Uploads are held twice until they are done.
-    let images = spot_kinds::bytes_served(gpu, &bundle.model).unwrap_or(0);
-    2 * plane + traces + 2 * images + most.max(passing) + SLACK
+    // Uploads are held twice until they are done: images, or the spots that the CPU makes.
+    let most_spots = || windows.iter().map(|(bins, _)| spots(*bins)).max().unwrap_or(0);
+    let uploaded = spot_kinds::bytes_served(gpu, &bundle.model).map_or_else(most_spots, |images| 2 * images);
+    2 * plane + traces + uploaded + most.max(passing) + SLACK
 }
 
 /// Bytes of all that the stages make of a batch.
@@ -264,7 +265,7 @@ fn bytes_of_batch(gpu: &Gpu, batch: &Batch, how: Decorrelate, half: usize) -> u6
     // The matrix, its factor and vectors, and its columns, which are padded; values and scales.
     let modes = matrices * (3 * side * side + side * (side + 8) + 4 * side);
     // Spectra, also on their way to the host.
-    let decorrelate = 2 * spectra * (2 * half + 3);
+    let decorrelate = 2 * spectra * (2 * half + 4);
     let goodness = 2 * 3 * spectra;
     let reals = gpu.real_bytes(batch.len() * (solve + modes + decorrelate + goodness));
     let schur = match how {

@@ -166,7 +166,7 @@ impl Inputs {
         if !engine.serves_spots(&self.psf, options.psf_tails) {
             let kind = self.psf.form.name();
             tracing::warn!(
-                "the CPU makes the spots of this {kind} PSF, whose images are too large for the GPU; the other stages stay there"
+                "the CPU makes the spots of this {kind} PSF, which are too large for the GPU; the other stages stay there"
             );
         }
         warnings(&job).iter().for_each(|warning| tracing::warn!("{warning}"));

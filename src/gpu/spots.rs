@@ -6,7 +6,7 @@ use super::{Gpu, GpuError, Reals, Recording, Variant};
 use crate::geometry::{SpotShape, param};
 use std::ops::Range;
 
-/// Invocations of a workgroup. A thread makes pixels by four: a spot of DESI has 55 such quads.
+/// Invocations of a workgroup. A thread makes pixels by four: a spot of DESI has 51 such quads.
 const THREADS: usize = 64;
 
 /// Values and quads of workgroup memory, one variant each. In f32 the largest fills WebGPU's 16 KiB, in f64 the second

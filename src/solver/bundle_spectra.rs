@@ -322,7 +322,7 @@ impl BundleSpectra {
         let with_places: Vec<_> = of_bundles.iter().map(|(k, rows)| (place(*k), rows)).collect();
         with_places.into_par_iter().for_each(|(place, rows)| place.add_rows(rows, padding));
         drop(places);
-        self.row_sums = row_sums;
+        self.row_sums = row_sums.filter(|_| self.resolution.as_ref().is_some_and(RealArray::is_f32));
     }
 
     /// Takes the sums of the rows of R, `[nspec, nwave]`, if they are known.

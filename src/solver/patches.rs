@@ -18,7 +18,7 @@ use std::ops::Range;
 pub(super) struct Solved {
     /// Patches with their spectra.
     pub done: Vec<(Patch, PatchSpectra)>,
-    /// Patches without solution, with numbers that mean nothing, and why.
+    /// Patches whose numbers do not serve, and why.
     pub failed: Vec<(Patch, PatchSpectra, PatchFailure)>,
 }
 
@@ -141,11 +141,14 @@ fn noise(precision: Precision, batch: &Batch, gain: &[f64], goodness: &[Vec<Good
         let core = batch.patches[k].core_bins.clone();
         let of_fibre = |fibre: usize| &gain[(k * batch.core.len() + fibre) * batch.nbin..][core.clone()];
         let gains = (0..batch.core.len()).flat_map(of_fibre).zip(goodness);
-        let usable = gains.filter(|(_, goodness)| goodness.pixmask_fraction < MASKED);
+        let usable = || gains.clone().filter(|(_, goodness)| goodness.pixmask_fraction < MASKED).map(|(gain, _)| *gain);
         // Written so that a NaN is too noisy.
-        let most = usable.map(|(gain, _)| *gain).max_by(f64::total_cmp).unwrap_or(0.0);
-        let serves = precision == Precision::F64 || most <= MOST_GAIN_OF_PATCH_F32;
-        if serves { Ok(()) } else { Err(PatchFailure::Noisy { gain: most }) }
+        let serves = precision == Precision::F64 || usable().all(|gain| gain <= MOST_GAIN_OF_PATCH_F32);
+        if serves {
+            Ok(())
+        } else {
+            Err(PatchFailure::Noisy { gain: usable().map(f64::abs).max_by(f64::total_cmp).unwrap_or(0.0) })
+        }
     };
     goodness.iter().enumerate().map(of_patch).collect()
 }
@@ -168,7 +171,7 @@ mod tests {
         };
         (gain[11], gain[62]) = (30.0, 30.0);
         assert_eq!(failed(Precision::F32, &gain, &goodness), [false, false], "padding");
-        (gain[74 + 12], gain[61]) = (30.0, f64::NAN);
+        (gain[74 + 12], gain[61]) = (30.0, -f64::NAN);
         assert_eq!(failed(Precision::F32, &gain, &goodness), [true, true]);
         assert_eq!(failed(Precision::F64, &gain, &goodness), [false, false]);
         (goodness[0][49].pixmask_fraction, goodness[1][0].pixmask_fraction) = (0.6, 0.6);
