@@ -154,15 +154,14 @@ fn bad_fit(chi2pix: &[f64], nwave: usize, none: &[bool], noted: &[Noted]) -> Bad
 
 #[cfg(test)]
 mod tests {
+    use super::super::fibre::standing_out;
     use super::*;
 
     /// Judges fibres of nine bins.
     fn judged(chi2pix: &[f64], none: &[bool]) -> BadFit {
         let of_fibre = |(chi2pix, none): (&[f64], &[bool])| {
-            let informed = |bin: &usize| !none[*bin];
-            let middle = median((0..9).filter(informed).map(|bin| chi2pix[bin]).collect());
-            let stands_out = (0..9).filter(informed).filter(|&bin| chi2pix[bin] > BAD_FIT * middle).collect();
-            Noted { chi2pix: middle, stands_out, ..Noted::default() }
+            let (chi2pix, stands_out) = standing_out(chi2pix, none);
+            Noted { chi2pix, stands_out, ..Noted::default() }
         };
         let noted: Vec<Noted> = chi2pix.chunks(9).zip(none.chunks(9)).map(of_fibre).collect();
         bad_fit(chi2pix, 9, none, &noted)

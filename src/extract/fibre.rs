@@ -86,9 +86,7 @@ impl FibreBins<'_> {
             *none = !(*covered & *solved) | by.is_bad;
         }
         self.set_bits(by, &covered, &solved);
-        let informed = |bin: &usize| !self.none[*bin];
-        let chi2pix = median_of((0..n).filter(informed).map(|bin| self.chi2pix[bin]));
-        let stands_out = (0..n).filter(informed).filter(|&bin| self.chi2pix[bin] > BAD_FIT * chi2pix).collect();
+        let (chi2pix, stands_out) = standing_out(self.chi2pix, self.none);
         let pull = if by.regularize > 0.0 { self.prior_pull(by.regularize) } else { 0.0 };
         self.scale(by);
         let counts = |row: usize| {
@@ -164,6 +162,14 @@ impl FibreBins<'_> {
             }
         }
     }
+}
+
+/// Returns the median chi2pix of a fibre, NaN without information, and the bins that exceed [`BAD_FIT`] times it. Bins in `none`
+/// do not count.
+pub(super) fn standing_out(chi2pix: &[f64], none: &[bool]) -> (f64, Vec<usize>) {
+    let informed = || (0..chi2pix.len()).filter(|bin| !none[*bin]);
+    let median = median_of(informed().map(|bin| chi2pix[bin]));
+    (median, informed().filter(|&bin| chi2pix[bin] > BAD_FIT * median).collect())
 }
 
 /// Clears the rows of bins in `empty`, `[n]`. `resolution` is `[ndiag, n]`.
