@@ -56,6 +56,24 @@ struct Core {
     degree_y: u32,
 }
 
+// The work of a thread.
+struct Task {
+    // Its spot, and where that is in `offset` and `shape`.
+    spot: u32,
+    at: u32,
+    // Which of the spot's threads it is.
+    lane: u32,
+    // Threads beyond the last spot make it, too, as all meet at the barriers, but do not write it.
+    is_own: bool,
+}
+
+// A thread's share of a spot: its first two quads, and the sum of all its pixels.
+struct Share {
+    first: vec4<real>,
+    second: vec4<real>,
+    total: real,
+}
+
 @group(0) @binding(0) var<uniform> args: Args;
 // Offset of each trace from its pixel, [2, stride], x before y.
 @group(0) @binding(1) var<storage, read> offset: array<real>;
@@ -197,24 +215,43 @@ fn store(spot: u32, k: u32, value: vec4<real>) {
     }
 }
 
-// Writes a spot, normalised. A lane has its first two quads at hand, has stored the others, and summed all to `total`. A spot
-// without positive pixels stays zero and covers nothing. Lanes of spots beyond the last write nothing.
-fn normalise(thread: u32, spot: u32, is_own: bool, own: vec4<real>, next: vec4<real>, total: real) {
-    let sum = lanes_sum(thread, total);
+fn task_of(group_index: u32, thread: u32) -> Task {
+    let own = group_index * (THREADS / LANES) + thread / LANES;
+    let spot = args.first_spot + min(own, args.count - 1u);
+    let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
+    return Task(spot, at, thread % LANES, own < args.count);
+}
+
+// Returns a lane's share with quad `k` added. Those after its first two are stored as they are.
+fn with_quad(share: Share, task: Task, k: u32, value: vec4<real>) -> Share {
+    var more = share;
+    more.total += sum_of(value);
+    if k == task.lane {
+        more.first = value;
+    } else if k == task.lane + LANES {
+        more.second = value;
+    } else if task.is_own {
+        store(task.spot, k, value);
+    }
+    return more;
+}
+
+// Writes a spot, normalised. A spot without positive pixels stays zero and covers nothing.
+fn normalise(thread: u32, task: Task, share: Share) {
+    let sum = lanes_sum(thread, share.total);
     let scale = select(0.0, 1.0 / sum, sum > 0.0);
     let nx = columns();
-    let count = select(0u, nx * quads(), is_own);
-    let lane = thread % LANES;
-    if lane < count {
-        store(spot, lane, scale * own);
+    let count = select(0u, nx * quads(), task.is_own);
+    if task.lane < count {
+        store(task.spot, task.lane, scale * share.first);
     }
-    if lane + LANES < count {
-        store(spot, lane + LANES, scale * next);
+    if task.lane + LANES < count {
+        store(task.spot, task.lane + LANES, scale * share.second);
     }
-    for (var k = lane + 2u * LANES; k < count; k += LANES) {
+    for (var k = task.lane + 2u * LANES; k < count; k += LANES) {
         let y = 4u * (k / nx);
         for (var row = y; row < min(y + 4u, rows()); row += 1u) {
-            spots[(spot * rows() + row) * nx + k % nx] *= scale;
+            spots[(task.spot * rows() + row) * nx + k % nx] *= scale;
         }
     }
 }
@@ -229,13 +266,10 @@ fn spots_of_traces(
     if group_index * (THREADS / LANES) >= args.count {
         return;
     }
-    let lane = thread % LANES;
+    let task = task_of(group_index, thread);
+    let lane = task.lane;
     let slot = thread / LANES;
-    // Threads beyond the last spot make it, too: all meet at the barriers.
-    let own_spot = group_index * (THREADS / LANES) + slot;
-    let is_own = own_spot < args.count;
-    let spot = args.first_spot + min(own_spot, args.count - 1u);
-    let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
+    let at = task.at;
     let core = core_at(slot, 0u, 0u, 0u, args.degree_x, args.degree_y);
     load_parameters(lane, at, slot * VALUES);
     write_profiles(lane, at, core);
@@ -244,9 +278,7 @@ fn spots_of_traces(
     workgroupBarrier();
     let nx = columns();
     let tails = core.parameters + 2u + (args.degree_x + 1u) * (args.degree_y + 1u);
-    var own = vec4<real>();
-    var next = vec4<real>();
-    var total: real = 0.0;
+    var share = Share();
     for (var k = lane; k < nx * quads(); k += LANES) {
         let x = k % nx;
         let quad = k / nx;
@@ -256,17 +288,9 @@ fn spots_of_traces(
             let from_y = vec4<real>(rows_of(quad)) - real(args.half_y) - offset[args.stride + at];
             value += tail(tails, from_x, from_y);
         }
-        value = clipped(value, quad);
-        total += sum_of(value);
-        if k == lane {
-            own = value;
-        } else if k == lane + LANES {
-            next = value;
-        } else if is_own {
-            store(spot, k, value);
-        }
+        share = with_quad(share, task, k, clipped(value, quad));
     }
-    normalise(thread, spot, is_own, own, next, total);
+    normalise(thread, task, share);
 }
 
 // Spots of two cores. The first one ends where (dx / sigma_x)^2 + (dy / sigma_y)^2 reaches the square of a parameter. The window
@@ -281,13 +305,10 @@ fn spots_of_two_cores(
     if group_index * (THREADS / LANES) >= args.count {
         return;
     }
-    let lane = thread % LANES;
+    let task = task_of(group_index, thread);
+    let lane = task.lane;
     let slot = thread / LANES;
-    // Threads beyond the last spot make it, too: all meet at the barriers.
-    let own_spot = group_index * (THREADS / LANES) + slot;
-    let is_own = own_spot < args.count;
-    let spot = args.first_spot + min(own_spot, args.count - 1u);
-    let at = (spot / args.take) * args.nbin + args.first_bin + spot % args.take;
+    let at = task.at;
     let first = core_at(slot, 0u, 0u, 0u, args.degree_x, args.degree_y);
     let cut_at = 2u + (args.degree_x + 1u) * (args.degree_y + 1u);
     let before = (args.degree_x + 1u) * columns() + (args.degree_y + 1u) * 4u * quads();
@@ -306,9 +327,7 @@ fn spots_of_two_cores(
     let tails = second.parameters + 2u + (args.second_x + 1u) * (args.second_y + 1u);
     let left = select(1u, 0u, dx < 0.0);
     let low = select(1u, 0u, dy < 0.0);
-    var own = vec4<real>();
-    var next = vec4<real>();
-    var total: real = 0.0;
+    var share = Share();
     for (var k = lane; k < nx * quads(); k += LANES) {
         let x = k % nx;
         let quad = k / nx;
@@ -324,15 +343,7 @@ fn spots_of_two_cores(
         // Pixels before the window wrap to large numbers.
         let in_rows = rows_of(quad) - low < vec4<u32>(2u * (args.half_y - 1u));
         let in_window = in_rows & vec4<bool>(x - left < 2u * (args.half_x - 1u));
-        value = clipped(select(vec4<real>(), value, in_window), quad);
-        total += sum_of(value);
-        if k == lane {
-            own = value;
-        } else if k == lane + LANES {
-            next = value;
-        } else if is_own {
-            store(spot, k, value);
-        }
+        share = with_quad(share, task, k, clipped(select(vec4<real>(), value, in_window), quad));
     }
-    normalise(thread, spot, is_own, own, next, total);
+    normalise(thread, task, share);
 }

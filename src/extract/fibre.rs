@@ -123,7 +123,7 @@ impl FibreBins<'_> {
         }
     }
 
-    /// Whether sums of rows that are known are those of R.
+    /// Whether row sums that are known are those of R.
     fn has_its_sums(&self) -> bool {
         let (Some(sums), RealSliceMut::F32(r)) = (self.row_sums, &self.resolution) else { return true };
         sums_of_rows(r, sums.len()) == sums

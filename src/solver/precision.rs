@@ -19,8 +19,8 @@ const LEAST_PIVOT_F32: f64 = 1e-4;
 /// and 4e-3.
 const MOST_GAIN_F32: f64 = 20.0;
 
-/// The same of a bin of a patch as it is, beside masks, too. Patches are off by more than bands: at S/N 100 by 2e-3 sigma in flux
-/// and 4e-4 in ivar at a gain of 19. Patches of DESI's CCDs have 5 to 10 by 0.8 Angstrom, most of them more than 10 by 0.6.
+/// Such a gain of a bin of a patch as it is, beside masks, too. Patches are off by more than bands: at S/N 100 by 2e-3 sigma in
+/// flux and 4e-4 in ivar at a gain of 19. Patches of DESI's CCDs have 5 to 10 by 0.8 Angstrom, most of them more by 0.6.
 pub(super) const MOST_GAIN_OF_PATCH_F32: f64 = 10.0;
 
 /// Errors of flux below this, sigma, are not for f32: beside masks it is 2e-4 off, sometimes more.
