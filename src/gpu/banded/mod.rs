@@ -5,7 +5,7 @@
 //! which few bundles need, are read from memory (`banded_inverse_wide`). Bins are cut into chunks that overlap by
 //! their correlation length. The stages are:
 //!
-//! 1. `banded_normal`: K_ff, K_{f,f-d} for every distance d over which fibres share light, y and the prior; one workgroup per spot.
+//! 1. `banded_normal`: K_ff, K_{f,f-d} for every distance d over which fibres share light, y and the prior; four bins of a fibre per workgroup.
 //! 2. `banded_complement`: S_f = K_ff - A_f - B_f (BS10 eq. 16), z_f, and Gershgorin's bounds. An eliminated fibre leaves its part on the r
 //!    fibres next to it, a frontier. That part is a Gram matrix `Y^T Y` of Y = L^-1 O^T. L L^T is the fibre's own block, O are
 //!    those that lead away from it. No inverse is cut off, and f32 loses nothing by cancellation. r is the largest such d, at most
@@ -38,8 +38,8 @@
 //! | banded_root | 19 400 | 11 000 |
 //! | model, goodness | 3 000 | 1 700 |
 //!
-//! A frame of 500 fibres by 2326 bins takes 42 GFMA and 22 GB, counted and not measured on a GPU. Lavapipe takes 5.6 s per
-//! bundle on two busy cores, half of it for spots and normal equations.
+//! A frame of 500 fibres by 2326 bins takes 42 GFMA and 22 GB, counted and not measured on a GPU. Lavapipe takes a
+//! second per bundle in f32 on two cores, two fifths of it for spots and normal equations.
 
 mod accuracy;
 pub(super) mod complement;
