@@ -53,7 +53,6 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
         edge: psf.half_y,
         regularize: job.options.regularize,
     };
-    let row_sums = raw.take_row_sums();
     let mut resolution = raw.take_resolution();
     let BundleSpectra { x, mut flux, mut ivar, mut chi2pix, pixmask_fraction, off_ccd, lost, .. } = raw;
     let (mut mask, mut none) = (vec![0; nspec * nwave], vec![false; nspec * nwave]);
@@ -65,28 +64,13 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
         let (((flux, ivar), chi2pix), (((mask, none), x), lost)) = (planes, states);
         let (pixmask_fraction, off_ccd): (&[f64], &[f64]) = fractions;
         let width = &width[spec * n % width.len()..][..n];
-        let row_sums = row_sums.as_ref().map(|sums| &sums[spec * n..][..n]);
-        let bins = FibreBins {
-            flux,
-            ivar,
-            chi2pix,
-            resolution,
-            row_sums,
-            mask,
-            none,
-            x,
-            pixmask_fraction,
-            off_ccd,
-            lost,
-            width,
-        };
+        let bins = FibreBins { flux, ivar, chi2pix, resolution, mask, none, x, pixmask_fraction, off_ccd, lost, width };
         bins.finish(treatment(spec))
     };
     let noted: Vec<Noted> = fibres.map(of_fibre).collect();
     let BadFit { bins: bad_fit, median } = bad_fit(&chi2pix, nwave, &none, &noted);
     bad_fit.into_iter().for_each(|at| mask[at] |= specmask::BAD2DFIT);
     [x, off_ccd].into_iter().for_each(recycled::give);
-    row_sums.into_iter().for_each(recycled::give);
     let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     let of_fibres = || noted.iter().enumerate();

@@ -4,9 +4,8 @@ use crate::base::median::median_of;
 use crate::base::real_array::RealSliceMut;
 use crate::frame::specmask;
 use crate::solver::judge;
-use crate::stages::diagonals::{add_to_rows, rows_and_columns};
 use crate::stages::goodness::MASKED;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 /// pixmask_fraction reaches 1 only to rounding.
 const ROUNDING: f64 = 1e-6;
@@ -26,8 +25,6 @@ pub(super) struct FibreBins<'a> {
     pub chi2pix: &'a mut [f64],
     /// Columns of R, `[ndiag, nwave]`; afterwards of electron/Angstrom.
     pub resolution: RealSliceMut<'a>,
-    /// Sums of its rows, if they are known.
-    pub row_sums: Option<&'a [f32]>,
     /// Bits of [`specmask`], to be set.
     pub mask: &'a mut [u32],
     /// Whether the bin has no information, to be set.
@@ -95,16 +92,11 @@ impl FibreBins<'_> {
                 // Beside dead pixels R is as wide as the gap.
                 && self.pixmask_fraction[row] < MASKED
         };
-        debug_assert!(self.has_its_sums(), "sums of rows were not made anew");
-        let cut_rows = match (self.row_sums, &self.resolution) {
-            (Some(sums), _) => cut_rows(sums, counts),
-            (None, RealSliceMut::F32(r)) => cut_rows(&sums_of_rows(r, n), counts),
-            (None, RealSliceMut::F64(r)) => cut_rows(&sums_of_rows(r, n), counts),
+        let empty = || (0..n).filter(|&bin| self.none[bin]);
+        let cut_rows = match &mut self.resolution {
+            RealSliceMut::F32(r) => finish_resolution(r, n, empty(), counts),
+            RealSliceMut::F64(r) => finish_resolution(r, n, empty(), counts),
         };
-        match &mut self.resolution {
-            RealSliceMut::F32(r) => clear_rows(r, self.none),
-            RealSliceMut::F64(r) => clear_rows(r, self.none),
-        }
         if by.is_uneven {
             match &mut self.resolution {
                 RealSliceMut::F32(r) => resolution_of_density(r, |v| v as f32, self.width),
@@ -121,12 +113,6 @@ impl FibreBins<'_> {
             cut_rows,
             pull,
         }
-    }
-
-    /// Whether row sums that are known are those of R.
-    fn has_its_sums(&self) -> bool {
-        let (Some(sums), RealSliceMut::F32(r)) = (self.row_sums, &self.resolution) else { return true };
-        sums_of_rows(r, sums.len()) == sums
     }
 
     /// Sets the mask, but for bins that fit badly.
@@ -172,11 +158,22 @@ pub(super) fn standing_out(chi2pix: &[f64], none: &[bool]) -> (f64, Vec<usize>) 
     (median, informed().filter(|&bin| chi2pix[bin] > BAD_FIT * median).collect())
 }
 
-/// Clears the rows of bins in `empty`, `[n]`. `resolution` is `[ndiag, n]`.
-fn clear_rows<T: Copy + Default>(resolution: &mut [T], empty: &[bool]) {
-    let n = empty.len();
+/// Returns the rows and the columns that diagonal `d` of `ndiag` has elements in: column j is in row j + d - ndiag/2.
+fn ends(n: usize, ndiag: usize, d: usize) -> [Range<usize>; 2] {
+    let (row, column) = (d.saturating_sub(ndiag / 2).min(n), (ndiag / 2).saturating_sub(d).min(n));
+    let len = n - row.max(column);
+    [row..row + len, column..column + len]
+}
+
+/// Clears the rows of empty bins, and returns the number of the rows that sum to less than [`LEAST_SUM`], with the least sum.
+/// Rows that `counts` leaves out do not count. `resolution` is `[ndiag, n]`.
+fn finish_resolution<T: Copy + Default + AddAssign + Into<f64>>(
+    resolution: &mut [T],
+    n: usize,
+    empty: impl Iterator<Item = usize>,
+    counts: impl Fn(usize) -> bool,
+) -> Option<(usize, f64)> {
     let ndiag = resolution.len() / n.max(1);
-    let empty = empty.iter().enumerate().filter(|(_, empty)| **empty).map(|(row, _)| row);
     for row in empty {
         for d in 0..ndiag {
             if let Some(column) = (row + ndiag / 2).checked_sub(d).filter(|&column| column < n) {
@@ -184,21 +181,12 @@ fn clear_rows<T: Copy + Default>(resolution: &mut [T], empty: &[bool]) {
             }
         }
     }
-}
-
-/// Returns the sums of the rows of R, `[ndiag, n]`.
-fn sums_of_rows<T: Copy + Default + AddAssign>(resolution: &[T], n: usize) -> Vec<T> {
     let mut sums = vec![T::default(); n];
-    let ndiag = resolution.len() / n.max(1);
-    let diagonals = resolution.chunks_exact(n.max(1)).enumerate();
-    diagonals.for_each(|(d, diagonal)| add_to_rows(&mut sums, diagonal, ndiag, d));
-    sums
-}
-
-/// Returns the number of the rows that sum to less than [`LEAST_SUM`], with the least sum. Rows that `counts` leaves out do not
-/// count.
-fn cut_rows<T: Copy + Into<f64>>(sums: &[T], counts: impl Fn(usize) -> bool) -> Option<(usize, f64)> {
-    let sums = sums.iter().map(|sum| (*sum).into()).enumerate();
+    for (d, diagonal) in resolution.chunks_exact(n.max(1)).enumerate() {
+        let [rows, columns] = ends(n, ndiag, d);
+        sums[rows].iter_mut().zip(&diagonal[columns]).for_each(|(sum, element)| *sum += *element);
+    }
+    let sums = sums.into_iter().map(Into::into).enumerate();
     let low = sums.filter(|(row, sum): &(usize, f64)| *sum < LEAST_SUM && counts(*row));
     low.fold(None, |found, (_, sum)| {
         let (rows, least) = found.unwrap_or((0, sum));
@@ -211,7 +199,7 @@ fn resolution_of_density<T: Copy + Into<f64>>(resolution: &mut [T], round: impl 
     let n = width.len();
     let ndiag = resolution.len() / n.max(1);
     for (d, diagonal) in resolution.chunks_exact_mut(n.max(1)).enumerate() {
-        let [rows, columns] = rows_and_columns(n, ndiag, d);
+        let [rows, columns] = ends(n, ndiag, d);
         let widths = width[columns.clone()].iter().zip(&width[rows]);
         for (element, (column, row)) in diagonal[columns].iter_mut().zip(widths) {
             *element = round((*element).into() * (column / row));
@@ -235,9 +223,9 @@ mod tests {
         let mut r = resolution();
         // Row 7 loses half of its main element.
         r[12 + 7] = 0.3;
-        let found = |edge: usize, masked: usize| {
+        let mut found = |edge: usize, masked: usize| {
             let counts = |row: usize| (edge..12 - edge).contains(&row) && row != masked;
-            cut_rows(&sums_of_rows(&r, 12), counts)
+            finish_resolution(&mut r, 12, [].into_iter(), counts)
         };
         let (rows, least) = found(1, usize::MAX).unwrap();
         assert_eq!(rows, 1);
@@ -249,9 +237,8 @@ mod tests {
     #[test]
     fn an_empty_bin_has_an_empty_row_of_r() {
         let mut r: Vec<f64> = resolution().into_iter().map(f64::from).collect();
-        let mut empty = [false; 12];
-        (empty[0], empty[5]) = (true, true);
-        clear_rows(&mut r, &empty);
+        let cut = finish_resolution(&mut r, 12, [0, 5].into_iter(), |row| (1..11).contains(&row) && row != 5);
+        assert_eq!(cut, None);
         // Element d of column j is in row j - 1 + d.
         let element = |row: usize, d: usize| (row + 1).checked_sub(d).filter(|&c| c < 12).map(|c| r[d * 12 + c]);
         for row in 0..12 {
@@ -281,7 +268,6 @@ mod tests {
             ivar: &mut ivar,
             chi2pix: &mut chi2pix,
             resolution: RealSliceMut::F64(&mut r),
-            row_sums: None,
             mask: &mut mask,
             none: &mut none,
             x: &[5.0; 5],

@@ -3,7 +3,6 @@
 use crate::backend::{FibreRow, RowPart};
 use crate::base::real_array::{RealSlice, RealSliceMut};
 use crate::plan::Bundle;
-use crate::stages::diagonals::add_to_rows;
 use crate::stages::finish::LARGEST;
 use rayon::prelude::*;
 
@@ -23,8 +22,6 @@ pub(super) struct BundlePlaces<'a> {
     pub(super) goodness: [&'a mut [f64]; 3],
     /// `[nspec, ndiag, nwave]`; in f32 only for rows in f32.
     pub(super) resolution: RealSliceMut<'a>,
-    /// Sums of the rows of R to be written, `[nspec, nwave]`, if rows in f32 fill all places.
-    pub(super) row_sums: Option<&'a mut [f32]>,
     /// Whether a bin has its column of R, `[nspec, nwave]`.
     pub(super) has_column: &'a mut [bool],
 }
@@ -32,7 +29,7 @@ pub(super) struct BundlePlaces<'a> {
 impl BundlePlaces<'_> {
     /// Takes the rows of fibres that are selected; `padding` bins precede those of the grid.
     pub(super) fn add_rows(self, rows: &[FibreRow], padding: usize) {
-        let Self { bundle, nwave, ndiag, spectra, goodness, resolution, row_sums, has_column } = self;
+        let Self { bundle, nwave, ndiag, spectra, goodness, resolution, has_column } = self;
         let mut of_fibre: Vec<Option<&FibreRow>> = vec![None; bundle.selected.len()];
         for row in rows.iter().filter(|row| bundle.selected.contains(&(bundle.fibres.start + row.fibre))) {
             of_fibre[bundle.fibres.start + row.fibre - bundle.selected.start] = Some(row);
@@ -43,33 +40,26 @@ impl BundlePlaces<'_> {
         let [x, flux, ivar] = spectra.map(|of| of.par_chunks_mut(n));
         let [chi2pix, masked, off] = goodness.map(|of| of.par_chunks_mut(n));
         let columns = resolution.parts((ndiag * nwave).max(1));
-        let row_sums = row_sums.map(|sums| sums.chunks_exact_mut(n).map(Some).collect::<Vec<_>>());
-        let row_sums = row_sums.unwrap_or_else(|| of_fibre.iter().map(|_| None).collect());
-        let places = x.zip(flux).zip(ivar).zip(chi2pix).zip(masked).zip(off).zip(columns).zip(row_sums).zip(of_fibre);
-        places.for_each(|((((((((x, flux), ivar), chi2pix), masked), off), columns), mut row_sums), row)| {
+        let places = x.zip(flux).zip(ivar).zip(chi2pix).zip(masked).zip(off).zip(columns).zip(of_fibre);
+        places.for_each(|(((((((x, flux), ivar), chi2pix), masked), off), columns), row)| {
             let Some(row) = row else { return };
-            row_sums.iter_mut().for_each(|sums| sums.fill(0.0));
             let spectra = [(RowPart::X, x), (RowPart::Flux, flux), (RowPart::Ivar, ivar)];
             let goodness = [(RowPart::Chi2pix, chi2pix), (RowPart::PixmaskFraction, masked), (RowPart::OffCcd, off)];
             for (part, to) in spectra.into_iter().chain(goodness).skip(usize::from(!row.has_x())) {
                 row.line(part, padding).values().copy_to(to);
             }
             for (d, diagonal) in columns.parts(n).into_iter().enumerate() {
-                let diagonal = copy_numbers(row.line(RowPart::Diagonal(d), padding).values(), diagonal);
-                if let (Some(sums), RealSlice::F32(diagonal)) = (&mut row_sums, diagonal) {
-                    add_to_rows(sums, diagonal, ndiag, d);
-                }
+                copy_numbers(row.line(RowPart::Diagonal(d), padding).values(), diagonal);
             }
         });
     }
 }
 
-/// Copies what a file can hold; other values become 0. Returns the copy.
-fn copy_numbers<'a>(from: RealSlice, to: RealSliceMut<'a>) -> RealSlice<'a> {
+/// Copies what a file can hold; other values become 0.
+fn copy_numbers(from: RealSlice, to: RealSliceMut) {
     match (from, to) {
         (RealSlice::F32(from), RealSliceMut::F32(to)) => {
             to.iter_mut().zip(from).for_each(|(to, from)| *to = if from.abs() < LARGEST as f32 { *from } else { 0.0 });
-            RealSlice::F32(to)
         }
         (RealSlice::F32(from), RealSliceMut::F64(to)) => copy_to_f64(from, to),
         (RealSlice::F64(from), RealSliceMut::F64(to)) => copy_to_f64(from, to),
@@ -77,10 +67,9 @@ fn copy_numbers<'a>(from: RealSlice, to: RealSliceMut<'a>) -> RealSlice<'a> {
     }
 }
 
-fn copy_to_f64<'a, T: Copy + Into<f64>>(from: &[T], to: &'a mut [f64]) -> RealSlice<'a> {
+fn copy_to_f64<T: Copy + Into<f64>>(from: &[T], to: &mut [f64]) {
     to.iter_mut().zip(from).for_each(|(to, &from)| {
         let value = from.into();
         *to = if is_number(value) { value } else { 0.0 };
     });
-    RealSlice::F64(to)
 }

@@ -69,8 +69,6 @@ pub struct BundleSpectra {
     /// Columns of R, `[nspec, ndiag, nwave]`: stored diagonal d of column j is `R[j - ndiag/2 + d, j]`. None until the first
     /// results come; in f32 as long as all of them are.
     resolution: Option<RealArray>,
-    /// Sums of the rows of R, `[nspec, nwave]`; none if it has changed since they were made.
-    row_sums: Option<Vec<f32>>,
     /// chi2pix, `[nspec, nwave]`.
     pub(crate) chi2pix: Vec<f64>,
     /// Fraction of the PSF on masked or absent pixels, `[nspec, nwave]`.
@@ -114,7 +112,6 @@ impl BundleSpectra {
             flux: Vec::new(),
             ivar: Vec::new(),
             resolution: None,
-            row_sums: None,
             chi2pix: Vec::new(),
             pixmask_fraction: Vec::new(),
             off_ccd: Vec::new(),
@@ -137,6 +134,12 @@ impl BundleSpectra {
         }
     }
 
+    /// Returns the whole, with the light of each bundle; bundles without results have zeros.
+    pub(super) fn completed(mut self, stripes: Vec<Stripe>) -> Self {
+        self.allocate(false);
+        Self { stripes, ..self }
+    }
+
     /// Returns the bins of bundle `k` of these.
     fn bins(&self, k: usize) -> Range<usize> {
         let before: usize = self.bundles[..k].iter().map(|bundle| bundle.selected.len()).sum();
@@ -156,7 +159,6 @@ impl BundleSpectra {
             flux: cut(&self.flux),
             ivar: cut(&self.ivar),
             resolution: self.resolution.as_ref().map(|all| all.part(bins.start * ndiag..bins.end * ndiag).to_array()),
-            row_sums: None,
             chi2pix: cut(&self.chi2pix),
             pixmask_fraction: cut(&self.pixmask_fraction),
             off_ccd: cut(&self.off_ccd),
@@ -210,7 +212,6 @@ impl BundleSpectra {
         let [x, flux, ivar] = [field(|s| &mut s.x), field(|s| &mut s.flux), field(|s| &mut s.ivar)];
         let [chi2pix, pixmask_fraction] = [field(|s| &mut s.chi2pix), field(|s| &mut s.pixmask_fraction)];
         let off_ccd = field(|s| &mut s.off_ccd);
-        let row_sums = if let [one] = &mut all[..] { one.row_sums.take() } else { None };
         let resolution = Some(joined_resolution(&mut all));
         let lost = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.lost)).collect());
         let has_column = concatenated(all.iter_mut().map(|s| std::mem::take(&mut s.has_column)).collect());
@@ -227,7 +228,6 @@ impl BundleSpectra {
             flux,
             ivar,
             resolution,
-            row_sums,
             chi2pix,
             pixmask_fraction,
             off_ccd,
@@ -278,7 +278,6 @@ impl BundleSpectra {
             flux,
             ivar,
             resolution,
-            row_sums: None,
             chi2pix,
             pixmask_fraction,
             off_ccd,
@@ -307,27 +306,14 @@ impl BundleSpectra {
         };
         let fills_all = in_f32 && of_bundles.iter().map(selected).sum::<usize>() == self.shape()[0];
         self.allocate(fills_all);
-        let mut row_sums = None;
         if fills_all {
             let len = self.shape().into_iter().product();
             self.resolution.get_or_insert_with(|| recycled::any::<f32>(len).into());
-            row_sums = Some(recycled::any::<f32>(self.lost.len()));
         }
-        let mut rest = row_sums.as_deref_mut();
         let mut places: Vec<Option<BundlePlaces>> = self.places(in_f32).into_iter().map(Some).collect();
-        for place in places.iter_mut().flatten() {
-            place.row_sums = rest.as_mut().map(|rest| first(rest, place.has_column.len()));
-        }
         let mut place = |k: usize| places[k].take().expect("rows of a bundle come at once");
         let with_places: Vec<_> = of_bundles.iter().map(|(k, rows)| (place(*k), rows)).collect();
         with_places.into_par_iter().for_each(|(place, rows)| place.add_rows(rows, padding));
-        drop(places);
-        self.row_sums = row_sums.filter(|_| self.resolution.as_ref().is_some_and(RealArray::is_f32));
-    }
-
-    /// Takes the sums of the rows of R, `[nspec, nwave]`, if they are known.
-    pub(crate) fn take_row_sums(&mut self) -> Option<Vec<f32>> {
-        self.row_sums.take()
     }
 
     /// Takes the columns of R, zeros if no result has come.
@@ -340,8 +326,6 @@ impl BundleSpectra {
     fn resolution_for(&mut self, in_f32: bool) -> &mut RealArray {
         let len = self.shape().into_iter().product();
         let zeros = || if in_f32 { recycled::zeros::<f32>(len).into() } else { recycled::zeros::<f64>(len).into() };
-        // Who asks for it changes it.
-        self.row_sums = None;
         let all = self.resolution.get_or_insert_with(zeros);
         if !in_f32 {
             all.make_f64();
@@ -367,7 +351,6 @@ impl BundleSpectra {
                 spectra: spectra.each_mut().map(|of| first(of, bins)),
                 goodness: goodness.each_mut().map(|of| first(of, bins)),
                 resolution: resolution.take_first(bins * ndiag),
-                row_sums: None,
                 has_column: first(&mut has_column, bins),
             }
         };

@@ -4,7 +4,6 @@ pub(crate) mod aligned;
 pub mod banded;
 pub mod cholesky;
 pub mod decorrelate;
-pub(crate) mod diagonals;
 pub mod finish;
 pub(crate) mod gh00;
 pub mod goodness;

@@ -436,9 +436,7 @@ impl<'a> Climb<'a> {
 
     /// Joins all bundles.
     pub(super) fn finish(self, retried: Option<String>) -> Solved {
-        let mut spectra = self.spectra;
-        spectra.allocate(false);
-        spectra.stripes = self.stripes.into_values().collect();
+        let spectra = self.spectra.completed(self.stripes.into_values().collect());
         let record = Record { retried, ..self.record };
         let (device, device_memory, stage_time) = (self.device, self.device_memory, self.stage_time);
         Solved { spectra, record, device, device_memory, stage_time }
