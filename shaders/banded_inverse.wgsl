@@ -29,7 +29,7 @@ fn factor(t: Task) -> Pivots {
     var ws = array<vec4<real>, REACH>();
     var bad = NO_BLOCK;
     var least: real = 1.0;
-    for (var j = t.start; j < t.end; j += 1u) {
+    for (var j = t.start; j < t.end && !(t.stops && bad != NO_BLOCK); j += 1u) {
         let a = shifted(t.matrix, j, t.shift);
         let g = factor4(a - w00);
         bad = select(bad, min(bad, j), g.failed < 4u);

@@ -39,7 +39,7 @@ fn inverse_block(t: Task, i: u32, j: u32) -> mat4x4<real> {
 fn factor(t: Task) -> Pivots {
     var bad = NO_BLOCK;
     var least: real = 1.0;
-    for (var j = t.start; j < t.end; j += 1u) {
+    for (var j = t.start; j < t.end && !(t.stops && bad != NO_BLOCK); j += 1u) {
         let at = place(t, j);
         let before = min(REACH, j - t.start);
         let a = shifted(t.matrix, j, t.shift);

@@ -17,7 +17,7 @@ const UNRESOLVED: f32 = 3e38;
 // S_f and its bounds: see banded_complement.
 @group(0) @binding(1) var<storage, read> complement: array<vec4<real>>;
 @group(0) @binding(2) var<storage, read> bounds: array<real>;
-// Poles and weights, [octets taken - 1, npole]; the last are 0, and its solution is x.
+// Poles and weights, [quads taken - 1, npole]; the last are 0, and its solution is x.
 @group(0) @binding(3) var<storage, read> poles: array<vec2<real>>;
 // Inverses of S_f at every pole: see shared/inverse.wgsl.
 @group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;
@@ -30,8 +30,8 @@ const UNRESOLVED: f32 = 3e38;
 @group(0) @binding(7) var<storage, read_write> spectra: array<real>;
 // x, electron per bin, [bundle, nbin, fibre of the bundle].
 @group(0) @binding(8) var<storage, read_write> deconvolved: array<real>;
-// Octets of poles that each chunk takes, [fibre, nchunk].
-@group(0) @binding(9) var<storage, read> octets_taken: array<u32>;
+// Quads of poles that each chunk takes, [fibre, nchunk].
+@group(0) @binding(9) var<storage, read> quads_taken: array<u32>;
 
 @compute @workgroup_size(THREADS)
 fn pole_sums(
@@ -52,11 +52,11 @@ fn pole_sums(
     let scale = sqrt(largest);
     let first = (i - start) * COLUMN_ROWS * args.stride;
     let of_inverses = (f - args.first_matrix) * args.nchunk + chunk;
-    let taken = octets_taken[f * args.nchunk + chunk];
+    let taken = quads_taken[f * args.nchunk + chunk];
     let own = (taken - 1u) * args.npole;
     var sum = array<vec4<real>, SIDES + 1u>();
     var all: real = 0.0;
-    for (var p = 0u; p < 8u * taken; p += 1u) {
+    for (var p = 0u; p < 4u * taken; p += 1u) {
         let weight = poles[own + p].y * scale;
         let at = first + pole_column(of_inverses, p) + MATRIX_ROWS * args.stride;
         sum[0] += weight * inverses[at];
@@ -71,7 +71,7 @@ fn pole_sums(
     // Rows of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1.
     for (var row = 0u; row < 4u * ((args.r_half + 3u) / 4u + 1u); row += 1u) {
         var value = vec4<real>();
-        for (var p = 0u; p < 8u * taken; p += 1u) {
+        for (var p = 0u; p < 4u * taken; p += 1u) {
             let pole = poles[own + p];
             value -= pole.x * largest * pole.y * scale * inverses[first + pole_column(of_inverses, p) + row * args.stride];
         }
@@ -142,8 +142,8 @@ fn spectra_of_fibres(
     let width = 2u * args.r_half + 1u;
     var least: real = 0.0;
     if args.is_f64 == 1u {
-        let taken = octets_taken[f * args.nchunk + block / args.core];
-        for (var p = 0u; p < 8u * taken; p += 1u) {
+        let taken = quads_taken[f * args.nchunk + block / args.core];
+        for (var p = 0u; p < 4u * taken; p += 1u) {
             least += poles[(taken - 1u) * args.npole + p].y;
         }
         least *= RESOLVED * sqrt(largest_bound(f, block));

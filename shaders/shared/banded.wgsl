@@ -25,7 +25,7 @@ struct Args {
     core: u32,
     overlap: u32,
     nchunk: u32,
-    // Columns of `inverses`, see `pole_column`; the first matrix there, and poles of a chunk: eight per octet, and the last one.
+    // Columns of `inverses`, see `pole_column`; the first matrix there, and poles of a chunk: four per quad, and the last one.
     stride: u32,
     first_matrix: u32,
     npole: u32,
@@ -79,13 +79,13 @@ fn chunks() -> u32 {
     return args.stride / args.npole;
 }
 
-// Returns the column in `inverses` of a pole of a chunk, `matrix * nchunk + chunk`. Eight poles of a chunk are side by side:
-// threads in lockstep take the same octet. The last pole comes behind all others.
+// Returns the column in `inverses` of a pole of a chunk, `matrix * nchunk + chunk`. Four poles of a chunk are side by side:
+// threads in lockstep take the same quad. The last pole comes behind all others.
 fn pole_column(chunk: u32, pole: u32) -> u32 {
     if pole + 1u == args.npole {
         return pole * chunks() + chunk;
     }
-    return ((pole / 8u) * chunks() + chunk) * 8u + pole % 8u;
+    return ((pole / 4u) * chunks() + chunk) * 4u + pole % 4u;
 }
 
 // A fibre and a side of it: `fibre + nfibre` from above. It may be beyond its bundle.

@@ -1,6 +1,6 @@
 // Factors and inverses of chunks of M + shift: bindings, steps of the recursion on 4 x 4 blocks, and the entry points. The
-// importing file imports `inverse_blocks` and `rounds`, and defines `factor` and `invert`. A chunk takes as many octets of poles as its
-// spectrum needs, which `choose_octets` finds.
+// importing file imports `inverse_blocks` and `rounds`, and defines `factor` and `invert`. A chunk takes as many quads of poles as its
+// spectrum needs, which `choose_quads` finds.
 
 // M, [matrix, nblock, 1 + REACH, 4]: rows of the blocks (j + k, j), k = 0.. of every column j.
 @group(0) @binding(1) var<storage, read> matrices: array<vec4<real>>;
@@ -8,7 +8,7 @@
 @group(0) @binding(2) var<storage, read> rhs: array<vec4<real>>;
 // Gershgorin's bound of every block of rows, [matrix, nblock].
 @group(0) @binding(3) var<storage, read> bounds: array<real>;
-// Shift relative to the chunk's largest bound, and weight, of every pole, [octets taken - 1, npole].
+// Shift relative to the chunk's largest bound, and weight, of every pole, [quads taken - 1, npole].
 @group(0) @binding(4) var<storage, read> poles: array<vec2<real>>;
 // Columns of factors, then of inverses, [block of the chunk, COLUMN_ROWS, stride]. A factor's column has the blocks of L below
 // the diagonal, the one on it, and L^-1 of the right-hand sides, 1 first. An inverse's column has the blocks (j + k, j),
@@ -16,10 +16,10 @@
 @group(0) @binding(5) var<storage, read_write> inverses: array<vec4<real>>;
 // First block with a bad pivot, and bits of the smallest pivot over its diagonal element, [matrix, 2].
 @group(0) @binding(6) var<storage, read_write> health: array<atomic<u32>>;
-// The least eigenvalue, relative to the chunk's largest bound, that so many octets of poles serve, [octets - 1].
+// The least eigenvalue, relative to the chunk's largest bound, that so many quads of poles serve, [quads - 1].
 @group(0) @binding(7) var<storage, read> ends: array<real>;
-// Octets of poles that each chunk takes, [matrix, nchunk].
-@group(0) @binding(8) var<storage, read_write> octets_taken: array<u32>;
+// Quads of poles that each chunk takes, [matrix, nchunk].
+@group(0) @binding(8) var<storage, read_write> quads_taken: array<u32>;
 
 // First block with a bad pivot, and the smallest pivot over its diagonal element.
 struct Pivots {
@@ -96,6 +96,8 @@ struct Task {
     start: u32,
     end: u32,
     shift: real,
+    // Whether its factorisation ends at the first bad pivot.
+    stops: bool,
 }
 
 // Returns the task of a chunk without a pole. In turns the chunks are those of the frontiers that the turn takes.
@@ -104,10 +106,10 @@ fn task_of(chunk: u32) -> Task {
         let c = chunk % args.nchunk;
         let slot = turn_slot(chunk / args.nchunk, args.turn - 2u);
         let start = chunk_start(c);
-        return Task(slot.index * args.nchunk + c, slot.index, start, select(start, chunk_end(c), slot.exists), 0.0);
+        return Task(slot.index * args.nchunk + c, slot.index, start, select(start, chunk_end(c), slot.exists), 0.0, false);
     }
     let matrix = args.first_matrix + chunk / args.nchunk;
-    return Task(pole_column(chunk, 0u), matrix, chunk_start(chunk % args.nchunk), chunk_end(chunk % args.nchunk), 0.0);
+    return Task(pole_column(chunk, 0u), matrix, chunk_start(chunk % args.nchunk), chunk_end(chunk % args.nchunk), 0.0, false);
 }
 
 // Returns the largest bound of a task's chunk.
@@ -119,9 +121,9 @@ fn largest_bound(t: Task) -> real {
     return largest;
 }
 
-// Finds the octets of poles that a chunk takes: M less the end of their interval is positive definite.
+// Finds the quads of poles that a chunk takes: M less the end of their interval is positive definite.
 @compute @workgroup_size(THREADS)
-fn choose_octets(
+fn choose_quads(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
@@ -133,18 +135,19 @@ fn choose_octets(
     let chunk = args.first + i;
     // The factor comes where that of the first pole will be.
     var t = task_of(chunk);
+    t.stops = true;
     let largest = largest_bound(t);
     var taken = 1u;
-    for (; taken < args.npole / 8u; taken += 1u) {
+    for (; taken < args.npole / 4u; taken += 1u) {
         t.shift = -largest * ends[taken - 1u];
         if factor(t).bad == NO_BLOCK {
             break;
         }
     }
-    octets_taken[args.first_matrix * args.nchunk + chunk] = taken;
+    quads_taken[args.first_matrix * args.nchunk + chunk] = taken;
 }
 
-// The columns of an octet of poles are of all chunks, and so are those of the last pole.
+// The columns of a quad of poles are of all chunks, and so are those of the last pole.
 @compute @workgroup_size(THREADS)
 fn invert_chunks(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -156,18 +159,18 @@ fn invert_chunks(
         return;
     }
     let column = args.first + i;
-    let octet = column / (8u * chunks());
-    let is_last = octet == args.npole / 8u;
-    let within = column % (8u * chunks());
-    let chunk = select(within / 8u, within, is_last);
-    let taken = octets_taken[args.first_matrix * args.nchunk + chunk];
-    if !is_last && octet >= taken {
+    let quad = column / (4u * chunks());
+    let is_last = quad == args.npole / 4u;
+    let within = column % (4u * chunks());
+    let chunk = select(within / 4u, within, is_last);
+    let taken = quads_taken[args.first_matrix * args.nchunk + chunk];
+    if !is_last && quad >= taken {
         return;
     }
     var t = task_of(chunk);
     t.column = column;
     if !is_last {
-        t.shift = largest_bound(t) * poles[(taken - 1u) * args.npole + 8u * octet + within % 8u].x;
+        t.shift = largest_bound(t) * poles[(taken - 1u) * args.npole + 4u * quad + within % 4u].x;
     }
     report(t.matrix, factor(t));
     invert(t);

@@ -31,7 +31,7 @@ fn measure(job: &Job, wave: &[f64], precision: Precision, tolerance: f64) -> Res
         "{tolerance:.0e} sigma in {precision}: {} bins of overlap, {} fibres to each side where not all are taken, up to {} poles down to {:.0e}",
         accuracy.overlap,
         accuracy.depth,
-        8 * accuracy.poles.octets(),
+        accuracy.poles.most(),
         accuracy.floor
     );
     Ok(accuracy)

@@ -1,6 +1,6 @@
 //! How exact the banded stages are on a device: depth of the recursion, poles, rounds of refinement.
 
-use super::inverse::RootPoles;
+use super::inverse::{QUAD, RootPoles};
 use crate::gpu::Precision;
 use crate::stages::banded::Root;
 
@@ -12,11 +12,10 @@ const FLOOR: f64 = 1e-10;
 const FLOOR_F64: f64 = 1e-16;
 
 /// With 32 poles the root is exact in f32, with 48 to 1e-14.
-const MOST_OCTETS: usize = 6;
+const MOST_POLES: usize = 48;
 
-/// Chunks take fewer poles if the error of the root, relative to it, is at most that, whatever the tolerance: about the rounding
-/// of f32.
-const LEAST_ERROR: f64 = 1e-7;
+/// The largest error of the root, relative to it, whatever the tolerance: about the rounding of f32.
+const MOST_ERROR: f64 = 1e-7;
 
 /// Rounds of iterative refinement of x.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,10 +61,10 @@ impl Accuracy {
             Precision::F32 => 1e3,
             Precision::F64 => 1e4,
         };
-        let error = tolerance / brightest;
-        let serves = |octets: &usize| Root::new(floor, *octets).error <= error;
-        let octets = (1..MOST_OCTETS).find(serves).unwrap_or(MOST_OCTETS);
-        let poles = RootPoles::new(floor, octets, error.min(LEAST_ERROR));
+        let error = MOST_ERROR.min(tolerance / brightest);
+        let serves = |count: &usize| Root::new(floor, *count).error <= error;
+        let most = (QUAD..MOST_POLES).step_by(QUAD).find(serves).unwrap_or(MOST_POLES);
+        let poles = RootPoles::new(floor, most, error);
         let depth = 3 + further;
         let refinement = match precision {
             Precision::F32 => [Refinement::OfFibres(1), Refinement::OfBundles(2, depth)],

@@ -13,11 +13,11 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
-/// Poles of the square root on a device, `[octets taken - 1, npole]`: those of the octets, then (0, 0) for the inverse itself.
+/// Poles of the square root on a device, `[quads taken - 1, npole]`: those of the quads, then (0, 0) for the inverse itself.
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,
-    /// Least eigenvalue, relative to the largest bound, that so many octets serve.
+    /// Least eigenvalue, relative to the largest bound, that so many quads serve.
     ends: Reals,
     pub(super) npole: usize,
 }
@@ -28,7 +28,7 @@ impl Poles {
     /// # Errors
     /// [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, of_root: &RootPoles) -> Result<Self, GpuError> {
-        let npole = 8 * of_root.octets() + 1;
+        let npole = of_root.most() + 1;
         let set = |poles: &Vec<[f64; 2]>| {
             let mut set = poles.clone();
             set.resize(npole, [0.0; 2]);
@@ -40,44 +40,44 @@ impl Poles {
     }
 }
 
-/// Poles and weights of the square root, by the number of octets that a spectrum takes.
+/// Poles of a quad: a chunk takes poles by the quad.
+pub(super) const QUAD: usize = 4;
+
+/// Poles and weights of the square root, by the number of quads that a spectrum takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RootPoles {
-    /// Poles and weights, `[octets - 1][8 octets]`.
+    /// Poles and weights, `[quads - 1][4 quads]`.
     sets: Vec<Vec<[f64; 2]>>,
-    /// Least eigenvalue, relative to the largest, that so many octets serve, `[octets - 1]`.
+    /// Least eigenvalue, relative to the largest, that so many quads serve, `[quads - 1]`.
     ends: Vec<f64>,
 }
 
 impl RootPoles {
-    /// Makes those of up to `octets` octets, which serve eigenvalues down to `floor` of the largest. Fewer serve as far as their
-    /// error is at most `error`, relative to the root, or at most that of all.
-    pub fn new(floor: f64, octets: usize, error: f64) -> Self {
-        let error = error.max(Root::new(floor, octets).error);
-        let serves = |end: f64, octets: usize| Root::new(end, octets).error <= error;
-        let root = |octets_taken: usize| {
-            if octets_taken == octets {
-                return Root::new(floor, octets);
+    /// Makes those of up to `most` poles, a multiple of four, which serve eigenvalues down to `floor` of the largest. Fewer serve as
+    /// far as their error is at most `error`, relative to the root, or at most that of all.
+    pub fn new(floor: f64, most: usize, error: f64) -> Self {
+        let error = error.max(Root::new(floor, most).error);
+        let serves = |end: f64, count: usize| Root::new(end, count).error <= error;
+        let root = |count: usize| {
+            if count == most {
+                return Root::new(floor, most);
             }
             // Logarithms of an end that does not serve, and of one that does.
             let (mut low, mut high) = (floor.ln(), 0.5f64.ln());
             for _ in 0..20 {
                 let middle = 0.5 * (low + high);
-                *if serves(middle.exp(), octets_taken) { &mut high } else { &mut low } = middle;
+                *if serves(middle.exp(), count) { &mut high } else { &mut low } = middle;
             }
-            Root::new(high.exp(), octets_taken)
+            Root::new(high.exp(), count)
         };
-        let roots: Vec<Root> = (1..=octets).map(root).collect();
-        let poles = |root: &Root| {
-            let octets = root.poles.iter().zip(&root.weights);
-            octets.flat_map(|(pole, weight)| pole.0.into_iter().zip(weight.0)).map(|(p, w)| [p, w]).collect()
-        };
+        let roots: Vec<Root> = (QUAD..=most).step_by(QUAD).map(root).collect();
+        let poles = |root: &Root| root.poles.iter().zip(&root.weights).map(|(p, w)| [*p, *w]).collect();
         Self { sets: roots.iter().map(poles).collect(), ends: roots.iter().map(|root| root.ratio).collect() }
     }
 
-    /// The most octets.
-    pub fn octets(&self) -> usize {
-        self.sets.len()
+    /// The most poles.
+    pub fn most(&self) -> usize {
+        QUAD * self.sets.len()
     }
 }
 
@@ -130,7 +130,7 @@ impl Inverses {
     }
 }
 
-/// Records the inverses of `matrices` at every pole that each chunk takes. `taken` are their octets, `[fibre, nchunk]`.
+/// Records the inverses of `matrices` at every pole that each chunk takes. `taken` are their quads, `[fibre, nchunk]`.
 pub(super) fn record_inverses(
     recording: &mut Recording,
     shape: &Shape,
@@ -140,11 +140,11 @@ pub(super) fn record_inverses(
     (out, taken): (&Inverses, &Buffer<u32>),
 ) -> Result<(), GpuError> {
     let (count, args) = (matrices.len(), shape.args(matrices, poles.npole));
-    let (inverses, octets) = (out.records.named("inverses"), taken.named("octets_taken"));
+    let (inverses, quads) = (out.records.named("inverses"), taken.named("quads_taken"));
     let of_matrices = [systems.matrices.named("matrices"), systems.rhs.named("rhs"), systems.bounds.named("bounds")];
-    let bound = [&of_matrices[..], &[inverses, poles.ends.named("ends"), octets]].concat();
-    record_chunks(recording, shape, ("choose_octets", OPERATIONS), systems, (args, count), &bound)?;
-    let of_poles = [poles.buffer.named("poles"), inverses, out.health.named("health"), octets];
+    let bound = [&of_matrices[..], &[inverses, poles.ends.named("ends"), quads]].concat();
+    record_chunks(recording, shape, ("choose_quads", OPERATIONS), systems, (args, count), &bound)?;
+    let of_poles = [poles.buffer.named("poles"), inverses, out.health.named("health"), quads];
     let bound = [&of_matrices[..], &of_poles].concat();
     record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, (args, count * poles.npole), &bound)
 }
@@ -189,7 +189,8 @@ fn record_chunks(
     let args = Args { lost_rhs: (systems.lost / BLOCK) as u32, ..args };
     let shader = if shape.is_narrow() { "banded_inverse" } else { "banded_inverse_wide" };
     let operations = operations * shape.blocks().pow(2) / REACHES[0].pow(2);
-    let work = (count * shape.nchunk(), operations * shape.chunk_blocks());
+    let [nchunk, longest] = shape.chunks(args.npole as usize);
+    let work = (count * nchunk, operations * longest);
     record(recording, systems.matrices.gpu(), shape, (shader, entry), args, work, bound)
 }
 
@@ -199,10 +200,10 @@ mod tests {
 
     #[test]
     fn fewer_poles_serve_shorter_intervals_with_the_same_error() {
-        let (floor, octets, error) = (1e-10, 3, 1e-7);
-        let all = RootPoles::new(floor, octets, error);
-        assert_eq!((all.octets(), all.ends[2]), (octets, floor));
-        assert!(all.ends.windows(2).all(|pair| pair[0] > 10.0 * pair[1]), "{:?}", all.ends);
+        let (floor, most, error) = (1e-10, 24, 1e-7);
+        let all = RootPoles::new(floor, most, error);
+        assert_eq!((all.most(), all.ends[5]), (most, floor));
+        assert!(all.ends.windows(2).all(|pair| pair[0] > 5.0 * pair[1]), "{:?}", all.ends);
         for (poles, end) in all.sets.iter().zip(&all.ends) {
             // From the end of the interval to 1.
             for k in 0..=1000 {

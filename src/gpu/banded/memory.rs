@@ -37,7 +37,7 @@ impl BandedDevice {
         let fetched = gpu.real_bytes(nfibre * nbin * 2 * (2 * shape.half + 8));
         let [traces, passing] = traces::bytes(gpu, group.psf, group.fibres.clone(), group.wave, group.with_tails);
         // Health and the like, also on their way.
-        let words = 4 * (32 * (nfibre + group.pixels.len()) + nfibre * shape.nchunk()) as u64;
+        let words = 4 * (32 * (nfibre + group.pixels.len()) + nfibre * shape.chunks(npole)[0]) as u64;
         work + 2 * (traces + passing + spots + fit + fetched + words) + SLACK
     }
 }

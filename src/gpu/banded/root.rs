@@ -21,8 +21,8 @@ pub struct Roots {
     root: Reals,
     vectors: Reals,
     inverses: Inverses,
-    /// Octets of poles that each chunk takes, `[fibre, nchunk]`.
-    octets_taken: Buffer<u32>,
+    /// Quads of poles that each chunk takes, `[fibre, nchunk]`.
+    quads_taken: Buffer<u32>,
     most: usize,
 }
 
@@ -47,7 +47,7 @@ impl Roots {
             root: of_layout("root", shape.nfibre * shape.matrix_len())?,
             vectors: of_layout("vectors", (SIDES + 1) * vector)?,
             inverses: Inverses::new(gpu, shape, poles.npole, most, shape.nfibre)?,
-            octets_taken: gpu.scratch("octets_taken", shape.nfibre * shape.nchunk())?,
+            quads_taken: gpu.scratch("quads_taken", shape.nfibre * shape.chunks(poles.npole)[0])?,
             most,
         })
     }
@@ -69,23 +69,23 @@ pub fn record_root(
     let (blocks, all) = (shape.nfibre * shape.nblock(), 0..shape.nfibre);
     recording.stage("banded_root");
     let (root, vectors) = (out.root.named("root"), out.vectors.named("vectors"));
-    let octets = out.octets_taken.named("octets_taken");
+    let quads = out.quads_taken.named("quads_taken");
     let complement = s.matrices.named("complement");
     for first in all.clone().step_by(out.most) {
         let fibres = first..(first + out.most).min(shape.nfibre);
         let systems =
             Systems { matrices: &s.matrices, rhs: &solution.z_exact, lost: BLOCK * blocks, bounds: &s.bounds };
-        let inverses = (&out.inverses, &out.octets_taken);
+        let inverses = (&out.inverses, &out.quads_taken);
         record_inverses(recording, shape, systems, fibres.clone(), poles, inverses)?;
         let (bounds, inverses) = (s.bounds.named("bounds"), out.inverses.records.named("inverses"));
-        let bound = [bounds, poles.buffer.named("poles"), inverses, root, vectors, octets];
+        let bound = [bounds, poles.buffer.named("poles"), inverses, root, vectors, quads];
         let work = (fibres.len() * shape.nblock(), 2 * poles.npole * shape.column());
         let args = shape.args(fibres, poles.npole);
         record(recording, gpu, shape, ("banded_root", "pole_sums"), args, work, &bound)?;
     }
     let (bounds, npole, poles) = (s.bounds.named("bounds"), poles.npole, poles.buffer.named("poles"));
     let (spectra, x) = (out.spectra.named("spectra"), out.x.named("deconvolved"));
-    let bound = [complement, bounds, poles, root, vectors, spectra, x, octets];
+    let bound = [complement, bounds, poles, root, vectors, spectra, x, quads];
     let args = Args { is_f64: u32::from(gpu.precision() == Precision::F64), ..shape.args(all, npole) };
     record(recording, gpu, shape, ("banded_root", "spectra_of_fibres"), args, (blocks, 8 * shape.column()), &bound)
 }

@@ -43,8 +43,11 @@ pub fn kept(half: usize, distances: usize, precision: Precision) -> &'static [us
 pub(super) use crate::gpu::shaders::SIDES;
 
 /// Blocks per chunk without its overlap. Longer chunks do less work twice, shorter ones give more threads: 96
-/// bins give 10 000 threads per DESI bundle, and buffers of 120 MB.
+/// bins give 600 threads per DESI bundle.
 const CORE: usize = 24;
+
+/// Blocks per chunk where poles give threads enough: 192 bins give some 3000 per DESI bundle.
+const CORE_OF_POLES: usize = 48;
 
 /// Invocations of a workgroup of independent threads: as few as devices run in lockstep.
 const THREADS: usize = 32;
@@ -119,14 +122,11 @@ impl Shape {
         self.nbin.div_ceil(BLOCK)
     }
 
-    /// Returns the chunks per fibre.
-    pub fn nchunk(&self) -> usize {
-        self.nblock().div_ceil(CORE)
-    }
-
-    /// Returns the blocks of the longest chunk.
-    pub(super) fn chunk_blocks(&self) -> usize {
-        (CORE + 2 * self.overlap.div_ceil(BLOCK)).min(self.nblock())
+    /// Returns the chunks per fibre, and the blocks of the longest.
+    pub(super) fn chunks(&self, npole: usize) -> [usize; 2] {
+        let core = core(npole);
+        let longest = core + 2 * self.overlap.div_ceil(BLOCK);
+        [self.nblock().div_ceil(core), longest.min(self.nblock())]
     }
 
     /// Returns the blocks below the diagonal of a matrix.
@@ -174,7 +174,8 @@ impl Shape {
 
     /// Returns the values per matrix of its factors or inverses at `npole` poles.
     pub(super) fn record_len(&self, npole: usize) -> usize {
-        self.nchunk() * npole * self.chunk_blocks() * (self.column() / BLOCK + SIDES) * BLOCK
+        let [count, longest] = self.chunks(npole);
+        count * npole * longest * (self.column() / BLOCK + SIDES) * BLOCK
     }
 
     /// Returns the blocks to each side of the diagonal of K.
@@ -216,6 +217,7 @@ impl Shape {
 
     /// Returns the arguments for the inverses of `matrices` at `npole` poles.
     pub(super) fn args(&self, matrices: Range<usize>, npole: usize) -> Args {
+        let [nchunk, _] = self.chunks(npole);
         Args {
             count: 0,
             first: 0,
@@ -223,10 +225,10 @@ impl Shape {
             bundle: self.bundle as u32,
             nbin: self.nbin as u32,
             nblock: self.nblock() as u32,
-            core: CORE as u32,
+            core: core(npole) as u32,
             overlap: self.overlap.div_ceil(BLOCK) as u32,
-            nchunk: self.nchunk() as u32,
-            stride: (matrices.len() * self.nchunk() * npole) as u32,
+            nchunk: nchunk as u32,
+            stride: (matrices.len() * nchunk * npole) as u32,
             first_matrix: matrices.start as u32,
             npole: npole as u32,
             k_reach: self.k_reach() as u32,
@@ -252,6 +254,11 @@ impl Shape {
     fn variant(&self, shader: &'static str) -> Variant {
         variant(shader, self.blocks())
     }
+}
+
+/// Returns the blocks per chunk of matrices at `npole` poles.
+fn core(npole: usize) -> usize {
+    if npole > 1 { CORE_OF_POLES } else { CORE }
 }
 
 /// Returns the variant of a shader for matrices with `reach` blocks below the diagonal.

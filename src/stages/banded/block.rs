@@ -37,7 +37,7 @@ impl Roots {
     /// Intervals down to `floor`, relative to the largest eigenvalue.
     pub(crate) fn new(floor: f64) -> Self {
         let ratio = |k: usize| floor.powf((k + 1) as f64 / 8.0);
-        let interval = |k: usize| (1..=MOST_OCTETS).map(|octets| Root::new(ratio(k), octets)).collect();
+        let interval = |k: usize| (1..=MOST_OCTETS).map(|octets| Root::new(ratio(k), 8 * octets)).collect();
         Self { of_interval: (0..8).map(interval).collect() }
     }
 
@@ -253,7 +253,7 @@ impl<const B: usize> Block<'_, B> {
     fn collect(&self, work: &Work<B>, root: &Root, largest: f64, skipped: usize, core: Range<usize>) -> BlockRoot {
         let sum = |k: usize, what: usize| work.sums[k * work.width + what].0.iter().sum::<f64>();
         let scale = largest.sqrt();
-        let all: f64 = root.weights.iter().flat_map(|w| w.0).sum();
+        let all: f64 = root.weights.iter().sum();
         // Of the diagonal, a difference of terms of this size.
         let rounding = f64::EPSILON * all * scale;
         let v: Vec<[f64; 2]> = (0..self.len()).map(|k| [sum(k, 0), sum(k, 1)]).collect();
@@ -280,7 +280,7 @@ impl<const B: usize> Block<'_, B> {
         let diagonals = rows.clone().flat_map(|k| (0..=self.half).map(move |d| (k, d))).map(diagonal).collect();
         let next = (rows.end < self.len()).then(|| product(rows.end)[1] + 0.5 * sum(rows.end, 2));
         let truncation_error = correction.iter().map(|c| c.abs()).collect();
-        BlockRoot { core, row_sums, qx, correction, truncation_error, diagonals, next, octets: root.poles.len() }
+        BlockRoot { core, row_sums, qx, correction, truncation_error, diagonals, next, octets: root.octets().len() }
     }
 }
 
@@ -358,7 +358,7 @@ fn add_poles<const B: usize>(block: &Block<B>, work: &mut Work<B>, root: &Root, 
     let n = block.len();
     work.columns.truncate(n);
     work.sums.fill(Octet::default());
-    for (sigma, weight) in root.poles.iter().zip(&root.weights) {
+    for (sigma, weight) in root.octets() {
         let shift = Octet(sigma.0.map(|s| s * largest));
         // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1, where w scales with sqrt(largest).
         let weight = Octet(weight.0.map(|w| w * largest.sqrt()));

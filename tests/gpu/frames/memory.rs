@@ -38,7 +38,7 @@ fn a_frame_keeps_within_its_plan_and_any_limit_with_the_same_bits() {
         assert_eq!(gpu.bytes_alive(), 0, "{solver:?}: all is freed");
         options.max_device_memory = Some(1000);
         let least = least(run(&small, &options, &engine));
-        assert!(least < used.planned / 2, "{solver:?}: {least} of {used:?}");
+        assert!(3 * least < 2 * used.planned, "{solver:?}: {least} of {used:?}");
         for limit in [least, least + (used.planned - least) / 3, used.planned] {
             options.max_device_memory = Some(limit);
             let done = run(&small, &options, &engine).unwrap();

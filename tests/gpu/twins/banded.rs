@@ -213,9 +213,9 @@ fn compare_spectra(
     refinement: Refinement,
 ) -> (f64, f64) {
     // In f32 chunks overlap, in f64 each is the whole fibre: the arithmetic is that of the twin.
-    let (allowed, overlap, floor, octets) = match gpu.precision() {
-        Precision::F32 => (F32, 36, 1e-8, 2),
-        Precision::F64 => (F64, 160, 1e-13, 6),
+    let (allowed, overlap, floor, most) = match gpu.precision() {
+        Precision::F32 => (F32, 36, 1e-8, 16),
+        Precision::F64 => (F64, 160, 1e-13, 48),
     };
     let depth = match refinement {
         Refinement::OfFibres(_) => 5,
@@ -230,7 +230,7 @@ fn compare_spectra(
 
     let normal = upload(gpu, &shape, expected);
     let found = Complements::new(gpu, &shape).unwrap();
-    let poles = Poles::new(gpu, &RootPoles::new(floor, octets, 1e-12)).unwrap();
+    let poles = Poles::new(gpu, &RootPoles::new(floor, most, 1e-12)).unwrap();
     let solution = Solution::new(gpu, &shape).unwrap();
     let spectra = Roots::new(gpu, &shape, &poles).unwrap();
     let mut recording = Recording::new();
