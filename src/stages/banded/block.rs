@@ -152,7 +152,7 @@ struct Block<'a, const B: usize> {
 /// A block's factor and sums over poles.
 struct Work<const B: usize> {
     columns: Columns<B>,
-    /// The right-hand sides 1, x and z - S x, between B zeros at each end.
+    /// The right-hand sides, between B zeros at each end.
     sides: Vec<[Octet; SIDES]>,
     /// Sums over octets of poles: `w (S + sigma)^-1` times the right-hand sides, `w sigma` times the diagonals of the inverse.
     sums: Vec<Octet>,
@@ -170,11 +170,11 @@ impl<const B: usize> Work<B> {
         }
     }
 
-    /// Makes 1, x and z - S x of a block the right-hand sides.
-    fn fill_sides(&mut self, block: &Block<B>) {
-        let n = block.len();
-        for ((side, &x), &rest) in self.sides[B..n + B].iter_mut().zip(block.x).zip(block.rest) {
-            *side = [Octet([1.0; 8]), Octet([x; 8]), Octet([rest; 8])];
+    /// Sets the right-hand sides.
+    fn fill_sides(&mut self, sides: &[[f64; SIDES]]) {
+        let n = sides.len();
+        for (to, side) in self.sides[B..n + B].iter_mut().zip(sides) {
+            *to = side.map(|value| Octet([value; 8]));
         }
         self.sides[n + B..n + 2 * B].fill([Octet::default(); SIDES]);
     }
@@ -208,6 +208,18 @@ impl<const B: usize> Block<'_, B> {
 
     fn columns(&self) -> impl Iterator<Item = &[f64]> {
         self.s.chunks_exact(B + 1)
+    }
+
+    /// Returns row k of S times a vector, of the block's bins alone.
+    fn row_times(&self, k: usize, v: &[f64]) -> f64 {
+        let below = (1..=B).take_while(|d| k + d < v.len()).map(|d| self.at(k, d) * v[k + d]);
+        let above = (1..=B.min(k)).map(|d| self.at(k - d, d) * v[k - d]);
+        self.at(k, 0) * v[k] + below.sum::<f64>() + above.sum::<f64>()
+    }
+
+    /// Returns the right-hand sides 1, S x and z - S x. S x is of the block's bins alone: x beyond them has no part in its Q x.
+    fn sides(&self) -> Vec<[f64; SIDES]> {
+        self.rest.iter().enumerate().map(|(k, rest)| [1.0, self.row_times(k, self.x), *rest]).collect()
     }
 
     /// S[i + d, i].
@@ -244,41 +256,33 @@ impl<const B: usize> Block<'_, B> {
         if work.columns.bad_pivot(n).is_some() {
             return vec![f64::INFINITY; n];
         }
-        work.fill_sides(self);
+        let sides: Vec<_> = self.x.iter().map(|x| [0.0, *x, 0.0]).collect();
+        work.fill_sides(&sides);
         dispatch(Solve { columns: &work.columns, sides: &mut work.sides[..n + 2 * B] });
         work.sides[B..n + B].iter().map(|v| tau.sqrt() * (tau * v[1].0[0]).abs()).collect()
     }
 
-    /// Adds up the poles and multiplies by S: rows from `skipped` on become the bins of the core.
+    /// Adds up the poles: rows from `skipped` on become the bins of the core.
+    ///
+    /// Q x is `S^-1/2 (S x)`. As `S (S^-1/2 x)` it would lose 1e-7 sigma to rounding beside masked bins, where x is large.
     fn collect(&self, work: &Work<B>, root: &Root, largest: f64, skipped: usize, core: Range<usize>) -> BlockRoot {
         let sum = |k: usize, what: usize| work.sums[k * work.width + what].0.iter().sum::<f64>();
         let scale = largest.sqrt();
         let all: f64 = root.weights.iter().sum();
         // Of the diagonal, a difference of terms of this size.
         let rounding = f64::EPSILON * all * scale;
-        let v: Vec<[f64; 2]> = (0..self.len()).map(|k| [sum(k, 0), sum(k, 1)]).collect();
-        let product = |k: usize| {
-            let mut product = [0.0; 2];
-            for c in 0..2 {
-                product[c] = self.at(k, 0) * v[k][c];
-                for d in 1..=B {
-                    let below = if k + d < v.len() { self.at(k, d) * v[k + d][c] } else { 0.0 };
-                    let above = if d <= k { self.at(k - d, d) * v[k - d][c] } else { 0.0 };
-                    product[c] += below + above;
-                }
-            }
-            product
+        let v: Vec<f64> = (0..self.len()).map(|k| sum(k, 0)).collect();
+        let row_sum = |k: usize| {
+            let sum = self.row_times(k, &v);
+            if sum * ROUNDING < rounding { f64::INFINITY } else { sum }
         };
         let rows = skipped..skipped + core.len();
-        let of_row = |k: usize| {
-            let [ones, flux] = product(k);
-            (if ones * ROUNDING < rounding { f64::INFINITY } else { ones }, flux)
-        };
-        let (row_sums, qx) = rows.clone().map(of_row).unzip();
+        let row_sums = rows.clone().map(row_sum).collect();
+        let qx = rows.clone().map(|k| sum(k, 1)).collect();
         let correction: Vec<f64> = rows.clone().map(|k| 0.5 * sum(k, 2)).collect();
         let diagonal = |(k, d): (usize, usize)| (if d == 0 { all * scale } else { 0.0 }) - sum(k, SIDES + d);
         let diagonals = rows.clone().flat_map(|k| (0..=self.half).map(move |d| (k, d))).map(diagonal).collect();
-        let next = (rows.end < self.len()).then(|| product(rows.end)[1] + 0.5 * sum(rows.end, 2));
+        let next = (rows.end < self.len()).then(|| sum(rows.end, 1) + 0.5 * sum(rows.end, 2));
         let truncation_error = correction.iter().map(|c| c.abs()).collect();
         BlockRoot { core, row_sums, qx, correction, truncation_error, diagonals, next, octets: root.octets().len() }
     }
@@ -358,6 +362,7 @@ fn add_poles<const B: usize>(block: &Block<B>, work: &mut Work<B>, root: &Root, 
     let n = block.len();
     work.columns.truncate(n);
     work.sums.fill(Octet::default());
+    let sides = block.sides();
     for (sigma, weight) in root.octets() {
         let shift = Octet(sigma.0.map(|s| s * largest));
         // Of w S (S + sigma)^-1 = w - w sigma (S + sigma)^-1, where w scales with sqrt(largest).
@@ -365,7 +370,7 @@ fn add_poles<const B: usize>(block: &Block<B>, work: &mut Work<B>, root: &Root, 
         let weight_of_band = Octet(std::array::from_fn(|k| weight.0[k] * shift.0[k]));
         dispatch(Shifted { block, columns: &mut work.columns, shift });
         work.columns.factor(n);
-        work.fill_sides(block);
+        work.fill_sides(&sides);
         dispatch(Solve { columns: &work.columns, sides: &mut work.sides[..n + 2 * B] });
         work.columns.invert(n);
         dispatch(Add { work, n, weight, weight_of_band });
