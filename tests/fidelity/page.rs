@@ -48,7 +48,7 @@ fn text(devices: &Devices, done: &Done) -> Result<String, std::fmt::Error> {
         writeln!(page, "\n**{}**, `cargo xtask fidelity --only {}`\n", scene.name, scene.name)?;
         distances(&mut page, outcomes, |outcome| outcome.from_published.as_ref())?;
     }
-    page.push_str("\n## GPUs against the CPU\n\nThe same solver on the same frame.\n\n");
+    page.push_str("\n## GPUs against the CPU\n\nThe same solver on the same frame. In bands each device chooses its own, to the tolerance; to 1e-8 σ (`--tolerance 1e-8`) the choice\nhardly shows.\n\n");
     twins(&mut page, done)?;
     page.push_str("\n## Against the truth\n\n");
     page.push_str(TRUTH);

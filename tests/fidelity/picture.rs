@@ -92,7 +92,7 @@ pub fn errors(path: &Path, done: &Done) -> Result<(), String> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
+            .position(SeriesLabelPosition::UpperRight)
             .border_style(INK.mix(0.3))
             .background_style(WHITE.mix(0.9))
             .label_font(text(16))

@@ -50,14 +50,14 @@ impl Devices {
 pub struct Outcome {
     /// Solver and device.
     pub run: String,
-    pub solver: Solver,
+    pub method: Method,
     /// The precision of the GPU; None for the CPU.
     pub gpu: Option<Precision>,
     /// Why there is none.
     pub declined: Option<String>,
     pub from_exact: Option<Distance>,
     pub from_published: Option<Distance>,
-    /// A GPU's distance from the CPU with the same solver.
+    /// A GPU's distance from the CPU by the same method.
     pub from_twin: Option<Distance>,
     pub chi: Option<ChiReport>,
     /// Each bin's chi; empty without truth.
@@ -68,8 +68,8 @@ pub struct Outcome {
 #[derive(Default)]
 pub struct Runs {
     pub outcomes: Vec<Outcome>,
-    /// Spectra of the CPU by each solver.
-    twins: Vec<(Solver, Solution)>,
+    /// Spectra of the CPU by each method.
+    twins: Vec<(Method, Solution)>,
 }
 
 /// Extracts a scene on every device, and reports each outcome as it comes.
@@ -82,45 +82,70 @@ pub fn all(scene: &Scene, devices: &Devices, report: impl Fn(&Outcome)) -> Vec<O
 }
 
 impl Runs {
-    /// Extracts a scene on the CPU with both solvers.
+    /// Extracts a scene on the CPU by each method.
     pub fn on_cpu(scene: &Scene, report: impl Fn(&Outcome)) -> Self {
         let mut runs = Self::default();
-        for &solver in solvers(scene) {
-            let (outcome, spectra) = judge(scene, solver, &the_cpu());
-            runs.twins.extend(spectra.map(|spectra| (solver, spectra.into())));
+        let cpu = the_cpu();
+        for method in methods(scene, &cpu.1) {
+            let (outcome, spectra) = judge(scene, method, &cpu);
+            runs.twins.extend(spectra.map(|spectra| (method, spectra.into())));
             report(&outcome);
             runs.outcomes.push(outcome);
         }
         runs
     }
 
-    /// Extracts it on a GPU with both solvers, and compares with the CPU.
+    /// Extracts it on a GPU by each method, and compares with the CPU.
     pub fn on_gpu(&self, scene: &Scene, device: &Device, report: impl Fn(&Outcome)) -> Vec<Outcome> {
-        // A GPU in software takes minutes for the eigenmodes of long patches.
-        let short = |solver: &Solver| !(scene.long && *solver == Solver::Patches && device.1.gpu_id().is_none());
-        let run = |solver: Solver| {
-            let (mut outcome, spectra) = judge(scene, solver, device);
-            if let (Some((_, twin)), Some(spectra)) = (self.twins.iter().find(|(twin, _)| *twin == solver), spectra) {
+        let run = |method: Method| {
+            let (mut outcome, spectra) = judge(scene, method, device);
+            if let (Some((_, twin)), Some(spectra)) = (self.twins.iter().find(|(twin, _)| *twin == method), spectra) {
                 outcome.from_twin = Some(distance(&spectra, twin));
             }
             report(&outcome);
             outcome
         };
-        solvers(scene).iter().copied().filter(short).map(run).collect()
+        methods(scene, &device.1).map(run).collect()
     }
 }
 
-const SOLVERS: [Solver; 2] = [Solver::Banded, Solver::Patches];
-
-fn solvers(scene: &Scene) -> &'static [Solver] {
-    if scene.of_series { &SOLVERS[..1] } else { &SOLVERS }
+/// Options of one extraction on every device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Method {
+    pub solver: Solver,
+    /// Sigma; None for the default of a device.
+    pub tolerance: Option<f64>,
 }
 
-fn judge(scene: &Scene, solver: Solver, (device, engine): &Device) -> (Outcome, Option<Spectra>) {
+/// The tolerance at which the bands that each device chooses hardly show.
+const FINE: f64 = 1e-8;
+
+const METHODS: [Method; 3] = [
+    Method { solver: Solver::Banded, tolerance: None },
+    Method { solver: Solver::Banded, tolerance: Some(FINE) },
+    Method { solver: Solver::Patches, tolerance: None },
+];
+
+/// Returns how a scene is extracted on a device.
+fn methods(scene: &Scene, engine: &Engine) -> impl Iterator<Item = Method> {
+    let (of_series, long) = (scene.of_series, scene.long);
+    let is_software = engine.is_gpu() && engine.gpu_id().is_none();
+    let is_f32 = engine.is_gpu() && engine.precision() == Precision::F32;
+    METHODS.into_iter().filter(move |method| match (method.solver, method.tolerance) {
+        (Solver::Banded, None) => true,
+        // A GPU in software takes minutes for the eigenmodes of long patches, and has no buffers for long wide bands.
+        _ if of_series || long && is_software => false,
+        (_, tolerance) => tolerance.is_none() || !is_f32,
+    })
+}
+
+fn judge(scene: &Scene, method: Method, (device, engine): &Device) -> (Outcome, Option<Spectra>) {
+    let Method { solver, tolerance } = method;
     let words = if solver == Solver::Banded { "banded" } else { "patches" };
+    let to = tolerance.map_or(String::new(), |tolerance| format!(" to {tolerance:.0e}"));
     let mut outcome = Outcome {
-        run: format!("{words}, {device}"),
-        solver,
+        run: format!("{words}{to}, {device}"),
+        method,
         gpu: engine.is_gpu().then(|| engine.precision()),
         declined: None,
         from_exact: None,
@@ -129,7 +154,7 @@ fn judge(scene: &Scene, solver: Solver, (device, engine): &Device) -> (Outcome, 
         chi: None,
         chis: Vec::new(),
     };
-    let spectra = match scene.extract(solver, engine) {
+    let spectra = match scene.extract(method, engine) {
         Ok(spectra) => spectra,
         Err(reason) => {
             outcome.declined = Some(reason);
@@ -139,7 +164,8 @@ fn judge(scene: &Scene, solver: Solver, (device, engine): &Device) -> (Outcome, 
     outcome.from_exact = scene.exact.as_ref().map(|(exact, _)| distance(&spectra, exact));
     let published = scene.published.as_ref().filter(|_| solver == Solver::Patches);
     outcome.from_published = published.map(|published| distance(&spectra, published));
-    let Some(truth) = &scene.truth else { return (outcome, Some(spectra)) };
+    // Against noise no tolerance shows.
+    let Some(truth) = scene.truth.as_ref().filter(|_| tolerance.is_none()) else { return (outcome, Some(spectra)) };
     let wave = scene.grid.wave().to_vec();
     let frame = Frame { spectra, wave, header: Header::new(), fibermap: None, scores: None };
     outcome.chi = Some(against_truth(&frame, truth).expect("the truth is of this frame"));
@@ -161,7 +187,11 @@ impl Outcome {
     /// with the published ones, GPUs with the CPU as well.
     pub fn bounded(&self) -> Vec<(&'static str, &Distance, Bounds)> {
         let bounds = |flux, ivar, resolution| Bounds { flux, ivar, resolution };
-        let (exact, published, twin) = match (self.gpu, self.solver) {
+        let solver = self.method.solver;
+        let (exact, published, twin) = match (self.gpu, solver) {
+            _ if self.method.tolerance == Some(FINE) => {
+                (bounds(1e-7, 1e-8, 1e-9), bounds(0.0, 0.0, 0.0), bounds(3e-8, 1e-8, 1e-9))
+            }
             (None, _) => (bounds(3e-5, 1e-5, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(0.0, 0.0, 0.0)),
             (Some(Precision::F32), Solver::Patches) => {
                 (bounds(1e-3, 1e-4, 1e-4), bounds(1e-3, 1e-4, 1e-4), bounds(1e-3, 1e-4, 1e-4))
@@ -173,7 +203,7 @@ impl Outcome {
             // CPU and GPU each choose their bands, to a tolerance of 1e-5.
             (Some(Precision::F64), _) => (bounds(3e-5, 1e-5, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(1e-5, 1e-6, 1e-6)),
         };
-        let exactly = self.from_exact.as_ref().filter(|_| self.solver == Solver::Banded);
+        let exactly = self.from_exact.as_ref().filter(|_| solver == Solver::Banded);
         let each = [("exact", exactly, exact), ("published", self.from_published.as_ref(), published)];
         let each = each.into_iter().chain([("the CPU", self.from_twin.as_ref(), twin)]);
         each.filter_map(|(against, distance, bounds)| Some((against, distance?, bounds))).collect()
@@ -197,7 +227,7 @@ pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
             check(&format!("ivar against {against}"), distance.ivar, bounds.ivar);
             check(&format!("R against {against}"), distance.resolution, bounds.resolution);
         }
-        if let (Solver::Patches, Some(distance)) = (outcome.solver, &outcome.from_exact) {
+        if let (Solver::Patches, Some(distance)) = (outcome.method.solver, &outcome.from_exact) {
             check("flux of patches against exact (sigma)", distance.of(Kind::All).worst(), METHOD);
         }
         if let Some(chi) = &outcome.chi {
@@ -217,7 +247,7 @@ pub fn beyond(scene: &Scene, outcomes: &[Outcome]) -> Vec<String> {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "  {:<18}", self.run)?;
+        write!(f, "  {:<25}", self.run)?;
         if let Some(reason) = &self.declined {
             return write!(f, " declined: {reason}");
         }
