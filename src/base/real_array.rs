@@ -218,24 +218,6 @@ impl<'a> RealSlice<'a> {
             Self::F64(v) => to.copy_from_slice(v),
         }
     }
-
-    /// Copies the values to `buffer` unless they are in f64.
-    ///
-    /// # Panics
-    /// If `buffer` is shorter.
-    pub(crate) fn in_f64<'b>(self, buffer: &'b mut [f64]) -> &'b [f64]
-    where
-        'a: 'b,
-    {
-        match self {
-            Self::F32(v) => {
-                let buffer = &mut buffer[..v.len()];
-                self.copy_to(buffer);
-                buffer
-            }
-            Self::F64(v) => v,
-        }
-    }
 }
 
 impl PartialEq for RealSlice<'_> {
@@ -301,7 +283,6 @@ mod tests {
             let mut copy = [0.0; 2];
             array.part(0..2).copy_to(&mut copy);
             assert_eq!(copy, [1.5, -0.25]);
-            assert_eq!(array.part(3..4).in_f64(&mut [7.0, 7.0]), [0.0]);
         }
         assert_eq!(narrow.clone().into_f64(), wide.iter().collect::<Vec<_>>());
         assert!(RealArray::from(vec![f64::NAN]) != RealArray::from(vec![f32::NAN]));

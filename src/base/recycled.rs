@@ -17,26 +17,24 @@ const PART: usize = 1 << 16;
 /// Arrays given back, those given last at the end.
 type Kept<T> = Mutex<Vec<Vec<T>>>;
 
-static OF_F32: Kept<f32> = Mutex::new(Vec::new());
-static OF_F64: Kept<f64> = Mutex::new(Vec::new());
-
 /// A kind of values.
 pub(crate) trait Recycled: Copy + Default + Send + Sync + 'static {
     /// Arrays of this kind.
     fn kept() -> &'static Kept<Self>;
 }
 
-impl Recycled for f32 {
-    fn kept() -> &'static Kept<Self> {
-        &OF_F32
-    }
+macro_rules! recycled {
+    ($($kind:ty),*) => {
+        $(impl Recycled for $kind {
+            fn kept() -> &'static Kept<Self> {
+                static KEPT: Kept<$kind> = Mutex::new(Vec::new());
+                &KEPT
+            }
+        })*
+    };
 }
 
-impl Recycled for f64 {
-    fn kept() -> &'static Kept<Self> {
-        &OF_F64
-    }
-}
+recycled!(f32, f64, u32, bool);
 
 /// Returns `len` zeros, in memory of an array given back if one is not much longer.
 pub(crate) fn zeros<T: Recycled>(len: usize) -> Vec<T> {

@@ -54,8 +54,9 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
         regularize: job.options.regularize,
     };
     let mut resolution = raw.take_resolution();
-    let BundleSpectra { x, mut flux, mut ivar, mut chi2pix, pixmask_fraction, off_ccd, lost, .. } = raw;
-    let (mut mask, mut none) = (vec![0; nspec * nwave], vec![false; nspec * nwave]);
+    let BundleSpectra { x, mut flux, mut ivar, mut chi2pix, pixmask_fraction, off_ccd, lost, has_column, .. } = raw;
+    // Written whole.
+    let (mut mask, mut none) = (recycled::any(nspec * nwave), recycled::any(nspec * nwave));
     let planes = flux.par_chunks_mut(n).zip(ivar.par_chunks_mut(n)).zip(chi2pix.par_chunks_mut(n));
     let states = mask.par_chunks_mut(n).zip(none.par_chunks_mut(n)).zip(x.par_chunks(n)).zip(lost.par_chunks(n));
     let fractions = pixmask_fraction.par_chunks(n).zip(off_ccd.par_chunks(n));
@@ -71,6 +72,7 @@ pub(super) fn assemble(mut raw: BundleSpectra, job: &Job) -> Assembled {
     let BadFit { bins: bad_fit, median } = bad_fit(&chi2pix, nwave, &none, &noted);
     bad_fit.into_iter().for_each(|at| mask[at] |= specmask::BAD2DFIT);
     [x, off_ccd].into_iter().for_each(recycled::give);
+    [lost, none, has_column].into_iter().for_each(recycled::give);
     let parts = SpectraParts { nspec, nwave, ndiag, flux, ivar, resolution, chi2pix, pixmask_fraction, mask };
     let spectra = Spectra::new(parts).expect("all arrays have the shape of the bundles");
     let of_fibres = || noted.iter().enumerate();

@@ -1,6 +1,6 @@
 //! One fibre of a frame: masks and units of its bins, and notes about it, in one pass while it is in the cache.
 
-use crate::base::median::median_of;
+use crate::base::median::median_without;
 use crate::base::real_array::RealSliceMut;
 use crate::frame::specmask;
 use crate::solver::judge;
@@ -153,9 +153,9 @@ impl FibreBins<'_> {
 /// Returns the median chi2pix of a fibre, NaN without information, and the bins that exceed [`BAD_FIT`] times it. Bins in `none`
 /// do not count.
 pub(super) fn standing_out(chi2pix: &[f64], none: &[bool]) -> (f64, Vec<usize>) {
-    let informed = || (0..chi2pix.len()).filter(|bin| !none[*bin]);
-    let median = median_of(informed().map(|bin| chi2pix[bin]));
-    (median, informed().filter(|&bin| chi2pix[bin] > BAD_FIT * median).collect())
+    let median = median_without(chi2pix, none);
+    let bins = chi2pix.iter().zip(none).enumerate();
+    (median, bins.filter(|(_, (chi2pix, none))| !**none & (**chi2pix > BAD_FIT * median)).map(|(bin, _)| bin).collect())
 }
 
 /// Returns the rows and the columns that diagonal `d` of `ndiag` has elements in: column j is in row j + d - ndiag/2.

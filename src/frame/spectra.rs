@@ -134,10 +134,11 @@ impl Spectra {
 
 impl Drop for Spectra {
     fn drop(&mut self) {
-        let SpectraParts { flux, ivar, resolution, chi2pix, pixmask_fraction, .. } = std::mem::take(&mut self.0);
+        let SpectraParts { flux, ivar, resolution, chi2pix, pixmask_fraction, mask, .. } = std::mem::take(&mut self.0);
         // The next frame takes them.
         [flux, ivar, chi2pix, pixmask_fraction].into_iter().for_each(recycled::give);
         recycled::give_array(resolution);
+        recycled::give(mask);
     }
 }
 

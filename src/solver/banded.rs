@@ -292,14 +292,9 @@ impl<'j> Banded<'j> {
     fn error(&self, row: &FibreRow) -> f64 {
         let mut largest = 0.0;
         row.estimates(self.job.beyond_ends(), |of| {
-            // Most bins are known not to be the worst before their root is taken. `&` leaves lanes to the compiler.
-            let most = largest / OVER_ESTIMATE_F32.max(OVER_ESTIMATE_F64);
-            let values = of.truncation_error.iter().zip(of.flux).zip(of.ivar);
-            let is_less = values.fold(true, |all, ((truncation, flux), ivar)| {
-                all & (*truncation <= most) & (flux.abs() < f64::MAX) & (*ivar >= 0.0) & (*ivar < f64::MAX)
-            });
-            if !is_less {
-                largest = (0..of.flux.len()).map(|bin| self.error_of(&of, bin)).fold(largest, f64::max);
+            // Most bins are known not to be the worst before their root is taken.
+            if !of.are_within(largest / OVER_ESTIMATE_F32.max(OVER_ESTIMATE_F64)) {
+                largest = (0..of.len()).map(|bin| self.error_of(&of, bin)).fold(largest, f64::max);
             }
         });
         largest
@@ -309,24 +304,24 @@ impl<'j> Banded<'j> {
     fn errors(&self, row: &FibreRow) -> Vec<f64> {
         let mut errors = Vec::with_capacity(self.job.grid.nwave());
         let beyond = self.job.beyond_ends();
-        row.estimates(beyond, |of| errors.extend((0..of.flux.len()).map(|bin| self.error_of(&of, bin))));
+        row.estimates(beyond, |of| errors.extend((0..of.len()).map(|bin| self.error_of(&of, bin))));
         errors
     }
 
     /// Returns the estimated error of a bin's flux, sigma, 0 unless most of the spot is on good pixels. Mostly masked bins may be
     /// off: they have a mask bit.
     fn error_of(&self, of: &Estimates, bin: usize) -> f64 {
-        let truncation = of.truncation_error[bin];
+        let truncation = of.truncation_error.at(bin);
         let error = match self.precision {
             Precision::F32 => {
-                let rounding = ROUNDING_F32 * of.flux[bin].abs() * of.ivar[bin].sqrt();
+                let rounding = ROUNDING_F32 * of.flux.at(bin).abs() * of.ivar.at(bin).sqrt();
                 OVER_ESTIMATE_F32 * (truncation - rounding)
             }
             Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
         };
         // An error that is no number is the largest.
         let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
-        if of.pixmask_fraction[bin] < MASKED { error } else { 0.0 }
+        if of.pixmask_fraction.at(bin) < MASKED { error } else { 0.0 }
     }
 
     /// Returns where a selected fibre's errors are above the tolerance.

@@ -78,7 +78,7 @@ pub struct BundleSpectra {
     /// Bins whose patch has no solution, `[nspec, nwave]`.
     pub(crate) lost: Vec<bool>,
     /// Bins whose column of R is that of their own patch, `[nspec, nwave]`.
-    has_column: Vec<bool>,
+    pub(crate) has_column: Vec<bool>,
     /// The light of each bundle, if a model image is wanted.
     pub(crate) stripes: Vec<Stripe>,
 }
@@ -115,8 +115,8 @@ impl BundleSpectra {
             chi2pix: Vec::new(),
             pixmask_fraction: Vec::new(),
             off_ccd: Vec::new(),
-            lost: vec![false; bins],
-            has_column: vec![false; bins],
+            lost: recycled::zeros(bins),
+            has_column: recycled::zeros(bins),
             stripes: Vec::new(),
         }
     }
