@@ -173,7 +173,7 @@ fn are_within<T: Copy + Into<f64>>([error, flux, ivar]: [&[T]; 3], most: f64) ->
     // `&` leaves lanes to the compiler.
     error.iter().zip(flux).zip(ivar).fold(true, |all, ((error, flux), ivar)| {
         let [error, flux, ivar]: [f64; 3] = [(*error).into(), (*flux).into(), (*ivar).into()];
-        all & (error <= most) & (flux.abs() < f64::INFINITY) & (ivar >= 0.0) & (ivar < f64::INFINITY)
+        all & (error <= most) & (flux.abs() < f64::INFINITY) & (0.0..f64::INFINITY).contains(&ivar)
     })
 }
 
