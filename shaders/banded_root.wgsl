@@ -17,7 +17,8 @@ const UNRESOLVED: f32 = 3e38;
 // S_f and its bounds: see banded_complement.
 @group(0) @binding(1) var<storage, read> complement: array<vec4<real>>;
 @group(0) @binding(2) var<storage, read> bounds: array<real>;
-// Poles and weights, [quads taken - 1, npole]; the last are 0, and its solution is x.
+// Poles and weights, [quads taken - 1, npole]. The last pole is 0, and its solution is x; its weight is the relative error of the
+// root beyond that asked for, 0 if there is none.
 @group(0) @binding(3) var<storage, read> poles: array<vec2<real>>;
 // Inverses of S_f at every pole: see shared/inverse.wgsl.
 @group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;
@@ -93,6 +94,19 @@ fn largest_bound(f: u32, block: u32) -> real {
     return largest;
 }
 
+// Returns the largest signal to noise of a block's chunk, by which a relative error of the root is multiplied.
+fn largest_signal(f: u32, block: u32) -> real {
+    let chunk = block / args.core;
+    var largest = vec4<real>();
+    for (var j = chunk_start(chunk); j < chunk_end(chunk); j += 1u) {
+        let at = f * args.nblock + j;
+        let s = complement_block(at, 0u);
+        let variances = max(vec4(s[0].x, s[1].y, s[2].z, s[3].w), vec4<real>());
+        largest = max(largest, abs(vectors[3u * args.nfibre * args.nblock + at]) * sqrt(variances));
+    }
+    return max(max(largest.x, largest.y), max(largest.z, largest.w));
+}
+
 // Returns block i of the row sums Q 1 = S S^-1/2 1.
 fn row_sums(f: u32, i: u32) -> vec4<real> {
     let at = f * args.nblock + i;
@@ -135,14 +149,18 @@ fn spectra_of_fibres(
     let s = row_sums(f, block);
     // To first order, where the true S differs from the band by E and the lost part is E x.
     let truncation = 0.5 * vectors[2u * blocks + at];
-    let truncation_error = abs(truncation);
+    var truncation_error = abs(truncation);
+    let taken = quads_taken[f * args.nchunk + block / args.core];
+    let beyond = poles[taken * args.npole - 1u].y;
+    if beyond > 0.0 {
+        truncation_error += vec4<real>(beyond * largest_signal(f, block));
+    }
     // Q x = S^1/2 S^-1 z.
     let flux = (vectors[blocks + at] + select(vec4<real>(), truncation, args.is_f64 == 1u)) / s;
     let x = vectors[3u * blocks + at];
     let width = 2u * args.r_half + 1u;
     var least: real = 0.0;
     if args.is_f64 == 1u {
-        let taken = quads_taken[f * args.nchunk + block / args.core];
         for (var p = 0u; p < 4u * taken; p += 1u) {
             least += poles[(taken - 1u) * args.npole + p].y;
         }

@@ -13,13 +13,15 @@ const SIZE: (u32, u32) = (900, 520);
 const FONT: &str = "fidelity";
 const INK: RGBColor = RGBColor(45, 45, 55);
 /// Colours for all kinds of eyes (Okabe and Ito).
-const COLOURS: [RGBColor; 6] = [
+const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
     RGBColor(204, 121, 167),
     RGBColor(230, 159, 0),
     RGBColor(86, 180, 233),
+    RGBColor(240, 228, 66),
+    RGBColor(110, 110, 110),
 ];
 /// Limits of the errors drawn, sigma.
 const ERRORS: [f64; 2] = [1e-9, 1.0];

@@ -55,6 +55,8 @@ pub struct Outcome {
     pub gpu: Option<Precision>,
     /// Why there is none.
     pub declined: Option<String>,
+    /// How far the exact solution may be off, sigma.
+    pub exact_to: f64,
     pub from_exact: Option<Distance>,
     pub from_published: Option<Distance>,
     /// A GPU's distance from the CPU by the same method.
@@ -148,6 +150,7 @@ fn judge(scene: &Scene, method: Method, (device, engine): &Device) -> (Outcome, 
         method,
         gpu: engine.is_gpu().then(|| engine.precision()),
         declined: None,
+        exact_to: scene.exact_to,
         from_exact: None,
         from_published: None,
         from_twin: None,
@@ -190,7 +193,7 @@ impl Outcome {
         let solver = self.method.solver;
         let (exact, published, twin) = match (self.gpu, solver) {
             _ if self.method.tolerance == Some(FINE) => {
-                (bounds(1e-7, 1e-8, 1e-9), bounds(0.0, 0.0, 0.0), bounds(3e-8, 1e-8, 1e-9))
+                (bounds(3e-8 + self.exact_to, 1e-8, 1e-9), bounds(0.0, 0.0, 0.0), bounds(3e-8, 1e-8, 1e-9))
             }
             (None, _) => (bounds(3e-5, 1e-5, 1e-6), bounds(1e-5, 1e-6, 1e-6), bounds(0.0, 0.0, 0.0)),
             (Some(Precision::F32), Solver::Patches) => {

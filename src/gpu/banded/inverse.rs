@@ -13,7 +13,8 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
-/// Poles of the square root on a device, `[quads taken - 1, npole]`: those of the quads, then (0, 0) for the inverse itself.
+/// Poles and weights of the square root on a device, `[quads taken - 1, npole]`: those of the quads, and for the inverse itself a
+/// last pole of 0, in whose weight is the error beyond that asked for.
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,
@@ -23,18 +24,18 @@ pub struct Poles {
 }
 
 impl Poles {
-    /// Uploads the poles of the square root, and (0, 0) for the inverse itself.
+    /// Uploads the poles of the square root, and that of the inverse itself.
     ///
     /// # Errors
     /// [`GpuError::OutOfMemory`] if the device is full.
     pub fn new(gpu: &Gpu, of_root: &RootPoles) -> Result<Self, GpuError> {
         let npole = of_root.most() + 1;
-        let set = |poles: &Vec<[f64; 2]>| {
+        let set = |(poles, beyond): (&Vec<[f64; 2]>, &f64)| {
             let mut set = poles.clone();
-            set.resize(npole, [0.0; 2]);
+            set.resize(npole, [0.0, *beyond]);
             set
         };
-        let values: Vec<f64> = of_root.sets.iter().flat_map(set).flatten().collect();
+        let values: Vec<f64> = of_root.sets.iter().zip(&of_root.beyond).flat_map(set).flatten().collect();
         let buffer = gpu.upload_reals("poles", &values)?;
         Ok(Self { buffer, ends: gpu.upload_reals("ends", &of_root.ends)?, npole })
     }
@@ -43,36 +44,46 @@ impl Poles {
 /// Poles of a quad: a chunk takes poles by the quad.
 pub(super) const QUAD: usize = 4;
 
+/// Lower end of the shortest interval, relative to its upper.
+const SHORTEST: f64 = 0.5;
+
 /// Poles and weights of the square root, by the number of quads that a spectrum takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RootPoles {
     /// Poles and weights, `[quads - 1][4 quads]`.
     sets: Vec<Vec<[f64; 2]>>,
-    /// Least eigenvalue, relative to the largest, that so many quads serve, `[quads - 1]`.
+    /// Least eigenvalue, relative to the largest, that so many quads serve, `[quads - 1]`; 1 where they serve none.
     ends: Vec<f64>,
+    /// Error of the root, relative to it, where it exceeds that asked for, `[quads - 1]`; else 0.
+    beyond: Vec<f64>,
 }
 
 impl RootPoles {
-    /// Makes those of up to `most` poles, a multiple of four, which serve eigenvalues down to `floor` of the largest. Fewer serve as
-    /// far as their error is at most `error`, relative to the root, or at most that of all.
+    /// Makes those of up to `most` poles, a multiple of four, which serve eigenvalues down to `floor` of the largest, whatever their
+    /// error. Fewer serve as far as theirs is at most `error`, relative to the root.
     pub fn new(floor: f64, most: usize, error: f64) -> Self {
-        let error = error.max(Root::new(floor, most).error);
         let serves = |end: f64, count: usize| Root::new(end, count).error <= error;
-        let root = |count: usize| {
+        let end = |count: usize| {
             if count == most {
-                return Root::new(floor, most);
+                return floor;
             }
             // Logarithms of an end that does not serve, and of one that does.
-            let (mut low, mut high) = (floor.ln(), 0.5f64.ln());
+            let (mut low, mut high) = (floor.ln(), SHORTEST.ln());
+            if !serves(SHORTEST, count) {
+                return 1.0;
+            }
             for _ in 0..20 {
                 let middle = 0.5 * (low + high);
                 *if serves(middle.exp(), count) { &mut high } else { &mut low } = middle;
             }
-            Root::new(high.exp(), count)
+            high.exp()
         };
-        let roots: Vec<Root> = (QUAD..=most).step_by(QUAD).map(root).collect();
+        let counts = || (QUAD..=most).step_by(QUAD);
+        let ends: Vec<f64> = counts().map(end).collect();
+        let roots: Vec<Root> = counts().zip(&ends).map(|(count, end)| Root::new(end.min(SHORTEST), count)).collect();
         let poles = |root: &Root| root.poles.iter().zip(&root.weights).map(|(p, w)| [*p, *w]).collect();
-        Self { sets: roots.iter().map(poles).collect(), ends: roots.iter().map(|root| root.ratio).collect() }
+        let beyond = |root: &Root| if root.error > error { root.error } else { 0.0 };
+        Self { sets: roots.iter().map(poles).collect(), ends, beyond: roots.iter().map(beyond).collect() }
     }
 
     /// The most poles.
@@ -143,7 +154,9 @@ pub(super) fn record_inverses(
     let (inverses, quads) = (out.records.named("inverses"), taken.named("quads_taken"));
     let of_matrices = [systems.matrices.named("matrices"), systems.rhs.named("rhs"), systems.bounds.named("bounds")];
     let bound = [&of_matrices[..], &[inverses, poles.ends.named("ends"), quads]].concat();
-    record_chunks(recording, shape, ("choose_quads", OPERATIONS), systems, (args, count), &bound)?;
+    // At most one factorisation per number of quads but the last.
+    let operations = OPERATIONS / 2 * (poles.npole / QUAD).saturating_sub(1).max(1);
+    record_chunks(recording, shape, ("choose_quads", operations), systems, (args, count), &bound)?;
     let of_poles = [poles.buffer.named("poles"), inverses, out.health.named("health"), quads];
     let bound = [&of_matrices[..], &of_poles].concat();
     record_chunks(recording, shape, ("invert_chunks", OPERATIONS), systems, (args, count * poles.npole), &bound)
@@ -215,5 +228,15 @@ mod tests {
             let root: f64 = poles.iter().map(|[sigma, weight]| weight * beyond / (beyond + sigma)).sum();
             assert!((root / beyond.sqrt() - 1.0).abs() > error, "{} poles serve farther", poles.len());
         }
+        assert_eq!(all.beyond, [0.0; 6]);
+    }
+
+    #[test]
+    fn an_error_that_no_poles_keep_to_is_known_of_the_last_and_no_end_is_promised_that_does_not_serve() {
+        let poles = RootPoles::new(1e-16, 48, 1e-12);
+        assert_eq!(poles.ends[0], 1.0, "4 poles are off by 5e-11 on the shortest interval");
+        assert!(poles.ends[1] < 1.0 && poles.ends[11] == 1e-16);
+        assert!(poles.beyond[1..11].iter().all(|beyond| *beyond == 0.0), "{:?}", poles.beyond);
+        assert!((1e-11..1e-9).contains(&poles.beyond[11]), "{:?}", poles.beyond);
     }
 }

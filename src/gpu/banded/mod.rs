@@ -14,9 +14,10 @@
 //! 3. `banded_solve`: x = S^-1 z, the residual of K x = y, and the exact `z_f = y_f - (K_ff - S_f) x_f - K_fg x_g`. That z
 //!    knows all fibres and no chunks. In f64 up to seven rounds of iterative refinement by S^-1 follow, until a bundle has
 //!    converged. If it does not, or r > 1, the residual is eliminated like y in each round.
-//! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with 8, 16 or 24 poles in f32 and up to 48 in f64, as the spectrum
+//! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with up to 24 poles in f32 and up to 48 in f64, as the spectrum
 //!    of a chunk needs. Then flux, ivar,
-//!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x. Where r > 1 that z
+//!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x, and from the
+//!    error of the poles where that is beyond the tolerance. Where r > 1 that z
 //!    is of one neighbour fewer, so that the estimate has the depth of the recursion in it. In f64 flux is corrected by it.
 //!
 //! Stage 4 uses `banded_inverse`: the band of an inverse and three solves, one thread per matrix, chunk and pole. It factors
@@ -27,7 +28,7 @@
 //! wider bands, f64 or the CPU solve the bundle.
 //!
 //! Cost per bin and fibre of DESI's r camera, counted from the loops. Spots have 11 x 17 pixels, K's half bandwidth is 8, chunks
-//! of 96 bins overlap by 36; 3 fibres on either side, 24 poles, the most that f32 takes. Neighbours' spots and blocks count once, as caches hold them:
+//! of 96 bins overlap by 36, those of poles have 192 bins; 3 fibres on either side, 24 poles, the most that f32 takes. Neighbours' spots and blocks count once, as caches hold them:
 //!
 //! | stage | FMA | bytes to and from memory |
 //! |---|---|---|
@@ -35,10 +36,10 @@
 //! | banded_normal | 2 050 | 1 000 |
 //! | banded_complement | 8 700 | 4 000 |
 //! | banded_solve | 900 | 600 |
-//! | banded_root | 19 400 | 11 000 |
+//! | banded_root | 15 200 | 8 600 |
 //! | model, goodness | 3 000 | 1 700 |
 //!
-//! A frame of 500 fibres by 2326 bins takes 42 GFMA and 22 GB, counted and not measured on a GPU. Lavapipe takes a
+//! A frame of 500 fibres by 2326 bins takes 37 GFMA and 20 GB, counted and not measured on a GPU. Lavapipe takes a
 //! second per bundle in f32 on two cores, two fifths of it for spots and normal equations.
 
 mod accuracy;

@@ -13,7 +13,7 @@ use std::ops::Range;
 /// Bins of a block without its overlap: a block's factors of 8 poles take 0.4 MB.
 const BLOCK: usize = 320;
 
-/// Right-hand sides that are solved for: 1, x and z - S x.
+/// Right-hand sides that are solved for: 1, S x and z - S x.
 const SIDES: usize = 3;
 
 /// Most poles of a block, in eights: enough for a condition number of 1e16 to 1e-9.

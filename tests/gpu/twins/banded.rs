@@ -155,6 +155,42 @@ fn s_and_spectra_of_a_bundle_are_those_of_the_twin_in_bands_of_any_width() {
     }
 }
 
+#[test]
+fn the_error_of_too_few_poles_is_in_the_truncation_error() {
+    let case = bundle();
+    let expected = twin(&case, Prior::new(0.0, 0.25));
+    for gpu in in_each_precision() {
+        let shape = shape(&case, &expected, 16);
+        let spectra = |most: usize| {
+            let normal = upload(&gpu, &shape, &expected);
+            let found = Complements::new(&gpu, &shape).unwrap();
+            let solution = Solution::new(&gpu, &shape).unwrap();
+            let poles = Poles::new(&gpu, &RootPoles::new(1e-10, most, 1e-6)).unwrap();
+            let spectra = Roots::new(&gpu, &shape, &poles).unwrap();
+            let mut recording = Recording::new();
+            record_complements(&mut recording, &shape, &normal, 5, &found).unwrap();
+            record_solve(&mut recording, &shape, &normal, &found, Refinement::OfFibres(1), &solution).unwrap();
+            record_root(&mut recording, &shape, &found, &solution, &poles, &spectra).unwrap();
+            gpu.run(recording).unwrap();
+            spectra.spectra.download().unwrap()
+        };
+        let (enough, few) = (spectra(24), spectra(8));
+        let bins = shape.nfibre * shape.nbin;
+        let error = |bin: usize| (few[bin] - enough[bin]).abs() * enough[bins + bin].sqrt();
+        let largest = (0..bins).map(error).fold(0.0, f64::max);
+        assert!(largest > 0.1, "8 poles are too few: {largest}");
+        for bin in 0..bins {
+            let told = few[2 * bins + bin];
+            assert!(error(bin) <= told && enough[2 * bins + bin] < 1e-3 * told, "{bin}: {} {told}", error(bin));
+        }
+        note!(
+            "{}: flux is {largest:.1} sigma off, told at most {:.1}",
+            gpu.precision(),
+            few[2 * bins..3 * bins].iter().copied().fold(0.0, f64::max)
+        );
+    }
+}
+
 /// Seven fibres that share light with up to `far` on either side: G^T G + 20 for a G whose rows see that many.
 fn far_fibres(far: usize) -> (BandedNormal, Vec<Vec<bool>>) {
     let (nfibre, n, half) = (7, 90, 6);
@@ -213,9 +249,9 @@ fn compare_spectra(
     refinement: Refinement,
 ) -> (f64, f64) {
     // In f32 chunks overlap, in f64 each is the whole fibre: the arithmetic is that of the twin.
-    let (allowed, overlap, floor, most) = match gpu.precision() {
-        Precision::F32 => (F32, 36, 1e-8, 16),
-        Precision::F64 => (F64, 160, 1e-13, 48),
+    let (allowed, overlap, poles) = match gpu.precision() {
+        Precision::F32 => (F32, 36, RootPoles::new(1e-8, 16, 2e-6)),
+        Precision::F64 => (F64, 160, RootPoles::new(1e-13, 48, 1e-12)),
     };
     let depth = match refinement {
         Refinement::OfFibres(_) => 5,
@@ -230,7 +266,7 @@ fn compare_spectra(
 
     let normal = upload(gpu, &shape, expected);
     let found = Complements::new(gpu, &shape).unwrap();
-    let poles = Poles::new(gpu, &RootPoles::new(floor, most, 1e-12)).unwrap();
+    let poles = Poles::new(gpu, &poles).unwrap();
     let solution = Solution::new(gpu, &shape).unwrap();
     let spectra = Roots::new(gpu, &shape, &poles).unwrap();
     let mut recording = Recording::new();
