@@ -37,7 +37,7 @@ const CROWDED: f64 = 3e-3;
 
 /// Factor on the estimated error of flux. In 1000 worlds of random PSFs, light and masks the error was up to 3.5 times the
 /// estimate. Once, far above the tolerance, it was 14 times: beside dead rows, fibres a thousand times brighter, and fibres
-/// that share much light.
+/// that share much light. In 1300 worlds at a tolerance of 1e-8 it was six times once, 1.5e-8 sigma.
 const OVER_ESTIMATE: f64 = 4.0;
 
 /// Parameters of the banded solver, measured on K for a tolerance.
