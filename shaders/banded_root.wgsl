@@ -17,8 +17,8 @@ const UNRESOLVED: f32 = 3e38;
 // S_f and its bounds: see banded_complement.
 @group(0) @binding(1) var<storage, read> complement: array<vec4<real>>;
 @group(0) @binding(2) var<storage, read> bounds: array<real>;
-// Poles and weights, [quads taken - 1, npole]. The last pole is 0, and its solution is x; its weight is the relative error of the
-// root beyond that asked for, 0 if there is none.
+// Poles and weights, [quads taken - 1, npole]. The last pole is 0, and its solution is x. Its weight is the relative error of the
+// root if that is beyond the error asked for, else 0.
 @group(0) @binding(3) var<storage, read> poles: array<vec2<real>>;
 // Inverses of S_f at every pole: see shared/inverse.wgsl.
 @group(0) @binding(4) var<storage, read> inverses: array<vec4<real>>;

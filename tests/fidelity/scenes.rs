@@ -329,8 +329,8 @@ fn short_by(name: &'static str) -> Scene {
     scene
 }
 
-/// Bins at each end of sim11 that do not count. Its exact solution has 30 bins beyond the ends, by which the last bin is 3e-5
-/// sigma off, the sixth last 4e-6, and so on by a factor of 1.5 per bin. Ours has more, and a longer range does not move it.
+/// Bins at each end of sim11 that do not count. Its exact solution has 30 bins beyond the ends: the last bin is 3e-5 sigma
+/// off, and each before it by a factor of 1.5 less. Ours has more, and a longer range does not move it.
 const ENDS_OF_SIM11: usize = 30;
 const NWAVE_OF_SIM11: usize = 2326;
 

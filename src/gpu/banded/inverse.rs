@@ -13,8 +13,8 @@ pub(in crate::gpu) fn variants() -> Vec<Variant> {
     wide.chain([variant("banded_inverse", REACHES[0])]).collect()
 }
 
-/// Poles and weights of the square root on a device, `[quads taken - 1, npole]`: those of the quads, and for the inverse itself a
-/// last pole of 0, in whose weight is the error beyond that asked for.
+/// Poles and weights of the square root on a device, `[quads taken - 1, npole]`. A last pole of 0 follows those of the quads, for the
+/// inverse itself. Its weight is the error of the root if that is beyond the error asked for, else 0.
 #[derive(Clone, Debug)]
 pub struct Poles {
     pub(super) buffer: Reals,

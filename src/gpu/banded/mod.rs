@@ -15,9 +15,8 @@
 //!    knows all fibres and no chunks. In f64 up to seven rounds of iterative refinement by S^-1 follow, until a bundle has
 //!    converged. If it does not, or r > 1, the residual is eliminated like y in each round.
 //! 4. `banded_root`: Q x = S^-1/2 z and the diagonals of Q = S^1/2, with up to 24 poles in f32 and up to 48 in f64, as the spectrum
-//!    of a chunk needs. Then flux, ivar,
-//!    R (BS10 eq. 17-19); the truncation error of flux, estimated as in the twin from the difference of z and S x, and from the
-//!    error of the poles where that is beyond the tolerance. Where r > 1 that z
+//!    of a chunk needs. Then flux, ivar and R (BS10 eq. 17-19). The truncation error of flux is estimated as in the twin from the
+//!    difference of z and S x. The error of the poles adds to it where it is beyond the tolerance. Where r > 1 that z
 //!    is of one neighbour fewer, so that the estimate has the depth of the recursion in it. In f64 flux is corrected by it.
 //!
 //! Stage 4 uses `banded_inverse`: the band of an inverse and three solves, one thread per matrix, chunk and pole. It factors
@@ -28,7 +27,7 @@
 //! wider bands, f64 or the CPU solve the bundle.
 //!
 //! Cost per bin and fibre of DESI's r camera, counted from the loops. Spots have 11 x 17 pixels, K's half bandwidth is 8, chunks
-//! of 96 bins overlap by 36, those of poles have 192 bins; 3 fibres on either side, 24 poles, the most that f32 takes. Neighbours' spots and blocks count once, as caches hold them:
+//! of 96 bins overlap by 36. Those of poles have 192 bins. 3 fibres on either side, 24 poles, the most that f32 takes. Neighbours' spots and blocks count once, as caches hold them:
 //!
 //! | stage | FMA | bytes to and from memory |
 //! |---|---|---|
