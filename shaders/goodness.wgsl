@@ -2,15 +2,13 @@
 // for every spot that it belongs to.
 #import grid
 #import patch
-#import reduction
 
 alias real = f32;
-alias Partial = vec4<real>;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 64;
-// Threads that share a spot, a power of two up to THREADS.
-const LANES: u32 = 16;
+// Sums that a workgroup keeps, at least those of the widest spot.
+const SUMS: u32 = 256;
 
 // Pixel values, electron, and inverse variances, 0 = do not use, [ccd_ny, ccd_nx].
 @group(0) @binding(4) var<storage, read> image: array<f32>;
@@ -58,54 +56,86 @@ fn pixels(
     }
 }
 
-// LANES threads per bin, THREADS / LANES bins per workgroup.
+// Sums of spots, [bins of the workgroup, pairs of columns]: times chi^2, over pixels used, over pixels with ivar 0, over all.
+var<workgroup> sums: array<vec4<real>, SUMS>;
+// Positions of the spots, and their patches.
+var<workgroup> stamps: array<Stamp, THREADS>;
+var<workgroup> of_patches: array<u32, THREADS>;
+
+// Returns the pairs of columns of a spot.
+fn column_pairs() -> u32 {
+    return (spot_nx() + 1u) / 2u;
+}
+
+// Returns the bins of a workgroup.
+fn bins_per_group() -> u32 {
+    return min(SUMS / column_pairs(), THREADS);
+}
+
+// As many bins per workgroup as SUMS serves. A thread takes pairs of columns, half a spot apart.
 @compute @workgroup_size(THREADS)
 fn goodness_of_bins(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let group_index = workgroup_index(group, groups);
-    if group_index * (THREADS / LANES) >= args.count {
+    let first_bin = workgroup_index(group, groups) * bins_per_group();
+    if first_bin >= args.count {
         return;
     }
-    let lane = thread % LANES;
-    let own = group_index * (THREADS / LANES) + thread / LANES;
-    // Threads beyond the last bin add up its sums, too: all meet at the barriers.
-    let g = args.first + min(own, args.count - 1u);
-    let bin = args.core_bin + g % args.ncore_bin;
-    let fibre = args.core_fibre + (g / args.ncore_bin) % args.ncore_fibre;
-    let patch_ = patch_at(g / (args.ncore_bin * args.ncore_fibre));
-    let spot = stamp_at(patch_, fibre, bin);
+    let nbin = min(bins_per_group(), args.count - first_bin);
     let nx = spot_nx();
     let ny = spot_ny();
-    let rows = LANES / nx;
-    let columns = LANES % nx;
-    var y = lane / nx;
-    var x = lane % nx;
-    // Sums of the spot: times chi^2, over pixels used, over pixels with ivar 0, over all pixels.
-    var sums = vec4<real>();
-    for (var k = lane; k < nx * ny; k += LANES) {
-        let row = spot.y + i32(y);
-        let column = spot.x + i32(x);
-        if on_patch(patch_, row, column) {
-            let value = spots[spot.first + k];
-            let pixel_chi2 = chi2[patch_.first_pixel + u32(row * patch_.nx + column)];
-            if pixel_chi2 >= 0.0 {
-                sums += value * vec4<real>(pixel_chi2, 1.0, 0.0, 1.0);
-            } else {
-                sums += value * vec4<real>(0.0, 0.0, real(select(0.0, 1.0, pixel_chi2 == MASKED)), 1.0);
+    let g = args.first + first_bin + thread;
+    if thread < nbin {
+        let fibre_and_patch = g / args.ncore_bin;
+        let bin = args.core_bin + g - fibre_and_patch * args.ncore_bin;
+        let p = fibre_and_patch / args.ncore_fibre;
+        stamps[thread] = stamp_at(patch_at(p), args.core_fibre + fibre_and_patch - p * args.ncore_fibre, bin);
+        of_patches[thread] = p;
+    }
+    workgroupBarrier();
+    let pairs = column_pairs();
+    var own = thread / pairs;
+    var first_x = thread - own * pairs;
+    for (var k = thread; k < nbin * pairs; k += THREADS) {
+        let patch_ = patch_at(of_patches[own]);
+        let spot = stamps[own];
+        let first_y = max(-spot.y, 0);
+        let end_y = min(i32(ny), patch_.ny - spot.y);
+        var sum = vec4<real>();
+        for (var x = first_x; x < nx; x += pairs) {
+            let column = spot.x + i32(x);
+            if column < 0 || column >= patch_.nx {
+                continue;
+            }
+            var value_at = spot.first + u32(first_y) * nx + x;
+            var pixel_at = patch_.first_pixel + u32((spot.y + first_y) * patch_.nx + column);
+            for (var y = first_y; y < end_y; y += 1) {
+                let value = spots[value_at];
+                let pixel_chi2 = chi2[pixel_at];
+                let used = select(0.0, value, pixel_chi2 >= 0.0);
+                sum += vec4<real>(used * pixel_chi2, used, select(0.0, value, pixel_chi2 == MASKED), value);
+                value_at += nx;
+                pixel_at += u32(patch_.nx);
             }
         }
-        x += columns;
-        y += rows;
-        if x >= nx {
-            x -= nx;
-            y += 1u;
+        sums[k] = sum;
+        own += THREADS / pairs;
+        first_x += THREADS % pairs;
+        if first_x >= pairs {
+            first_x -= pairs;
+            own += 1u;
         }
     }
-    let sum = lanes_sum(thread, sums);
-    if lane == 0u && own < args.count {
+    workgroupBarrier();
+    if thread < nbin {
+        var sum = sums[thread * pairs];
+        for (var pair = 1u; pair < pairs; pair += 1u) {
+            sum += sums[thread * pairs + pair];
+        }
+        let patch_ = patch_at(of_patches[thread]);
+        let spot = stamps[thread];
         let whole = spot.y >= 0 && spot.y + i32(ny) <= patch_.ny
             && spot.x >= 0 && spot.x + i32(nx) <= patch_.nx && sum.w > 0.0;
         // A spot of zeros covers nothing: all of it counts as off the pixels.

@@ -42,18 +42,18 @@ struct Args {
 @group(0) @binding(1) var<storage, read> spots: array<real>;
 // Nearest pixel of each spot on the CCD, [2, nfibre, pixel_bins], x before y.
 @group(0) @binding(2) var<storage, read> pixel: array<i32>;
-// Patches, [patch, 12]: first fibre, first bin, first CCD row and column, rows, columns, first pixel and first row counted over
-// the batch. Then the prior, regularisation before least weight, each as the bits of two f32 whose sum it is.
+// Patches, [patch, 11]: first fibre, first bin, first CCD row and column, rows, columns, first pixel counted over the batch.
+// Then the prior, regularisation before least weight, each as the bits of two f32 whose sum it is.
 @group(0) @binding(3) var<storage, read> patches: array<u32>;
 
 // Returns the regularisation of a patch.
 fn regularize(p: u32) -> real {
-    return sum_of_bits(12u * p + 8u);
+    return sum_of_bits(11u * p + 7u);
 }
 
 // Returns the weight up to which an unknown of a patch counts as without information; 0 stands for that of the patch.
 fn least_weight(p: u32) -> real {
-    return sum_of_bits(12u * p + 10u);
+    return sum_of_bits(11u * p + 9u);
 }
 
 fn sum_of_bits(k: u32) -> real {
@@ -73,14 +73,13 @@ struct Patch {
     ny: i32,
     nx: i32,
     first_pixel: u32,
-    first_row: u32,
 }
 
 fn patch_at(p: u32) -> Patch {
-    let k = 12u * p;
+    let k = 11u * p;
     return Patch(
         patches[k], patches[k + 1u], i32(patches[k + 2u]), i32(patches[k + 3u]),
-        i32(patches[k + 4u]), i32(patches[k + 5u]), patches[k + 6u], patches[k + 7u],
+        i32(patches[k + 4u]), i32(patches[k + 5u]), patches[k + 6u],
     );
 }
 

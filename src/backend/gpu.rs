@@ -274,9 +274,9 @@ fn bytes_of_batch(gpu: &Gpu, batch: &Batch, how: Decorrelate, half: usize) -> u6
     };
     // The model and chi^2 of every pixel.
     let npix: usize = batch.patches.iter().map(Patch::npix).sum();
-    let rows: usize = batch.patches.iter().map(|patch| patch.rows.len()).sum();
-    // Where spots lie at each row; places, blocks, statuses, progress.
-    let words = 4 * rows * batch.nspec + batch.len() * (3 * 16 + matrices * 32);
+    let most_rows = batch.patches.iter().map(|patch| patch.rows.len()).max().unwrap_or(0);
+    // Where spots lie; places, blocks, statuses, progress.
+    let words = image::marks(batch.len(), most_rows, batch.nspec) + batch.len() * (3 * 16 + matrices * 32);
     reals + (batch.len() * ncore) as u64 * schur + gpu.real_bytes(2 * npix) + 4 * words as u64
 }
 

@@ -2,12 +2,14 @@
 
 use super::patch::{CcdBuffers, Patches};
 use super::{GpuError, Reals, Recording, Variant};
+use crate::psf::MOST_HALF_SIZE;
 
 /// Invocations of a workgroup.
 const THREADS: usize = 64;
 
-/// Invocations that share a spot, which has 187 pixels in DESI.
-const LANES: usize = 16;
+/// Sums that a workgroup keeps, one per pair of columns of its spots.
+const SUMS: usize = 256;
+const _: () = assert!(MOST_HALF_SIZE < SUMS, "the widest spot fits");
 
 /// Floating-point operations per pixel.
 const OPERATIONS: u64 = 16;
@@ -17,7 +19,7 @@ pub(super) fn variants() -> Vec<Variant> {
 }
 
 fn variant() -> Variant {
-    Variant::new("goodness").set("THREADS", THREADS).set("LANES", LANES)
+    Variant::new("goodness").set("THREADS", THREADS).set("SUMS", SUMS)
 }
 
 /// Computes chi2pix, pixmask_fraction and the fraction off the pixels of a batch's core bins, `[patch, core fibre, core bin, 3]`
@@ -43,7 +45,8 @@ pub fn goodness(patches: &Patches, ccd: &CcdBuffers, model: &Reals, psferr: f64)
     let kernel = gpu.kernel(&variant(), "goodness_of_bins")?;
     let bound = [spots, pixel, table, chi2.named("chi2"), goodness.named("goodness")];
     for items in gpu.dispatches(count, OPERATIONS * patches.spots.shape.size() as u64) {
-        let groups = items.len().div_ceil(THREADS / LANES);
+        let bins_per_group = (SUMS / patches.spots.shape.nx().div_ceil(2)).min(THREADS);
+        let groups = items.len().div_ceil(bins_per_group);
         recording.dispatch(&kernel, groups, &patches.args(&items, ccd.nx), &bound)?;
     }
     gpu.run(recording)?;

@@ -1,6 +1,7 @@
-//! Model images on the GPU: one workgroup per row of a patch.
+//! Model images on the GPU: one workgroup per strip of a patch.
 
 use super::patch::Patches;
+use super::shaders::STRIP_ROWS;
 use super::{GpuError, Reals, Recording, Variant};
 
 /// Invocations of a workgroup: a patch is about 70 columns wide, a bundle 190.
@@ -15,6 +16,11 @@ pub(super) fn variants() -> Vec<Variant> {
 
 fn variant() -> Variant {
     Variant::new("model").set("THREADS", THREADS)
+}
+
+/// Returns how many words mark the spots that reach each strip of patches of up to `most_rows` rows and `nspec` fibres.
+pub(crate) fn marks(patches: usize, most_rows: usize, nspec: usize) -> usize {
+    4 * patches * most_rows.div_ceil(STRIP_ROWS) * nspec
 }
 
 /// The layout of the unknowns' flux.
@@ -39,7 +45,7 @@ pub fn model(patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Reals, 
         Unknowns::OfBundles => patches.spots.nbin * batch.nspec,
     };
     x.expect_len(batch.len() * of_patch)?;
-    let reach = gpu.zeros::<u32>("reach", 4 * patches.rows() * batch.nspec)?;
+    let reach = gpu.zeros::<u32>("reach", marks(batch.len(), patches.most_rows(), batch.nspec))?;
     let model = gpu.scratch_reals("model", patches.npix())?;
     let [spots, pixel, table] = patches.bound();
     let mut recording = Recording::new();
@@ -49,9 +55,10 @@ pub fn model(patches: &Patches, x: &Reals, unknowns: Unknowns) -> Result<Reals, 
     recording.dispatch(&kernel, spots_of.len().div_ceil(THREADS), &patches.args(&spots_of, 0), &bound)?;
     let bound = [spots, pixel, table, x.named("flux"), reach.named("reach"), model.named("model")];
     let kernel = gpu.kernel(&variant(), "images")?;
-    // A pixel tests every fibre, and tries the spots of those that reach its row.
-    let operations = 4 * patches.most_columns() * (batch.nspec + OVERLAPPING * patches.spots.shape.ny());
-    for items in gpu.dispatches(batch.len() * patches.most_rows(), operations as u64) {
+    // A column of a strip tests every fibre, and tries the spots of those that reach it.
+    let tried = OVERLAPPING * (patches.spots.shape.ny() + STRIP_ROWS);
+    let operations = 4 * patches.most_columns() * (batch.nspec + STRIP_ROWS * tried);
+    for items in gpu.dispatches(batch.len() * patches.most_rows().div_ceil(STRIP_ROWS), operations as u64) {
         let mut args = patches.args(&items, 0);
         args.flux_patch = of_patch as u32;
         args.flux_bin = if unknowns == Unknowns::OfBundles { batch.nspec as u32 } else { 0 };

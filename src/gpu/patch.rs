@@ -143,17 +143,16 @@ impl<'a> Patches<'a> {
             let (expected, found) = (batch.len(), priors.len());
             return Err(GpuError::Length { what: "priors of patches".to_string(), expected, found });
         }
-        let mut rows = Vec::with_capacity(12 * batch.len());
-        let (mut first_pixel, mut first_row) = (0, 0);
+        let mut rows = Vec::with_capacity(11 * batch.len());
+        let mut first_pixel = 0;
         for (patch, prior) in batch.patches.iter().zip(priors) {
             check(batch, spots, patch)?;
             let (y, x) = (patch.rows.start, patch.columns.start);
             let place = [patch.fibres.start, patch.bin0, y, x, patch.rows.len(), patch.columns.len()];
-            rows.extend(place.into_iter().chain([first_pixel, first_row]).map(|v| v as u32));
+            rows.extend(place.into_iter().chain([first_pixel]).map(|v| v as u32));
             let split = [prior.regularize, prior.least_weight].map(split);
             rows.extend(split.into_iter().flatten().map(f32::to_bits));
             first_pixel += patch.npix();
-            first_row += patch.rows.len();
         }
         let table = spots.pixel.gpu().upload("patches", &rows)?;
         Ok(Self { batch, spots, table })
@@ -190,11 +189,6 @@ impl<'a> Patches<'a> {
     /// Returns the number of pixels of all patches.
     pub(super) fn npix(&self) -> usize {
         self.batch.patches.iter().map(Patch::npix).sum()
-    }
-
-    /// Returns the number of rows of all patches.
-    pub(super) fn rows(&self) -> usize {
-        self.batch.patches.iter().map(|p| p.rows.len()).sum()
     }
 
     /// Returns the rows of the highest patch.

@@ -6,7 +6,7 @@ use super::root::Roots;
 use super::shape::BLOCK;
 use super::workspace::BandedDevice;
 use crate::gpu::memory::SLACK;
-use crate::gpu::traces;
+use crate::gpu::{model, traces};
 
 impl BandedDevice {
     /// Returns the bytes alive at a time while groups like `group` are submitted one after another, two in flight; the CCD's
@@ -30,9 +30,10 @@ impl BandedDevice {
         // The last window's spots are there until the next one's are made.
         let (windows, bins) = (cores.len().min(2), (longest + 2 * reach).min(nbin));
         let npix: usize = group.pixels.iter().map(|(rows, columns)| rows.len() * columns.len()).sum();
-        let rows: usize = group.pixels.iter().map(|(rows, _)| rows.len()).sum();
+        let most_rows = group.pixels.iter().map(|(rows, _)| rows.len()).max().unwrap_or(0);
         let spots = gpu.real_bytes(nfibre * windows * bins * spot.size());
-        let fit = gpu.real_bytes(2 * npix + 2 * 3 * nfibre * nbin) + 16 * (rows * group.bundle()) as u64;
+        let marks = 4 * model::marks(group.pixels.len(), most_rows, group.bundle()) as u64;
+        let fit = gpu.real_bytes(2 * npix + 2 * 3 * nfibre * nbin) + marks;
         // As the stages made them, or finished and on their way.
         let fetched = gpu.real_bytes(nfibre * nbin * 2 * (2 * shape.half + 8));
         let [traces, passing] = traces::bytes(gpu, group.psf, group.fibres.clone(), group.wave, group.with_tails);

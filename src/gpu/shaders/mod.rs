@@ -6,4 +6,4 @@ mod variant;
 pub use registry::{SHADERS, Shader};
 pub use variant::Variant;
 
-pub(super) use registry::{COUPLING_STEP, PROGRESS_WORDS, SIDES, registry};
+pub(super) use registry::{COUPLING_STEP, PROGRESS_WORDS, SIDES, STRIP_ROWS, registry};

@@ -13,6 +13,9 @@ pub(in crate::gpu) const PROGRESS_WORDS: usize = 4;
 /// Right-hand sides of banded solves: 1, z, and the part of z lost to the bands.
 pub(in crate::gpu) const SIDES: usize = 3;
 
+/// Rows of a strip of a model image, the pixels of a column that a thread computes.
+pub(in crate::gpu) const STRIP_ROWS: usize = 4;
+
 /// Applies a macro to the table of shaders. A row has the name of the file and the stage that it does or serves. Then the
 /// twin in `src/stages/`, the wrapper in this room, and the constants shared with Rust.
 macro_rules! registry {
@@ -33,7 +36,7 @@ macro_rules! registry {
             ("banded_root", Some("banded_root"), Some("banded/root.rs"), banded::root, [SIDES, RESOLVED]);
             ("banded_inverse", None, Some("banded/inverse.rs"), banded::inverse, [SIDES]);
             ("banded_inverse_wide", None, Some("banded/inverse.rs"), banded::inverse, [SIDES]);
-            ("model", Some("model"), Some("model.rs"), model, []);
+            ("model", Some("model"), Some("model.rs"), model, [ROWS]);
             ("goodness", Some("goodness"), Some("goodness.rs"), goodness, []);
             ("finish", Some("finish"), Some("finish.rs"), finish, []);
             ("selftest", None, None, selftest, []);
@@ -84,6 +87,7 @@ mod constants {
     pub const STEP: f64 = COUPLING_STEP as f64;
     pub const WORDS: f64 = PROGRESS_WORDS as f64;
     pub const SIDES: f64 = super::SIDES as f64;
+    pub const ROWS: f64 = STRIP_ROWS as f64;
 }
 
 macro_rules! shared {

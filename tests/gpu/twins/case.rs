@@ -41,14 +41,17 @@ pub fn noise(seed: u64, count: usize) -> Vec<f64> {
 impl Case {
     /// Three patches of 4 fibres by 14 bins, the first half off the CCD; a dead column and a dead block.
     pub fn synthetic(tails: bool) -> Self {
-        let psf = Synthetic {
-            nfibre: 6,
-            bundlesize: 6,
-            npix_y: Some(240),
-            tail_amplitude: if tails { 1e-3 } else { 0.0 },
-            ..Synthetic::default()
-        };
-        let psf = psf.build().unwrap();
+        Self::of_psf(Synthetic { tail_amplitude: if tails { 1e-3 } else { 0.0 }, ..Synthetic::default() })
+    }
+
+    /// Patches as [`Self::synthetic`] has, of spots of another half width and height.
+    pub fn with_spots([half_x, half_y]: [usize; 2]) -> Self {
+        Self::of_psf(Synthetic { half_x, half_y, ..Synthetic::default() })
+    }
+
+    fn of_psf(psf: Synthetic) -> Self {
+        let tails = psf.tail_amplitude > 0.0;
+        let psf = Synthetic { nfibre: 6, bundlesize: 6, npix_y: Some(240), ..psf }.build().unwrap();
         let wave: Vec<f64> = (0..180).map(|b| psf.wave_min - 12.0 + 0.8 * f64::from(b)).collect();
         let (ny, nx) = (psf.npix_y, psf.npix_x);
         let image: Vec<f32> = noise(1, ny * nx).iter().map(|v| (2000.0 * v * v * v) as f32).collect();

@@ -1,7 +1,7 @@
 //! model.wgsl against its twin.
 
 use super::case::Case;
-use spextral::geometry::Rectangle;
+use spextral::geometry::{Patch, Rectangle};
 use spextral::gpu::model::{self as device, Unknowns};
 use spextral::gpu::patch::Patches;
 use spextral::stages::model::add_model;
@@ -21,8 +21,10 @@ pub fn twin(case: &Case, x: &[f64]) -> Vec<f64> {
 #[test]
 fn model_images_are_within_1e_6_of_the_twin() {
     for gpu in in_each_precision() {
-        for tails in [false, true] {
-            let case = Case::synthetic(tails);
+        let others = [[2, 2], [40, 6]].map(Case::with_spots);
+        for case in [false, true].map(Case::synthetic).into_iter().chain(others) {
+            let is_cut = |patch: &Patch| !patch.rows.len().is_multiple_of(4);
+            assert!(case.batch.patches.iter().any(is_cut), "a patch must end within a strip");
             let x = case.flux();
             let spots = case.spots_on(&gpu);
             let patches = Patches::new(&case.batch, &spots).unwrap();
