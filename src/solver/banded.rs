@@ -14,7 +14,7 @@ use crate::backend::{
 use crate::gpu::Precision;
 use crate::gpu::banded::Group;
 use crate::plan::Bundle;
-use crate::stages::banded::{BandFailure, SOLVER_TOLERANCE_SHARE};
+use crate::stages::banded::{BandFailure, OVER_ESTIMATE, SOLVER_TOLERANCE_SHARE};
 use crate::stages::goodness::MASKED;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -28,9 +28,6 @@ const LEAST_TOLERANCE_F32: f64 = 3e-4;
 
 /// Factor from the estimated to the real error of flux in f32, where the estimate is in part rounding: 1 to 3 in all tests.
 const OVER_ESTIMATE_F32: f64 = 4.0;
-
-/// Further factor on estimates in f64 above the tolerance.
-const OVER_ESTIMATE_F64: f64 = 2.0;
 
 /// The fraction of flux that f32's roundings are worth, which no band mends.
 const ROUNDING_F32: f64 = 1.5e-6;
@@ -293,7 +290,7 @@ impl<'j> Banded<'j> {
         let mut largest = 0.0;
         row.estimates(self.job.beyond_ends(), |of| {
             // Most bins are known not to be the worst before their root is taken.
-            if !of.are_within(largest / OVER_ESTIMATE_F32.max(OVER_ESTIMATE_F64)) {
+            if !of.are_within(largest / OVER_ESTIMATE_F32.max(OVER_ESTIMATE)) {
                 largest = (0..of.len()).map(|bin| self.error_of(&of, bin)).fold(largest, f64::max);
             }
         });
@@ -317,7 +314,7 @@ impl<'j> Banded<'j> {
                 let rounding = ROUNDING_F32 * of.flux.at(bin).abs() * of.ivar.at(bin).sqrt();
                 OVER_ESTIMATE_F32 * (truncation - rounding)
             }
-            Precision::F64 => truncation * if truncation > self.tolerance { OVER_ESTIMATE_F64 } else { 1.0 },
+            Precision::F64 => OVER_ESTIMATE * truncation,
         };
         // An error that is no number is the largest.
         let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };

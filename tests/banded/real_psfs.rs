@@ -1,12 +1,12 @@
 //! Both real PSFs, off both ends of the CCD and on steps of any size, against dense elimination of the whole bundle.
 
-use super::whole_patch::{dense, worst};
+use super::whole_patch::worst;
 use spextral::extract::Options;
 use spextral::fits::read_psf;
 use spextral::geometry::{Ccd, WaveGrid};
 use spextral::psf::Psf;
 use spextral::simulate::{Simulation, simulate};
-use testkit::{Sim11, Small, cpu, extract, masked_planes, shared};
+use testkit::{Sim11, Small, cpu, dense, extract, masked_planes, shared};
 
 /// The first fibres of a PSF as a bundle, and pixels under them.
 struct Case<'a> {

@@ -4,22 +4,9 @@ use spextral::backend::Decorrelate;
 use spextral::extract::{ExtractError, JobError, Options, Solver};
 use spextral::frame::Spectra;
 use spextral::geometry::WaveGrid;
-use spextral::plan::WeightScale;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::stages::traces::traces;
-use testkit::{Small, cpu, in_pool};
-
-/// One patch per bundle, with all pixels and `beyond` bins beyond each end.
-pub fn dense(nwave: usize, beyond: usize) -> Options {
-    let mut options = Small::options();
-    options.patches.nsubbundles = Some(1);
-    options.patches.nwavestep = nwave;
-    options.patches.wavepad = beyond;
-    options.patches.wavepad_frac = 0.0;
-    options.patches.pixpad_frac = 1.0;
-    options.patches.weight_scale = WeightScale::Group;
-    options
-}
+use testkit::{Small, cpu, dense, in_pool};
 
 /// Relative rounding error of a frame file's f4.
 const F4: f64 = 6e-8;

@@ -4,7 +4,7 @@ use super::block::{BlockRoot, block_roots, cores};
 use super::complement::{Complement, Recursion, complements};
 use super::frontier::{self, Neglected, larger};
 use super::normal::BandedNormal;
-use super::parameters::SolverParameters;
+use super::parameters::{OVER_ESTIMATE, SolverParameters};
 use super::root::{BandedRoot, joined};
 use super::{BandFailure, WIDEST_CODE, scalar};
 use rayon::prelude::*;
@@ -269,9 +269,16 @@ impl Choice<'_> {
         core.start.saturating_sub(overlap)..(core.end + overlap).min(self.normal.n)
     }
 
+    /// Returns the largest estimate of a band's error that serves a fibre, sigma.
+    fn allowed(&self, fibre: usize) -> f64 {
+        let all = self.parameters.tolerance / OVER_ESTIMATE;
+        // What no band mends is reported in the end.
+        all - self.neglected[self.at(fibre)].error.min(0.5 * all)
+    }
+
     /// The blocks with an estimated error above the tolerance in them or around them, and those that there is no Q of.
     fn open(&self, blocks: &Blocks, fibre: usize) -> Vec<usize> {
-        let tolerance = self.parameters.tolerance / self.parameters.over_estimate;
+        let tolerance = self.allowed(fibre);
         let seam = |k: usize| match (blocks.get(k), blocks.get(k + 1)) {
             (Some(Some(block)), Some(Some(next))) => block.root.seam(&next.root),
             _ => 0.0,
@@ -351,7 +358,7 @@ impl Choice<'_> {
                 tried.retain(|&k| {
                     let counted = self.around(&cores[k]).filter(|&bin| (self.wanted.counts)(fibre, bin));
                     let largest = counted.map(|bin| promised[bin]).fold(0.0, larger);
-                    self.parameters.over_estimate * largest <= PROMISED * self.parameters.tolerance
+                    largest <= PROMISED * self.allowed(fibre)
                 });
             }
             self.try_all(blocks, tried.clone(), &part, Some(&rest), fibre);
@@ -370,7 +377,8 @@ impl Choice<'_> {
         let kept = blocks.iter().map(|tried| tried.kept).max().unwrap_or(0);
         let blocks: Vec<BlockRoot> = blocks.into_iter().map(|tried| tried.root).collect();
         let mut root = joined(&blocks, self.wanted.half);
-        root.truncation_error.iter_mut().for_each(|error| *error *= self.parameters.over_estimate);
+        let beyond = self.neglected[self.at(fibre)].error;
+        root.truncation_error.iter_mut().for_each(|error| *error += beyond);
         let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
         let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
         Decorrelated { root, kept, error }

@@ -9,9 +9,10 @@ use rayon::prelude::*;
 /// Signal to noise of the brightest bins: what leaks from one into a neglected fibre is that many sigma times the coupling.
 const BRIGHTEST: f64 = 1e4;
 
-/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron. The leak from a saturating bin into a faint
-/// fibre is that many sigma times the coupling.
-const BRIGHT_OVER_FAINT: f64 = 3e5;
+/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron, times 100. The leak from a saturating bin into a
+/// faint fibre is that many sigma times the coupling. Where fibres between are masked, the little light that they have in common
+/// counts for more: at 3e5, flux of 3 in 12000 random worlds was 2e-5 sigma off unreported.
+const BRIGHT_OVER_FAINT: f64 = 3e7;
 
 /// Most neighbours to each side with which a fibre may share light.
 pub const MOST_NEIGHBOURS: usize = 8;
@@ -178,7 +179,7 @@ impl Kernel for Products<'_> {
             overlap_lanes(simd, (self.own, self.at), self.own.stamp(self.at), self.other, j, &mut lanes);
             let relative = simd.sum(simd.load(&lanes)) / (own * norm(simd, self.other, j));
             // Spots that cover nothing have no norm.
-            largest = if relative.is_finite() { largest.max(relative) } else { largest };
+            largest = if relative.is_finite() { largest.max(relative.abs()) } else { largest };
         }
         largest
     }

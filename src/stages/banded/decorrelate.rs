@@ -3,13 +3,17 @@
 use super::choice::{Choice, Decorrelated, Part, TILE, Timed, Wanted};
 use super::frontier::{self, Neglected, larger};
 use super::normal::BandedNormal;
-use super::parameters::SolverParameters;
+use super::parameters::{OVER_ESTIMATE, SolverParameters};
 use super::{BandFailure, CouplingError};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The share of the tolerance that fibres beyond the frontier may take before they are made up for.
+/// The share of the tolerance that fibres beyond the frontier may take.
 const BEYOND_FRONTIER: f64 = 0.5;
+
+/// The estimated effect, in tolerances, from which on fibres beyond the widest frontier are not made up for. Below it what is left
+/// is part of the estimated error.
+const MOST_BEYOND_WIDEST: f64 = 0.5;
 
 /// The most that a fibre lacks of what the next one does: 0.02 where fibres share a tenth of their light. Those that share light
 /// may lack as much as each other.
@@ -65,17 +69,18 @@ pub fn banded_decorrelation(
         };
         let lacks: Vec<(usize, f64)> = left.iter().map(|&fibre| (fibre, lack(fibre))).collect();
         let largest = lacks.iter().map(|(_, lack)| *lack).fold(0.0, larger);
+        let is_widest = frontier + 1 == candidates.end;
+        let most = if is_widest { MOST_BEYOND_WIDEST } else { BEYOND_FRONTIER / OVER_ESTIMATE };
         // Written so that a NaN is not served.
-        let is_served = |lack: f64| lack <= BEYOND_FRONTIER * parameters.tolerance;
+        let is_served = |lack: f64| lack <= most * parameters.tolerance;
         let (served, lacking): (Vec<_>, Vec<_>) = lacks.into_iter().partition(|(_, lack)| is_served(*lack));
         tracing::debug!(
             "a frontier of {frontier} lacks {largest:.1e} sigma: too much for {} of {} fibres",
             lacking.len(),
             left.len()
         );
-        let are_few = frontier + 1 < candidates.end
-            && wanted.around.is_some()
-            && tiles(core, &lacking) as f64 <= FEW * tiles(core, &served) as f64;
+        let are_few =
+            !is_widest && wanted.around.is_some() && tiles(core, &lacking) as f64 <= FEW * tiles(core, &served) as f64;
         if !lacking.is_empty() && !are_few {
             why = Some(CouplingError::Frontier { distance: frontier + 1, error: largest }.into());
             continue;
@@ -84,7 +89,8 @@ pub fn banded_decorrelation(
         let fibres: Vec<usize> = wanted.fibres.iter().filter(is_next).copied().collect();
         let of_these = Wanted { core: core.clone(), fibres: &fibres, ..*wanted };
         let rhs = frontier::near_rhs(normal, x, frontier);
-        let neglected = neglected.drain(core.start - near.start..core.end - near.start).collect();
+        let of_core = |fibre: usize| Neglected { error: lack(fibre), ..neglected[fibre - near.start].clone() };
+        let neglected = core.clone().map(of_core).collect();
         let in_tiles = information.is_some();
         match (Choice { normal, x, parameters, wanted: &of_these, frontier, rhs, neglected, in_tiles, timed }).run() {
             // K less its farther couplings need not be positive definite.

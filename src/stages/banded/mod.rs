@@ -91,7 +91,7 @@ pub(crate) use ends::is_at_an_end;
 pub use goodness::{add_banded_model, banded_goodness};
 pub(crate) use normal::Forming;
 pub use normal::{BandedNormal, banded_normal_equations, half_bandwidth};
-pub(crate) use parameters::SOLVER_TOLERANCE_SHARE;
+pub(crate) use parameters::{OVER_ESTIMATE, SOLVER_TOLERANCE_SHARE};
 pub use parameters::{SolverParameters, banded_complements, banded_flux, banded_root, widened};
 pub(crate) use poles::Root;
 pub use root::BandedRoot;

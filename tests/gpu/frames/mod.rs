@@ -10,4 +10,5 @@ mod retry;
 mod sim11;
 mod stream;
 mod switch;
+mod told;
 mod worlds;

@@ -10,6 +10,7 @@
 //! | `extracting` | engines and extractions: the only place that knows their signatures |
 //! | `numbers` | distances between arrays, bits of spectra |
 //! | `small`, `worlds`, `sound` | synthetic frames; random ones; properties of every extraction |
+//! | `reported` | random instruments: flux is exact, or its error is reported |
 //! | `reference` | files made by other programs, in the `shared` folder beside the checkout |
 //! | `files` | small FITS files of every kind |
 //! | `folder` | a frame and its PSF in a fresh folder, and the binary run in it |
@@ -24,8 +25,10 @@ mod harness;
 mod numbers;
 pub mod psf_kinds;
 mod reference;
+pub mod reported;
 mod small;
 pub mod sound;
+
 pub mod worlds;
 
 pub use device::{allowed, device_name, gpu, gpu_with_default_limits, in_each_precision, open, open_with_f64};
@@ -35,6 +38,6 @@ pub use harness::{Test, ignore, main, note};
 pub use inventory;
 pub use numbers::{bits, largest, maximum, worst};
 pub use reference::{Reference, Sim11, shared, try_shared};
-pub use small::{Small, masked_planes};
+pub use small::{Small, dense, masked_planes};
 pub use spextral::backend::Engine;
 pub use testkit_macros::test;

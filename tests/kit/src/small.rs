@@ -5,6 +5,7 @@ use spextral::backend::Engine;
 use spextral::extract::{ExtractError, Extraction, ModelFlux, Options, Solver};
 use spextral::fits::Preproc;
 use spextral::geometry::{Ccd, WaveGrid};
+use spextral::plan::WeightScale;
 use spextral::psf::Psf;
 use spextral::simulate::synthetic::Synthetic;
 use spextral::simulate::{Light, Simulated, Simulation, simulate};
@@ -107,4 +108,16 @@ impl Small {
     pub fn try_extract(&self, options: &Options, engine: &Engine) -> Result<Extraction, ExtractError> {
         try_extract(&self.psf, &self.ccd(), &self.grid, options, engine)
     }
+}
+
+/// One patch per bundle, with all pixels and `beyond` bins beyond each end.
+pub fn dense(nwave: usize, beyond: usize) -> Options {
+    let mut options = Small::options();
+    options.patches.nsubbundles = Some(1);
+    options.patches.nwavestep = nwave;
+    options.patches.wavepad = beyond;
+    options.patches.wavepad_frac = 0.0;
+    options.patches.pixpad_frac = 1.0;
+    options.patches.weight_scale = WeightScale::Group;
+    options
 }
