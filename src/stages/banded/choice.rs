@@ -58,7 +58,7 @@ pub struct Decorrelated {
     pub root: BandedRoot,
     /// Half bandwidth of its S: the widest of its blocks.
     pub kept: usize,
-    /// The largest estimated error of flux at bins that count, sigma; infinite where it is no number.
+    /// The largest error of flux at bins that count, eight times its estimate, sigma; infinite where it is no number.
     pub error: f64,
 }
 
@@ -272,7 +272,7 @@ impl Choice<'_> {
     /// Returns the largest estimate of a band's error that serves a fibre, sigma.
     fn allowed(&self, fibre: usize) -> f64 {
         let all = self.parameters.tolerance / OVER_ESTIMATE;
-        // What no band mends is reported in the end.
+        // Bands mend nothing of what lies beyond the frontier: half of the tolerance is theirs in any case.
         all - self.neglected[self.at(fibre)].error.min(0.5 * all)
     }
 
@@ -380,8 +380,8 @@ impl Choice<'_> {
         let beyond = self.neglected[self.at(fibre)].error;
         root.truncation_error.iter_mut().for_each(|error| *error += beyond);
         let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
-        let error = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
-        Decorrelated { root, kept, error }
+        let largest = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
+        Decorrelated { root, kept, error: OVER_ESTIMATE * largest }
     }
 
     /// The median of S_ii / K_ii at bins that count.

@@ -35,7 +35,7 @@ pub fn widened(alone: usize, neighbours: f64) -> usize {
 /// Overlap of neighbours from which on the narrowest bands serve hardly a fibre.
 const CROWDED: f64 = 3e-3;
 
-/// Factor on the estimated error of flux in f64, by which it is judged and reported. With 4, flux of 5 in 8000 worlds of random
+/// Factor on the estimated error of flux in f64, by which it is judged and reported. With 4, flux of 3 in 8000 worlds of random
 /// PSFs, light and masks was up to 3 times the tolerance off unreported; with 8, of none.
 pub(crate) const OVER_ESTIMATE: f64 = 8.0;
 
