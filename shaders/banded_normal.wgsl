@@ -203,7 +203,7 @@ fn couplings(
             }
         }
         let norms_product = norm * spot_sums[norms + (patch_.fibre + other) * 4u * blocks() + u32(j)];
-        let relative = select(0.0, abs(sum) / norms_product, norms_product > 0.0);
+        let relative = select(0.0, sum / norms_product, norms_product > 0.0);
         let next = select(0.0, relative, other == fibre + 1u);
         found = max(found, vec2(next, select(0.0, relative, other > fibre + args.distances)));
     }

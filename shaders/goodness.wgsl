@@ -114,8 +114,10 @@ fn goodness_of_bins(
             for (var y = first_y; y < end_y; y += 1) {
                 let value = spots[value_at];
                 let pixel_chi2 = chi2[pixel_at];
-                let used = select(0.0, value, pixel_chi2 >= 0.0);
-                sum += vec4<real>(used * pixel_chi2, used, select(0.0, value, pixel_chi2 == MASKED), value);
+                // A chi^2 that is no number counts for nothing.
+                let is_used = pixel_chi2 >= 0.0;
+                let used = select(0.0, value, is_used);
+                sum += vec4<real>(select(0.0, value * pixel_chi2, is_used), used, select(0.0, value, pixel_chi2 == MASKED), value);
                 value_at += nx;
                 pixel_at += u32(patch_.nx);
             }

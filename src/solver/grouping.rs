@@ -5,12 +5,8 @@ use super::options::TOLERANCE;
 use crate::base::option_name::{OptionName, Remedy};
 use crate::plan::Groups;
 use crate::psf::Psf;
-use crate::stages::overlap::overlaps_across;
+use crate::stages::overlap::{BRIGHT_OVER_FAINT, overlaps_across};
 use std::fmt;
-
-/// The largest flux of a bin over the least noise of a pixel: 1e6 electron, which saturates, over a read noise of 3. What
-/// leaks from a bin into a neglected fibre is flux over the faint fibre's noise: at most this times the overlap, in sigma.
-const FLUX_OVER_NOISE: f64 = 3e5;
 
 /// The groups of a PSF's fibres.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +38,7 @@ pub struct ForcedCut {
 
 /// Returns the largest relative overlap across a cut that keeps to the tolerance.
 fn allowed(options: &Options) -> f64 {
-    options.tolerance.unwrap_or(TOLERANCE) / FLUX_OVER_NOISE
+    options.tolerance.unwrap_or(TOLERANCE) / BRIGHT_OVER_FAINT
 }
 
 /// Returns the groups of the options' size, or those that the PSF asks for.
@@ -163,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_finer_tolerance_allows_less_overlap() {
-        let psf = psf(Synthetic { nfibre: 4, bundlesize: 2, bundle_gap: 10.5, ..Synthetic::default() });
+        let psf = psf(Synthetic { nfibre: 4, bundlesize: 2, bundle_gap: 12.0, ..Synthetic::default() });
         let groups = |tolerance| {
             let options = Options { tolerance: Some(tolerance), ..Options::default() };
             grouping(&psf, &options).groups.to_string()

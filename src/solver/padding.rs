@@ -27,6 +27,8 @@ pub(super) struct Correlation {
     pub of_ends: f64,
     /// Noise of a deconvolved bin over that of a bin alone.
     pub noise_gain: f64,
+    /// Relative overlap of neighbouring fibres in the middle of the slit and of the grid.
+    pub neighbours: f64,
 }
 
 impl Correlation {
@@ -43,6 +45,7 @@ impl Correlation {
             most_beyond_ends,
             of_ends: decay.of_ends(tolerance),
             noise_gain: decay.noise_gain,
+            neighbours,
         }
     }
 }
@@ -55,7 +58,9 @@ fn to_the_end(psf: &Psf, grid: &WaveGrid) -> usize {
     let middle = 0.5 * (psf.wave_min + psf.wave_max);
     let rows = (y(middle + 0.5 * step) - y(middle - 0.5 * step)).abs();
     let beyond = (first - psf.wave_min).max(psf.wave_max - last).max(0.0) / step;
-    (beyond + psf.half_y as f64 / rows).ceil() as usize
+    // A trace that turns back in the middle has no rows per bin there.
+    let reaching = (psf.half_y as f64 / rows).min((psf.wave_max - psf.wave_min) / step);
+    (beyond + reaching).ceil() as usize
 }
 
 /// Returns the relative overlap of neighbouring fibres in the middle of the slit and of the grid.

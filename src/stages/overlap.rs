@@ -6,6 +6,11 @@ use crate::geometry::SpotShape;
 use crate::psf::{LegendreSeries, Psf};
 use rayon::prelude::*;
 
+/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron, times 100. What leaks from a saturating bin into
+/// a faint fibre is that many sigma times their overlap. Where fibres between are masked, the little light that they have in
+/// common counts for more: at 3e5, flux of 3 in 12000 random worlds was 2e-5 sigma off unreported.
+pub(crate) const BRIGHT_OVER_FAINT: f64 = 3e7;
+
 /// CCD rows that are looked at, spread evenly from end to end. Overlaps change slowly along traces; where stamps just touch,
 /// they change with the nearest pixel of a trace, of which these see all.
 const ROWS: usize = 32;

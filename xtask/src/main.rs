@@ -36,6 +36,9 @@ cargo xtask fit                measure how right fitted PSFs are, minutes, and w
                                --psf FILE --first FIBRE (a bundle of that PSF, too), --only CASE (that one, and no page)
 cargo xtask verdict            measure which faults the verdict on a frame finds, minutes, and write docs/verdict.md;
                                --seeds N (100 good frames), --only CASE (that one, and no page)
+cargo xtask worlds             compare random instruments, grids and defects with exact solutions, minutes;
+                               --count N (2000), --seed N (1), --device DEVICE (cpu), --aim default|finest|single (1e-5 or 1e-8
+                               sigma in f64, 1e-3 in f32)
 cargo xtask deny               licences, sources and known faults of all dependencies, as deny.toml allows them
                                (cargo-deny, into target/tools; known faults where RustSec's database can be had)
 cargo xtask fuzz [TARGET…]     damaged and invented files for all readers, or those named, guided by coverage (libFuzzer);
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         ["fidelity", options @ ..] => fidelity(options),
         ["fit", options @ ..] => fit(options),
         ["verdict", options @ ..] => verdict(options),
+        ["worlds", options @ ..] => steps::run(steps::cargo().args(["bench", "--bench", "worlds", "--"]).args(options)),
         ["deny"] => deny::run(),
         ["floors"] => floors::run(),
         ["prose"] => prose::run(false),

@@ -8,9 +8,9 @@ use crate::backend::{Engine, EngineError, Stage};
 use crate::geometry::Ccd;
 use crate::gpu::banded::{Group, Health};
 use crate::stages::banded::{
-    BandFailure, BandedNormal, BandedRoot, Complement, Coupling, CouplingError, Decorrelated, DecorrelationFailure,
-    Forming, Overlaps, Part, SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux,
-    banded_goodness, banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth, is_at_an_end,
+    BandFailure, BandedNormal, BandedRoot, Complement, Coupling, CouplingError, Decorrelated, Forming, Overlaps, Part,
+    SolverParameters, Wanted, banded_complements, banded_decorrelation, banded_flux, banded_goodness,
+    banded_normal_equations, banded_root, correlation_with_ends, half_bandwidth, is_at_an_end,
 };
 use crate::stages::normal_equations::Prior;
 use crate::stages::spots::SpotSource;
@@ -43,15 +43,6 @@ impl BandedFailure {
                 Self::Band(BandFailure::Pivot { what, fibre, bin: bin.clamp(more, n - more - 1) - more })
             }
             other => other,
-        }
-    }
-}
-
-impl From<DecorrelationFailure> for BandedFailure {
-    fn from(failure: DecorrelationFailure) -> Self {
-        match failure {
-            DecorrelationFailure::Coupling(error) => Self::Coupling(error),
-            DecorrelationFailure::Band(error) => Self::Band(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::block::{BlockRoot, block_roots, cores};
 use super::complement::{Complement, Recursion, complements};
-use super::frontier::{self, Neglected, larger};
+use super::frontier;
 use super::normal::BandedNormal;
 use super::parameters::{OVER_ESTIMATE, SolverParameters};
 use super::root::{BandedRoot, joined};
@@ -58,8 +58,6 @@ pub struct Decorrelated {
     pub root: BandedRoot,
     /// Half bandwidth of its S: the widest of its blocks.
     pub kept: usize,
-    /// The largest error of flux at bins that count, eight times its estimate, sigma; infinite where it is no number.
-    pub error: f64,
 }
 
 /// The choice of a band for each fibre.
@@ -72,8 +70,10 @@ pub(super) struct Choice<'a> {
     pub(super) frontier: usize,
     /// y less what is beyond the frontier.
     pub(super) rhs: Vec<Vec<f64>>,
-    /// The terms that S_f of the core lacks for it.
-    pub(super) neglected: Vec<Neglected>,
+    /// Terms that S_f x_f of the core's fibres lacks for it; empty where there are none.
+    pub(super) made_up_for: Vec<Vec<f64>>,
+    /// How far they may be off by bin, sigma; empty where there are none.
+    pub(super) beyond: Vec<Vec<f64>>,
     /// Whether S is formed around the wanted fibres alone: few need so wide a frontier.
     pub(super) in_tiles: bool,
     pub(super) timed: Timed<'a>,
@@ -161,8 +161,8 @@ impl Choice<'_> {
             found = complements(self.normal, &self.rhs, recursion, among.clone(), wanted.clone());
         });
         let mut found = found?;
-        for (s, neglected) in found.iter_mut().zip(&self.neglected[self.at(wanted.start)..]) {
-            s.rhs.iter_mut().zip(&neglected.t).for_each(|(z, t)| *z += t);
+        for (s, lacks) in found.iter_mut().zip(&self.made_up_for[self.at(wanted.start)..]) {
+            s.rhs.iter_mut().zip(lacks).for_each(|(z, t)| *z += t);
         }
         Ok(found)
     }
@@ -231,11 +231,11 @@ impl Choice<'_> {
         (self.timed)(Part::Complements, &mut || {
             found = complements(&cut, &rhs, recursion, 0..among.len(), within.clone());
         });
-        let whole = |(s, neglected): (Complement, &Neglected)| {
+        let whole = |(s, lacks): (Complement, &Vec<f64>)| {
             let (mut matrix, mut rhs) = (vec![0.0; n * (kept + 1)], vec![0.0; n]);
             matrix[bins.start * (kept + 1)..bins.end * (kept + 1)].copy_from_slice(&s.matrix);
             rhs[bins.clone()].copy_from_slice(&s.rhs);
-            if let Some(t) = neglected.t.get(bins.clone()) {
+            if let Some(t) = lacks.get(bins.clone()) {
                 rhs[bins.clone()].iter_mut().zip(t).for_each(|(z, t)| *z += t);
             }
             Complement { band: s.band, matrix, rhs }
@@ -246,8 +246,8 @@ impl Choice<'_> {
             }
             other => other,
         };
-        let neglected = &self.neglected[self.at(wanted.start)..];
-        Ok(found.map_err(of_bin)?.into_iter().zip(neglected).map(whole).collect())
+        let lacks = &self.made_up_for[self.at(wanted.start)..];
+        Ok(found.map_err(of_bin)?.into_iter().zip(lacks).map(whole).collect())
     }
 
     /// Works on all wanted fibres.
@@ -269,22 +269,26 @@ impl Choice<'_> {
         core.start.saturating_sub(overlap)..(core.end + overlap).min(self.normal.n)
     }
 
-    /// Returns the largest estimate of a band's error that serves a fibre, sigma.
-    fn allowed(&self, fibre: usize) -> f64 {
+    /// Returns the largest estimate of a band's error that serves a bin, sigma.
+    fn allowed(&self, fibre: usize, bin: usize) -> f64 {
         let all = self.parameters.tolerance / OVER_ESTIMATE;
         // Bands mend nothing of what lies beyond the frontier: half of the tolerance is theirs in any case.
-        all - self.neglected[self.at(fibre)].error.min(0.5 * all)
+        all - self.beyond(fibre, bin).min(0.5 * all)
+    }
+
+    /// Returns how far what lies beyond the frontier may change a bin, sigma.
+    fn beyond(&self, fibre: usize, bin: usize) -> f64 {
+        self.beyond[self.at(fibre)].get(bin).copied().unwrap_or(0.0)
     }
 
     /// The blocks with an estimated error above the tolerance in them or around them, and those that there is no Q of.
     fn open(&self, blocks: &Blocks, fibre: usize) -> Vec<usize> {
-        let tolerance = self.allowed(fibre);
         let seam = |k: usize| match (blocks.get(k), blocks.get(k + 1)) {
             (Some(Some(block)), Some(Some(next))) => block.root.seam(&next.root),
             _ => 0.0,
         };
         // Written so that a NaN is bad.
-        let is_good = |told: f64| told <= tolerance;
+        let is_good = |told: f64, bin: usize| told <= self.allowed(fibre, bin);
         let counts = |bin: usize| (self.wanted.counts)(fibre, bin);
         let is_open = |&k: &usize| {
             let Some(Tried { root, .. }) = &blocks[k] else { return true };
@@ -292,12 +296,12 @@ impl Choice<'_> {
             let is_near_good = |block: &Tried| {
                 let (core, told) = (&block.root.core, &block.root.truncation_error);
                 let near = around.start.max(core.start)..around.end.min(core.end);
-                near.into_iter().all(|bin| is_good(told[bin - core.start]) || !counts(bin))
+                near.into_iter().all(|bin| is_good(told[bin - core.start], bin) || !counts(bin))
             };
             let own = blocks.iter().flatten().all(is_near_good);
             let (first, last) = (root.core.start, root.core.end - 1);
-            let before = k > 0 && counts(first) && !is_good(root.truncation_error[0] + seam(k - 1));
-            let after = counts(last) && !is_good(root.truncation_error[last - first] + seam(k));
+            let before = k > 0 && counts(first) && !is_good(root.truncation_error[0] + seam(k - 1), first);
+            let after = counts(last) && !is_good(root.truncation_error[last - first] + seam(k), last);
             !own || before || after
         };
         (0..blocks.len()).filter(is_open).collect()
@@ -356,9 +360,8 @@ impl Choice<'_> {
                     factor.get_or_insert_with(|| frontier::factored(&self.normal.diagonal[fibre], self.normal.half));
                 let promised = self.promised(factor, &rest);
                 tried.retain(|&k| {
-                    let counted = self.around(&cores[k]).filter(|&bin| (self.wanted.counts)(fibre, bin));
-                    let largest = counted.map(|bin| promised[bin]).fold(0.0, larger);
-                    largest <= PROMISED * self.allowed(fibre)
+                    let mut counted = self.around(&cores[k]).filter(|&bin| (self.wanted.counts)(fibre, bin));
+                    counted.all(|bin| promised[bin] <= PROMISED * self.allowed(fibre, bin))
                 });
             }
             self.try_all(blocks, tried.clone(), &part, Some(&rest), fibre);
@@ -377,11 +380,8 @@ impl Choice<'_> {
         let kept = blocks.iter().map(|tried| tried.kept).max().unwrap_or(0);
         let blocks: Vec<BlockRoot> = blocks.into_iter().map(|tried| tried.root).collect();
         let mut root = joined(&blocks, self.wanted.half);
-        let beyond = self.neglected[self.at(fibre)].error;
-        root.truncation_error.iter_mut().for_each(|error| *error += beyond);
-        let told = root.truncation_error.iter().enumerate().filter(|(bin, _)| (self.wanted.counts)(fibre, *bin));
-        let largest = told.map(|(_, e)| if e.is_finite() { *e } else { f64::INFINITY }).fold(0.0, f64::max);
-        Decorrelated { root, kept, error: OVER_ESTIMATE * largest }
+        root.truncation_error.iter_mut().enumerate().for_each(|(bin, error)| *error += self.beyond(fibre, bin));
+        Decorrelated { root, kept }
     }
 
     /// The median of S_ii / K_ii at bins that count.

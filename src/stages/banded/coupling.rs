@@ -2,17 +2,13 @@
 
 use crate::stages::aligned::AlignedSpots;
 use crate::stages::normal_equations::overlap_lanes;
+use crate::stages::overlap::BRIGHT_OVER_FAINT;
 use crate::stages::simd::{Kernel, Octet, Simd, dispatch};
 use crate::stages::spots::SpotSource;
 use rayon::prelude::*;
 
 /// Signal to noise of the brightest bins: what leaks from one into a neglected fibre is that many sigma times the coupling.
 const BRIGHTEST: f64 = 1e4;
-
-/// The largest flux of a bin over the least noise of another, 1e6 over 3 electron, times 100. The leak from a saturating bin into a
-/// faint fibre is that many sigma times the coupling. Where fibres between are masked, the little light that they have in common
-/// counts for more: at 3e5, flux of 3 in 12000 random worlds was 2e-5 sigma off unreported.
-const BRIGHT_OVER_FAINT: f64 = 3e7;
 
 /// Most neighbours to each side with which a fibre may share light.
 pub const MOST_NEIGHBOURS: usize = 8;
@@ -55,14 +51,6 @@ pub enum CouplingError {
         found: f64,
         /// Largest allowed.
         allowed: f64,
-    },
-    /// Neglecting fibres beyond the frontier of the recursion changes flux.
-    #[error("spots of fibres {distance} apart still change flux by {error:.1e} sigma")]
-    Frontier {
-        /// The nearest fibres that are neglected.
-        distance: usize,
-        /// Their effect, sigma.
-        error: f64,
     },
     /// Bins are correlated over more bins than there is code for.
     #[error(
@@ -179,7 +167,7 @@ impl Kernel for Products<'_> {
             overlap_lanes(simd, (self.own, self.at), self.own.stamp(self.at), self.other, j, &mut lanes);
             let relative = simd.sum(simd.load(&lanes)) / (own * norm(simd, self.other, j));
             // Spots that cover nothing have no norm.
-            largest = if relative.is_finite() { largest.max(relative.abs()) } else { largest };
+            largest = if relative.is_finite() { largest.max(relative) } else { largest };
         }
         largest
     }

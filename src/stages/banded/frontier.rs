@@ -19,8 +19,8 @@ pub(super) fn candidates(reach: usize) -> Range<usize> {
 pub(super) struct Neglected {
     /// Term to be added to S_f x_f; empty where nothing is neglected.
     pub t: Vec<f64>,
-    /// The largest change of flux at bins that count, sigma.
-    pub error: f64,
+    /// Change of flux by bin, sigma, 0 at bins that do not count; empty where nothing is neglected.
+    pub effect: Vec<f64>,
 }
 
 /// Returns y of all fibres less what fibres beyond the frontier contribute, whose x is known.
@@ -122,8 +122,8 @@ impl Around<'_> {
         let solved = scalar::solve(&self.factors[fibre], normal.half, &t);
         let k = |i: usize| normal.diagonal[fibre][i * (normal.half + 1)];
         let of_bin = |i: usize| 0.5 * (t[i].abs() / k(i).sqrt()).max((t[i] * solved[i]).abs().sqrt());
-        let error = (0..normal.n).filter(|&i| counts(fibre, i)).map(of_bin).fold(0.0, larger);
-        Neglected { t, error }
+        let effect = (0..normal.n).map(|i| if counts(fibre, i) { of_bin(i) } else { 0.0 }).collect();
+        Neglected { t, effect }
     }
 
     /// Returns the product with the blocks within the frontier, or with those beyond it, for fibres up to `most` from this one.

@@ -37,7 +37,7 @@ const CROWDED: f64 = 3e-3;
 
 /// Factor on the estimated error of flux in f64, by which it is judged and reported. With 4, flux of 3 in 8000 worlds of random
 /// PSFs, light and masks was up to 3 times the tolerance off unreported; with 8, of none.
-pub(crate) const OVER_ESTIMATE: f64 = 8.0;
+pub const OVER_ESTIMATE: f64 = 8.0;
 
 /// Parameters of the banded solver, measured on K for a tolerance.
 #[derive(Debug)]

@@ -13,7 +13,8 @@ pub struct BandedRoot {
     pub qx: Vec<f64>,
     /// Correction to be added to Q x, `[n]`: the effect of the rest of S to first order.
     pub correction: Vec<f64>,
-    /// Estimate of how far flux is off, sigma: S is a band, blocks overlap by so many bins, poles serve an interval only.
+    /// Estimate of how far flux is off, sigma: S is a band, blocks overlap by so many bins, poles serve an interval only, and fibres
+    /// lie beyond the frontier.
     pub truncation_error: Vec<f64>,
     /// Diagonals of Q, `[n, half + 1]`: element d of bin i is Q[i + d, i].
     pub diagonals: Vec<f64>,

@@ -16,9 +16,14 @@ use spextral::simulate::synthetic::Synthetic;
 /// Returns `cases` random cases, or PROPTEST_CASES, from a fixed seed, or PROPTEST_RNG_SEED. More cases begin with those
 /// of fewer.
 pub fn config(cases: u32) -> Config {
+    config_of(1, cases)
+}
+
+/// Returns what [`config`] does, from a given seed.
+pub fn config_of(seed: u64, cases: u32) -> Config {
     let set = |name: &str| std::env::var(name).ok();
     let cases = set("PROPTEST_CASES").and_then(|n| n.parse().ok()).unwrap_or(cases);
-    let rng_seed = set("PROPTEST_RNG_SEED").and_then(|n| n.parse().ok()).unwrap_or(1);
+    let rng_seed = set("PROPTEST_RNG_SEED").and_then(|n| n.parse().ok()).unwrap_or(seed);
     Config { cases, rng_seed: RngSeed::Fixed(rng_seed), failure_persistence: None, ..Config::default() }
 }
 
