@@ -346,10 +346,8 @@ def _warn(frame: Frame, solver: str) -> None:
     if done["retried"]:
         _say(f"extracted again, in smaller parts or on the CPU: {done['retried']}")
     if done["redone"]:
-        total = done["banded"] + done["patches"]
         _say(
-            f"{done['redone']} of {total} bundles or patches were beyond the device's precision and done again in f64 "
-            "on the CPU"
+            f"{done['redone']} bundles or patches were beyond the device's precision and done again in f64 on the CPU"
         )
     if done["failed"]:
         _say(

@@ -210,8 +210,8 @@ fn report(request: &Request, done: &Done) {
         tracing::info!("barycentric factor {:.10} at {}", correction.factor, correction.site);
     }
     if summary.redone > 0 {
-        let (redone, all) = (summary.redone, summary.banded + summary.patches);
-        tracing::warn!("{redone} of {all} bundles or patches are beyond the device's precision; the CPU did them");
+        let redone = summary.redone;
+        tracing::warn!("{redone} bundles or patches are beyond the device's precision; the CPU did them");
     }
     if summary.failed > 0 {
         let (failed, patches) = (summary.failed, summary.patches);

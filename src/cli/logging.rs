@@ -45,7 +45,7 @@ pub fn start(level: LogLevel) {
 }
 
 /// Returns the word before a message with its colon, on a terminal in the style that clap has for its own errors.
-pub fn label(word: &str, colour: AnsiColor) -> String {
+fn label(word: &str, colour: AnsiColor) -> String {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     match io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb {
@@ -79,14 +79,26 @@ where
 
 struct AboveBars;
 
+/// A line that cannot be written is lost: a full disk, or a reader that has gone, does not end the work.
 impl Write for AboveBars {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        BARS.suspend(|| io::stderr().write(line))
+        BARS.suspend(|| write(line));
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
+}
+
+/// Writes bytes on the standard error, which has no buffer; those that cannot be written are lost.
+fn write(bytes: &[u8]) {
+    let _ = io::stderr().write_all(bytes);
+}
+
+/// Prints the reason why the process ends.
+pub fn print_failure(sentence: &str) {
+    write(format!("{}{sentence}\n", label("error", AnsiColor::Red)).as_bytes());
 }
 
 /// Progress of some work: a bar on a terminal, otherwise a line at each tenth of the work.

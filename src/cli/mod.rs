@@ -42,7 +42,6 @@ mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;
 
-use clap::builder::styling::AnsiColor;
 use command_line::CommandLine;
 use spextral::base::option_name::Spelling;
 use std::ffi::OsString;
@@ -65,7 +64,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             if json {
                 json::print_error(&sentence);
             }
-            eprintln!("{}{sentence}", logging::label("error", AnsiColor::Red));
+            logging::print_failure(&sentence);
             ExitCode::FAILURE
         }
     }

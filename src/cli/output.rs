@@ -20,8 +20,11 @@ pub fn print(text: &str) -> io::Result<()> {
 /// # Errors
 /// An [`io::Error`] if the standard output cannot be written.
 pub fn write(bytes: &[u8]) -> io::Result<()> {
-    match io::stdout().write_all(bytes) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+    let mut out = io::stdout();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(io::Error::new(error.kind(), format!("the standard output cannot be written: {error}")))
+        }
         _ => Ok(()),
     }
 }

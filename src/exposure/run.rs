@@ -10,6 +10,7 @@ use crate::base::catch_panic::is_catching;
 use crate::base::output_path::check_apart;
 use crate::base::process::now;
 use crate::extract::{Progress, Request};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Refuses frames of which one would write what another reads or writes. `records` are written besides the frames,
@@ -50,7 +51,8 @@ pub fn name_frames_in_panics() {
             return;
         }
         hook(panic);
-        eprintln!("error: a panic while {}", in_flight::describe());
+        // Where the standard error cannot be written nothing can be said.
+        let _ = writeln!(io::stderr(), "error: a panic while {}", in_flight::describe());
     }));
 }
 

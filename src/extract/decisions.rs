@@ -5,15 +5,30 @@ use crate::base::number::{rounded, short};
 use crate::base::option_name::{OptionName, Remedy};
 use crate::geometry::Step;
 use crate::solver::{Job, Sampling, Solver, default_step};
+use crate::stages::traces::turned;
 
 /// A step outside these factors of the default one is worth a word.
 const FACTORS: [f64; 2] = [0.5, 2.0];
 
-/// Returns the warnings before the work, one sentence each. They concern a cut through overlapping fibres, patches with little
-/// padding, and a step that does not suit the PSF.
+/// Returns the warnings before the work, one sentence each. They concern a cut through overlapping fibres, traces that turn back,
+/// patches with little padding, and a step that does not suit the PSF.
 pub fn warnings(job: &Job) -> Vec<String> {
     let forced = job.grouping().forced.as_ref().map(ToString::to_string);
-    forced.into_iter().chain(padding_warning(job)).chain(step_warning(job)).collect()
+    let others = [turned_warning(job), padding_warning(job), step_warning(job)];
+    forced.into_iter().chain(others.into_iter().flatten()).collect()
+}
+
+fn turned_warning(job: &Job) -> Option<String> {
+    let first = job.options.specmin;
+    let end = job.options.nspec.map_or(job.psf.nfibre, |nspec| first.saturating_add(nspec).min(job.psf.nfibre));
+    let wave = job.grid.wave();
+    let turned = turned(job.psf, first..end, [wave[0], wave[wave.len() - 1]]);
+    let fibre = turned.first()?;
+    Some(format!(
+        "the traces of {} fibres turn back along the dispersion within the grid, the first of them fibre {fibre}: light of two \
+         wavelengths lies on the same pixels, and their spectra are wrong there",
+        turned.len()
+    ))
 }
 
 fn padding_warning(job: &Job) -> Option<String> {

@@ -3,7 +3,7 @@
 use crate::psf::{LegendreSeries, Psf};
 use crate::solver::{Options, Sampling, default_step, grouping};
 use crate::stages::overlap::overlaps_across;
-use crate::stages::traces::{legendre, unit};
+use crate::stages::traces::{legendre, turned, unit};
 use serde::Serialize;
 
 /// Wavelengths at which widths and pitches are looked at.
@@ -94,11 +94,7 @@ pub fn psf_facts(psf: &Psf) -> PsfFacts {
         |&(fibre, wave): &(usize, f64)| (value(&psf.trace_x, fibre + 1, wave) - value(&psf.trace_x, fibre, wave)).abs();
     let relative = |place: &(usize, f64)| pitch(place) / value(&psf.sigma_x, place.0, place.1);
     let mut odd = psf.defects().sentences();
-    let turned = (0..psf.nfibre).filter(|&fibre| {
-        let y = (0..WAVES).map(|k| value(&psf.trace_y, fibre, psf.wave_min + step * k as f64)).collect::<Vec<_>>();
-        !y.is_sorted() && !y.iter().rev().is_sorted()
-    });
-    let turned: Vec<usize> = turned.collect();
+    let turned = turned(psf, 0..psf.nfibre, [psf.wave_min, psf.wave_max]);
     if let Some(first) = turned.first() {
         let count = turned.len();
         odd.push(format!("the traces of {count} fibres turn back along the dispersion, the first of them row {first}"));

@@ -24,7 +24,7 @@ pub enum FindError {
     NoFibres,
     /// There are not as many fibres as there should be.
     #[error(
-        "the flat shows {found} fibres, not {wanted}{}; give the number of fibres, or those without light",
+        "the flat shows {found} fibres, not {wanted}{}; give the right number of fibres, or those without light",
         at_gaps(gaps)
     )]
     Count {
@@ -32,8 +32,8 @@ pub enum FindError {
         found: usize,
         /// Their number by the options.
         wanted: usize,
-        /// Places of gaps that may hold one.
-        gaps: Vec<f64>,
+        /// Places of gaps that may hold some, and how many.
+        gaps: Vec<(f64, usize)>,
     },
     /// A fibre without light is beyond the others.
     #[error("fibre {fibre} without light is beyond the {found} that the flat shows")]
@@ -56,8 +56,8 @@ pub enum FindError {
         between: [f64; 2],
         /// Usual distance of neighbours there.
         pitch: f64,
-        /// Places of gaps that may hold one.
-        gaps: Vec<f64>,
+        /// Places of gaps that may hold some, and how many.
+        gaps: Vec<(f64, usize)>,
     },
     /// The arc has too few lines.
     #[error("the arc shows {found} lines in most fibres, at least {FEWEST} are needed; give a brighter arc")]
@@ -86,10 +86,14 @@ pub enum FindError {
     },
 }
 
-fn at_gaps(gaps: &[f64]) -> String {
+fn at_gaps(gaps: &[(f64, usize)]) -> String {
     if gaps.is_empty() {
         return String::new();
     }
-    let places: Vec<String> = gaps.iter().take(PLACES).map(|gap| format!("{gap:.0}")).collect();
-    format!(", with room for one more at pixel {}", places.join(", "))
+    let place = |(at, room): &(f64, usize)| match room {
+        1 => format!("one more at pixel {at:.0}"),
+        more => format!("{more} more at pixel {at:.0}"),
+    };
+    let places: Vec<String> = gaps.iter().take(PLACES).map(place).collect();
+    format!(", with room for {}", places.join(", "))
 }

@@ -14,9 +14,12 @@ const BLOCKS: usize = 64;
 const STRIPS: usize = 7;
 /// Height of a fibre's peak relative to the usual one, at least.
 const FAINT: f64 = 0.1;
-/// How far a gap that may hold a fibre without light is from two distances of neighbours, at most. The smaller values serve
-/// where there are more such gaps than fibres are missing; gaps of bundles may be among them.
-const DOUBLE: [f64; 3] = [0.25, 0.1, 0.04];
+/// How far a gap that may hold fibres without light is from a whole number of distances of neighbours, at most. The smaller values
+/// serve where there is room for more fibres than are missing; gaps of bundles may be among them.
+const WHOLE: [f64; 3] = [0.25, 0.1, 0.04];
+
+/// Most fibres without light next to each other.
+const MOST_DARK: usize = 4;
 
 /// Least gap, of usual distances, that takes a fibre without light: half of what two in a gap of three leave to the second.
 const ROOM: f64 = 1.4;
@@ -87,24 +90,30 @@ fn of_height(profile: &Profile, tops: Vec<usize>) -> Vec<usize> {
 
 impl Fibres {
     /// Puts fibres without light into their places: those that the user names. Without names, those that a given number of
-    /// fibres lacks, where the gaps of two distances are as many.
+    /// fibres lacks, where the gaps of whole distances hold as many.
     fn insert_dark(&mut self, options: &FindOptions, nx: usize) -> Result<(), FindError> {
         let mut dark = options.broken_fibres.clone();
         dark.sort_unstable();
         dark.dedup();
         if dark.is_empty() {
             let missing = options.nfibre.map_or(0, |n| n.saturating_sub(self.at.len()));
-            let mut choices = DOUBLE.iter().map(|within| self.doubles(*within));
-            let doubles = choices.find(|doubles| doubles.len() == missing).unwrap_or_default();
-            if options.nfibre.is_some_and(|n| n < self.at.len()) || missing != doubles.len() {
+            // Few next to each other come first.
+            let choices = (1..=MOST_DARK).flat_map(|most| WHOLE.map(|within| (within, most)));
+            let holding = |rooms: &Vec<(usize, usize)>| rooms.iter().map(|(_, room)| room).sum::<usize>() == missing;
+            let rooms = match missing {
+                0 => Some(vec![]),
+                _ => choices.map(|(within, most)| self.rooms_of(within, most)).find(holding),
+            };
+            let Some(rooms) = rooms.filter(|_| options.nfibre.is_none_or(|n| n >= self.at.len())) else {
                 return Err(FindError::Count {
                     found: self.at.len(),
                     wanted: options.nfibre.unwrap_or(0),
                     gaps: self.gaps(),
                 });
-            }
-            if missing > 0 {
-                dark = doubles.iter().enumerate().map(|(before, k)| k + 1 + before).collect();
+            };
+            for (k, room) in rooms {
+                let first = k + 1 + dark.len();
+                dark.extend(first..first + room);
             }
         }
         for fibre in dark {
@@ -117,9 +126,13 @@ impl Fibres {
                 return Err(FindError::NoRoom { fibre, between, pitch: step, gaps: self.gaps() });
             }
             let at = match (fibre.checked_sub(1).map(|k| self.at[k]), self.at.get(fibre)) {
-                (Some(a), Some(b)) if b - a < 3.0 * step => 0.5 * (a + b),
-                // At the end of a bundle it is nearer to one of the two.
-                (Some(a), Some(_) | None) => a + step,
+                (Some(a), Some(b)) => match room((b - a) / step, WHOLE[0]) {
+                    Some(room) => a + (b - a) / (room + 1) as f64,
+                    None if b - a < 3.0 * step => 0.5 * (a + b),
+                    // At the end of a bundle it is nearer to one of the two.
+                    None => a + step,
+                },
+                (Some(a), None) => a + step,
                 (None, Some(b)) => b - step,
                 (None, None) => 0.5 * nx as f64,
             };
@@ -141,22 +154,29 @@ impl Fibres {
         if steps.is_empty() { 1.0 } else { median(steps) }
     }
 
-    /// Returns the fibres after which there is a gap that may hold one without light.
-    pub fn rooms(&self) -> Vec<usize> {
-        self.doubles(DOUBLE[0])
+    /// Returns the fibres after which there is a gap that may hold others without light, and how many.
+    pub fn rooms(&self) -> Vec<(usize, usize)> {
+        self.rooms_of(WHOLE[0], MOST_DARK)
     }
 
-    /// Returns the middles of gaps that may hold a fibre without light.
-    fn gaps(&self) -> Vec<f64> {
-        self.rooms().iter().map(|&k| 0.5 * (self.at[k] + self.at[k + 1])).collect()
+    /// Returns the middles of gaps that may hold fibres without light, and how many.
+    fn gaps(&self) -> Vec<(f64, usize)> {
+        self.rooms().into_iter().map(|(k, room)| (0.5 * (self.at[k] + self.at[k + 1]), room)).collect()
     }
 
-    /// Returns the fibres after which there is a gap of two distances, within a part of one.
-    fn doubles(&self, within: f64) -> Vec<usize> {
-        let is_double = |k: &usize| {
-            let ratio = (self.at[k + 1] - self.at[*k]) / self.pitch(*k + 1);
-            (ratio - 2.0).abs() < within
+    /// Returns the fibres after which there is a gap of a whole number of distances, within a part of one, and how many fibres,
+    /// at most `most`, it may hold.
+    fn rooms_of(&self, within: f64, most: usize) -> Vec<(usize, usize)> {
+        let of = |k: usize| {
+            let room = room((self.at[k + 1] - self.at[k]) / self.pitch(k + 1), within)?;
+            (room <= most).then_some((k, room))
         };
-        (0..self.at.len().saturating_sub(1)).filter(is_double).collect()
+        (0..self.at.len().saturating_sub(1)).filter_map(of).collect()
     }
+}
+
+/// Returns how many fibres a gap of so many distances may hold, if it is a whole number of at least two within a part of one.
+fn room(distances: f64, within: f64) -> Option<usize> {
+    let whole = distances.round();
+    (whole >= 2.0 && (distances - whole).abs() < within).then_some(whole as usize - 1)
 }

@@ -46,8 +46,12 @@ pub fn find_traces(flat: &Plane, arc: &Plane, lines: &[f64], options: &FindOptio
     let dark: Vec<usize> = (0..fibres.at.len()).filter(|&fibre| !fibres.lit[fibre]).collect();
     let named = |fibres: Vec<String>| fibres.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
     if options.nfibre.is_none() && options.broken_fibres.is_empty() && !fibres.rooms().is_empty() {
-        let rooms = fibres.rooms().iter().map(|k| format!("{k} and {}", k + 1)).collect();
-        notes.push(format!("there is room for a fibre without light between fibres {}", named(rooms)));
+        let room = |(k, room): &(usize, usize)| match room {
+            1 => format!("for a fibre without light between fibres {k} and {}", k + 1),
+            more => format!("for {more} fibres without light between fibres {k} and {}", k + 1),
+        };
+        let rooms = fibres.rooms().iter().map(room).collect();
+        notes.push(format!("there is room {}", named(rooms)));
     }
     if options.broken_fibres.is_empty() && !dark.is_empty() {
         let places = dark.iter().map(|&fibre| format!("{fibre} at pixel {:.0}", fibres.at[fibre])).collect();

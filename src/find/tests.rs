@@ -120,6 +120,28 @@ fn a_fibre_without_light_keeps_its_number_and_its_place() {
 }
 
 #[test]
+fn two_fibres_without_light_next_to_each_other_keep_their_numbers() {
+    let psf = psf();
+    let lines = lines(&psf);
+    let is_pair = |seed: &u64| {
+        let broken: Vec<usize> = broken_fibres(*seed, 16).collect();
+        broken.len() == 2 && broken[1] == broken[0] + 1 && broken[0] > 1 && broken[1] < 14
+    };
+    let seed = (0..).find(is_pair).unwrap();
+    let broken: Vec<usize> = broken_fibres(seed, 16).collect();
+    let [flat, arc] = frames(&psf, &lines, seed);
+    let find = |options| find_traces(&plane(&flat), &plane(&arc), &lines, &options);
+    let said = format!("room for 2 fibres without light between fibres {} and {}", broken[0] - 1, broken[0]);
+    let notes = find(FindOptions::default()).unwrap().notes;
+    assert!(notes.iter().any(|note| note.contains(&said)), "{said}: {notes:?}");
+    let found = find(FindOptions { nfibre: Some(16), ..FindOptions::default() }).unwrap();
+    let [dx, dy] = distances(&psf, &found);
+    assert!(found.dark == broken && dx < 0.6 && dy < 0.5, "{:?} {dx} {dy}", found.dark);
+    let error = find(FindOptions { nfibre: Some(17), ..FindOptions::default() }).unwrap_err().to_string();
+    assert!(error.starts_with("the flat shows 14 fibres, not 17, with room for 2 more at pixel"), "{error}");
+}
+
+#[test]
 fn a_masked_amplifier_and_a_gap_of_the_flat_are_bridged() {
     let psf = psf();
     let lines = lines(&psf);

@@ -41,6 +41,12 @@ pub fn residual(report: &Report, page: &mut Page) -> Result<(), ReportError> {
     let text = format!(
         "(image − model)·√ivar. Of the pixels in use and modelled, 68 % are within {scatter} σ, {beyond} % beyond 5 σ. Noise alone: 1 and 0."
     );
+    let text = match ccd.beside_others {
+        true => format!(
+            "{text} Pixels near fibres of the bundle that were not extracted count as masked: the model lacks their light."
+        ),
+        false => text,
+    };
     let alt = "Image of the residual of the CCD in units of sigma: blue below, red above, green for masked pixels.";
     let caption = Caption { id: "residual", title: "Residual, σ", text: &text, alt, labels, over: "ccd" };
     page.add(heatmap(&caption, &map, &axes, "σ", &[-8.0, -5.0, -2.0, 0.0, 2.0, 5.0, 8.0], Some(aspect))?);

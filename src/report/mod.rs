@@ -21,6 +21,7 @@ mod header_facts;
 mod html;
 mod index;
 mod noise;
+mod others;
 mod overview;
 mod packed_spectra;
 mod page;

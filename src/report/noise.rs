@@ -126,7 +126,7 @@ mod tests {
                 }
             }
         }
-        CcdResidual { nx, image, ivar: vec![1.0; nx * ny], masked: vec![false; nx * ny], model }
+        CcdResidual { nx, image, ivar: vec![1.0; nx * ny], masked: vec![false; nx * ny], model, beside_others: false }
     }
 
     const LAYOUT: Layout = Layout { nwave: 200, nspec: 20, along_x: false };

@@ -1,12 +1,14 @@
 //! The files of a report. Files of different frames are refused.
 
 use super::error::ReportError;
+use super::others::near_others;
 use super::psf_fit::{self, PsfFit};
 use super::residual::CcdResidual;
 use crate::compare::{TrueSpectra, file_name, resolve_truth};
 use crate::extract::Request;
 use crate::fits::{
-    FitsError, Preproc, PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_truth,
+    FitsError, Preproc, PreprocOptions, read_frame, read_headers, read_image_f64, read_preproc, read_psf_with,
+    read_truth,
 };
 use crate::frame::{Frame, Header, Value, path_of_card};
 use std::path::{Path, PathBuf};
@@ -75,7 +77,11 @@ impl Material {
             (Some((preproc, _)), Some(psf)) => psf_fit::measure(&frame, &request, preproc, psf)?,
             _ => None,
         };
-        let ccd = planes.map(|(preproc, model)| residual(preproc, model, request.mask_bits));
+        let others = match (&planes, &sources.psf) {
+            (Some((preproc, _)), Some(psf)) => left_out(&frame, &request, preproc, psf)?,
+            _ => None,
+        };
+        let ccd = planes.map(|(preproc, model)| residual(preproc, model, request.mask_bits, others));
         let truth = sources.truth.as_ref().map(|truth| read_true_spectra(path, &frame, truth)).transpose()?;
         Ok(Self { name: file_name(path), frame, ccd, note, psf_fit, truth })
     }
@@ -123,15 +129,25 @@ fn other_image(frame: &Frame, image: &Path) -> Option<String> {
     other.map(|name| format!("the frame was extracted from {name}, the residual is of {given}"))
 }
 
-/// Returns the residual of a CCD, where any of `bits` masks.
-fn residual(preproc: Preproc, model: Vec<f32>, bits: u32) -> CcdResidual {
-    let masked = match &preproc.mask {
+/// Marks the pixels with light of fibres that share it with those of a frame, and are not in it.
+fn left_out(frame: &Frame, request: &Request, preproc: &Preproc, psf: &Path) -> Result<Option<Vec<bool>>, ReportError> {
+    let psf = read_psf_with(psf, request.psf_gh00)?;
+    let first = request.options.specmin;
+    let marks = near_others(&psf, &(first..first + frame.spectra.nspec));
+    Ok(marks.filter(|marks| marks.len() == preproc.ccd.image().len()))
+}
+
+/// Returns the residual of a CCD, where any of `bits` masks, and light of other fibres.
+fn residual(preproc: Preproc, model: Vec<f32>, bits: u32, others: Option<Vec<bool>>) -> CcdResidual {
+    let mut masked = match &preproc.mask {
         Some(mask) => mask.iter().map(|&m| m as u32 & bits != 0).collect(),
         None => vec![false; model.len()],
     };
+    let beside_others = others.is_some();
+    others.into_iter().flatten().zip(&mut masked).for_each(|(other, masked)| *masked |= other);
     let nx = preproc.ccd.nx();
     let [image, ivar] = preproc.ccd.into_planes();
-    CcdResidual { nx, image, ivar, masked, model }
+    CcdResidual { nx, image, ivar, masked, model, beside_others }
 }
 
 /// Refuses a file with a card of another value than the frame's.

@@ -18,8 +18,10 @@ pub struct CcdResidual {
     pub image: Vec<f32>,
     /// Inverse variance, also of masked pixels.
     pub ivar: Vec<f32>,
-    /// Whether the extraction left a pixel out.
+    /// Whether the extraction left a pixel out, or has light of fibres that were not extracted.
     pub masked: Vec<bool>,
+    /// Whether there are pixels with light of fibres that were not extracted.
+    pub beside_others: bool,
     pub model: Vec<f32>,
 }
 
@@ -185,7 +187,8 @@ mod tests {
     /// A CCD of 100 x 90 pixels on which the model is right.
     fn ccd() -> CcdResidual {
         let n = 100 * 90;
-        CcdResidual { nx: 100, image: vec![10.0; n], ivar: vec![0.25; n], masked: vec![false; n], model: vec![10.0; n] }
+        let (image, ivar, masked, model) = (vec![10.0; n], vec![0.25; n], vec![false; n], vec![10.0; n]);
+        CcdResidual { nx: 100, image, ivar, masked, beside_others: false, model }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::objects::Target;
 use super::random::{Purpose, stream};
-use super::request::{Light, SimulateError, Simulation};
+use super::request::{Light, MARGIN, SimulateError, Simulation};
 use super::{model_sky, sky};
 use crate::fits::{Line, Truth};
 use crate::geometry::gradient;
@@ -101,7 +101,11 @@ impl Light {
                 let truth = &*in_order(psf, &fibres, truth)?;
                 let wave = if psf.has_own_wavelengths() { on_scale(psf, &fibres, truth)? } else { truth.wave.clone() };
                 let ends = [wave.first(), wave.last()].map(|wave| *wave.unwrap_or(&f64::NAN));
-                if !ends.iter().all(|wave| psf.reaches(*wave)) || !wave.is_sorted() {
+                // A truth of this program has a margin beyond the range, on a short CCD far beyond it.
+                let step = wave.get(1).map_or(0.0, |second| second - wave[0]).min(0.1 * (psf.wave_max - psf.wave_min));
+                let margin = (MARGIN as f64 + 0.5) * step;
+                let is_near = |wave: &f64| (psf.wave_min - margin..=psf.wave_max + margin).contains(wave);
+                if !ends.iter().all(|wave| psf.reaches(*wave) || is_near(wave)) || !wave.is_sorted() {
                     let (min, max, low, high) = (ends[0], ends[1], psf.wave_min, psf.wave_max);
                     return Err(SimulateError::Range { min, max, low, high });
                 }

@@ -141,6 +141,12 @@ fn spectra_of_a_file_are_the_light_and_those_that_cannot_be_are_refused() {
     };
     assert!(refused(&|t| t.flux[1] = f64::NAN).contains("spectrum 0 has NaN electron at bin 1"));
     assert!(refused(&|t| t.wave[1] = 9000.0).contains("leaves the PSF's range"));
+    // A truth of this program serves, its margin beyond the range of a short CCD, too.
+    let short = Synthetic { nfibre: 2, bundlesize: 2, npix_y: Some(100), ..Synthetic::default() }.build().unwrap();
+    let written = simulate(&short, &Simulation::default()).unwrap().truth;
+    assert!(written.wave[0] < short.wave_min && !short.reaches(written.wave[0]));
+    let again = Simulation { light: Light::Spectra(written.clone()), ..Simulation::default() };
+    assert_eq!(simulate(&short, &again).unwrap().truth.flux, written.flux);
     // Rows belong to the fibres of their numbers.
     let two = |fibres: [i64; 2]| Truth { fibres: fibres.into(), flux: vec![7.0, 9.0, 1.0, 2.0], ..truth.clone() };
     assert_eq!(with(two([3, 4])).unwrap().truth.flux, [7.0, 9.0, 1.0, 2.0]);

@@ -19,6 +19,9 @@ pub struct GridSize {
     pub waves: usize,
 }
 
+/// Most samples of all images: 4 GB, as f64.
+const MOST_SAMPLES: usize = 1 << 29;
+
 impl Default for GridSize {
     fn default() -> Self {
         Self { oversampling: 9, positions: 11, waves: 11 }
@@ -28,7 +31,7 @@ impl Default for GridSize {
 /// Samples the spots of a PSF, without tails, on a grid of images: integrals over parts of a pixel. Slit positions are rows of the PSF.
 ///
 /// # Errors
-/// [`PsfError::Images`] if `oversampling` is even, or the grid has fewer than 2 x 2 images.
+/// [`PsfError::Images`] if `oversampling` is even, the grid has fewer than 2 x 2 images, or all have more than 5e8 samples.
 pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     let GridSize { oversampling: r, positions, waves } = size;
     if r % 2 == 0 || positions < 2 || waves < 2 {
@@ -47,10 +50,21 @@ pub fn sampled(psf: &Psf, size: GridSize) -> Result<Psf, PsfError> {
     let whole = SpotShape::new(psf, false);
     // Between the pixels of a cut window light may lie beyond it.
     let margin = if psf.form == Form::GaussHermite { 0 } else { 2 };
-    let [nx, ny] = [r * (whole.nx() + margin), r * (whole.ny() + margin)];
+    let [nx, ny] = [whole.nx(), whole.ny()].map(|n| r.saturating_mul(n + margin));
+    let all = [rows.len(), waves.len(), ny, nx].into_iter().fold(1, usize::saturating_mul);
+    if all > MOST_SAMPLES {
+        let gigabytes = 8e-9 * all as f64;
+        let what = format!(
+            "{} x {} images of {ny} x {nx} samples, {gigabytes:.0} GB, more than {:.0} GB: take fewer samples per pixel or images",
+            rows.len(),
+            waves.len(),
+            8e-9 * MOST_SAMPLES as f64
+        );
+        return Err(PsfError::Images(what));
+    }
     let shape = SpotShape { half_x: nx / 2, half_y: ny / 2, ..whole };
     let (series, model) = (shape_series(psf, false), SpotModel::new(psf, false));
-    let mut samples = vec![0.0; rows.len() * waves.len() * nx * ny];
+    let mut samples = vec![0.0; all];
     samples.par_chunks_mut(nx * ny).enumerate().for_each(|(k, image)| {
         let (fibre, wave) = ((rows[k / waves.len()] as usize).min(last), waves[k % waves.len()]);
         let value = |series: &&LegendreSeries| legendre(series.of(fibre), unit(series.domain, wave));

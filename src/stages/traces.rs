@@ -54,6 +54,21 @@ pub fn shape_series(psf: &Psf, with_tails: bool) -> Vec<&LegendreSeries> {
     series
 }
 
+/// Wavelengths at which a trace is looked at.
+const WAVES: usize = 17;
+
+/// Returns the fibres whose traces turn back along the dispersion between two wavelengths, Angstrom: light of two wavelengths
+/// lies on the same pixels there.
+pub fn turned(psf: &Psf, fibres: Range<usize>, [low, high]: [f64; 2]) -> Vec<usize> {
+    let series = &psf.trace_y;
+    let wave = |k: usize| low + (high - low) * k as f64 / (WAVES - 1) as f64;
+    let is_turned = |fibre: &usize| {
+        let y: Vec<f64> = (0..WAVES).map(|k| legendre(series.of(*fibre), unit(series.domain, wave(k)))).collect();
+        !y.is_sorted() && !y.iter().rev().is_sorted()
+    };
+    fibres.filter(is_turned).collect()
+}
+
 /// Evaluates the traces and spot shapes of `fibres` (rows of the PSF) at `wave` (Angstrom).
 ///
 /// `with_tails` appends the tail parameters where the PSF has them.

@@ -3,6 +3,26 @@
 use spextral::fits::write_truth;
 use testkit::{Folder, Run, bytes};
 
+/// The log is lost, not the spectra.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_does_not_end_the_work() {
+    let folder = Folder::new();
+    // Neither a full disk nor a reader that has gone.
+    for shell in ["exec \"$0\" \"$@\" 2>/dev/full", "{ \"$0\" \"$@\"; echo $? > code; } 2>&1 | true; exit $(cat code)"]
+    {
+        let extract =
+            ["extract", "-i", "preproc.fits", "-p", "psf.fits", "-o", "log.fits", "-n", "2", "--loglevel", "debug"];
+        let run = folder.run_by_shell(shell, &extract);
+        assert_eq!(run.code, Some(0), "{shell}");
+        std::fs::remove_file(folder.path("log.fits")).unwrap();
+        let none = folder.run_by_shell(shell, &["extract", "-i", "none.fits", "-p", "psf.fits", "-o", "log.fits"]);
+        assert_eq!(none.code, Some(1), "{shell}");
+    }
+    let run = folder.run_by_shell("exec \"$0\" \"$@\" >/dev/full", &["info", "preproc.fits"]);
+    run.fails_saying(&["the standard output cannot be written: No space left on device"]);
+}
+
 /// An option that names a file to write.
 struct Writer {
     name: &'static str,

@@ -119,3 +119,31 @@ fn traces_are_drawn_over_an_image_of_their_ccd_alone() {
     let words = ["plot-psf", "other.fits", "--image", "preproc.fits", "-o", "c.png"];
     folder.run(&words).fails_saying(&["give a frame of this camera"]);
 }
+
+#[test]
+fn traces_that_turn_back_are_named_and_their_frame_is_extracted() {
+    let folder = Folder::new();
+    let mut psf = read_psf(folder.path("psf.fits")).unwrap();
+    psf.update(|parts| {
+        // Straight along y, as parabolas that turn in the middle of the range.
+        for (trace, parabola) in [(&mut parts.trace_x, 0.0), (&mut parts.trace_y, 30.0)] {
+            let n = trace.ncoeff;
+            trace.coeff.chunks_mut(n).for_each(|terms| {
+                terms[1..].fill(0.0);
+                terms[2] = parabola;
+            });
+        }
+    })
+    .unwrap();
+    write_psf(folder.path("turned.fits"), &psf, false).unwrap().persist().unwrap();
+    let run = folder.extract(&["-p", "turned.fits", "-w", "6670,6690,1"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("the traces of 2 fibres turn back along the dispersion"), "{}", run.stderr);
+}
+
+#[test]
+fn a_grid_of_images_beyond_memory_is_refused_with_its_size() {
+    let folder = Folder::new();
+    let huge = ["psf-convert", "psf.fits", "-o", "grid.fits", "--to", "spotgrid", "--oversampling", "1001"];
+    folder.run(&huge).fails_saying(&["GB, more than 4 GB: take fewer samples per pixel"]);
+}

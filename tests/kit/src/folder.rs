@@ -98,10 +98,14 @@ impl Folder {
     /// Runs the binary with no file allowed to pass `bytes`, rounded down to the 512 of `ulimit -f`.
     #[cfg(unix)]
     pub fn run_on_a_full_disk(&self, bytes: u64, arguments: &[&str]) -> Run {
-        let script = format!("ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512);
-        let binary = binary();
+        self.run_by_shell(&format!("ulimit -f {}; exec \"$0\" \"$@\"", bytes / 512), arguments)
+    }
+
+    /// Runs a script of the shell, whose `"$0" "$@"` is the binary with its arguments.
+    #[cfg(unix)]
+    pub fn run_by_shell(&self, script: &str, arguments: &[&str]) -> Run {
         let mut shell = Command::new("sh");
-        Run::of(shell.arg("-c").arg(script).arg(binary).args(arguments).current_dir(self.home.path()))
+        Run::of(shell.arg("-c").arg(script).arg(binary()).args(arguments).current_dir(self.home.path()))
     }
 
     /// Returns a number of bytes between the sizes of two files.

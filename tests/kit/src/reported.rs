@@ -131,7 +131,7 @@ pub enum Outcome {
     Kept,
     /// In bands, with errors above the tolerance reported.
     Reported,
-    /// Part of it was done again on the CPU, as a device did not serve.
+    /// The CPU did part of it, as a device did not serve.
     Redone,
     /// By patches, with a reason. Flux is not looked at.
     InPatches,
@@ -236,7 +236,7 @@ impl Display for Survey {
             [Outcome::Kept, Outcome::Reported, Outcome::Redone, Outcome::InPatches].map(|of| self.count(of));
         write!(
             f,
-            "{kept} worlds to the tolerance (at worst {:.1e} sigma), {reported} reported, {redone} done again on the CPU, \
+            "{kept} worlds to the tolerance (at worst {:.1e} sigma), {reported} reported, {redone} in part by the CPU, \
              {in_patches} in patches, {} off unreported",
             self.worst,
             self.faults.len()
