@@ -18,7 +18,7 @@ pub enum BenchError {
     /// The CPU or the host's part fails.
     #[error(transparent)]
     Extract(#[from] ExtractError),
-    /// A device is not there, or that of the host's part cannot be opened.
+    /// The device of the host's part cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The frame has too few fibres or bins.

@@ -20,7 +20,7 @@ pub use machine::Machine;
 pub use report::Report;
 pub use timing::{Agreement, DeviceTimes, HostTimes, Refused, Step};
 
-use crate::gpu::{Device, DeviceChoice, GpuError, OpenOptions, Precision, list};
+use crate::gpu::{DeviceChoice, Precision, list};
 
 /// Frames that a device is timed on, one after another.
 const FRAMES: usize = 5;
@@ -45,14 +45,9 @@ pub struct Settings {
 /// `progress` takes a line on what is measured next.
 ///
 /// # Errors
-/// [`BenchError`] if a device is not there, the frame cannot be made, or the CPU cannot extract it.
+/// [`BenchError`] if the frame cannot be made, or the CPU cannot extract it.
 pub fn run(settings: &Settings, progress: &dyn Fn(&str)) -> Result<Report, BenchError> {
     let size = settings.size.unwrap_or(if settings.quick { Size::QUICK } else { Size::FRAME }).check()?;
-    for choice in &settings.devices {
-        if let Err(why @ GpuError::NoSuchDevice { .. }) = Device::open(choice, &OpenOptions::default()) {
-            return Err(BenchError::Engine(why.into()));
-        }
-    }
     let frames = settings.frames.unwrap_or(if settings.quick { FRAMES_QUICK } else { FRAMES }).max(1);
     progress(&format!("making a frame of {} fibres by {} bins", size.fibres, size.bins));
     let case = Case::new(size)?;

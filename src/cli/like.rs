@@ -70,13 +70,12 @@ impl Like {
         let digests = self.record.digests.clone();
         request.expected = Some(Digests { fibermap: digests.fibermap.filter(|_| !fibermap_given), ..digests });
         if !fibermap_given {
-            let fibermap = self.record.fibermap.as_deref().map(|path| self.existing(path, "-f")).transpose()?;
-            request.fibermap = fibermap.map(Path::to_path_buf);
+            let fibermap = self.record.fibermap.as_deref();
+            request.fibermap = fibermap.map(|path| self.existing(path, "-f")).transpose()?;
         }
         if request.wavelength_table.is_none() && !given(OptionName::Wavelength) {
             let table = self.record.wavelength_table.as_deref();
-            let table = table.map(|path| self.existing(path, "--wavelength-table")).transpose()?;
-            request.wavelength_table = table.map(Path::to_path_buf);
+            request.wavelength_table = table.map(|path| self.existing(path, "--wavelength-table")).transpose()?;
         }
         Ok(())
     }
@@ -101,16 +100,19 @@ impl Like {
     pub fn inputs(&self, input: Option<&Path>, psf: Option<&Path>) -> Result<[PathBuf; 2], String> {
         let find = |given: Option<&Path>, recorded, option| match given {
             Some(path) => Ok(path.to_path_buf()),
-            None => self.existing(recorded, option).map(Path::to_path_buf),
+            None => self.existing(recorded, option),
         };
         Ok([find(input, &self.record.input, "-i")?, find(psf, &self.record.psf, "-p")?])
     }
 
-    /// Returns a recorded input that still exists.
-    fn existing<'a>(&self, recorded: &'a Path, option: &str) -> Result<&'a Path, String> {
+    /// Returns a recorded input that still exists, where it was or beside the frame: as it was named from there, or by its name.
+    fn existing(&self, recorded: &Path, option: &str) -> Result<PathBuf, String> {
         let (frame, path) = (self.frame.display(), recorded.display());
         let gone = || format!("{frame} was made of {path}, which is not there; give its new place with {option}");
-        recorded.exists().then_some(recorded).ok_or_else(gone)
+        let folder = self.frame.parent().unwrap_or(Path::new(""));
+        let beside = recorded.file_name().map(|name| folder.join(name)).unwrap_or_default();
+        let places = [recorded.to_path_buf(), folder.join(recorded), beside];
+        places.into_iter().find(|path| path.exists()).ok_or_else(gone)
     }
 
     /// Returns the default output: beside the old frame, `NAME-again.fits`.

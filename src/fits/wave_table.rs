@@ -40,7 +40,9 @@ pub fn read_wave_table(path: impl AsRef<Path>) -> Result<(WaveTable, String), Fi
 
 /// Reads text: a header row, then a bin per line; empty lines and those that begin with # do not count.
 fn of_text(path: &Path, bytes: &[u8]) -> Result<WaveTable, FitsError> {
-    let failed = |line: u64, what: String| FitsError::Invalid { path: path.into(), hdu: format!("line {line}"), what };
+    let invalid = |place: String, what: String| FitsError::Invalid { path: path.into(), hdu: place, what };
+    let failed = |line: u64, what: String| invalid(format!("line {line}"), what);
+    let as_a_whole = |what: String| invalid("its rows".into(), what);
     let mut builder = csv::ReaderBuilder::new();
     let mut reader = builder.trim(csv::Trim::All).comment(Some(b'#')).from_reader(bytes);
     let header = reader.headers().map_err(|error| failed(1, error.to_string()))?.clone();
@@ -64,10 +66,10 @@ fn of_text(path: &Path, bytes: &[u8]) -> Result<WaveTable, FitsError> {
     let nwave = rows.values().next().map_or(0, Vec::len);
     if let Some((fibre, own)) = rows.iter().find(|(_, own)| own.len() != nwave) {
         let what = format!("fibre {fibre} has {} wavelengths, others {nwave}: give as many for every fibre", own.len());
-        return Err(failed(1, what));
+        return Err(as_a_whole(what));
     }
     let numbers: Vec<i64> = rows.keys().copied().collect();
     let table = WaveTable::new(nwave, rows.into_values().flatten().collect());
-    let table = table.map_err(|error| failed(1, error.to_string()))?;
+    let table = table.map_err(|error| as_a_whole(error.to_string()))?;
     Ok(if of_fibre.is_some() { table.of_fibres(numbers) } else { table })
 }

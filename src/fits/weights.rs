@@ -145,7 +145,7 @@ pub(super) fn ivar(
         (None, Some(noise)) => {
             notes.push(format!(
                 "it has no IVAR HDU; the weights are those of a read noise of {noise} electron and of the pixel's own \
-                 electrons"
+                 electrons, which favours pixels that fluctuate low: flux is about an electron per pixel of a spot too low"
             ));
             let variance = |&value: &f32| noise * noise + f64::from(value).max(0.0);
             Ok(image.iter().map(|value| (1.0 / variance(value)) as f32).collect())

@@ -1,5 +1,6 @@
 //! Whole bundles by banded linear algebra: exact to a tolerance, at a cost linear in bins and fibres.
 
+use super::errors::Errors;
 use super::finer::FineGrid;
 use super::kept::PlannedWindow;
 use super::ladder::Excess;
@@ -8,14 +9,13 @@ use super::planned::plan;
 use super::precision::{is_too_noisy, least_pivot};
 use super::{Job, Unserved, accuracy::accuracy};
 use crate::backend::{
-    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Estimates,
-    Exactness, FibreRow, HostWindow,
+    BandedFailure, BandedGroup, BandedInFlight, BandedOutcome, BandedStages, CcdField, Engine, EngineError, Exactness,
+    FibreRow, HostWindow,
 };
 use crate::gpu::Precision;
 use crate::gpu::banded::Group;
 use crate::plan::Bundle;
-use crate::stages::banded::{BandFailure, OVER_ESTIMATE, SOLVER_TOLERANCE_SHARE};
-use crate::stages::goodness::MASKED;
+use crate::stages::banded::{BandFailure, SOLVER_TOLERANCE_SHARE};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,19 +25,6 @@ const RESIDUAL_OVER_ERROR: f64 = 40.0;
 
 /// Finest tolerance of f32 beside masks, sigma.
 const LEAST_TOLERANCE_F32: f64 = 3e-4;
-
-/// Factor on the estimated error of flux in f32, where the estimate is in part rounding. With 4 and without
-/// [`ROUNDING_BY_GAIN`], flux of 15 in 1660 worlds of random PSFs, light and masks was 1.3 to 7 times the tolerance off.
-const OVER_ESTIMATE_F32: f64 = 8.0;
-
-/// Error of flux over its signal to noise and the square of the noise gain: half of f32's epsilon.
-const ROUNDING_BY_GAIN: f64 = 6e-8;
-
-/// The fraction of flux that f32's roundings are worth, which no band mends.
-const ROUNDING_F32: f64 = 1.5e-6;
-
-/// The fraction of flux that results in f32 may be off beside the tolerance.
-const ALLOWED_OF_SIGNAL: f64 = 3e-6;
 
 /// In f32 bands that are wider by a half, or more, help if they leave less than this of the error; else it is rounding.
 const HELPS: f64 = 0.5;
@@ -50,8 +37,7 @@ pub(super) struct Banded<'j> {
     wave: &'j [f64],
     precision: Precision,
     tolerance: f64,
-    /// Error of flux by rounding in f32 over its signal to noise, beyond what a device's may have.
-    rounding: f64,
+    errors: Errors,
 }
 
 /// A bundle, or a window of a long one, at one rung of the ladder.
@@ -115,8 +101,8 @@ impl<'j> Banded<'j> {
             return Err(Unserved::TooFine(grid));
         }
         let stages = engine.banded(|| accuracy(job, wave, precision, tolerance))?;
-        let rounding = (ROUNDING_BY_GAIN * job.noise_gain().powi(2) - ALLOWED_OF_SIGNAL).max(0.0);
-        Ok(Self { job, ccd, stages, wave, precision, tolerance, rounding })
+        let errors = Errors::of(job, precision, tolerance);
+        Ok(Self { job, ccd, stages, wave, precision, tolerance, errors })
     }
 
     /// Plans a bundle: where its spots lie, how far its fibres and bins are coupled, and the windows of fibres that it is solved in.
@@ -257,7 +243,7 @@ impl<'j> Banded<'j> {
         let mut before = f64::INFINITY;
         if let Some(held) = &task.held {
             before = self.largest_error(held);
-            let served = |row: &&FibreRow| self.error(row) <= self.tolerance;
+            let served = |row: &&FibreRow| self.errors.largest(row) <= self.tolerance;
             for narrower in held.iter().filter(served) {
                 if let Some(row) = rows.iter_mut().find(|row| row.fibre == narrower.fibre) {
                     row.clone_from(narrower);
@@ -292,50 +278,13 @@ impl<'j> Banded<'j> {
 
     /// The largest of fibres' errors. On a device those not selected count, too: what becomes of a bundle depends on the bundle.
     fn largest_error(&self, rows: &[FibreRow]) -> f64 {
-        rows.par_iter().map(|row| self.error(row)).reduce(|| 0.0, f64::max)
-    }
-
-    /// Returns the largest estimated error of a fibre's flux, sigma.
-    fn error(&self, row: &FibreRow) -> f64 {
-        let mut largest = 0.0;
-        row.estimates(self.job.beyond_ends(), |of| {
-            // Most bins are known not to be the worst before their root is taken.
-            if self.rounding > 0.0 || !of.are_within(largest / OVER_ESTIMATE_F32.max(OVER_ESTIMATE)) {
-                largest = (0..of.len()).map(|bin| self.error_of(&of, bin)).fold(largest, f64::max);
-            }
-        });
-        largest
-    }
-
-    /// Returns the estimated errors of a fibre's flux at the bins of the grid, sigma.
-    fn errors(&self, row: &FibreRow) -> Vec<f64> {
-        let mut errors = Vec::with_capacity(self.job.grid.nwave());
-        let beyond = self.job.beyond_ends();
-        row.estimates(beyond, |of| errors.extend((0..of.len()).map(|bin| self.error_of(&of, bin))));
-        errors
-    }
-
-    /// Returns the estimated error of a bin's flux, sigma, 0 unless most of the spot is on good pixels. Mostly masked bins may be
-    /// off: they have a mask bit.
-    fn error_of(&self, of: &Estimates, bin: usize) -> f64 {
-        let truncation = of.truncation_error.at(bin);
-        let error = match self.precision {
-            Precision::F32 => {
-                let signal = of.flux.at(bin).abs() * of.ivar.at(bin).sqrt();
-                let of_truncation = OVER_ESTIMATE_F32 * (truncation - ROUNDING_F32 * signal);
-                of_truncation.max(0.0) + self.rounding * signal
-            }
-            Precision::F64 => OVER_ESTIMATE * truncation,
-        };
-        // An error that is no number is the largest.
-        let error = if error.is_finite() { error.max(0.0) } else { f64::INFINITY };
-        if of.pixmask_fraction.at(bin) < MASKED { error } else { 0.0 }
+        rows.par_iter().map(|row| self.errors.largest(row)).reduce(|| 0.0, f64::max)
     }
 
     /// Returns where a selected fibre's errors are above the tolerance.
     fn excess(&self, task: &Task, row: &FibreRow) -> Option<Excess> {
         let fibre = task.bundle.fibres.start + row.fibre;
-        let excess = || Excess::of(fibre, &self.errors(row), self.tolerance, self.job.grid.wave());
+        let excess = || Excess::of(fibre, &self.errors.of_bins(row), self.tolerance, self.job.grid.wave());
         task.bundle.selected.contains(&fibre).then(excess).flatten()
     }
 

@@ -8,6 +8,7 @@ mod banded;
 mod bundle_places;
 mod bundle_spectra;
 mod crowding;
+mod errors;
 mod extent;
 mod finer;
 mod grouping;

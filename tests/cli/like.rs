@@ -92,6 +92,19 @@ fn inputs_may_move_and_be_packed_but_not_change() {
 }
 
 #[test]
+fn inputs_that_moved_with_their_frame_are_found_beside_it() {
+    let folder = Folder::new();
+    folder.extract(&[]).succeeds();
+    std::fs::create_dir(folder.path("night")).unwrap();
+    for name in ["frame.fits", "preproc.fits", "psf.fits"] {
+        std::fs::rename(folder.path(name), folder.path("night").join(name)).unwrap();
+    }
+    folder.run(&["extract", "--like", "night/frame.fits", "-o", "again.fits", "--loglevel", "warn"]).succeeds();
+    folder.run(&["report", "night/frame.fits"]).succeeds();
+    assert!(std::fs::read_to_string(folder.path("night/frame.html")).unwrap().contains("Where the model is worst"));
+}
+
+#[test]
 fn what_is_given_beside_it_counts_and_is_said() {
     let folder = Folder::new();
     folder.extract(&["--regularize", "1e-4"]).succeeds();
