@@ -23,6 +23,12 @@ const ALLOWED_OF_SIGNAL: f64 = 3e-6;
 /// to five times as far off as was reported.
 const LEAK_OF_MASKED: f64 = 0.25;
 
+/// The most that leaks, sigma: patches do not mend it.
+const MOST_LEAK: f64 = 0.1;
+
+/// ivar from which on a bin has no result, as devices mark it: nothing leaks from it.
+const NO_RESULT: f64 = 1e38;
+
 /// How errors follow from the estimates of a job.
 pub(super) struct Errors {
     precision: Precision,
@@ -64,9 +70,14 @@ impl Errors {
     pub fn of_bins(&self, row: &FibreRow) -> Vec<f64> {
         let mut all = Vec::with_capacity(self.nwave);
         row.estimates(self.first, |of| {
-            all.extend((0..of.len()).map(|bin| (self.error_of(&of, bin), is_masked(&of, bin))));
+            let leaks = |bin: usize| self.precision == Precision::F64 && of.ivar.at(bin) < NO_RESULT;
+            let error = |bin: usize| match is_masked(&of, bin) {
+                true if !leaks(bin) => (0.0, true),
+                masked => (self.error_of(&of, bin), masked),
+            };
+            all.extend((0..of.len()).map(error));
         });
-        with_leaks(&all, if self.precision == Precision::F64 { LEAK_OF_MASKED } else { 0.0 })
+        with_leaks(&all)
     }
 
     /// Returns the estimated error of a bin's flux, sigma.
@@ -94,15 +105,14 @@ fn is_masked(of: &Estimates, bin: usize) -> bool {
 
 /// Returns the errors of bins, 0 of masked ones, given with their own. The bin beside a masked one has a part of its error, and what
 /// leaks halves with each bin that is not masked.
-fn with_leaks(all: &[(f64, bool)], part: f64) -> Vec<f64> {
+fn with_leaks(all: &[(f64, bool)]) -> Vec<f64> {
     let mut errors: Vec<f64> = all.iter().map(|(error, masked)| if *masked { 0.0 } else { *error }).collect();
     let mut leak_along = |bins: &mut dyn Iterator<Item = usize>| {
         let mut leak = 0.0f64;
         for bin in bins {
             let (error, masked) = all[bin];
             if masked {
-                // An infinite error of a bin without light is its own.
-                leak = leak.max(if error.is_finite() { part * error } else { 0.0 });
+                leak = leak.max((LEAK_OF_MASKED * error).min(MOST_LEAK));
             } else {
                 errors[bin] = errors[bin].max(leak);
                 leak *= 0.5;
@@ -122,10 +132,10 @@ mod tests {
     fn errors_of_masked_bins_leak_into_those_beside_them_and_halve_with_each() {
         let good = |error: f64| (error, false);
         let masked = |error: f64| (error, true);
-        let all =
-            [good(0.0), good(3.0), good(0.0), masked(8.0), masked(f64::INFINITY), good(0.5), good(0.0), good(0.0)];
-        assert_eq!(with_leaks(&all, 0.25), [0.5, 3.0, 2.0, 0.0, 0.0, 2.0, 1.0, 0.5]);
-        assert_eq!(with_leaks(&[good(f64::INFINITY), good(1.0)], 0.25), [f64::INFINITY, 1.0]);
-        assert_eq!(with_leaks(&[masked(1.0)], 0.25), [0.0]);
+        let all = [good(0.0), good(3.0), good(0.0), masked(0.32), masked(0.0), good(0.05), good(0.0), good(0.0)];
+        assert_eq!(with_leaks(&all), [0.02, 3.0, 0.08, 0.0, 0.0, 0.08, 0.04, 0.02]);
+        assert_eq!(with_leaks(&[good(0.0), masked(f64::INFINITY)]), [MOST_LEAK, 0.0]);
+        assert_eq!(with_leaks(&[good(f64::INFINITY), good(1.0)]), [f64::INFINITY, 1.0]);
+        assert_eq!(with_leaks(&[masked(1.0)]), [0.0]);
     }
 }
