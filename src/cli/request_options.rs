@@ -154,7 +154,7 @@ const FLAGS: [(&str, &[Flag]); 5] = [
                 OptionName::Nsubbundles,
                 None,
                 "N",
-                "Sub-bundles of a bundle; auto makes sub-bundles of about five fibres",
+                "Sub-bundles of a bundle; auto makes sub-bundles of about five fibres, one where they are crowded",
             ),
             (OptionName::Nwavestep, None, "N", "Wavelength bins of a patch"),
             (OptionName::Wavepad, None, "N", "Bins of padding at each end of a patch"),

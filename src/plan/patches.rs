@@ -81,7 +81,8 @@ const FIBRES_OF_A_PATCH: usize = 5;
 pub struct PatchOptions {
     /// Fibres per bundle; None cuts where no spots overlap across the cut.
     pub bundlesize: Option<usize>,
-    /// Sub-bundles per bundle, see [`PatchOptions::patch_fibres`]; None for sub-bundles of about five fibres.
+    /// Sub-bundles per bundle, see [`PatchOptions::patch_fibres`]; None for sub-bundles of about five fibres, or one
+    /// where a job finds its fibres crowded.
     pub nsubbundles: Option<usize>,
     /// Wavelength bins a patch extracts.
     pub nwavestep: usize,

@@ -127,6 +127,7 @@ fn with_leaks(all: &[(f64, bool)]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::real_array::RealArray;
 
     #[test]
     fn errors_of_masked_bins_leak_into_those_beside_them_and_halve_with_each() {
@@ -137,5 +138,25 @@ mod tests {
         assert_eq!(with_leaks(&[good(0.0), masked(f64::INFINITY)]), [MOST_LEAK, 0.0]);
         assert_eq!(with_leaks(&[good(f64::INFINITY), good(1.0)]), [f64::INFINITY, 1.0]);
         assert_eq!(with_leaks(&[masked(1.0)]), [0.0]);
+    }
+
+    #[test]
+    fn in_f32_rounding_by_noisy_bins_counts_with_the_signal_and_estimates_less_rounding_eight_times() {
+        let error = |precision, rounding, truncation: f64| {
+            let [truncation_error, flux, ivar, pixmask_fraction]: [RealArray; 4] =
+                [truncation, -1e4, 0.25, 0.0].map(|value| vec![value].into());
+            let of = Estimates {
+                truncation_error: truncation_error.all(),
+                flux: flux.all(),
+                ivar: ivar.all(),
+                pixmask_fraction: pixmask_fraction.all(),
+            };
+            Errors { precision, tolerance: 1e-3, rounding, first: 0, nwave: 1 }.error_of(&of, 0)
+        };
+        let is = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+        is(error(Precision::F32, 3e-6, 0.0), 0.015);
+        is(error(Precision::F32, 0.0, 0.0085), 8.0 * 0.001);
+        is(error(Precision::F64, 0.0, 0.001), 8.0 * 0.001);
+        assert!(error(Precision::F64, 0.0, f64::NAN) == f64::INFINITY);
     }
 }
