@@ -9,7 +9,8 @@ alias real = f32;
 
 // Invocations of a workgroup.
 const THREADS: u32 = 32;
-// The smallest sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the largest bound.
+// The smallest magnitude of a sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the
+// largest bound.
 const RESOLVED = 7.4014868308343775e-9;
 // ivar of a row that is not resolved, beyond the range of a file.
 const UNRESOLVED: f32 = 3e38;
@@ -172,7 +173,7 @@ fn spectra_of_fibres(
             continue;
         }
         let bin = f * args.nbin + i;
-        let is_resolved = s[r] >= least;
+        let is_resolved = abs(s[r]) >= least;
         spectra[bin] = select(0.0, flux[r], is_resolved);
         spectra[bins + bin] = select(real(UNRESOLVED), s[r] * s[r], is_resolved);
         spectra[2u * bins + bin] = truncation_error[r];

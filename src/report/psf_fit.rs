@@ -1,14 +1,12 @@
 //! How far the PSF of a frame is off its image: traces and widths by the light of its bundles.
 
-use super::error::ReportError;
 use crate::extract::Request;
 use crate::fit::{ArcFrame, groups};
-use crate::fits::{Preproc, read_psf_with};
+use crate::fits::Preproc;
 use crate::frame::Frame;
 use crate::psf::Psf;
 use crate::shift::{Departure, Quantity, ShiftOptions, Shifts, measure_bundles};
 use crate::stages::legendre::{legendre, unit};
-use std::path::Path;
 
 /// Most bundles that are measured, spread over the extracted ones.
 const BUNDLES: usize = 24;
@@ -61,40 +59,31 @@ pub(super) struct PsfFit {
 
 /// Measures traces and widths of `psf` on `image`, which is not masked yet, at the bundles of a frame. None for a frame whose PSF followed it (`--fit-traces`),
 /// for lamps, and where nothing can be measured.
-///
-/// # Errors
-/// [`ReportError::Fits`] if a file cannot be read.
-pub(super) fn measure(
-    frame: &Frame,
-    request: &Request,
-    image: &Preproc,
-    psf: &Path,
-) -> Result<Option<PsfFit>, ReportError> {
+pub(super) fn measure(frame: &Frame, request: &Request, image: &Preproc, psf: &Psf) -> Option<PsfFit> {
     let of_sky = frame.header.get_str("OBSTYPE").is_none_or(|kind| ["SCIENCE", "SKY"].contains(&kind.trim()));
     if frame.header.contains("SPXDX") || !of_sky {
-        return Ok(None);
+        return None;
     }
-    let psf = read_psf_with(psf, request.psf_gh00)?;
-    let Ok(preproc) = image.clone().masked_by(request.mask_bits) else { return Ok(None) };
+    let preproc = image.clone().masked_by(request.mask_bits).ok()?;
     let preproc = preproc.turned_for(psf.dispersion);
     let arc = ArcFrame { ccd: &preproc.ccd, readnoise: preproc.readnoise.as_deref() };
     let (first, end) = (request.options.specmin, request.options.specmin + frame.spectra.nspec);
     let extracted: Vec<_> =
-        groups(&psf, None).into_iter().filter(|group| group.start < end && first < group.end).collect();
+        groups(psf, None).into_iter().filter(|group| group.start < end && first < group.end).collect();
     let count = extracted.len().min(BUNDLES);
     let chunks = if count > FEW { CHUNKS } else { CHUNKS_OF_FEW };
     let options = ShiftOptions { chunks, ..ShiftOptions::night_sky(&preproc.header) };
     let chosen: Vec<_> = (0..count).map(|k| extracted[(2 * k + 1) * extracted.len() / (2 * count)].clone()).collect();
-    let shifts = match measure_bundles(&psf, &arc, &chosen, &options) {
+    let shifts = match measure_bundles(psf, &arc, &chosen, &options) {
         Ok(shifts) if !shifts.bundles.is_empty() => shifts,
-        Ok(_) => return Ok(None),
+        Ok(_) => return None,
         Err(why) => {
             tracing::debug!("shifts are not measured: {why}");
-            return Ok(None);
+            return None;
         }
     };
     let scale = frame.scale();
-    Ok(Some(PsfFit::of(&shifts, &psf, [scale[0], scale[scale.len() - 1]])))
+    Some(PsfFit::of(&shifts, psf, [scale[0], scale[scale.len() - 1]]))
 }
 
 impl PsfFit {

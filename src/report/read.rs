@@ -73,14 +73,15 @@ impl Material {
         let frame = frame?;
         let note = sources.ccd.as_ref().and_then(|(image, _)| other_image(&frame, image));
         let planes = sources.ccd.zip(image).map(|(ccd, image)| with_model(path, &frame, ccd, image?)).transpose()?;
-        let psf_fit = match (&planes, &sources.psf) {
-            (Some((preproc, _)), Some(psf)) => psf_fit::measure(&frame, &request, preproc, psf)?,
-            _ => None,
-        };
-        let others = match (&planes, &sources.psf) {
-            (Some((preproc, _)), Some(psf)) => left_out(&frame, &request, preproc, psf)?,
-            _ => None,
-        };
+        let (mut psf_fit, mut others) = (None, None);
+        if let (Some((preproc, _)), Some(psf)) = (&planes, &sources.psf) {
+            let psf = read_psf_with(psf, request.psf_gh00)?;
+            psf_fit = psf_fit::measure(&frame, &request, preproc, &psf);
+            let first = request.options.specmin;
+            others = near_others(&psf, &(first..first + frame.spectra.nspec));
+        }
+        // A PSF of another CCD knows nothing of its pixels.
+        let others = others.filter(|marks| planes.as_ref().is_some_and(|(_, model)| model.len() == marks.len()));
         let ccd = planes.map(|(preproc, model)| residual(preproc, model, request.mask_bits, others));
         let truth = sources.truth.as_ref().map(|truth| read_true_spectra(path, &frame, truth)).transpose()?;
         Ok(Self { name: file_name(path), frame, ccd, note, psf_fit, truth })
@@ -127,14 +128,6 @@ fn other_image(frame: &Frame, image: &Path) -> Option<String> {
     let extracted_from = frame.header.get_str("IN_IMG").map(|name| file_name(&path_of_card(&name)));
     let other = extracted_from.filter(|name| *name != given);
     other.map(|name| format!("the frame was extracted from {name}, the residual is of {given}"))
-}
-
-/// Marks the pixels with light of fibres that share it with those of a frame, and are not in it.
-fn left_out(frame: &Frame, request: &Request, preproc: &Preproc, psf: &Path) -> Result<Option<Vec<bool>>, ReportError> {
-    let psf = read_psf_with(psf, request.psf_gh00)?;
-    let first = request.options.specmin;
-    let marks = near_others(&psf, &(first..first + frame.spectra.nspec));
-    Ok(marks.filter(|marks| marks.len() == preproc.ccd.image().len()))
 }
 
 /// Returns the residual of a CCD, where any of `bits` masks, and light of other fibres.

@@ -23,7 +23,8 @@ const MOST_OCTETS: usize = 6;
 /// less than 1e-16 of the information that the prior gives others. f64 has too few digits for such a row.
 const ROUNDING: f64 = 3e-8;
 
-/// The smallest sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the largest eigenvalue.
+/// The smallest magnitude of a sum of Q's row that f64 resolves, relative to the weights of all poles times the root of the
+/// largest eigenvalue.
 pub const RESOLVED: f64 = f64::EPSILON / ROUNDING;
 
 /// Approximations of the square root on ever longer intervals, each with 8 to 48 poles.
@@ -274,7 +275,7 @@ impl<const B: usize> Block<'_, B> {
         let v: Vec<f64> = (0..self.len()).map(|k| sum(k, 0)).collect();
         let row_sum = |k: usize| {
             let sum = self.row_times(k, &v);
-            if sum * ROUNDING < rounding { f64::INFINITY } else { sum }
+            if sum.abs() * ROUNDING < rounding { f64::INFINITY } else { sum }
         };
         let rows = skipped..skipped + core.len();
         let row_sums = rows.clone().map(row_sum).collect();

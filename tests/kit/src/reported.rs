@@ -47,9 +47,8 @@ const ROW: f64 = 0.553;
 /// Bins of the grid, in the middle of the CCD.
 const BINS: usize = 30;
 
-/// Inverse variance over the largest of the fibre below which a bin may be given up, with a mask bit: beside masked fibres rows of Q
-/// may have a negative sum.
-const LEAST_INFORMATION: f64 = 1e-2;
+/// Inverse variance over the largest of the fibre below which a bin may be given up, with a mask bit.
+const LEAST_INFORMATION: f64 = 1e-9;
 
 /// Any spectrograph with traces next to each other, by a step of 0.3 to 3 times 1.3 sigma of its PSF. Its CCD has 35 to 100
 /// bins beyond each end of the grid, all of them lit.
